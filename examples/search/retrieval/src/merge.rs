@@ -1,0 +1,96 @@
+//! Two opinions on each passage made into one order.
+
+use crate::Ranking;
+
+/// A passage of an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding<P> {
+    /// The passage.
+    pub passage: P,
+    /// The sentences of it that answer best.
+    pub snippet: String,
+    /// How well it answers: above 0, and the higher the better.
+    pub score: f32,
+}
+
+/// How many times the score of the index the ranking may add to it.
+const TRUST_IN_RANKING: f32 = 1.0;
+
+/// The `count` best of `hits`, best first; of two that are as good, the one that the index put
+/// first.
+///
+/// A hit is a passage with its score in the index, which knows the whole book; its ranking, at the
+/// same place in `rankings`, looked at that passage alone. Two passages that overlap often answer
+/// with the same sentence: only the better of them is in the answer.
+#[must_use]
+pub fn best<P>(hits: Vec<(P, f32)>, rankings: Vec<Ranking>, count: usize) -> Vec<Finding<P>> {
+    let mut findings: Vec<_> = hits
+        .into_iter()
+        .zip(rankings)
+        .map(|((passage, score), ranking)| Finding {
+            passage,
+            snippet: ranking.snippet,
+            score: score * (1.0 + TRUST_IN_RANKING * ranking.score),
+        })
+        .collect();
+    findings.sort_by(|left, right| right.score.total_cmp(&left.score));
+    let mut best = Vec::<Finding<P>>::new();
+    for finding in findings {
+        if best.len() < count && best.iter().all(|better| better.snippet != finding.snippet) {
+            best.push(finding);
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(
+        hits: &[(&'static str, f32)],
+        rankings: &[(f32, &str)],
+        count: usize,
+    ) -> Vec<&'static str> {
+        let rankings = rankings.iter().map(|&(score, snippet)| Ranking {
+            score,
+            snippet: snippet.into(),
+        });
+        let best = best(hits.to_vec(), rankings.collect(), count);
+        best.into_iter().map(|finding| finding.passage).collect()
+    }
+
+    #[test]
+    fn the_ranking_can_lift_a_passage_over_one_that_the_index_prefers() {
+        assert_eq!(
+            order(&[("far", 5.0), ("near", 4.0)], &[(0.2, "f"), (0.9, "n")], 2),
+            ["near", "far"]
+        );
+    }
+
+    #[test]
+    fn equals_stay_in_the_order_of_the_index() {
+        assert_eq!(
+            order(&[("one", 2.0), ("two", 2.0)], &[(0.5, "a"), (0.5, "b")], 2),
+            ["one", "two"]
+        );
+    }
+
+    #[test]
+    fn of_passages_with_one_snippet_only_the_best_is_shown() {
+        let hits = [("worse", 1.0), ("better", 2.0), ("other", 0.5)];
+        assert_eq!(
+            order(&hits, &[(0.0, "same"), (0.0, "same"), (0.0, "own")], 3),
+            ["better", "other"]
+        );
+    }
+
+    #[test]
+    fn no_more_are_shown_than_asked_for() {
+        assert_eq!(
+            order(&[("one", 2.0), ("two", 1.0)], &[(0.0, "a"), (0.0, "b")], 1),
+            ["one"]
+        );
+        assert_eq!(order(&[], &[], 3), [""; 0]);
+    }
+}

@@ -1,0 +1,272 @@
+//! The Rust side of a world: what wit-bindgen generates, and the names under
+//! which the author finds it.
+
+#![expect(clippy::indexing_slicing, reason = "ids index the `Resolve` that they come from")]
+
+use std::collections::HashSet;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use heck::{ToSnakeCase as _, ToUpperCamelCase as _};
+use indexmap::{IndexMap, IndexSet};
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote};
+use syn::{FnArg, Ident, Item, ReturnType, TraitItem, Type};
+use wit_bindgen_core::wit_parser::{
+    Function, Handle, InterfaceId, Resolve, Type as WitType, TypeDefKind, TypeId, TypeOwner, WorldId, WorldItem,
+    WorldKey,
+};
+use wit_bindgen_core::{Files, WorldGenerator as _, name_package_module};
+use wit_bindgen_rust::{Opts, to_rust_ident};
+
+use crate::world::{Export, RUN_REMOTE, World};
+
+/// Where generated code finds the runtime of wit-bindgen.
+const RUNTIME: &str = "::chainlet::__private::wit_bindgen::rt";
+/// The module that holds everything wit-bindgen generates.
+pub const MODULE: &str = "bindings";
+/// Names that every Rust file has. A type of the same name is not brought into
+/// the author's scope, where it would hide them.
+const PRELUDE: [&str; 10] = ["Option", "Some", "None", "Result", "Ok", "Err", "String", "Vec", "Box", "Self"];
+
+/// Generated bindings, with the signature of `run_remote` named.
+pub struct Bindings {
+    /// The items of the module `bindings`.
+    pub items: Vec<Item>,
+    /// The module of the `Guest` trait that has `run_remote`, in `bindings`.
+    pub export: Vec<Ident>,
+    /// How many parameters `run_remote` has. Each has an alias
+    /// `__RunRemoteParameterN` beside the trait; `__RunRemoteOutput` is what
+    /// it returns.
+    pub parameters: usize,
+}
+
+/// The alias of the type of one parameter of `run_remote`.
+pub fn parameter_alias(index: usize) -> Ident {
+    format_ident!("__RunRemoteParameter{index}")
+}
+
+/// Generates the bindings of `world`, of which `complete` is the completed
+/// form.
+pub fn generate(world: &mut World, complete: WorldId, derives: &[String]) -> Result<Bindings> {
+    let options = Opts {
+        generate_all: true,
+        runtime_path: Some(RUNTIME.to_owned()),
+        additional_derive_attributes: derives.to_vec(),
+        ..Opts::default()
+    };
+    let mut files = Files::default();
+    options.build().generate(&mut world.resolve, complete, &mut files)?;
+    let (_, source) = files.iter().next().context("wit-bindgen generated nothing")?;
+    let source = std::str::from_utf8(source)?;
+    let mut items = syn::parse_file(source).context("wit-bindgen generated bad Rust")?.items;
+
+    let export = match &world.export {
+        Export::Root => Vec::new(),
+        Export::Interface(key, _) => module_path(&world.resolve, key, true)?,
+    };
+    let module = descend(&mut items, &export)?;
+    let parameters = name_signature(module)?;
+    Ok(Bindings { items, export, parameters })
+}
+
+/// Writes an alias for each type in the signature of `run_remote`, so that
+/// other code can name the types without printing them itself.
+fn name_signature(module: &mut Vec<Item>) -> Result<usize> {
+    let signature = module
+        .iter()
+        .find_map(|item| match item {
+            Item::Trait(guest) if guest.ident == "Guest" => guest.items.iter().find_map(|item| match item {
+                TraitItem::Fn(function) if function.sig.ident == "run_remote" => Some(function.sig.clone()),
+                _ => None,
+            }),
+            _ => None,
+        })
+        .context("wit-bindgen generated no trait with `run_remote`")?;
+    let types: Vec<Type> = signature
+        .inputs
+        .iter()
+        .filter_map(|input| match input {
+            FnArg::Typed(parameter) => Some((*parameter.ty).clone()),
+            FnArg::Receiver(_) => None,
+        })
+        .collect();
+    let output: Type = match signature.output {
+        ReturnType::Default => syn::parse_quote!(()),
+        ReturnType::Type(_, output) => *output,
+    };
+    for (index, ty) in types.iter().enumerate() {
+        let alias = parameter_alias(index);
+        module.push(syn::parse_quote!(#[doc(hidden)] pub type #alias = #ty;));
+    }
+    module.push(syn::parse_quote!(#[doc(hidden)] pub type __RunRemoteOutput = #output;));
+    Ok(types.len())
+}
+
+/// The items of a module within `items`.
+fn descend<'a>(mut items: &'a mut Vec<Item>, path: &[Ident]) -> Result<&'a mut Vec<Item>> {
+    for name in path {
+        items = items
+            .iter_mut()
+            .find_map(|item| match item {
+                Item::Mod(module) if module.ident == *name => module.content.as_mut().map(|(_, items)| items),
+                _ => None,
+            })
+            .ok_or_else(|| anyhow!("wit-bindgen generated no module `{name}`"))?;
+    }
+    Ok(items)
+}
+
+/// The names to bring into the author's scope, as `use` items: each dependency
+/// as a module, each type of the signatures by name.
+///
+/// Where two differ and have one name, the chainlet's own contract goes before
+/// those of its dependencies, whose types can be named through their modules.
+pub fn scope(world: &World) -> Result<TokenStream> {
+    let resolve = &world.resolve;
+    let mut names: IndexMap<Ident, Vec<Ident>> = IndexMap::new();
+    for dependency in world.dependencies() {
+        let name = ident(&dependency.name.to_snake_case());
+        if name == MODULE {
+            bail!("a dependency cannot be called `{MODULE}`, which is the module of all bindings");
+        }
+        if names.insert(name.clone(), module_path(resolve, &dependency.key, false)?).is_some() {
+            bail!("two dependencies are called `{name}`; import one under a plain name of its own");
+        }
+    }
+
+    let modules = Modules::new(world);
+    let mut types = IndexSet::new();
+    collect(resolve, world.run_remote()?, &mut types);
+    for (_, item) in &resolve.worlds[world.id].imports {
+        if let WorldItem::Type { id, .. } = item {
+            types.insert(*id);
+        }
+    }
+    for dependency in world.dependencies() {
+        if let Some(function) = resolve.interfaces[dependency.interface].functions.get(RUN_REMOTE) {
+            collect(resolve, function, &mut types);
+        }
+    }
+    for id in types {
+        let Some((name, path)) = modules.rust_type(id)? else { continue };
+        if !PRELUDE.contains(&name.to_string().as_str()) {
+            names.entry(name).or_insert(path);
+        }
+    }
+
+    let module = ident(MODULE);
+    let uses = names.into_iter().map(|(name, path)| {
+        // A dependency's path ends in its name; a type's is that of its module.
+        let tail = (path.last() != Some(&name)).then(|| quote!(:: #name));
+        quote!(pub use self::#module #(::#path)* #tail;)
+    });
+    Ok(quote!(#(#uses)*))
+}
+
+/// Where each interface of a world has its module.
+struct Modules<'a> {
+    resolve: &'a Resolve,
+    interfaces: IndexMap<InterfaceId, (WorldKey, bool)>,
+}
+
+impl<'a> Modules<'a> {
+    fn new(world: &'a World) -> Self {
+        let resolve = &world.resolve;
+        let found = &resolve.worlds[world.id];
+        let mut interfaces = IndexMap::new();
+        // The exported form of an interface goes first: it is the one in the
+        // signature of `run_remote`.
+        for (items, exported) in [(&found.exports, true), (&found.imports, false)] {
+            for (key, item) in items {
+                if let WorldItem::Interface { id, .. } = item {
+                    interfaces.entry(*id).or_insert((key.clone(), exported));
+                }
+            }
+        }
+        Modules { resolve, interfaces }
+    }
+
+    /// The Rust name of a named type and the module it is in.
+    fn rust_type(&self, id: TypeId) -> Result<Option<(Ident, Vec<Ident>)>> {
+        let ty = &self.resolve.types[id];
+        let Some(name) = &ty.name else { return Ok(None) };
+        let path = match ty.owner {
+            TypeOwner::World(_) => Vec::new(),
+            TypeOwner::Interface(owner) => match self.interfaces.get(&owner) {
+                Some((key, exported)) => module_path(self.resolve, key, *exported)?,
+                None => return Ok(None),
+            },
+            TypeOwner::None => return Ok(None),
+        };
+        Ok(Some((ident(&name.to_upper_camel_case()), path)))
+    }
+}
+
+/// The module that wit-bindgen makes for an interface, as it names them.
+fn module_path(resolve: &Resolve, key: &WorldKey, exported: bool) -> Result<Vec<Ident>> {
+    let mut path = Vec::new();
+    if exported {
+        path.push("exports".to_owned());
+    }
+    match key {
+        WorldKey::Name(name) => path.push(to_rust_ident(name)),
+        WorldKey::Interface(id) => {
+            let interface = &resolve.interfaces[*id];
+            let package = interface.package.context("an interface is in no package")?;
+            let name = interface.name.as_ref().context("an interface has no name")?;
+            path.push(to_rust_ident(&resolve.packages[package].name.namespace));
+            path.push(name_package_module(resolve, package));
+            path.push(to_rust_ident(name));
+        }
+    }
+    Ok(path.iter().map(|name| ident(name)).collect())
+}
+
+/// An identifier, raw where the name is a keyword.
+fn ident(name: &str) -> Ident {
+    syn::parse_str(&to_rust_ident_keeping_case(name)).unwrap_or_else(|_| Ident::new_raw(name, Span::call_site()))
+}
+
+/// As wit-bindgen escapes keywords, without its change to snake_case.
+fn to_rust_ident_keeping_case(name: &str) -> String {
+    if name.starts_with(char::is_uppercase) { name.to_owned() } else { to_rust_ident(name) }
+}
+
+/// Adds the named types that a function's signature reaches.
+pub fn collect(resolve: &Resolve, function: &Function, types: &mut IndexSet<TypeId>) {
+    let mut seen = HashSet::new();
+    for parameter in &function.params {
+        collect_type(resolve, parameter.ty, &mut seen, types);
+    }
+    if let Some(result) = function.result {
+        collect_type(resolve, result, &mut seen, types);
+    }
+}
+
+fn collect_type(resolve: &Resolve, ty: WitType, seen: &mut HashSet<TypeId>, types: &mut IndexSet<TypeId>) {
+    let WitType::Id(id) = ty else { return };
+    if !seen.insert(id) {
+        return;
+    }
+    let definition = &resolve.types[id];
+    if definition.name.is_some() {
+        types.insert(id);
+    }
+    let mut visit = |ty: WitType| collect_type(resolve, ty, seen, types);
+    match &definition.kind {
+        TypeDefKind::Record(record) => record.fields.iter().for_each(|field| visit(field.ty)),
+        TypeDefKind::Tuple(tuple) => tuple.types.iter().copied().for_each(visit),
+        TypeDefKind::Variant(variant) => {
+            variant.cases.iter().filter_map(|case| case.ty).for_each(visit);
+        }
+        TypeDefKind::Result(result) => result.ok.into_iter().chain(result.err).for_each(visit),
+        TypeDefKind::Map(key, value) => [*key, *value].into_iter().for_each(visit),
+        TypeDefKind::Option(ty)
+        | TypeDefKind::List(ty)
+        | TypeDefKind::FixedLengthList(ty, _)
+        | TypeDefKind::Type(ty) => visit(*ty),
+        TypeDefKind::Future(ty) | TypeDefKind::Stream(ty) => ty.iter().copied().for_each(visit),
+        TypeDefKind::Handle(Handle::Own(id) | Handle::Borrow(id)) => visit(WitType::Id(*id)),
+        TypeDefKind::Resource | TypeDefKind::Flags(_) | TypeDefKind::Enum(_) | TypeDefKind::Unknown => {}
+    }
+}

@@ -1,0 +1,260 @@
+use proc_macro2::TokenStream;
+
+use super::{expand, try_expand};
+
+const WIT: &str = r#"
+    package test:worlds;
+
+    interface types {
+        /// A person.
+        record person {
+            /// As in the passport.
+            full-name: string,
+            age: u8,
+        }
+        /// Unused, so part of no contract.
+        record stranger { x: u8 }
+    }
+    interface greet {
+        use types.{person as guest};
+        enum tone { warm, cool }
+        /// Greets.
+        run-remote: async func(who: guest, tone: tone) -> string;
+    }
+    interface other { run-remote: func(); }
+
+    world greeter {
+        import say-hello: interface { run-remote: async func(name: string) -> string; }
+        import other;
+        /// Greets by name.
+        export run-remote: async func(name: string) -> result<string, string>;
+    }
+    world unit { export run-remote: func(); }
+    world hall { export greet; }
+    world empty {}
+    world two { export greet; export other; }
+    world more { export run-remote: func(); export more: func(); }
+    world alike { import other; import test:alike/other; export run-remote: func(); }
+    world prepared { export run-remote: func(); export chainlet:host/init@0.1.0; }
+    world informed { import chainlet:host/context@0.1.0; export run-remote: func(); }
+    world bound {
+        import bindings: interface { run-remote: func(); }
+        export run-remote: func();
+    }
+
+    package test:alike { interface other { run-remote: func(); } }
+"#;
+
+const GREETER: &str =
+    "impl Greeter { async fn run_remote(&self, name: String) -> Result<String, String> { Ok(name) } }";
+const UNIT: &str = "impl Unit { fn run_remote(&self) {} }";
+
+/// The attribute's arguments for a world of `WIT`.
+fn world(name: &str) -> String {
+    format!("world = {name:?}, inline = {WIT:?}")
+}
+
+fn inline() -> String {
+    format!("inline = {WIT:?}")
+}
+
+/// The message that a mistake gives, and the source that it points at.
+fn mistake(arguments: &str, item: &str) -> (String, String) {
+    let arguments: TokenStream = arguments.parse().unwrap();
+    let error = try_expand(arguments, item.parse().unwrap()).unwrap_err();
+    (error.to_string(), error.span().source_text().unwrap_or_default())
+}
+
+/// The code that comes of it, with single spaces.
+fn expanded(arguments: &str, item: &str) -> String {
+    let arguments: TokenStream = arguments.parse().unwrap();
+    let code = try_expand(arguments, item.parse().unwrap()).unwrap();
+    syn::parse2::<syn::File>(code.clone()).unwrap();
+    code.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_world_is_named_after_the_struct_unless_it_is_named() {
+    expanded(&inline(), GREETER);
+    expanded(&world("greeter"), &GREETER.replace("Greeter", "Anything"));
+    let (message, at) = mistake(&inline(), &GREETER.replace("Greeter", "BigGreeter"));
+    assert!(message.starts_with("no world `big-greeter` in package `test:worlds`, which has `greeter`"), "{message}");
+    assert_eq!(at, "BigGreeter");
+    let (_, at) = mistake(&world("none"), GREETER);
+    assert_eq!(at, r#""none""#);
+}
+
+#[test]
+fn a_block_without_run_remote_is_refused() {
+    let (message, at) = mistake(&inline(), "impl Greeter { fn walk(&self) {} }");
+    assert!(message.contains("`Greeter` has no `run_remote`"), "{message}");
+    assert_eq!(at, "Greeter");
+}
+
+#[test]
+fn another_number_of_parameters_than_the_worlds_is_refused() {
+    let (message, at) = mistake(&inline(), "impl Greeter { async fn run_remote(&self, a: u8, b: u8) {} }");
+    assert_eq!(message, "`run-remote` of world `greeter` takes 1 parameter after `&self` (name), but this takes 2");
+    assert_eq!(at, "(&self, a: u8, b: u8)");
+}
+
+#[test]
+fn an_async_function_for_a_plain_func_is_refused_and_the_reverse_is_not() {
+    let (message, at) = mistake(&inline(), "impl Unit { async fn run_remote(&self) {} }");
+    assert!(message.contains("is a plain `func`"), "{message}");
+    assert_eq!(at, "async");
+    expanded(&inline(), &GREETER.replace("async ", ""));
+}
+
+#[test]
+fn a_receiver_other_than_shared_self_is_refused() {
+    for (receiver, at) in [("&mut self", "&mut self"), ("self", "self"), ("x: u8", "x: u8")] {
+        let (message, found) = mistake(&inline(), &UNIT.replace("&self", receiver));
+        assert!(message.contains("takes `&self`"), "{message}");
+        assert_eq!(found, at);
+    }
+    let (_, at) = mistake(&inline(), &UNIT.replace("&self", ""));
+    assert_eq!(at, "run_remote");
+}
+
+#[test]
+fn a_block_that_is_not_of_a_plain_struct_is_refused() {
+    for (item, complaint) in [
+        ("struct Unit;", "goes on an `impl` block"),
+        ("impl Drop for Unit { fn drop(&mut self) {} }", "not of a trait"),
+        ("impl<T> Unit<T> { fn run_remote(&self) {} }", "cannot be generic"),
+        ("impl Unit { fn run_remote<T>(&self) {} }", "cannot be generic"),
+        ("impl Unit<u8> { fn run_remote(&self) {} }", "a plain struct"),
+    ] {
+        let (message, _) = mistake(&inline(), item);
+        assert!(message.contains(complaint), "{message}");
+    }
+}
+
+#[test]
+fn an_init_that_cannot_make_the_struct_is_refused() {
+    for (init, complaint, at) in [
+        ("fn init() {}", "must return `Self` or `Result<Self, …>`", "init"),
+        ("fn init(path: String) -> Self { Unit }", "takes no parameters", "path: String"),
+    ] {
+        let (message, found) = mistake(&inline(), &format!("impl Unit {{ {init} fn run_remote(&self) {{}} }}"));
+        assert!(message.contains(complaint), "{message}");
+        assert_eq!(found, at);
+    }
+}
+
+#[test]
+fn an_unhealthy_is_healthy_is_refused() {
+    for (function, complaint) in [
+        ("fn is_healthy(&self) {}", "must return `Result<(), …>`"),
+        ("fn is_healthy(&self, deep: bool) -> Result<(), String> { Ok(()) }", "`&self` and nothing else"),
+    ] {
+        let (message, _) = mistake(&inline(), &format!("impl Unit {{ {function} fn run_remote(&self) {{}} }}"));
+        assert!(message.contains(complaint), "{message}");
+    }
+}
+
+#[test]
+fn a_world_without_exactly_one_run_remote_is_refused() {
+    for (name, complaint) in [
+        ("empty", "exports no `run-remote`"),
+        ("two", "exports `run-remote` more than once"),
+        ("more", "exports `more`, which nobody would call"),
+        ("prepared", "exports `chainlet:host/init@0.1.0`, but the block has no `init`"),
+        ("alike", "two dependencies are called `other`"),
+        ("bound", "a dependency cannot be called `bindings`"),
+    ] {
+        let (message, at) = mistake(&world(name), UNIT);
+        assert!(message.contains(complaint), "{message}");
+        assert_eq!(at, format!("{name:?}"));
+    }
+}
+
+#[test]
+fn a_wrong_argument_is_refused() {
+    for (arguments, complaint) in [
+        ("wrld = \"x\"", "unknown argument `wrld`"),
+        ("world = \"x\", world = \"y\"", "`world` is given twice"),
+        ("path = \"x\", inline = \"y\"", "exclude each other"),
+        ("world = x", "expected string literal"),
+        ("path = \"no/such/place\"", "there is no WIT at"),
+        ("inline = \"package a:b;\nworld unit { export run-remote: fun(); }\"", "inline.wit:2:"),
+    ] {
+        let (message, _) = mistake(arguments, UNIT);
+        assert!(message.contains(complaint), "{message}");
+    }
+}
+
+#[test]
+fn a_mistake_leaves_the_authors_code_in_place() {
+    let code = expand(world("none").parse().unwrap(), UNIT.parse().unwrap()).to_string();
+    assert!(code.starts_with("impl Unit"), "{code}");
+    assert!(code.contains("compile_error"), "{code}");
+}
+
+#[test]
+fn dependencies_and_the_types_of_the_contract_are_in_scope() {
+    let code = expanded(&inline(), GREETER);
+    assert!(code.contains("pub use self :: bindings :: say_hello ;"));
+    assert!(code.contains("pub use self :: bindings :: test :: worlds :: other ;"));
+
+    let hall = "impl Hall { async fn run_remote(&self, who: Guest, tone: Tone) -> String { who.full_name } }";
+    let code = expanded(&inline(), hall);
+    for name in [
+        "exports :: test :: worlds :: greet :: Guest",
+        "exports :: test :: worlds :: greet :: Tone",
+        "test :: worlds :: types :: Person",
+    ] {
+        assert!(code.contains(&format!("pub use self :: bindings :: {name} ;")), "{name}");
+    }
+    assert!(!code.contains("Stranger ;"));
+}
+
+#[test]
+fn the_hosts_functions_are_exported_where_the_author_wrote_them() {
+    let code = expanded(&inline(), UNIT);
+    assert!(!code.contains("chainlet:host/init"));
+    let init = "impl Unit { async fn init() -> Result<Self, String> { Ok(Unit) } fn run_remote(&self) {} }";
+    for arguments in [inline(), world("prepared")] {
+        let code = expanded(&arguments, init);
+        assert!(code.contains("[async-lift]chainlet:host/init@0.1.0#init"), "{arguments}");
+        assert!(!code.contains("chainlet:host/health"));
+    }
+    let health = "impl Unit { fn is_healthy(&self) -> Result<(), String> { Ok(()) } fn run_remote(&self) {} }";
+    assert!(expanded(&inline(), health).contains("chainlet:host/health@0.1.0#is-healthy"));
+}
+
+#[test]
+fn a_world_may_name_the_hosts_interfaces_with_and_without_a_copy_of_them() {
+    expanded(&world("informed"), UNIT);
+    let missing = WIT.replace("chainlet:host/context", "nobody:none/context");
+    let (message, _) = mistake(&format!("inline = {missing:?}"), UNIT);
+    assert!(message.contains("nobody:none"), "{message}");
+    let copy = "package chainlet:host@0.1.0 { interface init { init: async func() -> result<_, string>; } \
+                interface context { settings: func() -> string; } }";
+    expanded(
+        &format!("world = \"informed\", inline = {:?}", format!("{WIT}{copy}")),
+        &UNIT.replace("Unit", "Informed"),
+    );
+}
+
+#[test]
+fn derives_are_on_every_type() {
+    let hall = "impl Hall { async fn run_remote(&self, who: Guest, tone: Tone) -> String { who.full_name } }";
+    let code = expanded(&format!("{}, derives = [PartialEq, ::serde::Serialize]", inline()), hall);
+    assert!(code.contains(":: serde :: Serialize"));
+}
+
+#[test]
+fn the_docs_of_the_contract_are_embedded_and_no_others() {
+    let hall = "impl Hall { async fn run_remote(&self, who: Guest, tone: Tone) -> String { who.full_name } }";
+    let code = expanded(&inline(), hall);
+    let docs = concat!(
+        r#"{"run-remote":{"docs":"Greets."},"types":{"#,
+        r#""guest":{"docs":"A person.","members":{"full-name":"As in the passport."}},"#,
+        r#""person":{"docs":"A person.","members":{"full-name":"As in the passport."}}}}"#,
+    );
+    let literal = proc_macro2::Literal::byte_string(docs.as_bytes()).to_string();
+    assert!(code.contains(&literal), "{docs}");
+    assert!(!expanded(&inline(), UNIT).contains("chainlet:docs"));
+}

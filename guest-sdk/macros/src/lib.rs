@@ -1,0 +1,18 @@
+//! The attribute macro of the `chainlet` crate, which re-exports and documents
+//! it. Depend on `chainlet`, not on this crate.
+
+use proc_macro::TokenStream;
+
+mod arguments;
+mod author;
+mod bindings;
+mod docs;
+mod expand;
+mod world;
+
+/// Turns an `impl` block into a chainlet. See the `chainlet` crate for how to
+/// use it.
+#[proc_macro_attribute]
+pub fn chainlet(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand::expand(arguments.into(), item.into()).into()
+}

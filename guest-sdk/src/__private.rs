@@ -1,0 +1,40 @@
+//! What the code that the macro writes uses. Nothing here is for authors.
+
+use std::cell::OnceCell;
+use std::thread::LocalKey;
+
+pub use wit_bindgen;
+
+use crate::Error;
+
+/// A place for what `init` made. An instance has one thread, so a
+/// thread-local is the instance's own, and needs no lock.
+pub type State<T> = OnceCell<&'static T>;
+
+/// What `init` made.
+///
+/// # Panics
+/// If `init` has not run, which is an error of the host's.
+pub fn state<T>(key: &'static LocalKey<State<T>>) -> &'static T {
+    match key.with(|cell| cell.get().copied()) {
+        Some(state) => state,
+        #[expect(clippy::panic, reason = "there is no one to return this error to")]
+        None => panic!("the host called this chainlet before `init` succeeded"),
+    }
+}
+
+/// The state of a chainlet without `init`.
+pub fn state_or_default<T: Default>(key: &'static LocalKey<State<T>>) -> &'static T {
+    key.with(|cell| *cell.get_or_init(|| Box::leak(Box::default())))
+}
+
+/// Keeps what `init` made, for as long as the instance lives.
+pub fn set_state<T>(key: &'static LocalKey<State<T>>, state: T) -> Result<(), String> {
+    key.with(|cell| cell.set(Box::leak(Box::new(state))))
+        .map_err(|_| "the host called `init` twice in one instance".to_owned())
+}
+
+/// The sentence of any error.
+pub fn message(error: impl Into<Error>) -> String {
+    error.into().into_message()
+}

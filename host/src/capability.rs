@@ -1,0 +1,79 @@
+//! What a guest may use of the host, one file an interface.
+//!
+//! Each says what it adds to a linker (the same for every replica of a chainlet) and what state it puts into a store. A
+//! chainlet sees no file, socket, environment variable or secret but those that its [`Grants`] hold; the interfaces of
+//! WASI are all there, and empty.
+//!
+//! - [`context`]: settings, secrets and deployment facts (`chainlet:host/context`).
+//! - [`files`]: the folders that chain.toml mounts, through `wasi:filesystem`.
+//! - [`output`]: stdout and stderr as log lines.
+
+mod context;
+mod files;
+pub(crate) mod output;
+
+use std::sync::Arc;
+
+use wasmtime::component::Linker;
+use wasmtime_wasi::WasiCtx;
+
+use self::context::{Context, Facts};
+use self::files::Mounts;
+use self::output::Output;
+use crate::chainlet::state::State;
+use crate::config::{ChainSpec, ChainletName, ChainletSpec, Secret, SecretName};
+
+/// What one chainlet's guests may use of the host: the part that all its replicas share.
+pub(crate) struct Grants {
+    facts: Arc<Facts>,
+    mounts: Mounts,
+}
+
+/// What the store of one replica holds for its guest's use of the host.
+pub(crate) struct Capabilities {
+    pub(crate) context: Context,
+    pub(crate) output: Output,
+}
+
+impl Grants {
+    /// What chain.toml grants `chainlet`, with the values of its `secrets`.
+    pub(crate) fn new(
+        chain: &ChainSpec,
+        name: &ChainletName,
+        chainlet: &ChainletSpec,
+        secrets: indexmap::IndexMap<SecretName, Secret>,
+    ) -> Self {
+        Grants { facts: Arc::new(Facts::new(chain, name, chainlet, secrets)), mounts: Mounts::new(chain, chainlet) }
+    }
+
+    /// The state for the store of replica `number`.
+    pub(crate) fn capabilities(&self, number: u32) -> Capabilities {
+        Capabilities {
+            context: Context::new(self.facts.clone(), number),
+            output: Output::new(self.facts.chainlet(), number),
+        }
+    }
+
+    /// The WASI context for the store of a replica: its mounts and its output, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// Where a mounted folder can't be opened.
+    pub(crate) fn wasi(&self, output: &Output) -> Result<WasiCtx, files::MountError> {
+        let mut builder = WasiCtx::builder();
+        builder.stdout(output.stdout()).stderr(output.stderr());
+        self.mounts.open(&mut builder)?;
+        Ok(builder.build())
+    }
+}
+
+/// Adds everything that a guest may import of the host.
+///
+/// # Errors
+///
+/// Where two interfaces share a name.
+pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasmtime_wasi::p3::add_to_linker(linker)?;
+    context::add_to_linker(linker)
+}

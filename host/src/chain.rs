@@ -1,0 +1,325 @@
+//! A chain: chainlets that call each other, and the one that the outside calls.
+//!
+//! [`Plan`] says who calls whom, and is all that `chainhost check` needs. A [`Chain`] is a plan that runs.
+
+mod edge;
+mod plan;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+use wasmtime::component::Linker;
+
+use self::edge::EdgeImport;
+pub use self::plan::{Edge, Plan};
+use crate::capability::{self, Grants};
+use crate::chainlet::call::CallContext;
+use crate::chainlet::replica::Blueprint;
+use crate::chainlet::{Chainlet, Status};
+use crate::component::Component;
+use crate::config::{ChainSecrets, ChainSpec, ChainletName, ComponentSource, ConfigError, ConfigErrors, KeyPath};
+use crate::engine::Shared;
+use crate::error::{CallError, ErrorKind};
+use crate::value::abi::call::define;
+use crate::value::rust::{self, RustError};
+use crate::value::{Signature, Type, Value, json};
+
+/// Why a chain does not load.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// chain.toml, or a component that it names, is not what it must be.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// A chainlet does not start.
+    #[error("the chain does not start: {0}")]
+    Start(#[source] CallError),
+}
+
+/// A running chain. Clones are handles of the same one.
+#[derive(Clone)]
+pub struct Chain(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    entrypoint: Arc<Chainlet>,
+    /// In an order in which every chainlet comes after those that it calls.
+    chainlets: IndexMap<ChainletName, Arc<Chainlet>>,
+}
+
+/// How one call is to be made.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct CallOptions {
+    /// How long to wait for the answer; without it, as long as it takes.
+    pub timeout: Option<Duration>,
+    /// Names the request in logs.
+    pub request_id: Option<Arc<str>>,
+}
+
+impl Chain {
+    /// The chain's name.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The name of the chainlet that [`Chain::call`] calls.
+    pub fn entrypoint(&self) -> &ChainletName {
+        self.0.entrypoint.name()
+    }
+
+    /// The chainlets and their state at this moment, each after those that it calls.
+    pub fn status(&self) -> impl Iterator<Item = (&ChainletName, Status)> {
+        self.0.chainlets.iter().map(|(name, chainlet)| (name, chainlet.status()))
+    }
+
+    /// Whether every chainlet has a replica that takes calls.
+    pub fn is_ready(&self) -> bool {
+        self.0.chainlets.values().all(|chainlet| chainlet.status().ready > 0)
+    }
+
+    /// The type of the `run-remote` of `chainlet`; `None` where the chain has no chainlet of this name.
+    pub fn signature(&self, chainlet: &str) -> Option<&Arc<Signature>> {
+        self.0.chainlets.get(chainlet).map(|chainlet| chainlet.signature())
+    }
+
+    /// Calls the entrypoint with Rust values.
+    ///
+    /// `args` is a struct or a map with a field for each parameter, and the answer is read as an `R`; both by the rules of
+    /// the JSON mapping, so that a WIT `list<u8>` is a base64 string and any other list a sequence.
+    ///
+    /// # Errors
+    ///
+    /// Where `args` do not fit the parameters, the chain does not answer, or its answer is no `R`. The chainlet's own
+    /// typed error is one, too: see [`CallError::guest_error`].
+    pub async fn call<R: DeserializeOwned>(&self, args: &impl Serialize, options: CallOptions) -> Result<R, CallError> {
+        let chainlet = &*self.0.entrypoint;
+        let params = rust::to_values(&chainlet.signature().params, args).map_err(|error| match error {
+            RustError::Arguments(error) => invalid(chainlet, error),
+            error => CallError::new(ErrorKind::InvalidInput, chainlet.name(), error),
+        })?;
+        let answer = self.call_values(chainlet, params, options).await?;
+        let answer = match &answer {
+            (Some(ty), Some(value)) => rust::from_value(ty, value).map_err(|error| error.to_string()),
+            _ => serde_json::from_str("null").map_err(|_| "the chainlet returns nothing".to_string()),
+        };
+        answer.map_err(|error| {
+            CallError::new(ErrorKind::Internal, chainlet.name(), format_args!("the answer does not fit: {error}"))
+        })
+    }
+
+    /// Calls the entrypoint with a JSON object keyed by parameter name; the answer is bare JSON.
+    ///
+    /// # Errors
+    ///
+    /// Where `body` does not fit the parameters, or the chain does not answer. The chainlet's own typed error is one,
+    /// too: see [`CallError::guest_error`].
+    pub async fn call_json(&self, body: &[u8], options: CallOptions) -> Result<Vec<u8>, CallError> {
+        self.call_json_of(&self.0.entrypoint, body, options).await
+    }
+
+    /// As [`Chain::call_json`], for any chainlet of the chain; `None` where it has none of this name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Chain::call_json`].
+    pub async fn call_chainlet_json(
+        &self,
+        chainlet: &str,
+        body: &[u8],
+        options: CallOptions,
+    ) -> Option<Result<Vec<u8>, CallError>> {
+        let chainlet = self.0.chainlets.get(chainlet)?;
+        Some(self.call_json_of(chainlet, body, options).await)
+    }
+
+    /// Stops the chain: takes no new calls, serves the accepted ones for at most `limit`, then ends every replica.
+    pub async fn stop(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        // Callers before those that they call, so that what is in flight can still be served.
+        for chainlet in self.0.chainlets.values().rev() {
+            chainlet.stop(deadline.saturating_duration_since(Instant::now())).await;
+        }
+    }
+
+    async fn call_json_of(&self, chainlet: &Chainlet, body: &[u8], options: CallOptions) -> Result<Vec<u8>, CallError> {
+        let params = json::params_from_slice(&chainlet.signature().params, body)
+            .map_err(|error| invalid(chainlet, error))?;
+        let (ty, value) = self.call_values(chainlet, params, options).await?;
+        let mut text = Vec::new();
+        write(chainlet, ty.as_deref(), &value, &mut text)?;
+        Ok(text)
+    }
+
+    /// Calls `run-remote` and takes its answer apart: a result's `T` is the answer, its `E` an error.
+    async fn call_values(
+        &self,
+        chainlet: &Chainlet,
+        params: Vec<Value>,
+        options: CallOptions,
+    ) -> Result<(Option<TypeRef>, Option<Value>), CallError> {
+        let deadline = options.timeout.map(|timeout| Instant::now() + timeout);
+        let context = CallContext { request: options.request_id, deadline };
+        let value = chainlet.within(deadline, chainlet.call(params, context)).await?;
+        match (&chainlet.signature().result, value) {
+            (Some(Type::Result { ok, .. }), Some(Value::Result(Ok(value)))) => {
+                Ok((ok.clone(), value.map(|value| *value)))
+            }
+            (Some(Type::Result { err, .. }), Some(Value::Result(Err(value)))) => {
+                let mut text = Vec::new();
+                write(chainlet, err.as_deref(), &value.map(|value| *value), &mut text)?;
+                let error = String::from_utf8(text).ok().and_then(|text| serde_json::value::RawValue::from_string(text).ok());
+                let failure = CallError::new(ErrorKind::Chainlet, chainlet.name(), "the chainlet answered with its error");
+                Err(match error {
+                    Some(error) => failure.with_guest_error(error),
+                    None => failure,
+                })
+            }
+            (ty, value) => Ok((ty.clone().map(Arc::new), value)),
+        }
+    }
+}
+
+type TypeRef = Arc<Type>;
+
+fn invalid(chainlet: &Chainlet, error: json::JsonError) -> CallError {
+    CallError::new(ErrorKind::InvalidInput, chainlet.name(), &error.message).at(error.pointer)
+}
+
+fn write(chainlet: &Chainlet, ty: Option<&Type>, value: &Option<Value>, text: &mut Vec<u8>) -> Result<(), CallError> {
+    match (ty, value) {
+        (Some(ty), Some(value)) => json::write(ty, value, text)
+            .map_err(|error| CallError::new(ErrorKind::Internal, chainlet.name(), error)),
+        _ => {
+            text.extend_from_slice(b"null");
+            Ok(())
+        }
+    }
+}
+
+/// Compiles the components of `spec` and resolves its dependencies. No guest code runs.
+pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec) -> Result<Plan, LoadError> {
+    spec.validate()?;
+    spec.check_files()?;
+    let loads: Vec<_> = spec
+        .chainlets
+        .iter()
+        .map(|(name, chainlet)| {
+            let (shared, source) = (shared.clone(), chainlet.component.clone());
+            let path = match &source {
+                ComponentSource::File(path) => Some(spec.resolve(path)),
+                ComponentSource::Bytes(_) => None,
+            };
+            let export = chainlet.export.as_ref().map(ToString::to_string);
+            let load = tokio::task::spawn_blocking(move || {
+                let wasm = match (&source, &path) {
+                    (ComponentSource::Bytes(bytes), _) => bytes.clone(),
+                    (ComponentSource::File(path), resolved) => {
+                        std::fs::read(resolved.as_ref().unwrap_or(path)).map_err(|error| error.to_string())?.into()
+                    }
+                };
+                Ok::<_, String>(Component::load(&shared, &wasm, export.as_deref()))
+            });
+            (name.clone(), load)
+        })
+        .collect();
+    let mut components = IndexMap::new();
+    let mut errors = Vec::new();
+    for (name, load) in loads {
+        let place = KeyPath::root().key("chainlets").key(&name).key("component");
+        let (message, help) = match load.await {
+            Ok(Ok(Ok(component))) => {
+                components.insert(name, component);
+                continue;
+            }
+            Ok(Ok(Err(error))) => {
+                let help = error.help.clone().unwrap_or_else(|| "see the component contract in the documentation".into());
+                (error.to_string(), help)
+            }
+            Ok(Err(error)) => (format!("the component cannot be read: {error}"), "check the file and its permissions".into()),
+            Err(error) => (format!("the component's load was cut short: {error}"), "report this as a bug of chainhost".into()),
+        };
+        errors.push(ConfigError::new(spec.at(place), message, help));
+    }
+    for (name, chainlet) in &spec.chainlets {
+        if chainlet.resources.gpu {
+            let place = KeyPath::root().key("chainlets").key(name).key("resources").key("gpu");
+            errors.push(ConfigError::new(
+                spec.at(place),
+                "this version of chainhost has no GPU for chainlets",
+                "set `gpu = false`, or leave it out",
+            ));
+        }
+    }
+    ConfigErrors::check(errors)?;
+    Ok(plan::resolve(spec, components)?)
+}
+
+/// Starts the chainlets of `plan`, each after those that it calls.
+pub(crate) async fn start(
+    shared: &Shared,
+    spec: &ChainSpec,
+    plan: Plan,
+    mut secrets: ChainSecrets,
+) -> Result<Chain, LoadError> {
+    let mut running: IndexMap<ChainletName, Arc<Chainlet>> = IndexMap::new();
+    for (name, component) in &plan.chainlets {
+        let internal = |error| LoadError::Start(CallError::new(ErrorKind::Internal, name, error));
+        let Some(chainlet) = spec.chainlets.get(name) else { continue };
+        let grants = Grants::new(spec, name, chainlet, secrets.take(name.as_str()));
+        let mut linker = Linker::new(&shared.engine);
+        capability::add_to_linker(&mut linker).map_err(|error| internal(format!("{error:#}")))?;
+        for edge in plan.edges_from(name) {
+            let Some(target) = running.get(&edge.name.to) else { continue };
+            let signature = &edge.dependency.signature;
+            let import = EdgeImport {
+                edge: Arc::new(edge::Edge::new(edge.name.clone(), target.clone(), &edge.policy)),
+                is_async: signature.is_async,
+            };
+            linker
+                .instance(&edge.dependency.import)
+                .and_then(|mut instance| define(&mut instance, "run-remote", signature, Arc::new(import)))
+                .map_err(|error| internal(format!("{error:#}")))?;
+        }
+        let instance = linker.instantiate_pre(&component.compiled).map_err(|error| {
+            let place = KeyPath::root().key("chainlets").key(name).key("component");
+            ConfigErrors::from(ConfigError::new(
+                spec.at(place),
+                format!("the component imports something that the host does not offer: {error:#}"),
+                "a chainlet may import wasi 0.2 and 0.3 (without wasi:http), chainlet:host, and other chainlets",
+            ))
+        })?;
+        let blueprint = Blueprint {
+            name: name.clone(),
+            signature: component.run_remote.signature.clone(),
+            component: component.clone(),
+            instance,
+            grants,
+            concurrency: match component.run_remote.signature.is_async {
+                true => usize::try_from(chainlet.concurrency).unwrap_or(usize::MAX),
+                false => 1,
+            },
+            queue: usize::try_from(chainlet.queue).unwrap_or(usize::MAX),
+            memory: chainlet.resources.memory.as_bytes(),
+        };
+        match Chainlet::start(blueprint, chainlet.replicas.min.max(1)).await {
+            Ok(chainlet) => {
+                running.insert(name.clone(), chainlet);
+            }
+            Err(error) => {
+                for chainlet in running.values().rev() {
+                    chainlet.stop(Duration::ZERO).await;
+                }
+                return Err(LoadError::Start(error));
+            }
+        }
+    }
+    let entrypoint = running.get(&plan.entrypoint).cloned().ok_or_else(|| {
+        LoadError::Start(CallError::new(ErrorKind::Internal, &plan.entrypoint, "the entrypoint is no chainlet"))
+    })?;
+    Ok(Chain(Arc::new(Inner { name: spec.name.to_string(), entrypoint, chainlets: running })))
+}

@@ -1,0 +1,226 @@
+//! From a checked spec and the types of its components to who calls whom: pure, and done before anything runs.
+
+use indexmap::IndexMap;
+
+use crate::component::{Component, Dependency, RunRemote};
+use crate::config::{ChainSpec, ChainletName, ConfigError, ConfigErrors, DependencyName, DependencySpec, KeyPath};
+use crate::error::EdgeName;
+
+/// A chain whose every dependency is resolved and type-checked.
+#[derive(Debug)]
+pub struct Plan {
+    /// The chainlet that the outside calls.
+    pub entrypoint: ChainletName,
+    /// The components, in an order in which every chainlet comes after those that it calls.
+    pub chainlets: IndexMap<ChainletName, Component>,
+    /// Who calls whom.
+    pub edges: Vec<Edge>,
+}
+
+/// One resolved dependency.
+#[derive(Debug, Clone)]
+pub struct Edge {
+    /// Whose dependency it is, what it is called there, and what it resolves to.
+    pub name: EdgeName,
+    /// What the calling component imports.
+    pub dependency: Dependency,
+    /// How calls through it are bounded.
+    pub policy: DependencySpec,
+}
+
+impl Plan {
+    /// The edges over which `chainlet` calls others, in the order of its imports.
+    pub fn edges_from<'a>(&'a self, chainlet: &'a ChainletName) -> impl Iterator<Item = &'a Edge> {
+        self.edges.iter().filter(move |edge| edge.name.from == *chainlet)
+    }
+}
+
+/// Resolves the dependencies of `components`, which are those of `spec`'s chainlets, in its order.
+///
+/// # Errors
+///
+/// Everything that is wrong, each with its place in chain.toml: a dependency that resolves to nothing or to a function
+/// of another type, an unused `depends`, a cycle, an entrypoint that is not clear.
+pub(super) fn resolve(
+    spec: &ChainSpec,
+    mut components: IndexMap<ChainletName, Component>,
+) -> Result<Plan, ConfigErrors> {
+    let offers: IndexMap<_, _> = components.iter().map(|(name, component)| (name, &component.run_remote)).collect();
+    let mut errors = Vec::new();
+    let mut edges = Vec::new();
+    for (name, component) in &components {
+        let declared = spec.chainlets.get(name).map(|chainlet| &chainlet.depends);
+        for dependency in &component.dependencies {
+            match edge(spec, &offers, name, dependency) {
+                Ok(edge) => edges.push(edge),
+                Err(error) => errors.push(error),
+            }
+        }
+        for unused in declared.into_iter().flat_map(IndexMap::keys) {
+            if !component.dependencies.iter().any(|dependency| dependency.name == unused.as_str()) {
+                errors.push(unused_dependency(spec, name, unused, component));
+            }
+        }
+    }
+    ConfigErrors::check(errors)?;
+    let order = order(spec, &components, &edges)?;
+    let entrypoint = entrypoint(spec, &components, &edges)?;
+    components.sort_by_cached_key(|name, _| order.iter().position(|ordered| ordered == name));
+    Ok(Plan { entrypoint, chainlets: components, edges })
+}
+
+fn edge(
+    spec: &ChainSpec,
+    offers: &IndexMap<&ChainletName, &RunRemote>,
+    from: &ChainletName,
+    dependency: &Dependency,
+) -> Result<Edge, ConfigError> {
+    let chainlet = KeyPath::root().key("chainlets").key(from);
+    let place = chainlet.key("depends").key(&dependency.name);
+    let name = DependencyName::new(&dependency.name).map_err(|error| {
+        ConfigError::new(spec.at(&chainlet), format!("the component imports `{}`: {error}", dependency.import),
+            "rename the import in the component's world")
+    })?;
+    let policy = spec.chainlets.get(from).and_then(|chainlet| chainlet.depends.get(&name)).cloned().unwrap_or_default();
+    let to = target(offers, from, dependency, &policy).map_err(|message| {
+        ConfigError::new(
+            spec.at(&place),
+            message,
+            format!("name the chainlet that serves it: `depends.{name} = \"…\"` under [chainlets.{from}]"),
+        )
+    })?;
+    let offered = offers.get(&to).map(|offer| &offer.signature);
+    match offered {
+        Some(offered) if *offered == dependency.signature => Ok(Edge {
+            name: EdgeName { from: from.clone(), dependency: name, to },
+            dependency: dependency.clone(),
+            policy,
+        }),
+        Some(offered) => Err(ConfigError::new(
+            spec.at(&place),
+            format!(
+                "the types of the edge {from} → {to} do not match\n  {from} expects `{}`: {}\n  {to} exports `run-remote`: {offered}",
+                dependency.import, dependency.signature
+            ),
+            format!("build both components from one WIT, or point `depends.{name}` at another chainlet"),
+        )),
+        None => Err(ConfigError::new(spec.at(&place), format!("there is no chainlet `{to}`"), "correct the name")),
+    }
+}
+
+/// What a dependency resolves to: what `depends` says, else the chainlet of its name, else the only one that exports
+/// the interface that is imported.
+fn target(
+    offers: &IndexMap<&ChainletName, &RunRemote>,
+    from: &ChainletName,
+    dependency: &Dependency,
+    policy: &DependencySpec,
+) -> Result<ChainletName, String> {
+    if let Some(chainlet) = &policy.chainlet {
+        return Ok(chainlet.clone());
+    }
+    if let Some((name, _)) = offers.iter().find(|(name, _)| name.as_str() == dependency.name) {
+        return Ok((*name).clone());
+    }
+    let exporting = offers.iter().filter(|(name, offer)| {
+        **name != from && offer.interface.as_deref() == Some(dependency.import.as_str())
+    });
+    let exporting: Vec<_> = exporting.map(|(name, _)| *name).collect();
+    match exporting.as_slice() {
+        [only] => Ok((*only).clone()),
+        [] => Err(format!(
+            "the component imports `{}`, and no chainlet is called `{}` or exports that interface",
+            dependency.import, dependency.name
+        )),
+        several => Err(format!(
+            "the component imports `{}`, which several chainlets export: {}",
+            dependency.import,
+            several.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ")
+        )),
+    }
+}
+
+fn unused_dependency(
+    spec: &ChainSpec,
+    chainlet: &ChainletName,
+    name: &DependencyName,
+    component: &Component,
+) -> ConfigError {
+    let place = KeyPath::root().key("chainlets").key(chainlet).key("depends").key(name);
+    let names: Vec<_> = component.dependencies.iter().map(|dependency| dependency.name.as_str()).collect();
+    let help = match names.as_slice() {
+        [] => "the component imports no other chainlet: remove the key".to_string(),
+        names => format!("the component's dependencies are: {}", names.join(", ")),
+    };
+    ConfigError::new(spec.at(place), format!("the component of {chainlet} imports no dependency `{name}`"), help)
+}
+
+/// The chainlets, each after those that it calls.
+fn order(
+    spec: &ChainSpec,
+    components: &IndexMap<ChainletName, Component>,
+    edges: &[Edge],
+) -> Result<Vec<ChainletName>, ConfigError> {
+    struct Walk<'a> {
+        edges: &'a [Edge],
+        done: Vec<ChainletName>,
+        path: Vec<&'a Edge>,
+    }
+    impl<'a> Walk<'a> {
+        /// The cycle that leads back to a chainlet on the way, if there is one.
+        fn visit(&mut self, name: &ChainletName) -> Result<(), Vec<&'a Edge>> {
+            if self.done.contains(name) {
+                return Ok(());
+            }
+            if let Some(start) = self.path.iter().position(|edge| edge.name.from == *name) {
+                return Err(self.path.split_off(start));
+            }
+            for edge in self.edges.iter().filter(|edge| edge.name.from == *name) {
+                self.path.push(edge);
+                self.visit(&edge.name.to)?;
+                self.path.pop();
+            }
+            self.done.push(name.clone());
+            Ok(())
+        }
+    }
+    let mut walk = Walk { edges, done: Vec::new(), path: Vec::new() };
+    for name in components.keys() {
+        walk.visit(name).map_err(|cycle| {
+            let mut chain: Vec<_> = cycle.iter().map(|edge| edge.name.from.as_str()).collect();
+            chain.extend(chain.first().copied());
+            let place = cycle.first().map(|edge| {
+                KeyPath::root().key("chainlets").key(&edge.name.from).key("depends").key(&edge.name.dependency)
+            });
+            ConfigError::new(
+                spec.at(place.unwrap_or_else(KeyPath::root)),
+                format!("the chainlets call each other in a cycle: {}", chain.join(" → ")),
+                "a chain has no cycles: point one of these dependencies elsewhere, or merge the chainlets",
+            )
+        })?;
+    }
+    Ok(walk.done)
+}
+
+fn entrypoint(
+    spec: &ChainSpec,
+    components: &IndexMap<ChainletName, Component>,
+    edges: &[Edge],
+) -> Result<ChainletName, ConfigError> {
+    if let Some(entrypoint) = &spec.entrypoint {
+        return Ok(entrypoint.clone());
+    }
+    let uncalled = components.keys().filter(|name| !edges.iter().any(|edge| edge.name.to == **name));
+    let uncalled: Vec<_> = uncalled.collect();
+    match uncalled.as_slice() {
+        [only] => Ok((*only).clone()),
+        several => Err(ConfigError::new(
+            spec.at(KeyPath::root().key("chain")),
+            format!(
+                "the entrypoint is not clear: {} are nobody's dependency",
+                several.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ")
+            ),
+            "say which one the outside calls: `entrypoint = \"…\"` under [chain]",
+        )),
+    }
+}

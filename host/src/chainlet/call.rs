@@ -1,0 +1,128 @@
+//! What the two ends of one call share.
+//!
+//! The caller holds the receiving end and a [`Waiting`]; the replica holds a [`Job`], then a [`Call`]. The call's slot in
+//! the replica (its lease) goes back when the guest is done with it, not when the caller is: a caller that stops waiting
+//! frees no guest. A guest that does not come back for [`GRACE`] after its caller left has overrun, and its replica is
+//! retired.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::pool::{Lease, Loss};
+use crate::error::CallError;
+use crate::value::Value;
+
+/// How long a guest may go on with a call whose caller has left, before its replica is replaced.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What comes out of a call.
+pub(crate) type Answer = Result<Option<Value>, CallError>;
+
+/// What a call brings along from whoever made it, and hands on to the calls that it makes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CallContext {
+    /// Names the request that the call belongs to, in logs.
+    pub request: Option<Arc<str>>,
+    /// When the caller stops waiting.
+    pub deadline: Option<Instant>,
+}
+
+/// A call on its way to a replica.
+pub(crate) struct Job {
+    pub params: Vec<Value>,
+    pub call: Arc<Call>,
+}
+
+/// A call in a replica.
+pub(crate) struct Call {
+    pub context: CallContext,
+    /// Taken by whoever answers first; the lease goes back with it.
+    open: Mutex<Option<Open>>,
+}
+
+struct Open {
+    reply: oneshot::Sender<Answer>,
+    lease: Option<Lease>,
+}
+
+impl Job {
+    pub(super) fn new(params: Vec<Value>, context: CallContext, lease: Lease) -> (Self, oneshot::Receiver<Answer>) {
+        let (call, answer) = Call::new(context, Some(lease));
+        (Job { params, call }, answer)
+    }
+}
+
+impl Call {
+    /// A call of its own kind, such as `init`, that takes no slot.
+    pub(super) fn without_slot(context: CallContext) -> (Arc<Self>, oneshot::Receiver<Answer>) {
+        Call::new(context, None)
+    }
+
+    fn new(context: CallContext, lease: Option<Lease>) -> (Arc<Self>, oneshot::Receiver<Answer>) {
+        let (reply, answer) = oneshot::channel();
+        (Arc::new(Call { context, open: Mutex::new(Some(Open { reply, lease })) }), answer)
+    }
+
+    /// The guest is done: its slot is free, and the caller, if it still waits, has its answer.
+    pub(super) fn finish(&self, answer: Answer) {
+        if let Some(open) = self.take() {
+            drop(open.lease);
+            // An error means that the caller has left, which is its right.
+            let _ = open.reply.send(answer);
+        }
+    }
+
+    /// A dependency failed, so the guest will never be done: the caller has its answer, and the slot is lost.
+    pub(crate) fn fail(&self, error: CallError) {
+        if let Some(open) = self.take() {
+            if let Some(lease) = open.lease {
+                lease.lose(Loss::Unanswered);
+            }
+            let _ = open.reply.send(Err(error));
+        }
+    }
+
+    fn overrun(&self) {
+        if let Some(lease) = self.take().and_then(|open| open.lease) {
+            lease.lose(Loss::Overran);
+        }
+    }
+
+    fn take(&self) -> Option<Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// The caller's wait for an answer; dropped before there is one, it starts the call's grace.
+pub(super) struct Waiting {
+    call: std::sync::Weak<Call>,
+}
+
+impl Waiting {
+    pub(super) fn new(job: &Job) -> Self {
+        Waiting { call: Arc::downgrade(&job.call) }
+    }
+
+    pub(super) fn answered(mut self) {
+        self.call = std::sync::Weak::new();
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let call = std::mem::take(&mut self.call);
+        if call.strong_count() == 0 {
+            return;
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            tokio::time::sleep(GRACE).await;
+            if let Some(call) = call.upgrade() {
+                call.overrun();
+            }
+        });
+    }
+}

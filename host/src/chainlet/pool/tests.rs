@@ -1,0 +1,243 @@
+use std::task::Poll;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use proptest::prelude::*;
+
+use super::*;
+
+fn pool(concurrency: usize, queue: usize, replicas: usize) -> (Arc<Pool>, Vec<Arc<Replica>>) {
+    let pool = Pool::new(concurrency, queue);
+    let replicas: Vec<_> = (0..replicas).map(|_| Replica::new().0).collect();
+    for replica in &replicas {
+        pool.add(replica.clone());
+    }
+    (pool, replicas)
+}
+
+type Turn = BoxFuture<'static, Result<Lease, Refusal>>;
+
+/// A call that has asked for a slot and waits for it.
+fn ask(pool: &Arc<Pool>) -> Turn {
+    let pool = pool.clone();
+    async move { pool.acquire().await }.boxed()
+}
+
+fn poll(turn: &mut Turn) -> Option<Result<Lease, Refusal>> {
+    match std::pin::pin!(async { futures::poll!(turn) }).now() {
+        Poll::Ready(outcome) => Some(outcome),
+        Poll::Pending => None,
+    }
+}
+
+trait Now {
+    type Output;
+    fn now(self) -> Self::Output;
+}
+
+impl<F: Future> Now for F {
+    type Output = F::Output;
+    fn now(self) -> F::Output {
+        self.now_or_never().expect("polling once never waits")
+    }
+}
+
+#[test]
+fn calls_go_to_the_least_loaded_replica() {
+    let (pool, replicas) = pool(2, 0, 2);
+    let leases: Vec<_> = (0..4).map(|_| poll(&mut ask(&pool)).unwrap().unwrap()).collect();
+    for replica in &replicas {
+        assert_eq!(leases.iter().filter(|lease| Arc::ptr_eq(lease.replica(), replica)).count(), 2);
+    }
+}
+
+#[test]
+fn a_full_queue_refuses_at_once_and_one_that_gave_up_makes_room() {
+    let (pool, _replicas) = pool(1, 1, 1);
+    let _held = poll(&mut ask(&pool)).unwrap().unwrap();
+    let mut waiting = ask(&pool);
+    assert!(poll(&mut waiting).is_none());
+    assert!(matches!(poll(&mut ask(&pool)), Some(Err(Refusal::Overloaded { queue: 1 }))));
+    drop(waiting);
+    assert!(poll(&mut ask(&pool)).is_none());
+}
+
+#[test]
+fn a_free_slot_goes_to_the_first_in_line_that_still_waits() {
+    let (pool, _replicas) = pool(1, 10, 1);
+    let held = poll(&mut ask(&pool)).unwrap().unwrap();
+    let mut turns: Vec<_> = (0..3).map(|_| ask(&pool)).collect();
+    for turn in &mut turns {
+        assert!(poll(turn).is_none());
+    }
+    drop(turns.remove(0));
+    drop(held);
+    assert!(poll(&mut ask(&pool)).is_none(), "a newcomer does not overtake");
+    assert!(poll(&mut turns[1]).is_none());
+    assert!(matches!(poll(&mut turns[0]), Some(Ok(_))));
+}
+
+#[test]
+fn a_lease_handed_to_a_call_that_leaves_goes_to_the_next() {
+    let (pool, _replicas) = pool(1, 10, 1);
+    let held = poll(&mut ask(&pool)).unwrap().unwrap();
+    let (mut first, mut second) = (ask(&pool), ask(&pool));
+    assert!(poll(&mut first).is_none() && poll(&mut second).is_none());
+    drop(held);
+    drop(first);
+    assert!(matches!(poll(&mut second), Some(Ok(_))));
+}
+
+#[test]
+fn without_a_replica_calls_wait_until_a_start_has_failed() {
+    let (pool, replicas) = pool(1, 10, 1);
+    pool.remove(&replicas[0]);
+    let mut waiting = ask(&pool);
+    assert!(poll(&mut waiting).is_none());
+    pool.fail("`init` failed");
+    assert!(matches!(poll(&mut waiting), Some(Err(Refusal::NotReady(why))) if &*why == "`init` failed"));
+    assert!(matches!(poll(&mut ask(&pool)), Some(Err(Refusal::NotReady(_)))));
+    pool.add(Replica::new().0);
+    assert!(matches!(poll(&mut ask(&pool)), Some(Ok(_))));
+}
+
+#[test]
+fn a_retired_replica_takes_no_more_calls_and_is_drained_with_its_last() {
+    let (pool, replicas) = pool(2, 10, 1);
+    let held = poll(&mut ask(&pool)).unwrap().unwrap();
+    pool.retire(&replicas[0]);
+    let mut waiting = ask(&pool);
+    assert!(poll(&mut waiting).is_none());
+    assert!(pool.drained(&replicas[0]).now_or_never().is_none());
+    drop(held);
+    pool.drained(&replicas[0]).now();
+    assert!(poll(&mut waiting).is_none());
+    pool.add(Replica::new().0);
+    assert!(matches!(poll(&mut waiting), Some(Ok(_))));
+}
+
+#[test]
+fn a_closed_pool_refuses_new_calls_and_serves_those_that_wait() {
+    let (pool, _replicas) = pool(1, 10, 1);
+    let held = poll(&mut ask(&pool)).unwrap().unwrap();
+    let mut waiting = ask(&pool);
+    assert!(poll(&mut waiting).is_none());
+    pool.close();
+    assert!(matches!(poll(&mut ask(&pool)), Some(Err(Refusal::Stopping))));
+    assert!(pool.idle().now_or_never().is_none());
+    drop(held);
+    let last = poll(&mut waiting).unwrap().unwrap();
+    assert!(pool.idle().now_or_never().is_none());
+    drop(last);
+    pool.idle().now();
+}
+
+#[test]
+fn an_overrun_call_wears_its_replica_out_at_once_and_unanswered_ones_do_at_their_limit() {
+    let (pool, replicas) = pool(UNANSWERED_LIMIT + 1, 0, 1);
+    for count in 1..=UNANSWERED_LIMIT {
+        assert!(replicas[0].worn_out().now_or_never().is_none(), "after {count}");
+        poll(&mut ask(&pool)).unwrap().unwrap().lose(Loss::Unanswered);
+    }
+    replicas[0].worn_out().now();
+    poll(&mut ask(&pool)).unwrap().unwrap().lose(Loss::Overran);
+    replicas[0].worn_out().now();
+    assert_eq!(pool.status().active, 0);
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Ask,
+    Leave(usize),
+    Finish(usize),
+    Lose(usize),
+    Add,
+    Retire(usize),
+    Die(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => Just(Step::Ask),
+        2 => any::<usize>().prop_map(Step::Leave),
+        6 => any::<usize>().prop_map(Step::Finish),
+        1 => any::<usize>().prop_map(Step::Lose),
+        1 => Just(Step::Add),
+        1 => any::<usize>().prop_map(Step::Retire),
+        1 => any::<usize>().prop_map(Step::Die),
+    ]
+}
+
+fn pick<T>(items: &mut Vec<T>, index: usize) -> Option<T> {
+    (!items.is_empty()).then(|| items.swap_remove(index % items.len()))
+}
+
+proptest! {
+    /// Whatever happens in whatever order: no replica has more calls than it may, no more wait than may, nobody waits
+    /// while a slot is free, and every slot comes back.
+    #[test]
+    fn limits_hold_and_no_slot_is_lost(steps in prop::collection::vec(step(), 1..200)) {
+        const CONCURRENCY: usize = 3;
+        const QUEUE: usize = 4;
+        let (pool, mut live) = pool(CONCURRENCY, QUEUE, 2);
+        let (mut turns, mut leases): (Vec<Turn>, Vec<Lease>) = (Vec::new(), Vec::new());
+        for step in steps {
+            match step {
+                Step::Ask => {
+                    let mut turn = ask(&pool);
+                    match poll(&mut turn) {
+                        None => turns.push(turn),
+                        Some(Ok(lease)) => leases.push(lease),
+                        Some(Err(Refusal::Overloaded { .. })) => prop_assert_eq!(pool.status().waiting, QUEUE),
+                        Some(Err(refusal)) => prop_assert!(false, "{:?}", refusal),
+                    }
+                }
+                Step::Leave(index) => drop(pick(&mut turns, index)),
+                Step::Finish(index) => drop(pick(&mut leases, index)),
+                Step::Lose(index) => {
+                    if let Some(lease) = pick(&mut leases, index) {
+                        lease.lose(Loss::Unanswered);
+                    }
+                }
+                Step::Add => {
+                    let replica = Replica::new().0;
+                    live.push(replica.clone());
+                    pool.add(replica);
+                }
+                Step::Retire(index) => {
+                    if let Some(replica) = pick(&mut live, index) {
+                        pool.retire(&replica);
+                    }
+                }
+                Step::Die(index) => {
+                    if let Some(replica) = pick(&mut live, index) {
+                        pool.remove(&replica);
+                    }
+                }
+            }
+            let mut still = Vec::new();
+            for mut turn in turns.drain(..) {
+                match poll(&mut turn) {
+                    None => still.push(turn),
+                    Some(Ok(lease)) => leases.push(lease),
+                    Some(Err(refusal)) => prop_assert!(false, "{:?}", refusal),
+                }
+            }
+            turns = still;
+            let status = pool.status();
+            prop_assert!(status.waiting <= QUEUE);
+            prop_assert_eq!(status.waiting, turns.len());
+            let mut free = 0;
+            for replica in &live {
+                let active = leases.iter().filter(|lease| Arc::ptr_eq(lease.replica(), replica)).count();
+                prop_assert!(active <= CONCURRENCY);
+                free += CONCURRENCY - active;
+            }
+            prop_assert!(turns.is_empty() || free == 0, "a call waits while {} slots are free", free);
+        }
+        turns.clear();
+        leases.clear();
+        prop_assert_eq!(pool.status().active, 0);
+        prop_assert_eq!(pool.status().waiting, 0);
+    }
+}

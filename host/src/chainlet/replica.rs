@@ -1,0 +1,254 @@
+//! One replica: a live instance, its store, and the task that owns both.
+//!
+//! # The contract of a warm instance
+//! - The instance is made once and serves calls until it dies; what `init` built is kept between calls.
+//! - Its task owns the store for good and runs one `run_concurrent` in it. Calls come in through a channel, which the
+//!   pool keeps bounded: no more than the chainlet's concurrency are ever in it or in flight.
+//! - A guest that computes yields to other tasks at each tick of the engine's epoch. It cannot be interrupted in the
+//!   middle of one call and kept for another: a call ends by itself, or with the store.
+//! - A trap ends the store and with it every call in flight. Each caller learns of it through [`Replica::death`].
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tokio::sync::{Notify, SetOnce, mpsc};
+use tokio::task::JoinHandle;
+use wasmtime::component::{Accessor, GuestTaskId, InstancePre};
+use wasmtime::{AsContextMut, Store, WasmBacktrace};
+
+use super::call::{Call, CallContext, Job};
+use super::limits::MemoryLimit;
+use super::state::State;
+use crate::capability::Grants;
+use crate::component::Component;
+use crate::config::ChainletName;
+use crate::error::{CallError, ErrorKind};
+use crate::value::Signature;
+use crate::value::abi::call::Export;
+
+/// Everything that the replicas of one chainlet have in common.
+pub(crate) struct Blueprint {
+    pub name: ChainletName,
+    pub signature: Arc<Signature>,
+    pub component: Component,
+    /// The component with all its imports resolved.
+    pub instance: InstancePre<State>,
+    /// What the guest may use of the host.
+    pub grants: Grants,
+    /// Calls at once in one replica.
+    pub concurrency: usize,
+    /// Calls that may wait.
+    pub queue: usize,
+    /// Bytes that all memories and tables of one replica may hold.
+    pub memory: u64,
+}
+
+/// The handle of a running replica.
+pub(super) struct Replica {
+    jobs: mpsc::UnboundedSender<Job>,
+    worn_out: Notify,
+    death: SetOnce<Death>,
+}
+
+/// How a replica ended.
+#[derive(Debug, Clone)]
+pub(super) struct Death {
+    pub kind: ErrorKind,
+    pub message: String,
+    pub backtrace: Option<String>,
+}
+
+/// A replica that has started, and the task that drives it.
+pub(super) struct Running {
+    pub replica: Arc<Replica>,
+    pub task: JoinHandle<Death>,
+}
+
+impl Replica {
+    pub(super) fn new() -> (Arc<Self>, mpsc::UnboundedReceiver<Job>) {
+        let (jobs, inbox) = mpsc::unbounded_channel();
+        (Arc::new(Replica { jobs, worn_out: Notify::new(), death: SetOnce::new() }), inbox)
+    }
+
+    /// Hands the replica a call. One that has died drops it, which the caller sees.
+    pub(super) fn submit(&self, job: Job) {
+        let _ = self.jobs.send(job);
+    }
+
+    /// How the replica ended, once it has.
+    pub(super) async fn death(&self) -> &Death {
+        self.death.wait().await
+    }
+
+    /// Makes [`Replica::death`] known.
+    pub(super) fn died(&self, death: Death) {
+        // Only the replica's supervisor calls this, once.
+        let _ = self.death.set(death);
+    }
+
+    /// Asks for the replica to be replaced.
+    pub(super) fn wear_out(&self) {
+        self.worn_out.notify_one();
+    }
+
+    /// Returns when the replica is to be replaced.
+    pub(super) async fn worn_out(&self) {
+        self.worn_out.notified().await;
+    }
+}
+
+impl Blueprint {
+    /// Instantiates the component and runs its `init`, exactly once; then the replica takes calls.
+    pub(super) async fn start(&self, number: u32) -> Result<Running, CallError> {
+        let failed = |what: &str, death: Death| {
+            self.error(format_args!("{what}: {}", death.message)).with_backtrace(death.backtrace)
+        };
+        let capabilities = self.grants.capabilities(number);
+        let wasi = self.grants.wasi(&capabilities.output).map_err(|error| self.error(error))?;
+        let state = State::new(capabilities, wasi, MemoryLimit::new(self.memory));
+        let mut store = Store::new(self.instance.engine(), state);
+        store.limiter(|state| &mut state.memory);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
+
+        let instance = match self.instance.instantiate_async(&mut store).await {
+            Ok(instance) => instance,
+            Err(error) => return Err(failed("the component does not start", Death::of(&error, store.data()))),
+        };
+        let export = {
+            let interface = &self.component.run_remote.interface;
+            let parent = match interface {
+                Some(interface) => instance.get_export_index(&mut store, None, interface),
+                None => None,
+            };
+            let func = match interface.is_some() == parent.is_some() {
+                true => instance
+                    .get_export_index(&mut store, parent.as_ref(), "run-remote")
+                    .and_then(|index| instance.get_func(&mut store, index)),
+                false => None,
+            };
+            func.map(|func| Export::new(func, &self.signature)).ok_or_else(|| {
+                CallError::new(ErrorKind::Internal, &self.name, "the instance lacks the `run-remote` of its component")
+            })?
+        };
+        if let Some(interface) = &self.component.init {
+            let func = instance
+                .get_export_index(&mut store, None, interface)
+                .and_then(|parent| instance.get_export_index(&mut store, Some(&parent), "init"))
+                .and_then(|index| instance.get_typed_func::<(), (Result<(), String>,)>(&mut store, index).ok())
+                .ok_or_else(|| {
+                    self.error(format_args!("`{interface}` is exported without `init: async func() -> result<_, string>`"))
+                })?;
+            let (call, mut answer) = Call::without_slot(CallContext::default());
+            let outcome = store
+                .run_concurrent(async |accessor| {
+                    let (task, work) = accessor.with(|mut access| {
+                        let work = func.start_call_concurrent(access.as_context_mut(), ())?;
+                        let task = work.task();
+                        access.as_context_mut().data_mut().begin(task, call.clone());
+                        Ok::<_, wasmtime::Error>((task, work))
+                    })?;
+                    let outcome = tokio::select! {
+                        biased;
+                        // A dependency failed, so that `init` waits for an answer that never comes.
+                        Ok(Err(error)) = &mut answer => return Ok(Err(Some(error))),
+                        outcome = func.finish_call_concurrent(accessor, work) => outcome?,
+                    };
+                    accessor.with(|mut access| access.as_context_mut().data_mut().end(task));
+                    Ok::<_, wasmtime::Error>(outcome.0.map_err(|message| {
+                        Some(self.error(format_args!("`init` failed: {message}")))
+                    }))
+                })
+                .await;
+            match outcome.and_then(|outcome| outcome) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Err(error.unwrap_or_else(|| self.error("`init` failed"))),
+                Err(error) => return Err(failed("`init` trapped", Death::of(&error, store.data()))),
+            }
+        }
+        let (replica, inbox) = Replica::new();
+        let task = tokio::spawn(drive(store, export, inbox, self.name.clone()));
+        Ok(Running { replica, task })
+    }
+
+    fn error(&self, message: impl std::fmt::Display) -> CallError {
+        CallError::new(ErrorKind::NotReady, &self.name, message)
+    }
+}
+
+/// Serves calls until the replica dies.
+async fn drive(
+    mut store: Store<State>,
+    export: Export,
+    mut inbox: mpsc::UnboundedReceiver<Job>,
+    name: ChainletName,
+) -> Death {
+    let ended = store
+        .run_concurrent(async |accessor| {
+            let mut calls = FuturesUnordered::new();
+            loop {
+                tokio::select! {
+                    biased;
+                    job = inbox.recv() => match job {
+                        Some(job) => calls.push(serve(accessor, export, job, &name)),
+                        None => break,
+                    },
+                    Some(()) = calls.next() => {}
+                }
+            }
+        })
+        .await;
+    match ended {
+        Ok(()) => Death::stopped(),
+        Err(error) => Death::of(&error, store.data()),
+    }
+}
+
+async fn serve(accessor: &Accessor<State>, export: Export, job: Job, name: &ChainletName) {
+    let Job { params, call } = job;
+    let mut task: Option<GuestTaskId> = None;
+    let answer = export
+        .call(accessor, params, |mut store, started| {
+            store.data_mut().begin(started, call.clone());
+            task = Some(started);
+        })
+        .await;
+    if let Some(task) = task {
+        accessor.with(|mut access| access.as_context_mut().data_mut().end(task));
+    }
+    call.finish(answer.map_err(|error| {
+        CallError::new(ErrorKind::Trap, name, format_args!("the guest broke the canonical ABI: {error:#}"))
+    }));
+}
+
+impl Death {
+    /// The end of a replica that was stopped or replaced.
+    pub(super) fn stopped() -> Self {
+        Death {
+            kind: ErrorKind::Stopping,
+            message: "the replica was stopped before the call was done".into(),
+            backtrace: None,
+        }
+    }
+
+    /// The end by a trap, in words that name what the guest did.
+    fn of(error: &wasmtime::Error, state: &State) -> Self {
+        let cause = if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
+            format!("the guest exited with status {}", exit.0)
+        } else if let Some(trap) = error.downcast_ref::<wasmtime::Trap>() {
+            format!("the guest trapped: {trap}")
+        } else {
+            format!("the guest trapped: {}", error.root_cause())
+        };
+        let mut message = cause;
+        if let Some(limit) = state.memory.refused() {
+            message.push_str(&format!("; it had been refused memory beyond its limit of {limit} bytes"));
+        }
+        if let Some(words) = state.capabilities.output.last_words() {
+            message.push_str(&format!("; its last words on stderr: {words}"));
+        }
+        let backtrace = error.downcast_ref::<WasmBacktrace>().map(ToString::to_string);
+        Death { kind: ErrorKind::Trap, message, backtrace }
+    }
+}

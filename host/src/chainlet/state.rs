@@ -1,0 +1,49 @@
+//! What the host keeps in the store of one replica.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use wasmtime::StoreContextMut;
+use wasmtime::component::{GuestTaskId, ResourceTable};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::call::Call;
+use super::limits::MemoryLimit;
+use crate::capability::Capabilities;
+
+/// The data of one replica's store.
+pub(crate) struct State {
+    /// What the guest may use of the host.
+    pub capabilities: Capabilities,
+    pub(super) memory: MemoryLimit,
+    /// The calls in flight, by the guest task that serves each.
+    calls: HashMap<GuestTaskId, Arc<Call>>,
+    wasi: WasiCtx,
+    table: ResourceTable,
+}
+
+impl State {
+    pub(super) fn new(capabilities: Capabilities, wasi: WasiCtx, memory: MemoryLimit) -> Self {
+        State { capabilities, memory, calls: HashMap::new(), wasi, table: ResourceTable::new() }
+    }
+
+    pub(super) fn begin(&mut self, task: GuestTaskId, call: Arc<Call>) {
+        self.calls.insert(task, call);
+    }
+
+    pub(super) fn end(&mut self, task: GuestTaskId) {
+        self.calls.remove(&task);
+    }
+
+    /// The call on whose behalf the guest is running now; `None` for work that goes on after its call was answered.
+    pub(crate) fn current_call(store: &mut StoreContextMut<'_, State>) -> Option<Arc<Call>> {
+        let task = store.async_call_stack().ok()?.last()?;
+        store.data().calls.get(&task).cloned()
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}

@@ -1,0 +1,129 @@
+//! From a component file to a [`Component`]: compiled code, its `run-remote`, and what it imports.
+//!
+//! Everything that can be known of a component without running it is found out here, so that a chain is checked whole
+//! before any guest code runs.
+//!
+//! - [`cache`]: compiled code on disk.
+//! - [`introspect`]: wasmtime's types to our [`Signature`]s; finding `run-remote` and the dependencies.
+//! - [`docs`]: the doc comments that a component may carry.
+
+pub(crate) mod cache;
+mod docs;
+mod introspect;
+
+use std::fmt;
+use std::sync::Arc;
+
+use wasmtime::component::Component as Compiled;
+
+use crate::engine::Shared;
+use crate::value::Signature;
+
+/// The package whose interfaces a chain host offers to guests and asks of them.
+pub(crate) const HOST_PACKAGE: &str = "chainlet:host/";
+
+/// A chainlet's component: compiled, and known by its types.
+#[derive(Clone)]
+pub struct Component {
+    pub(crate) compiled: Compiled,
+    /// The one function that the component offers to others.
+    pub run_remote: RunRemote,
+    /// What the component calls.
+    pub dependencies: Vec<Dependency>,
+    /// The interfaces that the component imports from the host, with their versions, sorted.
+    pub capabilities: Vec<String>,
+    /// The exported instance `chainlet:host/init`, as the component names it.
+    pub(crate) init: Option<String>,
+    /// The exported instance `chainlet:host/health`, as the component names it.
+    pub(crate) health: Option<String>,
+}
+
+/// Where a component exports its `run-remote`, and of what type it is.
+#[derive(Debug, Clone)]
+pub struct RunRemote {
+    /// The exported interface that holds it; `None` where it is at the root of the world.
+    pub interface: Option<String>,
+    /// Its type.
+    pub signature: Arc<Signature>,
+}
+
+/// One chainlet that a component wants to call: an imported instance with a `run-remote`.
+#[derive(Debug, Clone)]
+pub struct Dependency {
+    /// What chain.toml calls it: the import's plain name, or the last segment of its interface's name.
+    pub name: String,
+    /// The import's whole name.
+    pub import: String,
+    /// The type of the `run-remote` that it expects.
+    pub signature: Arc<Signature>,
+}
+
+/// Why a component can't be a chainlet. The message says what was found, and what to do.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct ComponentError {
+    message: String,
+    /// What to do about it, in one sentence.
+    pub help: Option<String>,
+}
+
+impl ComponentError {
+    fn new(message: impl fmt::Display) -> Self {
+        ComponentError { message: message.to_string(), help: None }
+    }
+
+    fn help(mut self, help: impl fmt::Display) -> Self {
+        self.help = Some(help.to_string());
+        self
+    }
+}
+
+impl Component {
+    /// Compiles `wasm`, or takes its code from the cache, and reads its types.
+    ///
+    /// `export` picks the interface whose `run-remote` is meant, for components that export several.
+    ///
+    /// This takes seconds for a large component that is not cached, and holds its thread: call it where that is fine.
+    ///
+    /// # Errors
+    ///
+    /// Where `wasm` is no component, or none that fits the component contract.
+    pub(crate) fn load(shared: &Shared, wasm: &[u8], export: Option<&str>) -> Result<Self, ComponentError> {
+        check_header(wasm)?;
+        let compiled = match &shared.cache {
+            Some(cache) => cache.get_or_compile(&shared.engine, wasm),
+            None => Compiled::from_binary(&shared.engine, wasm),
+        };
+        let compiled = compiled.map_err(|error| {
+            ComponentError::new(format_args!("the component does not compile: {error:#}"))
+                .help("build it again with the current toolchain; a component must be valid for wasmtime 48")
+        })?;
+        introspect::component(&shared.engine, compiled, &docs::Docs::of(wasm), export)
+    }
+}
+
+/// Says early, and in words, what a file is that is no component.
+fn check_header(wasm: &[u8]) -> Result<(), ComponentError> {
+    match wasm.first_chunk::<8>() {
+        Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => {
+            Err(ComponentError::new("the file is a core WebAssembly module, not a component")
+                .help("build for the target wasm32-wasip2 (not wasm32-wasip1 or wasm32-unknown-unknown), as a cdylib"))
+        }
+        Some([0, b'a', b's', b'm', _, _, 1, 0]) => Ok(()),
+        _ => Err(ComponentError::new(format_args!(
+            "the file is not WebAssembly ({} bytes that do not begin as a component does)",
+            wasm.len()
+        ))
+        .help("point `component` at the .wasm file that `cargo build --target wasm32-wasip2` wrote")),
+    }
+}
+
+impl fmt::Debug for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Component")
+            .field("run_remote", &self.run_remote)
+            .field("dependencies", &self.dependencies)
+            .field("capabilities", &self.capabilities)
+            .finish_non_exhaustive()
+    }
+}

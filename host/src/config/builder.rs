@@ -1,0 +1,291 @@
+//! A chain said in code rather than in a file.
+
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+
+use super::component::ComponentSource;
+use super::error::{ConfigError, ConfigErrors};
+use super::key::KeyPath;
+use super::location::Location;
+use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, NameError, SecretName};
+use super::settings::SettingValue;
+use super::spec::{Build, ChainSpec, ChainletSpec, DEFAULT_WORKDIR, DependencySpec, FileMount, Replicas, Resources};
+use super::validate;
+
+/// Collects a chain; [`ChainBuilder::build`] checks it as a file is checked.
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct ChainBuilder {
+    name: String,
+    entrypoint: Option<String>,
+    environment: Option<String>,
+    base_dir: PathBuf,
+    chainlets: Vec<(String, ChainletBuilder)>,
+}
+
+/// Collects a chainlet for [`ChainBuilder::chainlet`]. What it is not told has the default of chain.toml.
+#[derive(Debug, Clone)]
+#[must_use = "a chainlet does nothing until it is added to a chain"]
+pub struct ChainletBuilder {
+    spec: ChainletSpec,
+    /// Names that were no names, and the key under which each was given, seen from the chainlet.
+    misnamed: Vec<(KeyPath, NameError)>,
+}
+
+impl ChainBuilder {
+    pub(super) fn new(name: String) -> Self {
+        Self {
+            name,
+            entrypoint: None,
+            environment: None,
+            base_dir: PathBuf::from(DEFAULT_WORKDIR),
+            chainlets: Vec::new(),
+        }
+    }
+
+    /// The chainlet that serves the chain's callers, where that is not the only one that is nobody's dependency.
+    pub fn entrypoint(mut self, chainlet: impl Into<String>) -> Self {
+        self.entrypoint = Some(chainlet.into());
+        self
+    }
+
+    /// The environment that the chainlets are told they run in; `development` if it is not said.
+    pub fn environment(mut self, environment: impl Into<String>) -> Self {
+        self.environment = Some(environment.into());
+        self
+    }
+
+    /// The folder that relative paths start from; the process's current one if it is not said.
+    pub fn base_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.base_dir = folder.into();
+        self
+    }
+
+    /// Adds a chainlet.
+    pub fn chainlet(mut self, name: impl Into<String>, chainlet: ChainletBuilder) -> Self {
+        self.chainlets.push((name.into(), chainlet));
+        self
+    }
+
+    /// Checks the chain.
+    ///
+    /// # Errors
+    /// Says everything that is wrong with it, each with the key that it would have in chain.toml.
+    pub fn build(self) -> Result<ChainSpec, ConfigErrors> {
+        let mut errors = Vec::new();
+        let mut checked = |key: KeyPath, error: NameError| errors.push(misnamed(key, &error));
+        let name = ChainName::new(&self.name).map_err(|error| checked(["chain", "name"].into(), error)).ok();
+        let entrypoint = self.entrypoint.as_deref().and_then(|name| {
+            ChainletName::new(name).map_err(|error| checked(["chain", "entrypoint"].into(), error)).ok()
+        });
+        let environment = self.environment.as_deref().and_then(|name| {
+            EnvironmentName::new(name).map_err(|error| checked(["chain", "environment"].into(), error)).ok()
+        });
+        let mut chainlets = IndexMap::new();
+        let mut repeated = Vec::new();
+        for (name, chainlet) in self.chainlets {
+            let at = KeyPath::from(["chainlets", name.as_str()]);
+            for (key, error) in chainlet.misnamed {
+                checked(at.join(&key), error);
+            }
+            match ChainletName::new(&name) {
+                Ok(name) => {
+                    if chainlets.insert(name, chainlet.spec).is_some() {
+                        repeated.push(at);
+                    }
+                }
+                Err(error) => checked(at, error),
+            }
+        }
+        errors.extend(repeated.into_iter().map(|at| {
+            let help = "give each chainlet its own name; one component may serve several";
+            ConfigError::new(Location::in_code(at), "a chainlet of this name was added already", help)
+        }));
+        // What else is wrong may only follow from a name that is none, so names come first.
+        match name {
+            Some(name) if errors.is_empty() => {
+                ConfigErrors::check(validate::check(&chainlets, entrypoint.as_ref(), &|key| Location::in_code(key)))?;
+                Ok(ChainSpec::new(name, entrypoint, environment.unwrap_or_default(), chainlets, self.base_dir, None))
+            }
+            _ => Err(ConfigErrors::all(errors)),
+        }
+    }
+}
+
+impl ChainletBuilder {
+    pub(super) fn new(component: ComponentSource) -> Self {
+        Self { spec: ChainletSpec::new(component), misnamed: Vec::new() }
+    }
+
+    /// The exported interface whose `run-remote` is served, where the component exports several.
+    pub fn export(mut self, interface: impl AsRef<str>) -> Self {
+        self.spec.export = self.name(["export"].into(), InterfaceName::new(interface));
+        self
+    }
+
+    /// How to build the component file.
+    pub fn build_with(mut self, build: Build) -> Self {
+        self.spec.build = Some(build);
+        self
+    }
+
+    /// How many live instances there are.
+    pub fn replicas(mut self, replicas: Replicas) -> Self {
+        self.spec.replicas = replicas;
+        self
+    }
+
+    /// How many calls one replica serves at once.
+    pub fn concurrency(mut self, calls: u32) -> Self {
+        self.spec.concurrency = calls;
+        self
+    }
+
+    /// How many calls may wait for a replica.
+    pub fn queue(mut self, calls: u32) -> Self {
+        self.spec.queue = calls;
+        self
+    }
+
+    /// What the chainlet may use of the machine.
+    pub fn resources(mut self, resources: Resources) -> Self {
+        self.spec.resources = resources;
+        self
+    }
+
+    /// Lets the chainlet read the secret of this name.
+    pub fn secret(mut self, name: impl AsRef<str>) -> Self {
+        let key = KeyPath::from(["assets", "secrets"]).index(self.spec.assets.secrets.len());
+        let secret = self.name(key, SecretName::new(name));
+        self.spec.assets.secrets.extend(secret);
+        self
+    }
+
+    /// Lets the chainlet open a file or folder.
+    pub fn file(mut self, mount: FileMount) -> Self {
+        self.spec.assets.files.push(mount);
+        self
+    }
+
+    /// Sets a plain setting.
+    pub fn setting(mut self, name: impl Into<String>, value: impl Into<SettingValue>) -> Self {
+        self.spec.config.insert(name, value);
+        self
+    }
+
+    /// Resolves the dependency that the component imports as `dependency` to `chainlet`, with the default edge.
+    pub fn depends(mut self, dependency: impl AsRef<str>, chainlet: impl AsRef<str>) -> Self {
+        let key = KeyPath::from(["depends", dependency.as_ref(), "chainlet"]);
+        match self.name(key, ChainletName::new(chainlet)) {
+            Some(chainlet) => {
+                let edge = DependencySpec { chainlet: Some(chainlet), ..DependencySpec::default() };
+                self.edge(dependency, edge)
+            }
+            None => self,
+        }
+    }
+
+    /// Says everything about the dependency that the component imports as `dependency`.
+    pub fn edge(mut self, dependency: impl AsRef<str>, edge: DependencySpec) -> Self {
+        let key = KeyPath::from(["depends", dependency.as_ref()]);
+        if let Some(name) = self.name(key, DependencyName::new(dependency)) {
+            self.spec.depends.insert(name, edge);
+        }
+        self
+    }
+
+    fn name<T>(&mut self, key: KeyPath, name: Result<T, NameError>) -> Option<T> {
+        name.map_err(|error| self.misnamed.push((key, error))).ok()
+    }
+}
+
+fn misnamed(key: KeyPath, error: &NameError) -> ConfigError {
+    let help = match error.suggestion() {
+        Some(suggestion) => format!("did you mean {suggestion:?}?"),
+        None => "choose another name".to_owned(),
+    };
+    ConfigError::new(Location::in_code(key), error.to_string(), help)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_chain_in_code_equals_the_same_chain_in_a_file() {
+        let text = r#"
+            [chain]
+            name = "hello"
+            entrypoint = "hello-all"
+            [chainlets.say-hello]
+            component = "say_hello.wasm"
+            replicas = 2
+            assets = { secrets = ["token"], files = [{ source = "m", path = "/m" }] }
+            config = { greeting = "Hello", times = 2 }
+            [chainlets.hello-all]
+            component = "hello_all.wasm"
+            depends = { greeter = { chainlet = "say-hello", timeout = "10s", attempts = 3 } }
+        "#;
+        let from_file = ChainSpec::from_toml(text, Path::new("chain.toml")).unwrap();
+        let edge = DependencySpec {
+            chainlet: Some("say-hello".parse().unwrap()),
+            timeout: Some(Duration::from_secs(10)),
+            attempts: 3,
+            concurrency: None,
+        };
+        let in_code = ChainSpec::builder("hello")
+            .entrypoint("hello-all")
+            .chainlet(
+                "say-hello",
+                ChainletSpec::builder("say_hello.wasm")
+                    .replicas(Replicas::exactly(2))
+                    .secret("token")
+                    .file(FileMount { source: "m".into(), path: "/m".into(), writable: false })
+                    .setting("greeting", "Hello")
+                    .setting("times", 2),
+            )
+            .chainlet("hello-all", ChainletSpec::builder("hello_all.wasm").edge("greeter", edge))
+            .build()
+            .unwrap();
+        assert_eq!(in_code.chainlets, from_file.chainlets);
+        assert_eq!((in_code.name, in_code.entrypoint), (from_file.name, from_file.entrypoint));
+        assert_eq!((in_code.environment, in_code.base_dir), (from_file.environment, from_file.base_dir));
+    }
+
+    #[test]
+    fn every_name_that_is_none_is_reported_with_the_key_it_would_have() {
+        let errors = ChainSpec::builder("My Chain")
+            .chainlet("a", ChainletSpec::builder("a.wasm").secret("x y").depends("B", "Not_A_Name").export("?"))
+            .chainlet("a", ChainletSpec::builder("a.wasm"))
+            .build()
+            .unwrap_err();
+        let keys: Vec<_> = errors.iter().map(|error| error.location().to_string()).collect();
+        let expected = [
+            "chain.name",
+            "chainlets.a.assets.secrets[0]",
+            "chainlets.a.depends.B.chainlet",
+            "chainlets.a.export",
+            "chainlets.a",
+        ];
+        assert_eq!(keys, expected, "{errors}");
+    }
+
+    #[test]
+    fn a_chain_in_code_is_checked_like_a_file() {
+        let errors = ChainSpec::builder("c")
+            .chainlet("a", ChainletSpec::builder("").replicas(Replicas { min: 3, max: 2 }).depends("b", "c"))
+            .build()
+            .unwrap_err();
+        let expected = "chainlets.a.component: expected a path, found an empty text\n\
+            help: write it like component = \"say_hello.wasm\"\n\n\
+            chainlets.a.replicas.min: expected at most as many as max = 2, found 3\n\
+            help: raise max, or lower min\n\n\
+            chainlets.a.depends.b.chainlet: expected a chainlet of this chain, found \"c\"\n\
+            help: add [chainlets.c], or name one of: a";
+        assert_eq!(errors.to_string(), expected);
+    }
+}

@@ -1,0 +1,127 @@
+//! What is wrong with a configuration, and what to do about it.
+
+use std::fmt;
+
+use super::location::Location;
+
+/// One mistake in a configuration.
+///
+/// It is shown with its place, what was found and expected there, the line of the file, and what to do:
+///
+/// ```text
+/// chain.toml:9:10: chainlets.say-hello.resources.memory: expected from 64KiB to 4GiB, found 8GiB
+/// 9 | memory = "8GiB"
+///   |          ^^^^^^
+/// help: choose a size that 32-bit WebAssembly can use, such as memory = "256MiB"
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    location: Box<Location>,
+    message: String,
+    help: String,
+}
+
+impl ConfigError {
+    /// A mistake at `location`: `message` says what was found and what was expected, `help` what to do.
+    #[must_use]
+    pub fn new(location: Location, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { location: Box::new(location), message: message.into(), help: help.into() }
+    }
+
+    /// Where the mistake is.
+    #[must_use]
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// What was found and what was expected, without the place.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn help(&self) -> &str {
+        &self.help
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = self.location.to_string();
+        if !place.is_empty() {
+            write!(f, "{place}: ")?;
+        }
+        f.write_str(&self.message)?;
+        self.location.write_snippet(f)?;
+        write!(f, "\nhelp: {}", self.help)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// All mistakes that were found in a configuration, at least one, in the order of the file.
+///
+/// They are shown one after the other, with an empty line between.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigErrors(Vec<ConfigError>);
+
+impl ConfigErrors {
+    /// Nothing if there are no `errors`, which lets who looks for them collect them first.
+    ///
+    /// # Errors
+    /// All of `errors`, if there are any.
+    pub fn check(errors: Vec<ConfigError>) -> Result<(), Self> {
+        if errors.is_empty() { Ok(()) } else { Err(Self::all(errors)) }
+    }
+
+    /// All of `errors`, of which there is at least one.
+    pub(super) fn all(mut errors: Vec<ConfigError>) -> Self {
+        errors.sort_by_key(|error| error.location.offset());
+        Self(errors)
+    }
+
+    /// The errors, in the order of the file.
+    pub fn iter(&self) -> std::slice::Iter<'_, ConfigError> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, error) in self.0.iter().enumerate() {
+            if place > 0 {
+                f.write_str("\n\n")?;
+            }
+            error.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+impl From<ConfigError> for ConfigErrors {
+    fn from(error: ConfigError) -> Self {
+        Self(vec![error])
+    }
+}
+
+impl IntoIterator for ConfigErrors {
+    type Item = ConfigError;
+    type IntoIter = std::vec::IntoIter<ConfigError>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a ConfigErrors {
+    type Item = &'a ConfigError;
+    type IntoIter = std::slice::Iter<'a, ConfigError>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}

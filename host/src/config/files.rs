@@ -1,0 +1,139 @@
+//! Whether the files that a spec names exist. It is asked late, because a build may make them.
+
+use std::path::Path;
+
+use super::component::ComponentSource;
+use super::error::{ConfigError, ConfigErrors};
+use super::key::KeyPath;
+use super::spec::{ChainSpec, ChainletSpec};
+
+impl ChainSpec {
+    /// Whether the component of every chainlet and the source of every mount is there, as seen now.
+    ///
+    /// # Errors
+    /// Names every file and folder that is missing or of the wrong kind, and how to make it.
+    pub fn check_files(&self) -> Result<(), ConfigErrors> {
+        let mut errors = Vec::new();
+        for (name, chainlet) in &self.chainlets {
+            let at = KeyPath::from(["chainlets"]).key(name);
+            errors.extend(self.check_component(&at, chainlet));
+            for (index, mount) in chainlet.assets.files.iter().enumerate() {
+                let at = at.key("assets").key("files").index(index).key("source");
+                errors.extend(self.check_mounted(&at, &mount.source));
+            }
+        }
+        ConfigErrors::check(errors)
+    }
+
+    /// Whether the folder of every build command is there.
+    ///
+    /// # Errors
+    /// Names every folder that is missing.
+    pub fn check_build_folders(&self) -> Result<(), ConfigErrors> {
+        let mut errors = Vec::new();
+        for (name, chainlet) in &self.chainlets {
+            let Some(build) = &chainlet.build else { continue };
+            let folder = self.resolve(&build.workdir);
+            if !folder.is_dir() {
+                let at = self.at(["chainlets", name.as_str(), "build", "workdir"]);
+                let message = format!("expected a folder, found none at {}", folder.display());
+                errors.push(ConfigError::new(at, message, "correct the path, which is relative to chain.toml"));
+            }
+        }
+        ConfigErrors::check(errors)
+    }
+
+    fn check_component(&self, at: &KeyPath, chainlet: &ChainletSpec) -> Option<ConfigError> {
+        let ComponentSource::File(path) = &chainlet.component else { return None };
+        let path = self.resolve(path);
+        let (message, help) = match path.metadata() {
+            Ok(metadata) if metadata.is_file() => return None,
+            Ok(_) => (
+                format!("expected a component file, found a folder at {}", path.display()),
+                "name the .wasm file in it".to_owned(),
+            ),
+            Err(error) => (
+                format!("cannot find the component file {}: {error}", path.display()),
+                match chainlet.build {
+                    Some(_) => "run `chainhost build` first, or serve with --build, to make it".to_owned(),
+                    None => "correct the path, which is relative to chain.toml, or add a build command".to_owned(),
+                },
+            ),
+        };
+        Some(ConfigError::new(self.at(at.key("component")), message, help))
+    }
+
+    fn check_mounted(&self, at: &KeyPath, source: &Path) -> Option<ConfigError> {
+        let path = self.resolve(source);
+        let error = path.metadata().err()?;
+        let message = format!("cannot find the file or folder {}: {error}", path.display());
+        Some(ConfigError::new(self.at(at), message, "make it, or correct the path, which is relative to chain.toml"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"
+[chain]
+name = "c"
+[chainlets.built]
+component = "target/built.wasm"
+build = "make"
+[chainlets.given]
+component = "given.wasm"
+assets.files = [{ source = "models", path = "/models" }]
+"#;
+
+    fn spec(folder: &Path) -> ChainSpec {
+        ChainSpec::from_toml(TEXT, &folder.join("chain.toml")).unwrap()
+    }
+
+    #[test]
+    fn every_missing_file_is_named_with_its_place_and_how_to_make_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let errors = spec(folder.path()).check_files().unwrap_err();
+        let lines: Vec<_> = errors.iter().map(|error| error.location().line()).collect();
+        assert_eq!(lines, [Some(5), Some(8), Some(9)]);
+        let helps: Vec<_> = errors.iter().map(ConfigError::help).collect();
+        assert!(helps[0].contains("chainhost build"), "{errors}");
+        assert!(!helps[1].contains("chainhost build"), "{errors}");
+        assert!(errors.to_string().contains(&folder.path().join("given.wasm").display().to_string()), "{errors}");
+    }
+
+    #[test]
+    fn a_folder_is_not_a_component() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["target/built.wasm", "given.wasm", "models"] {
+            std::fs::create_dir_all(folder.path().join(name)).unwrap();
+        }
+        let errors = spec(folder.path()).check_files().unwrap_err();
+        assert_eq!(errors.iter().count(), 2);
+        assert!(errors.to_string().contains("found a folder"), "{errors}");
+    }
+
+    #[test]
+    fn files_that_are_there_are_no_error() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("target")).unwrap();
+        for name in ["target/built.wasm", "given.wasm", "models"] {
+            std::fs::write(folder.path().join(name), b"x").unwrap();
+        }
+        spec(folder.path()).check_files().unwrap();
+    }
+
+    #[test]
+    fn a_component_in_memory_needs_no_file() {
+        let spec = ChainSpec::builder("c").chainlet("a", ChainletSpec::builder(vec![0u8])).build().unwrap();
+        spec.check_files().unwrap();
+    }
+
+    #[test]
+    fn the_folder_of_a_build_command_has_to_be_there() {
+        let text = TEXT.replace("\"make\"", "{ command = \"make\", workdir = \"no-such\" }");
+        let spec = ChainSpec::from_toml(&text, Path::new("/tmp/chain.toml")).unwrap();
+        let errors = spec.check_build_folders().unwrap_err();
+        assert!(errors.to_string().starts_with("/tmp/chain.toml:6:39: chainlets.built.build.workdir: "), "{errors}");
+    }
+}

@@ -1,0 +1,167 @@
+//! chain.toml, key by key.
+
+mod chainlet;
+mod expected;
+mod settings;
+mod syntax;
+
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+use toml::de::DeTable;
+
+use super::error::{ConfigError, ConfigErrors};
+use super::key::KeyPath;
+use super::location::Location;
+use super::name::{ChainName, ChainletName, EnvironmentName};
+use super::reader::{Node, Problems, TableReader, named_key};
+use super::source::Source;
+use super::spec::{ChainSpec, ChainletSpec, DEFAULT_WORKDIR};
+use super::validate;
+use chainlet::read_chainlet;
+use expected::*;
+
+/// Reads the file at `path`.
+pub(super) fn chain_file(path: &Path) -> Result<ChainSpec, ConfigErrors> {
+    let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
+    let text = match std::str::from_utf8(&bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let valid = String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default());
+            let place = Location::in_text(path, &valid, KeyPath::root(), valid.len(), valid.len());
+            return Err(ConfigError::new(place, "the file is not UTF-8 text from here on", "save it as UTF-8").into());
+        }
+    };
+    chain_text(text, path)
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> ConfigError {
+    let help = if path.is_dir() {
+        format!("name the file in it: {}", path.join("chain.toml").display())
+    } else {
+        match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                "check the path; `chainhost new NAME` makes a chain to begin with".to_owned()
+            }
+            _ => "make it a file that this user may read".to_owned(),
+        }
+    };
+    ConfigError::new(Location::in_file(path), format!("cannot read the file: {error}"), help)
+}
+
+/// Reads `text` as the file at `origin`.
+pub(super) fn chain_text(text: &str, origin: &Path) -> Result<ChainSpec, ConfigErrors> {
+    let source = Source::new(origin, text);
+    let (document, syntax_errors) = DeTable::parse_recoverable(text);
+    let document = document.get_ref();
+    ConfigErrors::check(syntax::errors(&source, text, document, &syntax_errors))?;
+
+    let mut problems = Problems::new(&source, document);
+    let mut root = TableReader::new(KeyPath::root(), document);
+    let chain = root.required("chain", CHAIN).and_then(|node| read_chain(&mut problems, &node)).unwrap_or_default();
+    let chainlets = root.required("chainlets", CHAINLETS).map(|node| read_chainlets(&mut problems, &node));
+    let chainlets = chainlets.unwrap_or_default();
+    root.finish(&mut problems, &[]);
+    let locate = |key: &KeyPath| source.locate_in(document, key);
+    problems.add_independent(validate::check(&chainlets, chain.entrypoint.as_ref(), &locate));
+
+    let errors = problems.into_errors();
+    match chain.name {
+        Some(name) if errors.is_empty() => {
+            let environment = chain.environment.unwrap_or_default();
+            Ok(ChainSpec::new(name, chain.entrypoint, environment, chainlets, folder_of(origin), Some(source)))
+        }
+        _ => Err(ConfigErrors::all(errors)),
+    }
+}
+
+fn folder_of(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(folder) if folder != Path::new("") => folder.to_owned(),
+        _ => PathBuf::from(DEFAULT_WORKDIR),
+    }
+}
+
+/// The table `[chain]`, as far as it could be read.
+#[derive(Default)]
+struct Chain {
+    name: Option<ChainName>,
+    entrypoint: Option<ChainletName>,
+    environment: Option<EnvironmentName>,
+}
+
+fn read_chain(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Chain> {
+    let mut table = node.table(problems, CHAIN)?;
+    let chain = Chain {
+        name: table.required("name", CHAIN_NAME).and_then(|node| node.name(problems, CHAIN_NAME)),
+        entrypoint: table.optional("entrypoint").and_then(|node| node.name(problems, ENTRYPOINT)),
+        environment: table.optional("environment").and_then(|node| node.name(problems, ENVIRONMENT)),
+    };
+    table.finish(problems, &[]);
+    Some(chain)
+}
+
+fn read_chainlets(problems: &mut Problems<'_>, node: &Node<'_>) -> IndexMap<ChainletName, ChainletSpec> {
+    let mut chainlets = IndexMap::new();
+    for (key, node) in node.entries(problems, CHAINLETS).unwrap_or_default() {
+        let name = named_key(key, &node, problems, CHAINLETS);
+        let chainlet = read_chainlet(problems, &node);
+        if let (Some(name), Some(chainlet)) = (name, chainlet) {
+            chainlets.insert(name, chainlet);
+        }
+    }
+    chainlets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(path: &Path) -> String {
+        ChainSpec::from_file(path).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let error = refusal(Path::new("no-such/chain.toml"));
+        assert!(error.starts_with("no-such/chain.toml: cannot read the file: "), "{error}");
+        assert!(error.ends_with("help: check the path; `chainhost new NAME` makes a chain to begin with"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_is_answered_with_the_file_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = refusal(folder.path());
+        let expected = format!("help: name the file in it: {}", folder.path().join("chain.toml").display());
+        assert!(error.ends_with(&expected), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_utf8_is_refused_at_its_first_bad_byte() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("chain.toml");
+        std::fs::write(&file, b"[chain]\nname = \"h\xffllo\"\n").unwrap();
+        let error = refusal(&file);
+        assert!(error.contains("chain.toml:2:10: the file is not UTF-8 text from here on"), "{error}");
+    }
+
+    #[test]
+    fn relative_paths_start_from_the_folder_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("chain.toml");
+        std::fs::write(&file, "[chain]\nname = \"c\"\n[chainlets.a]\ncomponent = \"a.wasm\"\n").unwrap();
+        let spec = ChainSpec::from_file(&file).unwrap();
+        assert_eq!(spec.resolve("a.wasm"), folder.path().join("a.wasm"));
+        assert_eq!(spec.resolve("/a.wasm"), Path::new("/a.wasm"));
+    }
+
+    #[test]
+    fn a_spec_that_was_changed_can_be_checked_again() {
+        let text = "[chain]\nname = \"c\"\n[chainlets.a]\ncomponent = \"a.wasm\"\nqueue = 1\n";
+        let mut spec = ChainSpec::from_toml(text, Path::new("chain.toml")).unwrap();
+        spec.validate().unwrap();
+        spec.chainlets[0].concurrency = 0;
+        let error = spec.validate().unwrap_err().to_string();
+        assert!(error.starts_with("chain.toml:3:12: chainlets.a.concurrency: expected at least 1"), "{error}");
+    }
+}

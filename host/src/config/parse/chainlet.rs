@@ -1,0 +1,182 @@
+//! `[chainlets.NAME]`, key by key.
+
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use toml::de::DeValue;
+
+use super::super::name::{DependencyName, SecretName};
+use super::super::reader::{Node, Problems, named_key};
+use super::super::spec::{Assets, Build, ChainletSpec, DependencySpec, FileMount, Replicas, Resources};
+use super::expected::*;
+use super::settings;
+
+/// What to do with keys that are easily put into `[chainlets.NAME]` itself.
+const HINTS_FOR_A_CHAINLET: [(&str, &str); 8] = [
+    ("cpu", "move it to the table resources"),
+    ("memory", "move it to the table resources"),
+    ("gpu", "move it to the table resources"),
+    ("secrets", "move it to the table assets"),
+    ("files", "move it to the table assets"),
+    ("timeout", "move it to a dependency, as in depends.NAME = { timeout = \"10s\" }"),
+    ("attempts", "move it to a dependency, as in depends.NAME = { attempts = 3 }"),
+    ("entrypoint", "move it to the table [chain], as entrypoint = \"NAME\""),
+];
+
+/// The same for a dependency.
+const HINTS_FOR_A_DEPENDENCY: [(&str, &str); 1] = [("retries", "write attempts, which counts the first try as well")];
+
+/// A chainlet with the default for every key that could not be read, so that others can still be checked against it.
+pub(super) fn read_chainlet(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<ChainletSpec> {
+    let mut table = node.table(problems, CHAINLET)?;
+    let component = table.required("component", COMPONENT).and_then(|node| node.text(problems, COMPONENT));
+    let mut chainlet = ChainletSpec::new(component.unwrap_or_default());
+    chainlet.export = table.optional("export").and_then(|node| node.name(problems, EXPORT));
+    chainlet.build = table.optional("build").and_then(|node| read_build(problems, &node));
+    if let Some(replicas) = table.optional("replicas").and_then(|node| read_replicas(problems, &node)) {
+        chainlet.replicas = replicas;
+    }
+    if let Some(concurrency) = table.optional("concurrency").and_then(|node| node.count(problems, CONCURRENCY)) {
+        chainlet.concurrency = concurrency;
+    }
+    if let Some(queue) = table.optional("queue").and_then(|node| node.count(problems, QUEUE)) {
+        chainlet.queue = queue;
+    }
+    if let Some(resources) = table.optional("resources").and_then(|node| read_resources(problems, &node)) {
+        chainlet.resources = resources;
+    }
+    if let Some(assets) = table.optional("assets").and_then(|node| read_assets(problems, &node)) {
+        chainlet.assets = assets;
+    }
+    if let Some(config) = table.optional("config").and_then(|node| settings::read(problems, &node)) {
+        chainlet.config = config;
+    }
+    if let Some(depends) = table.optional("depends").and_then(|node| read_depends(problems, &node)) {
+        chainlet.depends = depends;
+    }
+    table.finish(problems, &HINTS_FOR_A_CHAINLET);
+    Some(chainlet)
+}
+
+fn read_build(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Build> {
+    if let DeValue::String(command) = node.value {
+        return Some(Build::new(command.as_ref()));
+    }
+    let mut table = node.table(problems, BUILD)?;
+    let command = table.required("command", COMMAND).and_then(|node| node.text(problems, COMMAND));
+    let mut build = Build::new(command.unwrap_or_default());
+    if let Some(workdir) = table.optional("workdir").and_then(|node| node.text(problems, WORKDIR)) {
+        build.workdir = PathBuf::from(workdir);
+    }
+    table.finish(problems, &[]);
+    Some(build)
+}
+
+fn read_replicas(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Replicas> {
+    if !matches!(node.value, DeValue::Table(_)) {
+        return node.count(problems, REPLICAS).map(Replicas::exactly);
+    }
+    let mut table = node.table(problems, REPLICAS)?;
+    let min = table.optional("min").map(|node| node.count(problems, MIN_REPLICAS));
+    let max = table.required("max", MAX_REPLICAS).and_then(|node| node.count(problems, MAX_REPLICAS));
+    table.finish(problems, &[]);
+    Some(Replicas { min: min.unwrap_or(Some(Replicas::default().min))?, max: max? })
+}
+
+fn read_resources(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Resources> {
+    let mut table = node.table(problems, RESOURCES)?;
+    let mut resources = Resources::default();
+    if let Some(cpu) = table.optional("cpu").and_then(|node| node.number(problems, CPU)) {
+        resources.cpu = cpu;
+    }
+    if let Some(memory) = table.optional("memory").and_then(|node| node.parsed(problems, MEMORY, str::parse)) {
+        resources.memory = memory;
+    }
+    if let Some(gpu) = table.optional("gpu").and_then(|node| node.truth(problems, GPU)) {
+        resources.gpu = gpu;
+    }
+    table.finish(problems, &[]);
+    Some(resources)
+}
+
+fn read_assets(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Assets> {
+    let mut table = node.table(problems, ASSETS)?;
+    let assets = Assets {
+        secrets: table.optional("secrets").map(|node| read_secrets(problems, &node)).unwrap_or_default(),
+        files: table.optional("files").map(|node| read_files(problems, &node)).unwrap_or_default(),
+    };
+    table.finish(problems, &[]);
+    Some(assets)
+}
+
+/// The names, or none at all if one of them is no name: validation finds an element by its index.
+fn read_secrets(problems: &mut Problems<'_>, node: &Node<'_>) -> Vec<SecretName> {
+    if !matches!(node.value, DeValue::Array(_)) {
+        // What stands here instead of names may well be values.
+        return node
+            .mistyped_in_private(
+                problems,
+                "expected an array of the names of secrets, found another kind of value",
+                "list the names, like secrets = [\"hf_access_token\"]; the values belong into the environment or a \
+                 secrets file",
+            )
+            .unwrap_or_default();
+    }
+    let elements = node.elements(problems, SECRETS).unwrap_or_default();
+    let names: Vec<Option<SecretName>> = elements.iter().map(|element| element.name(problems, SECRET)).collect();
+    names.into_iter().collect::<Option<_>>().unwrap_or_default()
+}
+
+/// The mounts that could be read, in place: validation finds an element by its index, so an unreadable one leaves an
+/// empty mount, about which enough is said already.
+fn read_files(problems: &mut Problems<'_>, node: &Node<'_>) -> Vec<FileMount> {
+    let elements = node.elements(problems, FILES).unwrap_or_default();
+    elements.iter().map(|element| read_file(problems, element)).collect()
+}
+
+fn read_file(problems: &mut Problems<'_>, node: &Node<'_>) -> FileMount {
+    let mut mount = FileMount { source: PathBuf::new(), path: String::new(), writable: false };
+    let Some(mut table) = node.table(problems, FILE) else { return mount };
+    if let Some(source) = table.required("source", FILE_SOURCE).and_then(|node| node.text(problems, FILE_SOURCE)) {
+        mount.source = PathBuf::from(source);
+    }
+    if let Some(path) = table.required("path", FILE_PATH).and_then(|node| node.text(problems, FILE_PATH)) {
+        path.clone_into(&mut mount.path);
+    }
+    if let Some(writable) = table.optional("writable").and_then(|node| node.truth(problems, WRITABLE)) {
+        mount.writable = writable;
+    }
+    table.finish(problems, &[]);
+    mount
+}
+
+fn read_depends(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<IndexMap<DependencyName, DependencySpec>> {
+    let mut depends = IndexMap::new();
+    for (key, node) in node.entries(problems, DEPENDS)? {
+        let name = named_key(key, &node, problems, DEPENDS);
+        let dependency = read_dependency(problems, &node);
+        if let (Some(name), Some(dependency)) = (name, dependency) {
+            depends.insert(name, dependency);
+        }
+    }
+    Some(depends)
+}
+
+fn read_dependency(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<DependencySpec> {
+    if let DeValue::String(_) = node.value {
+        let chainlet = Some(node.name(problems, DEPENDENCY)?);
+        return Some(DependencySpec { chainlet, ..DependencySpec::default() });
+    }
+    let mut table = node.table(problems, DEPENDENCY)?;
+    let mut dependency = DependencySpec {
+        chainlet: table.optional("chainlet").and_then(|node| node.name(problems, TARGET)),
+        timeout: table.optional("timeout").and_then(|node| node.parsed(problems, TIMEOUT, humantime::parse_duration)),
+        ..DependencySpec::default()
+    };
+    if let Some(attempts) = table.optional("attempts").and_then(|node| node.count(problems, ATTEMPTS)) {
+        dependency.attempts = attempts;
+    }
+    dependency.concurrency = table.optional("concurrency").and_then(|node| node.count(problems, EDGE_CONCURRENCY));
+    table.finish(problems, &HINTS_FOR_A_DEPENDENCY);
+    Some(dependency)
+}

@@ -1,0 +1,54 @@
+//! What each key of chain.toml has to be: the table from which messages about wrong types and missing keys are made.
+
+use super::super::reader::Expected;
+
+macro_rules! expected {
+    ($($NAME:ident: $what:literal, like $example:literal;)+) => {
+        $(pub(super) const $NAME: Expected = Expected { what: $what, example: $example };)+
+    };
+}
+
+expected! {
+    CHAIN: "a table with the name of the chain", like "[chain] with name = \"hello-all\" in it";
+    CHAIN_NAME: "the name of the chain", like "name = \"hello-all\"";
+    ENTRYPOINT: "the name of a chainlet", like "entrypoint = \"hello-all\"";
+    ENVIRONMENT: "the name of an environment", like "environment = \"production\"";
+
+    CHAINLETS: "a table of chainlets", like "[chainlets.say-hello] with component = \"say_hello.wasm\" in it";
+    CHAINLET: "a table that describes a chainlet", like "[chainlets.say-hello] with component = \"say_hello.wasm\" in it";
+    COMPONENT: "the path of a component file", like "component = \"say_hello.wasm\"";
+    EXPORT: "the name of an exported interface", like "export = \"demo:hello/greeter@1.0.0\"";
+    CONCURRENCY: "a whole number from 1 to 4294967295", like "concurrency = 16";
+    QUEUE: "a whole number from 0 to 4294967295", like "queue = 1024";
+
+    BUILD: "a command, or a table with a command", like "build = \"cargo build --release --target wasm32-wasip2\"";
+    COMMAND: "a command as for a shell", like "command = \"cargo build --release --target wasm32-wasip2\"";
+    WORKDIR: "the path of a folder", like "workdir = \"say-hello\"";
+
+    REPLICAS: "a whole number from 1 to 4294967295, or bounds", like "replicas = 2 or replicas = { min = 1, max = 4 }";
+    MIN_REPLICAS: "a whole number from 0 to 4294967295", like "min = 1";
+    MAX_REPLICAS: "a whole number from 1 to 4294967295", like "max = 4";
+
+    RESOURCES: "a table of resources", like "resources = { memory = \"256MiB\" }";
+    CPU: "a number of processors greater than 0", like "cpu = 0.5";
+    MEMORY: "an amount of memory with a unit", like "memory = \"256MiB\"";
+    GPU: "true or false", like "gpu = true";
+
+    ASSETS: "a table of assets", like "assets = { secrets = [\"hf_access_token\"] }";
+    SECRETS: "an array of names of secrets", like "secrets = [\"hf_access_token\"]";
+    SECRET: "the name of a secret", like "secrets = [\"hf_access_token\"]";
+    FILES: "an array of files and folders", like "files = [{ source = \"models/\", path = \"/models\" }]";
+    FILE: "a table with a source and a path", like "files = [{ source = \"models/\", path = \"/models\" }]";
+    FILE_SOURCE: "the path of a file or folder of this machine", like "source = \"models/\"";
+    FILE_PATH: "the path under which the chainlet sees it", like "path = \"/models\"";
+    WRITABLE: "true or false", like "writable = true";
+
+    CONFIG: "a table of settings", like "config = { greeting = \"Hello\" }";
+
+    DEPENDS: "a table of dependencies", like "depends = { say-hello = \"say-hello\" }";
+    DEPENDENCY: "the name of a chainlet, or a table", like "say-hello = { chainlet = \"say-hello\", timeout = \"10s\" }";
+    TARGET: "the name of a chainlet", like "chainlet = \"say-hello\"";
+    TIMEOUT: "a length of time with a unit", like "timeout = \"10s\"";
+    ATTEMPTS: "a whole number from 1 to 4294967295", like "attempts = 3";
+    EDGE_CONCURRENCY: "a whole number from 1 to 4294967295", like "concurrency = 300";
+}

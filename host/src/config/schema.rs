@@ -1,0 +1,97 @@
+//! The JSON Schema of chain.toml, made from the types that it is read into.
+
+use std::borrow::Cow;
+
+use indexmap::IndexMap;
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, SecretName};
+use super::spec::{Build, ChainletSpec, DependencySpec, Replicas};
+
+pub(super) fn json_schema() -> serde_json::Value {
+    SchemaSettings::draft07().into_generator().into_root_schema_for::<ChainFile>().to_value()
+}
+
+/// A chain.toml: a chain of chainlets. The reference is `docs/chain-toml.md`.
+#[derive(JsonSchema)]
+#[schemars(title = "chain.toml", deny_unknown_fields)]
+#[allow(dead_code, reason = "only its schema is used")]
+struct ChainFile {
+    /// The chain as a whole.
+    chain: ChainTable,
+
+    /// The chainlets, each in a table of its name, for example `[chainlets.say-hello]`.
+    #[schemars(extend("minProperties" = 1))]
+    chainlets: IndexMap<ChainletName, ChainletSpec>,
+}
+
+/// The chain as a whole, for example
+///
+/// ```toml
+/// [chain]
+/// name = "hello-all"
+/// entrypoint = "hello-all"
+/// ```
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[allow(dead_code, reason = "only its schema is used")]
+struct ChainTable {
+    /// The name of the chain, for people, logs and metrics, for example `name = "hello-all"`.
+    name: ChainName,
+
+    /// The chainlet that serves the chain's callers, for example `entrypoint = "hello-all"`. It may be left out where
+    /// exactly one chainlet is nobody's dependency.
+    #[schemars(default, with = "ChainletName", skip_serializing_if = "Option::is_none")]
+    entrypoint: Option<ChainletName>,
+
+    /// The environment that chainlets are told they run in, for example `environment = "production"`.
+    #[schemars(default)]
+    environment: EnvironmentName,
+}
+
+pub(super) fn component(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "minLength": 1 })
+}
+
+pub(super) fn build(generator: &mut SchemaGenerator) -> Schema {
+    let table = generator.subschema_for::<Build>();
+    json_schema!({ "anyOf": [{ "type": "string", "minLength": 1 }, table] })
+}
+
+pub(super) fn replicas(generator: &mut SchemaGenerator) -> Schema {
+    let table = generator.subschema_for::<Replicas>();
+    json_schema!({ "anyOf": [{ "type": "integer", "minimum": 1, "maximum": u32::MAX }, table] })
+}
+
+pub(super) fn depends(generator: &mut SchemaGenerator) -> Schema {
+    let name = generator.subschema_for::<ChainletName>();
+    let table = generator.subschema_for::<DependencySpec>();
+    json_schema!({
+        "type": "object",
+        "propertyNames": { "pattern": DependencyName::PATTERN },
+        "additionalProperties": { "anyOf": [name, table] },
+    })
+}
+
+macro_rules! name_schemas {
+    ($($Name:ident: $description:literal;)+) => {$(
+        impl JsonSchema for $Name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($Name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "pattern": $Name::PATTERN, "description": $description })
+            }
+        }
+    )+};
+}
+
+name_schemas! {
+    ChainName: "The name of a chain: lowercase words joined by hyphens.";
+    EnvironmentName: "The name of an environment.";
+    ChainletName: "The name of a chainlet: lowercase words joined by hyphens.";
+    SecretName: "The name of a secret, never its value.";
+    InterfaceName: "The id of an exported interface, or the plain name of an inline one.";
+}

@@ -1,0 +1,406 @@
+//! What a chain consists of: the types that chain.toml is read into, with their defaults.
+//!
+//! The text on these items is also the text of the JSON Schema that editors show, so it speaks to the author of a
+//! chain.toml.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer};
+
+use super::builder::{ChainBuilder, ChainletBuilder};
+use super::component::ComponentSource;
+use super::error::ConfigErrors;
+use super::key::KeyPath;
+use super::location::Location;
+use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, SecretName};
+use super::settings::Settings;
+use super::size::ByteSize;
+use super::source::Source;
+use super::{parse, schema, validate};
+
+/// The folder in which the build command runs that names none: that of chain.toml.
+pub(super) const DEFAULT_WORKDIR: &str = ".";
+
+/// A whole chain, checked: every name in it is well-formed, every limit makes sense, and every chainlet that it speaks
+/// of exists. Whether components and files exist, and fit each other, is not known yet.
+///
+/// Its fields may be changed afterwards; [`ChainSpec::validate`] then says whether they still make sense.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct ChainSpec {
+    /// The name of the chain, for people, logs and metrics.
+    pub name: ChainName,
+    /// The chainlet that serves the chain's callers. None leaves the choice to the wiring: the one chainlet that is
+    /// nobody's dependency.
+    pub entrypoint: Option<ChainletName>,
+    /// The environment that chainlets are told they run in.
+    pub environment: EnvironmentName,
+    /// The chainlets by name, in the order of the file.
+    pub chainlets: IndexMap<ChainletName, ChainletSpec>,
+    /// The folder that relative paths start from: that of chain.toml.
+    #[serde(skip)]
+    pub base_dir: PathBuf,
+    #[serde(skip)]
+    source: Option<Arc<Source>>,
+}
+
+/// One chainlet of the chain, for example
+///
+/// ```toml
+/// [chainlets.say-hello]
+/// component = "say_hello.wasm"
+/// replicas = 2
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ChainletSpec {
+    /// The component file, relative to chain.toml, for example `component = "say_hello.wasm"`.
+    #[schemars(schema_with = "schema::component")]
+    pub component: ComponentSource,
+
+    /// The exported interface whose `run-remote` is served, where the component exports several, for example
+    /// `export = "demo:hello/greeter@1.0.0"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(default, with = "InterfaceName")]
+    pub export: Option<InterfaceName>,
+
+    /// How to build the component file, for `chainhost build` and `serve --build`. Either the command alone,
+    /// `build = "cargo build --release --target wasm32-wasip2"`, or with its folder,
+    /// `build = { command = "make", workdir = "say-hello" }`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(default, schema_with = "schema::build")]
+    pub build: Option<Build>,
+
+    /// How many live instances there are, each of which runs `init` once. Either a number, `replicas = 2`, or bounds,
+    /// `replicas = { min = 1, max = 4 }`.
+    #[schemars(default, schema_with = "schema::replicas")]
+    pub replicas: Replicas,
+
+    /// How many calls one replica serves at once, for example `concurrency = 4`. A `run-remote` that is not async
+    /// serves one call at a time whatever this says.
+    #[schemars(default = "defaults::concurrency", range(min = 1))]
+    pub concurrency: u32,
+
+    /// How many calls may wait for a replica, for example `queue = 64`. One more is refused as overloaded; with
+    /// `queue = 0` every call that cannot start at once is.
+    #[schemars(default = "defaults::queue")]
+    pub queue: u32,
+
+    /// What the chainlet may use of the machine, for example `resources = { memory = "256MiB" }`.
+    #[schemars(default)]
+    pub resources: Resources,
+
+    /// What the chainlet may see of its surroundings, for example `assets = { secrets = ["hf_access_token"] }`. It
+    /// sees nothing that is not named here.
+    #[schemars(default)]
+    pub assets: Assets,
+
+    /// Plain settings of any shape, which the chainlet reads as JSON, for example `config = { greeting = "Hello" }`.
+    /// They are no place for secrets: those belong into `assets.secrets`, by name.
+    #[schemars(default, with = "serde_json::Map<String, serde_json::Value>")]
+    pub config: Settings,
+
+    /// The chainlet's dependencies, by the name under which it imports them. One that is not listed here is the
+    /// chainlet of the same name, else the only one that exports the imported interface.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    #[schemars(default, schema_with = "schema::depends")]
+    pub depends: IndexMap<DependencyName, DependencySpec>,
+}
+
+/// How a component file is built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Build {
+    /// The command, as for a shell, for example `command = "cargo build --release --target wasm32-wasip2"`.
+    #[schemars(length(min = 1))]
+    pub command: String,
+
+    /// The folder in which the command runs, relative to chain.toml, for example `workdir = "say-hello"`.
+    #[schemars(default = "defaults::workdir")]
+    pub workdir: PathBuf,
+}
+
+/// How many live instances a chainlet has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Replicas {
+    /// The least, for example `min = 1`; 0 lets the chainlet start with its first call.
+    #[schemars(default = "defaults::replicas")]
+    pub min: u32,
+
+    /// The most, for example `max = 4`.
+    #[schemars(range(min = 1))]
+    pub max: u32,
+}
+
+/// What one replica may use of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Resources {
+    /// The share of processors, for example `cpu = 0.5` for half of one.
+    #[schemars(default = "defaults::cpu", extend("exclusiveMinimum" = 0))]
+    pub cpu: f64,
+
+    /// The most memory, with a unit, for example `memory = "256MiB"`. At most `"4GiB"`, which is all that 32-bit
+    /// WebAssembly can address.
+    #[schemars(
+        default = "defaults::memory",
+        with = "String",
+        regex(pattern = r"^\s*[0-9][0-9_]*(\.[0-9]+)?\s*([KMGTPE]i?)?B\s*$")
+    )]
+    pub memory: ByteSize,
+
+    /// Whether the chainlet may use a GPU, for example `gpu = true`.
+    #[schemars(default)]
+    pub gpu: bool,
+}
+
+/// What a chainlet may see of its surroundings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Assets {
+    /// The names of the secrets that the chainlet may read, for example `secrets = ["hf_access_token"]`. The values
+    /// come from environment variables or from a secrets file, never from chain.toml.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default, extend("uniqueItems" = true))]
+    pub secrets: Vec<SecretName>,
+
+    /// The files and folders that the chainlet may open, for example
+    /// `files = [{ source = "models/", path = "/models" }]`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    pub files: Vec<FileMount>,
+}
+
+/// A file or folder of the host that a chainlet may open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct FileMount {
+    /// The file or folder of the host, relative to chain.toml, for example `source = "models/"`.
+    #[schemars(length(min = 1))]
+    pub source: PathBuf,
+
+    /// Where the chainlet sees it, for example `path = "/models"`.
+    #[schemars(regex(pattern = "^/"))]
+    pub path: String,
+
+    /// Whether the chainlet may also write to it, for example `writable = true`.
+    #[schemars(default)]
+    pub writable: bool,
+}
+
+/// One dependency of a chainlet on another: an edge of the chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct DependencySpec {
+    /// The chainlet that is called, for example `chainlet = "say-hello"`. Left out, it is the chainlet of the
+    /// dependency's name, else the only one that exports the imported interface.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(default, with = "ChainletName")]
+    pub chainlet: Option<ChainletName>,
+
+    /// How long one call may take, all its attempts together, for example `timeout = "10s"` or `"1m 30s"`. Without
+    /// it, a call may take as long as its caller's own call.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_duration")]
+    #[schemars(default, with = "String")]
+    pub timeout: Option<Duration>,
+
+    /// How often a call is tried in all, for example `attempts = 3`; 1 is never again.
+    #[schemars(default = "defaults::attempts", range(min = 1))]
+    pub attempts: u32,
+
+    /// How many calls each replica of the caller may have under way at once, for example `concurrency = 300`. Without
+    /// it, only the called chainlet limits them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(default, with = "u32", range(min = 1))]
+    pub concurrency: Option<u32>,
+}
+
+impl ChainSpec {
+    /// Begins a chain in code.
+    pub fn builder(name: impl Into<String>) -> ChainBuilder {
+        ChainBuilder::new(name.into())
+    }
+
+    /// Reads a chain.toml. Relative paths in it start from its folder.
+    ///
+    /// # Errors
+    /// Says why the file cannot be read, or everything that is wrong with it.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ConfigErrors> {
+        parse::chain_file(path.as_ref())
+    }
+
+    /// Reads the text of a chain.toml that is, or could be, at `origin`: errors name that path, and relative paths
+    /// start from its folder.
+    ///
+    /// # Errors
+    /// Says everything that is wrong with the text.
+    pub fn from_toml(text: &str, origin: &Path) -> Result<Self, ConfigErrors> {
+        parse::chain_text(text, origin)
+    }
+
+    /// Checks again what was checked when the spec was made, for a spec that was changed since.
+    ///
+    /// # Errors
+    /// Says everything that no longer makes sense.
+    pub fn validate(&self) -> Result<(), ConfigErrors> {
+        ConfigErrors::check(validate::check(&self.chainlets, self.entrypoint.as_ref(), &|key| self.at(key)))
+    }
+
+    /// Where `key` was set, for an error about it. For a key that the file does not have it is the nearest table
+    /// around it, and for a spec that was built in code only the key's path.
+    ///
+    /// ```
+    /// # use chainhost::config::{ChainSpec, ConfigErrors};
+    /// # use std::path::Path;
+    /// let text = "[chain]\nname = \"c\"\n[chainlets.a]\ncomponent = \"a.wasm\"\n";
+    /// let spec = ChainSpec::from_toml(text, Path::new("chain.toml"))?;
+    /// assert_eq!(spec.at(["chainlets", "a", "component"]).to_string(), "chain.toml:4:13: chainlets.a.component");
+    /// # Ok::<(), ConfigErrors>(())
+    /// ```
+    #[must_use]
+    pub fn at(&self, key: impl Into<KeyPath>) -> Location {
+        let key = key.into();
+        match &self.source {
+            Some(source) => source.locate(&key),
+            None => Location::in_code(key),
+        }
+    }
+
+    /// The path of a file that the spec names: `path` itself if it is absolute, else seen from the folder of
+    /// chain.toml.
+    #[must_use]
+    pub fn resolve(&self, path: impl AsRef<Path>) -> PathBuf {
+        // Joining "." would only make every path that is shown longer.
+        if self.base_dir == Path::new(DEFAULT_WORKDIR) {
+            return path.as_ref().to_owned();
+        }
+        self.base_dir.join(path)
+    }
+
+    /// The JSON Schema of chain.toml, by which editors complete and check it.
+    #[must_use]
+    pub fn json_schema() -> serde_json::Value {
+        schema::json_schema()
+    }
+
+    pub(super) fn new(
+        name: ChainName,
+        entrypoint: Option<ChainletName>,
+        environment: EnvironmentName,
+        chainlets: IndexMap<ChainletName, ChainletSpec>,
+        base_dir: PathBuf,
+        source: Option<Source>,
+    ) -> Self {
+        Self { name, entrypoint, environment, chainlets, base_dir, source: source.map(Arc::new) }
+    }
+}
+
+impl ChainletSpec {
+    /// Begins a chainlet in code, from the path or the bytes of its component.
+    pub fn builder(component: impl Into<ComponentSource>) -> ChainletBuilder {
+        ChainletBuilder::new(component.into())
+    }
+
+    /// A chainlet with nothing said about it but its component.
+    #[must_use]
+    pub fn new(component: impl Into<ComponentSource>) -> Self {
+        Self {
+            component: component.into(),
+            export: None,
+            build: None,
+            replicas: Replicas::default(),
+            concurrency: defaults::concurrency(),
+            queue: defaults::queue(),
+            resources: Resources::default(),
+            assets: Assets::default(),
+            config: Settings::default(),
+            depends: IndexMap::new(),
+        }
+    }
+}
+
+impl Build {
+    /// Runs `command` in the folder of chain.toml.
+    #[must_use]
+    pub fn new(command: impl Into<String>) -> Self {
+        Self { command: command.into(), workdir: defaults::workdir() }
+    }
+}
+
+impl Replicas {
+    /// Exactly `count` instances.
+    #[must_use]
+    pub const fn exactly(count: u32) -> Self {
+        Self { min: count, max: count }
+    }
+}
+
+impl Default for Replicas {
+    fn default() -> Self {
+        Self::exactly(defaults::replicas())
+    }
+}
+
+impl Default for Resources {
+    fn default() -> Self {
+        Self { cpu: defaults::cpu(), memory: defaults::memory(), gpu: false }
+    }
+}
+
+impl Default for DependencySpec {
+    fn default() -> Self {
+        Self { chainlet: None, timeout: None, attempts: defaults::attempts(), concurrency: None }
+    }
+}
+
+/// Every default that is not simply "nothing".
+pub(super) mod defaults {
+    use std::path::PathBuf;
+
+    use super::{ByteSize, DEFAULT_WORKDIR};
+
+    pub(in super::super) fn replicas() -> u32 {
+        1
+    }
+
+    pub(in super::super) fn concurrency() -> u32 {
+        16
+    }
+
+    pub(in super::super) fn queue() -> u32 {
+        1024
+    }
+
+    pub(in super::super) fn cpu() -> f64 {
+        1.0
+    }
+
+    pub(in super::super) fn memory() -> ByteSize {
+        ByteSize::gib(2)
+    }
+
+    pub(in super::super) fn attempts() -> u32 {
+        1
+    }
+
+    pub(in super::super) fn workdir() -> PathBuf {
+        PathBuf::from(DEFAULT_WORKDIR)
+    }
+}
+
+fn serialize_duration<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    match duration {
+        Some(duration) => serializer.collect_str(&humantime::format_duration(*duration)),
+        None => serializer.serialize_none(),
+    }
+}

@@ -1,0 +1,213 @@
+//! What has to hold of a chain beyond the form of each key, wherever the spec comes from.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use super::component::ComponentSource;
+use super::error::ConfigError;
+use super::key::KeyPath;
+use super::location::Location;
+use super::name::ChainletName;
+use super::reader::nearest;
+use super::size::ByteSize;
+use super::spec::{ChainletSpec, DependencySpec, FileMount, Replicas, Resources};
+
+/// The least memory that a limit may leave: one page of WebAssembly.
+const LEAST_MEMORY: ByteSize = ByteSize::kib(64);
+
+/// The most memory that 32-bit WebAssembly can address.
+const MOST_MEMORY: ByteSize = ByteSize::gib(4);
+
+/// The longest timeout. What takes longer is not a call but a job, and needs no timeout.
+const LONGEST_TIMEOUT: Duration = Duration::from_hours(7 * 24);
+
+type Chainlets = IndexMap<ChainletName, ChainletSpec>;
+
+/// Everything that does not hold; `locate` tells where a key was set.
+pub(super) fn check(
+    chainlets: &Chainlets,
+    entrypoint: Option<&ChainletName>,
+    locate: &dyn Fn(&KeyPath) -> Location,
+) -> Vec<ConfigError> {
+    let mut checker = Checker { chainlets, locate, errors: Vec::new() };
+    let all = KeyPath::from(["chainlets"]);
+    if chainlets.is_empty() {
+        checker.error(
+            &all,
+            "a chain needs at least one chainlet, found none",
+            "add one: [chainlets.say-hello] with component = \"say_hello.wasm\" in it",
+        );
+    }
+    if let Some(entrypoint) = entrypoint {
+        checker.known_chainlet(&KeyPath::from(["chain", "entrypoint"]), entrypoint);
+    }
+    for (name, chainlet) in chainlets {
+        checker.chainlet(&all.key(name), name, chainlet);
+    }
+    checker.errors
+}
+
+struct Checker<'a> {
+    chainlets: &'a Chainlets,
+    locate: &'a dyn Fn(&KeyPath) -> Location,
+    errors: Vec<ConfigError>,
+}
+
+impl Checker<'_> {
+    fn error(&mut self, key: &KeyPath, message: impl Into<String>, help: impl Into<String>) {
+        self.errors.push(ConfigError::new((self.locate)(key), message, help));
+    }
+
+    fn chainlet(&mut self, at: &KeyPath, name: &ChainletName, chainlet: &ChainletSpec) {
+        match &chainlet.component {
+            ComponentSource::File(path) => {
+                self.not_empty(&at.key("component"), path, "component = \"say_hello.wasm\"");
+            }
+            ComponentSource::Bytes(_) => {}
+        }
+        if let Some(build) = &chainlet.build {
+            // The short form has no key of its own for the command, so that one is found at `build`.
+            let command = at.key("build").key("command");
+            if build.command.trim().is_empty() {
+                self.error(&command, "expected a command, found an empty one", "name a command, or remove the key");
+            }
+            self.not_empty(&at.key("build").key("workdir"), &build.workdir, "workdir = \".\"");
+        }
+        self.replicas(&at.key("replicas"), chainlet.replicas);
+        self.at_least_one(&at.key("concurrency"), chainlet.concurrency, "calls at once");
+        self.resources(&at.key("resources"), chainlet.resources);
+        self.secrets(&at.key("assets").key("secrets"), chainlet);
+        self.files(&at.key("assets").key("files"), &chainlet.assets.files);
+        for (dependency, spec) in &chainlet.depends {
+            self.dependency(&at.key("depends").key(dependency), name, spec);
+        }
+    }
+
+    fn replicas(&mut self, at: &KeyPath, Replicas { min, max }: Replicas) {
+        if max == 0 {
+            self.error(
+                &at.key("max"),
+                "expected at least 1 replica, found 0",
+                "remove the chainlet if it is not needed; min = 0 keeps none alive while there are no calls",
+            );
+        } else if min > max {
+            self.error(
+                &at.key("min"),
+                format!("expected at most as many as max = {max}, found {min}"),
+                "raise max, or lower min",
+            );
+        }
+    }
+
+    fn at_least_one(&mut self, at: &KeyPath, count: u32, of_what: &str) {
+        if count == 0 {
+            self.error(at, format!("expected at least 1, found 0 {of_what}"), "raise it, or remove it for the default");
+        }
+    }
+
+    fn resources(&mut self, at: &KeyPath, Resources { cpu, memory, gpu: _ }: Resources) {
+        if !(cpu.is_finite() && cpu > 0.0) {
+            self.error(
+                &at.key("cpu"),
+                format!("expected a number of processors greater than 0, found {cpu}"),
+                "write it like cpu = 1, or cpu = 0.5 for half of one",
+            );
+        }
+        if memory < LEAST_MEMORY || memory > MOST_MEMORY {
+            self.error(
+                &at.key("memory"),
+                format!("expected from {LEAST_MEMORY} to {MOST_MEMORY}, found {memory}"),
+                "choose a size that 32-bit WebAssembly can use, such as memory = \"256MiB\"",
+            );
+        }
+    }
+
+    fn secrets(&mut self, at: &KeyPath, chainlet: &ChainletSpec) {
+        let mut seen = HashMap::new();
+        for (index, name) in chainlet.assets.secrets.iter().enumerate() {
+            if let Some(first) = seen.insert(name, index) {
+                let message = format!("the secret {name} is listed already, as secrets[{first}]");
+                self.error(&at.index(index), message, "remove one of the two");
+            }
+        }
+    }
+
+    fn files(&mut self, at: &KeyPath, mounts: &[FileMount]) {
+        let mut seen = HashMap::new();
+        for (index, mount) in mounts.iter().enumerate() {
+            let at = at.index(index);
+            self.not_empty(&at.key("source"), &mount.source, "source = \"models/\"");
+            let Some(path) = self.guest_path(&at.key("path"), &mount.path) else { continue };
+            if let Some(first) = seen.insert(path, index) {
+                let message = format!("another file or folder is at {:?} already: files[{first}]", mount.path);
+                self.error(&at.key("path"), message, "give each its own path");
+            }
+        }
+    }
+
+    /// The parts of a mount's path, by which `/models` and `/models/` are the same.
+    fn guest_path<'p>(&mut self, at: &KeyPath, path: &'p str) -> Option<Vec<&'p str>> {
+        let help = "write it like path = \"/models\"";
+        if !path.starts_with('/') {
+            self.error(at, format!("expected a path that begins with /, found {path:?}"), help);
+            return None;
+        }
+        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        if parts.iter().any(|part| *part == "." || *part == "..") || path.contains(['\0', '\\']) {
+            self.error(at, format!("expected a plain path without `.`, `..` and `\\`, found {path:?}"), help);
+            return None;
+        }
+        Some(parts)
+    }
+
+    fn dependency(&mut self, at: &KeyPath, owner: &ChainletName, dependency: &DependencySpec) {
+        if let Some(target) = &dependency.chainlet {
+            let at = at.key("chainlet");
+            if target == owner {
+                self.error(
+                    &at,
+                    format!("expected another chainlet, found {owner} itself"),
+                    "name the chainlet that is to be called; a chainlet cannot depend on itself",
+                );
+            } else {
+                self.known_chainlet(&at, target);
+            }
+        }
+        if let Some(timeout) = dependency.timeout
+            && (timeout.is_zero() || timeout > LONGEST_TIMEOUT)
+        {
+            let (found, longest) = (humantime::format_duration(timeout), humantime::format_duration(LONGEST_TIMEOUT));
+            self.error(
+                &at.key("timeout"),
+                format!("expected more than 0s and at most {longest}, found {found}"),
+                "write it like timeout = \"10s\", or remove it for no timeout",
+            );
+        }
+        self.at_least_one(&at.key("attempts"), dependency.attempts, "attempts");
+        if let Some(concurrency) = dependency.concurrency {
+            self.at_least_one(&at.key("concurrency"), concurrency, "calls at once");
+        }
+    }
+
+    fn known_chainlet(&mut self, at: &KeyPath, name: &ChainletName) {
+        if self.chainlets.contains_key(name) {
+            return;
+        }
+        let names = || self.chainlets.keys().map(ChainletName::as_str);
+        let help = match nearest(name.as_str(), names()) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None if self.chainlets.is_empty() => format!("add [chainlets.{name}]"),
+            None => format!("add [chainlets.{name}], or name one of: {}", names().collect::<Vec<_>>().join(", ")),
+        };
+        self.error(at, format!("expected a chainlet of this chain, found {:?}", name.as_str()), help);
+    }
+
+    fn not_empty(&mut self, at: &KeyPath, path: &Path, example: &str) {
+        if path.as_os_str().is_empty() {
+            self.error(at, "expected a path, found an empty text", format!("write it like {example}"));
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Why a call got no answer, in a form that both a program and a person can act on.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::config::{ChainletName, DependencyName};
+
+/// What kind of failure ended a call. The kind decides what a caller should do, and over HTTP the status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The input does not fit the WIT type of the function that was called.
+    InvalidInput,
+    /// The chainlet answered with the error that its own signature declares.
+    Chainlet,
+    /// The chainlet has as many calls in flight and waiting as it may; try again later.
+    Overloaded,
+    /// The chainlet has no replica that can serve; it is starting, or its `init` fails.
+    NotReady,
+    /// The answer did not come in time.
+    Deadline,
+    /// The guest trapped: it panicked, exited, overran its stack, or broke the canonical ABI.
+    Trap,
+    /// The chain is stopping and takes no new calls.
+    Stopping,
+    /// A fault of the host itself.
+    Internal,
+}
+
+/// One chainlet's dependency on another, as the path of a failure names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EdgeName {
+    /// The chainlet that calls.
+    pub from: ChainletName,
+    /// What it calls the dependency.
+    pub dependency: DependencyName,
+    /// The chainlet that the dependency resolves to.
+    pub to: ChainletName,
+}
+
+impl fmt::Display for EdgeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} → {}", self.from, self.to)?;
+        if self.dependency.as_str() != self.to.as_str() {
+            write!(f, " (as {})", self.dependency)?;
+        }
+        Ok(())
+    }
+}
+
+/// A call that got no answer.
+#[derive(Debug, Clone)]
+pub struct CallError(Box<Inner>);
+
+#[derive(Debug, Clone)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    chainlet: ChainletName,
+    path: Vec<Arc<EdgeName>>,
+    pointer: Option<String>,
+    guest_error: Option<Box<serde_json::value::RawValue>>,
+    backtrace: Option<String>,
+}
+
+impl CallError {
+    /// A failure of `chainlet`, which the sentence `message` describes.
+    pub(crate) fn new(kind: ErrorKind, chainlet: &ChainletName, message: impl fmt::Display) -> Self {
+        CallError(Box::new(Inner {
+            kind,
+            message: message.to_string(),
+            chainlet: chainlet.clone(),
+            path: Vec::new(),
+            pointer: None,
+            guest_error: None,
+            backtrace: None,
+        }))
+    }
+
+    /// The place in the input that does not fit, as a JSON pointer (RFC 6901).
+    pub(crate) fn at(mut self, pointer: String) -> Self {
+        self.0.pointer = Some(pointer);
+        self
+    }
+
+    /// The chainlet's own error, as JSON.
+    pub(crate) fn with_guest_error(mut self, error: Box<serde_json::value::RawValue>) -> Self {
+        self.0.guest_error = Some(error);
+        self
+    }
+
+    /// The guest's frames, innermost first.
+    pub(crate) fn with_backtrace(mut self, backtrace: Option<String>) -> Self {
+        self.0.backtrace = backtrace;
+        self
+    }
+
+    /// The failure as it looks from the caller's end of `edge`.
+    pub(crate) fn through(mut self, edge: &Arc<EdgeName>) -> Self {
+        self.0.path.insert(0, edge.clone());
+        self
+    }
+
+    /// What kind of failure it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// What happened, in one sentence.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The chainlet that failed: the root cause.
+    pub fn chainlet(&self) -> &ChainletName {
+        &self.0.chainlet
+    }
+
+    /// The edges between the chainlet that was called and the one that failed, outermost first.
+    pub fn path(&self) -> impl ExactSizeIterator<Item = &EdgeName> {
+        self.0.path.iter().map(|edge| &**edge)
+    }
+
+    /// Where the input does not fit, as a JSON pointer (RFC 6901), for [`ErrorKind::InvalidInput`].
+    pub fn pointer(&self) -> Option<&str> {
+        self.0.pointer.as_deref()
+    }
+
+    /// The error that the chainlet's signature declares, as JSON, for [`ErrorKind::Chainlet`].
+    pub fn guest_error(&self) -> Option<&serde_json::value::RawValue> {
+        self.0.guest_error.as_deref()
+    }
+
+    /// The guest's frames at a trap, innermost first, where the component has them.
+    pub fn backtrace(&self) -> Option<&str> {
+        self.0.backtrace.as_deref()
+    }
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "chainlet {}", self.0.chainlet)?;
+        if !self.0.path.is_empty() {
+            f.write_str(", called through ")?;
+            for (index, edge) in self.0.path.iter().enumerate() {
+                write!(f, "{}{edge}", if index > 0 { ", " } else { "" })?;
+            }
+        }
+        write!(f, ": {}", self.0.message)?;
+        if let Some(pointer) = self.0.pointer.as_deref().filter(|pointer| !pointer.is_empty()) {
+            write!(f, " (at {pointer})")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for CallError {}

@@ -1,0 +1,147 @@
+//! The host: what all chains of one process share.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::chain::{self, Chain, LoadError, Plan};
+use crate::component::cache::Cache;
+use crate::config::{ChainSpec, ConfigErrors, SecretStore};
+use crate::engine::{self, Shared};
+
+/// Compiles components and runs chains. Clones share everything.
+#[derive(Clone)]
+pub struct Host {
+    shared: Shared,
+    secrets: Arc<SecretStore>,
+}
+
+/// Why there is no host.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HostError {
+    /// The machine, or the process's limits, do not let wasmtime run.
+    #[error("the WebAssembly engine does not start: {0}")]
+    Engine(String),
+    /// The folder for compiled code can't be used.
+    #[error("the code cache {path} cannot be used: {error}", path = path.display())]
+    Cache {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: std::io::Error,
+    },
+}
+
+/// How a [`Host`] is to be.
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct HostBuilder {
+    cache: CodeCache,
+    secrets: Option<SecretStore>,
+}
+
+enum CodeCache {
+    Default,
+    Folder(PathBuf),
+    None,
+}
+
+impl Host {
+    /// A host that keeps compiled code in this user's cache folder, and takes secrets from environment variables.
+    ///
+    /// # Errors
+    ///
+    /// As [`HostBuilder::build`].
+    pub fn new() -> Result<Self, HostError> {
+        Self::builder().build()
+    }
+
+    /// Begins a host.
+    pub fn builder() -> HostBuilder {
+        HostBuilder { cache: CodeCache::Default, secrets: None }
+    }
+
+    /// Checks `spec` as far as that goes without running guests: its files, its components, the type of every edge, its
+    /// secrets.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, each with its place in chain.toml.
+    pub async fn check(&self, spec: &ChainSpec) -> Result<Plan, LoadError> {
+        let plan = chain::plan(&self.shared, spec).await?;
+        self.secrets.resolve(spec)?;
+        Ok(plan)
+    }
+
+    /// Loads `spec` and starts its chainlets; it returns when each has run its `init`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Host::check`], and where a chainlet does not start.
+    pub async fn load(&self, spec: &ChainSpec) -> Result<Chain, LoadError> {
+        let plan = chain::plan(&self.shared, spec).await?;
+        let secrets = self.secrets.resolve(spec)?;
+        chain::start(&self.shared, spec, plan, secrets).await
+    }
+
+    /// As [`Host::load`], of a chain.toml.
+    ///
+    /// # Errors
+    ///
+    /// As [`Host::load`], and where the file is not a valid chain.toml.
+    pub async fn load_file(&self, path: impl AsRef<Path>) -> Result<Chain, LoadError> {
+        self.load(&ChainSpec::from_file(path)?).await
+    }
+}
+
+impl HostBuilder {
+    /// Keeps compiled code in `folder`, which must belong to this user and be writable by no one else.
+    pub fn code_cache(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.cache = CodeCache::Folder(folder.into());
+        self
+    }
+
+    /// Compiles every component anew at each start.
+    pub fn without_code_cache(mut self) -> Self {
+        self.cache = CodeCache::None;
+        self
+    }
+
+    /// Takes secrets from `secrets` rather than from environment variables alone.
+    pub fn secrets(mut self, secrets: SecretStore) -> Self {
+        self.secrets = Some(secrets);
+        self
+    }
+
+    /// Starts the host.
+    ///
+    /// # Errors
+    ///
+    /// Where the engine does not start, or a folder that was asked for as code cache can't be used. The default folder is
+    /// done without where it can't be used, with a warning in the log.
+    pub fn build(self) -> Result<Host, HostError> {
+        let engine = engine::new().map_err(|error| HostError::Engine(format!("{error:#}")))?;
+        let cache = match self.cache {
+            CodeCache::None => None,
+            CodeCache::Folder(path) => {
+                Some(Cache::open(&path).map_err(|error| HostError::Cache { path, error })?)
+            }
+            CodeCache::Default => Cache::default_folder().and_then(|path| {
+                Cache::open(&path)
+                    .inspect_err(|error| {
+                        tracing::warn!(path = %path.display(), %error, "no code cache: every start compiles anew");
+                    })
+                    .ok()
+            }),
+        };
+        let secrets = match self.secrets {
+            Some(secrets) => secrets,
+            None => environment_secrets()?,
+        };
+        Ok(Host { shared: Shared { engine, cache: cache.map(Arc::new) }, secrets: Arc::new(secrets) })
+    }
+}
+
+/// Secrets from environment variables alone; only a secrets file could be wrong.
+fn environment_secrets() -> Result<SecretStore, HostError> {
+    SecretStore::from_env_and_file(None).map_err(|errors: ConfigErrors| HostError::Engine(errors.to_string()))
+}

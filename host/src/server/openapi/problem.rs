@@ -1,0 +1,145 @@
+//! The problem responses (RFC 9457), in OpenAPI's words.
+
+use serde_json::{Map, Value as Json, json};
+
+/// The name of the problem schema among the components.
+pub(super) const PROBLEM: &str = "Problem";
+
+/// The failures that every call can meet.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Status {
+    BadInput,
+    TooLarge,
+    MediaType,
+    Overloaded,
+    Trap,
+    Unavailable,
+    Deadline,
+}
+
+impl Status {
+    pub(super) const ALL: [Status; 7] = [
+        Status::BadInput,
+        Status::TooLarge,
+        Status::MediaType,
+        Status::Overloaded,
+        Status::Trap,
+        Status::Unavailable,
+        Status::Deadline,
+    ];
+
+    pub(super) fn code(self) -> u16 {
+        match self {
+            Status::BadInput => 400,
+            Status::TooLarge => 413,
+            Status::MediaType => 415,
+            Status::Overloaded => 429,
+            Status::Trap => 500,
+            Status::Unavailable => 503,
+            Status::Deadline => 504,
+        }
+    }
+
+    /// Its name among the components.
+    fn name(self) -> &'static str {
+        match self {
+            Status::BadInput => "BadInput",
+            Status::TooLarge => "TooLarge",
+            Status::MediaType => "UnsupportedMediaType",
+            Status::Overloaded => "Overloaded",
+            Status::Trap => "Trap",
+            Status::Unavailable => "Unavailable",
+            Status::Deadline => "DeadlineExceeded",
+        }
+    }
+
+    fn description(self) -> &'static str {
+        match self {
+            Status::BadInput => "The body is not JSON, or does not fit the parameters; `pointer` says where.",
+            Status::TooLarge => "The body is larger than the server accepts.",
+            Status::MediaType => "The body is not `application/json`.",
+            Status::Overloaded => "Too many calls wait already. Nothing was run; try again after `Retry-After`.",
+            Status::Trap => "A chainlet failed; `path` says which.",
+            Status::Unavailable => "The chain, or a chainlet that the call needs, is not ready.",
+            Status::Deadline => "The call did not end in time; `path` says where it was.",
+        }
+    }
+
+    /// A reference to the response among the components.
+    pub(super) fn reference(self) -> Json {
+        json!({ "$ref": format!("#/components/responses/{}", self.name()) })
+    }
+}
+
+/// The responses among the components.
+pub(super) fn responses() -> Map<String, Json> {
+    let response = |status: Status| {
+        let mut response = response(status.description(), reference());
+        if let (Status::Overloaded, Some(response)) = (status, response.as_object_mut()) {
+            let schema = json!({ "type": "integer", "minimum": 0 });
+            let header = json!({ "description": "Seconds to wait.", "required": true, "schema": schema });
+            response.insert("headers".into(), json!({ "Retry-After": header }));
+        }
+        (status.name().to_owned(), response)
+    };
+    Status::ALL.into_iter().map(response).collect()
+}
+
+/// The response of a call that returned its typed error, of the schema `error` if it has one.
+pub(super) fn typed_error(error: Option<Json>) -> Json {
+    let schema = match error {
+        None => reference(),
+        Some(error) => {
+            json!({ "allOf": [reference(), { "properties": { "error": error }, "required": ["error"] }] })
+        }
+    };
+    response("The call returned its typed error, which `error` holds.", schema)
+}
+
+fn response(description: &str, schema: Json) -> Json {
+    json!({ "description": description, "content": { "application/problem+json": { "schema": schema } } })
+}
+
+fn reference() -> Json {
+    json!({ "$ref": format!("#/components/schemas/{PROBLEM}") })
+}
+
+/// The schema of a problem.
+pub(super) fn schema() -> Json {
+    json!({
+        "type": "object",
+        "description": "What went wrong, as RFC 9457 has it.",
+        "required": ["type", "title", "status"],
+        "properties": {
+            "type": {
+                "type": "string",
+                "format": "uri-reference",
+                "description": "The kind of problem. It stays the same from version to version: decide by it.",
+            },
+            "title": { "type": "string", "description": "The kind of problem, in words." },
+            "status": { "type": "integer", "description": "The HTTP status." },
+            "detail": { "type": "string", "description": "This problem, in words: what happened, and what to do." },
+            "instance": { "type": "string", "format": "uri-reference", "description": "This one occurrence." },
+            "pointer": {
+                "type": "string",
+                "format": "json-pointer",
+                "description": "For bad input: the JSON pointer of the offending place in the body.",
+            },
+            "path": {
+                "type": "array",
+                "description": "For a failure inside the chain: the edges that it came through, root cause last.",
+                "items": {
+                    "type": "object",
+                    "description": "One chainlet's dependency on another.",
+                    "required": ["from", "to"],
+                    "properties": {
+                        "from": { "type": "string", "description": "The chainlet that called." },
+                        "to": { "type": "string", "description": "The chainlet that was called." },
+                    },
+                },
+            },
+            "error": { "description": "For a typed error: the value that the call returned." },
+            "request_id": { "type": "string", "description": "The request's id, as logs and traces have it." },
+        },
+    })
+}

@@ -1,0 +1,213 @@
+//! WIT types in JSON Schema (2020-12, as OpenAPI 3.1 uses it).
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value as Json, json};
+
+use super::describe;
+use crate::value::ty::{Declared, Member, Type};
+
+/// Which way a value goes: the host reads a little more than it writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// From a client to the host.
+    Input,
+    /// From the host to a client.
+    Output,
+}
+
+/// The schemas of declared types, which a document has once each and refers to by name.
+#[derive(Debug, Default)]
+pub(super) struct Schemas {
+    named: BTreeMap<String, Json>,
+}
+
+impl Schemas {
+    pub(super) fn new() -> Self {
+        Schemas::default()
+    }
+
+    /// Takes `name` for `schema`, whatever types come later.
+    pub(super) fn reserve(&mut self, name: &str, schema: Json) {
+        self.named.insert(name.to_owned(), schema);
+    }
+
+    /// All of them by name, for the document's components.
+    pub(super) fn into_components(self) -> BTreeMap<String, Json> {
+        self.named
+    }
+
+    /// The schema of `ty`: a reference, where `ty` is declared under a name.
+    pub(super) fn of(&mut self, ty: &Type, direction: Direction) -> Json {
+        match ty {
+            Type::Bool => json!({ "type": "boolean" }),
+            Type::S8 => integer("int8", i8::MIN, i8::MAX),
+            Type::U8 => integer("uint8", u8::MIN, u8::MAX),
+            Type::S16 => integer("int16", i16::MIN, i16::MAX),
+            Type::U16 => integer("uint16", u16::MIN, u16::MAX),
+            Type::S32 => integer("int32", i32::MIN, i32::MAX),
+            Type::U32 => integer("uint32", u32::MIN, u32::MAX),
+            Type::S64 => wide(integer("int64", i64::MIN, i64::MAX), "^(0|-?[1-9][0-9]{0,18})$", direction),
+            Type::U64 => wide(integer("uint64", u64::MIN, u64::MAX), "^(0|[1-9][0-9]{0,19})$", direction),
+            // The bounds are f32's in their shortest digits, as the host writes them.
+            Type::F32 => float(json!({
+                "type": "number", "format": "float", "minimum": -3.4028235e38, "maximum": 3.4028235e38,
+            })),
+            Type::F64 => float(json!({ "type": "number", "format": "double" })),
+            Type::Char => json!({ "type": "string", "minLength": 1, "maxLength": 1 }),
+            Type::String => json!({ "type": "string" }),
+            Type::List(inner) if **inner == Type::U8 => json!({ "type": "string", "contentEncoding": "base64" }),
+            Type::List(inner) => json!({ "type": "array", "items": self.of(inner, direction) }),
+            Type::Tuple(types) => {
+                let items: Vec<_> = types.iter().map(|ty| self.of(ty, direction)).collect();
+                let count = items.len();
+                json!({ "type": "array", "prefixItems": items, "items": false, "minItems": count, "maxItems": count })
+            }
+            Type::Option(inner) => {
+                let schema = self.of(inner, direction);
+                nullable(if matches!(**inner, Type::Option(_)) { entry("some", schema) } else { schema })
+            }
+            Type::Result { ok, err } => {
+                let mut side = |ty: &Option<_>| ty.as_deref().map_or_else(null, |ty| self.of(ty, direction));
+                json!({ "oneOf": [entry("ok", side(ok)), entry("err", side(err))] })
+            }
+            Type::Record(declared) => {
+                let schema = self.members(&declared.members, direction);
+                self.declared(ty, declared, schema, direction)
+            }
+            Type::Variant(declared) => {
+                let cases: Vec<_> = declared.members.iter().map(|case| self.case(case, direction)).collect();
+                self.declared(ty, declared, json!({ "oneOf": cases }), direction)
+            }
+            Type::Enum(declared) => self.declared(ty, declared, names(&declared.members), direction),
+            Type::Flags(declared) => {
+                let schema = json!({ "type": "array", "items": names(&declared.members), "uniqueItems": true });
+                self.declared(ty, declared, schema, direction)
+            }
+            // No value is of such a type, and a chain whose entrypoint has one is refused at load.
+            Type::Unsupported(text) => json!({ "not": {}, "description": format!("{text}, which JSON cannot carry") }),
+        }
+    }
+
+    /// The schema of an object keyed by the names of `members`: a record, or the parameters of a call.
+    pub(super) fn members(&mut self, members: &[Member], direction: Direction) -> Json {
+        let (mut properties, mut required) = (Map::new(), Vec::new());
+        for member in members {
+            let Some(ty) = &member.ty else { continue };
+            let mut schema = self.of(ty, direction);
+            describe(&mut schema, member.docs.as_deref());
+            properties.insert(member.name.snake().to_owned(), schema);
+            if !matches!(ty, Type::Option(_)) {
+                required.push(member.name.snake());
+            }
+        }
+        json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
+    }
+
+    fn case(&mut self, case: &Member, direction: Direction) -> Json {
+        let name = case.name.snake();
+        let mut schema = match &case.ty {
+            None => json!({ "type": "string", "const": name }),
+            Some(ty) => entry(name, self.of(ty, direction)),
+        };
+        describe(&mut schema, case.docs.as_deref());
+        schema
+    }
+
+    /// `schema` itself, or a reference to it, where its type has a name. A name that another schema has taken gets a
+    /// number.
+    fn declared(&mut self, ty: &Type, declared: &Declared, mut schema: Json, direction: Direction) -> Json {
+        describe(&mut schema, declared.docs.as_deref());
+        let Some(name) = &declared.name else { return schema };
+        let suffix = if direction == Direction::Input && differs_by_direction(ty) { "Input" } else { "" };
+        let base = format!("{}{suffix}", pascal_case(name));
+        let mut name = base.clone();
+        let mut number = 1;
+        while self.named.get(&name).is_some_and(|taken| *taken != schema) {
+            number += 1;
+            name = format!("{base}{number}");
+        }
+        let reference = json!({ "$ref": format!("#/components/schemas/{name}") });
+        self.named.insert(name, schema);
+        reference
+    }
+}
+
+fn null() -> Json {
+    json!({ "type": "null" })
+}
+
+fn integer(format: &str, minimum: impl Into<Json>, maximum: impl Into<Json>) -> Json {
+    json!({ "type": "integer", "format": format, "minimum": minimum.into(), "maximum": maximum.into() })
+}
+
+/// An integer that many JSON libraries cannot hold, and so may come as a string.
+fn wide(number: Json, pattern: &str, direction: Direction) -> Json {
+    match direction {
+        Direction::Output => number,
+        Direction::Input => json!({ "anyOf": [number, { "type": "string", "pattern": pattern }] }),
+    }
+}
+
+fn float(number: Json) -> Json {
+    json!({ "anyOf": [number, { "enum": ["NaN", "Infinity", "-Infinity"] }] })
+}
+
+/// An object with exactly one entry.
+fn entry(key: &str, schema: Json) -> Json {
+    json!({ "type": "object", "properties": { key: schema }, "required": [key], "additionalProperties": false })
+}
+
+/// What fits `schema`, or null.
+fn nullable(mut schema: Json) -> Json {
+    if let Some(object) = schema.as_object_mut().filter(|object| !object.contains_key("enum")) {
+        if let Some(ty @ Json::String(_)) = object.get_mut("type") {
+            *ty = json!([ty.take(), "null"]);
+            return schema;
+        }
+        if let Some(Json::Array(any)) = object.get_mut("anyOf") {
+            any.push(null());
+            return schema;
+        }
+    }
+    json!({ "anyOf": [schema, { "type": "null" }] })
+}
+
+/// One of the names of `members`; where they have docs, each with its own.
+fn names(members: &[Member]) -> Json {
+    if members.iter().all(|member| member.docs.is_none()) {
+        let names: Vec<_> = members.iter().map(|member| member.name.snake()).collect();
+        return json!({ "type": "string", "enum": names });
+    }
+    let name = |member: &Member| {
+        let mut schema = json!({ "const": member.name.snake() });
+        describe(&mut schema, member.docs.as_deref());
+        schema
+    };
+    json!({ "anyOf": members.iter().map(name).collect::<Vec<_>>() })
+}
+
+/// Whether the host reads a `ty` in more spellings than it writes: whether there is a 64-bit integer in it.
+fn differs_by_direction(ty: &Type) -> bool {
+    match ty {
+        Type::S64 | Type::U64 => true,
+        Type::List(inner) | Type::Option(inner) => differs_by_direction(inner),
+        Type::Tuple(types) => types.iter().any(differs_by_direction),
+        Type::Result { ok, err } => [ok, err].into_iter().flatten().any(|ty| differs_by_direction(ty)),
+        Type::Record(declared) | Type::Variant(declared) => {
+            declared.members.iter().filter_map(|member| member.ty.as_ref()).any(differs_by_direction)
+        }
+        _ => false,
+    }
+}
+
+/// `search-hit` as `SearchHit`.
+fn pascal_case(kebab: &str) -> String {
+    kebab
+        .split('-')
+        .flat_map(|word| {
+            let mut chars = word.chars();
+            chars.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(chars)
+        })
+        .collect()
+}

@@ -1,0 +1,230 @@
+//! The document against the official schema of OpenAPI, and its schemas against what the JSON mapping does.
+
+use std::sync::Arc;
+
+use jsonschema::Validator;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::*;
+use crate::value::Value;
+use crate::value::json;
+use crate::value::json::arbitrary::breaks::{Break, find_breaks};
+use crate::value::json::arbitrary::{any_params, any_type, member, value_of};
+use crate::value::ty::{Declared, Docs, Member};
+
+const INFO: Info<'_> = Info { title: "search", version: "1", description: Some("Finds passages.") };
+
+fn official() -> Validator {
+    let schema = include_str!("../../../../tests/openapi/schema-3.1.json");
+    jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap()
+}
+
+#[track_caller]
+fn assert_valid(validator: &Validator, instance: &Json) {
+    let errors: Vec<String> =
+        validator.iter_errors(instance).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(errors.is_empty(), "{errors:#?} in {instance:#}");
+}
+
+fn signature(params: Vec<Member>, result: Option<Type>) -> Signature {
+    Signature { is_async: true, params, result, docs: Docs(None) }
+}
+
+fn run_remote(signature: &Signature) -> Json {
+    document(&INFO, &[Operation { path: "/run_remote", id: "run_remote", summary: "Calls the chain", signature }])
+}
+
+/// A validator for the schema at `pointer` of `document`, which may refer to the document's components.
+fn validator_at(document: &Json, pointer: &str) -> Validator {
+    let schema = document.pointer(pointer).unwrap();
+    jsonschema::draft202012::new(&json!({ "allOf": [schema], "components": document["components"] })).unwrap()
+}
+
+const BODY: &str = "/paths/~1run_remote/post/requestBody/content/application~1json/schema";
+const ANSWER: &str = "/paths/~1run_remote/post/responses/200/content/application~1json/schema";
+const TYPED_ERROR: &str = "/paths/~1run_remote/post/responses/422/content/application~1problem+json/schema";
+
+fn declared(name: &str, docs: Option<&str>, members: Vec<Member>) -> Arc<Declared> {
+    Arc::new(Declared { name: Some(name.into()), docs: docs.map(Arc::from), members })
+}
+
+fn hit() -> Type {
+    let id = Member { docs: Some("Which passage.".into()), ..member("doc-id", Some(Type::U64)) };
+    let note = member("note", Some(Type::Option(Arc::new(Type::String))));
+    Type::Record(declared("search-hit", Some("A passage that was found."), vec![id, note]))
+}
+
+#[test]
+fn a_document_says_what_wit_says() {
+    let ok = Type::List(Arc::new(hit()));
+    let mut signature = signature(
+        vec![Member { docs: Some("What to look for.".into()), ..member("query", Some(Type::String)) }],
+        Some(Type::Result { ok: Some(Arc::new(ok)), err: Some(Arc::new(Type::String)) }),
+    );
+    signature.docs = Docs(Some("Finds the best passages.".into()));
+    let document = run_remote(&signature);
+
+    assert_valid(&official(), &document);
+    let post = &document["paths"]["/run_remote"]["post"];
+    assert_eq!(post["operationId"], "run_remote");
+    assert_eq!(post["description"], "Finds the best passages.");
+    let body = json!({
+        "type": "object",
+        "properties": { "query": { "type": "string", "description": "What to look for." } },
+        "required": ["query"],
+        "additionalProperties": false,
+    });
+    assert_eq!(document.pointer(BODY).unwrap(), &body);
+    let answer = json!({ "type": "array", "items": { "$ref": "#/components/schemas/SearchHit" } });
+    assert_eq!(document.pointer(ANSWER).unwrap(), &answer);
+    let hit = json!({
+        "type": "object",
+        "description": "A passage that was found.",
+        "properties": {
+            "doc_id": {
+                "type": "integer",
+                "format": "uint64",
+                "minimum": 0,
+                "maximum": u64::MAX,
+                "description": "Which passage.",
+            },
+            "note": { "type": ["string", "null"] },
+        },
+        "required": ["doc_id"],
+        "additionalProperties": false,
+    });
+    assert_eq!(document["components"]["schemas"]["SearchHit"], hit);
+    let error = document.pointer(TYPED_ERROR).unwrap();
+    assert_eq!(error.pointer("/allOf/1/properties/error/type").unwrap(), "string");
+    let retry_after = document.pointer("/components/responses/Overloaded/headers/Retry-After/schema/type");
+    assert_eq!(retry_after.unwrap(), "integer");
+}
+
+#[test]
+fn a_signature_without_parameters_or_result_needs_no_body_and_answers_null() {
+    let document = run_remote(&signature(vec![], None));
+    assert_valid(&official(), &document);
+    assert_eq!(document.pointer(ANSWER).unwrap(), &json!({ "type": "null" }));
+    let post = &document["paths"]["/run_remote"]["post"];
+    assert_eq!(post["requestBody"]["required"], false);
+    assert_eq!(post["responses"]["422"], Json::Null);
+    for status in ["400", "413", "415", "429", "500", "503", "504"] {
+        assert!(post["responses"][status]["$ref"].is_string(), "{status}");
+    }
+}
+
+#[test]
+fn a_type_that_is_read_in_more_spellings_than_it_is_written_has_two_schemas() {
+    let document = run_remote(&signature(vec![member("hit", Some(hit()))], Some(hit())));
+    assert_valid(&official(), &document);
+    let schemas = &document["components"]["schemas"];
+    assert!(schemas["SearchHit"]["properties"]["doc_id"]["type"].is_string());
+    assert!(schemas["SearchHitInput"]["properties"]["doc_id"]["anyOf"].is_array());
+    let body = validator_at(&document, BODY);
+    assert!(body.is_valid(&json!({ "hit": { "doc_id": "18446744073709551615" } })));
+    assert!(!body.is_valid(&json!({ "hit": { "doc_id": "+1" } })));
+    assert!(!validator_at(&document, ANSWER).is_valid(&json!({ "doc_id": "1" })));
+}
+
+#[test]
+fn types_that_share_a_name_but_not_a_structure_are_told_apart() {
+    let named = |name, ty| Type::Record(declared(name, None, vec![member("x", Some(ty))]));
+    let params = vec![
+        member("a", Some(named("point", Type::U8))),
+        member("b", Some(named("point", Type::Bool))),
+        member("c", Some(named("point", Type::U8))),
+        member("d", Some(named("problem", Type::U8))),
+    ];
+    let document = run_remote(&signature(params, None));
+    let reference = |param: &str| document.pointer(BODY).unwrap()["properties"][param]["$ref"].clone();
+    assert_eq!(reference("a"), "#/components/schemas/Point");
+    assert_eq!(reference("b"), "#/components/schemas/Point2");
+    assert_eq!(reference("c"), "#/components/schemas/Point");
+    assert_eq!(reference("d"), "#/components/schemas/Problem2", "the problem responses keep their schema");
+}
+
+#[test]
+fn several_operations_stand_beside_each_other() {
+    let signature = signature(vec![member("hit", Some(hit()))], None);
+    let operation = |path, id| Operation { path, id, summary: "Calls a chainlet", signature: &signature };
+    let operations =
+        [operation("/chainlets/a/run_remote", "run_remote_a"), operation("/chainlets/b/run_remote", "run_remote_b")];
+    let document = document(&INFO, &operations);
+    assert_valid(&official(), &document);
+    assert!(document["paths"]["/chainlets/b/run_remote"]["post"].is_object());
+    for path in ["/healthz", "/readyz", "/openapi.json"] {
+        assert!(document["paths"][path]["get"].is_object(), "{path}");
+    }
+}
+
+#[test]
+fn a_problem_fits_its_schema() {
+    let error = Type::Variant(declared("failure", None, vec![member("too-long", Some(Type::U32))]));
+    let result = Type::Result { ok: None, err: Some(Arc::new(error)) };
+    let document = run_remote(&signature(vec![], Some(result)));
+    let problem = json!({
+        "type": "/problems/typed-error",
+        "title": "The chainlet returned its error",
+        "status": 422,
+        "path": [{ "from": "hello-all", "to": "say-hello" }],
+        "error": { "too_long": 9 },
+        "request_id": "1",
+    });
+    assert_valid(&validator_at(&document, TYPED_ERROR), &problem);
+    let mut without = problem.clone();
+    without.as_object_mut().unwrap().remove("error");
+    assert!(!validator_at(&document, TYPED_ERROR).is_valid(&without));
+}
+
+fn call() -> impl Strategy<Value = (Vec<Member>, Vec<Value>, Type, Value)> {
+    (any_params(), any_type()).prop_flat_map(|(params, ty)| {
+        let args: Vec<_> = params.iter().filter_map(|param| param.ty.as_ref()).map(value_of).collect();
+        let answer = value_of(&ty);
+        (Just(params), args, Just(ty), answer)
+    })
+}
+
+proptest! {
+    // Each case compiles a validator, and the official one is large.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn schemas_accept_what_the_mapping_reads_and_writes((params, args, ty, answer) in call()) {
+        // In a tuple, so that the answer of a result is not taken apart.
+        let document = run_remote(&signature(params.clone(), Some(Type::Tuple([ty.clone()].into()))));
+        let body: Json = params
+            .iter()
+            .zip(&args)
+            .map(|(param, value)| (param.name.snake().to_owned(), to_json(param.ty.as_ref().unwrap(), value)))
+            .collect();
+        assert_valid(&validator_at(&document, BODY), &body);
+        let answer = to_json(&ty, &answer);
+        assert_valid(&validator_at(&document, ANSWER), &json!([answer]));
+    }
+
+    #[test]
+    fn schemas_refuse_what_the_mapping_refuses((_, _, ty, value) in call(), place in any::<Index>()) {
+        let mut json = to_json(&ty, &value);
+        let mut breaks = Vec::new();
+        find_breaks(&ty, &json, String::new(), &mut breaks);
+        if breaks.is_empty() {
+            return Ok(());
+        }
+        let Break { at, with, .. } = place.get(&breaks);
+        *json.pointer_mut(at).unwrap() = with.clone();
+        let document = run_remote(&signature(vec![member("value", Some(ty))], None));
+        prop_assert!(!validator_at(&document, BODY).is_valid(&json!({ "value": json })), "{json}");
+    }
+
+    #[test]
+    fn every_document_is_valid(params in any_params(), ty in any_type()) {
+        assert_valid(&official(), &run_remote(&signature(params, Some(ty))));
+    }
+}
+
+fn to_json(ty: &Type, value: &Value) -> Json {
+    let mut text = Vec::new();
+    json::write(ty, value, &mut text).unwrap();
+    serde_json::from_slice(&text).unwrap()
+}

@@ -1,0 +1,180 @@
+//! Values and their WIT types: what a call carries, whatever it comes from and wherever it goes.
+//!
+//! A [`Value`] never says its own type: like the canonical ABI it is positional (a record is its fields in order, a
+//! variant is the index of its case), and everything that reads or writes one is driven by the [`Type`] beside it.
+//! That keeps values small and lets lists of plain data stay packed ([`List`]): a `list<u8>` is one buffer all the way
+//! from a guest's memory to the socket, never an enum a byte.
+//!
+//! - [`ty`]: [`Type`] and [`Signature`], their WIT text, and structural equality.
+//! - [`json`]: JSON text to values and back, by type.
+//! - [`abi`]: a guest's memory to values and back, by type: the canonical ABI, behind wasmtime's own traits.
+//! - [`rust`]: Rust types to values and back, through `serde`.
+
+pub mod abi;
+pub mod json;
+pub mod rust;
+pub mod ty;
+
+use bytes::Bytes;
+
+pub use ty::{Signature, Type};
+
+/// One WIT value, without its type.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// `bool`
+    Bool(bool),
+    /// `s8`
+    S8(i8),
+    /// `u8`
+    U8(u8),
+    /// `s16`
+    S16(i16),
+    /// `u16`
+    U16(u16),
+    /// `s32`
+    S32(i32),
+    /// `u32`
+    U32(u32),
+    /// `s64`
+    S64(i64),
+    /// `u64`
+    U64(u64),
+    /// `f32`
+    F32(f32),
+    /// `f64`
+    F64(f64),
+    /// `char`
+    Char(char),
+    /// `string`
+    String(Box<str>),
+    /// `list<T>`
+    List(List),
+    /// `record`: the fields in the order in which WIT declares them.
+    Record(Box<[Value]>),
+    /// `tuple<…>`
+    Tuple(Box<[Value]>),
+    /// `variant`: the case's index and its payload, `None` for a case without one.
+    Variant(u32, Option<Box<Value>>),
+    /// `enum`: the case's index.
+    Enum(u32),
+    /// `option<T>`
+    Option(Option<Box<Value>>),
+    /// `result<T, E>`: a missing `T` or `E` is `None`.
+    Result(Result<Option<Box<Value>>, Option<Box<Value>>>),
+    /// `flags`: bit `i` is the flag that WIT declares `i`th.
+    Flags(Flags),
+}
+
+/// A list, packed where its elements are plain data.
+///
+/// Which variant a list takes follows from its element type alone: the scalar types have their own, everything else is
+/// [`List::Values`]. Code that meets the wrong variant for a type has a bug on the host's side, and says so.
+#[derive(Debug, Clone, PartialEq)]
+pub enum List {
+    /// `list<bool>`
+    Bool(Vec<bool>),
+    /// `list<u8>`: shared, so that it can go to a socket or to several callees without a copy.
+    U8(Bytes),
+    /// `list<s8>`
+    S8(Vec<i8>),
+    /// `list<u16>`
+    U16(Vec<u16>),
+    /// `list<s16>`
+    S16(Vec<i16>),
+    /// `list<u32>`
+    U32(Vec<u32>),
+    /// `list<s32>`
+    S32(Vec<i32>),
+    /// `list<u64>`
+    U64(Vec<u64>),
+    /// `list<s64>`
+    S64(Vec<i64>),
+    /// `list<f32>`
+    F32(Vec<f32>),
+    /// `list<f64>`
+    F64(Vec<f64>),
+    /// `list<char>`
+    Char(Vec<char>),
+    /// A list of anything else.
+    Values(Vec<Value>),
+}
+
+impl List {
+    /// How many elements the list has.
+    pub fn len(&self) -> usize {
+        match self {
+            List::Bool(items) => items.len(),
+            List::U8(items) => items.len(),
+            List::S8(items) => items.len(),
+            List::U16(items) => items.len(),
+            List::S16(items) => items.len(),
+            List::U32(items) => items.len(),
+            List::S32(items) => items.len(),
+            List::U64(items) => items.len(),
+            List::S64(items) => items.len(),
+            List::F32(items) => items.len(),
+            List::F64(items) => items.len(),
+            List::Char(items) => items.len(),
+            List::Values(items) => items.len(),
+        }
+    }
+
+    /// Whether the list has no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The bits of a WIT `flags` value, in words of 32 as the canonical ABI has them; bits past the last flag are zero.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flags {
+    words: Box<[u32]>,
+}
+
+impl Flags {
+    /// No flag set, of `count` declared ones.
+    pub fn none(count: usize) -> Self {
+        Flags { words: vec![0; count.div_ceil(32)].into() }
+    }
+
+    /// The flags whose bits are set in `words`; what lies past `count` is cleared, as the canonical ABI asks.
+    pub fn from_words(mut words: Box<[u32]>, count: usize) -> Self {
+        for (index, word) in words.iter_mut().enumerate() {
+            let used = count.saturating_sub(index * 32);
+            if used < 32 {
+                *word &= (1u32 << used) - 1;
+            }
+        }
+        Flags { words }
+    }
+
+    /// Whether flag `index` is set; a flag that is not declared never is.
+    pub fn get(&self, index: usize) -> bool {
+        self.words.get(index / 32).is_some_and(|word| word & (1 << (index % 32)) != 0)
+    }
+
+    /// Sets flag `index`; one that is not declared is ignored.
+    pub fn set(&mut self, index: usize) {
+        if let Some(word) = self.words.get_mut(index / 32) {
+            *word |= 1 << (index % 32);
+        }
+    }
+
+    /// The bits, lowest flag first.
+    pub fn words(&self) -> &[u32] {
+        &self.words
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Value::String(text.into())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Value::String(text.into())
+    }
+}

@@ -1,0 +1,125 @@
+//! The canonical ABI: values out of a guest's memory and into it, driven by the component's own type tables.
+//!
+//! wasmtime offers two ways to call a function: by Rust types known at compile time, and by its dynamic
+//! `wasmtime::component::Val`, which spends an enum and some tens of nanoseconds on each byte of a `list<u8>`. A host
+//! that routes calls between components it has never seen needs the first one's speed with the second one's freedom.
+//! [`Flat`] is that: one Rust type which implements wasmtime's `Lift` and `Lower` for whatever function type it meets.
+//!
+//! # Why the `unsafe impl`s are sound
+//!
+//! `ComponentType`, `Lift` and `Lower` are `unsafe` because wasmtime hands an implementation raw core-wasm slots and
+//! memory offsets on the strength of what the implementation says of itself. For `Flat<N>`:
+//!
+//! 1. *`Lower` is a sequence of `ValRaw`.* It is `[ValRaw; N]`.
+//! 2. *Every slot that core wasm will read is initialised.* [`Lower::linear_lower_to_flat`] first writes zero to all
+//!    `N` slots and then hands them, initialised, to safe code.
+//! 3. *Size and alignment are right.* They depend on the function and can't be a constant; `ABI` says "nothing". wasmtime
+//!    uses the constant in three places: to slice a host function's parameters out of memory (we get an empty slice, and
+//!    recover the offset from where it begins, then bounds-check against the type tables); to allocate for parameters
+//!    that don't fit the flat limit, and to find a result in memory. The last two happen only where `N` is above the
+//!    flat limits, which no `Flat` that [`call`] makes ever is: there the one slot is a pointer, and this module
+//!    allocates or checks it itself.
+//! 4. *The type check.* `typecheck` accepts everything, as each lift and lower looks at the actual type it is given, and
+//!    a value of another type is an error, not a reinterpretation.
+//!
+//! Everything else here is safe code: memory is read and written through checked slices, and each string, list,
+//! discriminant and `char` from a guest is validated. All host memory that a lift allocates is charged to the store's
+//! hostcall fuel, so lists that overlap in the guest's memory can't multiply in ours.
+//!
+//! The traits' methods are wasmtime internals (`wasmtime::component::__internal`), the reason why wasmtime is pinned to
+//! one minor version.
+
+pub mod call;
+mod lift;
+mod lower;
+
+use std::mem::MaybeUninit;
+
+use wasmtime::component::__internal::{CanonicalAbiInfo, InstanceType, InterfaceType, LiftContext, LowerContext};
+use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Lower};
+use wasmtime::{Result, ValRaw, bail};
+
+use super::Value;
+
+/// How many core-wasm values parameters may be before they go through memory, as may the results of an async export:
+/// `MAX_FLAT_PARAMS` of the canonical ABI.
+const MAX_FLAT: usize = 16;
+
+/// The parameters or the results of one call, in `N` core-wasm values.
+///
+/// Where the function's own count of flat values is `N`, the slots are those values; in every other case the first slot
+/// is a pointer to where they are in memory.
+struct Flat<const N: usize>(Vec<Value>);
+
+// SAFETY: see the module's documentation.
+unsafe impl<const N: usize> ComponentType for Flat<N> {
+    type Lower = [ValRaw; N];
+
+    const ABI: CanonicalAbiInfo =
+        CanonicalAbiInfo { size32: 0, align32: 1, size64: 0, align64: 1, flat_count: Some(0) };
+
+    fn typecheck(_: &InterfaceType, _: &InstanceType<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+// SAFETY: see the module's documentation.
+unsafe impl<const N: usize> ComponentNamedList for Flat<N> {}
+
+// SAFETY: see the module's documentation.
+unsafe impl<const N: usize> Lift for Flat<N> {
+    fn linear_lift_from_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[ValRaw; N]) -> Result<Self> {
+        if is_flat(cx.types.canonical_abi(&ty), N) {
+            return lift::tuple_from_flat(cx, ty, src).map(Flat);
+        }
+        let Some(pointer) = src.first() else { bail!("no slot for the pointer to the values of a call") };
+        let offset = usize::try_from(pointer.get_u32())?;
+        lift::tuple_from_memory(cx, ty, offset).map(Flat)
+    }
+
+    fn linear_lift_from_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Self> {
+        // `bytes` is the empty slice at the values' offset; see point 3 of the module's documentation.
+        let offset = bytes.as_ptr().addr().wrapping_sub(cx.memory().as_ptr().addr());
+        lift::tuple_from_memory(cx, ty, offset).map(Flat)
+    }
+}
+
+// SAFETY: see the module's documentation.
+unsafe impl<const N: usize> Lower for Flat<N> {
+    fn linear_lower_to_flat<T>(
+        &self,
+        cx: &mut LowerContext<'_, T>,
+        ty: InterfaceType,
+        dst: &mut MaybeUninit<[ValRaw; N]>,
+    ) -> Result<()> {
+        let slots = dst.write([ValRaw::u64(0); N]);
+        let abi = cx.types.canonical_abi(&ty);
+        if abi.flat_count(N.min(MAX_FLAT)).is_some() {
+            return lower::tuple_to_flat(cx, ty, &self.0, slots);
+        }
+        let offset = cx.realloc(0, 0, abi.align32, usize::try_from(abi.size32)?)?;
+        lower::tuple_to_memory(cx, ty, &self.0, offset)?;
+        match slots.first_mut() {
+            Some(slot) => *slot = ValRaw::i64(i64::try_from(offset)?),
+            None => bail!("no slot for the pointer to the values of a call"),
+        }
+        Ok(())
+    }
+
+    fn linear_lower_to_memory<T>(&self, cx: &mut LowerContext<'_, T>, ty: InterfaceType, offset: usize) -> Result<()> {
+        lower::tuple_to_memory(cx, ty, &self.0, offset)
+    }
+}
+
+/// Lowers a string in the guest's own encoding; its pointer and length.
+fn string_to_flat<T>(cx: &mut LowerContext<'_, T>, text: &str) -> Result<[ValRaw; 2]> {
+    let mut pair = MaybeUninit::new([ValRaw::u64(0); 2]);
+    text.linear_lower_to_flat(cx, InterfaceType::String, &mut pair)?;
+    // SAFETY: `pair` was initialised before wasmtime wrote to it.
+    Ok(unsafe { pair.assume_init() })
+}
+
+/// Whether values of this ABI are exactly `slots` core-wasm values.
+fn is_flat(abi: &CanonicalAbiInfo, slots: usize) -> bool {
+    abi.flat_count(slots) == Some(slots)
+}

@@ -1,0 +1,152 @@
+//! Calling any export and serving any import with [`Value`]s.
+//!
+//! wasmtime decides by Rust types how many core-wasm values a call has, so there is one instantiation of [`Flat`] for each
+//! count; which one fits a function follows from its [`Signature`].
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use wasmtime::component::{Accessor, Func, GuestTaskId, LinkerInstance};
+use wasmtime::{AsContextMut, Result, StoreContextMut, bail};
+
+use super::{Flat, MAX_FLAT};
+use crate::value::{Signature, Type, Value};
+
+/// A `run-remote` that an instance exports.
+#[derive(Clone, Copy)]
+pub struct Export {
+    func: Func,
+    /// How many core-wasm values a result is, 1 where it goes through memory.
+    result_slots: usize,
+}
+
+impl Export {
+    /// The function `func`, whose type is `signature`.
+    pub fn new(func: Func, signature: &Signature) -> Self {
+        let limit = if signature.is_async { MAX_FLAT } else { 1 };
+        let count = flat_count(signature.result.iter());
+        Export { func, result_slots: if count > limit { 1 } else { count } }
+    }
+
+    /// Calls the function within its store's `run_concurrent`; other calls go on meanwhile.
+    ///
+    /// `started` learns the guest task that serves the call before the guest runs.
+    ///
+    /// # Errors
+    ///
+    /// Where the values do not fit the function's type, or the guest broke the canonical ABI. A trap of the guest does
+    /// not come out here: it ends the `run_concurrent` that drives the store.
+    pub async fn call<T: Send + 'static>(
+        &self,
+        accessor: &Accessor<T>,
+        params: Vec<Value>,
+        started: impl FnOnce(StoreContextMut<'_, T>, GuestTaskId),
+    ) -> Result<Option<Value>> {
+        macro_rules! with_slots {
+            ($($n:literal)*) => {
+                match self.result_slots {
+                    $($n => self.call_with::<T, $n>(accessor, params, started).await,)*
+                    slots => bail!("a result of {slots} core-wasm values"),
+                }
+            };
+        }
+        with_slots!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
+    }
+
+    async fn call_with<T: Send + 'static, const N: usize>(
+        &self,
+        accessor: &Accessor<T>,
+        params: Vec<Value>,
+        started: impl FnOnce(StoreContextMut<'_, T>, GuestTaskId),
+    ) -> Result<Option<Value>> {
+        let (func, call) = accessor.with(|mut access| {
+            let func = self.func.typed::<Flat<MAX_FLAT>, Flat<N>>(access.as_context_mut())?;
+            let call = func.start_call_concurrent(access.as_context_mut(), Flat(params))?;
+            started(access.as_context_mut(), call.task());
+            Ok::<_, wasmtime::Error>((func, call))
+        })?;
+        let mut results = func.finish_call_concurrent(accessor, call).await?;
+        Ok(results.0.pop())
+    }
+}
+
+/// What answers a guest's call of an import.
+pub trait Import<T>: Send + Sync + 'static {
+    /// Begins the call; the future that it returns is polled while the guest's other work goes on.
+    ///
+    /// An error traps the guest, so it is for what no guest may survive; an outcome that the guest is to see is a value.
+    fn call(&self, store: StoreContextMut<'_, T>, params: Vec<Value>) -> BoxFuture<'static, Result<Option<Value>>>;
+}
+
+/// Defines function `name` of an imported instance, of type `signature`.
+///
+/// # Errors
+///
+/// Where the name is taken.
+pub fn define<T: Send + 'static>(
+    instance: &mut LinkerInstance<'_, T>,
+    name: &str,
+    signature: &Signature,
+    import: Arc<dyn Import<T>>,
+) -> Result<()> {
+    // Parameters above the flat limit come through memory whatever the type says.
+    let params = match flat_count(signature.params.iter().filter_map(|param| param.ty.as_ref())) {
+        count if count <= MAX_FLAT => count,
+        _ => 0,
+    };
+    let results = usize::from(flat_count(signature.result.iter()) == 1);
+    macro_rules! with_slots {
+        ($($p:literal)*) => {
+            match (params, results) {
+                $(($p, 0) => define_with::<T, $p, 0>(instance, name, signature.is_async, import),)*
+                $(($p, _) => define_with::<T, $p, 1>(instance, name, signature.is_async, import),)*
+                (params, _) => bail!("parameters of {params} core-wasm values"),
+            }
+        };
+    }
+    with_slots!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
+}
+
+fn define_with<T: Send + 'static, const P: usize, const R: usize>(
+    instance: &mut LinkerInstance<'_, T>,
+    name: &str,
+    is_async: bool,
+    import: Arc<dyn Import<T>>,
+) -> Result<()> {
+    if is_async {
+        instance.func_wrap_concurrent(name, move |accessor: &Accessor<T>, params: Flat<P>| {
+            let call = accessor.with(|mut access| import.call(access.as_context_mut(), params.0));
+            Box::pin(answer::<R>(call)) as Pin<Box<dyn Future<Output = Result<Flat<R>>> + Send>>
+        })
+    } else {
+        instance.func_wrap_async(name, move |store, params: Flat<P>| Box::new(answer::<R>(import.call(store, params.0))))
+    }
+}
+
+async fn answer<const R: usize>(call: BoxFuture<'static, Result<Option<Value>>>) -> Result<Flat<R>> {
+    Ok(Flat(call.await?.into_iter().collect()))
+}
+
+/// How many core-wasm values `types` are together, as the canonical ABI flattens them.
+fn flat_count<'a>(types: impl Iterator<Item = &'a Type>) -> usize {
+    types.map(flat_count_of).sum()
+}
+
+fn flat_count_of(ty: &Type) -> usize {
+    match ty {
+        Type::String | Type::List(_) => 2,
+        Type::Option(some) => 1 + flat_count_of(some),
+        Type::Result { ok, err } => {
+            1 + [ok, err].into_iter().flatten().map(|ty| flat_count_of(ty)).max().unwrap_or_default()
+        }
+        Type::Tuple(types) => flat_count(types.iter()),
+        Type::Record(declared) => flat_count(declared.members.iter().filter_map(|member| member.ty.as_ref())),
+        Type::Variant(declared) => {
+            let payloads = declared.members.iter().filter_map(|member| member.ty.as_ref());
+            1 + payloads.map(flat_count_of).max().unwrap_or_default()
+        }
+        Type::Flags(declared) => declared.members.len().div_ceil(32),
+        _ => 1,
+    }
+}

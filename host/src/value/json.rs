@@ -1,0 +1,93 @@
+//! JSON text to [`Value`]s and back, driven by the WIT type: never through a tree of JSON values in between.
+//!
+//! | WIT | JSON |
+//! |---|---|
+//! | `record` | an object; a field whose type is an option may be missing |
+//! | `variant` | `{"case": payload}`, or `"case"` where the case has no payload |
+//! | `enum` | a string |
+//! | `flags` | an array of strings, each at most once |
+//! | `tuple` | an array of exactly its length |
+//! | `option<T>` | `null` for none, else `T` |
+//! | `option<option<T>>` | `null` for the outer none, else `{"some": …}` around the inner option, so that nothing is lost |
+//! | `result<T, E>` | `{"ok": T}` or `{"err": E}`, with `null` for a side that has no type |
+//! | `list<u8>` | a base64 string: standard alphabet, with padding |
+//! | other lists | an array |
+//! | `char` | a string of one character |
+//! | `s64`, `u64` | a number; a decimal string is accepted too |
+//! | smaller integers | a number |
+//! | `f32`, `f64` | a number, rounded to the nearest; `"NaN"`, `"Infinity"`, `"-Infinity"` |
+//! | `bool`, `string` | themselves |
+//!
+//! Every WIT name is written in snake_case, and read in snake_case or kebab-case. Nothing is coerced: an integer is
+//! written in digits only (`1.0` and `1e3` are refused for a `u32`, as 1.5 is), a number that its type cannot hold is
+//! refused, and so is an unknown, missing or repeated field. Each refusal carries the JSON pointer of the place.
+//!
+//! JSON may nest 127 levels deep, more than a component's types can ask for.
+
+mod error;
+mod names;
+mod read;
+mod scalar;
+mod trail;
+mod words;
+mod write;
+
+#[cfg(test)]
+pub(crate) mod arbitrary;
+#[cfg(test)]
+mod tests;
+
+use serde::de::DeserializeSeed;
+
+pub use error::{JsonError, JsonErrorKind, MismatchError};
+pub use write::Typed;
+
+use super::Value;
+use super::ty::{Member, Type};
+use trail::Trail;
+
+/// Reads a body: a JSON object keyed by parameter name. The values come in the order of `params`.
+///
+/// An empty body is accepted where there are no parameters.
+///
+/// # Errors
+/// The body is not JSON, or does not fit the parameters' types: the error says which, where and why.
+pub fn params_from_slice(params: &[Member], body: &[u8]) -> Result<Vec<Value>, JsonError> {
+    if body.trim_ascii().is_empty() {
+        if params.is_empty() {
+            return Ok(Vec::new());
+        }
+        return Err(JsonError::empty_body(params));
+    }
+    let trail = Trail::default();
+    parse(read::Params { params, trail: &trail }, &trail, body)
+}
+
+/// Reads one value of type `ty`.
+///
+/// # Errors
+/// The text is not JSON, or does not fit the type: the error says which, where and why.
+pub fn value_from_slice(ty: &Type, text: &[u8]) -> Result<Value, JsonError> {
+    let trail = Trail::default();
+    parse(read::Seed { ty, trail: &trail }, &trail, text)
+}
+
+/// Appends `value`, which is of type `ty`, to `out` as compact JSON.
+///
+/// # Errors
+/// The value is not of that type, which is a bug in the host. `out` is then as it was.
+pub fn write(ty: &Type, value: &Value, out: &mut Vec<u8>) -> Result<(), MismatchError> {
+    let start = out.len();
+    serde_json::to_writer(&mut *out, &Typed { ty, value }).map_err(|error| {
+        out.truncate(start);
+        MismatchError::new(&error)
+    })
+}
+
+fn parse<'a, S: DeserializeSeed<'a>>(seed: S, trail: &Trail, text: &'a [u8]) -> Result<S::Value, JsonError> {
+    let text = str::from_utf8(text).map_err(|error| JsonError::not_utf8(text, error))?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let value = seed.deserialize(&mut deserializer).map_err(|error| JsonError::new(&error, trail))?;
+    deserializer.end().map_err(|error| JsonError::new(&error, trail))?;
+    Ok(value)
+}

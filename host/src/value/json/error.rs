@@ -1,0 +1,98 @@
+//! What can be wrong with JSON text, and with a value.
+
+use std::fmt;
+use std::str::Utf8Error;
+
+use super::trail::Trail;
+use super::words::TypedNames;
+use crate::value::ty::Member;
+
+/// JSON text that was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct JsonError {
+    /// Whether the text is not JSON at all, or does not fit the type.
+    pub kind: JsonErrorKind,
+    /// The JSON pointer (RFC 6901) of the offending place, empty for the whole document. A missing field is reported
+    /// at the object that lacks it, an unknown or repeated one at itself.
+    pub pointer: String,
+    /// What was found there, and what was expected.
+    pub message: String,
+}
+
+/// Why JSON text was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JsonErrorKind {
+    /// It is not JSON (or not UTF-8).
+    Syntax {
+        /// The line at which reading stopped, from 1.
+        line: usize,
+        /// The column at which reading stopped, in bytes, from 1; 0 at the start of a line.
+        column: usize,
+    },
+    /// It is JSON, but does not fit the WIT type.
+    Type,
+}
+
+/// A value that is not of the type it was said to have: a bug in the host, never the fault of a request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a value does not fit its WIT type, which is a bug in the host: {message}")]
+pub struct MismatchError {
+    message: String,
+}
+
+impl JsonError {
+    pub(super) fn new(error: &serde_json::Error, trail: &Trail) -> Self {
+        let (line, column) = (error.line(), error.column());
+        let text = error.to_string();
+        let message = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);
+        let pointer = trail.pointer();
+        // Sound JSON, though serde_json counts it among the syntax errors.
+        if message == "number out of range" {
+            let message = "the number is larger than an f64 can be".to_owned();
+            return JsonError { kind: JsonErrorKind::Type, pointer, message };
+        }
+        if !error.is_data() {
+            return JsonError { kind: JsonErrorKind::Syntax { line, column }, pointer, message: message.to_owned() };
+        }
+        // serde has words of its own for what JSON calls an object and an array.
+        let words =
+            [("invalid type: map,", "invalid type: object,"), ("invalid type: sequence,", "invalid type: array,")];
+        let message = words
+            .into_iter()
+            .find_map(|(serde, json)| Some(format!("{json}{}", message.strip_prefix(serde)?)))
+            .unwrap_or_else(|| message.to_owned());
+        JsonError { kind: JsonErrorKind::Type, pointer, message }
+    }
+
+    pub(super) fn empty_body(params: &[Member]) -> Self {
+        let message = format!("the body is empty, expected a JSON object with {}", TypedNames(params));
+        JsonError { kind: JsonErrorKind::Syntax { line: 1, column: 0 }, pointer: String::new(), message }
+    }
+
+    pub(super) fn not_utf8(text: &[u8], error: Utf8Error) -> Self {
+        let valid = text.get(..error.valid_up_to()).unwrap_or_default();
+        let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+        let column = 1 + valid.iter().rev().take_while(|byte| **byte != b'\n').count();
+        let message = format!("JSON is UTF-8, and byte {} of the text is not", valid.len());
+        JsonError { kind: JsonErrorKind::Syntax { line, column }, pointer: String::new(), message }
+    }
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            JsonErrorKind::Syntax { line, column } => write!(f, "bad JSON in line {line}, column {column}")?,
+            JsonErrorKind::Type => f.write_str("the JSON does not fit the WIT type")?,
+        }
+        if !self.pointer.is_empty() {
+            write!(f, ", at `{}`", self.pointer)?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl MismatchError {
+    pub(super) fn new(error: &serde_json::Error) -> Self {
+        MismatchError { message: error.to_string() }
+    }
+}

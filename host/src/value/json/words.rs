@@ -1,0 +1,139 @@
+//! What error messages say about types and names.
+
+use std::fmt;
+
+use crate::value::ty::{Declared, Member, Type};
+
+/// The most names that a message lists.
+const MOST_NAMES: usize = 20;
+/// The most characters of a string in the input that a message repeats.
+const LONGEST_TEXT: usize = 60;
+
+/// A type in words: its WIT name, and what it looks like in JSON.
+pub(super) struct Words<'a>(pub &'a Type);
+
+/// A type as WIT names it, with declared types by name: short enough for a message, whatever the type.
+pub(super) struct Brief<'a>(pub &'a Type);
+
+/// The names of `0`, in backticks.
+pub(super) struct Names<'a>(pub &'a [Member]);
+
+/// The names of `0`, in backticks, each with its type.
+pub(super) struct TypedNames<'a>(pub &'a [Member]);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ty = self.0;
+        write!(f, "{} (", Brief(ty))?;
+        match ty {
+            Type::Bool => f.write_str("true or false")?,
+            Type::S8 => integer(f, i8::MIN, i8::MAX)?,
+            Type::U8 => integer(f, u8::MIN, u8::MAX)?,
+            Type::S16 => integer(f, i16::MIN, i16::MAX)?,
+            Type::U16 => integer(f, u16::MIN, u16::MAX)?,
+            Type::S32 => integer(f, i32::MIN, i32::MAX)?,
+            Type::U32 => integer(f, u32::MIN, u32::MAX)?,
+            Type::S64 => integer(f, i64::MIN, i64::MAX).and_then(|()| f.write_str(", or the same in a string"))?,
+            Type::U64 => integer(f, u64::MIN, u64::MAX).and_then(|()| f.write_str(", or the same in a string"))?,
+            Type::F32 => write!(f, "a number up to ±{:e}, \"NaN\", \"Infinity\" or \"-Infinity\"", f32::MAX)?,
+            Type::F64 => write!(f, "a number up to ±{:e}, \"NaN\", \"Infinity\" or \"-Infinity\"", f64::MAX)?,
+            Type::Char => f.write_str("a string of one character")?,
+            Type::String => f.write_str("a string")?,
+            Type::List(inner) if **inner == Type::U8 => f.write_str("a base64 string")?,
+            Type::List(_) => f.write_str("an array")?,
+            Type::Tuple(types) => write!(f, "an array of {}", types.len())?,
+            Type::Option(inner) if matches!(**inner, Type::Option(_)) => f.write_str("null or {\"some\": …}")?,
+            Type::Option(inner) => write!(f, "null or {}", Brief(inner))?,
+            Type::Result { .. } => f.write_str("{\"ok\": …} or {\"err\": …}")?,
+            Type::Record(_) => f.write_str("an object")?,
+            Type::Variant(declared) => write!(f, "one of {}", Cases(&declared.members))?,
+            Type::Enum(declared) => write!(f, "a string, one of {}", Names(&declared.members))?,
+            Type::Flags(declared) => write!(f, "an array of strings out of {}", Names(&declared.members))?,
+            Type::Unsupported(_) => f.write_str("which JSON cannot carry")?,
+        }
+        f.write_str(")")
+    }
+}
+
+fn integer(f: &mut fmt::Formatter<'_>, min: impl fmt::Display, max: impl fmt::Display) -> fmt::Result {
+    write!(f, "an integer from {min} to {max}, in digits only")
+}
+
+impl fmt::Display for Brief<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let side = |side: &Option<_>| side.as_deref().map_or("_".to_owned(), |ty| Brief(ty).to_string());
+        match self.0 {
+            Type::List(inner) => write!(f, "list<{}>", Brief(inner)),
+            Type::Option(inner) => write!(f, "option<{}>", Brief(inner)),
+            Type::Tuple(types) => {
+                f.write_str("tuple<")?;
+                listed(f, types, |f, ty| write!(f, "{}", Brief(ty)))?;
+                f.write_str(">")
+            }
+            Type::Result { ok, err } => write!(f, "result<{}, {}>", side(ok), side(err)),
+            Type::Record(declared) => named(f, "record", declared),
+            Type::Variant(declared) => named(f, "variant", declared),
+            Type::Enum(declared) => named(f, "enum", declared),
+            Type::Flags(declared) => named(f, "flags", declared),
+            scalar => write!(f, "{scalar}"),
+        }
+    }
+}
+
+fn named(f: &mut fmt::Formatter<'_>, keyword: &str, declared: &Declared) -> fmt::Result {
+    match &declared.name {
+        Some(name) => write!(f, "{keyword} {name}"),
+        None => f.write_str(keyword),
+    }
+}
+
+/// Writes items with commas between them, cut after [`MOST_NAMES`].
+fn listed<T>(
+    f: &mut fmt::Formatter<'_>,
+    items: &[T],
+    write: impl Fn(&mut fmt::Formatter<'_>, &T) -> fmt::Result,
+) -> fmt::Result {
+    for (index, item) in items.iter().take(MOST_NAMES).enumerate() {
+        if index > 0 {
+            f.write_str(", ")?;
+        }
+        write(f, item)?;
+    }
+    match items.len().saturating_sub(MOST_NAMES) {
+        0 => Ok(()),
+        left => write!(f, " and {left} more"),
+    }
+}
+
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        listed(f, self.0, |f, member| write!(f, "`{}`", member.name.snake()))
+    }
+}
+
+impl fmt::Display for TypedNames<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        listed(f, self.0, |f, member| match &member.ty {
+            Some(ty) => write!(f, "`{}` ({})", member.name.snake(), Brief(ty)),
+            None => write!(f, "`{}`", member.name.snake()),
+        })
+    }
+}
+
+/// The cases of a variant as JSON has them: `"done"`, `{"failed": …}`.
+struct Cases<'a>(&'a [Member]);
+
+impl fmt::Display for Cases<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        listed(f, self.0, |f, case| match &case.ty {
+            Some(_) => write!(f, "{{\"{}\": …}}", case.name.snake()),
+            None => write!(f, "\"{}\"", case.name.snake()),
+        })
+    }
+}
+
+/// The start of a text from the input: enough to recognise it, not enough to flood an answer or a log.
+pub(super) fn clip(text: &str) -> &str {
+    let end = text.char_indices().nth(LONGEST_TEXT).map_or(text.len(), |(at, _)| at);
+    text.get(..end).unwrap_or_default()
+}

@@ -1,0 +1,197 @@
+//! Values to JSON.
+
+use std::fmt;
+
+use base64::display::Base64Display;
+use base64::engine::general_purpose::STANDARD;
+use serde::ser::{Error, Serialize, SerializeMap, SerializeSeq, Serializer};
+
+use super::words::Brief;
+use crate::value::ty::{Member, Type};
+use crate::value::{Flags, List, Value};
+
+/// A value beside its type: what serde can write as JSON.
+///
+/// Serialising fails where the value is not of the type.
+#[derive(Debug, Clone, Copy)]
+pub struct Typed<'a> {
+    /// The type.
+    pub ty: &'a Type,
+    /// A value of that type.
+    pub value: &'a Value,
+}
+
+impl Serialize for Typed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (self.ty, self.value) {
+            (Type::Bool, Value::Bool(value)) => serializer.serialize_bool(*value),
+            (Type::S8, Value::S8(value)) => serializer.serialize_i8(*value),
+            (Type::U8, Value::U8(value)) => serializer.serialize_u8(*value),
+            (Type::S16, Value::S16(value)) => serializer.serialize_i16(*value),
+            (Type::U16, Value::U16(value)) => serializer.serialize_u16(*value),
+            (Type::S32, Value::S32(value)) => serializer.serialize_i32(*value),
+            (Type::U32, Value::U32(value)) => serializer.serialize_u32(*value),
+            (Type::S64, Value::S64(value)) => serializer.serialize_i64(*value),
+            (Type::U64, Value::U64(value)) => serializer.serialize_u64(*value),
+            (Type::F32, Value::F32(value)) => F32(*value).serialize(serializer),
+            (Type::F64, Value::F64(value)) => F64(*value).serialize(serializer),
+            (Type::Char, Value::Char(value)) => serializer.serialize_char(*value),
+            (Type::String, Value::String(value)) => serializer.serialize_str(value),
+            (Type::List(inner), Value::List(list)) => self.list(inner, list, serializer),
+            (Type::Tuple(types), Value::Tuple(values)) if types.len() == values.len() => {
+                serializer.collect_seq(types.iter().zip(values).map(|(ty, value)| Typed { ty, value }))
+            }
+            (Type::Option(inner), Value::Option(value)) => match value {
+                None => serializer.serialize_none(),
+                Some(value) if matches!(**inner, Type::Option(_)) => {
+                    serializer.collect_map([("some", Typed { ty: inner, value })])
+                }
+                Some(value) => Typed { ty: inner, value }.serialize(serializer),
+            },
+            (Type::Result { ok, .. }, Value::Result(Ok(value))) => self.side("ok", ok.as_deref(), value, serializer),
+            (Type::Result { err, .. }, Value::Result(Err(value))) => {
+                self.side("err", err.as_deref(), value, serializer)
+            }
+            (Type::Record(declared), Value::Record(values)) if declared.members.len() == values.len() => {
+                let mut map = serializer.serialize_map(Some(values.len()))?;
+                for (member, value) in declared.members.iter().zip(values) {
+                    let ty = member.ty.as_ref().ok_or_else(|| self.mismatch())?;
+                    map.serialize_entry(member.name.snake(), &Typed { ty, value })?;
+                }
+                map.end()
+            }
+            (Type::Variant(declared), Value::Variant(case, payload)) => {
+                let case = self.case(&declared.members, *case)?;
+                match (&case.ty, payload) {
+                    (None, None) => serializer.serialize_str(case.name.snake()),
+                    (Some(ty), Some(value)) => serializer.collect_map([(case.name.snake(), Typed { ty, value })]),
+                    _ => Err(self.mismatch()),
+                }
+            }
+            (Type::Enum(declared), Value::Enum(case)) => {
+                serializer.serialize_str(self.case(&declared.members, *case)?.name.snake())
+            }
+            (Type::Flags(declared), Value::Flags(flags)) => flag_names(&declared.members, flags, serializer),
+            _ => Err(self.mismatch()),
+        }
+    }
+}
+
+impl<'a> Typed<'a> {
+    fn mismatch<E: Error>(&self) -> E {
+        E::custom(format_args!("expected {}, found a {}", Brief(self.ty), Kind(self.value)))
+    }
+
+    fn case<E: Error>(&self, members: &'a [Member], index: u32) -> Result<&'a Member, E> {
+        usize::try_from(index).ok().and_then(|index| members.get(index)).ok_or_else(|| self.mismatch())
+    }
+
+    fn side<S: Serializer>(
+        &self,
+        key: &str,
+        ty: Option<&Type>,
+        value: &Option<Box<Value>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match (ty, value) {
+            (None, None) => serializer.collect_map([(key, ())]),
+            (Some(ty), Some(value)) => serializer.collect_map([(key, Typed { ty, value })]),
+            _ => Err(self.mismatch()),
+        }
+    }
+
+    fn list<S: Serializer>(&self, inner: &Type, list: &List, serializer: S) -> Result<S::Ok, S::Error> {
+        match (inner, list) {
+            (Type::U8, List::U8(bytes)) => serializer.collect_str(&Base64Display::new(bytes, &STANDARD)),
+            (Type::Bool, List::Bool(items)) => serializer.collect_seq(items),
+            (Type::S8, List::S8(items)) => serializer.collect_seq(items),
+            (Type::S16, List::S16(items)) => serializer.collect_seq(items),
+            (Type::U16, List::U16(items)) => serializer.collect_seq(items),
+            (Type::S32, List::S32(items)) => serializer.collect_seq(items),
+            (Type::U32, List::U32(items)) => serializer.collect_seq(items),
+            (Type::S64, List::S64(items)) => serializer.collect_seq(items),
+            (Type::U64, List::U64(items)) => serializer.collect_seq(items),
+            (Type::F32, List::F32(items)) => serializer.collect_seq(items.iter().copied().map(F32)),
+            (Type::F64, List::F64(items)) => serializer.collect_seq(items.iter().copied().map(F64)),
+            (Type::Char, List::Char(items)) => serializer.collect_seq(items),
+            (ty, List::Values(items)) if !has_own_list(ty) => {
+                serializer.collect_seq(items.iter().map(|value| Typed { ty, value }))
+            }
+            _ => Err(self.mismatch()),
+        }
+    }
+}
+
+/// Whether a list of `ty` is packed, see [`List`].
+fn has_own_list(ty: &Type) -> bool {
+    use Type::{Bool, Char, F32, F64, S8, S16, S32, S64, U8, U16, U32, U64};
+    matches!(ty, Bool | S8 | U8 | S16 | U16 | S32 | U32 | S64 | U64 | F32 | F64 | Char)
+}
+
+fn flag_names<S: Serializer>(members: &[Member], flags: &Flags, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut array = serializer.serialize_seq(None)?;
+    for (_, member) in members.iter().enumerate().filter(|(index, _)| flags.get(*index)) {
+        array.serialize_element(member.name.snake())?;
+    }
+    array.end()
+}
+
+macro_rules! floats {
+    ($($float:ident $name:ident $serialize:ident,)*) => {$(
+        /// A float in its shortest digits, or the name of what JSON has no number for.
+        struct $name($float);
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if self.0.is_finite() {
+                    serializer.$serialize(self.0)
+                } else if self.0.is_nan() {
+                    serializer.serialize_str("NaN")
+                } else if self.0 > 0.0 {
+                    serializer.serialize_str("Infinity")
+                } else {
+                    serializer.serialize_str("-Infinity")
+                }
+            }
+        }
+    )*};
+}
+
+floats! {
+    f32 F32 serialize_f32,
+    f64 F64 serialize_f64,
+}
+
+/// The kind of a value, for a message about one that is in the wrong place.
+struct Kind<'a>(&'a Value);
+
+impl fmt::Display for Kind<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Value::Bool(_) => f.write_str("bool"),
+            Value::S8(_) => f.write_str("s8"),
+            Value::U8(_) => f.write_str("u8"),
+            Value::S16(_) => f.write_str("s16"),
+            Value::U16(_) => f.write_str("u16"),
+            Value::S32(_) => f.write_str("s32"),
+            Value::U32(_) => f.write_str("u32"),
+            Value::S64(_) => f.write_str("s64"),
+            Value::U64(_) => f.write_str("u64"),
+            Value::F32(_) => f.write_str("f32"),
+            Value::F64(_) => f.write_str("f64"),
+            Value::Char(_) => f.write_str("char"),
+            Value::String(_) => f.write_str("string"),
+            Value::List(list) => write!(f, "list of {}", list.len()),
+            Value::Record(fields) => write!(f, "record of {} fields", fields.len()),
+            Value::Tuple(items) => write!(f, "tuple of {}", items.len()),
+            Value::Variant(case, payload) => {
+                let with = if payload.is_some() { "with" } else { "without" };
+                write!(f, "variant in case {case} {with} payload")
+            }
+            Value::Enum(case) => write!(f, "enum in case {case}"),
+            Value::Option(_) => f.write_str("option"),
+            Value::Result(_) => f.write_str("result"),
+            Value::Flags(_) => f.write_str("flags"),
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Echoes a value of every type. Made with plain wit-bindgen, without the SDK.
+
+use bindings::exports::tests::values::echo::{Everything, Guest};
+
+/// What wit-bindgen makes of the world.
+#[allow(warnings, clippy::all, clippy::restriction)]
+mod bindings {
+    wit_bindgen::generate!({ world: "values" });
+    export!(Values with_types_in self);
+    use crate::Values;
+}
+
+struct Values;
+
+impl Guest for Values {
+    async fn run_remote(value: Everything) -> Everything {
+        value
+    }
+}
