@@ -142,6 +142,7 @@
 //! does not fit.
 //!
 //! ```compile_fail
+//! # mod count {
 //! #[derive(Default)]
 //! struct Count;
 //!
@@ -153,9 +154,11 @@
 //!     // The world says `list<string>`, which is `Vec<String>`.
 //!     async fn run_remote(&self, words: String) -> u64 { 0 }
 //! }
+//! # }
 //! ```
 //!
 //! ```compile_fail
+//! # mod count {
 //! # #[derive(Default)]
 //! # struct Count;
 //! # #[chainlet::chainlet(inline = "
@@ -166,9 +169,11 @@
 //!     // The world has no error to return.
 //!     async fn run_remote(&self, words: Vec<String>) -> Result<u64, String> { Ok(0) }
 //! }
+//! # }
 //! ```
 //!
 //! ```compile_fail
+//! # mod count {
 //! // Neither `init` nor `Default`.
 //! struct Count(u64);
 //! # #[chainlet::chainlet(inline = "
@@ -178,6 +183,7 @@
 //! impl Count {
 //!     async fn run_remote(&self, words: Vec<String>) -> u64 { self.0 }
 //! }
+//! # }
 //! ```
 //!
 //! # Without this crate
@@ -187,7 +193,7 @@
 //! WIT, which a component would lose; the [format](docs_section) in which it
 //! keeps them is open to others.
 
-/// Makes a component of an `impl` block and a WIT world. The [crate](crate)
+/// Makes a component of an `impl` block and a WIT world. The [crate]
 /// says how.
 pub use chainlet_macros::chainlet;
 pub use futures::future::{join, join_all, try_join, try_join_all};

@@ -23,7 +23,7 @@ use crate::chainlet::{Chainlet, Status};
 use crate::component::Component;
 use crate::config::{ChainSecrets, ChainSpec, ChainletName, ComponentSource, ConfigError, ConfigErrors, KeyPath};
 use crate::engine::Shared;
-use crate::error::{CallError, ErrorKind};
+use crate::error::{CallError, EdgeName, ErrorKind};
 use crate::value::abi::call::define;
 use crate::value::rust::{self, RustError};
 use crate::value::{Signature, Type, Value, json};
@@ -49,6 +49,7 @@ struct Inner {
     entrypoint: Arc<Chainlet>,
     /// In an order in which every chainlet comes after those that it calls.
     chainlets: IndexMap<ChainletName, Arc<Chainlet>>,
+    edges: Vec<EdgeName>,
 }
 
 /// How one call is to be made.
@@ -80,6 +81,11 @@ impl Chain {
     /// Whether every chainlet has a replica that takes calls.
     pub fn is_ready(&self) -> bool {
         self.0.chainlets.values().all(|chainlet| chainlet.status().ready > 0)
+    }
+
+    /// Who calls whom.
+    pub fn edges(&self) -> impl Iterator<Item = &EdgeName> {
+        self.0.edges.iter()
     }
 
     /// The type of the `run-remote` of `chainlet`; `None` where the chain has no chainlet of this name.
@@ -321,5 +327,6 @@ pub(crate) async fn start(
     let entrypoint = running.get(&plan.entrypoint).cloned().ok_or_else(|| {
         LoadError::Start(CallError::new(ErrorKind::Internal, &plan.entrypoint, "the entrypoint is no chainlet"))
     })?;
-    Ok(Chain(Arc::new(Inner { name: spec.name.to_string(), entrypoint, chainlets: running })))
+    let edges = plan.edges.into_iter().map(|edge| edge.name).collect();
+    Ok(Chain(Arc::new(Inner { name: spec.name.to_string(), entrypoint, chainlets: running, edges })))
 }

@@ -12,6 +12,7 @@
 //! - A chainlet ends with [`Chainlet::stop`]: calls in flight and waiting are served, up to a limit.
 
 pub(crate) mod call;
+mod health;
 mod limits;
 mod pool;
 pub(crate) mod replica;
@@ -26,8 +27,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::call::{CallContext, Job, Waiting};
-use self::pool::{Pool, Refusal};
 pub use self::pool::Status;
+use self::pool::{Pool, Refusal};
 use self::replica::Blueprint;
 use crate::config::ChainletName;
 use crate::error::{CallError, ErrorKind};

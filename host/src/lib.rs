@@ -6,4 +6,5 @@ pub mod config;
 mod engine;
 pub mod error;
 pub mod host;
+pub mod server;
 pub mod value;

@@ -38,6 +38,8 @@ struct Entry {
     active: usize,
     unanswered: usize,
     retired: bool,
+    /// What the guest says is wrong with it; no calls go to it meanwhile.
+    sick: Option<Arc<str>>,
 }
 
 /// The right to one call in one replica; dropping it frees the slot.
@@ -76,7 +78,7 @@ pub struct Status {
     pub active: usize,
     /// Calls that wait for a replica.
     pub waiting: usize,
-    /// Why there is no ready replica, where a start has failed.
+    /// Why there is no ready replica, where its start has failed or it says itself that it is not well.
     pub down: Option<String>,
 }
 
@@ -95,8 +97,8 @@ impl Pool {
             if let Some(lease) = self.take_slot(&mut state) {
                 return Ok(lease);
             }
-            if let (Some(why), false) = (&state.down, state.entries.iter().any(|entry| !entry.retired)) {
-                return Err(Refusal::NotReady(why.clone()));
+            if let Some(why) = state.not_ready() {
+                return Err(Refusal::NotReady(why));
             }
             if state.waiting.len() >= self.queue {
                 state.waiting.retain(|waiter| !waiter.is_closed());
@@ -110,10 +112,7 @@ impl Pool {
         };
         match turn.await {
             Ok(lease) => Ok(lease),
-            Err(_) => match &self.lock().down {
-                Some(why) => Err(Refusal::NotReady(why.clone())),
-                None => Err(Refusal::Stopping),
-            },
+            Err(_) => Err(self.lock().not_ready().map_or(Refusal::Stopping, Refusal::NotReady)),
         }
     }
 
@@ -121,7 +120,7 @@ impl Pool {
     pub(super) fn add(self: &Arc<Self>, replica: Arc<Replica>) {
         let mut state = self.lock();
         state.down = None;
-        state.entries.push(Entry { replica, active: 0, unanswered: 0, retired: false });
+        state.entries.push(Entry { replica, active: 0, unanswered: 0, retired: false, sick: None });
         let spare = self.serve_waiting(&mut state);
         drop(state);
         drop(spare);
@@ -145,9 +144,23 @@ impl Pool {
     pub(super) fn fail(&self, why: &str) {
         let mut state = self.lock();
         state.down = Some(why.into());
-        if state.entries.iter().all(|entry| entry.retired) {
+        if state.not_ready().is_some() {
             state.waiting.clear();
         }
+    }
+
+    /// What `replica` says of its own condition: while it is not well, no calls go to it.
+    pub(super) fn set_health(self: &Arc<Self>, replica: &Replica, health: Result<(), &str>) {
+        let mut state = self.lock();
+        if let Some(entry) = state.entry(replica) {
+            entry.sick = health.err().map(Arc::from);
+        }
+        if state.not_ready().is_some() {
+            state.waiting.clear();
+        }
+        let spare = self.serve_waiting(&mut state);
+        drop(state);
+        drop(spare);
     }
 
     /// Takes no new calls; those that wait are still served.
@@ -172,10 +185,10 @@ impl Pool {
     pub(super) fn status(&self) -> Status {
         let state = self.lock();
         Status {
-            ready: state.entries.iter().filter(|entry| !entry.retired).count(),
+            ready: state.entries.iter().filter(|entry| entry.is_ready()).count(),
             active: state.entries.iter().map(|entry| entry.active).sum(),
             waiting: state.waiting.iter().filter(|waiter| !waiter.is_closed()).count(),
-            down: state.down.as_deref().map(String::from),
+            down: state.not_ready().as_deref().map(String::from),
         }
     }
 
@@ -193,7 +206,7 @@ impl Pool {
     }
 
     fn take_slot(self: &Arc<Self>, state: &mut State) -> Option<Lease> {
-        let free = state.entries.iter_mut().filter(|entry| !entry.retired && entry.active < self.concurrency);
+        let free = state.entries.iter_mut().filter(|entry| entry.is_ready() && entry.active < self.concurrency);
         let entry = free.min_by_key(|entry| entry.active)?;
         entry.active += 1;
         Some(Lease { pool: self.clone(), replica: entry.replica.clone(), loss: None })
@@ -241,7 +254,22 @@ impl Pool {
     }
 }
 
+impl Entry {
+    fn is_ready(&self) -> bool {
+        !self.retired && self.sick.is_none()
+    }
+}
+
 impl State {
+    /// Why no replica takes calls, where that is not to change by itself in a moment: a replica that is being replaced
+    /// after a trap is worth waiting for.
+    fn not_ready(&self) -> Option<Arc<str>> {
+        if self.entries.iter().any(Entry::is_ready) {
+            return None;
+        }
+        self.entries.iter().find_map(|entry| entry.sick.clone()).or_else(|| self.down.clone())
+    }
+
     fn entry(&mut self, replica: &Replica) -> Option<&mut Entry> {
         self.entries.iter_mut().find(|entry| std::ptr::eq(&*entry.replica, replica))
     }

@@ -8,6 +8,7 @@
 //!   middle of one call and kept for another: a call ends by itself, or with the store.
 //! - A trap ends the store and with it every call in flight. Each caller learns of it through [`Replica::death`].
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -18,7 +19,9 @@ use wasmtime::component::{Accessor, GuestTaskId, InstancePre};
 use wasmtime::{AsContextMut, Store, WasmBacktrace};
 
 use super::call::{Call, CallContext, Job};
+use super::health::{self, Monitor, Probe};
 use super::limits::MemoryLimit;
+use super::pool::Pool;
 use super::state::State;
 use crate::capability::Grants;
 use crate::component::Component;
@@ -100,7 +103,7 @@ impl Replica {
 
 impl Blueprint {
     /// Instantiates the component and runs its `init`, exactly once; then the replica takes calls.
-    pub(super) async fn start(&self, number: u32) -> Result<Running, CallError> {
+    pub(super) async fn start(&self, number: u32, pool: &Arc<Pool>) -> Result<Running, CallError> {
         let failed = |what: &str, death: Death| {
             self.error(format_args!("{what}: {}", death.message)).with_backtrace(death.backtrace)
         };
@@ -167,8 +170,13 @@ impl Blueprint {
                 Err(error) => return Err(failed("`init` trapped", Death::of(&error, store.data()))),
             }
         }
+        let probe = match &self.component.health {
+            Some(interface) => Some(Probe::new(&mut store, &instance, interface).map_err(|what| self.error(what))?),
+            None => None,
+        };
         let (replica, inbox) = Replica::new();
-        let task = tokio::spawn(drive(store, export, inbox, self.name.clone()));
+        let monitor = Monitor { replica: replica.clone(), pool: pool.clone() };
+        let task = tokio::spawn(drive(store, export, inbox, probe, monitor, self.name.clone()));
         Ok(Running { replica, task })
     }
 
@@ -177,16 +185,19 @@ impl Blueprint {
     }
 }
 
-/// Serves calls until the replica dies.
+/// Serves calls, and asks the guest for its health, until the replica dies.
 async fn drive(
     mut store: Store<State>,
     export: Export,
     mut inbox: mpsc::UnboundedReceiver<Job>,
+    probe: Option<Probe>,
+    monitor: Monitor,
     name: ChainletName,
 ) -> Death {
     let ended = store
         .run_concurrent(async |accessor| {
             let mut calls = FuturesUnordered::new();
+            let mut health = pin!(health::watch(accessor, probe, monitor));
             loop {
                 tokio::select! {
                     biased;
@@ -195,6 +206,7 @@ async fn drive(
                         None => break,
                     },
                     Some(()) = calls.next() => {}
+                    () = &mut health => {}
                 }
             }
         })

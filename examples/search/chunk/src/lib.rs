@@ -20,20 +20,14 @@ struct Chunker {
 impl Chunker {
     async fn init() -> Result<Self> {
         let Settings { words, overlap } = context::settings()?;
-        Ok(Self {
-            size: Size { words, overlap },
-        })
+        Ok(Self { size: Size { words, overlap } })
     }
 
     async fn run_remote(&self, chapter: Chapter) -> Vec<Passage> {
         passages(&chapter.text, self.size)
             .into_iter()
             .zip(1..)
-            .map(|(text, position)| Passage {
-                chapter: chapter.title.clone(),
-                position,
-                text,
-            })
+            .map(|(text, position)| Passage { chapter: chapter.title.clone(), position, text })
             .collect()
     }
 }

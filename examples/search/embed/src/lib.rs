@@ -12,14 +12,8 @@ impl Embedder {
         texts
             .iter()
             .map(|text| {
-                let retrieval::Vector {
-                    dimensions,
-                    weights,
-                } = vector(text);
-                Vector {
-                    dimensions,
-                    weights,
-                }
+                let retrieval::Vector { dimensions, weights } = vector(text);
+                Vector { dimensions, weights }
             })
             .collect()
     }

@@ -30,9 +30,7 @@ impl Indexer {
     async fn init() -> Result<Self> {
         let Settings { book: path, k1, b } = context::settings()?;
         if k1 < 0.0 || !(0.0..=1.0).contains(&b) {
-            return Err(
-                format!("k1 is {k1} and b is {b}: k1 is 0 or more, b is from 0 to 1").into(),
-            );
+            return Err(format!("k1 is {k1} and b is {b}: k1 is 0 or more, b is from 0 to 1").into());
         }
         let book = fs::read_to_string(&path).context(format!("cannot read the book {path}"))?;
         let chapters = try_join_all(chapters(&book).into_iter().map(prepare)).await?;
@@ -41,10 +39,7 @@ impl Indexer {
             return Err(format!("{path} has no text below a line like \"Chapter 1\"").into());
         }
         println!("{} passages of {path} are in the index", passages.len());
-        Ok(Self {
-            passages,
-            index: Index::new(&vectors, Parameters { k1, b }),
-        })
+        Ok(Self { passages, index: Index::new(&vectors, Parameters { k1, b }) })
     }
 
     async fn run_remote(&self, question: Vector, limit: u32) -> Vec<Hit> {
@@ -59,29 +54,17 @@ impl Indexer {
 
 /// The passages of one chapter, each with its vector.
 async fn prepare(chapter: retrieval::Chapter<'_>) -> Result<Vec<(Passage, retrieval::Vector)>> {
-    let chapter = Chapter {
-        title: chapter.title.to_owned(),
-        text: chapter.text.to_owned(),
-    };
+    let chapter = Chapter { title: chapter.title.to_owned(), text: chapter.text.to_owned() };
     let passages = chunk::run_remote(chapter).await;
-    let texts = passages
-        .iter()
-        .map(|passage| passage.text.clone())
-        .collect();
+    let texts = passages.iter().map(|passage| passage.text.clone()).collect();
     let vectors = embed::run_remote(texts).await;
     if vectors.len() != passages.len() {
         let (vectors, texts) = (vectors.len(), passages.len());
         return Err(format!("embed made {vectors} vectors of {texts} texts").into());
     }
-    Ok(passages
-        .into_iter()
-        .zip(vectors.into_iter().map(plain))
-        .collect())
+    Ok(passages.into_iter().zip(vectors.into_iter().map(plain)).collect())
 }
 
 fn plain(vector: Vector) -> retrieval::Vector {
-    retrieval::Vector {
-        dimensions: vector.dimensions,
-        weights: vector.weights,
-    }
+    retrieval::Vector { dimensions: vector.dimensions, weights: vector.weights }
 }

@@ -18,9 +18,7 @@ struct Ranker {
 #[chainlet]
 impl Ranker {
     async fn init() -> Result<Self> {
-        Ok(Self {
-            settings: context::settings()?,
-        })
+        Ok(Self { settings: context::settings()? })
     }
 
     async fn run_remote(&self, question: String, passage: String) -> Ranking {

@@ -33,30 +33,21 @@ impl Index {
     /// The index over `vectors`; the number of a passage is its place among them.
     #[must_use]
     pub fn new(vectors: &[Vector], Parameters { k1, b }: Parameters) -> Self {
-        let lengths: Vec<f32> = vectors
-            .iter()
-            .map(|vector| vector.weights.iter().sum())
-            .collect();
+        let lengths: Vec<f32> = vectors.iter().map(|vector| vector.weights.iter().sum()).collect();
         let average = lengths.iter().sum::<f32>() / (lengths.len().max(1) as f32);
         let mut postings = HashMap::<u32, Vec<Posting>>::new();
         for (passage, (vector, length)) in vectors.iter().zip(&lengths).enumerate() {
             for (dimension, weight) in vector.iter() {
                 let norm = k1 * (1.0 - b + b * length / average);
                 let worth = weight * (k1 + 1.0) / (weight + norm);
-                postings
-                    .entry(dimension)
-                    .or_default()
-                    .push(Posting { passage, worth });
+                postings.entry(dimension).or_default().push(Posting { passage, worth });
             }
         }
         for list in postings.values_mut() {
             let rarity = rarity(list.len(), vectors.len());
             list.iter_mut().for_each(|posting| posting.worth *= rarity);
         }
-        Self {
-            postings,
-            passages: vectors.len(),
-        }
+        Self { postings, passages: vectors.len() }
     }
 
     /// How many passages the index holds.
@@ -103,10 +94,7 @@ mod tests {
 
     fn vector<const N: usize>(weights: [(u32, f32); N]) -> Vector {
         let (dimensions, weights) = weights.into_iter().unzip();
-        Vector {
-            dimensions,
-            weights,
-        }
+        Vector { dimensions, weights }
     }
 
     fn numbers(hits: &[(usize, f32)]) -> Vec<usize> {
@@ -115,10 +103,7 @@ mod tests {
 
     #[test]
     fn a_score_is_what_the_formula_says() {
-        let index = Index::new(
-            &[vector([(7, 2.0), (8, 2.0)]), vector([(8, 2.0)])],
-            PARAMETERS,
-        );
+        let index = Index::new(&[vector([(7, 2.0), (8, 2.0)]), vector([(8, 2.0)])], PARAMETERS);
         let hits = index.search(&vector([(7, 1.0)]), 10);
         // One of two passages has term 7: ln(1 + 1.5/1.5). It occurs twice in a passage of 4/3 the
         // average length: 2 * 2.2 / (2 + 1.2 * (0.25 + 0.75 * 4/3)).
@@ -130,41 +115,26 @@ mod tests {
 
     #[test]
     fn a_rare_term_is_worth_more_than_a_common_one() {
-        let index = Index::new(
-            &[vector([(1, 1.0)]), vector([(1, 1.0)]), vector([(2, 1.0)])],
-            PARAMETERS,
-        );
-        assert_eq!(
-            numbers(&index.search(&vector([(1, 1.0), (2, 1.0)]), 10)),
-            [2, 0, 1]
-        );
+        let index = Index::new(&[vector([(1, 1.0)]), vector([(1, 1.0)]), vector([(2, 1.0)])], PARAMETERS);
+        assert_eq!(numbers(&index.search(&vector([(1, 1.0), (2, 1.0)]), 10)), [2, 0, 1]);
     }
 
     #[test]
     fn a_short_passage_is_worth_more_than_a_long_one() {
-        let index = Index::new(
-            &[vector([(1, 1.0), (2, 9.0)]), vector([(1, 1.0)])],
-            PARAMETERS,
-        );
+        let index = Index::new(&[vector([(1, 1.0), (2, 9.0)]), vector([(1, 1.0)])], PARAMETERS);
         assert_eq!(numbers(&index.search(&vector([(1, 1.0)]), 10)), [1, 0]);
     }
 
     #[test]
     fn a_passage_without_a_term_of_the_question_is_no_hit() {
         let index = Index::new(&[vector([(1, 1.0)]), vector([(2, 1.0)])], PARAMETERS);
-        assert_eq!(
-            numbers(&index.search(&vector([(2, 1.0), (3, 1.0)]), 10)),
-            [1]
-        );
+        assert_eq!(numbers(&index.search(&vector([(2, 1.0), (3, 1.0)]), 10)), [1]);
         assert_eq!(index.search(&vector([]), 10), []);
     }
 
     #[test]
     fn no_more_hits_come_than_were_asked_for() {
-        let index = Index::new(
-            &[vector([(1, 1.0)]), vector([(1, 1.0)]), vector([(1, 1.0)])],
-            PARAMETERS,
-        );
+        let index = Index::new(&[vector([(1, 1.0)]), vector([(1, 1.0)]), vector([(1, 1.0)])], PARAMETERS);
         assert_eq!(numbers(&index.search(&vector([(1, 1.0)]), 2)), [0, 1]);
         assert_eq!(index.search(&vector([(1, 1.0)]), 0), []);
     }

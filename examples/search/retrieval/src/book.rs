@@ -24,18 +24,11 @@ pub fn chapters(book: &str) -> Vec<Chapter<'_>> {
         }
         at = after;
     }
-    let ends = headings
-        .iter()
-        .skip(1)
-        .map(|&(start, ..)| start)
-        .chain([book.len()]);
+    let ends = headings.iter().skip(1).map(|&(start, ..)| start).chain([book.len()]);
     headings
         .iter()
         .zip(ends)
-        .map(|(&(_, title, start), end)| Chapter {
-            title,
-            text: book.get(start..end).unwrap_or_default(),
-        })
+        .map(|(&(_, title, start), end)| Chapter { title, text: book.get(start..end).unwrap_or_default() })
         .collect()
 }
 
@@ -47,8 +40,7 @@ fn is_heading(line: &str) -> bool {
     let number = number.trim_end_matches('.');
     word.eq_ignore_ascii_case("chapter")
         && !number.is_empty()
-        && (number.bytes().all(|digit| digit.is_ascii_digit())
-            || number.bytes().all(|digit| b"IVXLC".contains(&digit)))
+        && (number.bytes().all(|digit| digit.is_ascii_digit()) || number.bytes().all(|digit| b"IVXLC".contains(&digit)))
 }
 
 #[cfg(test)]
@@ -61,39 +53,21 @@ mod tests {
         assert_eq!(
             chapters(book),
             [
-                Chapter {
-                    title: "Chapter 1",
-                    text: "\nOne.\n\n"
-                },
-                Chapter {
-                    title: "CHAPTER II.",
-                    text: "Two.\n"
-                },
-                Chapter {
-                    title: "Chapter 3",
-                    text: ""
-                },
+                Chapter { title: "Chapter 1", text: "\nOne.\n\n" },
+                Chapter { title: "CHAPTER II.", text: "Two.\n" },
+                Chapter { title: "Chapter 3", text: "" },
             ],
         );
     }
 
     #[test]
     fn a_chapter_that_is_only_spoken_of_is_no_heading() {
-        assert_eq!(
-            chapters("Chapter and verse\nthe chapter 3\nChapter one\nChapter\n"),
-            []
-        );
+        assert_eq!(chapters("Chapter and verse\nthe chapter 3\nChapter one\nChapter\n"), []);
     }
 
     #[test]
     fn lines_may_end_as_on_windows() {
         let chapters = chapters("Chapter 1\r\nOne.\r\n");
-        assert_eq!(
-            chapters,
-            [Chapter {
-                title: "Chapter 1",
-                text: "One.\r\n"
-            }]
-        );
+        assert_eq!(chapters, [Chapter { title: "Chapter 1", text: "One.\r\n" }]);
     }
 }

@@ -16,15 +16,9 @@ pub(crate) fn highlight(
 ) -> String {
     let mut marked = String::with_capacity(window.len());
     let mut from = window.start;
-    let is_wanted =
-        |term: &&Term| window.contains(&term.range.start) && wanted.contains(term.stem.as_str());
+    let is_wanted = |term: &&Term| window.contains(&term.range.start) && wanted.contains(term.stem.as_str());
     for Term { range, .. } in terms.iter().filter(is_wanted) {
-        let pieces = [
-            passage.get(from..range.start),
-            Some(mark),
-            passage.get(range.clone()),
-            Some(mark),
-        ];
+        let pieces = [passage.get(from..range.start), Some(mark), passage.get(range.clone()), Some(mark)];
         marked.extend(pieces.into_iter().flatten());
         from = range.end;
     }
@@ -38,21 +32,12 @@ mod tests {
     use crate::terms;
 
     fn mark(passage: &str, window: Range<usize>, wanted: &[&str]) -> String {
-        highlight(
-            passage,
-            window,
-            &wanted.iter().copied().collect(),
-            &terms(passage),
-            "*",
-        )
+        highlight(passage, window, &wanted.iter().copied().collect(), &terms(passage), "*")
     }
 
     #[test]
     fn every_form_of_a_wanted_word_is_marked_whole() {
-        assert_eq!(
-            mark("Letters! A letter's seal.", 0..25, &["letter"]),
-            "*Letters*! A *letter's* seal."
-        );
+        assert_eq!(mark("Letters! A letter's seal.", 0..25, &["letter"]), "*Letters*! A *letter's* seal.");
     }
 
     #[test]
@@ -62,9 +47,6 @@ mod tests {
 
     #[test]
     fn nothing_is_marked_where_nothing_is_wanted() {
-        assert_eq!(
-            mark("pride and prejudice", 0..19, &[]),
-            "pride and prejudice"
-        );
+        assert_eq!(mark("pride and prejudice", 0..19, &[]), "pride and prejudice");
     }
 }

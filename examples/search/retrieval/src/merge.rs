@@ -47,50 +47,31 @@ pub fn best<P>(hits: Vec<(P, f32)>, rankings: Vec<Ranking>, count: usize) -> Vec
 mod tests {
     use super::*;
 
-    fn order(
-        hits: &[(&'static str, f32)],
-        rankings: &[(f32, &str)],
-        count: usize,
-    ) -> Vec<&'static str> {
-        let rankings = rankings.iter().map(|&(score, snippet)| Ranking {
-            score,
-            snippet: snippet.into(),
-        });
+    fn order(hits: &[(&'static str, f32)], rankings: &[(f32, &str)], count: usize) -> Vec<&'static str> {
+        let rankings = rankings.iter().map(|&(score, snippet)| Ranking { score, snippet: snippet.into() });
         let best = best(hits.to_vec(), rankings.collect(), count);
         best.into_iter().map(|finding| finding.passage).collect()
     }
 
     #[test]
     fn the_ranking_can_lift_a_passage_over_one_that_the_index_prefers() {
-        assert_eq!(
-            order(&[("far", 5.0), ("near", 4.0)], &[(0.2, "f"), (0.9, "n")], 2),
-            ["near", "far"]
-        );
+        assert_eq!(order(&[("far", 5.0), ("near", 4.0)], &[(0.2, "f"), (0.9, "n")], 2), ["near", "far"]);
     }
 
     #[test]
     fn equals_stay_in_the_order_of_the_index() {
-        assert_eq!(
-            order(&[("one", 2.0), ("two", 2.0)], &[(0.5, "a"), (0.5, "b")], 2),
-            ["one", "two"]
-        );
+        assert_eq!(order(&[("one", 2.0), ("two", 2.0)], &[(0.5, "a"), (0.5, "b")], 2), ["one", "two"]);
     }
 
     #[test]
     fn of_passages_with_one_snippet_only_the_best_is_shown() {
         let hits = [("worse", 1.0), ("better", 2.0), ("other", 0.5)];
-        assert_eq!(
-            order(&hits, &[(0.0, "same"), (0.0, "same"), (0.0, "own")], 3),
-            ["better", "other"]
-        );
+        assert_eq!(order(&hits, &[(0.0, "same"), (0.0, "same"), (0.0, "own")], 3), ["better", "other"]);
     }
 
     #[test]
     fn no_more_are_shown_than_asked_for() {
-        assert_eq!(
-            order(&[("one", 2.0), ("two", 1.0)], &[(0.0, "a"), (0.0, "b")], 1),
-            ["one"]
-        );
+        assert_eq!(order(&[("one", 2.0), ("two", 1.0)], &[(0.0, "a"), (0.0, "b")], 1), ["one"]);
         assert_eq!(order(&[], &[], 3), [""; 0]);
     }
 }

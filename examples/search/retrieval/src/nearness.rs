@@ -45,22 +45,13 @@ pub fn rank(question: &str, passage: &str, mark: &str) -> Ranking {
 }
 
 fn share(part: usize, whole: usize) -> f32 {
-    if whole == 0 {
-        0.0
-    } else {
-        part as f32 / whole as f32
-    }
+    if whole == 0 { 0.0 } else { part as f32 / whole as f32 }
 }
 
 /// How many different words of the question are in `window`.
 fn matches(wanted: &HashSet<&str>, found: &[Term], window: &Range<usize>) -> usize {
-    let inside = found
-        .iter()
-        .filter(|term| window.contains(&term.range.start));
-    inside
-        .filter_map(|term| wanted.get(term.stem.as_str()))
-        .collect::<HashSet<_>>()
-        .len()
+    let inside = found.iter().filter(|term| window.contains(&term.range.start));
+    inside.filter_map(|term| wanted.get(term.stem.as_str())).collect::<HashSet<_>>().len()
 }
 
 /// How many words of the question have their successor soon after them in the passage too.
@@ -71,28 +62,19 @@ fn kept_pairs(asked: &[Term], found: &[Term]) -> usize {
             term.stem == first.stem && next.any(|later| later.stem == second.stem)
         })
     };
-    asked
-        .iter()
-        .zip(asked.iter().skip(1))
-        .filter(|(first, second)| is_kept(first, second))
-        .count()
+    asked.iter().zip(asked.iter().skip(1)).filter(|(first, second)| is_kept(first, second)).count()
 }
 
 /// The sentence, or the two sentences in a row, with most words of the question; of several with as
 /// many, the shortest, and then the first.
 fn best_window(wanted: &HashSet<&str>, passage: &str, found: &[Term]) -> Range<usize> {
     let sentences = sentences(passage);
-    let pairs = sentences
-        .iter()
-        .zip(sentences.iter().skip(1))
-        .map(|(one, next)| one.start..next.end);
+    let pairs = sentences.iter().zip(sentences.iter().skip(1)).map(|(one, next)| one.start..next.end);
     let windows = sentences.iter().cloned().chain(pairs);
     windows
         .max_by(|left, right| {
             let by_matches = matches(wanted, found, left).cmp(&matches(wanted, found, right));
-            by_matches
-                .then(right.len().cmp(&left.len()))
-                .then(right.start.cmp(&left.start))
+            by_matches.then(right.len().cmp(&left.len())).then(right.start.cmp(&left.start))
         })
         .unwrap_or_default()
 }
@@ -112,13 +94,7 @@ mod tests {
     #[test]
     fn a_passage_without_a_word_of_the_question_is_worth_nothing() {
         assert_eq!(rank("a carriage and four horses", PASSAGE, "").score, 0.0);
-        assert_eq!(
-            rank("elizabeth", "", ""),
-            Ranking {
-                score: 0.0,
-                snippet: String::new()
-            }
-        );
+        assert_eq!(rank("elizabeth", "", ""), Ranking { score: 0.0, snippet: String::new() });
     }
 
     #[test]
@@ -153,12 +129,6 @@ mod tests {
 
     #[test]
     fn a_question_without_words_is_worth_nothing_and_shows_the_shortest_sentence() {
-        assert_eq!(
-            rank("", PASSAGE, "*"),
-            Ranking {
-                score: 0.0,
-                snippet: "Mr. Darcy walked off.".into()
-            }
-        );
+        assert_eq!(rank("", PASSAGE, "*"), Ranking { score: 0.0, snippet: "Mr. Darcy walked off.".into() });
     }
 }

@@ -50,10 +50,7 @@ impl Question {
         } else if !(1..=MOST_PASSAGES).contains(&passages) {
             Err(Refusal::Limit)
         } else {
-            Ok(Self {
-                text: text.to_owned(),
-                passages: passages as usize,
-            })
+            Ok(Self { text: text.to_owned(), passages: passages as usize })
         }
     }
 }
@@ -64,10 +61,7 @@ mod tests {
 
     #[test]
     fn a_good_question_is_trimmed_and_gets_the_usual_number_of_passages() {
-        let question = Question {
-            text: "Who is Mr. Darcy?".into(),
-            passages: 3,
-        };
+        let question = Question { text: "Who is Mr. Darcy?".into(), passages: 3 };
         assert_eq!(Question::new("  Who is Mr. Darcy?\n", None), Ok(question));
     }
 
@@ -79,32 +73,20 @@ mod tests {
 
     #[test]
     fn a_question_of_common_words_is_refused() {
-        assert_eq!(
-            Question::new("What is it?", None),
-            Err(Refusal::OnlyCommonWords)
-        );
+        assert_eq!(Question::new("What is it?", None), Err(Refusal::OnlyCommonWords));
         assert_eq!(Question::new("?!", None), Err(Refusal::OnlyCommonWords));
     }
 
     #[test]
     fn a_question_may_be_as_long_as_the_limit_and_no_longer() {
         assert!(Question::new(&"x".repeat(LONGEST as usize), None).is_ok());
-        assert_eq!(
-            Question::new(&"x".repeat(LONGEST as usize + 1), None),
-            Err(Refusal::TooLong)
-        );
+        assert_eq!(Question::new(&"x".repeat(LONGEST as usize + 1), None), Err(Refusal::TooLong));
     }
 
     #[test]
     fn the_number_of_passages_has_bounds() {
         assert_eq!(Question::new("Darcy", Some(0)), Err(Refusal::Limit));
-        assert_eq!(
-            Question::new("Darcy", Some(MOST_PASSAGES)).map(|question| question.passages),
-            Ok(20)
-        );
-        assert_eq!(
-            Question::new("Darcy", Some(MOST_PASSAGES + 1)),
-            Err(Refusal::Limit)
-        );
+        assert_eq!(Question::new("Darcy", Some(MOST_PASSAGES)).map(|question| question.passages), Ok(20));
+        assert_eq!(Question::new("Darcy", Some(MOST_PASSAGES + 1)), Err(Refusal::Limit));
     }
 }

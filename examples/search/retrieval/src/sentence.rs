@@ -5,9 +5,8 @@ use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation;
 
 /// Shortened words after which a full stop does not end the sentence.
-const ABBREVIATIONS: &[&str] = &[
-    "Capt.", "Col.", "Dr.", "Esq.", "Gen.", "Lt.", "Mr.", "Mrs.", "Ms.", "Prof.", "Rev.", "St.",
-];
+const ABBREVIATIONS: &[&str] =
+    &["Capt.", "Col.", "Dr.", "Esq.", "Gen.", "Lt.", "Mr.", "Mrs.", "Ms.", "Prof.", "Rev.", "St."];
 
 /// What may stand between the end of a sentence and the white space after it.
 const CLOSERS: &[char] = &['"', '\'', ')', ']', '_', '\u{2019}', '\u{201D}'];
@@ -30,11 +29,7 @@ pub fn sentences(text: &str) -> Vec<Range<usize>> {
         }
     }
     found.push(start..text.len());
-    found
-        .into_iter()
-        .map(|range| trim(text, range))
-        .filter(|range| !range.is_empty())
-        .collect()
+    found.into_iter().map(|range| trim(text, range)).filter(|range| !range.is_empty()).collect()
 }
 
 /// `range` without the white space at its ends.
@@ -48,27 +43,19 @@ fn trim(text: &str, range: Range<usize>) -> Range<usize> {
 fn continues(before: &str, next: &str) -> bool {
     let last_word = before.split_whitespace().next_back().unwrap_or_default();
     let last_word = last_word.trim_start_matches(|first: char| !first.is_alphanumeric());
-    let is_closed = before
-        .trim_end()
-        .trim_end_matches(|last: char| CLOSERS.contains(&last))
-        .ends_with(['.', '!', '?', '\u{2026}']);
+    let is_closed =
+        before.trim_end().trim_end_matches(|last: char| CLOSERS.contains(&last)).ends_with(['.', '!', '?', '\u{2026}']);
     !is_closed
         || ABBREVIATIONS.contains(&last_word)
         || is_initial(last_word)
-        || next
-            .chars()
-            .find(|first| first.is_alphanumeric())
-            .is_some_and(char::is_lowercase)
+        || next.chars().find(|first| first.is_alphanumeric()).is_some_and(char::is_lowercase)
 }
 
 /// Whether `word` is one capital letter and a full stop; "I." ends a sentence more often than it
 /// begins a name.
 fn is_initial(word: &str) -> bool {
     let mut letters = word.chars();
-    letters
-        .next()
-        .is_some_and(|letter| letter.is_uppercase() && letter != 'I')
-        && letters.as_str() == "."
+    letters.next().is_some_and(|letter| letter.is_uppercase() && letter != 'I') && letters.as_str() == "."
 }
 
 #[cfg(test)]
@@ -76,30 +63,19 @@ mod tests {
     use super::*;
 
     fn cut(text: &str) -> Vec<&str> {
-        sentences(text)
-            .into_iter()
-            .map(|range| &text[range])
-            .collect()
+        sentences(text).into_iter().map(|range| &text[range]).collect()
     }
 
     #[test]
     fn a_full_stop_a_question_and_an_exclamation_end_sentences() {
-        assert_eq!(
-            cut("He came. Did he? He did!  So."),
-            ["He came.", "Did he?", "He did!", "So."]
-        );
+        assert_eq!(cut("He came. Did he? He did!  So."), ["He came.", "Did he?", "He did!", "So."]);
     }
 
     #[test]
     fn titles_and_initials_do_not_end_a_sentence() {
         assert_eq!(
             cut("Mr. Bennet wrote to E. Gardiner. (Mrs. Long did not.) It is I. Come in."),
-            [
-                "Mr. Bennet wrote to E. Gardiner.",
-                "(Mrs. Long did not.)",
-                "It is I.",
-                "Come in."
-            ],
+            ["Mr. Bennet wrote to E. Gardiner.", "(Mrs. Long did not.)", "It is I.", "Come in."],
         );
     }
 
@@ -107,10 +83,7 @@ mod tests {
     fn a_sentence_goes_on_after_speech() {
         assert_eq!(
             cut("\"Is he married?\" said she. \"No!\" cried he; \"single.\""),
-            [
-                "\"Is he married?\" said she.",
-                "\"No!\" cried he; \"single.\""
-            ],
+            ["\"Is he married?\" said she.", "\"No!\" cried he; \"single.\""],
         );
     }
 

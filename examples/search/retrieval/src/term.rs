@@ -29,10 +29,8 @@ pub fn terms(text: &str) -> Vec<Term> {
             let lower = word.to_lowercase().replace('\u{2019}', "'");
             let bare = lower.strip_suffix("'s").unwrap_or(&lower);
             let bare = bare.trim_matches(['_', '\'']);
-            (!bare.is_empty() && !is_stop_word(bare)).then(|| Term {
-                stem: stemmer.stem(bare).into_owned(),
-                range: start..start + word.len(),
-            })
+            (!bare.is_empty() && !is_stop_word(bare))
+                .then(|| Term { stem: stemmer.stem(bare).into_owned(), range: start..start + word.len() })
         })
         .collect()
 }
@@ -47,10 +45,7 @@ mod tests {
 
     #[test]
     fn forms_of_one_word_become_one_stem() {
-        assert_eq!(
-            stems("marries married MARRYING"),
-            ["marri", "marri", "marri"]
-        );
+        assert_eq!(stems("marries married MARRYING"), ["marri", "marri", "marri"]);
     }
 
     #[test]
@@ -72,10 +67,7 @@ mod tests {
     #[test]
     fn a_term_knows_its_place_in_the_text() {
         let text = "the naïve Elizabeth's letter";
-        let places: Vec<_> = terms(text)
-            .into_iter()
-            .map(|term| text.get(term.range))
-            .collect();
+        let places: Vec<_> = terms(text).into_iter().map(|term| text.get(term.range)).collect();
         assert_eq!(places, [Some("naïve"), Some("Elizabeth's"), Some("letter")]);
     }
 

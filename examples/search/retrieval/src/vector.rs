@@ -18,10 +18,7 @@ pub struct Vector {
 impl Vector {
     /// Each dimension with its weight.
     pub fn iter(&self) -> impl Iterator<Item = (u32, f32)> {
-        self.dimensions
-            .iter()
-            .copied()
-            .zip(self.weights.iter().copied())
+        self.dimensions.iter().copied().zip(self.weights.iter().copied())
     }
 }
 
@@ -37,10 +34,7 @@ pub fn vector(text: &str) -> Vector {
         *counts.entry(dimension(&term.stem)).or_default() += 1.0;
     }
     let (dimensions, weights) = counts.into_iter().unzip();
-    Vector {
-        dimensions,
-        weights,
-    }
+    Vector { dimensions, weights }
 }
 
 /// FNV-1a, folded to 32 bits as its authors advise. Unlike the hash of the standard library it
@@ -65,8 +59,7 @@ mod tests {
 
     #[test]
     fn dimensions_rise_and_each_has_a_weight() {
-        let embedded =
-            vector("a single man in possession of a good fortune must be in want of a wife");
+        let embedded = vector("a single man in possession of a good fortune must be in want of a wife");
         assert!(embedded.dimensions.is_sorted_by(|left, right| left < right));
         assert_eq!(embedded.dimensions.len(), 7);
         assert_eq!(embedded.weights, [1.0; 7]);

@@ -66,11 +66,7 @@ fn split(paragraphs: &[String]) -> Vec<Sentence<'_>> {
         for range in sentences(paragraph) {
             let opens_paragraph = range.start == 0;
             let text = paragraph.get(range).unwrap_or_default();
-            found.push(Sentence {
-                text,
-                words: text.split_whitespace().count(),
-                opens_paragraph,
-            });
+            found.push(Sentence { text, words: text.split_whitespace().count(), opens_paragraph });
         }
     }
     found
@@ -91,15 +87,10 @@ fn end_of_window(sentences: &[Sentence<'_>], start: usize, limit: usize) -> usiz
 /// after `start`.
 fn start_of_next(sentences: &[Sentence<'_>], start: usize, end: usize, overlap: usize) -> usize {
     let mut words = 0;
-    let repeated = sentences
-        .iter()
-        .take(end)
-        .skip(start + 1)
-        .rev()
-        .take_while(|sentence| {
-            words += sentence.words;
-            words <= overlap
-        });
+    let repeated = sentences.iter().take(end).skip(start + 1).rev().take_while(|sentence| {
+        words += sentence.words;
+        words <= overlap
+    });
     end - repeated.count()
 }
 
@@ -124,26 +115,17 @@ mod tests {
 
     #[test]
     fn a_passage_holds_as_many_whole_sentences_as_fit() {
-        assert_eq!(
-            cut("One two. Three four. Five six.", 5, 0),
-            ["One two. Three four.", "Five six."]
-        );
+        assert_eq!(cut("One two. Three four. Five six.", 5, 0), ["One two. Three four.", "Five six."]);
     }
 
     #[test]
     fn a_passage_repeats_the_end_of_the_one_before() {
-        assert_eq!(
-            cut("A b c. D e. F g. H i.", 5, 2),
-            ["A b c. D e.", "D e. F g.", "F g. H i."],
-        );
+        assert_eq!(cut("A b c. D e. F g. H i.", 5, 2), ["A b c. D e.", "D e. F g.", "F g. H i."],);
     }
 
     #[test]
     fn a_sentence_longer_than_the_limit_is_a_passage_of_its_own() {
-        assert_eq!(
-            cut("One. Two three four five. Six.", 2, 0),
-            ["One.", "Two three four five.", "Six."]
-        );
+        assert_eq!(cut("One. Two three four five. Six.", 2, 0), ["One.", "Two three four five.", "Six."]);
     }
 
     #[test]
@@ -161,10 +143,7 @@ mod tests {
     #[test]
     fn no_word_of_the_text_is_lost_where_nothing_is_repeated() {
         let text = "Mr. Bennet replied. \"But it is,\" returned she; \"for Mrs. Long has been here!\"\n\nWhy?";
-        let words = cut(text, 6, 0)
-            .iter()
-            .map(|passage| passage.split_whitespace().count())
-            .sum::<usize>();
+        let words = cut(text, 6, 0).iter().map(|passage| passage.split_whitespace().count()).sum::<usize>();
         assert_eq!(words, text.split_whitespace().count());
     }
 

@@ -22,16 +22,10 @@ struct Search {
 #[chainlet]
 impl Search {
     async fn init() -> Result<Self> {
-        Ok(Self {
-            settings: context::settings()?,
-        })
+        Ok(Self { settings: context::settings()? })
     }
 
-    async fn run_remote(
-        &self,
-        question: String,
-        limit: Option<u32>,
-    ) -> Result<Answer, SearchError> {
+    async fn run_remote(&self, question: String, limit: Option<u32>) -> Result<Answer, SearchError> {
         let question = Question::new(&question, limit)?;
         let Some(vector) = embed::run_remote(vec![question.text.clone()]).await.pop() else {
             return Err(SearchError::Internal("embed made no vector".to_owned()));
@@ -40,43 +34,21 @@ impl Search {
         let rankings = join_all(hits.iter().map(|hit| look(&question, hit))).await;
 
         let considered = hits.len() as u32;
-        let hits = hits
-            .into_iter()
-            .map(|hit| (hit.passage, hit.score))
-            .collect();
-        let passages = best(hits, rankings, question.passages)
-            .into_iter()
-            .map(show)
-            .collect();
-        Ok(Answer {
-            passages,
-            considered,
-        })
+        let hits = hits.into_iter().map(|hit| (hit.passage, hit.score)).collect();
+        let passages = best(hits, rankings, question.passages).into_iter().map(show).collect();
+        Ok(Answer { passages, considered })
     }
 }
 
 /// Has one passage looked at.
 async fn look(question: &Question, hit: &Hit) -> retrieval::Ranking {
     let ranking = rank::run_remote(question.text.clone(), hit.passage.text.clone()).await;
-    retrieval::Ranking {
-        score: ranking.score,
-        snippet: ranking.snippet,
-    }
+    retrieval::Ranking { score: ranking.score, snippet: ranking.snippet }
 }
 
 fn show(finding: retrieval::Finding<Passage>) -> Finding {
-    let Passage {
-        chapter,
-        position,
-        text,
-    } = finding.passage;
-    Finding {
-        chapter,
-        position,
-        text,
-        snippet: finding.snippet,
-        score: finding.score,
-    }
+    let Passage { chapter, position, text } = finding.passage;
+    Finding { chapter, position, text, snippet: finding.snippet, score: finding.score }
 }
 
 impl From<Refusal> for SearchError {

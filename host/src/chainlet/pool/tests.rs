@@ -241,3 +241,19 @@ proptest! {
         prop_assert_eq!(pool.status().waiting, 0);
     }
 }
+
+#[test]
+fn a_sick_replica_gets_no_calls_until_it_is_well() {
+    let (pool, replicas) = pool(1, 10, 2);
+    pool.set_health(&replicas[0], Err("no model"));
+    assert_eq!(pool.status().ready, 1);
+    let held = poll(&mut ask(&pool)).unwrap().unwrap();
+    assert!(Arc::ptr_eq(held.replica(), &replicas[1]));
+    let mut waiting = ask(&pool);
+    assert!(poll(&mut waiting).is_none());
+    pool.set_health(&replicas[1], Err("no model either"));
+    assert!(matches!(poll(&mut waiting), Some(Err(Refusal::NotReady(_)))));
+    assert!(matches!(poll(&mut ask(&pool)), Some(Err(Refusal::NotReady(_)))));
+    pool.set_health(&replicas[0], Ok(()));
+    assert!(matches!(poll(&mut ask(&pool)), Some(Ok(_))));
+}

@@ -113,7 +113,7 @@ impl Faulty {
             "settings" => return Ok(context::setting_names().join(",")),
             "secret" => return Ok(context::secret(argument)?.expose().to_owned()),
             "secrets" => return Ok(context::secret_names().join(",")),
-            "read" => return Ok(std::fs::read_to_string(argument).context(argument)?),
+            "read" => return std::fs::read_to_string(argument).context(argument),
             "write" => std::fs::write(argument, "written by faulty\n").context(argument)?,
             "env" => {
                 let names: Vec<_> = std::env::vars().map(|(name, _)| name).collect();

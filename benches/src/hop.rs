@@ -1,0 +1,136 @@
+//! One hop: a caller and a callee in stores of their own, beside the same two components fused into one.
+
+use std::time::Instant;
+
+use anyhow::Context;
+use chainhost::chain::{CallOptions, Chain};
+use chainhost::config::{ChainSpec, ChainletSpec};
+use chainhost::host::Host;
+use wac_graph::types::Package;
+use wac_graph::{CompositionGraph, EncodeOptions};
+use wasmtime::component::{Component, Linker, ResourceTable};
+use wasmtime::{AsContextMut, Config, Engine, Store};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use crate::{guest, median};
+
+/// Calls in one sample, and samples; the median of the samples is the figure.
+const CALLS: u32 = 5_000;
+const SAMPLES: usize = 15;
+const BODY: &str = r#"{"text":"a short string"}"#;
+
+pub fn run() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (caller, callee) = (std::fs::read(guest("bench_caller")?)?, std::fs::read(guest("bench_callee")?)?);
+        let fused = fuse(&caller, &callee)?;
+        let host = Host::new()?;
+        let separate = host
+            .load(
+                &ChainSpec::builder("separate")
+                    .chainlet("caller", ChainletSpec::builder(caller))
+                    .chainlet("callee", ChainletSpec::builder(callee.clone()))
+                    .build()?,
+            )
+            .await?;
+        let together =
+            host.load(&ChainSpec::builder("fused").chainlet("fused", ChainletSpec::builder(fused.clone())).build()?).await?;
+        let alone =
+            host.load(&ChainSpec::builder("alone").chainlet("alone", ChainletSpec::builder(callee)).build()?).await?;
+
+        // In turn, so that a change in the machine's speed meets all of them.
+        let (mut bare, mut one, mut two, mut none) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut wasmtime = Bare::new(&fused).await?;
+        for _ in 0..SAMPLES {
+            bare.push(wasmtime.sample().await?);
+            one.push(sample(&together).await?);
+            two.push(sample(&separate).await?);
+            none.push(sample(&alone).await?);
+        }
+        let (bare, one, two, none) = (median(bare), median(one), median(two), median(none));
+        println!("### One hop, a short string, one call after the other\n");
+        println!("| what | µs a call |\n|---|---|");
+        println!("| both components fused (wac-graph), wasmtime alone, typed | {bare:.2} |");
+        println!("| both components fused, as one chainlet | {one:.2} |");
+        println!("| **two chainlets, two stores** | **{two:.2}** |");
+        println!("| the callee alone, as one chainlet | {none:.2} |");
+        println!("\nTwo stores / fused, both called through chainhost: **{:.2}**. The hop itself (two chainlets less one): {:.2} µs, \
+            beside the fused call in wasmtime alone: {:.2}.\n", two / one, two - none, (two - none) / bare);
+        Ok(())
+    })
+}
+
+async fn sample(chain: &Chain) -> anyhow::Result<f64> {
+    let start = Instant::now();
+    for _ in 0..CALLS {
+        chain.call_json(BODY.as_bytes(), CallOptions::default()).await?;
+    }
+    Ok(start.elapsed().as_secs_f64() * 1e6 / f64::from(CALLS))
+}
+
+/// One component of both: the callee's instance serves the caller's import.
+fn fuse(caller: &[u8], callee: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut graph = CompositionGraph::new();
+    let package = Package::from_bytes("bench:callee", None, callee.to_vec(), graph.types_mut())?;
+    let callee = graph.register_package(package)?;
+    let package = Package::from_bytes("bench:caller", None, caller.to_vec(), graph.types_mut())?;
+    let caller = graph.register_package(package)?;
+    let callee = graph.instantiate(callee);
+    let caller = graph.instantiate(caller);
+    graph.set_instantiation_argument(caller, "callee", callee)?;
+    let run_remote = graph.alias_instance_export(caller, "run-remote")?;
+    graph.export(run_remote, "run-remote")?;
+    Ok(graph.encode(EncodeOptions::default())?)
+}
+
+/// The fused component in wasmtime alone: no chainhost, no JSON, a function typed at compile time.
+struct Bare {
+    store: Store<State>,
+    run_remote: wasmtime::component::TypedFunc<(String,), (String,)>,
+}
+
+struct State {
+    wasi: WasiCtx,
+    table: ResourceTable,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl Bare {
+    async fn new(component: &[u8]) -> anyhow::Result<Self> {
+        let mut config = Config::new();
+        config.wasm_component_model_async(true).epoch_interruption(true);
+        let engine = Engine::new(&config)?;
+        let component = Component::from_binary(&engine, component)?;
+        let mut linker = Linker::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+        let mut store = Store::new(&engine, State { wasi: WasiCtx::builder().build(), table: ResourceTable::new() });
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
+        let instance = linker.instantiate_async(&mut store, &component).await?;
+        let run_remote = instance.get_typed_func(&mut store, "run-remote").context("no run-remote")?;
+        Ok(Bare { store, run_remote })
+    }
+
+    async fn sample(&mut self) -> anyhow::Result<f64> {
+        let run_remote = self.run_remote;
+        let start = Instant::now();
+        self.store
+            .run_concurrent(async |accessor| {
+                for _ in 0..CALLS {
+                    let call = accessor.with(|mut access| {
+                        run_remote.start_call_concurrent(access.as_context_mut(), ("a short string".to_string(),))
+                    })?;
+                    run_remote.finish_call_concurrent(accessor, call).await?;
+                }
+                Ok::<_, wasmtime::Error>(())
+            })
+            .await??;
+        Ok(start.elapsed().as_secs_f64() * 1e6 / f64::from(CALLS))
+    }
+}

@@ -1,0 +1,183 @@
+//! The HTTP edge with its hop, beside what hand-written servers do with the same work.
+
+use std::convert::Infallible;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::Context;
+use bytes::Bytes;
+use chainhost::host::Host;
+use chainhost::server::{ServeOptions, Server};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpListener;
+
+use crate::{client, median};
+
+const CONNECTIONS: usize = 32;
+const TIME: Duration = Duration::from_secs(5);
+const ROUNDS: usize = 3;
+const NAMES: &str = r#"{"names":["Ada"]}"#;
+
+/// The chain that is served.
+pub fn hello() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples/hello/chain.toml")
+}
+
+pub fn run() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let chain = Served::new(&["chain"])?;
+    let back = Served::new(&["back"])?;
+    let front = Served::new(&["front", &back.address])?;
+    let bare = Served::new(&["bare"])?;
+    let (mut chains, mut twos, mut bares) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        chains.push(runtime.block_on(client::load(&chain.address, NAMES, CONNECTIONS, TIME))?);
+        twos.push(runtime.block_on(client::load(&front.address, NAMES, CONNECTIONS, TIME))?);
+        bares.push(runtime.block_on(client::load(&bare.address, NAMES, CONNECTIONS, TIME))?);
+    }
+    let (chain, two, bare) = (median(chains), median(twos), median(bares));
+    println!("### HTTP, examples/hello with its hop, {CONNECTIONS} connections, client and servers on one machine\n");
+    println!("| what | requests/s |\n|---|---|");
+    println!("| **chainhost, two chainlets** | **{chain:.0}** |");
+    println!("| two hyper servers, one calling the other over keep-alive HTTP | {two:.0} |");
+    println!("| one hyper server, a function call | {bare:.0} |");
+    println!("\nchainhost / two servers: **{:.2}**; chainhost / one server: **{:.2}**.\n", chain / two, chain / bare);
+    Ok(())
+}
+
+/// A server in a process of its own, which ends with this.
+struct Served {
+    child: Child,
+    address: String,
+}
+
+impl Served {
+    fn new(arguments: &[&str]) -> anyhow::Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg("serve")
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut address = String::new();
+        BufReader::new(child.stdout.take().context("no output")?).read_line(&mut address)?;
+        Ok(Served { child, address: address.trim().to_string() })
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It has nothing to lose; that it may be gone already is fine.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Serves one side of the comparison until it is killed; its first line of output is its address.
+pub fn serve(which: &str, rest: &[&str]) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match (which, rest) {
+            ("chain", []) => {
+                let chain = Host::new()?.load_file(hello()).await?;
+                let server = Server::bind(chain, ServeOptions { listen: anywhere(), ..ServeOptions::default() }).await?;
+                println!("{}", server.local_addr());
+                Ok(server.run(std::future::pending()).await?)
+            }
+            ("bare", []) => {
+                listen(|request| async move {
+                    let names = names(request).await?;
+                    Ok(names.iter().map(|name| greet(name)).collect::<Vec<_>>())
+                })
+                .await
+            }
+            ("back", []) => {
+                listen(|request| async move {
+                    let name: Name = serde_json::from_slice(&request.into_body().collect().await?.to_bytes())?;
+                    Ok(greet(&name.name))
+                })
+                .await
+            }
+            ("front", [back]) => {
+                let client: Client<HttpConnector, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+                let back = format!("http://{back}/run_remote");
+                listen(move |request| {
+                    let (client, back) = (client.clone(), back.clone());
+                    async move {
+                        let mut greetings = Vec::new();
+                        for name in names(request).await? {
+                            let body = serde_json::to_vec(&Name { name })?;
+                            let request = Request::post(&back).body(Full::from(body))?;
+                            let answer = client.request(request).await?.into_body().collect().await?.to_bytes();
+                            greetings.push(serde_json::from_slice::<String>(&answer)?);
+                        }
+                        Ok(greetings)
+                    }
+                })
+                .await
+            }
+            _ => anyhow::bail!("there is no such server"),
+        }
+    })
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Name {
+    name: String,
+}
+
+#[derive(serde::Deserialize)]
+struct Names {
+    names: Vec<String>,
+}
+
+async fn names(request: Request<Incoming>) -> anyhow::Result<Vec<String>> {
+    let names: Names = serde_json::from_slice(&request.into_body().collect().await?.to_bytes())?;
+    Ok(names.names)
+}
+
+fn greet(name: &str) -> String {
+    format!("Hello, {name}!")
+}
+
+fn anywhere() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+async fn listen<F, A, T>(answer: F) -> anyhow::Result<()>
+where
+    F: Fn(Request<Incoming>) -> A + Clone + Send + 'static,
+    A: Future<Output = anyhow::Result<T>> + Send,
+    T: serde::Serialize,
+{
+    let listener = TcpListener::bind(anywhere()).await?;
+    println!("{}", listener.local_addr()?);
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let answer = answer.clone();
+        tokio::spawn(async move {
+            let service = service_fn(move |request| {
+                let answer = answer.clone();
+                async move {
+                    let body = match answer(request).await {
+                        Ok(value) => serde_json::to_vec(&value).unwrap_or_default(),
+                        Err(error) => error.to_string().into_bytes(),
+                    };
+                    let response = Response::builder().header("content-type", "application/json");
+                    Ok::<_, Infallible>(response.body(Full::new(Bytes::from(body))).unwrap_or_default())
+                }
+            });
+            // A client that goes away in mid-request is no matter here.
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}

@@ -1,0 +1,43 @@
+//! Benchmarks: each figure beside something to compare it with, measured in the same run.
+//!
+//! `cargo xtask bench` builds what they need and runs them all; `cargo run --release -p chainhost-benches -- NAME` runs
+//! one. They print Markdown, as it stands in `docs/performance.md`.
+
+mod client;
+mod hop;
+mod http;
+mod start;
+
+use std::path::{Path, PathBuf};
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [] | ["all"] => {
+            hop::run()?;
+            http::run()?;
+            start::run()
+        }
+        ["hop"] => hop::run(),
+        ["http"] => http::run(),
+        ["start"] => start::run(),
+        // What the benchmarks run in processes of their own.
+        ["serve", which, rest @ ..] => http::serve(which, rest),
+        ["start-once", cache] => start::once(Path::new(cache)),
+        _ => anyhow::bail!("usage: chainhost-benches [all|hop|http|start]"),
+    }
+}
+
+/// The path of a guest that `cargo xtask guests` has built.
+fn guest(name: &str) -> anyhow::Result<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/wasm32-wasip2/release").join(format!("{name}.wasm"));
+    anyhow::ensure!(path.is_file(), "{} is missing: run `cargo xtask guests` first", path.display());
+    Ok(path)
+}
+
+/// The middle one of `figures`.
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,110 @@
+//! The command line: what it accepts, and which command does it.
+//!
+//! The answer of a command goes to stdout and nothing else does; progress, the log and errors go to stderr. [`exit`] has
+//! the one table of exit codes.
+
+mod args;
+pub mod bug;
+mod build;
+mod call;
+mod check;
+mod completions;
+mod exit;
+mod near;
+mod new;
+mod output;
+mod serve;
+mod signals;
+
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+
+use clap::{Parser, Subcommand};
+
+pub use exit::{Exit, Failure};
+pub use output::stderr_has_colours;
+
+use crate::telemetry::{self, LogFormat, Verbosity};
+
+/// Hosts chains of sandboxed WebAssembly components.
+///
+/// A Chainlet is a WASI component with one typed function, `run-remote`. A chain is a set of Chainlets that call each
+/// other, described in a chain.toml. chainhost builds a chain, checks that its parts fit, and serves its entrypoint as
+/// JSON over HTTP.
+#[derive(Debug, Parser)]
+#[command(
+    name = "chainhost",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = "Try `chainhost new hello` for a first chain, and `chainhost help COMMAND` for examples.",
+    after_long_help = long_help()
+)]
+pub struct Cli {
+    /// How log lines look on stderr.
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", env = "CHAINHOST_LOG_FORMAT", default_value_t)]
+    log: LogFormat,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Call(call::Call),
+    Check(check::Check),
+    Build(build::BuildCommand),
+    New(new::New),
+    Completions(completions::Completions),
+}
+
+/// Does what the command line asks for.
+pub fn run(cli: Cli) -> Result<(), Failure> {
+    let verbosity = match &cli.command {
+        Command::Serve(_) => Verbosity::Service,
+        Command::Call(_) => Verbosity::Guests,
+        _ => Verbosity::Quiet,
+    };
+    telemetry::start(cli.log, verbosity).map_err(|error| Failure::new(Exit::Config, error))?;
+    match cli.command {
+        Command::Serve(serve) => in_runtime(serve.run(cli.log)),
+        Command::Call(call) => in_runtime(call.run()),
+        Command::Check(check) => in_runtime(check.run()),
+        Command::Build(build) => in_runtime(build.run()),
+        Command::New(new) => new.run(),
+        Command::Completions(completions) => completions.run(),
+    }
+}
+
+fn in_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+        Failure::new(Exit::Start, format_args!("the machine gives no threads to run on: {error}"))
+    })?;
+    let result = runtime.block_on(command);
+    // A read of stdin or a compilation may still hold a thread, and nobody waits for its result any more.
+    runtime.shutdown_background();
+    result
+}
+
+fn long_help() -> String {
+    format!(
+        "A first chain:
+  chainhost new hello                          write a chain of two Chainlets
+  chainhost build hello/chain.toml             build their components
+  chainhost check hello/chain.toml             see who calls whom, and with what types
+  chainhost call hello/chain.toml '{{\"names\": [\"Ada\"]}}'
+  chainhost serve hello/chain.toml             POST http://127.0.0.1:8080/run_remote
+
+Environment:
+  CHAINHOST_LOG, RUST_LOG  what is logged, such as `warn` or `info,chainhost=debug`; the first one counts
+  NO_COLOR                 no colours, even on a terminal
+  NAME of a secret         the value of the secret; see `chainhost help serve`
+
+Exit codes:
+{}",
+        exit::table()
+    )
+}

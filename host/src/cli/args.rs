@@ -1,0 +1,121 @@
+//! Arguments that several commands have, and how their texts are read.
+
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chainhost::config::{ChainSpec, EnvironmentName, SecretStore};
+use chainhost::host::Host;
+use clap::{Args, ValueHint};
+
+use super::Failure;
+
+/// The chain that a command is about.
+#[derive(Debug, Args)]
+pub struct ChainFile {
+    /// The chain.toml, or the folder that it is in
+    #[arg(value_name = "CHAIN.TOML", value_hint = ValueHint::AnyPath)]
+    path: PathBuf,
+}
+
+/// What a chain is loaded with.
+#[derive(Debug, Args)]
+pub struct Setting {
+    /// A TOML file of `name = "value"` lines, for the secrets that no environment variable has
+    #[arg(long, value_name = "FILE", env = "CHAINHOST_SECRETS", value_hint = ValueHint::FilePath)]
+    secrets: Option<PathBuf>,
+
+    /// The environment that Chainlets are told they run in, in place of the one in chain.toml
+    #[arg(long, value_name = "NAME", env = "CHAINHOST_ENVIRONMENT")]
+    environment: Option<EnvironmentName>,
+}
+
+impl ChainFile {
+    /// Reads the file.
+    pub fn read(&self) -> Result<ChainSpec, Failure> {
+        Ok(ChainSpec::from_file(self.path())?)
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> PathBuf {
+        if self.path.is_dir() { self.path.join("chain.toml") } else { self.path.clone() }
+    }
+}
+
+impl Setting {
+    /// Puts into `spec` what the command line says differently.
+    pub fn apply(&self, spec: &mut ChainSpec) {
+        if let Some(environment) = &self.environment {
+            spec.environment = environment.clone();
+        }
+    }
+
+    /// A host that has the secrets.
+    pub fn host(&self) -> Result<Host, Failure> {
+        let secrets = SecretStore::from_env_and_file(self.secrets.as_deref())?;
+        Ok(Host::builder().secrets(secrets).build()?)
+    }
+}
+
+/// A host for which every secret is set, to something: enough to check types, for which no value matters.
+pub fn host_without_secrets() -> Result<Host, Failure> {
+    let secrets = SecretStore::from_environment_and_file(|_| Some("unknown".into()), None)?;
+    Ok(Host::builder().secrets(secrets).build()?)
+}
+
+/// An address to listen on: `ADDRESS:PORT`, `NAME:PORT`, or a port of this machine alone.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    if let Ok(port) = text.parse() {
+        return Ok((Ipv4Addr::LOCALHOST, port).into());
+    }
+    if let Some(port) = text.strip_prefix(':') {
+        return Err(format!("write 0.0.0.0:{port} to be reachable from everywhere, or 127.0.0.1:{port}"));
+    }
+    let found = text.to_socket_addrs().map_err(|error| format!("expected ADDRESS:PORT, such as 127.0.0.1:8080 ({error})"))?;
+    found.into_iter().next().ok_or_else(|| "the name has no address".to_owned())
+}
+
+/// A length of time greater than none, such as `10s` or `1m 30s`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("expected more than no time, such as 10s".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(_) => Err("expected a number and a unit, such as 500ms, 10s or 1m".to_owned()),
+    }
+}
+
+/// A length of time that may be none.
+pub fn duration_or_none(text: &str) -> Result<Duration, String> {
+    if matches!(text, "0" | "0s") { Ok(Duration::ZERO) } else { duration(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_be_a_port_alone_and_is_then_of_this_machine() {
+        assert_eq!(address("8080").unwrap().to_string(), "127.0.0.1:8080");
+        assert_eq!(address("[::1]:0").unwrap().to_string(), "[::1]:0");
+        assert_eq!(address("localhost:80").unwrap().port(), 80);
+    }
+
+    #[test]
+    fn an_address_that_does_not_say_how_far_it_reaches_is_refused() {
+        assert!(address(":8080").unwrap_err().contains("0.0.0.0:8080"));
+        assert!(address("127.0.0.1").is_err());
+        assert!(address("99999").is_err());
+        assert!(address("").is_err());
+    }
+
+    #[test]
+    fn a_length_of_time_has_a_unit() {
+        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
+        assert!(duration("10").is_err());
+        assert!(duration("0s").is_err());
+        assert_eq!(duration_or_none("0"), Ok(Duration::ZERO));
+    }
+}

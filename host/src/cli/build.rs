@@ -1,0 +1,187 @@
+//! `chainhost build`: runs the build commands of a chain.
+
+mod steps;
+
+use std::process::{ExitStatus, Stdio};
+use std::time::Instant;
+
+use chainhost::config::{ChainSpec, ChainletName, ComponentSource, ConfigError, KeyPath};
+use clap::Args;
+use tokio::process::Command;
+
+use self::steps::Step;
+use super::args::{self, ChainFile};
+use super::{Exit, Failure, near, output};
+
+/// Build the components of a chain
+///
+/// Runs the build command of each Chainlet, in a shell and in its workdir, callees before callers as far as `depends`
+/// tells; Chainlets that share a command and a workdir are built once. What the commands print goes to stderr. Then
+/// checks that the components fit, as `chainhost check` does, but without asking for secrets.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  chainhost build chain.toml
+  chainhost build chain.toml say-hello --no-check
+
+In chain.toml, either of:
+  build = \"cargo build --release --target wasm32-wasip2 -p say-hello\"
+  build = { command = \"make\", workdir = \"say-hello\" }
+
+Exit codes:
+  0 all is built and fits   3 something does not fit   4 a command failed   others: see `chainhost --help`")]
+pub struct BuildCommand {
+    #[command(flatten)]
+    file: ChainFile,
+
+    /// Build only these Chainlets
+    #[arg(value_name = "CHAINLET")]
+    chainlets: Vec<String>,
+
+    /// Do not check whether the components fit together
+    #[arg(long)]
+    no_check: bool,
+}
+
+impl BuildCommand {
+    /// Builds.
+    pub async fn run(self) -> Result<(), Failure> {
+        let spec = self.file.read()?;
+        if self.chainlets.is_empty() {
+            all(&spec).await?;
+        } else {
+            let named = self.chainlets.iter().map(|name| near::chainlet(&spec, name).cloned());
+            let named = named.collect::<Result<Vec<_>, _>>()?;
+            for name in &named {
+                has_command(&spec, name)?;
+            }
+            build(&spec, &named).await?;
+        }
+        if self.no_check {
+            return Ok(());
+        }
+        let missing: Vec<&str> = without_component(&spec).map(|(name, _)| name.as_str()).collect();
+        if !self.chainlets.is_empty() && !missing.is_empty() {
+            output::note(format_args!(
+                "not checked whether the components fit, because those of others are not built yet: {}",
+                missing.join(", ")
+            ));
+            return Ok(());
+        }
+        let plan = args::host_without_secrets()?.check(&spec).await?;
+        output::note(format_args!(
+            "the chain `{}` fits together: {}",
+            spec.name,
+            super::check::counts(plan.chainlets.len(), plan.edges.len())
+        ));
+        Ok(())
+    }
+}
+
+/// Builds every chainlet that has a build command; the others must have their component already.
+pub async fn all(spec: &ChainSpec) -> Result<(), Failure> {
+    let (built, given): (Vec<_>, Vec<_>) = spec.chainlets.keys().cloned().partition(|name| {
+        spec.chainlets.get(name).is_some_and(|chainlet| chainlet.build.is_some())
+    });
+    for (name, _) in without_component(spec).filter(|(name, _)| given.contains(name)) {
+        has_command(spec, name)?;
+    }
+    if built.is_empty() {
+        output::note(format_args!("nothing to build: no chainlet of `{}` has a build command", spec.name));
+    }
+    build(spec, &built).await
+}
+
+/// Builds `chainlets`, all of which have a command.
+async fn build(spec: &ChainSpec, chainlets: &[ChainletName]) -> Result<(), Failure> {
+    spec.check_build_folders()?;
+    let steps = steps::of(spec, chainlets);
+    for (index, step) in steps.iter().enumerate() {
+        let names = step.names();
+        output::note(format_args!("[{}/{}] {names}: {}", index + 1, steps.len(), step.command));
+        let start = Instant::now();
+        let status = run(step).await?;
+        if !status.success() {
+            return Err(Failure::new(
+                Exit::Build,
+                format_args!(
+                    "the build command of {names} failed ({status}), in {}: {}",
+                    step.folder.display(),
+                    step.command
+                ),
+            ));
+        }
+        for name in &step.chainlets {
+            wrote_component(spec, name)?;
+        }
+        output::note(format_args!(
+            "[{}/{}] {names}: built in {:.1} s",
+            index + 1,
+            steps.len(),
+            start.elapsed().as_secs_f64()
+        ));
+    }
+    Ok(())
+}
+
+/// Runs the command to its end. What it prints goes to stderr, because stdout is for the answer.
+async fn run(step: &Step) -> Result<ExitStatus, Failure> {
+    let mut command = shell(&step.command);
+    command
+        .current_dir(&step.folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::from(std::io::stderr()))
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true);
+    let not_run = |error| {
+        let names = step.names();
+        Failure::new(Exit::Build, format_args!("the build command of {names} cannot be run: {error}: {}", step.command))
+    };
+    command.spawn().map_err(not_run)?.wait().await.map_err(not_run)
+}
+
+#[cfg(not(windows))]
+fn shell(line: &str) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command.arg("-c").arg(line);
+    command
+}
+
+#[cfg(windows)]
+fn shell(line: &str) -> Command {
+    let mut command = Command::new("cmd");
+    // The shell has rules of its own for quotes, so the line must reach it as it is.
+    command.arg("/C").raw_arg(line);
+    command
+}
+
+/// The chainlets whose component file is not there, with its path.
+fn without_component(spec: &ChainSpec) -> impl Iterator<Item = (&ChainletName, std::path::PathBuf)> {
+    spec.chainlets.iter().filter_map(|(name, chainlet)| match &chainlet.component {
+        ComponentSource::File(path) => Some((name, spec.resolve(path))).filter(|(_, path)| !path.is_file()),
+        ComponentSource::Bytes(_) => None,
+    })
+}
+
+/// Whether there is a command to build `name` with.
+fn has_command(spec: &ChainSpec, name: &ChainletName) -> Result<(), Failure> {
+    if spec.chainlets.get(name).is_some_and(|chainlet| chainlet.build.is_some()) {
+        return Ok(());
+    }
+    let error = ConfigError::new(
+        spec.at(["chainlets", name.as_str()]),
+        format!("{name} has no build command"),
+        "add one, such as build = \"cargo build --release --target wasm32-wasip2\"",
+    );
+    Err(error.into())
+}
+
+/// Whether the component of `name` is there, after a command that was to write it.
+fn wrote_component(spec: &ChainSpec, name: &ChainletName) -> Result<(), Failure> {
+    let Some((_, path)) = without_component(spec).find(|(missing, _)| *missing == name) else { return Ok(()) };
+    let error = ConfigError::new(
+        spec.at(KeyPath::from(["chainlets", name.as_str(), "component"])),
+        format!("the build command of {name} ended well, but there is no component at {}", path.display()),
+        "correct the path, which is relative to chain.toml, or the command, so that it writes this file",
+    );
+    Err(Failure::new(Exit::Build, error))
+}

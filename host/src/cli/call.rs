@@ -1,0 +1,88 @@
+//! `chainhost call`: one call, without HTTP.
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use chainhost::chain::CallOptions;
+use clap::Args;
+
+use super::args::{self, ChainFile, Setting};
+use super::{Exit, Failure, build, near, output};
+
+/// Call a Chainlet once, in this process, and print the JSON that it answers
+///
+/// Starts the chain as `serve` does, makes one call, prints the answer on stdout and nothing else, and ends. The input is
+/// a JSON object with a member for each parameter. What Chainlets print, and errors, go to stderr.
+#[derive(Debug, Args)]
+#[command(after_long_help = r#"Examples:
+  chainhost call chain.toml '{"names": ["Ada", "Alan"]}'
+  chainhost call chain.toml --chainlet say-hello '{"name": "Ada"}'
+  echo '{"names": []}' | chainhost call --build chain.toml -
+
+Exit codes:
+  0 the answer is on stdout   1 the call failed   others: see `chainhost --help`"#)]
+pub struct Call {
+    #[command(flatten)]
+    file: ChainFile,
+
+    /// The input; `-` reads it from stdin, and a call without parameters needs none
+    #[arg(value_name = "JSON|-")]
+    input: Option<String>,
+
+    /// Call this Chainlet rather than the entrypoint
+    #[arg(long, value_name = "NAME")]
+    chainlet: Option<String>,
+
+    /// Run the build commands first
+    #[arg(long)]
+    build: bool,
+
+    /// How long to wait for the answer, such as 10s; without it, as long as it takes
+    #[arg(long, value_name = "DURATION", value_parser = args::duration)]
+    timeout: Option<Duration>,
+
+    #[command(flatten)]
+    setting: Setting,
+}
+
+impl Call {
+    /// Makes the call.
+    pub async fn run(self) -> Result<(), Failure> {
+        let mut spec = self.file.read()?;
+        self.setting.apply(&mut spec);
+        if let Some(chainlet) = &self.chainlet {
+            near::chainlet(&spec, chainlet)?;
+        }
+        let input = input(self.input)?;
+        if self.build {
+            build::all(&spec).await?;
+        }
+        let chain = self.setting.host()?.load(&spec).await?;
+        let mut options = CallOptions::default();
+        options.timeout = self.timeout;
+        let name = self.chainlet.as_deref().unwrap_or(chain.entrypoint().as_str());
+        let answer = chain.call_chainlet_json(name, &input, options).await;
+        // The one call has ended, so there is nothing to wait for.
+        chain.stop(Duration::ZERO).await;
+        let mut answer = answer.ok_or_else(|| {
+            Failure::new(Exit::Usage, format_args!("the chain `{}` has no chainlet `{name}`", spec.name))
+        })??;
+        answer.push(b'\n');
+        output::answer(&answer)
+    }
+}
+
+/// The bytes of the input.
+fn input(argument: Option<String>) -> Result<Vec<u8>, Failure> {
+    match argument {
+        Some(argument) if argument == "-" => {
+            let mut input = Vec::new();
+            std::io::stdin().lock().read_to_end(&mut input).map_err(|error| {
+                Failure::new(Exit::File, format_args!("the input could not be read from stdin: {error}"))
+            })?;
+            Ok(input)
+        }
+        Some(argument) => Ok(argument.into_bytes()),
+        None => Ok(Vec::new()),
+    }
+}

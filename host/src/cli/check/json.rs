@@ -1,0 +1,102 @@
+//! A checked chain, for programs. `docs/cli.md` describes the members.
+
+use chainhost::chain::Edge;
+use chainhost::component::Component;
+use chainhost::config::{ChainletName, ChainletSpec, FileMount, Replicas, Resources, SecretName};
+use serde::Serialize;
+
+use super::Checked;
+
+/// The chain.
+#[derive(Serialize)]
+pub(super) struct ChainJson<'a> {
+    chain: &'a str,
+    environment: &'a str,
+    entrypoint: &'a ChainletName,
+    /// Each after those that it calls: the order in which they start.
+    chainlets: Vec<ChainletJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct ChainletJson<'a> {
+    name: &'a ChainletName,
+    component: String,
+    /// The exported interface that holds run-remote; null where it is at the root of the world.
+    interface: Option<&'a str>,
+    signature: String,
+    #[serde(rename = "async")]
+    is_async: bool,
+    docs: Option<&'a str>,
+    calls: Vec<EdgeJson<'a>>,
+    replicas: Replicas,
+    /// Calls at once in one replica.
+    concurrency: u32,
+    queue: u32,
+    resources: Resources,
+    capabilities: &'a [String],
+    secrets: &'a [SecretName],
+    files: &'a [FileMount],
+}
+
+#[derive(Serialize)]
+struct EdgeJson<'a> {
+    dependency: &'a str,
+    import: &'a str,
+    chainlet: &'a ChainletName,
+    signature: String,
+    timeout_ms: Option<u128>,
+    attempts: u32,
+    concurrency: Option<u32>,
+}
+
+impl Checked<'_> {
+    pub(super) fn to_json(&self) -> ChainJson<'_> {
+        let chainlets = self.plan.chainlets.iter().filter_map(|(name, component)| {
+            let chainlet = self.spec.chainlets.get(name)?;
+            Some(self.chainlet_json(name, chainlet, component))
+        });
+        ChainJson {
+            chain: self.spec.name.as_str(),
+            environment: self.spec.environment.as_str(),
+            entrypoint: &self.plan.entrypoint,
+            chainlets: chainlets.collect(),
+        }
+    }
+
+    fn chainlet_json<'a>(
+        &'a self,
+        name: &'a ChainletName,
+        chainlet: &'a ChainletSpec,
+        component: &'a Component,
+    ) -> ChainletJson<'a> {
+        let signature = &component.run_remote.signature;
+        ChainletJson {
+            name,
+            component: chainlet.component.to_string(),
+            interface: component.run_remote.interface.as_deref(),
+            signature: signature.to_string(),
+            is_async: signature.is_async,
+            docs: signature.docs.0.as_deref(),
+            calls: self.plan.edges_from(name).map(edge_json).collect(),
+            replicas: chainlet.replicas,
+            concurrency: if signature.is_async { chainlet.concurrency } else { 1 },
+            queue: chainlet.queue,
+            resources: chainlet.resources,
+            capabilities: &component.capabilities,
+            secrets: &chainlet.assets.secrets,
+            files: &chainlet.assets.files,
+        }
+    }
+}
+
+fn edge_json(edge: &Edge) -> EdgeJson<'_> {
+    EdgeJson {
+        dependency: edge.name.dependency.as_str(),
+        import: &edge.dependency.import,
+        chainlet: &edge.name.to,
+        signature: edge.dependency.signature.to_string(),
+        timeout_ms: edge.policy.timeout.map(|timeout| timeout.as_millis()),
+        attempts: edge.policy.attempts,
+        concurrency: edge.policy.concurrency,
+    }
+}

@@ -1,0 +1,148 @@
+//! A checked chain, for people.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Write as _};
+
+use chainhost::chain::Edge;
+use chainhost::component::Component;
+use chainhost::config::{ChainletName, ChainletSpec, FileMount};
+
+use super::{Checked, counts};
+
+impl Checked<'_> {
+    /// The tree of calls, then each chainlet, callers first.
+    pub(super) fn to_text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write(&mut text);
+        text
+    }
+
+    fn write(&self, out: &mut String) -> fmt::Result {
+        let (spec, plan) = (self.spec, self.plan);
+        let counts = counts(plan.chainlets.len(), plan.edges.len());
+        writeln!(out, "chain {}: {counts}, environment {}\n", spec.name, spec.environment)?;
+        writeln!(out, "{} (entrypoint)", plan.entrypoint)?;
+        let mut shown = vec![&plan.entrypoint];
+        self.tree(out, &plan.entrypoint, "", &mut shown)?;
+        for name in plan.chainlets.keys().rev() {
+            if !shown.contains(&name) {
+                writeln!(out, "{name} (not called from the entrypoint)")?;
+                shown.push(name);
+                self.tree(out, name, "", &mut shown)?;
+            }
+        }
+        for (name, component) in plan.chainlets.iter().rev() {
+            let Some(chainlet) = spec.chainlets.get(name) else { continue };
+            writeln!(out, "\n{name}")?;
+            self.chainlet(out, name, chainlet, component)?;
+        }
+        Ok(())
+    }
+
+    /// Whom `caller` calls, and so on. A chainlet that was shown already is not taken apart again.
+    fn tree<'s>(
+        &'s self,
+        out: &mut String,
+        caller: &ChainletName,
+        indent: &str,
+        shown: &mut Vec<&'s ChainletName>,
+    ) -> fmt::Result {
+        let edges: Vec<&Edge> = self.plan.edges.iter().filter(|edge| edge.name.from == *caller).collect();
+        for (index, edge) in edges.iter().enumerate() {
+            let last = index + 1 == edges.len();
+            let (branch, below) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+            let to = &edge.name.to;
+            let alias = match &edge.name.dependency {
+                name if name.as_str() == to.as_str() => String::new(),
+                name => format!(" (as {name})"),
+            };
+            let again = shown.contains(&to) && self.plan.edges.iter().any(|edge| edge.name.from == *to);
+            writeln!(out, "{indent}{branch}{to}{alias}{}", if again { " …" } else { "" })?;
+            if !shown.contains(&to) {
+                shown.push(to);
+                self.tree(out, to, &format!("{indent}{below}"), shown)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn chainlet(&self, out: &mut String, name: &ChainletName, chainlet: &ChainletSpec, component: &Component) -> fmt::Result {
+        let mut row = |title: &str, value: &dyn Display| writeln!(out, "  {title:<13} {value}");
+        row("run-remote", &component.run_remote.signature)?;
+        if let Some(interface) = &component.run_remote.interface {
+            row("exported in", interface)?;
+        }
+        for edge in self.plan.edges_from(name) {
+            row("calls", &format_args!("{}: {}", edge.name.dependency, edge.dependency.signature))?;
+            row("", &format_args!("→ {}{}", edge.name.to, policy(edge)))?;
+        }
+        row("component", &chainlet.component)?;
+        let calls = if component.run_remote.signature.is_async { chainlet.concurrency } else { 1 };
+        let replicas = match (chainlet.replicas.min, chainlet.replicas.max) {
+            (min, max) if min == max => min.to_string(),
+            (min, max) => format!("{min} to {max}"),
+        };
+        row("replicas", &format_args!("{replicas}, each {calls} calls at once; {} may wait", chainlet.queue))?;
+        let gpu = if chainlet.resources.gpu { ", GPU" } else { "" };
+        row("resources", &format_args!("{} CPU, {}{gpu}", chainlet.resources.cpu, chainlet.resources.memory))?;
+        row("capabilities", &capabilities(&component.capabilities))?;
+        if !chainlet.assets.secrets.is_empty() {
+            let names: Vec<_> = chainlet.assets.secrets.iter().map(|name| name.as_str()).collect();
+            row("secrets", &names.join(", "))?;
+        }
+        for FileMount { source, path, writable } in &chainlet.assets.files {
+            let access = if *writable { "writable" } else { "read-only" };
+            row("file", &format_args!("{} at {path}, {access}", source.display()))?;
+        }
+        Ok(())
+    }
+}
+
+/// How calls through an edge are bounded, as far as they are.
+fn policy(edge: &Edge) -> String {
+    let mut policy = String::new();
+    if let Some(timeout) = edge.policy.timeout {
+        // Writing to a string cannot fail.
+        let _ = write!(policy, ", timeout {}", humantime::format_duration(timeout));
+    }
+    if edge.policy.attempts > 1 {
+        let _ = write!(policy, ", {} attempts", edge.policy.attempts);
+    }
+    if let Some(concurrency) = edge.policy.concurrency {
+        let _ = write!(policy, ", {concurrency} calls at once");
+    }
+    policy
+}
+
+/// The imported interfaces by package: `wasi:cli@0.2.6 (environment, exit)`.
+fn capabilities(interfaces: &[String]) -> String {
+    let mut packages: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for id in interfaces {
+        let (path, version) = id.split_once('@').map_or((id.as_str(), None), |(path, version)| (path, Some(version)));
+        let (package, interface) = path.split_once('/').unwrap_or((path, ""));
+        let package = match version {
+            Some(version) => format!("{package}@{version}"),
+            None => package.to_owned(),
+        };
+        packages.entry(package).or_default().push(interface);
+    }
+    if packages.is_empty() {
+        return "none".to_owned();
+    }
+    let packages = packages.into_iter().map(|(package, interfaces)| format!("{package} ({})", interfaces.join(", ")));
+    packages.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_are_told_by_package() {
+        let interfaces = ["chainlet:host/context@0.1.0", "wasi:cli/exit@0.2.6", "wasi:cli/stdout@0.2.6"];
+        let interfaces = interfaces.map(str::to_owned);
+        assert_eq!(capabilities(&interfaces), "chainlet:host@0.1.0 (context), wasi:cli@0.2.6 (exit, stdout)");
+        assert_eq!(capabilities(&[]), "none");
+    }
+}

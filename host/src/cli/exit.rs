@@ -1,0 +1,168 @@
+//! How the program ends: the one table of exit codes, and the failures that lead to them.
+
+use std::fmt::{self, Display, Write as _};
+use std::process::ExitCode;
+
+use chainhost::chain::LoadError;
+use chainhost::config::{ConfigError, ConfigErrors};
+use chainhost::error::CallError;
+use chainhost::host::HostError;
+
+use super::output;
+
+/// Why the program did not do what it was asked, as a script can tell from the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// The call got no answer.
+    Call,
+    /// The command line asks for something that is not there.
+    Usage,
+    /// The chain is not what it must be.
+    Config,
+    /// A component was not built.
+    Build,
+    /// The network does not let the chain be served.
+    Listen,
+    /// The chain is well-formed and yet does not start.
+    Start,
+    /// A file, or stdin or stdout, could not be read or written.
+    File,
+}
+
+impl Exit {
+    /// Every code, in its order.
+    const ALL: [Exit; 7] =
+        [Exit::Call, Exit::Usage, Exit::Config, Exit::Build, Exit::Listen, Exit::Start, Exit::File];
+
+    /// The exit code and what it means.
+    const fn entry(self) -> (u8, &'static str) {
+        match self {
+            Exit::Call => (1, "the call failed: bad input, the chainlet's own error, a trap, a deadline"),
+            Exit::Usage => (2, "the command line is wrong"),
+            Exit::Config => (3, "chain.toml, a component, a secret or a file of the chain is wrong or missing"),
+            Exit::Build => (4, "a build command failed, or wrote no component"),
+            Exit::Listen => (5, "the chain cannot be served: a port is in use, or may not be used"),
+            Exit::Start => (6, "the chain does not start: an init failed, or the machine lacks something"),
+            Exit::File => (7, "a file, stdin or stdout could not be read or written"),
+        }
+    }
+}
+
+/// The exit codes as the help shows them.
+pub fn table() -> String {
+    let mut table = "  0    done\n".to_owned();
+    for (code, meaning) in Exit::ALL.map(Exit::entry) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(table, "  {code:<4} {meaning}");
+    }
+    table.push_str("  101  a bug in chainhost\n  128+ ended by the signal of that number: 130 by Ctrl-C, 143 by SIGTERM");
+    table
+}
+
+/// What to tell the user when the program ends without having done what it was asked.
+#[derive(Debug)]
+pub struct Failure {
+    code: u8,
+    messages: Vec<String>,
+}
+
+impl Failure {
+    /// One message: what happened, where, and what to do.
+    pub fn new(exit: Exit, message: impl Display) -> Self {
+        Failure { code: exit.entry().0, messages: vec![message.to_string()] }
+    }
+
+    /// The end by a signal, of which the one who sent it knows.
+    pub fn signal(number: u8) -> Self {
+        Failure { code: 128u8.saturating_add(number), messages: Vec::new() }
+    }
+
+    /// The code that the program ends with.
+    pub fn code(&self) -> ExitCode {
+        self.code.into()
+    }
+
+    /// Says on stderr what happened.
+    pub fn report(&self) {
+        for (index, message) in self.messages.iter().enumerate() {
+            if index > 0 {
+                output::note("");
+            }
+            output::error(message);
+        }
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.messages.join("\n\n"))
+    }
+}
+
+impl From<ConfigErrors> for Failure {
+    fn from(errors: ConfigErrors) -> Self {
+        Failure { code: Exit::Config.entry().0, messages: errors.iter().map(ToString::to_string).collect() }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Failure::new(Exit::Config, error)
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Config(errors) => errors.into(),
+            error => Failure::new(Exit::Start, error),
+        }
+    }
+}
+
+impl From<HostError> for Failure {
+    fn from(error: HostError) -> Self {
+        Failure::new(Exit::Start, error)
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        if let Some(backtrace) = error.backtrace() {
+            tracing::debug!(chainlet = %error.chainlet(), backtrace, "the guest's frames at the trap");
+        }
+        match error.guest_error() {
+            Some(own) => Failure::new(Exit::Call, format_args!("{error}: {}", own.get())),
+            None => Failure::new(Exit::Call, error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_exit_code_has_its_own_number_and_a_line_in_the_help() {
+        let codes = Exit::ALL.map(|exit| exit.entry().0);
+        assert_eq!(codes, [1, 2, 3, 4, 5, 6, 7]);
+        let table = table();
+        for (code, meaning) in Exit::ALL.map(Exit::entry) {
+            assert!(table.contains(&format!("\n  {code}    {meaning}\n")), "{table}");
+        }
+    }
+
+    #[test]
+    fn each_mistake_of_a_configuration_is_a_message_of_its_own() {
+        let text = "[chain]\nname = \"C\"\n[chainlets.a]\ncomponent = 1\n";
+        let errors = chainhost::config::ChainSpec::from_toml(text, "chain.toml".as_ref()).unwrap_err();
+        let failure = Failure::from(errors);
+        assert_eq!(failure.code, 3);
+        assert_eq!(failure.messages.len(), 2, "{failure}");
+    }
+
+    #[test]
+    fn a_signal_ends_with_the_code_that_shells_know() {
+        assert_eq!((Failure::signal(2).code, Failure::signal(15).code), (130, 143));
+    }
+}

@@ -1,0 +1,96 @@
+//! Where a new chain has the guest SDK from.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The SDK of the checkout that this program was built in.
+const BESIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../guest-sdk");
+
+/// The requirement that the published SDK has to meet.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
+
+/// The crate `chainlet`, as a dependency.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Sdk {
+    /// In this folder.
+    Folder(String),
+    /// The one on crates.io that belongs to this chainhost.
+    Published,
+}
+
+/// Why a folder is not the SDK.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SdkError {
+    #[error("{} is not the crate `chainlet`: {error}; name the folder `guest-sdk` of a checkout of chainhost", folder.display())]
+    Unreadable { folder: PathBuf, error: io::Error },
+    #[error("{} is not the crate `chainlet` but `{found}`; name the folder `guest-sdk` of a checkout of chainhost", folder.display())]
+    Other { folder: PathBuf, found: String },
+    #[error("{} is not UTF-8, as a path in Cargo.toml must be; move the SDK elsewhere", folder.display())]
+    NotText { folder: PathBuf },
+}
+
+impl Sdk {
+    /// The SDK in `chosen`, else in the checkout that this program was built in, else the published one.
+    pub(super) fn find(chosen: Option<&Path>) -> Result<Self, SdkError> {
+        match chosen {
+            Some(folder) => Self::in_folder(folder),
+            None => Ok(Self::in_folder(BESIDE.as_ref()).unwrap_or(Sdk::Published)),
+        }
+    }
+
+    fn in_folder(folder: &Path) -> Result<Self, SdkError> {
+        let unreadable = |error| SdkError::Unreadable { folder: folder.to_owned(), error };
+        let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).map_err(unreadable)?;
+        let manifest: toml::Table = manifest.parse().map_err(|error| unreadable(io::Error::other(error)))?;
+        let found = manifest.get("package").and_then(|package| package.get("name")).and_then(toml::Value::as_str);
+        if found != Some("chainlet") {
+            let found = found.unwrap_or("a workspace").to_owned();
+            return Err(SdkError::Other { folder: folder.to_owned(), found });
+        }
+        let whole = folder.canonicalize().map_err(unreadable)?;
+        match whole.to_str() {
+            Some(path) => Ok(Sdk::Folder(path.to_owned())),
+            None => Err(SdkError::NotText { folder: whole }),
+        }
+    }
+
+    /// The right side of `chainlet = …` in Cargo.toml.
+    pub(super) fn dependency(&self) -> String {
+        match self {
+            Sdk::Folder(path) => format!("{{ path = {} }}", toml::Value::from(path.as_str())),
+            Sdk::Published => format!("{VERSION:?}"),
+        }
+    }
+}
+
+impl fmt::Display for Sdk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Sdk::Folder(path) => write!(f, "the one in {path}"),
+            Sdk::Published => write!(f, "chainlet {VERSION} from crates.io"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_not_the_sdk_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let refusal = || Sdk::find(Some(folder.path())).unwrap_err();
+        assert!(matches!(refusal(), SdkError::Unreadable { .. }));
+        std::fs::write(folder.path().join("Cargo.toml"), "[package]\nname = \"other\"\n").unwrap();
+        assert!(matches!(refusal(), SdkError::Other { found, .. } if found == "other"));
+    }
+
+    #[test]
+    fn a_dependency_is_valid_toml_whatever_the_folder_is_called() {
+        for sdk in [Sdk::Folder(r#"/a "b"\c"#.to_owned()), Sdk::Published] {
+            let line = format!("chainlet = {}", sdk.dependency());
+            assert!(line.parse::<toml::Table>().is_ok(), "{line}");
+        }
+    }
+}

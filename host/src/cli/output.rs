@@ -1,0 +1,41 @@
+//! The two streams: the answer on stdout, everything else on stderr.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal as _, Write as _};
+
+use super::{Exit, Failure};
+
+const RED: &str = "\x1b[1;31m";
+const PLAIN: &str = "\x1b[0m";
+
+/// Writes the answer of a command to stdout.
+///
+/// A reader that has gone, as `head` does, has read what it wanted: that is no failure.
+pub fn answer(text: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Exit::File, format_args!("the answer could not be written to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A line on stderr that is no part of the answer.
+pub fn note(line: impl Display) {
+    // Where stderr is gone, there is no one left to tell.
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// The line on stderr that says why the program ends.
+pub fn error(message: &str) {
+    let (red, plain) = if stderr_has_colours() { (RED, PLAIN) } else { ("", "") };
+    note(format_args!("{red}error:{plain} {message}"));
+}
+
+/// Whether stderr is a terminal whose user has not asked for plain text (see <https://no-color.org>).
+pub fn stderr_has_colours() -> bool {
+    io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
+}

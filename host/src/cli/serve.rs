@@ -1,0 +1,153 @@
+//! `chainhost serve`: a chain over HTTP, until a signal ends it.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use chainhost::chain::Chain;
+use chainhost::config::{ByteSize, ChainSpec};
+use chainhost::server::{HttpOptions, ServeError, ServeOptions, Server};
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use super::args::{self, ChainFile, Setting};
+use super::signals::{Received, Signals};
+use super::{Exit, Failure, build, output};
+use crate::telemetry::LogFormat;
+
+/// Serve a chain as JSON over HTTP
+///
+/// Starts every Chainlet, listens, and then says on stderr at which URL. POST a JSON object with a member for each
+/// parameter of the entrypoint to /run_remote; /openapi.json describes it, /healthz and /readyz tell how it is.
+///
+/// SIGTERM and SIGINT (Ctrl-C) end it: no new connection is taken, accepted calls are answered, for at most the time of
+/// --drain. A second signal ends it at once.
+#[derive(Debug, Args)]
+#[command(after_long_help = r#"Examples:
+  chainhost serve chain.toml
+  chainhost serve --build chain.toml --listen 0.0.0.0:80 --admin 9090 --log json
+  curl http://127.0.0.1:8080/run_remote -H 'content-type: application/json' -d '{"names": ["Ada"]}'
+  curl http://127.0.0.1:9090/metrics
+
+Secrets:
+  A Chainlet gets the secrets that chain.toml names in its `assets`. The secret `hf_access_token` is the first of these
+  that is set: the variable hf_access_token, the variable HF_ACCESS_TOKEN, the line `hf_access_token = "…"` of --secrets.
+
+Exit codes:
+  0 ended by a signal, with every accepted call answered   3 the chain is wrong   4 --build failed
+  5 the address cannot be listened on                      6 a Chainlet's init failed
+  130, 143 ended at once by a second signal                others: see `chainhost --help`"#)]
+pub struct Serve {
+    #[command(flatten)]
+    file: ChainFile,
+
+    /// Where to listen: ADDRESS:PORT, or a port of this machine alone; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", env = "CHAINHOST_LISTEN", value_parser = args::address, default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+
+    /// Where to listen for whoever runs the chain: metrics, the state of the chain, calls to any Chainlet. Off unless given
+    #[arg(long, value_name = "ADDR", env = "CHAINHOST_ADMIN", value_parser = args::address)]
+    admin: Option<SocketAddr>,
+
+    /// Run the build commands first
+    #[arg(long)]
+    build: bool,
+
+    /// The longest time from a request to its answer
+    #[arg(long, value_name = "DURATION", value_parser = args::duration, default_value = "60s")]
+    timeout: Duration,
+
+    /// The largest body of a request
+    #[arg(long, value_name = "SIZE", default_value_t = ByteSize::mib(16))]
+    body_limit: ByteSize,
+
+    /// How long accepted calls may take to end once the chain is asked to; 0s drops them
+    #[arg(long, value_name = "DURATION", value_parser = args::duration_or_none, default_value = "30s")]
+    drain: Duration,
+
+    #[command(flatten)]
+    setting: Setting,
+}
+
+impl Serve {
+    /// Serves until a signal comes.
+    pub async fn run(self, log: LogFormat) -> Result<(), Failure> {
+        let mut signals = Signals::catch()
+            .map_err(|error| Failure::new(Exit::Start, format_args!("signals cannot be caught: {error}")))?;
+        let mut spec = self.file.read()?;
+        self.setting.apply(&mut spec);
+        let begun = Instant::now();
+        let chain = tokio::select! {
+            chain = self.load(&spec) => chain?,
+            // Nothing was accepted yet, so there is nothing to wait for.
+            signal = signals.next() => return Err(Failure::signal(signal.number)),
+        };
+        let server = match Server::bind(chain.clone(), self.options()).await {
+            Ok(server) => server,
+            Err(error) => {
+                chain.stop(Duration::ZERO).await;
+                return Err(error.into());
+            }
+        };
+        announce(&chain, &server, begun.elapsed(), log);
+        let stop = CancellationToken::new();
+        let serving = server.run(stop.clone().cancelled_owned());
+        tokio::select! {
+            served = serving => Ok(served?),
+            signal = second(&mut signals, &stop, self.drain) => Err(Failure::signal(signal.number)),
+        }
+    }
+
+    async fn load(&self, spec: &ChainSpec) -> Result<Chain, Failure> {
+        if self.build {
+            build::all(spec).await?;
+        }
+        Ok(self.setting.host()?.load(spec).await?)
+    }
+
+    fn options(&self) -> ServeOptions {
+        let mut http = HttpOptions::default();
+        http.body_limit = usize::try_from(self.body_limit.as_bytes()).unwrap_or(usize::MAX);
+        http.request_timeout = self.timeout;
+        let mut options = ServeOptions::default();
+        options.listen = self.listen;
+        options.admin = self.admin;
+        options.http = http;
+        options.shutdown_grace = self.drain;
+        options
+    }
+}
+
+/// Asks the server to stop at the first signal, and waits for the second.
+async fn second(signals: &mut Signals, stop: &CancellationToken, drain: Duration) -> Received {
+    let signal = signals.next().await;
+    tracing::info!(
+        signal = signal.name,
+        "stopping: accepted calls have {} to end; a second signal ends them now",
+        humantime::format_duration(drain)
+    );
+    stop.cancel();
+    signals.next().await
+}
+
+/// Says that the chain is served, and where.
+fn announce(chain: &Chain, server: &Server, took: Duration, log: LogFormat) {
+    let url = format!("http://{}", server.local_addr());
+    let admin = server.admin_addr().map(|address| format!("http://{address}"));
+    let milliseconds = took.as_millis();
+    match log {
+        // What reads a log of JSON lines must find nothing else in it.
+        LogFormat::Json => {
+            tracing::info!(chain = chain.name(), url, admin, milliseconds, "ready");
+        }
+        LogFormat::Pretty => {
+            let admin = admin.map(|admin| format!(", admin at {admin}")).unwrap_or_default();
+            output::note(format_args!("{} is served at {url}{admin} (ready in {milliseconds} ms)", chain.name()));
+        }
+    }
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        Failure::new(Exit::Listen, error)
+    }
+}

@@ -1,0 +1,19 @@
+//! The command `chainhost`. What it can do is in [`cli`], one file a command.
+
+mod cli;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    cli::bug::report_panics_in_one_line();
+    match cli::run(cli::Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.report();
+            failure.code()
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The HTTP edge: a chain's entrypoint as JSON over HTTP/1.1 and HTTP/2.
+//!
+//! [`Http`] puts a chain behind routes, which any axum or hyper server can mount. [`Server`] is such a server: it owns its
+//! listeners and connections and stops without losing a call. `docs/http.md` is the reference of what clients see.
+//!
+//! ```no_run
+//! # async fn example(chain: chainhost::chain::Chain) -> Result<(), Box<dyn std::error::Error>> {
+//! // In an axum server of one's own …
+//! let app: axum::Router = axum::Router::new().nest("/greetings", chainhost::server::router(chain.clone(), Default::default()));
+//! // … or as a server by itself, until ctrl-c.
+//! let until = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
+//! chainhost::server::serve(chain, Default::default(), until).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The way of a request
+//! Every request passes one place ([`observe`]) that gives it an id, counts and logs it, and turns a panic into an answer.
+//! `POST /run_remote` then goes straight to [`run_remote`], since it is nearly all there is; everything else goes
+//! through the router in [`routes`] or [`admin`]. Whatever goes wrong on the way is a [`problem`].
+
+mod admin;
+mod body;
+mod connection;
+mod listen;
+mod metrics;
+mod observe;
+pub mod openapi;
+mod problem;
+mod request_id;
+mod routes;
+mod run_remote;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use bytes::Bytes;
+
+pub use self::listen::{Listening, ServeError, ServeOptions, Server, serve};
+use self::metrics::Metrics;
+use crate::chain::Chain;
+
+/// How requests are served.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct HttpOptions {
+    /// The largest request body, in bytes; a larger one is refused with 413. 16 MiB unless it is said.
+    pub body_limit: usize,
+    /// How long a request may take from its head to its answer, 60 s unless it is said. A client may ask for less with
+    /// the header `x-request-timeout`, not for more.
+    pub request_timeout: Duration,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        HttpOptions { body_limit: 16 * 1024 * 1024, request_timeout: Duration::from_secs(60) }
+    }
+}
+
+/// A chain behind HTTP routes. Clones share their metrics.
+#[derive(Clone)]
+pub struct Http(Arc<Shared>);
+
+struct Shared {
+    chain: Chain,
+    options: HttpOptions,
+    metrics: Metrics,
+    openapi: Bytes,
+    draining: AtomicBool,
+}
+
+/// Who reads the answers of a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Audience {
+    /// Anyone: what a guest says of its own failures stays in the log.
+    Public,
+    /// Whoever runs the chain.
+    Admin,
+}
+
+impl Http {
+    /// Puts `chain` behind routes.
+    pub fn new(chain: Chain, options: HttpOptions) -> Self {
+        let metrics = Metrics::new(chain.clone());
+        let openapi = routes::openapi(&chain);
+        Http(Arc::new(Shared { chain, options, metrics, openapi, draining: AtomicBool::new(false) }))
+    }
+
+    /// The public routes: `POST /run_remote`, `GET /openapi.json`, `GET /healthz`, `GET /readyz`.
+    pub fn router(&self) -> Router {
+        observe::layer(self, Audience::Public, routes::public(self))
+    }
+
+    /// The routes for whoever runs the chain: `GET /metrics`, `GET /chain`, `POST /chainlets/{name}/run_remote`, and
+    /// health and readiness. They say more than the public should read.
+    pub fn admin_router(&self) -> Router {
+        observe::layer(self, Audience::Admin, admin::routes(self))
+    }
+
+    /// From now on the chain is not ready, and answers ask HTTP/1 clients to close their connections.
+    fn drain(&self) {
+        self.0.draining.store(true, Ordering::Relaxed);
+    }
+
+    fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Relaxed)
+    }
+}
+
+/// The public routes of `chain`, to be mounted in any axum or hyper server; [`Http`] has those for admins as well.
+pub fn router(chain: Chain, options: HttpOptions) -> Router {
+    Http::new(chain, options).router()
+}

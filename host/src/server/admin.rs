@@ -1,0 +1,106 @@
+//! The routes for whoever runs the chain.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Extension, Path, Request, State};
+use axum::response::Response;
+use axum::routing::{get, post};
+use http::{HeaderValue, header};
+use serde::Serialize;
+
+use super::observe::Asked;
+use super::problem::{Kind, Problem};
+use super::{Http, metrics, routes, run_remote};
+use crate::chain::Chain;
+
+pub(super) fn routes(http: &Http) -> Router {
+    let admin = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/chain", get(state))
+        .route("/chainlets/{name}/run_remote", post(call));
+    routes::common(admin).with_state(http.clone())
+}
+
+/// The chain at one moment.
+#[derive(Serialize)]
+struct ChainState<'a> {
+    name: &'a str,
+    entrypoint: &'a str,
+    ready: bool,
+    draining: bool,
+    chainlets: Vec<ChainletState<'a>>,
+}
+
+#[derive(Serialize)]
+struct ChainletState<'a> {
+    name: &'a str,
+    signature: Option<String>,
+    ready: usize,
+    active: usize,
+    waiting: usize,
+    /// Why no replica is ready.
+    down: Option<String>,
+    dependencies: Vec<DependencyState<'a>>,
+}
+
+#[derive(Serialize)]
+struct DependencyState<'a> {
+    name: &'a str,
+    chainlet: &'a str,
+}
+
+impl<'a> ChainState<'a> {
+    fn of(chain: &'a Chain, draining: bool) -> Self {
+        let chainlets = chain.status().map(|(name, status)| ChainletState {
+            name: name.as_str(),
+            signature: chain.signature(name.as_str()).map(ToString::to_string),
+            ready: status.ready,
+            active: status.active,
+            waiting: status.waiting,
+            down: status.down,
+            dependencies: chain
+                .edges()
+                .filter(|edge| edge.from == *name)
+                .map(|edge| DependencyState { name: edge.dependency.as_str(), chainlet: edge.to.as_str() })
+                .collect(),
+        });
+        ChainState {
+            name: chain.name(),
+            entrypoint: chain.entrypoint().as_str(),
+            ready: !draining && chain.is_ready(),
+            draining,
+            chainlets: chainlets.collect(),
+        }
+    }
+}
+
+async fn state(State(http): State<Http>, Extension(asked): Extension<Asked>) -> Response {
+    match serde_json::to_vec(&ChainState::of(&http.0.chain, http.is_draining())) {
+        Ok(body) => run_remote::json(body),
+        Err(error) => Problem::new(Kind::Internal, format!("the state cannot be written: {error}")).into_response(&asked.id),
+    }
+}
+
+async fn metrics(State(http): State<Http>, Extension(asked): Extension<Asked>) -> Response {
+    match http.0.metrics.text() {
+        Ok(text) => {
+            let mut response = Response::new(Body::from(text));
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
+            response
+        }
+        Err(error) => Problem::new(Kind::Internal, format!("the metrics cannot be written: {error}")).into_response(&asked.id),
+    }
+}
+
+async fn call(
+    State(http): State<Http>,
+    Extension(asked): Extension<Asked>,
+    name: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
+    match name {
+        Ok(Path(name)) => run_remote::chainlet(http, &name, request, asked).await,
+        Err(error) => Problem::new(Kind::NotFound, format!("the path names no chainlet: {error}")).into_response(&asked.id),
+    }
+}

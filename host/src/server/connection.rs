@@ -1,0 +1,218 @@
+//! The connections of one listener, from the first byte to the last.
+//!
+//! Each connection is a task of its own, which ends with it. When the listener closes, they end in three steps:
+//! 1. For [`LINGER`] they serve on, but each HTTP/1 answer closes its connection. So a client that keeps its connection
+//!    busy loses no call that it sends in the very moment of the shutdown.
+//! 2. Idle ones are closed, HTTP/2 ones are told to open no more streams, and requests in flight are served, up to a limit.
+//! 3. What is left is cut.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use futures::FutureExt;
+use http::{Method, Request};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use super::observe::{observed, with};
+use super::{Audience, Http, run_remote};
+
+/// How long connections are kept open for a next request once their listener has closed.
+const LINGER: Duration = Duration::from_millis(250);
+/// How long a connection may be idle, or take to send the head of a request.
+const IDLE: Duration = Duration::from_secs(75);
+/// The longest head of a request, in bytes.
+const HEAD_LIMIT: u16 = u16::MAX;
+/// How often a silent HTTP/2 connection is asked whether its client is still there.
+const PING: Duration = Duration::from_secs(30);
+/// The pause after the machine could not accept a connection, such as for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The connections of one listener. Dropping it cuts them all.
+pub(super) struct Connections {
+    front: Arc<Front>,
+    tasks: TaskTracker,
+    closing: CancellationToken,
+    cut: CancellationToken,
+    _cut_on_drop: DropGuard,
+}
+
+/// What serves the requests of all connections.
+struct Front {
+    http: Http,
+    audience: Audience,
+    /// Serves everything but the entrypoint.
+    routes: Router,
+    protocol: auto::Builder<TokioExecutor>,
+}
+
+impl Connections {
+    pub(super) fn new(http: Http, audience: Audience, routes: Router) -> Self {
+        let mut protocol = auto::Builder::new(TokioExecutor::new());
+        protocol
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(IDLE)
+            .max_buf_size(usize::from(HEAD_LIMIT));
+        protocol
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING)
+            .max_header_list_size(u32::from(HEAD_LIMIT));
+        let cut = CancellationToken::new();
+        Connections {
+            front: Arc::new(Front { http, audience, routes, protocol }),
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            _cut_on_drop: cut.clone().drop_guard(),
+            cut,
+        }
+    }
+
+    /// Takes connections from `listener` until `stop`, and with it those that clients had opened by then.
+    pub(super) async fn accept(&self, listener: TcpListener, stop: impl Future) {
+        let mut stop = pin!(stop);
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut stop => break,
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => self.open(stream),
+                    Err(error) if is_of_the_connection(&error) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection cannot be accepted; trying again");
+                        tokio::select! {
+                            biased;
+                            _ = &mut stop => break,
+                            () = sleep(ACCEPT_PAUSE) => {}
+                        }
+                    }
+                }
+            }
+        }
+        if let Err(error) = self.accept_backlog(listener) {
+            tracing::warn!(%error, "connections that came with the shutdown may be lost");
+        }
+    }
+
+    /// The kernel completes connections before they are accepted; their clients may have sent calls already.
+    fn accept_backlog(&self, listener: TcpListener) -> io::Result<()> {
+        let listener = listener.into_std()?;
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    stream.set_nonblocking(true)?;
+                    self.open(TcpStream::from_std(stream)?);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if is_of_the_connection(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Closes the connections as soon as that loses nothing; false where some are still at work at `limit`.
+    pub(super) async fn close(&self, limit: Instant) -> bool {
+        self.tasks.close();
+        if timeout(LINGER, self.tasks.wait()).await.is_ok() {
+            return true;
+        }
+        self.closing.cancel();
+        timeout_at(limit, self.tasks.wait()).await.is_ok()
+    }
+
+    /// Ends the connections that are left.
+    pub(super) async fn cut(&self) {
+        self.tasks.close();
+        self.cut.cancel();
+        self.tasks.wait().await;
+    }
+
+    fn open(&self, stream: TcpStream) {
+        // Children, so that connections do not contend for the lock inside a token at each of their turns.
+        let (closing, cut) = (self.closing.child_token(), self.cut.child_token());
+        self.tasks.spawn(drive(self.front.clone(), stream, closing, cut));
+    }
+}
+
+/// Serves one connection to its end.
+async fn drive(front: Arc<Front>, stream: TcpStream, closing: CancellationToken, cut: CancellationToken) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection ended before it began");
+        return;
+    }
+    let asked = Arc::new(AtomicBool::new(false));
+    let service = {
+        let (front, asked) = (front.clone(), asked.clone());
+        service_fn(move |request| {
+            asked.store(true, Ordering::Relaxed);
+            let front = front.clone();
+            async move { Ok::<_, Infallible>(front.serve(request).await) }
+        })
+    };
+    // Until its protocol is known, a connection has no other limit to its idleness.
+    let silent = async {
+        sleep(IDLE).await;
+        if asked.load(Ordering::Relaxed) {
+            std::future::pending().await
+        }
+    };
+    let mut connection = pin!(front.protocol.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        biased;
+        ended = connection.as_mut() => Some(ended),
+        () = closing.cancelled() => None,
+        () = cut.cancelled() => return,
+        () = silent => return,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                biased;
+                ended = connection => ended,
+                () = cut.cancelled() => return,
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(error, "a connection broke off");
+    }
+}
+
+impl Front {
+    async fn serve(&self, request: Request<Incoming>) -> Response {
+        let is_call = self.audience == Audience::Public
+            && request.method() == Method::POST
+            && request.uri().path() == "/run_remote";
+        observed(&self.http, self.audience, request, |request, asked| async move {
+            if is_call {
+                return run_remote::entrypoint(self.http.clone(), request, asked).await;
+            }
+            // A router answers every request, so it cannot fail.
+            self.routes.clone().oneshot(with(asked, request.map(Body::new))).await.unwrap_or_else(|never| match never {})
+        })
+        .await
+    }
+}
+
+/// Whether an error of `accept` is one of the connection that was to be accepted, rather than of the listener.
+fn is_of_the_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}

@@ -1,0 +1,225 @@
+//! A server of one's own: its addresses, and its life from the first connection to the last.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::connection::Connections;
+use super::{Audience, Http, HttpOptions, admin, routes};
+use crate::chain::Chain;
+
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 1024;
+/// How long answers that the shutdown itself caused may take to be written.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// How a server is to be.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ServeOptions {
+    /// The address for the public: 127.0.0.1:8080 unless it is said. Port 0 is any free one.
+    pub listen: SocketAddr,
+    /// The address for whoever runs the chain, which should not be reachable by others; none unless it is said.
+    pub admin: Option<SocketAddr>,
+    /// How long a shutdown waits for calls in flight, 30 s unless it is said. Then they are answered with 503.
+    pub shutdown_grace: Duration,
+    /// How requests are served.
+    pub http: HttpOptions,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        ServeOptions {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            admin: None,
+            shutdown_grace: Duration::from_secs(30),
+            http: HttpOptions::default(),
+        }
+    }
+}
+
+/// Why a server does not listen.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[error("cannot listen on {address}: {error}; {help}", help = help(error, *address))]
+pub struct ServeError {
+    /// The address, as it was asked for.
+    pub address: SocketAddr,
+    /// What the system says.
+    #[source]
+    pub error: io::Error,
+}
+
+fn help(error: &io::Error, address: SocketAddr) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("another program has port {}: stop it, or choose another port (0 takes any free one)", address.port())
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            format!("this machine has no address {}: choose one of its own, such as 127.0.0.1 or 0.0.0.0", address.ip())
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("this user may not listen on port {}: choose one above 1023", address.port())
+        }
+        _ => "choose another address".to_owned(),
+    }
+}
+
+/// A server that has its addresses, but nothing to serve yet: clients are refused until [`Server::listen`].
+///
+/// It comes before the chain, so that an address that is taken is known before guests start.
+#[derive(Debug)]
+pub struct Server {
+    public: Reserved,
+    admin: Option<Reserved>,
+    options: ServeOptions,
+}
+
+#[derive(Debug)]
+struct Reserved {
+    socket: TcpSocket,
+    address: SocketAddr,
+}
+
+/// A server that clients can connect to. They are served while [`Listening::run`] runs.
+#[must_use = "clients wait until it runs"]
+pub struct Listening {
+    http: Http,
+    public: Listener,
+    admin: Option<Listener>,
+    grace: Duration,
+}
+
+struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    connections: Connections,
+}
+
+impl Server {
+    /// Takes the addresses.
+    ///
+    /// # Errors
+    ///
+    /// Where one cannot be had.
+    pub fn bind(options: ServeOptions) -> Result<Self, ServeError> {
+        let public = Reserved::bind(options.listen)?;
+        let admin = options.admin.map(Reserved::bind).transpose()?;
+        Ok(Server { public, admin, options })
+    }
+
+    /// The public address, with the real port.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.public.address
+    }
+
+    /// The admin address, with the real port, where there is one.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|admin| admin.address)
+    }
+
+    /// Lets clients connect, to have `chain` serve them. It must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Where another program took an address after all.
+    pub fn listen(self, chain: Chain) -> Result<Listening, ServeError> {
+        let Server { public, admin, options } = self;
+        let http = Http::new(chain, options.http);
+        let connections = |audience, routes: axum::Router| {
+            Connections::new(http.clone(), audience, routes.fallback(routes::not_found))
+        };
+        Ok(Listening {
+            public: public.listen(connections(Audience::Public, routes::public(&http)))?,
+            admin: match admin {
+                Some(admin) => Some(admin.listen(connections(Audience::Admin, admin::routes(&http)))?),
+                None => None,
+            },
+            grace: options.shutdown_grace,
+            http,
+        })
+    }
+}
+
+impl Reserved {
+    fn bind(address: SocketAddr) -> Result<Self, ServeError> {
+        let bind = || {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            // A port whose last server's connections still fade away is free. Windows means something else by this.
+            #[cfg(not(windows))]
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            Ok(Reserved { address: socket.local_addr()?, socket })
+        };
+        bind().map_err(|error| ServeError { address, error })
+    }
+
+    fn listen(self, connections: Connections) -> Result<Listener, ServeError> {
+        let Reserved { socket, address } = self;
+        let socket = socket.listen(BACKLOG).map_err(|error| ServeError { address, error })?;
+        Ok(Listener { socket, address, connections })
+    }
+}
+
+impl Listening {
+    /// The public address, with the real port.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.public.address
+    }
+
+    /// The admin address, with the real port, where there is one.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|admin| admin.address)
+    }
+
+    /// Serves until `shutdown`, then stops without losing a call: it takes no new connections, finishes the requests that
+    /// it has, and stops the chain. The admin listener serves until the chain has stopped.
+    ///
+    /// Dropping the future ends every connection at once, and leaves the chain running.
+    pub async fn run(self, shutdown: impl Future) {
+        let Listening { http, public, admin, grace } = self;
+        let stopped = CancellationToken::new();
+        let admin = async {
+            if let Some(Listener { socket, connections, .. }) = admin {
+                connections.accept(socket, stopped.cancelled()).await;
+                connections.close(Instant::now() + LAST_ANSWERS).await;
+                connections.cut().await;
+            }
+        };
+        let public = async {
+            let Listener { socket, connections, .. } = public;
+            let shutdown = async {
+                shutdown.await;
+                tracing::info!(grace = ?grace, "stopping: serving the calls in flight");
+                http.drain();
+            };
+            connections.accept(socket, shutdown).await;
+            let limit = Instant::now() + grace;
+            if connections.close(limit).await {
+                http.0.chain.stop(limit.saturating_duration_since(Instant::now())).await;
+            } else {
+                tracing::warn!("calls are still in flight after the grace period; they are answered with 503");
+                http.0.chain.stop(Duration::ZERO).await;
+                connections.close(Instant::now() + LAST_ANSWERS).await;
+                connections.cut().await;
+            }
+            stopped.cancel();
+        };
+        tokio::join!(public, admin);
+        tracing::info!("stopped");
+    }
+}
+
+/// Serves `chain` until `shutdown`, then stops without losing a call, as [`Server`] and [`Listening`] do.
+///
+/// # Errors
+///
+/// Where an address cannot be had.
+pub async fn serve(chain: Chain, options: ServeOptions, shutdown: impl Future) -> Result<(), ServeError> {
+    Server::bind(options)?.listen(chain)?.run(shutdown).await;
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! What `GET /metrics` shows: requests as they are served, and the state of the chainlets at the moment of the scrape.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+use super::Audience;
+use crate::chain::Chain;
+use crate::chainlet::Status;
+
+/// The media type of [`Metrics::text`].
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// What is counted for a request whose client left before its answer, as nginx counts it.
+const CLIENT_LEFT: u16 = 499;
+/// The upper bounds of the buckets of a request's time, in seconds.
+const BUCKETS: [f64; 16] =
+    [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+
+/// What a request asks for, from a list that clients cannot make longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Route {
+    RunRemote,
+    OpenApi,
+    Healthz,
+    Readyz,
+    Metrics,
+    Chain,
+    Chainlet,
+    Other,
+}
+
+/// Counts requests.
+pub(super) struct Metrics {
+    registry: Registry,
+    requests: Family<Served, Counter>,
+    seconds: Family<At, Histogram, fn() -> Histogram>,
+    in_flight: Gauge,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Served {
+    route: Route,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct At {
+    route: Route,
+}
+
+/// A request in flight. Dropped before it was answered, it counts as one whose client left.
+pub(super) struct Entered<'a> {
+    metrics: &'a Metrics,
+    route: Route,
+    at: Instant,
+    status: u16,
+}
+
+impl Route {
+    pub(super) fn of(audience: Audience, path: &str) -> Self {
+        match (audience, path) {
+            (Audience::Public, "/run_remote") => Route::RunRemote,
+            (Audience::Public, "/openapi.json") => Route::OpenApi,
+            (_, "/healthz") => Route::Healthz,
+            (_, "/readyz") => Route::Readyz,
+            (Audience::Admin, "/metrics") => Route::Metrics,
+            (Audience::Admin, "/chain") => Route::Chain,
+            (Audience::Admin, path) if path.starts_with("/chainlets/") => Route::Chainlet,
+            _ => Route::Other,
+        }
+    }
+}
+
+impl EncodeLabelValue for Route {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        let text = match self {
+            Route::RunRemote => "/run_remote",
+            Route::OpenApi => "/openapi.json",
+            Route::Healthz => "/healthz",
+            Route::Readyz => "/readyz",
+            Route::Metrics => "/metrics",
+            Route::Chain => "/chain",
+            Route::Chainlet => "/chainlets/{name}/run_remote",
+            Route::Other => "other",
+        };
+        EncodeLabelValue::encode(&text, encoder)
+    }
+}
+
+impl Metrics {
+    pub(super) fn new(chain: Chain) -> Self {
+        let mut registry = Registry::with_prefix("chainhost");
+        let requests = Family::default();
+        let seconds: Family<At, Histogram, fn() -> Histogram> = Family::new_with_constructor(|| Histogram::new(BUCKETS));
+        let in_flight = Gauge::default();
+        registry.register("http_requests", "Requests answered, by route and status; 499 where the client left first", requests.clone());
+        registry.register("http_request_duration_seconds", "From a request's head to its answer", seconds.clone());
+        registry.register("http_requests_in_flight", "Requests that have no answer yet", in_flight.clone());
+        let about = [("version", env!("CARGO_PKG_VERSION").to_owned()), ("chain", chain.name().to_owned())];
+        registry.register("build", "The version of chainhost, and the chain that it runs", Info::new(about.to_vec()));
+        registry.register_collector(Box::new(Chainlets(chain)));
+        Metrics { registry, requests, seconds, in_flight }
+    }
+
+    /// Counts a request in.
+    pub(super) fn enter(&self, route: Route) -> Entered<'_> {
+        self.in_flight.inc();
+        Entered { metrics: self, route, at: Instant::now(), status: CLIENT_LEFT }
+    }
+
+    /// All metrics, in the OpenMetrics text format.
+    pub(super) fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl Entered<'_> {
+    /// The request has its answer; returns how long that took.
+    pub(super) fn answered(mut self, status: StatusCode) -> Duration {
+        self.status = status.as_u16();
+        self.at.elapsed()
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        let Entered { metrics, route, at, status } = *self;
+        metrics.in_flight.dec();
+        metrics.requests.get_or_create(&Served { route, status }).inc();
+        metrics.seconds.get_or_create(&At { route }).observe(at.elapsed().as_secs_f64());
+    }
+}
+
+/// The state of the chainlets, looked up when it is asked for.
+struct Chainlets(Chain);
+
+impl fmt::Debug for Chainlets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Chainlets").field(&self.0.name()).finish()
+    }
+}
+
+type Reading = fn(&Status) -> usize;
+
+impl Collector for Chainlets {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let gauges: [(&str, &str, Reading); 3] = [
+            ("chainlet_replicas_ready", "Replicas that take calls", |status| status.ready),
+            ("chainlet_calls_active", "Calls in flight in all replicas", |status| status.active),
+            ("chainlet_calls_waiting", "Calls that wait for a replica", |status| status.waiting),
+        ];
+        for (name, help, reading) in gauges {
+            let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (chainlet, status) in self.0.status() {
+                let labels = [("chainlet", chainlet.as_str())];
+                ConstGauge::new(i64::try_from(reading(&status)).unwrap_or(i64::MAX)).encode(gauge.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+}

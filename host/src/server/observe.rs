@@ -1,0 +1,80 @@
+//! What every request passes: it gets an id, is counted, timed and logged, and gets an answer even where serving panics.
+
+use std::panic::AssertUnwindSafe;
+
+use axum::extract::Request as AxumRequest;
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::{Router, body::Body};
+use futures::FutureExt;
+use http::{HeaderValue, Request, Version, header};
+use tokio::time::Instant;
+
+use super::metrics::Route;
+use super::problem::{Kind, Problem};
+use super::request_id::{self, RequestId};
+use super::{Audience, Http};
+
+/// The target of the line that each request writes to the log at level DEBUG.
+const ACCESS: &str = "chainhost::access";
+
+/// A request, as those who serve it know it beside its head and body.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    pub id: RequestId,
+    /// When its head was here.
+    pub at: Instant,
+}
+
+/// Serves `request` by `serve`, and observes how that goes.
+pub(super) async fn observed<B, F: Future<Output = Response>>(
+    http: &Http,
+    audience: Audience,
+    request: Request<B>,
+    serve: impl FnOnce(Request<B>, Asked) -> F,
+) -> Response {
+    let asked = Asked { id: RequestId::of(request.headers()), at: Instant::now() };
+    let (id, version) = (asked.id.clone(), request.version());
+    let entered = http.0.metrics.enter(Route::of(audience, request.uri().path()));
+    // What the line needs is gone with the request, and costs a copy that is rarely wanted.
+    let line = tracing::enabled!(target: ACCESS, tracing::Level::DEBUG)
+        .then(|| (request.method().clone(), request.uri().path().to_owned()));
+    let served = AssertUnwindSafe(async { serve(request, asked).await }).catch_unwind().await;
+    let mut response = served.unwrap_or_else(|panic| {
+        tracing::error!(request = %id, panic = panic_message(&*panic), "serving a request panicked: this is a bug of chainhost");
+        Problem::new(Kind::Internal, "the host failed; its log says more, under this request_id").into_response(&id)
+    });
+    response.headers_mut().insert(request_id::HEADER, id.header.clone());
+    if http.is_draining() && version <= Version::HTTP_11 {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    let took = entered.answered(response.status());
+    if let Some((method, path)) = line {
+        tracing::debug!(target: ACCESS, request = %id, %method, path, status = response.status().as_u16(),
+            ms = took.as_secs_f64() * 1e3, "served");
+    }
+    response
+}
+
+/// Puts `routes` behind [`observed`].
+pub(super) fn layer(http: &Http, audience: Audience, routes: Router) -> Router {
+    let http = http.clone();
+    routes.route_layer(middleware::from_fn(move |request: AxumRequest, next: Next| {
+        let http = http.clone();
+        async move { observed(&http, audience, request, |request, asked| next.run(with(asked, request))).await }
+    }))
+}
+
+/// The request with what is known of it, for handlers behind a router.
+pub(super) fn with(asked: Asked, mut request: Request<Body>) -> Request<Body> {
+    request.extensions_mut().insert(asked);
+    request
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text,
+        _ => "no message",
+    }
+}

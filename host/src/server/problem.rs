@@ -1,0 +1,280 @@
+//! What goes wrong, as problem documents (RFC 9457). Which kind has which type, title and status is said here alone.
+
+use std::borrow::Cow;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::Audience;
+use super::request_id::RequestId;
+use crate::error::{CallError, ErrorKind};
+
+/// A kind of problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    BadRequest,
+    InvalidInput,
+    NotFound,
+    MethodNotAllowed,
+    SlowRequest,
+    TooLarge,
+    MediaType,
+    Chainlet,
+    Overloaded,
+    Trap,
+    Internal,
+    NotReady,
+    Stopping,
+    Deadline,
+}
+
+/// What a kind of problem looks like from outside.
+struct Appearance {
+    status: StatusCode,
+    /// Its `type`, which clients decide by: it never changes.
+    uri: &'static str,
+    title: &'static str,
+    /// Seconds after which another attempt makes sense.
+    retry_after: Option<u16>,
+}
+
+impl Kind {
+    #[rustfmt::skip]
+    const fn appearance(self) -> Appearance {
+        const fn of(status: StatusCode, uri: &'static str, title: &'static str, retry_after: Option<u16>) -> Appearance {
+            Appearance { status, uri, title, retry_after }
+        }
+        use StatusCode as S;
+        match self {
+            Kind::BadRequest       => of(S::BAD_REQUEST,            "urn:chainhost:problem:bad-request",            "The request is malformed", None),
+            Kind::InvalidInput     => of(S::BAD_REQUEST,            "urn:chainhost:problem:invalid-input",          "The input does not fit", None),
+            Kind::NotFound         => of(S::NOT_FOUND,              "urn:chainhost:problem:not-found",              "There is nothing here", None),
+            Kind::MethodNotAllowed => of(S::METHOD_NOT_ALLOWED,     "urn:chainhost:problem:method-not-allowed",     "The method is not for this path", None),
+            Kind::SlowRequest      => of(S::REQUEST_TIMEOUT,        "urn:chainhost:problem:slow-request",           "The request did not arrive in time", None),
+            Kind::TooLarge         => of(S::PAYLOAD_TOO_LARGE,      "urn:chainhost:problem:body-too-large",         "The body is too large", None),
+            Kind::MediaType        => of(S::UNSUPPORTED_MEDIA_TYPE, "urn:chainhost:problem:unsupported-media-type", "The body is not JSON", None),
+            Kind::Chainlet         => of(S::UNPROCESSABLE_ENTITY,   "urn:chainhost:problem:chainlet-error",         "The chainlet answered with its error", None),
+            Kind::Overloaded       => of(S::TOO_MANY_REQUESTS,      "urn:chainhost:problem:overloaded",             "Too many calls are waiting", Some(1)),
+            Kind::Trap             => of(S::INTERNAL_SERVER_ERROR,  "urn:chainhost:problem:trap",                   "A chainlet trapped", None),
+            Kind::Internal         => of(S::INTERNAL_SERVER_ERROR,  "urn:chainhost:problem:internal",               "The host failed", None),
+            Kind::NotReady         => of(S::SERVICE_UNAVAILABLE,    "urn:chainhost:problem:not-ready",              "The chain is not ready", Some(5)),
+            Kind::Stopping         => of(S::SERVICE_UNAVAILABLE,    "urn:chainhost:problem:stopping",               "The chain is stopping", Some(1)),
+            Kind::Deadline         => of(S::GATEWAY_TIMEOUT,        "urn:chainhost:problem:deadline",               "The answer did not come in time", None),
+        }
+    }
+}
+
+impl From<ErrorKind> for Kind {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::InvalidInput => Kind::InvalidInput,
+            ErrorKind::Chainlet => Kind::Chainlet,
+            ErrorKind::Overloaded => Kind::Overloaded,
+            ErrorKind::NotReady => Kind::NotReady,
+            ErrorKind::Deadline => Kind::Deadline,
+            ErrorKind::Trap => Kind::Trap,
+            ErrorKind::Stopping => Kind::Stopping,
+            ErrorKind::Internal => Kind::Internal,
+        }
+    }
+}
+
+/// A request that got no answer.
+#[derive(Debug)]
+pub(super) struct Problem {
+    kind: Kind,
+    detail: Cow<'static, str>,
+    call: Option<(CallError, Audience)>,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: &'a str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pointer: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chainlet: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<Vec<Edge<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backtrace: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Edge<'a> {
+    from: &'a str,
+    dependency: &'a str,
+    to: &'a str,
+}
+
+impl Problem {
+    /// A problem that `detail` describes in a sentence.
+    pub(super) fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
+        Problem { kind, detail: detail.into(), call: None }
+    }
+
+    /// The problem that a failed call is to `audience`.
+    pub(super) fn of_call(error: CallError, audience: Audience) -> Self {
+        let kind = error.kind().into();
+        let detail = match (audience, kind) {
+            // A guest's words may hold anything: data of other requests, file names, secrets.
+            (Audience::Public, Kind::Trap | Kind::Internal | Kind::NotReady) => withheld(&error),
+            _ => error.message().to_owned(),
+        };
+        Problem { kind, detail: detail.into(), call: Some((error, audience)) }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The answer to the request `id`.
+    pub(super) fn into_response(self, id: &RequestId) -> Response {
+        let Appearance { status, uri, title, retry_after } = self.kind.appearance();
+        let mut document = Document {
+            r#type: uri,
+            title,
+            status: status.as_u16(),
+            detail: &self.detail,
+            request_id: &id.text,
+            pointer: None,
+            chainlet: None,
+            path: None,
+            error: None,
+            backtrace: None,
+        };
+        if let Some((error, audience)) = &self.call {
+            document.pointer = error.pointer();
+            document.chainlet = Some(error.chainlet().as_str());
+            document.path = Some(
+                error
+                    .path()
+                    .map(|edge| Edge {
+                        from: edge.from.as_str(),
+                        dependency: edge.dependency.as_str(),
+                        to: edge.to.as_str(),
+                    })
+                    .collect(),
+            );
+            document.error = error.guest_error();
+            document.backtrace = error.backtrace().filter(|_| *audience == Audience::Admin);
+        }
+        // Texts and JSON that was checked before always serialise; if not, the status still says what kind it is.
+        let body = serde_json::to_vec(&document)
+            .inspect_err(|error| tracing::error!(request = %id, %error, "a problem has no document"))
+            .unwrap_or_default();
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+fn withheld(error: &CallError) -> String {
+    let what = match error.kind() {
+        ErrorKind::Trap => "trapped",
+        ErrorKind::NotReady => "has no replica that can serve",
+        _ => "could not be served, by a fault of the host",
+    };
+    format!("the chainlet `{}` {what}; the server's log says more, under this request_id", error.chainlet())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http::HeaderMap;
+    use http_body_util::BodyExt;
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+    use crate::error::EdgeName;
+
+    fn id() -> RequestId {
+        RequestId::of(&HeaderMap::from_iter([(super::super::request_id::HEADER, "r1".parse().unwrap())]))
+    }
+
+    async fn answer(problem: Problem) -> (http::response::Parts, Json) {
+        let (head, body) = problem.into_response(&id()).into_parts();
+        (head, serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap())
+    }
+
+    fn trap() -> CallError {
+        let edge = |from: &str, dependency: &str, to: &str| {
+            Arc::new(EdgeName {
+                from: from.parse().unwrap(),
+                dependency: dependency.parse().unwrap(),
+                to: to.parse().unwrap(),
+            })
+        };
+        CallError::new(ErrorKind::Trap, &"index".parse().unwrap(), "panicked; its last words: the password is swordfish")
+            .with_backtrace(Some("0: index!oops".into()))
+            .through(&edge("rank", "store", "index"))
+            .through(&edge("search", "rank", "rank"))
+    }
+
+    #[tokio::test]
+    async fn the_public_learns_where_a_chainlet_trapped_but_not_what_it_said() {
+        let (head, document) = answer(Problem::of_call(trap(), Audience::Public)).await;
+        assert_eq!(head.status, 500);
+        assert_eq!(head.headers[header::CONTENT_TYPE], "application/problem+json");
+        let expected = json!({
+            "type": "urn:chainhost:problem:trap",
+            "title": "A chainlet trapped",
+            "status": 500,
+            "detail": "the chainlet `index` trapped; the server's log says more, under this request_id",
+            "request_id": "r1",
+            "chainlet": "index",
+            "path": [
+                { "from": "search", "dependency": "rank", "to": "rank" },
+                { "from": "rank", "dependency": "store", "to": "index" },
+            ],
+        });
+        assert_eq!(document, expected);
+    }
+
+    #[tokio::test]
+    async fn an_admin_learns_everything() {
+        let (_, document) = answer(Problem::of_call(trap(), Audience::Admin)).await;
+        assert_eq!(document["detail"], "panicked; its last words: the password is swordfish");
+        assert_eq!(document["backtrace"], "0: index!oops");
+    }
+
+    #[tokio::test]
+    async fn a_typed_error_is_json_in_error() {
+        let error = CallError::new(ErrorKind::Chainlet, &"a".parse().unwrap(), "the chainlet answered with its error")
+            .with_guest_error(RawValue::from_string(r#"{"no_such_book":7}"#.into()).unwrap());
+        let (head, document) = answer(Problem::of_call(error, Audience::Public)).await;
+        assert_eq!(head.status, 422);
+        assert_eq!(document["error"], json!({ "no_such_book": 7 }));
+    }
+
+    #[tokio::test]
+    async fn invalid_input_names_its_place() {
+        let error = CallError::new(ErrorKind::InvalidInput, &"a".parse().unwrap(), "expected a u8, found 300").at("/n/0".into());
+        let (head, document) = answer(Problem::of_call(error, Audience::Public)).await;
+        assert_eq!(head.status, 400);
+        assert_eq!((&document["pointer"], &document["detail"]), (&json!("/n/0"), &json!("expected a u8, found 300")));
+    }
+
+    #[tokio::test]
+    async fn overload_says_when_to_come_back() {
+        let (head, document) = answer(Problem::new(Kind::Overloaded, "full")).await;
+        assert_eq!(head.status, 429);
+        assert_eq!(head.headers[header::RETRY_AFTER], "1");
+        assert!(document.get("path").is_none() && document.get("chainlet").is_none());
+    }
+}

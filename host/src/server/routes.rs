@@ -1,0 +1,79 @@
+//! The public routes, and what both listeners answer in the same way.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Extension, Request, State};
+use axum::response::Response;
+use axum::routing::{get, post};
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use serde_json::json;
+
+use super::observe::Asked;
+use super::openapi::{self, Info, Operation};
+use super::problem::{Kind, Problem};
+use super::{Http, run_remote};
+use crate::chain::Chain;
+
+/// The public routes. There is no fallback, so that an embedding server can have its own.
+pub(super) fn public(http: &Http) -> Router {
+    let routes = Router::new().route("/run_remote", post(call)).route("/openapi.json", get(document));
+    common(routes).with_state(http.clone())
+}
+
+/// Adds what both listeners have.
+pub(super) fn common(routes: Router<Http>) -> Router<Http> {
+    routes.route("/healthz", get(healthz)).route("/readyz", get(readyz)).method_not_allowed_fallback(other_method)
+}
+
+/// The OpenAPI document of `chain`, which is the same for as long as the chain runs.
+pub(super) fn openapi(chain: &Chain) -> Bytes {
+    let Some(signature) = chain.signature(chain.entrypoint().as_str()) else { return Bytes::new() };
+    // A version that changes with the interface, and with nothing else.
+    let version = blake3::hash(signature.to_string().as_bytes()).to_hex();
+    let version = version.get(..12).unwrap_or_default();
+    let call = Operation { path: "/run_remote", id: "run_remote", summary: "Call the chain", signature };
+    let info = Info { title: chain.name(), version, description: None };
+    openapi::document(&info, &[call]).to_string().into()
+}
+
+/// The answer to a path that does not exist.
+pub(super) async fn not_found(Extension(asked): Extension<Asked>, request: Request) -> Response {
+    let detail = format!("there is nothing at {}; GET /openapi.json says what a public listener has", request.uri().path());
+    Problem::new(Kind::NotFound, detail).into_response(&asked.id)
+}
+
+/// The answer to a method that the path does not have. The router adds the header `Allow`.
+async fn other_method(Extension(asked): Extension<Asked>, request: Request) -> Response {
+    if request.method() == Method::OPTIONS {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        return response;
+    }
+    let detail = format!("{} does not take {}; the header Allow says what it takes", request.uri().path(), request.method());
+    Problem::new(Kind::MethodNotAllowed, detail).into_response(&asked.id)
+}
+
+async fn call(State(http): State<Http>, Extension(asked): Extension<Asked>, request: Request) -> Response {
+    run_remote::entrypoint(http, request, asked).await
+}
+
+async fn document(State(http): State<Http>) -> Response {
+    run_remote::json(http.0.openapi.clone())
+}
+
+async fn healthz() -> Response {
+    run_remote::json(json!({ "status": "alive" }).to_string())
+}
+
+async fn readyz(State(http): State<Http>, Extension(asked): Extension<Asked>) -> Response {
+    if http.is_draining() {
+        return Problem::new(Kind::Stopping, "the server is stopping").into_response(&asked.id);
+    }
+    let missing: Vec<_> =
+        http.0.chain.status().filter(|(_, status)| status.ready == 0).map(|(name, _)| name.as_str()).collect();
+    if missing.is_empty() {
+        return run_remote::json(json!({ "status": "ready" }).to_string());
+    }
+    Problem::new(Kind::NotReady, format!("no replica is ready of: {}", missing.join(", "))).into_response(&asked.id)
+}

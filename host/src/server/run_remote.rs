@@ -1,0 +1,132 @@
+//! `run_remote`: a JSON body to a call, and what comes of it to an answer.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use tokio::time::Instant;
+
+use super::body::{self, RequestBody};
+use super::observe::Asked;
+use super::problem::{Kind, Problem};
+use super::request_id::RequestId;
+use super::{Audience, Http};
+use crate::chain::CallOptions;
+use crate::error::{CallError, ErrorKind};
+
+/// The header by which a client says how long it waits.
+const TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
+
+/// Calls the entrypoint.
+pub(super) async fn entrypoint<B: RequestBody>(http: Http, request: Request<B>, asked: Asked) -> Response {
+    let answer = match receive(&http, request, &asked).await {
+        Ok((body, options)) => {
+            let answer = http.0.chain.call_json(&body, options).await;
+            answer.map_err(|error| failed(error, Audience::Public, &asked.id))
+        }
+        Err(problem) => Err(problem),
+    };
+    respond(answer, &asked.id)
+}
+
+/// Calls the chainlet `name`, for an admin.
+pub(super) async fn chainlet<B: RequestBody>(http: Http, name: &str, request: Request<B>, asked: Asked) -> Response {
+    let answer = match receive(&http, request, &asked).await {
+        Ok((body, options)) => match http.0.chain.call_chainlet_json(name, &body, options).await {
+            Some(answer) => answer.map_err(|error| failed(error, Audience::Admin, &asked.id)),
+            None => Err(Problem::new(Kind::NotFound, no_chainlet(&http, name))),
+        },
+        Err(problem) => Err(problem),
+    };
+    respond(answer, &asked.id)
+}
+
+/// Reads the request, which must be complete before its deadline.
+async fn receive<B: RequestBody>(
+    http: &Http,
+    request: Request<B>,
+    asked: &Asked,
+) -> Result<(bytes::Bytes, CallOptions), Problem> {
+    let (head, body) = request.into_parts();
+    let longest = http.0.options.request_timeout;
+    let timeout = asked_timeout(&head.headers)?.map_or(longest, |timeout| timeout.min(longest));
+    let deadline = asked.at + timeout;
+    let body = body::read(&head.headers, head.version, body, http.0.options.body_limit, deadline).await?;
+    let timeout = Some(deadline.saturating_duration_since(Instant::now()));
+    Ok((body, CallOptions { timeout, request_id: Some(asked.id.text.clone()) }))
+}
+
+/// What the client says it waits: `2.5` in seconds, or `500ms`, or any such duration.
+fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
+    let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
+    let timeout = value.to_str().ok().and_then(|text| match text.parse() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => humantime::parse_duration(text).ok(),
+    });
+    match timeout.filter(|timeout| !timeout.is_zero()) {
+        Some(timeout) => Ok(Some(timeout)),
+        None => Err(Problem::new(
+            Kind::BadRequest,
+            "the header x-request-timeout is no duration; write seconds, such as `2.5`, or a unit, such as `500ms`",
+        )),
+    }
+}
+
+/// A failed call as a problem. What the client is not told is in the log.
+fn failed(error: CallError, audience: Audience, id: &RequestId) -> Problem {
+    match error.kind() {
+        ErrorKind::Trap | ErrorKind::Internal => {
+            tracing::error!(request = %id, %error, backtrace = error.backtrace(), "a call failed");
+        }
+        ErrorKind::NotReady | ErrorKind::Deadline => tracing::warn!(request = %id, %error, "a call failed"),
+        ErrorKind::InvalidInput | ErrorKind::Chainlet | ErrorKind::Overloaded | ErrorKind::Stopping => {
+            tracing::debug!(request = %id, %error, "a call failed");
+        }
+    }
+    Problem::of_call(error, audience)
+}
+
+fn no_chainlet(http: &Http, name: &str) -> String {
+    let names: Vec<_> = http.0.chain.status().map(|(name, _)| name.as_str()).collect();
+    format!("the chain has no chainlet `{name}`; it has {}", names.join(", "))
+}
+
+fn respond(answer: Result<Vec<u8>, Problem>, id: &RequestId) -> Response {
+    match answer {
+        Ok(body) => json(body),
+        Err(problem) => problem.into_response(id),
+    }
+}
+
+/// An answer of JSON.
+pub(super) fn json(body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(value: &str) -> Result<Option<Duration>, Kind> {
+        let headers = HeaderMap::from_iter([(TIMEOUT, value.parse().unwrap())]);
+        asked_timeout(&headers).map_err(|problem| problem.kind())
+    }
+
+    #[test]
+    fn a_timeout_is_seconds_or_has_a_unit() {
+        assert_eq!(asked_timeout(&HeaderMap::new()).unwrap(), None);
+        assert_eq!(asked("2.5"), Ok(Some(Duration::from_millis(2500))));
+        assert_eq!(asked("500ms"), Ok(Some(Duration::from_millis(500))));
+        assert_eq!(asked("2m"), Ok(Some(Duration::from_secs(120))));
+    }
+
+    #[test]
+    fn a_timeout_that_is_none_is_refused() {
+        for value in ["", "soon", "0", "-1", "NaN", "inf", "1e300", "0ms"] {
+            assert_eq!(asked(value), Err(Kind::BadRequest), "{value}");
+        }
+    }
+}

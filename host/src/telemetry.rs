@@ -1,0 +1,139 @@
+//! The log: to stderr, for people or for machines.
+
+mod human;
+
+use std::env::{self, VarError};
+use std::fmt;
+use std::io;
+
+use clap::ValueEnum;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+use crate::cli::stderr_has_colours;
+
+/// The variables that say what is logged; the first that is set counts.
+const VARIABLES: [&str; 2] = ["CHAINHOST_LOG", "RUST_LOG"];
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One line an event, for people
+    #[default]
+    Pretty,
+    /// One JSON object an event
+    Json,
+}
+
+/// What is logged where no variable says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Everything that an operator wants to know.
+    Service,
+    /// What chainlets print, and what is wrong.
+    Guests,
+    /// What is wrong.
+    Quiet,
+}
+
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// A variable does not say what is to be logged.
+    #[error("{variable} is not a log filter: {error}; write it like `warn` or `info,chainhost=debug`")]
+    Filter {
+        /// The variable.
+        variable: &'static str,
+        /// What is wrong with it.
+        error: ParseError,
+    },
+    /// A variable is not text.
+    #[error("{variable} is not a log filter: it is not UTF-8; write it like `warn` or `info,chainhost=debug`")]
+    NotText {
+        /// The variable.
+        variable: &'static str,
+    },
+    /// Somebody else has begun to log.
+    #[error("the log does not start: {0}")]
+    Start(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Verbosity {
+    fn filter(self) -> &'static str {
+        match self {
+            Verbosity::Service => "warn,chainhost=info,chainlet=info",
+            Verbosity::Guests => "warn,chainlet=info",
+            Verbosity::Quiet => "warn",
+        }
+    }
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LogFormat::Pretty => "pretty",
+            LogFormat::Json => "json",
+        })
+    }
+}
+
+/// Starts the log of this process.
+pub fn start(format: LogFormat, verbosity: Verbosity) -> Result<(), TelemetryError> {
+    let filter = filter(verbosity, |variable| env::var(variable))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(stderr_has_colours())
+        // It would report on stderr that stderr cannot be written, by way of a panic.
+        .log_internal_errors(false);
+    match format {
+        LogFormat::Pretty => log.event_format(human::Lines).try_init(),
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    }
+    .map_err(TelemetryError::Start)
+}
+
+fn filter(
+    verbosity: Verbosity,
+    variable: impl Fn(&'static str) -> Result<String, VarError>,
+) -> Result<EnvFilter, TelemetryError> {
+    for name in VARIABLES {
+        match variable(name) {
+            Ok(text) if text.trim().is_empty() => {}
+            Ok(text) => {
+                return EnvFilter::try_new(text).map_err(|error| TelemetryError::Filter { variable: name, error });
+            }
+            Err(VarError::NotUnicode(_)) => return Err(TelemetryError::NotText { variable: name }),
+            Err(VarError::NotPresent) => {}
+        }
+    }
+    Ok(EnvFilter::new(verbosity.filter()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(variables: &[(&str, &str)]) -> Result<String, String> {
+        filter(Verbosity::Quiet, |name| {
+            let found = variables.iter().find(|(variable, _)| *variable == name);
+            found.map(|(_, value)| (*value).to_owned()).ok_or(VarError::NotPresent)
+        })
+        .map(|filter| filter.to_string())
+        .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_own_variable_goes_before_the_general_one() {
+        assert_eq!(from(&[]).unwrap(), "warn");
+        assert_eq!(from(&[("RUST_LOG", "debug")]).unwrap(), "debug");
+        assert_eq!(from(&[("RUST_LOG", "debug"), ("CHAINHOST_LOG", "error")]).unwrap(), "error");
+        assert_eq!(from(&[("RUST_LOG", "debug"), ("CHAINHOST_LOG", " ")]).unwrap(), "debug");
+    }
+
+    #[test]
+    fn a_variable_that_is_no_filter_is_named() {
+        let error = from(&[("CHAINHOST_LOG", "chainhost=loud")]).unwrap_err();
+        assert!(error.starts_with("CHAINHOST_LOG is not a log filter: "), "{error}");
+    }
+}

@@ -1,0 +1,177 @@
+//! Log lines for people: the time, the level, and what happened; a guest's own line as that of its replica.
+//!
+//! ```text
+//! 2026-05-01T10:00:00.000000Z  INFO say-hello[0] stdout: the model is loaded
+//! 2026-05-01T10:00:00.000000Z  WARN replica does not start chainlet=say-hello replica=0
+//! ```
+
+use std::fmt::{self, Debug, Write as _};
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormattedFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// The target of the events that are a guest's own lines.
+const GUEST: &str = "chainlet";
+/// The targets of the host's own events, which need no name.
+const HOST: &str = "chainhost";
+
+/// The format.
+pub struct Lines;
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let about = event.metadata();
+        SystemTime.format_time(&mut out)?;
+        level(&mut out, *about.level())?;
+        if about.target() == GUEST {
+            let mut line = GuestLine::default();
+            event.record(&mut line);
+            return writeln!(out, "{line}");
+        }
+        if !about.target().starts_with(HOST) {
+            write!(out, "{}: ", about.target())?;
+        }
+        for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+            out.write_str(span.name())?;
+            if let Some(fields) = span.extensions().get::<FormattedFields<N>>().filter(|fields| !fields.is_empty()) {
+                write!(out, "{{{fields}}}")?;
+            }
+            out.write_str(": ")?;
+        }
+        context.format_fields(out.by_ref(), event)?;
+        writeln!(out)
+    }
+}
+
+fn level(out: &mut Writer<'_>, level: Level) -> fmt::Result {
+    if !out.has_ansi_escapes() {
+        return write!(out, " {level:>5} ");
+    }
+    let colour = match level {
+        Level::ERROR => 31,
+        Level::WARN => 33,
+        Level::INFO => 32,
+        Level::DEBUG => 34,
+        Level::TRACE => 35,
+    };
+    write!(out, " \x1b[{colour}m{level:>5}\x1b[0m ")
+}
+
+/// A guest's line, put together from the fields of its event.
+#[derive(Default)]
+struct GuestLine {
+    chainlet: String,
+    replica: String,
+    stream: String,
+    message: String,
+    others: String,
+}
+
+impl GuestLine {
+    fn field(&mut self, field: &Field, value: &dyn Debug) -> fmt::Result {
+        match field.name() {
+            "chainlet" => write!(self.chainlet, "{value:?}"),
+            "replica" => write!(self.replica, "{value:?}"),
+            "stream" => write!(self.stream, "{value:?}"),
+            "message" => write!(self.message, "{value:?}"),
+            other => write!(self.others, " {other}={value:?}"),
+        }
+    }
+}
+
+impl Visit for GuestLine {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        // Writing to a string cannot fail.
+        let _ = self.field(field, value);
+    }
+}
+
+impl fmt::Display for GuestLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[{}]", self.chainlet, self.replica)?;
+        if !self.stream.is_empty() {
+            write!(f, " {}", self.stream.to_lowercase())?;
+        }
+        f.write_str(": ")?;
+        // A guest must not be able to steer the operator's terminal.
+        for c in self.message.chars() {
+            match c {
+                '\t' => f.write_char(c)?,
+                c if c.is_control() => write!(f, "{}", c.escape_default())?,
+                c => f.write_char(c)?,
+            }
+        }
+        f.write_str(&self.others)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is logged by `log`, without the time.
+    fn logged(log: impl FnOnce()) -> String {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).event_format(Lines).finish();
+        tracing::subscriber::with_default(subscriber, log);
+        let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
+        text.split_once("Z ").unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn a_guests_line_names_its_replica_and_its_stream() {
+        #[derive(Debug)]
+        struct Stdout;
+        let line = logged(|| {
+            tracing::info!(target: "chainlet", chainlet = %"say-hello", replica = 1u32, stream = ?Stdout, "ready");
+        });
+        assert_eq!(line, " INFO say-hello[1] stdout: ready\n");
+    }
+
+    #[test]
+    fn a_guest_cannot_write_escape_sequences_to_the_terminal() {
+        let line = logged(|| tracing::info!(target: "chainlet", chainlet = %"c", replica = 0u32, "\x1b[2J\ta\u{9b}b"));
+        assert_eq!(line, " INFO c[0]: \\u{1b}[2J\ta\\u{9b}b\n");
+    }
+
+    #[test]
+    fn the_hosts_own_lines_have_their_fields_and_the_spans_around_them() {
+        let line = logged(|| {
+            let _span = tracing::info_span!(target: "chainhost::server", "request", id = 7).entered();
+            tracing::warn!(target: "chainhost::server", status = 503, "refused");
+        });
+        assert_eq!(line, " WARN request{id=7}: refused status=503\n");
+    }
+
+    #[test]
+    fn the_lines_of_other_crates_say_whose_they_are() {
+        assert_eq!(logged(|| tracing::error!(target: "hyper", "gone")), "ERROR hyper: gone\n");
+    }
+}
