@@ -88,9 +88,12 @@ pub fn serve(which: &str, rest: &[&str]) -> anyhow::Result<()> {
         match (which, rest) {
             ("chain", []) => {
                 let chain = Host::new()?.load_file(hello()).await?;
-                let server = Server::bind(chain, ServeOptions { listen: anywhere(), ..ServeOptions::default() }).await?;
+                let mut options = ServeOptions::default();
+                options.listen = anywhere();
+                let server = Server::bind(options)?.listen(chain)?;
                 println!("{}", server.local_addr());
-                Ok(server.run(std::future::pending()).await?)
+                server.run(std::future::pending::<()>()).await;
+                Ok(())
             }
             ("bare", []) => {
                 listen(|request| async move {

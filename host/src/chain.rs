@@ -3,6 +3,7 @@
 //! [`Plan`] says who calls whom, and is all that `chainhost check` needs. A [`Chain`] is a plan that runs.
 
 mod edge;
+mod link;
 mod plan;
 
 use std::sync::Arc;
@@ -12,11 +13,11 @@ use indexmap::IndexMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
-use wasmtime::component::Linker;
 
 use self::edge::EdgeImport;
+use self::link::{Unresolved, link};
 pub use self::plan::{Edge, Plan};
-use crate::capability::{self, Grants};
+use crate::capability::Grants;
 use crate::chainlet::call::CallContext;
 use crate::chainlet::replica::Blueprint;
 use crate::chainlet::{Chainlet, Status};
@@ -24,7 +25,6 @@ use crate::component::Component;
 use crate::config::{ChainSecrets, ChainSpec, ChainletName, ComponentSource, ConfigError, ConfigErrors, KeyPath};
 use crate::engine::Shared;
 use crate::error::{CallError, EdgeName, ErrorKind};
-use crate::value::abi::call::define;
 use crate::value::rust::{self, RustError};
 use crate::value::{Signature, Type, Value, json};
 
@@ -238,10 +238,16 @@ pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec) -> Result<Plan, Load
     for (name, load) in loads {
         let place = KeyPath::root().key("chainlets").key(&name).key("component");
         let (message, help) = match load.await {
-            Ok(Ok(Ok(component))) => {
-                components.insert(name, component);
-                continue;
-            }
+            Ok(Ok(Ok(component))) => match link(&shared.engine, &component, |_| Arc::new(Unresolved)) {
+                Ok(_) => {
+                    components.insert(name, component);
+                    continue;
+                }
+                Err(error) => (
+                    format!("the component imports something that the host does not offer: {error:#}"),
+                    "a chainlet may import wasi 0.2 and 0.3 (not wasi:http yet), chainlet:host, and other chainlets".into(),
+                ),
+            },
             Ok(Ok(Err(error))) => {
                 let help = error.help.clone().unwrap_or_else(|| "see the component contract in the documentation".into());
                 (error.to_string(), help)
@@ -274,31 +280,19 @@ pub(crate) async fn start(
 ) -> Result<Chain, LoadError> {
     let mut running: IndexMap<ChainletName, Arc<Chainlet>> = IndexMap::new();
     for (name, component) in &plan.chainlets {
-        let internal = |error| LoadError::Start(CallError::new(ErrorKind::Internal, name, error));
         let Some(chainlet) = spec.chainlets.get(name) else { continue };
         let grants = Grants::new(spec, name, chainlet, secrets.take(name.as_str()));
-        let mut linker = Linker::new(&shared.engine);
-        capability::add_to_linker(&mut linker).map_err(|error| internal(format!("{error:#}")))?;
-        for edge in plan.edges_from(name) {
-            let Some(target) = running.get(&edge.name.to) else { continue };
-            let signature = &edge.dependency.signature;
-            let import = EdgeImport {
-                edge: Arc::new(edge::Edge::new(edge.name.clone(), target.clone(), &edge.policy)),
-                is_async: signature.is_async,
-            };
-            linker
-                .instance(&edge.dependency.import)
-                .and_then(|mut instance| define(&mut instance, "run-remote", signature, Arc::new(import)))
-                .map_err(|error| internal(format!("{error:#}")))?;
-        }
-        let instance = linker.instantiate_pre(&component.compiled).map_err(|error| {
-            let place = KeyPath::root().key("chainlets").key(name).key("component");
-            ConfigErrors::from(ConfigError::new(
-                spec.at(place),
-                format!("the component imports something that the host does not offer: {error:#}"),
-                "a chainlet may import wasi 0.2 and 0.3 (without wasi:http), chainlet:host, and other chainlets",
-            ))
-        })?;
+        let instance = link(&shared.engine, component, |dependency| {
+            let edge = plan.edges_from(name).find(|edge| edge.dependency.import == dependency.import);
+            match edge.and_then(|edge| Some((edge, running.get(&edge.name.to)?))) {
+                Some((edge, target)) => Arc::new(EdgeImport {
+                    edge: Arc::new(edge::Edge::new(edge.name.clone(), target.clone(), &edge.policy)),
+                    is_async: dependency.signature.is_async,
+                }),
+                None => Arc::new(Unresolved),
+            }
+        })
+        .map_err(|error| LoadError::Start(CallError::new(ErrorKind::Internal, name, format_args!("{error:#}"))))?;
         let blueprint = Blueprint {
             name: name.clone(),
             signature: component.run_remote.signature.clone(),

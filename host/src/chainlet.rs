@@ -162,6 +162,13 @@ impl Chainlet {
     }
 }
 
+/// A chainlet that nobody can call any more ends, whether or not it was stopped.
+impl Drop for Chainlet {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
 /// The earlier of two deadlines, where none is never.
 pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     match (one, other) {

@@ -1,7 +1,7 @@
 //! The command line: what it accepts, and which command does it.
 //!
-//! The answer of a command goes to stdout and nothing else does; progress, the log and errors go to stderr. [`exit`] has
-//! the one table of exit codes.
+//! The answer of a command goes to stdout and nothing else does; progress, the log and errors go to stderr. The one
+//! table of exit codes is in [`exit`].
 
 mod args;
 pub mod bug;
@@ -24,7 +24,7 @@ use std::future::Future;
 use clap::{Parser, Subcommand};
 
 pub use exit::{Exit, Failure};
-pub use output::stderr_has_colours;
+pub use output::{stderr_has_colours, write_printable};
 
 use crate::telemetry::{self, LogFormat, Verbosity};
 
@@ -43,8 +43,17 @@ use crate::telemetry::{self, LogFormat, Verbosity};
     after_long_help = long_help()
 )]
 pub struct Cli {
-    /// How log lines look on stderr.
-    #[arg(long, global = true, value_enum, value_name = "FORMAT", env = "CHAINHOST_LOG_FORMAT", default_value_t)]
+    /// How log lines look on stderr
+    #[arg(
+        long,
+        global = true,
+        display_order = 100,
+        value_enum,
+        value_name = "FORMAT",
+        env = "CHAINHOST_LOG_FORMAT",
+        hide_env_values = true,
+        default_value_t
+    )]
     log: LogFormat,
 
     #[command(subcommand)]
@@ -80,9 +89,10 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
 }
 
 fn in_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
-        Failure::new(Exit::Start, format_args!("the machine gives no threads to run on: {error}"))
-    })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Start, format_args!("the machine gives no threads to run on: {error}")))?;
     let result = runtime.block_on(command);
     // A read of stdin or a compilation may still hold a thread, and nobody waits for its result any more.
     runtime.shutdown_background();
@@ -99,9 +109,9 @@ fn long_help() -> String {
   chainhost serve hello/chain.toml             POST http://127.0.0.1:8080/run_remote
 
 Environment:
-  CHAINHOST_LOG, RUST_LOG  what is logged, such as `warn` or `info,chainhost=debug`; the first one counts
-  NO_COLOR                 no colours, even on a terminal
-  NAME of a secret         the value of the secret; see `chainhost help serve`
+  CHAINHOST_LOG  what is logged, such as `warn` or `info,chainhost=debug`; else RUST_LOG
+  NO_COLOR       no colours, even on a terminal
+  and a variable for each secret: see `chainhost help serve`
 
 Exit codes:
 {}",

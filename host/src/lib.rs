@@ -1,4 +1,41 @@
-pub mod capability;
+//! A host for chains of sandboxed services.
+//!
+//! A **Chainlet** is a WASI component with one typed function, `run-remote`. A **chain** is a set of Chainlets that call
+//! each other, described in a chain.toml, with one entrypoint. This library compiles the components, checks that they fit
+//! each other, runs each in sandboxes of its own, moves typed values between them, and serves the entrypoint as JSON over
+//! HTTP. The program `chainhost` is a command line around it.
+//!
+//! ```no_run
+//! use chainhost::chain::CallOptions;
+//! use chainhost::host::Host;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let host = Host::new()?;
+//! let chain = host.load_file("examples/hello/chain.toml").await?;
+//!
+//! let args = serde_json::json!({ "names": ["Ada", "Grace"] });
+//! let greetings: Vec<String> = chain.call(&args, CallOptions::default()).await?;
+//! assert_eq!(greetings, ["Hello, Ada!", "Hello, Grace!"]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The way of a request
+//! Each part knows those below it and none above:
+//!
+//! 1. [`server`] takes an HTTP request, and hands its body to the chain.
+//! 2. [`chain`] reads the body by the entrypoint's types, and calls the chainlet. It has resolved every dependency to an
+//!    edge when it was loaded.
+//! 3. [`chainlet`] finds a replica, or a place in line, and passes the call to the task that owns the replica's store.
+//! 4. There, [`value::abi`] lowers the parameters into the guest's memory, and the guest runs. When it calls a dependency,
+//!    its edge begins again at 3, with another chainlet.
+//! 5. The result is lifted out of the guest's memory, and goes back the same way.
+//!
+//! A chain starts the other way round: [`config`] makes a [`config::ChainSpec`] of a chain.toml, [`component`] compiles
+//! each component and reads its types, [`chain`] checks them against each other, and each chainlet starts with what
+//! [`capability`] grants it.
+
+mod capability;
 pub mod chain;
 pub mod chainlet;
 pub mod component;

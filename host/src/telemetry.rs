@@ -30,7 +30,7 @@ pub enum LogFormat {
 pub enum Verbosity {
     /// Everything that an operator wants to know.
     Service,
-    /// What chainlets print, and what is wrong.
+    /// What chainlets print, and what is wrong and does not fail the call.
     Guests,
     /// What is wrong.
     Quiet,
@@ -62,7 +62,8 @@ impl Verbosity {
     fn filter(self) -> &'static str {
         match self {
             Verbosity::Service => "warn,chainhost=info,chainlet=info",
-            Verbosity::Guests => "warn,chainlet=info",
+            // How a replica ended is in the error that the call ends with.
+            Verbosity::Guests => "warn,chainlet=info,chainhost::chainlet=off",
             Verbosity::Quiet => "warn",
         }
     }

@@ -1,2 +1,73 @@
-//! Tasks.
-fn main() {}
+//! The project's tasks: `cargo xtask COMMAND`.
+//!
+//! It depends on nothing but the standard library, so that a newcomer sees it start at once.
+
+mod bench;
+mod cargo;
+mod demo;
+mod failure;
+mod guests;
+mod http;
+mod json;
+mod lint;
+mod readme;
+mod served;
+mod step;
+mod suite;
+mod toolchain;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::failure::Failure;
+use crate::step::say;
+
+const HELP: &str = "\
+The tasks of this repository.
+
+  cargo xtask demo             build everything, serve examples/search, and ask it three questions
+  cargo xtask test [ARGS]      run the whole test suite; ARGS go to each `cargo test`
+  cargo xtask guests           build the components of the examples and of the tests
+  cargo xtask lint             format, clippy and docs, as CI checks them
+  cargo xtask readme           run the commands of README.md and compare what they print with what it says
+  cargo xtask bench [NAME]     run the benchmarks
+
+What is missing for them is installed where rustup can do it, and named where it cannot.";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            say(format_args!("\nxtask: {failure}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<(), Failure> {
+    let root = root();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["demo"] => demo::run(&root),
+        ["test", rest @ ..] => suite::run(&root, rest),
+        ["guests"] => guests::run(&root),
+        ["lint"] => lint::run(&root),
+        ["readme"] => readme::run(&root),
+        ["bench", rest @ ..] => bench::run(&root, rest),
+        [] | ["help" | "-h" | "--help"] => {
+            say(HELP);
+            Ok(())
+        }
+        [unknown, ..] => Err(Failure::new(
+            format_args!("there is no task `{}`", words.join(" ")),
+            format_args!("`{unknown}` is unknown or takes no such argument; see `cargo xtask help`"),
+        )),
+    }
+}
+
+/// The top of the repository.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}

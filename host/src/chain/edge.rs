@@ -40,9 +40,13 @@ impl Edge {
     /// Calls the dependency, within the caller's deadline and the edge's own bounds.
     async fn call(&self, params: Vec<Value>, context: CallContext) -> Result<Option<Value>, CallError> {
         let deadline = earlier(context.deadline, self.timeout.map(|timeout| Instant::now() + timeout));
+        let request = context.request.clone();
         let context = CallContext { deadline, ..context };
         let answer = self.target.within(deadline, self.attempt(params, context)).await;
-        answer.map_err(|error| error.through(&self.name))
+        answer.map_err(|error| {
+            tracing::debug!(request = request.as_deref(), edge = %self.name, %error, "a call through an edge failed");
+            error.through(&self.name)
+        })
     }
 
     async fn attempt(&self, params: Vec<Value>, context: CallContext) -> Result<Option<Value>, CallError> {

@@ -22,11 +22,17 @@ pub struct ChainFile {
 #[derive(Debug, Args)]
 pub struct Setting {
     /// A TOML file of `name = "value"` lines, for the secrets that no environment variable has
-    #[arg(long, value_name = "FILE", env = "CHAINHOST_SECRETS", value_hint = ValueHint::FilePath)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "CHAINHOST_SECRETS",
+        hide_env_values = true,
+        value_hint = ValueHint::FilePath
+    )]
     secrets: Option<PathBuf>,
 
     /// The environment that Chainlets are told they run in, in place of the one in chain.toml
-    #[arg(long, value_name = "NAME", env = "CHAINHOST_ENVIRONMENT")]
+    #[arg(long, value_name = "NAME", env = "CHAINHOST_ENVIRONMENT", hide_env_values = true)]
     environment: Option<EnvironmentName>,
 }
 
@@ -74,7 +80,8 @@ pub fn address(text: &str) -> Result<SocketAddr, String> {
     if let Some(port) = text.strip_prefix(':') {
         return Err(format!("write 0.0.0.0:{port} to be reachable from everywhere, or 127.0.0.1:{port}"));
     }
-    let found = text.to_socket_addrs().map_err(|error| format!("expected ADDRESS:PORT, such as 127.0.0.1:8080 ({error})"))?;
+    let found =
+        text.to_socket_addrs().map_err(|error| format!("expected ADDRESS:PORT, such as 127.0.0.1:8080 ({error})"))?;
     found.into_iter().next().ok_or_else(|| "the name has no address".to_owned())
 }
 

@@ -79,9 +79,11 @@ impl BuildCommand {
 
 /// Builds every chainlet that has a build command; the others must have their component already.
 pub async fn all(spec: &ChainSpec) -> Result<(), Failure> {
-    let (built, given): (Vec<_>, Vec<_>) = spec.chainlets.keys().cloned().partition(|name| {
-        spec.chainlets.get(name).is_some_and(|chainlet| chainlet.build.is_some())
-    });
+    let (built, given): (Vec<_>, Vec<_>) = spec
+        .chainlets
+        .keys()
+        .cloned()
+        .partition(|name| spec.chainlets.get(name).is_some_and(|chainlet| chainlet.build.is_some()));
     for (name, _) in without_component(spec).filter(|(name, _)| given.contains(name)) {
         has_command(spec, name)?;
     }
@@ -164,12 +166,14 @@ fn without_component(spec: &ChainSpec) -> impl Iterator<Item = (&ChainletName, s
 
 /// Whether there is a command to build `name` with.
 fn has_command(spec: &ChainSpec, name: &ChainletName) -> Result<(), Failure> {
-    if spec.chainlets.get(name).is_some_and(|chainlet| chainlet.build.is_some()) {
-        return Ok(());
-    }
+    let Some(chainlet) = spec.chainlets.get(name).filter(|chainlet| chainlet.build.is_none()) else { return Ok(()) };
+    let missing = match without_component(spec).any(|(missing, _)| missing == name) {
+        true => format!(", and there is no component at {}", chainlet.component),
+        false => String::new(),
+    };
     let error = ConfigError::new(
         spec.at(["chainlets", name.as_str()]),
-        format!("{name} has no build command"),
+        format!("{name} has no build command{missing}"),
         "add one, such as build = \"cargo build --release --target wasm32-wasip2\"",
     );
     Err(error.into())

@@ -11,8 +11,8 @@ use super::{Exit, Failure, build, near, output};
 
 /// Call a Chainlet once, in this process, and print the JSON that it answers
 ///
-/// Starts the chain as `serve` does, makes one call, prints the answer on stdout and nothing else, and ends. The input is
-/// a JSON object with a member for each parameter. What Chainlets print, and errors, go to stderr.
+/// Starts the chain as `serve` does, makes one call, prints the answer on stdout and nothing else, and ends. The input
+/// is a JSON object with a member for each parameter. What Chainlets print, and errors, go to stderr.
 #[derive(Debug, Args)]
 #[command(after_long_help = r#"Examples:
   chainhost call chain.toml '{"names": ["Ada", "Alan"]}'

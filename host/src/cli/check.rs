@@ -14,8 +14,8 @@ use super::{Exit, Failure, output};
 ///
 /// Reads chain.toml and the components, resolves every dependency, compares the types at both ends of every edge, and
 /// looks whether every file and secret is there. No Chainlet runs. If all is well the chain is printed on stdout: the
-/// tree of calls, and for each Chainlet its signature in WIT, its limits and what it may use. Otherwise every mistake is
-/// told with its place in chain.toml.
+/// tree of calls, and for each Chainlet its signature in WIT, its limits and what it may use. Otherwise every mistake
+/// is told with its place in chain.toml.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   chainhost check chain.toml
@@ -49,8 +49,9 @@ impl Check {
         let plan = host.check(&spec).await?;
         let chain = Checked { spec: &spec, plan: &plan };
         let mut answer = if self.json {
-            serde_json::to_string_pretty(&chain.to_json())
-                .map_err(|error| Failure::new(Exit::File, format_args!("the chain cannot be written as JSON: {error}")))?
+            serde_json::to_string_pretty(&chain.to_json()).map_err(|error| {
+                Failure::new(Exit::File, format_args!("the chain cannot be written as JSON: {error}"))
+            })?
         } else {
             chain.to_text()
         };

@@ -31,8 +31,7 @@ pub enum Exit {
 
 impl Exit {
     /// Every code, in its order.
-    const ALL: [Exit; 7] =
-        [Exit::Call, Exit::Usage, Exit::Config, Exit::Build, Exit::Listen, Exit::Start, Exit::File];
+    const ALL: [Exit; 7] = [Exit::Call, Exit::Usage, Exit::Config, Exit::Build, Exit::Listen, Exit::Start, Exit::File];
 
     /// The exit code and what it means.
     const fn entry(self) -> (u8, &'static str) {
@@ -55,7 +54,9 @@ pub fn table() -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(table, "  {code:<4} {meaning}");
     }
-    table.push_str("  101  a bug in chainhost\n  128+ ended by the signal of that number: 130 by Ctrl-C, 143 by SIGTERM");
+    table.push_str(
+        "  101  a bug in chainhost\n  128+ ended by the signal of that number: 130 by Ctrl-C, 143 by SIGTERM",
+    );
     table
 }
 

@@ -21,9 +21,9 @@ use super::{Exit, Failure, output};
   chainhost new services/hello --sdk ../chainhost/guest-sdk
 
 The SDK:
-  The Chainlets depend on the crate `chainlet`, which also brings the interfaces of the host, so that no WIT has to be
-  copied. It is taken from --sdk, else from the checkout that this chainhost was built in if that is still there,
-  else from crates.io.")]
+  The Chainlets depend on the crate `chainlet`, which also brings the interfaces of the host, so
+  that no WIT has to be copied. It is taken from --sdk, else from the checkout that this chainhost
+  was built in if that is still there, else from crates.io.")]
 pub struct New {
     /// The folder to make; its last part is the chain's name, lowercase words joined by hyphens
     #[arg(value_name = "NAME", value_hint = ValueHint::DirPath)]
@@ -37,7 +37,7 @@ pub struct New {
 /// Why there is no new chain.
 #[derive(Debug, thiserror::Error)]
 enum NewError {
-    #[error("{found:?} is no name of a chain: expected lowercase words of letters and digits joined by hyphens, such as `hello`")]
+    #[error("{found:?} has no name for a chain in it: expected lowercase words joined by hyphens, such as `hello`")]
     NoName { found: PathBuf },
     #[error("{rule}{suggestion}")]
     BadName { rule: chainhost::config::NameError, suggestion: String },

@@ -1,6 +1,6 @@
 //! The two streams: the answer on stdout, everything else on stderr.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io::{self, IsTerminal as _, Write as _};
 
 use super::{Exit, Failure};
@@ -30,7 +30,29 @@ pub fn note(line: impl Display) {
 /// The line on stderr that says why the program ends.
 pub fn error(message: &str) {
     let (red, plain) = if stderr_has_colours() { (RED, PLAIN) } else { ("", "") };
-    note(format_args!("{red}error:{plain} {message}"));
+    note(format_args!("{red}error:{plain} {}", Printable(message)));
+}
+
+/// A text of several lines, of which a part may come from a guest: see [`write_printable`].
+struct Printable<'t>(&'t str);
+
+impl Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_printable(f, self.0, &['\n', '\t'])
+    }
+}
+
+/// Writes `text` with its control characters escaped, except for those in `keep`: a guest, whose words are in logs and
+/// errors, must not be able to steer the operator's terminal or to forge lines.
+pub fn write_printable(out: &mut impl fmt::Write, text: &str, keep: &[char]) -> fmt::Result {
+    for c in text.chars() {
+        if c.is_control() && !keep.contains(&c) {
+            write!(out, "{}", c.escape_default())?;
+        } else {
+            out.write_char(c)?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether stderr is a terminal whose user has not asked for plain text (see <https://no-color.org>).
@@ -38,4 +60,14 @@ pub fn stderr_has_colours() -> bool {
     io::stderr().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guests_words_in_an_error_cannot_steer_the_terminal() {
+        assert_eq!(Printable("a\x1b[2J\u{9b}\r\n\tb é").to_string(), "a\\u{1b}[2J\\u{9b}\\r\n\tb é");
+    }
 }

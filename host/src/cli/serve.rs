@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chainhost::chain::Chain;
 use chainhost::config::{ByteSize, ChainSpec};
-use chainhost::server::{HttpOptions, ServeError, ServeOptions, Server};
+use chainhost::server::{HttpOptions, Listening, ServeError, ServeOptions, Server};
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
@@ -29,8 +29,9 @@ use crate::telemetry::LogFormat;
   curl http://127.0.0.1:9090/metrics
 
 Secrets:
-  A Chainlet gets the secrets that chain.toml names in its `assets`. The secret `hf_access_token` is the first of these
-  that is set: the variable hf_access_token, the variable HF_ACCESS_TOKEN, the line `hf_access_token = "…"` of --secrets.
+  A Chainlet gets the secrets that chain.toml names in its `assets`. The value of the secret
+  `api_key` is the first of these that is set: the variable api_key, the variable API_KEY, the
+  line `api_key = "…"` in the file of --secrets.
 
 Exit codes:
   0 ended by a signal, with every accepted call answered   3 the chain is wrong   4 --build failed
@@ -41,11 +42,19 @@ pub struct Serve {
     file: ChainFile,
 
     /// Where to listen: ADDRESS:PORT, or a port of this machine alone; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", env = "CHAINHOST_LISTEN", value_parser = args::address, default_value = "127.0.0.1:8080")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "CHAINHOST_LISTEN",
+        hide_env_values = true,
+        value_parser = args::address,
+        default_value = "127.0.0.1:8080"
+    )]
     listen: SocketAddr,
 
-    /// Where to listen for whoever runs the chain: metrics, the state of the chain, calls to any Chainlet. Off unless given
-    #[arg(long, value_name = "ADDR", env = "CHAINHOST_ADMIN", value_parser = args::address)]
+    /// Where to listen for whoever runs the chain: metrics, the state of the chain, calls to any Chainlet; off unless
+    /// given
+    #[arg(long, value_name = "ADDR", env = "CHAINHOST_ADMIN", hide_env_values = true, value_parser = args::address)]
     admin: Option<SocketAddr>,
 
     /// Run the build commands first
@@ -75,25 +84,26 @@ impl Serve {
             .map_err(|error| Failure::new(Exit::Start, format_args!("signals cannot be caught: {error}")))?;
         let mut spec = self.file.read()?;
         self.setting.apply(&mut spec);
+        // Before the chain starts, which may take long and would be in vain where the address is taken.
+        let server = Server::bind(self.options())?;
         let begun = Instant::now();
         let chain = tokio::select! {
             chain = self.load(&spec) => chain?,
             // Nothing was accepted yet, so there is nothing to wait for.
             signal = signals.next() => return Err(Failure::signal(signal.number)),
         };
-        let server = match Server::bind(chain.clone(), self.options()).await {
-            Ok(server) => server,
+        let listening = match server.listen(chain.clone()) {
+            Ok(listening) => listening,
             Err(error) => {
                 chain.stop(Duration::ZERO).await;
                 return Err(error.into());
             }
         };
-        announce(&chain, &server, begun.elapsed(), log);
+        announce(&chain, &listening, begun.elapsed(), log);
         let stop = CancellationToken::new();
-        let serving = server.run(stop.clone().cancelled_owned());
         tokio::select! {
-            served = serving => Ok(served?),
-            signal = second(&mut signals, &stop, self.drain) => Err(Failure::signal(signal.number)),
+            () = listening.run(stop.clone().cancelled_owned()) => Ok(()),
+            signal = second(&mut signals, &stop) => Err(Failure::signal(signal.number)),
         }
     }
 
@@ -118,22 +128,18 @@ impl Serve {
 }
 
 /// Asks the server to stop at the first signal, and waits for the second.
-async fn second(signals: &mut Signals, stop: &CancellationToken, drain: Duration) -> Received {
+async fn second(signals: &mut Signals, stop: &CancellationToken) -> Received {
     let signal = signals.next().await;
-    tracing::info!(
-        signal = signal.name,
-        "stopping: accepted calls have {} to end; a second signal ends them now",
-        humantime::format_duration(drain)
-    );
+    tracing::info!("{} received; a second signal ends the chain at once", signal.name);
     stop.cancel();
     signals.next().await
 }
 
 /// Says that the chain is served, and where.
-fn announce(chain: &Chain, server: &Server, took: Duration, log: LogFormat) {
+fn announce(chain: &Chain, server: &Listening, took: Duration, log: LogFormat) {
     let url = format!("http://{}", server.local_addr());
     let admin = server.admin_addr().map(|address| format!("http://{address}"));
-    let milliseconds = took.as_millis();
+    let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     match log {
         // What reads a log of JSON lines must find nothing else in it.
         LogFormat::Json => {

@@ -130,11 +130,11 @@ pub struct Build {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Replicas {
-    /// The least, for example `min = 1`; 0 lets the chainlet start with its first call.
+    /// The least, for example `min = 1`. In this version a chain starts this many, at least one, and keeps them.
     #[schemars(default = "defaults::replicas")]
     pub min: u32,
 
-    /// The most, for example `max = 4`.
+    /// The most, for example `max = 4`. In this version the number does not grow by itself.
     #[schemars(range(min = 1))]
     pub max: u32,
 }
@@ -144,7 +144,7 @@ pub struct Replicas {
 #[schemars(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Resources {
-    /// The share of processors, for example `cpu = 0.5` for half of one.
+    /// The share of processors, for example `cpu = 0.5` for half of one. Not enforced yet.
     #[schemars(default = "defaults::cpu", extend("exclusiveMinimum" = 0))]
     pub cpu: f64,
 
@@ -218,8 +218,8 @@ pub struct DependencySpec {
     #[schemars(default = "defaults::attempts", range(min = 1))]
     pub attempts: u32,
 
-    /// How many calls each replica of the caller may have under way at once, for example `concurrency = 300`. Without
-    /// it, only the called chainlet limits them.
+    /// How many calls through this edge may be under way at once, from all replicas of the caller together, for example
+    /// `concurrency = 300`. Without it, only the called chainlet limits them.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(default, with = "u32", range(min = 1))]
     pub concurrency: Option<u32>,

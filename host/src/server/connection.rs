@@ -16,7 +16,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
-use futures::FutureExt;
 use http::{Method, Request};
 use hyper::body::Incoming;
 use hyper::service::service_fn;

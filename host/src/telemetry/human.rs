@@ -4,8 +4,10 @@
 //! 2026-05-01T10:00:00.000000Z  INFO say-hello[0] stdout: the model is loaded
 //! 2026-05-01T10:00:00.000000Z  WARN replica does not start chainlet=say-hello replica=0
 //! ```
+//!
+//! The one event of more than a line is a trap, with the guest's frames below it.
 
-use std::fmt::{self, Debug, Write as _};
+use std::fmt::{self, Debug};
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -13,6 +15,8 @@ use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
+
+use crate::cli::write_printable;
 
 /// The target of the events that are a guest's own lines.
 const GUEST: &str = "chainlet";
@@ -31,10 +35,11 @@ where
         let about = event.metadata();
         SystemTime.format_time(&mut out)?;
         level(&mut out, *about.level())?;
+        let mut parts = Parts::default();
+        event.record(&mut parts);
         if about.target() == GUEST {
-            let mut line = GuestLine::default();
-            event.record(&mut line);
-            return writeln!(out, "{line}");
+            let replica = parts.replica();
+            return writeln!(out, "{replica}{parts}");
         }
         if !about.target().starts_with(HOST) {
             write!(out, "{}: ", about.target())?;
@@ -46,8 +51,7 @@ where
             }
             out.write_str(": ")?;
         }
-        context.format_fields(out.by_ref(), event)?;
-        writeln!(out)
+        writeln!(out, "{parts}")
     }
 }
 
@@ -65,51 +69,57 @@ fn level(out: &mut Writer<'_>, level: Level) -> fmt::Result {
     write!(out, " \x1b[{colour}m{level:>5}\x1b[0m ")
 }
 
-/// A guest's line, put together from the fields of its event.
+/// An event, taken apart into what is shown in different places.
 #[derive(Default)]
-struct GuestLine {
-    chainlet: String,
-    replica: String,
-    stream: String,
+struct Parts {
     message: String,
-    others: String,
+    fields: Vec<(&'static str, String)>,
+    /// A guest's frames, which are lines of their own.
+    backtrace: String,
 }
 
-impl GuestLine {
-    fn field(&mut self, field: &Field, value: &dyn Debug) -> fmt::Result {
+impl Parts {
+    /// `say-hello[0] stdout: `, taken out of the fields.
+    fn replica(&mut self) -> String {
+        let mut take = |name| {
+            let place = self.fields.iter().position(|(field, _)| *field == name);
+            place.map(|place| self.fields.remove(place).1).unwrap_or_default()
+        };
+        let (chainlet, replica, stream) = (take("chainlet"), take("replica"), take("stream").to_lowercase());
+        let space = if stream.is_empty() { "" } else { " " };
+        format!("{chainlet}[{replica}]{space}{stream}: ")
+    }
+}
+
+impl Visit for Parts {
+    fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
-            "chainlet" => write!(self.chainlet, "{value:?}"),
-            "replica" => write!(self.replica, "{value:?}"),
-            "stream" => write!(self.stream, "{value:?}"),
-            "message" => write!(self.message, "{value:?}"),
-            other => write!(self.others, " {other}={value:?}"),
+            "backtrace" => self.backtrace = value.to_owned(),
+            "message" => self.message = value.to_owned(),
+            name => self.fields.push((name, format!("{value:?}"))),
         }
     }
-}
 
-impl Visit for GuestLine {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        // Writing to a string cannot fail.
-        let _ = self.field(field, value);
+        match field.name() {
+            "message" => self.message = format!("{value:?}"),
+            name => self.fields.push((name, format!("{value:?}"))),
+        }
     }
 }
 
-impl fmt::Display for GuestLine {
+impl fmt::Display for Parts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}[{}]", self.chainlet, self.replica)?;
-        if !self.stream.is_empty() {
-            write!(f, " {}", self.stream.to_lowercase())?;
+        write_printable(f, &self.message, &['\t'])?;
+        for (name, value) in &self.fields {
+            write!(f, " {name}=")?;
+            write_printable(f, value, &['\t'])?;
         }
-        f.write_str(": ")?;
-        // A guest must not be able to steer the operator's terminal.
-        for c in self.message.chars() {
-            match c {
-                '\t' => f.write_char(c)?,
-                c if c.is_control() => write!(f, "{}", c.escape_default())?,
-                c => f.write_char(c)?,
-            }
+        for line in self.backtrace.lines() {
+            f.write_str("\n    ")?;
+            write_printable(f, line, &['\t'])?;
         }
-        f.write_str(&self.others)
+        Ok(())
     }
 }
 
@@ -168,6 +178,15 @@ mod tests {
             tracing::warn!(target: "chainhost::server", status = 503, "refused");
         });
         assert_eq!(line, " WARN request{id=7}: refused status=503\n");
+    }
+
+    #[test]
+    fn a_guests_frames_are_lines_of_their_own_and_the_rest_is_one_line() {
+        let line = logged(|| {
+            let backtrace = "0: main\n1: start";
+            tracing::error!(target: "chainhost", backtrace, cause = %"a\nb", text = "c d", "died");
+        });
+        assert_eq!(line, "ERROR died cause=a\\nb text=\"c d\"\n    0: main\n    1: start\n");
     }
 
     #[test]

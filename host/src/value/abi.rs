@@ -123,3 +123,6 @@ fn string_to_flat<T>(cx: &mut LowerContext<'_, T>, text: &str) -> Result<[ValRaw
 fn is_flat(abi: &CanonicalAbiInfo, slots: usize) -> bool {
     abi.flat_count(slots) == Some(slots)
 }
+
+#[cfg(test)]
+mod tests;

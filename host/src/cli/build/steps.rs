@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     fn names(text: &str) -> Vec<String> {
-        let spec = ChainSpec::from_toml(&format!("[chain]\nname = \"c\"\n{text}"), "chain.toml".as_ref()).unwrap();
+        let spec = ChainSpec::from_toml(&format!("chain.name = \"c\"\n{text}"), "chain.toml".as_ref()).unwrap();
         let all: Vec<_> = spec.chainlets.keys().cloned().collect();
         of(&spec, &all).iter().map(Step::names).collect()
     }

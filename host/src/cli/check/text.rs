@@ -6,6 +6,7 @@ use std::fmt::{self, Display, Write as _};
 use chainhost::chain::Edge;
 use chainhost::component::Component;
 use chainhost::config::{ChainletName, ChainletSpec, FileMount};
+use chainhost::error::EdgeName;
 
 use super::{Checked, counts};
 
@@ -53,12 +54,8 @@ impl Checked<'_> {
             let last = index + 1 == edges.len();
             let (branch, below) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
             let to = &edge.name.to;
-            let alias = match &edge.name.dependency {
-                name if name.as_str() == to.as_str() => String::new(),
-                name => format!(" (as {name})"),
-            };
             let again = shown.contains(&to) && self.plan.edges.iter().any(|edge| edge.name.from == *to);
-            writeln!(out, "{indent}{branch}{to}{alias}{}", if again { " …" } else { "" })?;
+            writeln!(out, "{indent}{branch}{}{}", callee(edge), if again { " …" } else { "" })?;
             if !shown.contains(&to) {
                 shown.push(to);
                 self.tree(out, to, &format!("{indent}{below}"), shown)?;
@@ -67,15 +64,21 @@ impl Checked<'_> {
         Ok(())
     }
 
-    fn chainlet(&self, out: &mut String, name: &ChainletName, chainlet: &ChainletSpec, component: &Component) -> fmt::Result {
+    fn chainlet(
+        &self,
+        out: &mut String,
+        name: &ChainletName,
+        chainlet: &ChainletSpec,
+        component: &Component,
+    ) -> fmt::Result {
         let mut row = |title: &str, value: &dyn Display| writeln!(out, "  {title:<13} {value}");
         row("run-remote", &component.run_remote.signature)?;
         if let Some(interface) = &component.run_remote.interface {
             row("exported in", interface)?;
         }
         for edge in self.plan.edges_from(name) {
-            row("calls", &format_args!("{}: {}", edge.name.dependency, edge.dependency.signature))?;
-            row("", &format_args!("→ {}{}", edge.name.to, policy(edge)))?;
+            row("calls", &format_args!("{}{}", callee(edge), policy(edge)))?;
+            row("", &edge.dependency.signature)?;
         }
         row("component", &chainlet.component)?;
         let calls = if component.run_remote.signature.is_async { chainlet.concurrency } else { 1 };
@@ -97,6 +100,12 @@ impl Checked<'_> {
         }
         Ok(())
     }
+}
+
+/// The chainlet that is called, and what the caller calls it where that differs.
+fn callee(edge: &Edge) -> String {
+    let EdgeName { dependency, to, .. } = &edge.name;
+    if dependency.as_str() == to.as_str() { to.to_string() } else { format!("{to} (as {dependency})") }
 }
 
 /// How calls through an edge are bounded, as far as they are.

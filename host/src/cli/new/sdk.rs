@@ -10,6 +10,8 @@ const BESIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../guest-sdk");
 /// The requirement that the published SDK has to meet.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
 
+const HELP: &str = "name the folder `guest-sdk` of a checkout of chainhost";
+
 /// The crate `chainlet`, as a dependency.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Sdk {
@@ -22,9 +24,9 @@ pub(super) enum Sdk {
 /// Why a folder is not the SDK.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SdkError {
-    #[error("{} is not the crate `chainlet`: {error}; name the folder `guest-sdk` of a checkout of chainhost", folder.display())]
+    #[error("{} is not the crate `chainlet`: {error}; {HELP}", folder.display())]
     Unreadable { folder: PathBuf, error: io::Error },
-    #[error("{} is not the crate `chainlet` but `{found}`; name the folder `guest-sdk` of a checkout of chainhost", folder.display())]
+    #[error("{} is not the crate `chainlet` but `{found}`; {HELP}", folder.display())]
     Other { folder: PathBuf, found: String },
     #[error("{} is not UTF-8, as a path in Cargo.toml must be; move the SDK elsewhere", folder.display())]
     NotText { folder: PathBuf },

@@ -19,6 +19,7 @@ struct Faulty {
     running: Cell<u32>,
     peak: Cell<u32>,
     sick: RefCell<Option<String>>,
+    ails: RefCell<Option<String>>,
     kept: RefCell<Vec<Vec<u8>>>,
     held: RefCell<Vec<oneshot::Sender<()>>>,
 }
@@ -59,6 +60,11 @@ impl Faulty {
     }
 
     async fn is_healthy(&self) -> Result<(), String> {
+        if let Some(path) = &*self.ails.borrow()
+            && std::fs::exists(path).unwrap_or(true)
+        {
+            return Err(format!("it ails from {path}"));
+        }
         self.sick.borrow().clone().map_or(Ok(()), Err)
     }
 
@@ -120,6 +126,7 @@ impl Faulty {
                 return Ok(names.join(","));
             }
             "sicken" => *self.sick.borrow_mut() = Some(argument.to_owned()),
+            "ail" => *self.ails.borrow_mut() = Some(argument.to_owned()),
             "heal" => *self.sick.borrow_mut() = None,
             _ => return Err(format!("faulty cannot `{word}`").into()),
         }

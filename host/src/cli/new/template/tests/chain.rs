@@ -8,11 +8,21 @@ const CHAIN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../chain.toml");
 /// Calls the chain: its answer, or what chainhost says is wrong.
 fn call(input: &str) -> Result<String, String> {
     let chainhost = env::var_os("CHAINHOST").unwrap_or_else(|| "chainhost".into());
-    let output = Command::new(&chainhost).args(["call", "--build", CHAIN, input]).output().unwrap_or_else(|error| {
-        panic!("cannot run {}: {error}; install chainhost, or set CHAINHOST to its path", chainhost.display())
-    });
+    let output = Command::new(&chainhost)
+        .args(["call", "--build", CHAIN, input])
+        .output()
+        .unwrap_or_else(|error| {
+            panic!(
+                "cannot run {}: {error}; install chainhost, or set CHAINHOST to its path",
+                chainhost.display()
+            )
+        });
     let text = |bytes| String::from_utf8_lossy(bytes).trim().to_owned();
-    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        Err(text(&output.stderr))
+    }
 }
 
 #[test]

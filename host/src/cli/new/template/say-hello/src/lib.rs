@@ -7,7 +7,9 @@ struct SayHello {
 #[chainlet::chainlet]
 impl SayHello {
     async fn init() -> chainlet::Result<Self> {
-        Ok(SayHello { greeting: chainlet::context::setting("greeting")? })
+        Ok(SayHello {
+            greeting: chainlet::context::setting("greeting")?,
+        })
     }
 
     async fn run_remote(&self, name: String) -> chainlet::Result<String> {

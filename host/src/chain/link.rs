@@ -1,0 +1,41 @@
+//! A component's imports, each connected to what answers it.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use wasmtime::component::{InstancePre, Linker};
+use wasmtime::{Engine, Result, StoreContextMut, bail};
+
+use crate::capability;
+use crate::chainlet::state::State;
+use crate::component::{Component, Dependency};
+use crate::value::Value;
+use crate::value::abi::call::{Import, define};
+
+/// Connects the imports of `component`: the host's interfaces to the host, each dependency to what `answer` says.
+///
+/// # Errors
+///
+/// Where the component imports an interface, a function or a version that the host does not offer.
+pub(super) fn link(
+    engine: &Engine,
+    component: &Component,
+    answer: impl Fn(&Dependency) -> Arc<dyn Import<State>>,
+) -> Result<InstancePre<State>> {
+    let mut linker = Linker::new(engine);
+    capability::add_to_linker(&mut linker)?;
+    for dependency in &component.dependencies {
+        let mut instance = linker.instance(&dependency.import)?;
+        define(&mut instance, "run-remote", &dependency.signature, answer(dependency))?;
+    }
+    linker.instantiate_pre(&component.compiled)
+}
+
+/// Stands for a dependency while it is only checked that a component can be linked.
+pub(super) struct Unresolved;
+
+impl Import<State> for Unresolved {
+    fn call(&self, _: StoreContextMut<'_, State>, _: Vec<Value>) -> BoxFuture<'static, Result<Option<Value>>> {
+        Box::pin(async { bail!("a dependency was called that is not resolved") })
+    }
+}

@@ -1,0 +1,225 @@
+//! The canonical ABI against wasmtime's own dynamic `Val` as the oracle: random types, random values, both directions,
+//! in memory and in core-wasm values.
+
+mod component;
+mod oracle;
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use proptest::prelude::*;
+use wasmtime::component::{Component, Instance, Linker, Val};
+use wasmtime::{Config, Engine, Store, StoreContextMut};
+
+use super::call::{Export, Import, define};
+use super::*;
+use crate::value::json::arbitrary::{any_type, member, value_of};
+use crate::value::ty::Docs;
+use crate::value::{List, Signature, Type};
+
+/// A type and a value of it.
+fn typed_value() -> impl Strategy<Value = (Type, Value)> {
+    any_type().prop_flat_map(|ty| {
+        let value = value_of(&ty);
+        (Just(ty), value)
+    })
+}
+
+fn signature(params: impl IntoIterator<Item = Type>, result: Option<Type>) -> Signature {
+    let params = params.into_iter().enumerate().map(|(index, ty)| member(&format!("p{index}"), Some(ty))).collect();
+    Signature { is_async: false, params, result, docs: Docs::default() }
+}
+
+struct Guest {
+    store: Store<()>,
+    instance: Instance,
+}
+
+/// How the import of a guest is answered: by chainhost or by the oracle; each gives back what it gets.
+#[derive(Clone, Copy)]
+enum Echo {
+    Ours,
+    Oracle,
+}
+
+struct Identity;
+
+impl Import<()> for Identity {
+    fn call(&self, _: StoreContextMut<'_, ()>, mut params: Vec<Value>) -> BoxFuture<'static, Result<Option<Value>>> {
+        Box::pin(async move { Ok(params.pop()) })
+    }
+}
+
+impl Guest {
+    async fn new(text: &str, echo: Option<(Echo, &Type)>) -> Self {
+        let mut config = Config::new();
+        config.wasm_component_model_async(true);
+        let engine = Engine::new(&config).unwrap();
+        let component = Component::new(&engine, wat::parse_str(text).expect(text)).expect(text);
+        let mut linker = Linker::new(&engine);
+        match echo {
+            Some((Echo::Ours, ty)) => {
+                let signature = signature([ty.clone()], Some(ty.clone()));
+                define(&mut linker.root(), "echo", &signature, Arc::new(Identity)).unwrap();
+            }
+            Some((Echo::Oracle, _)) => linker
+                .root()
+                .func_new("echo", |_, _, params, results| {
+                    results.clone_from_slice(params);
+                    Ok(())
+                })
+                .unwrap(),
+            None => {}
+        }
+        let mut store = Store::new(&engine, ());
+        let instance = linker.instantiate_async(&mut store, &component).await.expect(text);
+        Guest { store, instance }
+    }
+
+    async fn ours(&mut self, name: &str, signature: &Signature, params: Vec<Value>) -> Result<Option<Value>> {
+        let func = self.instance.get_func(&mut self.store, name).unwrap();
+        let export = Export::new(func, signature);
+        self.store.run_concurrent(async |accessor| export.call(accessor, params, |_, _| {}).await).await?
+    }
+
+    async fn oracle(&mut self, name: &str, params: &[Val], results: usize) -> Vec<Val> {
+        let func = self.instance.get_func(&mut self.store, name).unwrap();
+        let mut out = vec![Val::Bool(false); results];
+        func.call_async(&mut self.store, params, &mut out).await.unwrap();
+        out
+    }
+}
+
+/// So that NaN is NaN, and 0 is not -0.
+fn same(one: &Value, other: &Value) -> bool {
+    format!("{one:?}") == format!("{other:?}")
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+/// Parameters beside the one that is looked at, so that all go through memory.
+const FILLER: usize = 17;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn what_we_write_to_memory_the_oracle_reads_and_what_it_writes_we_read((ty, value) in typed_value()) {
+        block_on(async {
+            let mut guest = Guest::new(&component::keeper(&ty, FILLER), None).await;
+            let filler = || (0..FILLER).map(|index| index as u32);
+            let put = signature(std::iter::once(ty.clone()).chain(filler().map(|_| Type::U32)), None);
+            let whole = Type::Tuple(std::iter::once(ty.clone()).chain(filler().map(|_| Type::U32)).collect());
+            let get = signature([], Some(whole.clone()));
+
+            let params: Vec<_> = std::iter::once(value.clone()).chain(filler().map(Value::U32)).collect();
+            guest.ours("put", &put, params.clone()).await.unwrap();
+            let read = guest.oracle("get", &[], 1).await;
+            let expected = Value::Tuple(params.clone().into());
+            let read = oracle::value(&whole, &read[0]);
+            prop_assert!(same(&read, &expected), "{}: wrote {:?}, the oracle read {:?}", ty, expected, read);
+
+            let params: Vec<_> = std::iter::once(oracle::val(&ty, &value)).chain(filler().map(Val::U32)).collect();
+            guest.oracle("put", &params, 0).await;
+            let read = guest.ours("get", &get, Vec::new()).await.unwrap().unwrap();
+            prop_assert!(same(&read, &expected), "{}: the oracle wrote {:?}, read {:?}", ty, expected, read);
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn what_we_pass_in_core_values_the_oracle_receives_and_the_other_way_round((ty, value) in typed_value()) {
+        let Some(text) = component::passer(&ty) else { return Ok(()) };
+        block_on(async {
+            let pass = signature([ty.clone()], Some(ty.clone()));
+
+            let mut guest = Guest::new(&text, Some((Echo::Oracle, &ty))).await;
+            let back = guest.ours("pass", &pass, vec![value.clone()]).await.unwrap().unwrap();
+            prop_assert!(same(&back, &value), "{}: passed {:?}, and {:?} came back", ty, value, back);
+
+            let mut guest = Guest::new(&text, Some((Echo::Ours, &ty))).await;
+            let back = guest.oracle("pass", &[oracle::val(&ty, &value)], 1).await;
+            let back = oracle::value(&ty, &back[0]);
+            prop_assert!(same(&back, &value), "{}: the oracle passed {:?}, and {:?} came back", ty, value, back);
+            Ok(())
+        })?;
+    }
+}
+
+/// What `get` says of a value that a hostile guest has put together, `bytes` at address 1024 and a pointer to them.
+async fn hostile(ty: &Type, bytes: &[u8], pointer: u32) -> Result<Option<Value>> {
+    let mut guest = Guest::new(&component::liar(ty, bytes, pointer), None).await;
+    guest.ours("get", &signature([], Some(ty.clone())), Vec::new()).await
+}
+
+fn refused(ty: &Type, bytes: &[u8], pointer: u32) -> String {
+    format!("{:#}", block_on(hostile(ty, bytes, pointer)).expect_err(&ty.to_string()))
+}
+
+fn list(inner: Type) -> Type {
+    Type::List(Arc::new(inner))
+}
+
+fn words(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+#[test]
+fn lists_and_strings_outside_of_memory_are_refused() {
+    for ty in [list(Type::U8), list(Type::U32), list(Type::String), Type::String] {
+        for (pointer, length) in [(65_536, 1), (0, u32::MAX), (u32::MAX - 3, 4), (65_532, 8), (1 << 31, 1 << 31)] {
+            let error = refused(&ty, &words(&[pointer, length]), 1024);
+            assert!(error.contains("out of bounds"), "{ty} at {pointer}+{length}: {error}");
+        }
+    }
+}
+
+#[test]
+fn misaligned_pointers_are_refused() {
+    assert!(refused(&list(Type::U32), &words(&[2, 1]), 1024).contains("not aligned"));
+    assert!(refused(&list(Type::U32), &words(&[0, 1]), 1026).contains("not aligned"));
+}
+
+#[test]
+fn a_result_outside_of_memory_is_refused() {
+    for pointer in [65_532, 65_536, u32::MAX - 3] {
+        assert!(refused(&list(Type::U8), &[], pointer).contains("out of bounds"), "{pointer}");
+    }
+}
+
+#[test]
+fn what_is_no_value_of_its_type_is_refused() {
+    let pair = |first: Type| Type::Tuple([first, Type::U32].into());
+    assert!(refused(&pair(Type::Char), &words(&[0xD800, 0]), 1024).contains("char"));
+    assert!(refused(&pair(Type::Char), &words(&[0x11_0000, 0]), 1024).contains("char"));
+    assert!(refused(&pair(Type::Option(Arc::new(Type::U32))), &words(&[2, 0, 0]), 1024).contains("discriminant"));
+    let result = Type::Result { ok: Some(Arc::new(Type::U32)), err: None };
+    assert!(refused(&pair(result), &words(&[9, 0, 0]), 1024).contains("discriminant"));
+    let mut text = words(&[1032, 2]);
+    text.extend([0xFF, 0xFE]);
+    assert!(refused(&Type::String, &text, 1024).contains("utf-8"));
+    let mut chars = words(&[1032, 1]);
+    chars.extend(words(&[0xDFFF]));
+    assert!(refused(&list(Type::Char), &chars, 1024).contains("char"));
+}
+
+#[test]
+fn lists_that_overlap_in_the_guest_cannot_multiply_in_the_host() {
+    // 4,000 lists, each the same 32 KiB: 128 MiB out of a guest of 64 KiB.
+    let count = 4_096;
+    let mut bytes = words(&[1032, count]);
+    for _ in 0..count {
+        bytes.extend(words(&[0, 33_000]));
+    }
+    assert!(refused(&list(list(Type::U8)), &bytes, 1024).contains("fuel"));
+}
+
+#[test]
+fn a_bool_is_any_byte_and_flags_that_are_not_declared_are_dropped() {
+    let value = block_on(hostile(&Type::Tuple([Type::Bool, Type::U32].into()), &words(&[255, 7]), 1024));
+    assert_eq!(value.unwrap(), Some(Value::Tuple([Value::Bool(true), Value::U32(7)].into())));
+    let value = block_on(hostile(&list(Type::Bool), &[words(&[1032, 2]), vec![0, 7]].concat(), 1024));
+    assert_eq!(value.unwrap(), Some(Value::List(List::Bool(vec![false, true]))));
+}

@@ -1,0 +1,105 @@
+//! Files that are no chainlets, and chainlets that do not start.
+
+use crate::harness::{Chain, FAULTY, RELAY};
+
+/// A chain of one chainlet, whose component is `a.wasm`.
+fn chain() -> Chain {
+    Chain::new("[chain]\nname = \"c\"\n[chainlets.a]\ncomponent = \"a.wasm\"\n")
+}
+
+/// Where the mistake is, as every message says.
+const PLACE: &str = "error: chain.toml:4:13: chainlets.a.component: ";
+
+#[track_caller]
+fn refused(component: impl AsRef<[u8]>, words: &[&str]) {
+    let chain = chain();
+    chain.write("a.wasm", component);
+    for command in ["check", "serve"] {
+        let finished = chain.run(&[command, "chain.toml"]);
+        finished.refused(3, words);
+        finished.refused(3, &[PLACE, "\nhelp: "]);
+    }
+}
+
+#[test]
+fn a_core_module_is_refused_as_one() {
+    refused(wat::parse_str("(module)").unwrap(), &["core WebAssembly module, not a component", "wasm32-wasip2"]);
+}
+
+#[test]
+fn a_file_that_is_not_webassembly_is_refused_as_that() {
+    refused("not wasm at all", &["not WebAssembly"]);
+    refused("", &["not WebAssembly (0 bytes"]);
+    refused(b"\0asm\x0d\0\x01\0 and then nothing that makes sense", &["does not compile"]);
+}
+
+#[test]
+fn a_component_that_was_cut_off_is_refused() {
+    let whole = std::fs::read(crate::harness::component("guest_sync")).unwrap();
+    refused(&whole[..whole.len() / 2], &["does not compile"]);
+}
+
+#[test]
+fn a_component_without_run_remote_is_refused() {
+    refused(wat::parse_str("(component)").unwrap(), &["exports no function `run-remote`"]);
+}
+
+#[test]
+fn an_import_that_is_neither_of_the_host_nor_a_dependency_is_refused_and_named() {
+    let run_remote = r#"
+      (core module $m (func (export "run")))
+      (core instance $i (instantiate $m))
+      (func (export "run-remote") (canon lift (core func $i "run"))))"#;
+    let component = |import: &str| wat::parse_str(format!("(component {import} {run_remote}")).unwrap();
+    refused(
+        component(r#"(import "some:package/interface" (instance (export "do-it" (func))))"#),
+        &["imports `some:package/interface` with its function `do-it`"],
+    );
+    refused(component(r#"(import "do-it" (func))"#), &["imports `do-it`"]);
+    refused(
+        component(r#"(import "wasi:nothing/of-the-kind@0.2.0" (instance (export "do-it" (func))))"#),
+        &["wasi:nothing/of-the-kind"],
+    );
+}
+
+#[test]
+fn a_signature_with_resources_is_refused_with_the_signature() {
+    let component = r#"
+(component
+  (import "wasi:io/poll@0.2.0" (instance $poll (export "pollable" (type (sub resource)))))
+  (alias export $poll "pollable" (type $pollable))
+  (core module $m (func (export "run") (param i32)))
+  (core instance $i (instantiate $m))
+  (func (export "run-remote") (param "p" (own $pollable)) (canon lift (core func $i "run"))))
+"#;
+    refused(wat::parse_str(component).unwrap(), &["resource", "func(p: "]);
+}
+
+#[test]
+fn an_init_that_traps_stops_the_start_with_what_it_said() {
+    for (init, words) in [
+        ("trap", "`init` trapped: the guest trapped: "),
+        ("panic:no model", "no model"),
+        ("exit:1", "exited with status 1"),
+        ("err:no licence", "`init` failed: no licence"),
+        ("hoard", "refused memory beyond its limit"),
+    ] {
+        let chain = Chain::new(&format!("{FAULTY}resources.memory = \"32MiB\"\nconfig = {{ init = \"{init}\" }}\n"));
+        let serve = chain.run(&["serve", "chain.toml", "--listen", "127.0.0.1:0"]);
+        serve.refused(6, &["the chain does not start: ", "faulty", words]);
+        chain.run(&["call", "chain.toml", r#"{"what": "calls"}"#]).refused(6, &[words]);
+        assert!(chain.run(&["check", "chain.toml"]).answer().contains("faulty"), "a check runs no guest");
+    }
+}
+
+#[test]
+fn an_init_that_fails_in_a_dependency_stops_the_whole_chain() {
+    let chain = Chain::new(&format!("{RELAY}config = {{ init = \"err:not today\" }}\n"));
+    chain.run(&["serve", "chain.toml", "--listen", "127.0.0.1:0"]).refused(6, &["second", "not today"]);
+}
+
+#[test]
+fn a_component_that_needs_more_memory_than_it_may_have_does_not_start() {
+    let chain = Chain::new(&format!("{FAULTY}resources.memory = \"64KiB\"\n"));
+    chain.run(&["serve", "chain.toml", "--listen", "127.0.0.1:0"]).refused(6, &["faulty", "memory"]);
+}

@@ -1,0 +1,192 @@
+//! The library: a chain in a program of one's own.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use chainhost::chain::{CallOptions, Chain, LoadError};
+use chainhost::config::{ChainSpec, ChainletSpec, ConfigErrors, DependencySpec, Replicas, Secret, SecretStore};
+use chainhost::error::ErrorKind;
+use chainhost::host::Host;
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+use tower::ServiceExt;
+
+use crate::harness::{self, Endpoint, component, json_request, kept, repository};
+
+/// What `faulty` takes, as Rust has it.
+#[derive(Serialize)]
+struct Order {
+    what: &'static str,
+}
+
+fn host() -> Host {
+    Host::builder().code_cache(kept("cache").join("chainhost/code")).build().unwrap()
+}
+
+fn hello() -> ChainSpec {
+    ChainSpec::builder("hello")
+        .chainlet("say-hello", ChainletSpec::builder(component("say_hello")).setting("greeting", "Salut"))
+        .chainlet("hello-all", ChainletSpec::builder(component("hello_all")).depends("say-hello", "say-hello"))
+        .build()
+        .unwrap()
+}
+
+async fn faulty() -> Chain {
+    let spec = ChainSpec::builder("test").chainlet("faulty", ChainletSpec::builder(component("guest_faulty")));
+    host().load(&spec.build().unwrap()).await.unwrap()
+}
+
+fn within(timeout: Duration) -> CallOptions {
+    let mut options = CallOptions::default();
+    options.timeout = Some(timeout);
+    options
+}
+
+#[tokio::test]
+async fn a_chain_said_in_code_is_called_with_rust_types() {
+    #[derive(Serialize)]
+    struct Names {
+        names: [&'static str; 2],
+    }
+    let chain = host().load(&hello()).await.unwrap();
+    let names = Names { names: ["Ada", "Alan"] };
+    let greetings: Vec<String> = chain.call(&names, CallOptions::default()).await.unwrap();
+    assert_eq!(greetings, ["Salut, Ada!", "Salut, Alan!"]);
+    assert_eq!((chain.name(), chain.entrypoint().as_str(), chain.is_ready()), ("hello", "hello-all", true));
+    chain.stop(Duration::ZERO).await;
+    let error = chain.call::<Json>(&names, CallOptions::default()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Stopping);
+}
+
+#[tokio::test]
+async fn a_chain_in_a_file_is_called_with_json() {
+    let chain = host().load_file(repository().join("examples/hello/chain.toml")).await.unwrap();
+    let answer = chain.call_json(br#"{"names": ["Ada"]}"#, CallOptions::default()).await.unwrap();
+    assert_eq!(answer, br#"["Hello, Ada!"]"#);
+    let answer = chain.call_chainlet_json("say-hello", br#"{"name": "Ada"}"#, CallOptions::default()).await;
+    assert_eq!(answer.unwrap().unwrap(), br#""Hello, Ada!""#);
+    assert!(chain.call_chainlet_json("nobody", b"{}", CallOptions::default()).await.is_none());
+}
+
+#[tokio::test]
+async fn a_component_may_come_from_memory_and_one_host_runs_many_chains() {
+    let bytes = std::fs::read(component("guest_faulty")).unwrap();
+    let host = host();
+    let mut chains = Vec::new();
+    for name in ["one", "two"] {
+        let spec = ChainSpec::builder(name).chainlet("faulty", ChainletSpec::builder(bytes.clone())).build().unwrap();
+        chains.push(host.load(&spec).await.unwrap());
+    }
+    for (chain, who) in chains.iter().zip(["one/faulty/0/development", "two/faulty/0/development"]) {
+        assert_eq!(chain.call::<String>(&Order { what: "who" }, CallOptions::default()).await.unwrap(), who);
+    }
+    chains[0].call::<String>(&Order { what: "trap" }, CallOptions::default()).await.unwrap_err();
+    assert_eq!(chains[1].call::<String>(&Order { what: "calls" }, CallOptions::default()).await.unwrap(), "2");
+}
+
+#[tokio::test]
+async fn every_failure_has_its_kind_its_chainlet_and_its_path() {
+    let edge = |to: &str| {
+        let mut edge = DependencySpec::default();
+        edge.chainlet = Some(to.parse().unwrap());
+        edge
+    };
+    let spec = ChainSpec::builder("test")
+        .chainlet(
+            "relay",
+            ChainletSpec::builder(component("guest_relay")).edge("next", edge("faulty")).edge("other", edge("faulty")),
+        )
+        .chainlet("faulty", ChainletSpec::builder(component("guest_faulty")).replicas(Replicas::exactly(2)))
+        .build()
+        .unwrap();
+    let chain = host().load(&spec).await.unwrap();
+    let call = async |what| chain.call::<String>(&Order { what }, within(Duration::from_secs(60))).await.unwrap_err();
+
+    let error = call("trap").await;
+    assert_eq!((error.kind(), error.chainlet().as_str()), (ErrorKind::Trap, "faulty"));
+    assert_eq!(error.path().map(ToString::to_string).collect::<Vec<_>>(), ["relay → faulty (as next)"]);
+    assert!(error.backtrace().is_some(), "the guest's frames are there for whoever wants them");
+    let error = call("err:not today").await;
+    assert_eq!(error.kind(), ErrorKind::Chainlet);
+    assert_eq!(error.guest_error().unwrap().get(), r#""not today""#);
+    let error = chain.call::<String>(&Order { what: "hold" }, within(Duration::from_millis(50))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Deadline);
+    let error = chain.call::<String>(&json!({ "what": 5 }), CallOptions::default()).await.unwrap_err();
+    assert_eq!((error.kind(), error.pointer()), (ErrorKind::InvalidInput, Some("/what")));
+    chain.call::<u32>(&Order { what: "who" }, CallOptions::default()).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_chain_that_does_not_load_says_why() {
+    let spec = ChainSpec::builder("test").chainlet("a", ChainletSpec::builder("no-such.wasm")).build().unwrap();
+    match host().load(&spec).await {
+        Err(LoadError::Config(errors)) => {
+            assert!(errors.to_string().starts_with("chainlets.a.component: "), "{errors}")
+        }
+        other => panic!("{:?}", other.err()),
+    }
+    let builder = ChainletSpec::builder(component("guest_faulty")).setting("init", "err:no");
+    let spec = ChainSpec::builder("test").chainlet("a", builder).build().unwrap();
+    match host().load(&spec).await {
+        Err(LoadError::Start(error)) => assert_eq!(error.kind(), ErrorKind::NotReady),
+        other => panic!("{:?}", other.err()),
+    }
+}
+
+#[tokio::test]
+async fn secrets_come_from_wherever_the_program_has_them() -> Result<(), ConfigErrors> {
+    let store = SecretStore::from_environment_and_file(|name| (name == "token").then(|| "from my vault".into()), None)?;
+    let host = Host::builder().code_cache(kept("cache").join("chainhost/code")).secrets(store).build().unwrap();
+    let builder = ChainletSpec::builder(component("guest_faulty")).secret("token");
+    let chain = host.load(&ChainSpec::builder("test").chainlet("faulty", builder).build()?).await.unwrap();
+    let told: String = chain.call(&Order { what: "secret:token" }, CallOptions::default()).await.unwrap();
+    assert_eq!(told, "from my vault");
+    assert_eq!(format!("{:?}", Secret::from(told)), "Secret(…)");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_chain_is_mounted_in_an_axum_app_beside_routes_of_its_own() {
+    let chain = host().load(&hello()).await.unwrap();
+    let app = Router::new()
+        .route("/about", get(async || "mine"))
+        .nest("/greetings", chainhost::server::router(chain, Default::default()));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = Endpoint(listener.local_addr().unwrap());
+    let server = tokio::spawn(async { axum::serve(listener, app).await });
+
+    let input = json!({ "names": ["Ada"] });
+    assert_eq!(endpoint.post("/greetings/run_remote", &input).await.json(), json!(["Salut, Ada!"]));
+    let problem = endpoint.post("/greetings/run_remote", &json!({ "names": 1 })).await.problem(400, "invalid-input");
+    assert_eq!(problem["pointer"], "/names");
+    assert_eq!(endpoint.get("/greetings/readyz").await.json(), json!({ "status": "ready" }));
+    assert_eq!(endpoint.get("/about").await.text(), "mine");
+    let elsewhere = endpoint.get("/elsewhere").await;
+    assert_eq!((elsewhere.status.as_u16(), elsewhere.text().as_str()), (404, ""), "other paths are the app's own");
+    server.abort();
+}
+
+#[tokio::test]
+async fn a_chain_is_a_tower_service() {
+    let router = chainhost::server::router(faulty().await, Default::default());
+    let response = router.oneshot(json_request("/run_remote", r#"{"what": "echo:x"}"#)).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+    assert_eq!(body, "\"x\"");
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_calls_in_flight_up_to_its_limit() {
+    let chain = faulty().await;
+    let held = tokio::spawn({
+        let chain = chain.clone();
+        async move { chain.call::<String>(&Order { what: "hold" }, CallOptions::default()).await }
+    });
+    let tell = async |what| chain.call::<String>(&Order { what }, CallOptions::default()).await;
+    harness::eventually("the call is held", async || (tell("held").await.unwrap() == "1").then_some(())).await;
+    let stop = chain.stop(Duration::from_millis(50));
+    stop.await;
+    let error = held.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Stopping);
+}

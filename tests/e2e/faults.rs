@@ -1,0 +1,155 @@
+//! Guests that fail: what their callers learn of it, and that nobody else does.
+
+use serde_json::{Value as Json, json};
+
+use crate::harness::{Chain, FAULTY, RELAY};
+
+/// The path of edges in a problem, as `from → to (as dependency)`.
+fn path(problem: &Json) -> Vec<String> {
+    let edges = problem["path"].as_array().unwrap();
+    let text = |edge: &Json, member: &str| edge[member].as_str().unwrap().to_owned();
+    edges
+        .iter()
+        .map(|edge| format!("{} → {} (as {})", text(edge, "from"), text(edge, "to"), text(edge, "dependency")))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_trap_fails_calls_in_flight_and_the_next_call_finds_a_new_replica() {
+    let served = Chain::new(FAULTY).serve();
+    let held = served.hold("hold", 5, "faulty").await;
+    served.public.tell("trap").await.problem(500, "trap");
+    for call in held {
+        call.await.unwrap().problem(500, "trap");
+    }
+    assert_eq!(served.ask("calls").await, "1");
+    assert_eq!(served.ask("inits").await, "1", "the new replica ran its init");
+}
+
+#[tokio::test]
+async fn one_chainlet_that_traps_leaves_the_calls_of_the_others_alone() {
+    let served = Chain::new(RELAY).serve();
+    let held = served.hold("hold", 3, "first").await;
+    let problem = served.public.tell("other:trap").await.problem(500, "trap");
+    assert_eq!(problem["chainlet"], "second");
+    assert_eq!(path(&problem), ["relay → second (as other)"]);
+    assert_eq!(served.ask("release").await, "3");
+    for call in held {
+        assert_eq!(call.await.unwrap().said(), "did hold", "neither the caller nor its other callee was touched");
+    }
+    assert_eq!(served.ask("other:calls").await, "1");
+}
+
+#[tokio::test]
+async fn a_chainlet_may_trap_again_and_again_and_comes_back_each_time() {
+    let served = Chain::new(RELAY).serve();
+    for _ in 0..4 {
+        served.public.tell("trap").await.problem(500, "trap");
+        assert_eq!(served.ask("calls").await, "1");
+    }
+}
+
+#[tokio::test]
+async fn of_two_calls_at_once_one_that_fails_fails_the_caller_and_the_other_goes_on() {
+    let served = Chain::new(RELAY).serve();
+    let both = served.begin("both:hold");
+    for chainlet in ["first", "second"] {
+        served.until_state(chainlet, "active", json!(1)).await;
+    }
+    served.tell("second", "trap").await.problem(500, "trap");
+    let problem = both.await.unwrap().problem(500, "trap");
+    assert_eq!(path(&problem), ["relay → second (as other)"]);
+    assert_eq!(served.ask("held").await, "1", "`first` knows nothing of it");
+    assert_eq!(served.ask("release").await, "1");
+}
+
+#[tokio::test]
+async fn a_failure_two_hops_away_names_every_edge_that_it_came_through_root_cause_last() {
+    let chain = Chain::new(
+        r#"
+[chain]
+name = "c"
+[chainlets.outer]
+component = "<guest_relay>"
+depends = { next = "inner", other = "leaf" }
+[chainlets.inner]
+component = "<guest_relay>"
+depends = { next = "leaf", other = "leaf" }
+[chainlets.leaf]
+component = "<guest_faulty>"
+"#,
+    );
+    let served = chain.serve();
+    let problem = served.public.tell("trap").await.problem(500, "trap");
+    assert_eq!(path(&problem), ["outer → inner (as next)", "inner → leaf (as next)"]);
+    assert_eq!(problem["chainlet"], "leaf");
+    let problem = served.public.tell("err:no such thing").await.problem(422, "chainlet-error");
+    assert_eq!(problem["error"], "no such thing", "a typed error is an answer, which relays pass on as their own");
+    assert_eq!((path(&problem), &problem["chainlet"]), (Vec::new(), &json!("outer")));
+}
+
+#[tokio::test]
+async fn what_a_guest_says_in_its_panic_is_for_the_log_and_for_admins_only() {
+    let served = Chain::new(FAULTY).serve();
+    let problem = served.public.tell("panic:the password is swordfish").await.problem(500, "trap");
+    assert!(!problem.to_string().contains("swordfish"), "{problem}");
+    assert!(problem.get("backtrace").is_none(), "{problem}");
+    served.until_log("the password is swordfish").await;
+    let id = problem["request_id"].as_str().unwrap();
+    served.until_log(id).await;
+    let problem = served.tell("faulty", "panic:swordfish").await.problem(500, "trap");
+    assert!(problem["detail"].as_str().unwrap().contains("swordfish"), "{problem}");
+}
+
+#[tokio::test]
+async fn a_guest_that_exits_ends_its_call_and_not_the_host() {
+    let served = Chain::new(FAULTY).serve();
+    for (code, status) in [("0", "0"), ("3", "1")] {
+        let problem = served.tell("faulty", &format!("exit:{code}")).await.problem(500, "trap");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(&format!("exited with status {status}")), "{detail}");
+        assert_eq!(served.ask("calls").await, "1");
+    }
+}
+
+#[tokio::test]
+async fn a_guest_gets_no_more_memory_than_its_limit_and_others_keep_theirs() {
+    let served = Chain::new(&format!("{RELAY}resources = {{ memory = \"48MiB\" }}\n")).serve();
+    let got: usize = served.ask("other:allocate").await.parse().unwrap();
+    assert!((32..48).contains(&got), "of 48 MiB it got {got}");
+    assert_eq!(served.ask("allocate:100").await, "100", "the limit is of one chainlet");
+    let problem = served.tell("second", "hoard").await.problem(500, "trap");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains(&format!("limit of {} bytes", 48 << 20)), "{detail}");
+    assert_eq!(served.ask("other:calls").await, "1");
+    assert_eq!(served.ask("calls").await, "2");
+}
+
+#[tokio::test]
+async fn guests_that_spin_starve_nobody() {
+    const SPINNING: usize = 8;
+    let chain =
+        Chain::new(&RELAY.replacen("\n[chainlets.second]", &format!("replicas = {SPINNING}\n\n[chainlets.second]"), 1));
+    let served = chain.serve();
+    let spinning: Vec<_> = (0..SPINNING).map(|_| served.begin("spin")).collect();
+    served.until_state("first", "active", json!(SPINNING)).await;
+    for number in 0..20 {
+        let text = number.to_string();
+        assert_eq!(served.ask(&format!("other:echo:{text}")).await, text);
+    }
+    assert_eq!(served.public.get("/readyz").await.status, 200);
+    for call in spinning {
+        assert!(!call.is_finished());
+        call.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_guest_that_computes_in_a_call_serves_no_other_meanwhile_and_goes_on_after() {
+    let served = Chain::new(FAULTY).serve();
+    let calls = (0..3).map(|_| served.public.tell("spin:50"));
+    for reply in futures::future::join_all(calls).await {
+        assert_eq!(reply.said(), "did spin:50");
+    }
+    assert_eq!(served.ask("calls").await, "4");
+}

@@ -1,0 +1,50 @@
+//! Readiness, and what a guest says of its own health.
+
+use serde_json::json;
+
+use crate::harness::{Chain, FAULTY, eventually};
+
+#[tokio::test]
+async fn a_chainlet_that_is_not_well_makes_the_chain_unready_until_it_is_well_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = Chain::new(&format!(
+        "{FAULTY}[[chainlets.faulty.assets.files]]\nsource = '{}'\npath = \"/ward\"\n",
+        folder.path().display()
+    ));
+    let served = chain.serve();
+    assert_eq!(served.ask("ail:/ward/ill").await, "did ail:/ward/ill");
+    assert_eq!(served.public.get("/readyz").await.status, 200, "it ails only from a file that is not there yet");
+
+    let ill = folder.path().join("ill");
+    std::fs::write(&ill, "").unwrap();
+    let problem = eventually("the chain is not ready", async || {
+        let reply = served.public.get("/readyz").await;
+        (reply.status != 200).then(|| reply.problem(503, "not-ready"))
+    })
+    .await;
+    assert!(problem["detail"].as_str().unwrap().contains("faulty"), "{problem}");
+    let refused = served.public.tell("echo:x").await;
+    assert!(refused.headers.contains_key("retry-after"), "{refused:?}");
+    refused.problem(503, "not-ready");
+    assert_eq!(served.public.get("/healthz").await.status, 200, "the process lives all the same");
+    assert!(served.state("faulty").await["down"].as_str().unwrap().contains("it ails from /ward/ill"));
+
+    std::fs::remove_file(&ill).unwrap();
+    eventually("the chain is ready again", async || (served.public.get("/readyz").await.status == 200).then_some(()))
+        .await;
+    assert_eq!(served.ask("inits").await, "1", "it is the same instance as before");
+}
+
+#[tokio::test]
+async fn calls_go_round_a_replica_that_is_not_well() {
+    let served = Chain::new(&format!("{FAULTY}replicas = 2\n")).serve();
+    served.ask("sicken:for a test").await;
+    served.until_state("faulty", "ready", json!(1)).await;
+    assert_eq!(served.public.get("/readyz").await.status, 200);
+    let well = served.ask("who").await;
+    let held = served.begin("hold");
+    served.until_state("faulty", "active", json!(1)).await;
+    assert_eq!(served.ask("who").await, well, "even a busy replica goes before one that is not well");
+    held.abort();
+    served.until_log("for a test").await;
+}

@@ -1,0 +1,29 @@
+//! End-to-end tests: the real program, real components, real HTTP. `tests/README.md` says how they are made and run.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "all of this is test code"
+)]
+
+mod harness;
+
+mod bad_components;
+mod bad_config;
+mod bad_requests;
+mod cache;
+mod cli;
+mod context;
+mod contract;
+mod dependencies;
+mod embedding;
+mod faults;
+mod health;
+mod hello;
+mod limits;
+mod log;
+mod new;
+mod replicas;
+mod shutdown;
+mod values;

@@ -1,0 +1,129 @@
+//! `cargo xtask demo`: from a fresh clone to answers.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::cargo::{build_host, chainhost, forget_this_package, succeed};
+use crate::failure::Failure;
+use crate::http;
+use crate::json::{Json, quoted};
+use crate::served::Served;
+use crate::step::{Steps, say};
+use crate::toolchain;
+
+/// The chain that is shown, seen from the top of the repository.
+const CHAIN: &str = "examples/search/chain.toml";
+/// What it is asked.
+const QUESTIONS: [&str; 3] = [
+    "What is a truth universally acknowledged?",
+    "Why does Jane go to Netherfield on horseback?",
+    "What is the difference between vanity and pride?",
+];
+/// How many passages of each answer are shown.
+const PASSAGES: usize = 2;
+/// How long a line of a passage may be.
+const WIDTH: usize = 90;
+
+/// Builds, serves, asks and stops.
+pub fn run(root: &Path) -> Result<(), Failure> {
+    let mut steps = Steps::new(5);
+    steps.run("Check the toolchain", || toolchain::ensure(root))?;
+    steps.run("Build chainhost (the first time takes many minutes)", || build_host(root))?;
+    steps.run("Build the five Chainlets of examples/search", || {
+        let mut command = Command::new(chainhost(root));
+        forget_this_package(&mut command);
+        succeed(command.current_dir(root).args(["build", CHAIN]))
+    })?;
+    let served = steps.run("Serve the chain", || {
+        Served::start(Command::new(chainhost(root)).current_dir(root).args(["serve", CHAIN]))
+    })?;
+    steps.run("Ask it", || QUESTIONS.iter().try_for_each(|question| ask(&served, question)))?;
+    served.stop()?;
+    steps.finish("That was the demo, and the chain is stopped again.");
+    say(format_args!(
+        "\nTo go on, serve it yourself:\n
+    target/debug/chainhost serve {CHAIN}\n
+and ask it from another terminal:\n
+    curl -s http://127.0.0.1:8080/run_remote -H 'content-type: application/json' \\
+      -d '{{\"question\": \"Who has taken Netherfield Park?\", \"limit\": 1}}'\n
+A chain of your own: README.md. How this one works: examples/search/README.md."
+    ));
+    Ok(())
+}
+
+fn ask(served: &Served, question: &str) -> Result<(), Failure> {
+    let body = format!("{{\"question\": {}, \"limit\": {PASSAGES}}}", quoted(question));
+    let answer = http::post(served.address(), "/run_remote", &body)?;
+    let unexpected = || {
+        Failure::new(
+            format_args!("the chain answered {question:?} with {}: {}", answer.status, answer.body),
+            "look at its log above; if there is nothing in it, report this as a bug",
+        )
+    };
+    let passages = Some(&answer).filter(|answer| answer.status == 200).and_then(|answer| passages(&answer.body));
+    let passages = passages.filter(|passages| !passages.is_empty()).ok_or_else(unexpected)?;
+    say(format_args!("\n{question}"));
+    for passage in passages {
+        let mut lines = wrapped(&passage.snippet, WIDTH).into_iter();
+        say(format_args!("  {:5.1}  {}: {}", passage.score, passage.chapter, lines.next().unwrap_or_default()));
+        lines.for_each(|line| say(format_args!("         {line}")));
+    }
+    Ok(())
+}
+
+/// A passage of an answer.
+#[derive(Debug, PartialEq)]
+struct Passage {
+    chapter: String,
+    snippet: String,
+    score: f64,
+}
+
+/// The passages in the answer of the chain; `None` where it is not such an answer.
+fn passages(answer: &str) -> Option<Vec<Passage>> {
+    let answer = Json::read(answer)?;
+    let passage = |passage: &Json| {
+        Some(Passage {
+            chapter: passage.get("chapter")?.text()?.to_owned(),
+            snippet: passage.get("snippet")?.text()?.to_owned(),
+            score: passage.get("score")?.number()?,
+        })
+    };
+    answer.get("passages")?.list()?.iter().map(passage).collect()
+}
+
+/// `text` in lines of at most `width` characters, unless a word is longer.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_passages_of_an_answer_are_read() {
+        let answer = r#"{"passages":[{"chapter":"Chapter 5","position":8,"text":"…","snippet":"**Pride**","score":26.5}],"considered":30}"#;
+        let expected = Passage { chapter: "Chapter 5".into(), snippet: "**Pride**".into(), score: 26.5 };
+        assert_eq!(passages(answer), Some(vec![expected]));
+        assert_eq!(passages(r#"{"title":"the chain is overloaded"}"#), None);
+        assert_eq!(passages(r#"{"passages":[{"chapter":"Chapter 5"}]}"#), None);
+    }
+
+    #[test]
+    fn long_texts_are_wrapped_at_words() {
+        assert_eq!(wrapped("one two\nthree  four", 9), ["one two", "three", "four"]);
+        assert_eq!(wrapped("incomprehensibilities x", 5), ["incomprehensibilities", "x"]);
+        assert!(wrapped(" ", 5).is_empty());
+    }
+}

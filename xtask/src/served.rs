@@ -1,0 +1,152 @@
+//! A chain that is served by a process of its own while a task asks it.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::failure::Failure;
+use crate::http;
+use crate::step::say;
+
+/// The first start compiles the components, which takes a while on a small machine.
+const START: Duration = Duration::from_secs(300);
+/// What `chainhost` itself waits for calls in flight, and a little more.
+const STOP: Duration = Duration::from_secs(40);
+/// How often it is looked whether the process has ended.
+const TICK: Duration = Duration::from_millis(20);
+
+/// The running process. It does not outlive this value.
+pub struct Served {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Served {
+    /// Starts `chainhost` as `command` says, on any free port, and waits until it is ready.
+    pub fn start(command: &mut Command) -> Result<Self, Failure> {
+        command.args(["--listen", "127.0.0.1:0", "--log", "pretty"]).env_remove("CHAINHOST_ADMIN");
+        let program = Path::new(command.get_program()).display().to_string();
+        let mut process = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| Failure::new(format_args!("{program} does not start: {error}"), "build it again"))?;
+        let (sender, receiver) = mpsc::channel();
+        if let Some(stderr) = process.stderr.take() {
+            thread::spawn(move || follow(stderr, &sender));
+        }
+        // Stopped when it is dropped, whatever goes wrong from here on.
+        let mut served = Served { process, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        match receiver.recv_timeout(START) {
+            Ok(address) => served.address = address,
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                return Err(Failure::new(
+                    format_args!("the chain is not ready after {} s", START.as_secs()),
+                    "look at its log above",
+                ));
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                let status = served.wait(STOP).map_or("it still runs".to_owned(), |status| status.to_string());
+                return Err(Failure::new(
+                    format_args!("the chain does not start ({status})"),
+                    "its message is above; `chainhost --help` says what the exit status means",
+                ));
+            }
+        }
+        match http::get(served.address, "/readyz")? {
+            http::Answer { status: 200, .. } => Ok(served),
+            answer => Err(Failure::new(
+                format_args!("the chain says that it is not ready: {} {}", answer.status, answer.body),
+                "look at its log above",
+            )),
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub fn stop(mut self) -> Result<(), Failure> {
+        terminate(&mut self.process);
+        match self.wait(STOP) {
+            Some(status) if status.success() || !cfg!(unix) => Ok(()),
+            Some(status) => Err(Failure::new(
+                format_args!("the chain did not stop as it should ({status})"),
+                "look at its log above",
+            )),
+            None => Err(Failure::new(
+                format_args!("the chain does not stop within {} s", STOP.as_secs()),
+                "it was ended now; report this as a bug",
+            )),
+        }
+    }
+
+    fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let start = Instant::now();
+        while start.elapsed() < limit {
+            if let Ok(Some(status)) = self.process.try_wait() {
+                return Some(status);
+            }
+            thread::sleep(TICK);
+        }
+        None
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It has ended already, in the usual case.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Shows the log, and sends the address as soon as a line says it. Ends with the process.
+fn follow(stderr: ChildStderr, sender: &mpsc::Sender<SocketAddr>) {
+    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        say(format_args!("  | {line}"));
+        if let Some(address) = address(&line) {
+            // Nobody waits for a second one.
+            let _ = sender.send(address);
+        }
+    }
+}
+
+/// The address in the line by which `chainhost serve` says that it is ready.
+fn address(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once(" is served at http://")?;
+    rest.split([' ', ',']).next()?.parse().ok()
+}
+
+/// SIGTERM where there are signals; the standard library itself can only end a process at once.
+fn terminate(process: &mut Child) {
+    let asked =
+        cfg!(unix) && Command::new("kill").arg(process.id().to_string()).status().is_ok_and(|status| status.success());
+    if !asked {
+        // An error says that it has ended already.
+        let _ = process.kill();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_read_from_the_line_that_says_ready() {
+        let expected = Some(SocketAddr::from(([127, 0, 0, 1], 4321)));
+        assert_eq!(address("search is served at http://127.0.0.1:4321 (ready in 12 ms)"), expected);
+        assert_eq!(
+            address("a is served at http://127.0.0.1:4321, admin at http://127.0.0.1:9 (ready in 1 ms)"),
+            expected
+        );
+        assert_eq!(address("INFO compiling search"), None);
+    }
+}

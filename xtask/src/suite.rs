@@ -1,0 +1,40 @@
+//! `cargo xtask test`: the whole test suite from nothing.
+
+use std::path::Path;
+
+use crate::cargo::{cargo, succeed};
+use crate::failure::Failure;
+use crate::guests;
+use crate::step::Steps;
+use crate::toolchain;
+
+/// The packages with tests, in groups, from quick to slow. A group is built together: what depends on the host stands
+/// beside it, so that the host is built once, and apart from the rest, so that what it depends on is built with the
+/// features that `cargo build -p chainhost` gives it, and not for these tests alone.
+const GROUPS: [(&str, &[&str]); 2] = [
+    (
+        "Test the guest SDK, the examples' own code and these tasks",
+        &["chainlet", "chainlet-macros", "retrieval", "xtask"],
+    ),
+    ("Test the host, by itself, end to end and embedded (the first time takes many minutes)", &["chainhost", "embed"]),
+];
+
+/// Runs everything; `arguments` go to each `cargo test`.
+pub fn run(root: &Path, arguments: &[&str]) -> Result<(), Failure> {
+    let mut steps = Steps::new(2 + GROUPS.len());
+    steps.run("Check the toolchain", || toolchain::ensure(root))?;
+    steps.run("Build the guests", || guests::build(root))?;
+    for (title, packages) in GROUPS {
+        steps.run(title, || test(root, packages, arguments))?;
+    }
+    steps.finish("All tests pass.");
+    Ok(())
+}
+
+fn test(root: &Path, packages: &[&str], arguments: &[&str]) -> Result<(), Failure> {
+    let mut command = cargo(root, "test");
+    for package in packages {
+        command.args(["--package", package]);
+    }
+    succeed(command.args(arguments))
+}

@@ -1,0 +1,70 @@
+//! What has to be installed before anything can be built.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::cargo::WASM;
+use crate::failure::Failure;
+use crate::step::say;
+
+/// Makes sure that components can be compiled, and installs the target if that is all that is missing.
+pub fn ensure(root: &Path) -> Result<(), Failure> {
+    let libraries = target_libraries(root)?;
+    if has_std(&libraries) {
+        say(format_args!("{WASM} is installed"));
+        return Ok(());
+    }
+    say(format_args!("{WASM} is missing: rustup target add {WASM}"));
+    let help = format!(
+        "run `rustup target add {WASM}` where rustup can reach its server, or install the standard library of {WASM} \
+         of this version of Rust in {}",
+        libraries.display()
+    );
+    let status = Command::new("rustup").current_dir(root).args(["target", "add", WASM]).status().map_err(|error| {
+        Failure::new(format_args!("the target {WASM} is missing, and rustup cannot be run to add it: {error}"), &help)
+    })?;
+    if status.success() && has_std(&libraries) {
+        return Ok(());
+    }
+    Err(Failure::new(format_args!("the target {WASM} is missing, and rustup did not install it ({status})"), help))
+}
+
+/// Where this toolchain has, or would have, the standard library of the target.
+fn target_libraries(root: &Path) -> Result<PathBuf, Failure> {
+    let help = "install Rust 1.95 or later from https://rustup.rs";
+    let output = Command::new("rustc")
+        .current_dir(root)
+        .args(["--print", "target-libdir", "--target", WASM])
+        .output()
+        .map_err(|error| Failure::new(format_args!("rustc does not start: {error}"), help))?;
+    if !output.status.success() {
+        let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(Failure::new(format_args!("this rustc does not know the target {WASM}: {message}"), help));
+    }
+    Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
+}
+
+fn has_std(libraries: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(libraries) else { return false };
+    entries.flatten().any(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with("libstd-") && name.ends_with(".rlib")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_installed_where_its_standard_library_is() {
+        let folder = std::env::temp_dir().join(format!("xtask-target-{}", std::process::id()));
+        assert!(!has_std(&folder));
+        std::fs::create_dir_all(&folder).unwrap();
+        assert!(!has_std(&folder));
+        std::fs::write(folder.join("libstd-0123.rlib"), "").unwrap();
+        assert!(has_std(&folder));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}
