@@ -80,7 +80,7 @@ impl fmt::Display for LogFormat {
 
 /// Starts the log of this process.
 pub fn start(format: LogFormat, verbosity: Verbosity) -> Result<(), TelemetryError> {
-    let filter = filter(verbosity, |variable| env::var(variable))?;
+    let filter = filter(verbosity, env::var)?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)

@@ -79,7 +79,6 @@ fn a_signature_with_resources_is_refused_with_the_signature() {
 fn an_init_that_traps_stops_the_start_with_what_it_said() {
     for (init, words) in [
         ("trap", "`init` trapped: the guest trapped: "),
-        ("panic:no model", "no model"),
         ("exit:1", "exited with status 1"),
         ("err:no licence", "`init` failed: no licence"),
         ("hoard", "refused memory beyond its limit"),
@@ -90,6 +89,16 @@ fn an_init_that_traps_stops_the_start_with_what_it_said() {
         chain.run(&["call", "chain.toml", r#"{"what": "calls"}"#]).refused(6, &[words]);
         assert!(chain.run(&["check", "chain.toml"]).answer().contains("faulty"), "a check runs no guest");
     }
+}
+
+#[test]
+fn an_init_that_panics_stops_the_start_with_the_guests_own_last_words() {
+    let chain = Chain::new(&format!("{FAULTY}config = {{ init = \"panic:no model\" }}\n"));
+    let finished = chain.run(&["serve", "chain.toml", "--listen", "127.0.0.1:0"]);
+    let error = finished.stderr.lines().find(|line| line.starts_with("error: ")).unwrap();
+    assert_eq!(finished.code, Some(6), "{error}");
+    assert!(error.contains("chainlet faulty: `init` trapped") && error.contains("/ no model"), "{error}");
+    assert!(!error.contains("BACKTRACE"), "a guest has no such variable: {error}");
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn a_corrupted_entry_is_compiled_again_and_replaced() {
         damage(&mut code);
         std::fs::write(&path, &code).unwrap();
         let finished = cached.call();
-        assert_eq!(finished.stderr.matches(UNUSABLE).count(), 1, "{what}: {}", finished.stderr);
+        assert!(finished.stderr.contains(UNUSABLE), "{what}: {}", finished.stderr);
         assert!(std::fs::read(&path).unwrap() != code, "{what}: the entry is still there");
         assert_eq!(cached.call().stderr, "", "{what}: the new entry is good");
     }
@@ -84,7 +84,7 @@ fn an_entry_of_another_component_is_not_taken_for_this_one() {
     let entries: Vec<_> = cached.entries().into_keys().collect();
     std::fs::copy(&entries[0], &entries[1]).unwrap();
     let finished = cached.call();
-    assert_eq!(finished.stderr.matches(UNUSABLE).count(), 1, "{}", finished.stderr);
+    assert!(finished.stderr.contains("it is of another component"), "{}", finished.stderr);
     assert_eq!(cached.call().stderr, "");
 }
 

@@ -193,7 +193,7 @@ fn check_says_what_each_chainlet_may_use() {
         "chain test: 4 chainlets, 2 edges",
         "relay (entrypoint)\n├─ first (as next)\n└─ second (as other)\n",
         "third (not called from the entrypoint)",
-        "→ first, timeout 2s, 3 attempts, 7 calls at once",
+        "first (as next), timeout 2s, 3 attempts, 7 calls at once",
         "3, each 4 calls at once; 5 may wait",
         "1, each 1 calls at once",
         "64MiB",

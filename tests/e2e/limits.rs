@@ -40,7 +40,7 @@ async fn a_replica_whose_call_never_ends_is_replaced() {
     tell_within(&served, "spin", "100ms").await.problem(504, "deadline");
     // It waits for the new replica, as the old one's only slot is taken for good.
     assert_eq!(served.ask("calls").await, "1");
-    assert!(served.log().contains("calls that do not end"), "{}", served.log());
+    served.until_log("calls that do not end").await;
 }
 
 #[tokio::test]

@@ -26,6 +26,9 @@ const LINE_LIMIT: usize = 8 * 1024;
 const PERMIT: usize = 64 * 1024;
 /// How many of the last lines on stderr explain a trap.
 const LAST_WORDS: usize = 3;
+/// How the line begins by which Rust says after a panic what would show more. It is left out: a guest has no such
+/// variable, and the reader of the log would set it in vain.
+const BACKTRACE_HINT: &str = "note: run with `RUST_BACKTRACE=";
 
 /// The output of one replica.
 #[derive(Clone)]
@@ -86,6 +89,9 @@ impl Output {
 
     fn log(&self, state: &mut State, stream: Stream, line: &[u8]) {
         let line = String::from_utf8_lossy(line);
+        if line.starts_with(BACKTRACE_HINT) {
+            return;
+        }
         if matches!(stream, Stream::Stderr) {
             state.last_words.push_back(line.clone().into_owned());
             if state.last_words.len() > LAST_WORDS {
@@ -238,6 +244,8 @@ mod tests {
         output.write(Stream::Stderr, b"one\ntwo\n\nthread panicked ");
         output.write(Stream::Stderr, b"at src/lib.rs\nboom\nunfinished");
         assert_eq!(output.last_words().unwrap(), "thread panicked at src/lib.rs / boom");
+        output.write(Stream::Stderr, b"\nnote: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n");
+        assert_eq!(output.last_words().unwrap(), "thread panicked at src/lib.rs / boom / unfinished");
     }
 
     #[test]

@@ -233,7 +233,11 @@ impl Pool {
             entry.active -= 1;
             match loss {
                 None => {}
-                Some(Loss::Overran) => retire = true,
+                Some(Loss::Overran) => {
+                    // At once, or the slot would go to the next in line, in a guest that may never come back.
+                    entry.retired = true;
+                    retire = true;
+                }
                 Some(Loss::Unanswered) => {
                     entry.unanswered += 1;
                     retire = entry.unanswered >= UNANSWERED_LIMIT;

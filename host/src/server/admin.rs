@@ -78,7 +78,9 @@ impl<'a> ChainState<'a> {
 async fn state(State(http): State<Http>, Extension(asked): Extension<Asked>) -> Response {
     match serde_json::to_vec(&ChainState::of(&http.0.chain, http.is_draining())) {
         Ok(body) => run_remote::json(body),
-        Err(error) => Problem::new(Kind::Internal, format!("the state cannot be written: {error}")).into_response(&asked.id),
+        Err(error) => {
+            Problem::new(Kind::Internal, format!("the state cannot be written: {error}")).into_response(&asked.id)
+        }
     }
 }
 
@@ -89,7 +91,9 @@ async fn metrics(State(http): State<Http>, Extension(asked): Extension<Asked>) -
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
             response
         }
-        Err(error) => Problem::new(Kind::Internal, format!("the metrics cannot be written: {error}")).into_response(&asked.id),
+        Err(error) => {
+            Problem::new(Kind::Internal, format!("the metrics cannot be written: {error}")).into_response(&asked.id)
+        }
     }
 }
 
@@ -101,6 +105,8 @@ async fn call(
 ) -> Response {
     match name {
         Ok(Path(name)) => run_remote::chainlet(http, &name, request, asked).await,
-        Err(error) => Problem::new(Kind::NotFound, format!("the path names no chainlet: {error}")).into_response(&asked.id),
+        Err(error) => {
+            Problem::new(Kind::NotFound, format!("the path names no chainlet: {error}")).into_response(&asked.id)
+        }
     }
 }

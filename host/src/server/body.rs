@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Version, header};
+use http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -17,9 +17,15 @@ const DISCARD_LIMIT: usize = 64 * 1024 * 1024;
 const DISCARD_TIME: Duration = Duration::from_secs(5);
 
 /// What a request's body can be: hyper's or axum's.
-pub(super) trait RequestBody: Body<Data = Bytes, Error: fmt::Display + Send + Into<axum::BoxError>> + Unpin + Send + 'static {}
+pub(super) trait RequestBody:
+    Body<Data = Bytes, Error: fmt::Display + Send + Into<axum::BoxError>> + Unpin + Send + 'static
+{
+}
 
-impl<B> RequestBody for B where B: Body<Data = Bytes, Error: fmt::Display + Send + Into<axum::BoxError>> + Unpin + Send + 'static {}
+impl<B> RequestBody for B where
+    B: Body<Data = Bytes, Error: fmt::Display + Send + Into<axum::BoxError>> + Unpin + Send + 'static
+{
+}
 
 /// The whole body, which must be JSON by its headers; nothing where there is none.
 ///
@@ -28,7 +34,6 @@ impl<B> RequestBody for B where B: Body<Data = Bytes, Error: fmt::Display + Send
 /// that is not there by `deadline` is refused then.
 pub(super) async fn read<B: RequestBody>(
     headers: &HeaderMap,
-    version: Version,
     mut body: B,
     limit: usize,
     deadline: Instant,
@@ -45,7 +50,7 @@ pub(super) async fn read<B: RequestBody>(
         },
         Err(refusal) => refusal,
     };
-    if refusal.kind() != Kind::SlowRequest && version < Version::HTTP_2 {
+    if refusal.kind() != Kind::SlowRequest {
         tokio::spawn(discard(body));
     }
     Err(refusal)
@@ -54,8 +59,12 @@ pub(super) async fn read<B: RequestBody>(
 fn acceptable(headers: &HeaderMap, length: u64, limit: usize) -> Result<(), Problem> {
     let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     if !headers.get(header::CONTENT_TYPE).is_some_and(|kind| is_json(kind.as_bytes())) {
-        let found = text(header::CONTENT_TYPE).map_or("the body has no Content-Type".into(), |kind| format!("the body is `{kind}`"));
-        return Err(Problem::new(Kind::MediaType, format!("{found}; send JSON, with `Content-Type: application/json`")));
+        let found = text(header::CONTENT_TYPE)
+            .map_or("the body has no Content-Type".into(), |kind| format!("the body is `{kind}`"));
+        return Err(Problem::new(
+            Kind::MediaType,
+            format!("{found}; send JSON, with `Content-Type: application/json`"),
+        ));
     }
     if let Some(coding) = text(header::CONTENT_ENCODING).filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
         return Err(Problem::new(Kind::MediaType, format!("the body is encoded as `{coding}`; send it as it is")));
@@ -80,8 +89,8 @@ fn is_json(media_type: &[u8]) -> bool {
     ends_in_json.is_some_and(|suffix| suffix.eq_ignore_ascii_case(b"+json")) && essence.contains(&b'/')
 }
 
-/// Reads what is left of a refused body for a while. An HTTP/1 client that writes its whole request before it reads would
-/// otherwise find its connection reset, and never see why.
+/// Reads what is left of a refused body for a while. A client that writes its whole request before it reads would
+/// otherwise find its connection, or its HTTP/2 stream, reset, and never see why.
 async fn discard<B: RequestBody>(mut body: B) {
     let all = async {
         let mut read = 0;
@@ -112,20 +121,24 @@ mod tests {
     }
 
     async fn read_all(headers: HeaderMap, body: impl RequestBody, limit: usize) -> Result<Bytes, Kind> {
-        read(&headers, Version::HTTP_11, body, limit, soon()).await.map_err(|problem| problem.kind())
+        read(&headers, body, limit, soon()).await.map_err(|problem| problem.kind())
     }
 
     fn in_pieces(pieces: &'static [&'static str]) -> impl RequestBody {
-        let frames = pieces.iter().map(|piece| Ok::<_, std::io::Error>(Frame::data(Bytes::from_static(piece.as_bytes()))));
+        let frames =
+            pieces.iter().map(|piece| Ok::<_, std::io::Error>(Frame::data(Bytes::from_static(piece.as_bytes()))));
         StreamBody::new(futures::stream::iter(frames))
     }
 
     #[test]
     fn json_is_told_from_other_media_types() {
-        for kind in ["application/json", "Application/JSON; charset=utf-8", "application/ld+json", " application/json "] {
+        for kind in ["application/json", "Application/JSON; charset=utf-8", "application/ld+json", " application/json "]
+        {
             assert!(is_json(kind.as_bytes()), "{kind}");
         }
-        for kind in ["", "json", "+json", "text/plain", "application/x-www-form-urlencoded", "application/jsonx", "text/json"] {
+        for kind in
+            ["", "json", "+json", "text/plain", "application/x-www-form-urlencoded", "application/jsonx", "text/json"]
+        {
             assert!(!is_json(kind.as_bytes()), "{kind}");
         }
     }
@@ -154,7 +167,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_never_comes_is_refused_at_the_deadline() {
         let never = StreamBody::new(futures::stream::pending::<Result<Frame<Bytes>, std::io::Error>>());
-        let outcome = read(&json(), Version::HTTP_11, never, 8, Instant::now()).await;
+        let outcome = read(&json(), never, 8, Instant::now()).await;
         assert_eq!(outcome.map_err(|problem| problem.kind()), Err(Kind::SlowRequest));
     }
 }

@@ -62,16 +62,8 @@ struct Front {
 impl Connections {
     pub(super) fn new(http: Http, audience: Audience, routes: Router) -> Self {
         let mut protocol = auto::Builder::new(TokioExecutor::new());
-        protocol
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(IDLE)
-            .max_buf_size(usize::from(HEAD_LIMIT));
-        protocol
-            .http2()
-            .timer(TokioTimer::new())
-            .keep_alive_interval(PING)
-            .max_header_list_size(u32::from(HEAD_LIMIT));
+        protocol.http1().timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(usize::from(HEAD_LIMIT));
+        protocol.http2().timer(TokioTimer::new()).keep_alive_interval(PING).max_header_list_size(u32::from(HEAD_LIMIT));
         let cut = CancellationToken::new();
         Connections {
             front: Arc::new(Front { http, audience, routes, protocol }),
@@ -204,7 +196,11 @@ impl Front {
                 return run_remote::entrypoint(self.http.clone(), request, asked).await;
             }
             // A router answers every request, so it cannot fail.
-            self.routes.clone().oneshot(with(asked, request.map(Body::new))).await.unwrap_or_else(|never| match never {})
+            self.routes
+                .clone()
+                .oneshot(with(asked, request.map(Body::new)))
+                .await
+                .unwrap_or_else(|never| match never {})
         })
         .await
     }

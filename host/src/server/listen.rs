@@ -57,7 +57,10 @@ pub struct ServeError {
 fn help(error: &io::Error, address: SocketAddr) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            format!("another program has port {}: stop it, or choose another port (0 takes any free one)", address.port())
+            format!(
+                "another program has port {}: stop it, or choose another port (0 takes any free one)",
+                address.port()
+            )
         }
         io::ErrorKind::AddrNotAvailable => {
             format!("this machine has no address {}: choose one of its own, such as 127.0.0.1 or 0.0.0.0", address.ip())

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder};
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder,
+};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -102,9 +104,14 @@ impl Metrics {
     pub(super) fn new(chain: Chain) -> Self {
         let mut registry = Registry::with_prefix("chainhost");
         let requests = Family::default();
-        let seconds: Family<At, Histogram, fn() -> Histogram> = Family::new_with_constructor(|| Histogram::new(BUCKETS));
+        let seconds: Family<At, Histogram, fn() -> Histogram> =
+            Family::new_with_constructor(|| Histogram::new(BUCKETS));
         let in_flight = Gauge::default();
-        registry.register("http_requests", "Requests answered, by route and status; 499 where the client left first", requests.clone());
+        registry.register(
+            "http_requests",
+            "Requests answered, by route and status; 499 where the client left first",
+            requests.clone(),
+        );
         registry.register("http_request_duration_seconds", "From a request's head to its answer", seconds.clone());
         registry.register("http_requests_in_flight", "Requests that have no answer yet", in_flight.clone());
         let about = [("version", env!("CARGO_PKG_VERSION").to_owned()), ("chain", chain.name().to_owned())];
@@ -166,7 +173,8 @@ impl Collector for Chainlets {
             let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             for (chainlet, status) in self.0.status() {
                 let labels = [("chainlet", chainlet.as_str())];
-                ConstGauge::new(i64::try_from(reading(&status)).unwrap_or(i64::MAX)).encode(gauge.encode_family(&labels)?)?;
+                ConstGauge::new(i64::try_from(reading(&status)).unwrap_or(i64::MAX))
+                    .encode(gauge.encode_family(&labels)?)?;
             }
         }
         Ok(())

@@ -51,7 +51,7 @@ pub(super) async fn observed<B, F: Future<Output = Response>>(
     let took = entered.answered(response.status());
     if let Some((method, path)) = line {
         tracing::debug!(target: ACCESS, request = %id, %method, path, status = response.status().as_u16(),
-            ms = took.as_secs_f64() * 1e3, "served");
+            ms = took.as_micros() as f64 / 1e3, "served");
     }
     response
 }

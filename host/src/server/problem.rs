@@ -220,10 +220,14 @@ mod tests {
                 to: to.parse().unwrap(),
             })
         };
-        CallError::new(ErrorKind::Trap, &"index".parse().unwrap(), "panicked; its last words: the password is swordfish")
-            .with_backtrace(Some("0: index!oops".into()))
-            .through(&edge("rank", "store", "index"))
-            .through(&edge("search", "rank", "rank"))
+        CallError::new(
+            ErrorKind::Trap,
+            &"index".parse().unwrap(),
+            "panicked; its last words: the password is swordfish",
+        )
+        .with_backtrace(Some("0: index!oops".into()))
+        .through(&edge("rank", "store", "index"))
+        .through(&edge("search", "rank", "rank"))
     }
 
     #[tokio::test]
@@ -264,7 +268,8 @@ mod tests {
 
     #[tokio::test]
     async fn invalid_input_names_its_place() {
-        let error = CallError::new(ErrorKind::InvalidInput, &"a".parse().unwrap(), "expected a u8, found 300").at("/n/0".into());
+        let error = CallError::new(ErrorKind::InvalidInput, &"a".parse().unwrap(), "expected a u8, found 300")
+            .at("/n/0".into());
         let (head, document) = answer(Problem::of_call(error, Audience::Public)).await;
         assert_eq!(head.status, 400);
         assert_eq!((&document["pointer"], &document["detail"]), (&json!("/n/0"), &json!("expected a u8, found 300")));

@@ -39,7 +39,8 @@ pub(super) fn openapi(chain: &Chain) -> Bytes {
 
 /// The answer to a path that does not exist.
 pub(super) async fn not_found(Extension(asked): Extension<Asked>, request: Request) -> Response {
-    let detail = format!("there is nothing at {}; GET /openapi.json says what a public listener has", request.uri().path());
+    let detail =
+        format!("there is nothing at {}; GET /openapi.json says what a public listener has", request.uri().path());
     Problem::new(Kind::NotFound, detail).into_response(&asked.id)
 }
 
@@ -50,7 +51,8 @@ async fn other_method(Extension(asked): Extension<Asked>, request: Request) -> R
         *response.status_mut() = StatusCode::NO_CONTENT;
         return response;
     }
-    let detail = format!("{} does not take {}; the header Allow says what it takes", request.uri().path(), request.method());
+    let detail =
+        format!("{} does not take {}; the header Allow says what it takes", request.uri().path(), request.method());
     Problem::new(Kind::MethodNotAllowed, detail).into_response(&asked.id)
 }
 

@@ -52,7 +52,7 @@ async fn receive<B: RequestBody>(
     let longest = http.0.options.request_timeout;
     let timeout = asked_timeout(&head.headers)?.map_or(longest, |timeout| timeout.min(longest));
     let deadline = asked.at + timeout;
-    let body = body::read(&head.headers, head.version, body, http.0.options.body_limit, deadline).await?;
+    let body = body::read(&head.headers, body, http.0.options.body_limit, deadline).await?;
     let timeout = Some(deadline.saturating_duration_since(Instant::now()));
     Ok((body, CallOptions { timeout, request_id: Some(asked.id.text.clone()) }))
 }

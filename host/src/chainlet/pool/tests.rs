@@ -145,6 +145,20 @@ fn an_overrun_call_wears_its_replica_out_at_once_and_unanswered_ones_do_at_their
     assert_eq!(pool.status().active, 0);
 }
 
+#[test]
+fn the_slot_of_an_overrun_call_goes_to_nobody_in_line() {
+    let (pool, replicas) = pool(1, 10, 1);
+    let held = poll(&mut ask(&pool)).unwrap().unwrap();
+    let mut waiting = ask(&pool);
+    assert!(poll(&mut waiting).is_none());
+    held.lose(Loss::Overran);
+    assert!(poll(&mut waiting).is_none());
+    let next = Replica::new().0;
+    pool.add(next.clone());
+    let lease = poll(&mut waiting).unwrap().unwrap();
+    assert!(Arc::ptr_eq(lease.replica(), &next) && !Arc::ptr_eq(lease.replica(), &replicas[0]));
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Ask,

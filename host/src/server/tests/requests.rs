@@ -17,13 +17,18 @@ async fn a_call_is_answered_with_bare_json_and_the_id_of_its_request() {
     request.headers_mut().insert("x-request-id", "r7".parse().unwrap());
     let (head, answer) = json(&router, request).await;
     assert_eq!((head.status.as_u16(), answer), (200, json!(7)));
-    assert_eq!((&head.headers[header::CONTENT_TYPE], &head.headers["x-request-id"]), (&"application/json".parse().unwrap(), &"r7".parse().unwrap()));
+    assert_eq!(
+        (&head.headers[header::CONTENT_TYPE], &head.headers["x-request-id"]),
+        (&"application/json".parse().unwrap(), &"r7".parse().unwrap())
+    );
 }
 
 #[tokio::test]
 async fn input_that_does_not_fit_is_400_and_says_where() {
     let router = router(numbers(1).await, HttpOptions::default());
-    for (body, pointer) in [(r#"{"n": -1}"#, json!("/n")), (r#"{"n": 1.5}"#, json!("/n")), (r#"{"n": 7, "m": 1}"#, json!("/m"))] {
+    for (body, pointer) in
+        [(r#"{"n": -1}"#, json!("/n")), (r#"{"n": 1.5}"#, json!("/n")), (r#"{"n": 7, "m": 1}"#, json!("/m"))]
+    {
         let (head, problem) = json(&router, post("/run_remote", body)).await;
         assert_eq!((head.status.as_u16(), &problem["pointer"]), (400, &pointer), "{body}: {problem}");
         assert_eq!(problem["type"], "urn:chainhost:problem:invalid-input");
@@ -135,11 +140,17 @@ async fn an_admin_sees_the_chain_and_may_call_any_chainlet() {
     let (_, state) = json(&admin, get("/chain")).await;
     assert_eq!((&state["entrypoint"], &state["ready"]), (&json!("numbers"), &json!(true)));
     let numbers = &state["chainlets"][0];
-    assert_eq!((&numbers["name"], &numbers["ready"], &numbers["dependencies"]), (&json!("numbers"), &json!(1), &json!([])));
+    assert_eq!(
+        (&numbers["name"], &numbers["ready"], &numbers["dependencies"]),
+        (&json!("numbers"), &json!(1), &json!([]))
+    );
     assert!(numbers["signature"].as_str().unwrap().contains("result<u32, u32>"), "{numbers}");
     assert_eq!(json(&admin, post("/chainlets/numbers/run_remote", r#"{"n": 5}"#)).await.1, json!(5));
     let (head, problem) = json(&admin, post("/chainlets/letters/run_remote", "{}")).await;
-    assert_eq!((head.status.as_u16(), &problem["detail"]), (404, &json!("the chain has no chainlet `letters`; it has numbers")));
+    assert_eq!(
+        (head.status.as_u16(), &problem["detail"]),
+        (404, &json!("the chain has no chainlet `letters`; it has numbers"))
+    );
     let (_, problem) = json(&admin, post("/chainlets/numbers/run_remote", r#"{"n": 0}"#)).await;
     assert!(problem["detail"].as_str().unwrap().contains("unreachable"), "{problem}");
 }

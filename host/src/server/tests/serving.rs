@@ -42,7 +42,10 @@ impl Running {
     }
 
     fn call(&self, body: &'static str) -> Request<Body> {
-        Request::post(self.uri("/run_remote")).header(header::CONTENT_TYPE, "application/json").body(body.into()).unwrap()
+        Request::post(self.uri("/run_remote"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body.into())
+            .unwrap()
     }
 }
 
@@ -88,7 +91,9 @@ async fn a_request_that_has_begun_is_served_through_a_shutdown() {
     assert!(go_on.starts_with(b"HTTP/1.1 100 "));
     server.stop.send(()).unwrap();
     // The admin listener serves until the end, and knows.
-    while ask(Request::get(format!("http://{}/readyz", server.admin)).body(Body::empty()).unwrap(), false).await.0 != 503 {
+    while ask(Request::get(format!("http://{}/readyz", server.admin)).body(Body::empty()).unwrap(), false).await.0
+        != 503
+    {
         tokio::task::yield_now().await;
     }
     stream.write_all(br#"{"n": 7}"#).await.unwrap();
@@ -102,7 +107,8 @@ async fn a_request_that_has_begun_is_served_through_a_shutdown() {
 #[tokio::test]
 async fn a_call_that_comes_over_an_open_connection_after_the_shutdown_began_is_served() {
     let server = serve(ServeOptions::default()).await;
-    let call = "POST /run_remote HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 8\r\n\r\n{\"n\": 7}";
+    let call =
+        "POST /run_remote HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 8\r\n\r\n{\"n\": 7}";
     let mut stream = send(&server.public, call).await;
     let mut first = [0; 1];
     stream.read_exact(&mut first).await.unwrap();
@@ -143,7 +149,9 @@ async fn a_client_that_writes_a_body_that_is_too_large_to_its_end_reads_why() {
     let http = HttpOptions { body_limit: 1024, ..HttpOptions::default() };
     let server = serve(ServeOptions { http, ..Default::default() }).await;
     for framing in ["content-length: 4000004", "transfer-encoding: chunked"] {
-        let head = format!("POST /run_remote HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n{framing}\r\n\r\n");
+        let head = format!(
+            "POST /run_remote HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n{framing}\r\n\r\n"
+        );
         let mut stream = send(&server.public, &head).await;
         match framing {
             "transfer-encoding: chunked" => {
@@ -157,6 +165,15 @@ async fn a_client_that_writes_a_body_that_is_too_large_to_its_end_reads_why() {
         let answer = rest(stream).await;
         assert!(answer.starts_with("HTTP/1.1 413 "), "{framing}: {answer}");
     }
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_does_not_cost_an_http2_client_its_answer() {
+    let server = serve(ServeOptions::default()).await;
+    let request = Request::post(server.uri("/run_remote")).header(header::CONTENT_TYPE, "application/json");
+    let body = Body::from(vec![b' '; HttpOptions::default().body_limit + 1]);
+    let (status, problem) = ask(request.body(body).unwrap(), true).await;
+    assert_eq!((status.as_u16(), &problem["type"]), (413, &json!("urn:chainhost:problem:body-too-large")));
 }
 
 #[tokio::test]
