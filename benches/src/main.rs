@@ -31,7 +31,8 @@ fn main() -> anyhow::Result<()> {
 
 /// The path of a guest that `cargo xtask guests` has built.
 fn guest(name: &str) -> anyhow::Result<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/wasm32-wasip2/release").join(format!("{name}.wasm"));
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/wasm32-wasip2/release").join(format!("{name}.wasm"));
     anyhow::ensure!(path.is_file(), "{} is missing: run `cargo xtask guests` first", path.display());
     Ok(path)
 }

@@ -153,8 +153,8 @@ impl Chain {
     }
 
     async fn call_json_of(&self, chainlet: &Chainlet, body: &[u8], options: CallOptions) -> Result<Vec<u8>, CallError> {
-        let params = json::params_from_slice(&chainlet.signature().params, body)
-            .map_err(|error| invalid(chainlet, error))?;
+        let params =
+            json::params_from_slice(&chainlet.signature().params, body).map_err(|error| invalid(chainlet, error))?;
         let (ty, value) = self.call_values(chainlet, params, options).await?;
         let mut text = Vec::new();
         write(chainlet, ty.as_deref(), &value, &mut text)?;
@@ -178,8 +178,10 @@ impl Chain {
             (Some(Type::Result { err, .. }), Some(Value::Result(Err(value)))) => {
                 let mut text = Vec::new();
                 write(chainlet, err.as_deref(), &value.map(|value| *value), &mut text)?;
-                let error = String::from_utf8(text).ok().and_then(|text| serde_json::value::RawValue::from_string(text).ok());
-                let failure = CallError::new(ErrorKind::Chainlet, chainlet.name(), "the chainlet answered with its error");
+                let error =
+                    String::from_utf8(text).ok().and_then(|text| serde_json::value::RawValue::from_string(text).ok());
+                let failure =
+                    CallError::new(ErrorKind::Chainlet, chainlet.name(), "the chainlet answered with its error");
                 Err(match error {
                     Some(error) => failure.with_guest_error(error),
                     None => failure,
@@ -198,8 +200,9 @@ fn invalid(chainlet: &Chainlet, error: json::JsonError) -> CallError {
 
 fn write(chainlet: &Chainlet, ty: Option<&Type>, value: &Option<Value>, text: &mut Vec<u8>) -> Result<(), CallError> {
     match (ty, value) {
-        (Some(ty), Some(value)) => json::write(ty, value, text)
-            .map_err(|error| CallError::new(ErrorKind::Internal, chainlet.name(), error)),
+        (Some(ty), Some(value)) => {
+            json::write(ty, value, text).map_err(|error| CallError::new(ErrorKind::Internal, chainlet.name(), error))
+        }
         _ => {
             text.extend_from_slice(b"null");
             Ok(())
@@ -245,15 +248,21 @@ pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec) -> Result<Plan, Load
                 }
                 Err(error) => (
                     format!("the component imports something that the host does not offer: {error:#}"),
-                    "a chainlet may import wasi 0.2 and 0.3 (not wasi:http yet), chainlet:host, and other chainlets".into(),
+                    "a chainlet may import wasi 0.2 and 0.3 (not wasi:http yet), chainlet:host, and other chainlets"
+                        .into(),
                 ),
             },
             Ok(Ok(Err(error))) => {
-                let help = error.help.clone().unwrap_or_else(|| "see the component contract in the documentation".into());
+                let help =
+                    error.help.clone().unwrap_or_else(|| "see the component contract in the documentation".into());
                 (error.to_string(), help)
             }
-            Ok(Err(error)) => (format!("the component cannot be read: {error}"), "check the file and its permissions".into()),
-            Err(error) => (format!("the component's load was cut short: {error}"), "report this as a bug of chainhost".into()),
+            Ok(Err(error)) => {
+                (format!("the component cannot be read: {error}"), "check the file and its permissions".into())
+            }
+            Err(error) => {
+                (format!("the component's load was cut short: {error}"), "report this as a bug of chainhost".into())
+            }
         };
         errors.push(ConfigError::new(spec.at(place), message, help));
     }

@@ -73,7 +73,8 @@ impl Chainlet {
         chainlet.supervisors.close();
         let mut outcome = Ok(());
         for start in starts {
-            let started = start.await.unwrap_or_else(|_| Err(chainlet.error(ErrorKind::Internal, "a supervisor is gone")));
+            let started =
+                start.await.unwrap_or_else(|_| Err(chainlet.error(ErrorKind::Internal, "a supervisor is gone")));
             outcome = outcome.and(started);
         }
         match outcome {
@@ -107,10 +108,9 @@ impl Chainlet {
     /// `context` is for the guest's own calls: keeping to it here is the caller's part, with [`Chainlet::within`].
     pub(crate) async fn call(&self, params: Vec<Value>, context: CallContext) -> Result<Option<Value>, CallError> {
         let lease = self.pool.acquire().await.map_err(|refusal| match refusal {
-            Refusal::Overloaded { queue } => self.error(
-                ErrorKind::Overloaded,
-                format_args!("all replicas are busy and {queue} calls wait already"),
-            ),
+            Refusal::Overloaded { queue } => {
+                self.error(ErrorKind::Overloaded, format_args!("all replicas are busy and {queue} calls wait already"))
+            }
             Refusal::NotReady(why) => self.error(ErrorKind::NotReady, why),
             Refusal::Stopping => self.error(ErrorKind::Stopping, "the chain is stopping"),
         })?;

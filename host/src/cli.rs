@@ -80,9 +80,9 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
     telemetry::start(cli.log, verbosity).map_err(|error| Failure::new(Exit::Config, error))?;
     match cli.command {
         Command::Serve(serve) => in_runtime(serve.run(cli.log)),
-        Command::Call(call) => in_runtime(call.run()),
-        Command::Check(check) => in_runtime(check.run()),
-        Command::Build(build) => in_runtime(build.run()),
+        Command::Call(call) => in_runtime(signals::or_signal(call.run())),
+        Command::Check(check) => in_runtime(signals::or_signal(check.run())),
+        Command::Build(build) => in_runtime(signals::or_signal(build.run())),
         Command::New(new) => new.run(),
         Command::Completions(completions) => completions.run(),
     }

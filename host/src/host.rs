@@ -122,9 +122,7 @@ impl HostBuilder {
         let engine = engine::new().map_err(|error| HostError::Engine(format!("{error:#}")))?;
         let cache = match self.cache {
             CodeCache::None => None,
-            CodeCache::Folder(path) => {
-                Some(Cache::open(&path).map_err(|error| HostError::Cache { path, error })?)
-            }
+            CodeCache::Folder(path) => Some(Cache::open(&path).map_err(|error| HostError::Cache { path, error })?),
             CodeCache::Default => Cache::default_folder().and_then(|path| {
                 Cache::open(&path)
                     .inspect_err(|error| {

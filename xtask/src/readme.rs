@@ -77,15 +77,17 @@ struct Reader<'r> {
 
 impl<'r> Reader<'r> {
     fn new(root: &'r Path) -> Result<Self, Failure> {
-        let folder = target_dir(root).join("readme");
-        let emptied = match fs::remove_dir_all(&folder) {
+        let place = target_dir(root).join("readme");
+        // A reader begins in the clone, and writes beside it.
+        let folder = place.join("chainhost");
+        let emptied = match fs::remove_dir_all(&place) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => fs::create_dir_all(&folder),
         };
         emptied.map_err(|error| {
-            Failure::new(format_args!("{} cannot be emptied: {error}", folder.display()), "remove it by hand")
+            Failure::new(format_args!("{} cannot be emptied: {error}", place.display()), "remove it by hand")
         })?;
-        Ok(Reader { root, install: folder.join("installed"), folder, served: None })
+        Ok(Reader { root, install: place.join("installed"), folder, served: None })
     }
 
     fn follow(&mut self, shown: &Shown) -> Result<(), Failure> {

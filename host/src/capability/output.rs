@@ -56,7 +56,8 @@ enum Stream {
 
 impl Output {
     pub(super) fn new(chainlet: &ChainletName, replica: u32) -> Self {
-        let state = State { rate: Rate::new(Instant::now()), partial: Default::default(), last_words: Default::default() };
+        let state =
+            State { rate: Rate::new(Instant::now()), partial: Default::default(), last_words: Default::default() };
         Output(Arc::new(Shared { chainlet: chainlet.clone(), replica, state: Mutex::new(state) }))
     }
 
@@ -71,7 +72,8 @@ impl Output {
     /// The last lines on stderr: where a guest panicked, the panic's message.
     pub(crate) fn last_words(&self) -> Option<String> {
         let state = self.lock();
-        let words: Vec<&str> = state.last_words.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
+        let words: Vec<&str> =
+            state.last_words.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
         (!words.is_empty()).then(|| words.join(" / "))
     }
 
@@ -244,7 +246,10 @@ mod tests {
         output.write(Stream::Stderr, b"one\ntwo\n\nthread panicked ");
         output.write(Stream::Stderr, b"at src/lib.rs\nboom\nunfinished");
         assert_eq!(output.last_words().unwrap(), "thread panicked at src/lib.rs / boom");
-        output.write(Stream::Stderr, b"\nnote: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n");
+        output.write(
+            Stream::Stderr,
+            b"\nnote: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n",
+        );
         assert_eq!(output.last_words().unwrap(), "thread panicked at src/lib.rs / boom / unfinished");
     }
 

@@ -86,7 +86,11 @@ pub(super) struct EdgeImport {
 }
 
 impl Import<State> for EdgeImport {
-    fn call(&self, mut store: StoreContextMut<'_, State>, params: Vec<Value>) -> BoxFuture<'static, Result<Option<Value>>> {
+    fn call(
+        &self,
+        mut store: StoreContextMut<'_, State>,
+        params: Vec<Value>,
+    ) -> BoxFuture<'static, Result<Option<Value>>> {
         let caller = State::current_call(&mut store);
         let context = caller.as_ref().map(|call| call.context.clone()).unwrap_or_default();
         let (edge, is_async) = (self.edge.clone(), self.is_async);

@@ -78,8 +78,11 @@ fn edge(
     let chainlet = KeyPath::root().key("chainlets").key(from);
     let place = chainlet.key("depends").key(&dependency.name);
     let name = DependencyName::new(&dependency.name).map_err(|error| {
-        ConfigError::new(spec.at(&chainlet), format!("the component imports `{}`: {error}", dependency.import),
-            "rename the import in the component's world")
+        ConfigError::new(
+            spec.at(&chainlet),
+            format!("the component imports `{}`: {error}", dependency.import),
+            "rename the import in the component's world",
+        )
     })?;
     let policy = spec.chainlets.get(from).and_then(|chainlet| chainlet.depends.get(&name)).cloned().unwrap_or_default();
     let to = target(offers, from, dependency, &policy).map_err(|message| {
@@ -122,9 +125,9 @@ fn target(
     if let Some((name, _)) = offers.iter().find(|(name, _)| name.as_str() == dependency.name) {
         return Ok((*name).clone());
     }
-    let exporting = offers.iter().filter(|(name, offer)| {
-        **name != from && offer.interface.as_deref() == Some(dependency.import.as_str())
-    });
+    let exporting = offers
+        .iter()
+        .filter(|(name, offer)| **name != from && offer.interface.as_deref() == Some(dependency.import.as_str()));
     let exporting: Vec<_> = exporting.map(|(name, _)| *name).collect();
     match exporting.as_slice() {
         [only] => Ok((*only).clone()),

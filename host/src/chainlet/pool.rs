@@ -296,6 +296,5 @@ impl Drop for Lease {
     }
 }
 
-
 #[cfg(test)]
 mod tests;

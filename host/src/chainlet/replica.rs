@@ -141,7 +141,9 @@ impl Blueprint {
                 .and_then(|parent| instance.get_export_index(&mut store, Some(&parent), "init"))
                 .and_then(|index| instance.get_typed_func::<(), (Result<(), String>,)>(&mut store, index).ok())
                 .ok_or_else(|| {
-                    self.error(format_args!("`{interface}` is exported without `init: async func() -> result<_, string>`"))
+                    self.error(format_args!(
+                        "`{interface}` is exported without `init: async func() -> result<_, string>`"
+                    ))
                 })?;
             let (call, mut answer) = Call::without_slot(CallContext::default());
             let outcome = store
@@ -159,9 +161,9 @@ impl Blueprint {
                         outcome = func.finish_call_concurrent(accessor, work) => outcome?,
                     };
                     accessor.with(|mut access| access.as_context_mut().data_mut().end(task));
-                    Ok::<_, wasmtime::Error>(outcome.0.map_err(|message| {
-                        Some(self.error(format_args!("`init` failed: {message}")))
-                    }))
+                    Ok::<_, wasmtime::Error>(
+                        outcome.0.map_err(|message| Some(self.error(format_args!("`init` failed: {message}")))),
+                    )
                 })
                 .await;
             match outcome.and_then(|outcome| outcome) {

@@ -1,6 +1,6 @@
 //! `chainhost call`: one call, without HTTP.
 
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::time::Duration;
 
 use chainhost::chain::CallOptions;
@@ -53,7 +53,7 @@ impl Call {
         if let Some(chainlet) = &self.chainlet {
             near::chainlet(&spec, chainlet)?;
         }
-        let input = input(self.input)?;
+        let input = input(self.input).await?;
         if self.build {
             build::all(&spec).await?;
         }
@@ -73,16 +73,21 @@ impl Call {
 }
 
 /// The bytes of the input.
-fn input(argument: Option<String>) -> Result<Vec<u8>, Failure> {
+async fn input(argument: Option<String>) -> Result<Vec<u8>, Failure> {
     match argument {
-        Some(argument) if argument == "-" => {
-            let mut input = Vec::new();
-            std::io::stdin().lock().read_to_end(&mut input).map_err(|error| {
-                Failure::new(Exit::File, format_args!("the input could not be read from stdin: {error}"))
-            })?;
-            Ok(input)
-        }
+        Some(argument) if argument == "-" => stdin()
+            .await
+            .map_err(|error| Failure::new(Exit::File, format_args!("the input could not be read from stdin: {error}"))),
         Some(argument) => Ok(argument.into_bytes()),
         None => Ok(Vec::new()),
     }
+}
+
+/// Reads stdin to its end, on a thread that nobody waits for when a signal comes meanwhile.
+async fn stdin() -> io::Result<Vec<u8>> {
+    let read = tokio::task::spawn_blocking(|| {
+        let mut input = Vec::new();
+        io::stdin().lock().read_to_end(&mut input).map(|_| input)
+    });
+    read.await?
 }

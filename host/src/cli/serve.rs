@@ -80,8 +80,7 @@ pub struct Serve {
 impl Serve {
     /// Serves until a signal comes.
     pub async fn run(self, log: LogFormat) -> Result<(), Failure> {
-        let mut signals = Signals::catch()
-            .map_err(|error| Failure::new(Exit::Start, format_args!("signals cannot be caught: {error}")))?;
+        let mut signals = Signals::catch()?;
         let mut spec = self.file.read()?;
         self.setting.apply(&mut spec);
         // Before the chain starts, which may take long and would be in vain where the address is taken.

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::{Exit, Failure};
+
 /// Catches SIGINT and SIGTERM from its creation on, also for a process that is the first of its container, which they
 /// would not end otherwise.
 pub struct Signals {
@@ -26,17 +28,29 @@ const INTERRUPT: Received = Received { name: "SIGINT", number: 2 };
 #[cfg(unix)]
 const TERMINATE: Received = Received { name: "SIGTERM", number: 15 };
 
+/// Does `work` until a signal comes. Then it is dropped, and with it the process of a build command.
+pub async fn or_signal<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let mut signals = Signals::catch()?;
+    tokio::select! {
+        result = work => result,
+        signal = signals.next() => Err(Failure::signal(signal.number)),
+    }
+}
+
 impl Signals {
     /// Begins to catch.
+    pub fn catch() -> Result<Self, Failure> {
+        Self::register().map_err(|error| Failure::new(Exit::Start, format_args!("signals cannot be caught: {error}")))
+    }
+
     #[cfg(unix)]
-    pub fn catch() -> io::Result<Self> {
+    fn register() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    /// Begins to catch.
     #[cfg(not(unix))]
-    pub fn catch() -> io::Result<Self> {
+    fn register() -> io::Result<Self> {
         Ok(Signals { interrupt: tokio::signal::windows::ctrl_c()? })
     }
 

@@ -5,9 +5,11 @@
 //! engine settings that are asked for, and its bytes must match its checksum. Anything else counts as no entry: the
 //! component is compiled and the entry written anew.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -21,6 +23,8 @@ const HEADER: usize = MAGIC.len() + 2 * HASH;
 #[derive(Debug)]
 pub(crate) struct Cache {
     folder: PathBuf,
+    /// One turn a component, so that two chainlets of one component do not compile it twice.
+    turns: Mutex<HashMap<blake3::Hash, Arc<Mutex<()>>>>,
 }
 
 impl Cache {
@@ -36,7 +40,7 @@ impl Cache {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(folder)?;
         only_ours(&fs::metadata(folder)?)?;
-        Ok(Cache { folder: folder.to_path_buf() })
+        Ok(Cache { folder: folder.to_path_buf(), turns: Mutex::default() })
     }
 
     /// The folder that this user's cache is in by default; `None` where the system names no home for it.
@@ -54,10 +58,14 @@ impl Cache {
     pub(crate) fn get_or_compile(&self, engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Component> {
         let key = key(engine, wasm);
         let path = self.folder.join(format!("{}.bin", key.to_hex()));
+        let turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone();
+        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         match self.read(&path, &key) {
             Ok(Some(entry)) => match deserialize(engine, &entry) {
                 Ok(component) => return Ok(component),
-                Err(error) => tracing::warn!(path = %path.display(), %error, "cached code is unusable: compiling again"),
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "cached code is unusable: compiling again")
+                }
             },
             Ok(None) => {}
             Err(error) => tracing::warn!(path = %path.display(), %error, "cached code is unusable: compiling again"),

@@ -74,10 +74,7 @@ fn is_host(name: &str, interface: &str) -> bool {
     name.strip_prefix(HOST_PACKAGE).and_then(|rest| rest.split('@').next()) == Some(interface)
 }
 
-fn pick(
-    exports: Vec<(Option<String>, Signature)>,
-    wanted: Option<&str>,
-) -> Result<RunRemote, ComponentError> {
+fn pick(exports: Vec<(Option<String>, Signature)>, wanted: Option<&str>) -> Result<RunRemote, ComponentError> {
     let places: Vec<_> = exports.iter().map(|(place, _)| place.as_deref().unwrap_or("the root").to_string()).collect();
     let mut fitting: Vec<_> = match wanted {
         None => exports,
@@ -103,8 +100,10 @@ fn pick(
 }
 
 fn unknown_import(what: &str) -> ComponentError {
-    ComponentError::new(format_args!("the component imports `{what}`, which is neither wasi, nor a capability of the \
-        host, nor an interface with a `run-remote`"))
+    ComponentError::new(format_args!(
+        "the component imports `{what}`, which is neither wasi, nor a capability of the \
+        host, nor an interface with a `run-remote`"
+    ))
     .help("a dependency on another chainlet is an imported interface with a `run-remote` function")
 }
 
@@ -216,11 +215,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn declared<'t>(
-        &self,
-        ty: &WasmType,
-        members: impl Iterator<Item = (&'t str, Option<WasmType>)>,
-    ) -> Arc<Declared> {
+    fn declared<'t>(&self, ty: &WasmType, members: impl Iterator<Item = (&'t str, Option<WasmType>)>) -> Arc<Declared> {
         let name = self.names.iter().find(|(_, named)| named == ty).map(|(name, _)| name.as_str());
         let members = members
             .map(|(member_name, ty)| {

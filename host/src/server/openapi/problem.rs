@@ -9,6 +9,7 @@ pub(super) const PROBLEM: &str = "Problem";
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Status {
     BadInput,
+    SlowRequest,
     TooLarge,
     MediaType,
     Overloaded,
@@ -18,8 +19,9 @@ pub(super) enum Status {
 }
 
 impl Status {
-    pub(super) const ALL: [Status; 7] = [
+    pub(super) const ALL: [Status; 8] = [
         Status::BadInput,
+        Status::SlowRequest,
         Status::TooLarge,
         Status::MediaType,
         Status::Overloaded,
@@ -31,6 +33,7 @@ impl Status {
     pub(super) fn code(self) -> u16 {
         match self {
             Status::BadInput => 400,
+            Status::SlowRequest => 408,
             Status::TooLarge => 413,
             Status::MediaType => 415,
             Status::Overloaded => 429,
@@ -44,6 +47,7 @@ impl Status {
     fn name(self) -> &'static str {
         match self {
             Status::BadInput => "BadInput",
+            Status::SlowRequest => "SlowRequest",
             Status::TooLarge => "TooLarge",
             Status::MediaType => "UnsupportedMediaType",
             Status::Overloaded => "Overloaded",
@@ -56,6 +60,7 @@ impl Status {
     fn description(self) -> &'static str {
         match self {
             Status::BadInput => "The body is not JSON, or does not fit the parameters; `pointer` says where.",
+            Status::SlowRequest => "The body did not arrive in time.",
             Status::TooLarge => "The body is larger than the server accepts.",
             Status::MediaType => "The body is not `application/json`.",
             Status::Overloaded => "Too many calls wait already. Nothing was run; try again after `Retry-After`.",
@@ -109,7 +114,7 @@ pub(super) fn schema() -> Json {
     json!({
         "type": "object",
         "description": "What went wrong, as RFC 9457 has it.",
-        "required": ["type", "title", "status"],
+        "required": ["type", "title", "status", "detail", "request_id"],
         "properties": {
             "type": {
                 "type": "string",
@@ -119,7 +124,7 @@ pub(super) fn schema() -> Json {
             "title": { "type": "string", "description": "The kind of problem, in words." },
             "status": { "type": "integer", "description": "The HTTP status." },
             "detail": { "type": "string", "description": "This problem, in words: what happened, and what to do." },
-            "instance": { "type": "string", "format": "uri-reference", "description": "This one occurrence." },
+            "chainlet": { "type": "string", "description": "For a failed call: the chainlet that failed, the root cause." },
             "pointer": {
                 "type": "string",
                 "format": "json-pointer",
@@ -131,9 +136,10 @@ pub(super) fn schema() -> Json {
                 "items": {
                     "type": "object",
                     "description": "One chainlet's dependency on another.",
-                    "required": ["from", "to"],
+                    "required": ["from", "dependency", "to"],
                     "properties": {
                         "from": { "type": "string", "description": "The chainlet that called." },
+                        "dependency": { "type": "string", "description": "What it calls the dependency." },
                         "to": { "type": "string", "description": "The chainlet that was called." },
                     },
                 },

@@ -109,7 +109,7 @@ fn a_signature_without_parameters_or_result_needs_no_body_and_answers_null() {
     let post = &document["paths"]["/run_remote"]["post"];
     assert_eq!(post["requestBody"]["required"], false);
     assert_eq!(post["responses"]["422"], Json::Null);
-    for status in ["400", "413", "415", "429", "500", "503", "504"] {
+    for status in ["400", "408", "413", "415", "429", "500", "503", "504"] {
         assert!(post["responses"][status]["$ref"].is_string(), "{status}");
     }
 }

@@ -120,7 +120,8 @@ fn define_with<T: Send + 'static, const P: usize, const R: usize>(
             Box::pin(answer::<R>(call)) as Pin<Box<dyn Future<Output = Result<Flat<R>>> + Send>>
         })
     } else {
-        instance.func_wrap_async(name, move |store, params: Flat<P>| Box::new(answer::<R>(import.call(store, params.0))))
+        instance
+            .func_wrap_async(name, move |store, params: Flat<P>| Box::new(answer::<R>(import.call(store, params.0))))
     }
 }
 

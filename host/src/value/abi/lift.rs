@@ -58,9 +58,7 @@ fn from_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &mut Slots<'_>) -
         InterfaceType::Float32 => Value::F32(f32::from_bits(src.next()?.get_f32())),
         InterfaceType::Float64 => Value::F64(f64::from_bits(src.next()?.get_f64())),
         InterfaceType::Char => Value::Char(char::try_from(src.next()?.get_u32())?),
-        InterfaceType::String => {
-            Value::String(<Box<str>>::linear_lift_from_flat(cx, ty, &[src.next()?, src.next()?])?)
-        }
+        InterfaceType::String => Value::String(<Box<str>>::linear_lift_from_flat(cx, ty, &[src.next()?, src.next()?])?),
         InterfaceType::List(index) => {
             let (pointer, length) = (src.next()?.get_u32(), src.next()?.get_u32());
             let element = cx.types[index].element;
@@ -223,11 +221,7 @@ fn from_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Res
 }
 
 /// Values that stand one after the other, each at its own alignment: the fields of a record, the elements of a tuple.
-fn sequence(
-    cx: &mut LiftContext<'_>,
-    types: impl Iterator<Item = InterfaceType>,
-    bytes: &[u8],
-) -> Result<Vec<Value>> {
+fn sequence(cx: &mut LiftContext<'_>, types: impl Iterator<Item = InterfaceType>, bytes: &[u8]) -> Result<Vec<Value>> {
     let mut offset = 0;
     types
         .map(|ty| {

@@ -1,8 +1,8 @@
 //! From [`Value`]s to a guest's core-wasm values and memory.
 
-use wasmtime::component::Lower;
 use wasmtime::component::__internal::wasmtime_environ::component::VariantInfo;
 use wasmtime::component::__internal::{InterfaceType, LowerContext};
+use wasmtime::component::Lower;
 use wasmtime::{Result, ValRaw, bail, format_err};
 
 use crate::value::{Flags, List, Value};
@@ -51,12 +51,7 @@ impl Slots<'_> {
     }
 }
 
-fn to_flat<T>(
-    cx: &mut LowerContext<'_, T>,
-    ty: InterfaceType,
-    value: &Value,
-    dst: &mut Slots<'_>,
-) -> Result<()> {
+fn to_flat<T>(cx: &mut LowerContext<'_, T>, ty: InterfaceType, value: &Value, dst: &mut Slots<'_>) -> Result<()> {
     let types = cx.types;
     match (ty, value) {
         (InterfaceType::Bool, Value::Bool(value)) => dst.push(ValRaw::u32(u32::from(*value))),
@@ -245,10 +240,9 @@ fn list<T>(cx: &mut LowerContext<'_, T>, element: InterfaceType, list: &List) ->
         (InterfaceType::Float32, List::F32(items)) => fill(cx, pointer, items, f32::to_le_bytes),
         (InterfaceType::Float64, List::F64(items)) => fill(cx, pointer, items, f64::to_le_bytes),
         (InterfaceType::Char, List::Char(items)) => fill(cx, pointer, items, |item| u32::from(item).to_le_bytes()),
-        (_, List::Values(items)) => items
-            .iter()
-            .enumerate()
-            .try_for_each(|(index, item)| to_memory(cx, element, item, pointer + index * size)),
+        (_, List::Values(items)) => {
+            items.iter().enumerate().try_for_each(|(index, item)| to_memory(cx, element, item, pointer + index * size))
+        }
         _ => bail!("a packed list of another element type for list<{element:?}>"),
     }?;
     Ok((pointer, length))

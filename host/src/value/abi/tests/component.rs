@@ -40,7 +40,8 @@ impl Types {
                 format!("(variant {})", cases.collect::<String>())
             }
             Type::Enum(declared) | Type::Flags(declared) => {
-                let names: Vec<_> = declared.members.iter().map(|member| format!("\"{}\"", member.name.kebab())).collect();
+                let names: Vec<_> =
+                    declared.members.iter().map(|member| format!("\"{}\"", member.name.kebab())).collect();
                 let keyword = if matches!(ty, Type::Enum(_)) { "enum" } else { "flags" };
                 format!("({keyword} {})", names.join(" "))
             }
@@ -49,9 +50,8 @@ impl Types {
         let index = self.count;
         self.count += 1;
         // An import, and not an export, so that the type is there for imported functions as well.
-        self.text.push_str(&format!(
-            "(type $d{index} {declared})\n(import \"t{index}\" (type $t{index} (eq $d{index})))\n"
-        ));
+        self.text
+            .push_str(&format!("(type $d{index} {declared})\n(import \"t{index}\" (type $t{index} (eq $d{index})))\n"));
         format!("$t{index}")
     }
 }
@@ -167,7 +167,9 @@ fn flatten(ty: &Type) -> Vec<&'static str> {
         Type::F64 => vec!["f64"],
         Type::String | Type::List(_) => vec!["i32", "i32"],
         Type::Tuple(types) => types.iter().flat_map(flatten).collect(),
-        Type::Record(declared) => declared.members.iter().flat_map(|member| flatten(member.ty.as_ref().unwrap())).collect(),
+        Type::Record(declared) => {
+            declared.members.iter().flat_map(|member| flatten(member.ty.as_ref().unwrap())).collect()
+        }
         Type::Option(inner) => cases([Some(&**inner)].into_iter()),
         Type::Result { ok, err } => cases([ok.as_deref(), err.as_deref()].into_iter()),
         Type::Variant(declared) => cases(declared.members.iter().map(|member| member.ty.as_ref())),

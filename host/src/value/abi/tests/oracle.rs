@@ -39,7 +39,9 @@ pub(super) fn val(ty: &Type, value: &Value) -> Val {
             let payload = payload.as_ref().and_then(|value| boxed(member.ty.as_ref().unwrap(), value));
             Val::Variant(member.name.kebab().to_string(), payload)
         }
-        (Type::Enum(declared), Value::Enum(case)) => Val::Enum(declared.members[*case as usize].name.kebab().to_string()),
+        (Type::Enum(declared), Value::Enum(case)) => {
+            Val::Enum(declared.members[*case as usize].name.kebab().to_string())
+        }
         (Type::Option(inner), Value::Option(value)) => {
             Val::Option(value.as_ref().and_then(|value| boxed(inner, value)))
         }
@@ -77,7 +79,12 @@ pub(super) fn value(ty: &Type, val: &Val) -> Value {
             Value::Tuple(types.iter().zip(vals).map(|(ty, val)| value(ty, val)).collect())
         }
         (Type::Record(declared), Val::Record(fields)) => Value::Record(
-            declared.members.iter().zip(fields).map(|(member, (_, val))| value(member.ty.as_ref().unwrap(), val)).collect(),
+            declared
+                .members
+                .iter()
+                .zip(fields)
+                .map(|(member, (_, val))| value(member.ty.as_ref().unwrap(), val))
+                .collect(),
         ),
         (Type::Variant(declared), Val::Variant(name, payload)) => {
             let case = case(declared, name);
