@@ -102,14 +102,29 @@ impl Output {
         }
         let Some(left_out) = state.rate.admit(Instant::now()) else { return };
         let Shared { chainlet, replica, .. } = &*self.0;
-        if left_out > 0 {
-            tracing::warn!(target: TARGET, %chainlet, replica, lines = left_out, "lines of output left out");
-        }
+        self.0.tell_left_out(left_out);
         tracing::info!(target: TARGET, %chainlet, replica, stream = ?stream, "{line}");
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    fn tell_left_out(&self, lines: u64) {
+        if lines > 0 {
+            let Shared { chainlet, replica, .. } = self;
+            tracing::warn!(target: TARGET, %chainlet, replica, lines, "lines of output left out");
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // No further line comes to bring this along.
+        let left_out = self.state.get_mut().unwrap_or_else(PoisonError::into_inner).rate.left_out;
+        self.tell_left_out(left_out);
     }
 }
 

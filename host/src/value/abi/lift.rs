@@ -19,7 +19,7 @@ pub(super) fn tuple_from_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: 
 /// Lifts the values of a parameter or result list that stands in the guest's memory at `offset`.
 pub(super) fn tuple_from_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, offset: usize) -> Result<Vec<Value>> {
     let abi = cx.types.canonical_abi(&ty);
-    if offset % usize::try_from(abi.align32)? != 0 {
+    if !offset.is_multiple_of(usize::try_from(abi.align32)?) {
         bail!("the pointer to the values of a call is not aligned");
     }
     let bytes = window(cx.memory(), offset, usize::try_from(abi.size32)?)
@@ -251,7 +251,7 @@ fn list(cx: &mut LiftContext<'_>, element: InterfaceType, pointer: u32, length: 
     let (pointer, length) = (usize::try_from(pointer)?, usize::try_from(length)?);
     let abi = cx.types.canonical_abi(&element);
     let size = usize::try_from(abi.size32)?;
-    if pointer % usize::try_from(abi.align32)? != 0 {
+    if !pointer.is_multiple_of(usize::try_from(abi.align32)?) {
         bail!("a list's pointer is not aligned");
     }
     let bytes = length
