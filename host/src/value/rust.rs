@@ -1,6 +1,6 @@
 //! Rust types to [`Value`]s and back, for programs that embed the host.
 //!
-//! Everything goes through JSON, so that one mapping rules everywhere: what fits [`json`](super::json) fits here. For
+//! Everything goes through JSON, so that one mapping rules everywhere: what fits [`json`] fits here. For
 //! types with derived `Serialize` and `Deserialize` that means:
 //!
 //! - a struct is a record; an enum is a variant or an enum, with `#[serde(rename_all = "snake_case")]`;
