@@ -164,10 +164,12 @@ fn a_problem_fits_its_schema() {
     let result = Type::Result { ok: None, err: Some(Arc::new(error)) };
     let document = run_remote(&signature(vec![], Some(result)));
     let problem = json!({
-        "type": "/problems/typed-error",
-        "title": "The chainlet returned its error",
+        "type": "urn:chainhost:problem:chainlet-error",
+        "title": "The chainlet answered with its error",
         "status": 422,
-        "path": [{ "from": "hello-all", "to": "say-hello" }],
+        "detail": "the chainlet answered with its error",
+        "chainlet": "say-hello",
+        "path": [{ "from": "hello-all", "dependency": "say-hello", "to": "say-hello" }],
         "error": { "too_long": 9 },
         "request_id": "1",
     });
