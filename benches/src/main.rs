@@ -10,6 +10,10 @@ mod start;
 
 use std::path::{Path, PathBuf};
 
+/// The allocator of `chainhost`, for all sides of each comparison.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();

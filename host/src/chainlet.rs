@@ -1,9 +1,9 @@
 //! One chainlet at run time: its replicas, and how a call finds one.
 //!
-//! A replica is a live instance in a store of its own, owned and driven by a task of its own ([`replica`]). The [`pool`]
-//! decides which replica a call goes to and which calls wait; it is a plain state machine behind a lock. A supervisor
-//! for each replica ([`supervisor`]) starts it, replaces it when it traps or is worn out, and stops it. [`call`] is what
-//! the two ends of one call share.
+//! A replica is a live instance in a store of its own ([`replica`]), driven by a task of its own or by whoever calls it
+//! ([`driver`]). The [`pool`] decides which replica a call goes to and which calls wait; it is a plain state machine
+//! behind a lock. A supervisor for each replica ([`supervisor`]) starts it, replaces it when it traps or is worn out, and
+//! stops it. [`call`] is what the two ends of one call share, and the [`inbox`] is where one hands it to the other.
 //!
 //! # What ends what
 //! - A call ends with its answer, with a failure of a dependency, or with the death of its replica. The caller gets
@@ -12,7 +12,9 @@
 //! - A chainlet ends with [`Chainlet::stop`]: calls in flight and waiting are served, up to a limit.
 
 pub(crate) mod call;
+mod driver;
 mod health;
+mod inbox;
 mod limits;
 mod pool;
 pub(crate) mod replica;

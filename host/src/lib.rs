@@ -26,7 +26,8 @@
 //! 1. [`server`] takes an HTTP request, and hands its body to the chain.
 //! 2. [`chain`] reads the body by the entrypoint's types, and calls the chainlet. It has resolved every dependency to an
 //!    edge when it was loaded.
-//! 3. [`chainlet`] finds a replica, or a place in line, and passes the call to the task that owns the replica's store.
+//! 3. [`chainlet`] finds a replica, or a place in line, and leaves the call in the replica's inbox. Whoever drives the
+//!    replica takes it from there: often the caller, else the replica's task.
 //! 4. There, [`value::abi`] lowers the parameters into the guest's memory, and the guest runs. When it calls a dependency,
 //!    its edge begins again at 3, with another chainlet.
 //! 5. The result is lifted out of the guest's memory, and goes back the same way.

@@ -7,6 +7,10 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+/// Calls are begun on one thread and ended on another, which costs the system's allocator much: see docs/performance.md.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cli::bug::report_panics_in_one_line();
     match cli::run(cli::Cli::parse()) {

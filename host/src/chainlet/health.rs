@@ -1,5 +1,6 @@
 //! A guest's own judgement of its condition: `chainlet:host/health`, asked from time to time.
 
+use std::convert::Infallible;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +53,7 @@ impl Probe {
 
 /// Asks at each interval and tells the pool what the guest said; a guest that lets an interval pass without an answer is
 /// not well. One question is in flight at a time. Never returns.
-pub(super) async fn watch(accessor: &Accessor<State>, probe: Option<Probe>, monitor: Monitor) {
+pub(super) async fn watch(accessor: &Accessor<State>, probe: Option<Probe>, monitor: Monitor) -> Infallible {
     let Some(probe) = probe else { return pending().await };
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -2,24 +2,28 @@
 //!
 //! # The contract of a warm instance
 //! - The instance is made once and serves calls until it dies; what `init` built is kept between calls.
-//! - Its task owns the store for good and runs one `run_concurrent` in it. Calls come in through a channel, which the
-//!   pool keeps bounded: no more than the chainlet's concurrency are ever in it or in flight.
+//! - One `run_concurrent` owns the store for good. It is driven by the replica's task, or by a caller who has just left a
+//!   call in its inbox; [`driver`](super::driver) says who and when.
 //! - A guest that computes yields to other tasks at each tick of the engine's epoch. It cannot be interrupted in the
 //!   middle of one call and kept for another: a call ends by itself, or with the store.
 //! - A trap ends the store and with it every call in flight. Each caller learns of it through [`Replica::death`].
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use tokio::sync::{Notify, SetOnce, mpsc};
+use tokio::sync::{Notify, SetOnce};
 use tokio::task::JoinHandle;
 use wasmtime::component::{Accessor, GuestTaskId, InstancePre};
 use wasmtime::{AsContextMut, Store, WasmBacktrace};
 
 use super::call::{Call, CallContext, Job};
+use super::driver::{Driver, Panicked};
 use super::health::{self, Monitor, Probe};
+use super::inbox::Inbox;
 use super::limits::MemoryLimit;
 use super::pool::Pool;
 use super::state::State;
@@ -47,9 +51,14 @@ pub(crate) struct Blueprint {
     pub memory: u64,
 }
 
+/// How many calls a replica takes out of its inbox in one turn of its driver, so that a caller who drives it is not kept
+/// for as long as others bring more.
+const CALLS_A_TURN: usize = 32;
+
 /// The handle of a running replica.
 pub(super) struct Replica {
-    jobs: mpsc::UnboundedSender<Job>,
+    inbox: Inbox,
+    driver: Arc<Driver<Ended>>,
     worn_out: Notify,
     death: SetOnce<Death>,
 }
@@ -62,21 +71,28 @@ pub(super) struct Death {
     pub backtrace: Option<String>,
 }
 
-/// A replica that has started, and the task that drives it.
+/// The end of a replica's `run_concurrent`. Its store goes along, to be dropped by the replica's task: whoever drove it
+/// to its end may be a guest's caller, in the midst of another store.
+struct Ended {
+    death: Death,
+    store: Store<State>,
+}
+
+/// A replica that has started, and its task.
 pub(super) struct Running {
     pub replica: Arc<Replica>,
     pub task: JoinHandle<Death>,
 }
 
 impl Replica {
-    pub(super) fn new() -> (Arc<Self>, mpsc::UnboundedReceiver<Job>) {
-        let (jobs, inbox) = mpsc::unbounded_channel();
-        (Arc::new(Replica { jobs, worn_out: Notify::new(), death: SetOnce::new() }), inbox)
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Replica { inbox: Inbox::new(), driver: Driver::new(), worn_out: Notify::new(), death: SetOnce::new() })
     }
 
-    /// Hands the replica a call. One that has died drops it, which the caller sees.
+    /// Hands the replica a call, and may drive it for a moment. One that has died drops the call, which the caller sees.
     pub(super) fn submit(&self, job: Job) {
-        let _ = self.jobs.send(job);
+        self.inbox.push(job);
+        self.driver.nudge();
     }
 
     /// How the replica ended, once it has.
@@ -176,9 +192,27 @@ impl Blueprint {
             Some(interface) => Some(Probe::new(&mut store, &instance, interface).map_err(|what| self.error(what))?),
             None => None,
         };
-        let (replica, inbox) = Replica::new();
+        let replica = Replica::new();
         let monitor = Monitor { replica: replica.clone(), pool: pool.clone() };
-        let task = tokio::spawn(drive(store, export, inbox, probe, monitor, self.name.clone()));
+        let driven = replica.driver.run(serve_all(store, export, replica.clone(), probe, monitor, self.name.clone()));
+        let task = tokio::spawn({
+            let closed_at_the_end = CloseInbox(replica.clone());
+            async move {
+                let death = match driven.await {
+                    Ok(Ended { death, store }) => {
+                        drop(store);
+                        death
+                    }
+                    Err(Panicked(message)) => Death {
+                        kind: ErrorKind::Internal,
+                        message: format!("driving the replica panicked, which is a bug of chainhost: {message}"),
+                        backtrace: None,
+                    },
+                };
+                drop(closed_at_the_end);
+                death
+            }
+        });
         Ok(Running { replica, task })
     }
 
@@ -187,36 +221,53 @@ impl Blueprint {
     }
 }
 
+/// No call stays in the inbox of a replica whose task has ended.
+struct CloseInbox(Arc<Replica>);
+
+impl Drop for CloseInbox {
+    fn drop(&mut self) {
+        self.0.inbox.close();
+    }
+}
+
 /// Serves calls, and asks the guest for its health, until the replica dies.
-async fn drive(
+async fn serve_all(
     mut store: Store<State>,
     export: Export,
-    mut inbox: mpsc::UnboundedReceiver<Job>,
+    replica: Arc<Replica>,
     probe: Option<Probe>,
     monitor: Monitor,
     name: ChainletName,
-) -> Death {
+) -> Ended {
     let ended = store
         .run_concurrent(async |accessor| {
             let mut calls = FuturesUnordered::new();
             let mut health = pin!(health::watch(accessor, probe, monitor));
-            loop {
-                tokio::select! {
-                    biased;
-                    job = inbox.recv() => match job {
-                        Some(job) => calls.push(serve(accessor, export, job, &name)),
-                        None => break,
-                    },
-                    Some(()) = calls.next() => {}
-                    () = &mut health => {}
+            let (mut turn, mut taken) = (0, 0);
+            poll_fn(|cx| {
+                if turn != replica.driver.turns() {
+                    (turn, taken) = (replica.driver.turns(), 0);
                 }
-            }
+                while taken < CALLS_A_TURN
+                    && let Some(job) = replica.inbox.pop()
+                {
+                    taken += 1;
+                    calls.push(serve(accessor, export, job, &name));
+                }
+                if taken == CALLS_A_TURN {
+                    cx.waker().wake_by_ref();
+                }
+                while let Poll::Ready(Some(())) = calls.poll_next_unpin(cx) {}
+                health.as_mut().poll(cx)
+            })
+            .await
         })
         .await;
-    match ended {
-        Ok(()) => Death::stopped(),
+    let death = match ended {
+        Ok(never) => match never {},
         Err(error) => Death::of(&error, store.data()),
-    }
+    };
+    Ended { death, store }
 }
 
 async fn serve(accessor: &Accessor<State>, export: Export, job: Job, name: &ChainletName) {

@@ -1,0 +1,242 @@
+//! Who drives a replica: its own task, or a caller who has just handed it a call.
+//!
+//! A call that has to wake another task first costs more than many guests do, and on several cores the caches, too. So a
+//! caller takes a turn at driving the replica it calls, where nobody else is at it: the guest then runs on the caller's
+//! thread, and its answer is often there before the caller has to wait at all. What does not come to an end in that turn
+//! goes on in the replica's task.
+//!
+//! - The first turn is the task's, for wasmtime lets no store begin its event loop in the midst of another's.
+//! - One turn at a time; who comes while one is taken leaves word, and whoever has the turn goes on for them.
+//! - A replica whose turns are long is left to its task, so that calls that compute run beside each other.
+//! - A turn is bounded: a guest yields at each tick of the engine's epoch, and a caller who went on for others for
+//!   [`TURN`] hands over to the task.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures::future::BoxFuture;
+use futures::task::{ArcWake, AtomicWaker, waker_ref};
+use tokio::runtime::Handle;
+use tokio::task::coop::unconstrained;
+
+/// How long a caller drives for others, beyond its own call, and how long the turns of a replica are at most for callers
+/// to take them: waking a task costs some microseconds, which is little beside this.
+const TURN: Duration = Duration::from_micros(100);
+
+/// Nobody drives, and nothing is to do.
+const IDLE: u8 = 0;
+/// Nobody drives, and the task has been woken to do so.
+const SCHEDULED: u8 = 1;
+/// Somebody drives.
+const DRIVING: u8 = 2;
+/// Somebody drives, and there is more to do since they began.
+const AGAIN: u8 = 3;
+/// The work has ended.
+const ENDED: u8 = 4;
+
+/// Drives a future that never ends by itself while all is well, from whatever task is at hand.
+pub(super) struct Driver<T> {
+    state: AtomicU8,
+    work: Mutex<Work<T>>,
+    /// The task that drives when nobody else does.
+    task: AtomicWaker,
+    turns: AtomicU64,
+    /// How long a turn is, as a moving average in nanoseconds.
+    usual: AtomicU64,
+}
+
+enum Work<T> {
+    Running {
+        future: BoxFuture<'static, T>,
+        /// Where the task runs. The work's timers belong to it, whoever drives.
+        runtime: Handle,
+    },
+    /// What is left of the future is for the task to drop: whoever drove it to its end may be in the midst of other work.
+    Ended(Result<T, Panicked>, BoxFuture<'static, T>),
+    None,
+}
+
+/// The work panicked, with this message.
+#[derive(Debug)]
+pub(super) struct Panicked(pub String);
+
+/// The future that a driver's own task runs. It is ready when the work has ended; dropping it drops the work.
+pub(super) struct Driven<T>(Arc<Driver<T>>);
+
+impl<T: Send + 'static> Driver<T> {
+    /// A driver of nothing yet.
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Driver {
+            state: AtomicU8::new(SCHEDULED),
+            work: Mutex::new(Work::None),
+            task: AtomicWaker::new(),
+            turns: AtomicU64::new(0),
+            usual: AtomicU64::new(0),
+        })
+    }
+
+    /// What drives `work` from now on, beside those who [nudge](Driver::nudge). It is called in the runtime that the
+    /// work belongs to.
+    pub(super) fn run(self: &Arc<Self>, work: impl Future<Output = T> + Send + 'static) -> Driven<T> {
+        *self.lock() = Work::Running { future: Box::pin(work), runtime: Handle::current() };
+        Driven(self.clone())
+    }
+
+    /// Sees to it that the work is polled, for which there is a new reason: here and now, or soon by someone else.
+    pub(super) fn nudge(self: &Arc<Self>) {
+        let usual = Duration::from_nanos(self.usual.load(Ordering::Relaxed));
+        if self.turns() == 0 || usual > TURN {
+            return ArcWake::wake_by_ref(self);
+        }
+        if !self.begin(true) {
+            return;
+        }
+        let start = Instant::now();
+        while self.turn() && self.end() == AGAIN {
+            if start.elapsed() < TURN {
+                self.state.store(DRIVING, Ordering::SeqCst);
+            } else {
+                self.state.store(SCHEDULED, Ordering::SeqCst);
+                self.task.wake();
+                return;
+            }
+        }
+    }
+
+    /// The number of turns that have been taken so far.
+    pub(super) fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
+    }
+
+    /// Takes the turn, or leaves word where it is taken. The task has nothing to do where nobody woke it; a caller has.
+    fn begin(&self, caller: bool) -> bool {
+        let mut state = self.state.load(Ordering::SeqCst);
+        loop {
+            let next = match state {
+                IDLE if caller => DRIVING,
+                SCHEDULED => DRIVING,
+                DRIVING if caller => AGAIN,
+                _ => return false,
+            };
+            match self.state.compare_exchange_weak(state, next, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => return next == DRIVING,
+                Err(now) => state = now,
+            }
+        }
+    }
+
+    /// Polls the work; false where it has ended.
+    fn turn(self: &Arc<Self>) -> bool {
+        let start = Instant::now();
+        self.turns.fetch_add(1, Ordering::Relaxed);
+        let mut work = self.lock();
+        let Work::Running { future, runtime } = &mut *work else { return false };
+        let waker = waker_ref(self);
+        let mut context = Context::from_waker(&waker);
+        let polled = {
+            let _runtime = runtime.enter();
+            // The work is no part of the task that happens to drive it, and must not use up that task's budget.
+            catch_unwind(AssertUnwindSafe(|| pin!(unconstrained(future.as_mut())).as_mut().poll(&mut context)))
+        };
+        let outcome = match polled {
+            Ok(Poll::Pending) => {
+                drop(work);
+                self.account(start.elapsed());
+                return true;
+            }
+            Ok(Poll::Ready(outcome)) => Ok(outcome),
+            Err(panic) => Err(Panicked::of(&*panic)),
+        };
+        if let Work::Running { future, .. } = std::mem::replace(&mut *work, Work::None) {
+            *work = Work::Ended(outcome, future);
+        }
+        self.state.store(ENDED, Ordering::SeqCst);
+        drop(work);
+        self.task.wake();
+        false
+    }
+
+    /// Gives the turn back; [`AGAIN`] where there is more to do, and then it is not given back yet.
+    fn end(&self) -> u8 {
+        match self.state.compare_exchange(DRIVING, IDLE, Ordering::SeqCst, Ordering::SeqCst) {
+            Ok(_) => IDLE,
+            Err(state) => state,
+        }
+    }
+
+    fn account(&self, took: Duration) {
+        let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let usual = self.usual.load(Ordering::Relaxed);
+        // Whoever loses a race for this has only measured in vain.
+        self.usual.store(usual - usual / 8 + took / 8, Ordering::Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Work<T>> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Send + 'static> ArcWake for Driver<T> {
+    fn wake_by_ref(driver: &Arc<Self>) {
+        let mut state = driver.state.load(Ordering::SeqCst);
+        loop {
+            let next = match state {
+                IDLE => SCHEDULED,
+                DRIVING => AGAIN,
+                _ => return,
+            };
+            match driver.state.compare_exchange_weak(state, next, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) if next == SCHEDULED => return driver.task.wake(),
+                Ok(_) => return,
+                Err(now) => state = now,
+            }
+        }
+    }
+}
+
+impl<T: Send + 'static> Future for Driven<T> {
+    type Output = Result<T, Panicked>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let driver = &self.0;
+        driver.task.register(cx.waker());
+        if driver.begin(false) && driver.turn() && driver.end() == AGAIN {
+            driver.state.store(SCHEDULED, Ordering::SeqCst);
+            cx.waker().wake_by_ref();
+        }
+        if driver.state.load(Ordering::SeqCst) != ENDED {
+            return Poll::Pending;
+        }
+        let work = std::mem::replace(&mut *driver.lock(), Work::None);
+        match work {
+            Work::Ended(outcome, rest) => {
+                drop(rest);
+                Poll::Ready(outcome)
+            }
+            Work::Running { .. } | Work::None => Poll::Pending,
+        }
+    }
+}
+
+impl<T> Drop for Driven<T> {
+    fn drop(&mut self) {
+        // Waits for a turn that is taken at this moment; it is short.
+        let work = std::mem::replace(&mut *self.0.work.lock().unwrap_or_else(PoisonError::into_inner), Work::None);
+        self.0.state.store(ENDED, Ordering::SeqCst);
+        drop(work);
+    }
+}
+
+impl Panicked {
+    fn of(panic: &(dyn std::any::Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+        Panicked(text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

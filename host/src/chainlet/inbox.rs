@@ -1,0 +1,42 @@
+//! Calls on their way into a replica.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::call::Job;
+
+/// Where callers leave calls for a replica. The pool keeps it bounded: no more than the chainlet's concurrency are ever
+/// in it or in flight. Whoever leaves one nudges the replica's driver, so the inbox itself wakes nobody.
+pub(super) struct Inbox(Mutex<Option<VecDeque<Job>>>);
+
+impl Inbox {
+    pub(super) fn new() -> Self {
+        Inbox(Mutex::new(Some(VecDeque::new())))
+    }
+
+    /// Leaves a call. A closed inbox drops it, which its caller sees.
+    pub(super) fn push(&self, job: Job) {
+        let refused = match &mut *self.lock() {
+            Some(jobs) => {
+                jobs.push_back(job);
+                None
+            }
+            None => Some(job),
+        };
+        drop(refused);
+    }
+
+    pub(super) fn pop(&self) -> Option<Job> {
+        self.lock().as_mut()?.pop_front()
+    }
+
+    /// Takes no more calls, and drops those that it has.
+    pub(super) fn close(&self) {
+        let jobs = self.lock().take();
+        drop(jobs);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<VecDeque<Job>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
