@@ -47,7 +47,10 @@ fn the_first_turn_is_left_to_the_task() {
     let runtime = runtime();
     let turns = Arc::default();
     let driver = Driver::new();
-    let driven = runtime.block_on(async { driver.run(noting(&turns)) });
+    let driven = {
+        let _runtime = runtime.enter();
+        driver.run(noting(&turns))
+    };
     driver.nudge();
     assert_eq!(driver.turns(), 0);
     runtime.block_on(async {
