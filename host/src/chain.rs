@@ -314,6 +314,8 @@ pub(crate) async fn start(
             },
             queue: usize::try_from(chainlet.queue).unwrap_or(usize::MAX),
             memory: chainlet.resources.memory.as_bytes(),
+            cpu: chainlet.resources.cpu,
+            threads: shared.threads.clone(),
         };
         match Chainlet::start(blueprint, chainlet.replicas.min.max(1)).await {
             Ok(chainlet) => {

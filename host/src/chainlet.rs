@@ -18,6 +18,7 @@ mod inbox;
 mod limits;
 mod pool;
 pub(crate) mod replica;
+mod share;
 pub(crate) mod state;
 mod supervisor;
 
@@ -28,13 +29,17 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::call::{CallContext, Job, Waiting};
+use self::call::{CallContext, Job, Reply, Waiting};
 pub use self::pool::Status;
 use self::pool::{Pool, Refusal};
 use self::replica::Blueprint;
 use crate::config::ChainletName;
 use crate::error::{CallError, ErrorKind};
+use crate::threads::GuestThreads;
 use crate::value::{Signature, Value};
+
+/// How many replicas a call may be given to that end before they begin it.
+const ENDED_REPLICAS: u32 = 3;
 
 /// A running chainlet.
 pub struct Chainlet {
@@ -43,6 +48,7 @@ pub struct Chainlet {
     pool: Arc<Pool>,
     stop: CancellationToken,
     supervisors: TaskTracker,
+    threads: Arc<GuestThreads>,
 }
 
 impl Chainlet {
@@ -59,16 +65,13 @@ impl Chainlet {
             pool: Pool::new(blueprint.concurrency, blueprint.queue),
             stop: CancellationToken::new(),
             supervisors: TaskTracker::new(),
+            threads: blueprint.threads.clone(),
         });
         let starts = (0..replicas).map(|number| {
             let (started, start) = tokio::sync::oneshot::channel();
-            chainlet.supervisors.spawn(supervisor::supervise(
-                blueprint.clone(),
-                number,
-                chainlet.pool.clone(),
-                chainlet.stop.clone(),
-                started,
-            ));
+            let supervisor =
+                supervisor::supervise(blueprint.clone(), number, chainlet.pool.clone(), chainlet.stop.clone(), started);
+            chainlet.supervisors.spawn_on(supervisor, chainlet.threads.handle());
             start
         });
         let starts: Vec<_> = starts.collect();
@@ -108,27 +111,35 @@ impl Chainlet {
     /// The answer is what the function returned, its typed error included. Dropping the future gives up the answer; the
     /// guest is not interrupted, but a replica whose call does not end soon after that is replaced. The deadline in
     /// `context` is for the guest's own calls: keeping to it here is the caller's part, with [`Chainlet::within`].
-    pub(crate) async fn call(&self, params: Vec<Value>, context: CallContext) -> Result<Option<Value>, CallError> {
-        let lease = self.pool.acquire().await.map_err(|refusal| match refusal {
+    pub(crate) async fn call(&self, mut params: Vec<Value>, context: CallContext) -> Result<Option<Value>, CallError> {
+        for _ in 0..ENDED_REPLICAS {
+            let lease = self.pool.acquire().await.map_err(|refusal| self.refusal(refusal))?;
+            let replica = lease.replica().clone();
+            let (job, reply) = Job::new(params, context.clone(), lease);
+            let waiting = Waiting::new(&job, self.threads.handle());
+            replica.submit(job);
+            let reply = reply.await;
+            waiting.answered();
+            match reply {
+                Ok(Reply::Answer(answer)) => return answer,
+                Ok(Reply::NotBegun(given_back)) => params = given_back,
+                Err(_) => {
+                    let death = replica.death().await;
+                    return Err(self.error(death.kind, &death.message).with_backtrace(death.backtrace.clone()));
+                }
+            }
+        }
+        Err(self.error(ErrorKind::NotReady, "its replicas end before they begin a call"))
+    }
+
+    fn refusal(&self, refusal: Refusal) -> CallError {
+        match refusal {
             Refusal::Overloaded { queue } => {
                 self.error(ErrorKind::Overloaded, format_args!("all replicas are busy and {queue} calls wait already"))
             }
             Refusal::NotReady(why) => self.error(ErrorKind::NotReady, why),
             Refusal::Stopping => self.error(ErrorKind::Stopping, "the chain is stopping"),
-        })?;
-        let replica = lease.replica().clone();
-        let (job, answer) = Job::new(params, context, lease);
-        let waiting = Waiting::new(&job);
-        replica.submit(job);
-        let answer = match answer.await {
-            Ok(answer) => answer,
-            Err(_) => {
-                let death = replica.death().await;
-                Err(self.error(death.kind, &death.message).with_backtrace(death.backtrace.clone()))
-            }
-        };
-        waiting.answered();
-        answer
+        }
     }
 
     /// The outcome of `call` on this chainlet, or a failure where it does not come before `deadline`.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use wasmtime::{Config, Engine};
 
+use crate::threads::GuestThreads;
+
 /// How often a guest that does not yield by itself is made to: the longest that one guest can hold a worker thread while
 /// others wait for it.
 const TICK: Duration = Duration::from_millis(5);
@@ -61,4 +63,6 @@ pub(crate) struct Shared {
     pub engine: Engine,
     /// Where compiled code is kept; `None` where it is not.
     pub cache: Option<Arc<crate::component::cache::Cache>>,
+    /// Where guests run.
+    pub threads: Arc<GuestThreads>,
 }

@@ -7,6 +7,7 @@ use crate::chain::{self, Chain, LoadError, Plan};
 use crate::component::cache::Cache;
 use crate::config::{ChainSpec, ConfigErrors, SecretStore};
 use crate::engine::{self, Shared};
+use crate::threads::GuestThreads;
 
 /// Compiles components and runs chains. Clones share everything.
 #[derive(Clone)]
@@ -22,6 +23,9 @@ pub enum HostError {
     /// The machine, or the process's limits, do not let wasmtime run.
     #[error("the WebAssembly engine does not start: {0}")]
     Engine(String),
+    /// The threads that guests run on do not start.
+    #[error("the threads for guests do not start: {0}; see to it that this user may have more of them")]
+    Threads(#[source] std::io::Error),
     /// The folder for compiled code can't be used.
     #[error("the code cache {path} cannot be used: {error}", path = path.display())]
     Cache {
@@ -37,6 +41,7 @@ pub enum HostError {
 pub struct HostBuilder {
     cache: CodeCache,
     secrets: Option<SecretStore>,
+    guest_threads: Option<usize>,
 }
 
 enum CodeCache {
@@ -57,7 +62,7 @@ impl Host {
 
     /// Begins a host.
     pub fn builder() -> HostBuilder {
-        HostBuilder { cache: CodeCache::Default, secrets: None }
+        HostBuilder { cache: CodeCache::Default, secrets: None, guest_threads: None }
     }
 
     /// Checks `spec` as far as that goes without running guests: its files, its components, the type of every edge, its
@@ -112,11 +117,19 @@ impl HostBuilder {
         self
     }
 
+    /// Lets all guests together use at most `count` processors, at least one; as many as the machine has unless it is
+    /// said. They are threads of the host's own, beside those of the runtime that embeds it. Guests whose calls take
+    /// microseconds run on the threads of their callers, too.
+    pub fn guest_threads(mut self, count: usize) -> Self {
+        self.guest_threads = Some(count);
+        self
+    }
+
     /// Starts the host.
     ///
     /// # Errors
     ///
-    /// Where the engine does not start, or a folder that was asked for as code cache can't be used. The default folder is
+    /// Where the engine or the threads of the guests do not start, or a folder that was asked for as code cache can't be used. The default folder is
     /// done without where it can't be used, with a warning in the log.
     pub fn build(self) -> Result<Host, HostError> {
         let engine = engine::new().map_err(|error| HostError::Engine(format!("{error:#}")))?;
@@ -135,7 +148,8 @@ impl HostBuilder {
             Some(secrets) => secrets,
             None => environment_secrets()?,
         };
-        Ok(Host { shared: Shared { engine, cache: cache.map(Arc::new) }, secrets: Arc::new(secrets) })
+        let threads = Arc::new(GuestThreads::start(self.guest_threads).map_err(HostError::Threads)?);
+        Ok(Host { shared: Shared { engine, cache: cache.map(Arc::new), threads }, secrets: Arc::new(secrets) })
     }
 }
 

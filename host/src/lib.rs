@@ -45,4 +45,5 @@ mod engine;
 pub mod error;
 pub mod host;
 pub mod server;
+mod threads;
 pub mod value;

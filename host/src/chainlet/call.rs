@@ -5,10 +5,11 @@
 //! frees no guest. A guest that does not come back for [`GRACE`] after its caller left has overrun, and its replica is
 //! retired.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::runtime::Handle;
+use tokio::sync::{SetOnce, oneshot};
 use tokio::time::Instant;
 
 use super::pool::{Lease, Loss};
@@ -20,6 +21,14 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// What comes out of a call.
 pub(crate) type Answer = Result<Option<Value>, CallError>;
+
+/// What a replica sends back.
+pub(super) enum Reply {
+    /// The guest, or a dependency of it, has come to an end.
+    Answer(Answer),
+    /// The replica ended before the guest saw the call, whose parameters these are.
+    NotBegun(Vec<Value>),
+}
 
 /// What a call brings along from whoever made it, and hands on to the calls that it makes.
 #[derive(Debug, Clone, Default)]
@@ -41,29 +50,41 @@ pub(crate) struct Call {
     pub context: CallContext,
     /// Taken by whoever answers first; the lease goes back with it.
     open: Mutex<Option<Open>>,
+    /// The caller has left without an answer.
+    abandoned: SetOnce<()>,
 }
 
 struct Open {
-    reply: oneshot::Sender<Answer>,
+    reply: oneshot::Sender<Reply>,
     lease: Option<Lease>,
 }
 
 impl Job {
-    pub(super) fn new(params: Vec<Value>, context: CallContext, lease: Lease) -> (Self, oneshot::Receiver<Answer>) {
+    pub(super) fn new(params: Vec<Value>, context: CallContext, lease: Lease) -> (Self, oneshot::Receiver<Reply>) {
         let (call, answer) = Call::new(context, Some(lease));
         (Job { params, call }, answer)
+    }
+
+    /// Gives the call back to its caller, for another replica.
+    pub(super) fn give_back(self) {
+        if let Some(open) = self.call.take() {
+            drop(open.lease);
+            // An error means that the caller has left, which is its right.
+            let _ = open.reply.send(Reply::NotBegun(self.params));
+        }
     }
 }
 
 impl Call {
     /// A call of its own kind, such as `init`, that takes no slot.
-    pub(super) fn without_slot(context: CallContext) -> (Arc<Self>, oneshot::Receiver<Answer>) {
+    pub(super) fn without_slot(context: CallContext) -> (Arc<Self>, oneshot::Receiver<Reply>) {
         Call::new(context, None)
     }
 
-    fn new(context: CallContext, lease: Option<Lease>) -> (Arc<Self>, oneshot::Receiver<Answer>) {
+    fn new(context: CallContext, lease: Option<Lease>) -> (Arc<Self>, oneshot::Receiver<Reply>) {
         let (reply, answer) = oneshot::channel();
-        (Arc::new(Call { context, open: Mutex::new(Some(Open { reply, lease })) }), answer)
+        let open = Mutex::new(Some(Open { reply, lease }));
+        (Arc::new(Call { context, open, abandoned: SetOnce::new() }), answer)
     }
 
     /// The guest is done: its slot is free, and the caller, if it still waits, has its answer.
@@ -71,7 +92,7 @@ impl Call {
         if let Some(open) = self.take() {
             drop(open.lease);
             // An error means that the caller has left, which is its right.
-            let _ = open.reply.send(answer);
+            let _ = open.reply.send(Reply::Answer(answer));
         }
     }
 
@@ -81,8 +102,20 @@ impl Call {
             if let Some(lease) = open.lease {
                 lease.lose(Loss::Unanswered);
             }
-            let _ = open.reply.send(Err(error));
+            let _ = open.reply.send(Reply::Answer(Err(error)));
         }
+    }
+
+    /// Nobody waits for the guest any more, and it will never be done: the slot is lost.
+    pub(crate) fn give_up(&self) {
+        if let Some(lease) = self.take().and_then(|open| open.lease) {
+            lease.lose(Loss::Unanswered);
+        }
+    }
+
+    /// Returns when the caller has left without an answer.
+    pub(crate) async fn abandoned(&self) {
+        self.abandoned.wait().await;
     }
 
     fn overrun(&self) {
@@ -96,29 +129,32 @@ impl Call {
     }
 }
 
-/// The caller's wait for an answer; dropped before there is one, it starts the call's grace.
-pub(super) struct Waiting {
-    call: std::sync::Weak<Call>,
+/// The caller's wait for an answer; dropped before there is one, it tells the guest's own calls and starts the call's
+/// grace.
+pub(super) struct Waiting<'a> {
+    call: Weak<Call>,
+    runtime: &'a Handle,
 }
 
-impl Waiting {
-    pub(super) fn new(job: &Job) -> Self {
-        Waiting { call: Arc::downgrade(&job.call) }
+impl<'a> Waiting<'a> {
+    pub(super) fn new(job: &Job, runtime: &'a Handle) -> Self {
+        Waiting { call: Arc::downgrade(&job.call), runtime }
     }
 
     pub(super) fn answered(mut self) {
-        self.call = std::sync::Weak::new();
+        self.call = Weak::new();
     }
 }
 
-impl Drop for Waiting {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let call = std::mem::take(&mut self.call);
-        if call.strong_count() == 0 {
-            return;
+        match call.upgrade() {
+            // Only the one who waits can leave, so it was not set before.
+            Some(call) => drop(call.abandoned.set(())),
+            None => return,
         }
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        runtime.spawn(async move {
+        self.runtime.spawn(async move {
             tokio::time::sleep(GRACE).await;
             if let Some(call) = call.upgrade() {
                 call.overrun();

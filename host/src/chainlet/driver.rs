@@ -8,6 +8,7 @@
 //! - The first turn is the task's, for wasmtime lets no store begin its event loop in the midst of another's.
 //! - One turn at a time; who comes while one is taken leaves word, and whoever has the turn goes on for them.
 //! - A replica whose turns are long is left to its task, so that calls that compute run beside each other.
+//! - A replica that has used up its [`Share`] of a processor rests: its task waits, and callers leave it to its task.
 //! - A turn is bounded: a guest yields at each tick of the engine's epoch, and a caller who went on for others for
 //!   [`TURN`] hands over to the task.
 
@@ -16,12 +17,15 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::task::{ArcWake, AtomicWaker, waker_ref};
 use tokio::runtime::Handle;
 use tokio::task::coop::unconstrained;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::share::{Meter, Share};
 
 /// How long a caller drives for others, beyond its own call, and how long the turns of a replica are at most for callers
 /// to take them: waking a task costs some microseconds, which is little beside this.
@@ -47,6 +51,8 @@ pub(super) struct Driver<T> {
     turns: AtomicU64,
     /// How long a turn is, as a moving average in nanoseconds.
     usual: AtomicU64,
+    /// What the work may use of a processor, where that is not all of it.
+    share: Option<Mutex<Share>>,
 }
 
 enum Work<T> {
@@ -65,31 +71,36 @@ enum Work<T> {
 pub(super) struct Panicked(pub String);
 
 /// The future that a driver's own task runs. It is ready when the work has ended; dropping it drops the work.
-pub(super) struct Driven<T>(Arc<Driver<T>>);
+pub(super) struct Driven<T> {
+    driver: Arc<Driver<T>>,
+    /// While the work has used up its share.
+    rest: Option<Pin<Box<Sleep>>>,
+}
 
 impl<T: Send + 'static> Driver<T> {
-    /// A driver of nothing yet.
-    pub(super) fn new() -> Arc<Self> {
+    /// A driver of nothing yet, for work that may use `share` of one processor.
+    pub(super) fn new(share: f64) -> Arc<Self> {
         Arc::new(Driver {
             state: AtomicU8::new(SCHEDULED),
             work: Mutex::new(Work::None),
             task: AtomicWaker::new(),
             turns: AtomicU64::new(0),
             usual: AtomicU64::new(0),
+            share: Share::new(share, Instant::now()).map(Mutex::new),
         })
     }
 
     /// What drives `work` from now on, beside those who [nudge](Driver::nudge). It is called in the runtime that the
     /// work belongs to.
     pub(super) fn run(self: &Arc<Self>, work: impl Future<Output = T> + Send + 'static) -> Driven<T> {
-        *self.lock() = Work::Running { future: Box::pin(work), runtime: Handle::current() };
-        Driven(self.clone())
+        *lock(&self.work) = Work::Running { future: Box::pin(work), runtime: Handle::current() };
+        Driven { driver: self.clone(), rest: None }
     }
 
     /// Sees to it that the work is polled, for which there is a new reason: here and now, or soon by someone else.
     pub(super) fn nudge(self: &Arc<Self>) {
         let usual = Duration::from_nanos(self.usual.load(Ordering::Relaxed));
-        if self.turns() == 0 || usual > TURN {
+        if self.turns() == 0 || usual > TURN || self.rests_until().is_some() {
             return ArcWake::wake_by_ref(self);
         }
         if !self.begin(true) {
@@ -133,8 +144,9 @@ impl<T: Send + 'static> Driver<T> {
     fn turn(self: &Arc<Self>) -> bool {
         let start = Instant::now();
         self.turns.fetch_add(1, Ordering::Relaxed);
-        let mut work = self.lock();
+        let mut work = lock(&self.work);
         let Work::Running { future, runtime } = &mut *work else { return false };
+        let meter = Meter::start(self.share.is_some());
         let waker = waker_ref(self);
         let mut context = Context::from_waker(&waker);
         let polled = {
@@ -142,6 +154,11 @@ impl<T: Send + 'static> Driver<T> {
             // The work is no part of the task that happens to drive it, and must not use up that task's budget.
             catch_unwind(AssertUnwindSafe(|| pin!(unconstrained(future.as_mut())).as_mut().poll(&mut context)))
         };
+        if let Some(used) = meter.map(Meter::stop)
+            && let Some(share) = &self.share
+        {
+            lock(share).pay(used, Instant::now());
+        }
         let outcome = match polled {
             Ok(Poll::Pending) => {
                 drop(work);
@@ -175,9 +192,14 @@ impl<T: Send + 'static> Driver<T> {
         self.usual.store(usual - usual / 8 + took / 8, Ordering::Relaxed);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Work<T>> {
-        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    /// When the work may go on, where it has used up its share.
+    fn rests_until(&self) -> Option<Instant> {
+        self.share.as_ref().and_then(|share| lock(share).rests_until(Instant::now()))
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<T: Send + 'static> ArcWake for Driver<T> {
@@ -201,9 +223,18 @@ impl<T: Send + 'static> ArcWake for Driver<T> {
 impl<T: Send + 'static> Future for Driven<T> {
     type Output = Result<T, Panicked>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let driver = &self.0;
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Driven { driver, rest } = &mut *self;
         driver.task.register(cx.waker());
+        while driver.state.load(Ordering::SeqCst) == SCHEDULED
+            && let Some(until) = driver.rests_until()
+        {
+            let rest = rest.insert(Box::pin(sleep_until(until)));
+            if rest.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        *rest = None;
         if driver.begin(false) && driver.turn() && driver.end() == AGAIN {
             driver.state.store(SCHEDULED, Ordering::SeqCst);
             cx.waker().wake_by_ref();
@@ -211,7 +242,7 @@ impl<T: Send + 'static> Future for Driven<T> {
         if driver.state.load(Ordering::SeqCst) != ENDED {
             return Poll::Pending;
         }
-        let work = std::mem::replace(&mut *driver.lock(), Work::None);
+        let work = std::mem::replace(&mut *lock(&driver.work), Work::None);
         match work {
             Work::Ended(outcome, rest) => {
                 drop(rest);
@@ -225,8 +256,8 @@ impl<T: Send + 'static> Future for Driven<T> {
 impl<T> Drop for Driven<T> {
     fn drop(&mut self) {
         // Waits for a turn that is taken at this moment; it is short.
-        let work = std::mem::replace(&mut *self.0.work.lock().unwrap_or_else(PoisonError::into_inner), Work::None);
-        self.0.state.store(ENDED, Ordering::SeqCst);
+        let work = std::mem::replace(&mut *lock(&self.driver.work), Work::None);
+        self.driver.state.store(ENDED, Ordering::SeqCst);
         drop(work);
     }
 }

@@ -14,7 +14,7 @@ impl Inbox {
         Inbox(Mutex::new(Some(VecDeque::new())))
     }
 
-    /// Leaves a call. A closed inbox drops it, which its caller sees.
+    /// Leaves a call. A closed inbox gives it back.
     pub(super) fn push(&self, job: Job) {
         let refused = match &mut *self.lock() {
             Some(jobs) => {
@@ -23,17 +23,19 @@ impl Inbox {
             }
             None => Some(job),
         };
-        drop(refused);
+        if let Some(job) = refused {
+            job.give_back();
+        }
     }
 
     pub(super) fn pop(&self) -> Option<Job> {
         self.lock().as_mut()?.pop_front()
     }
 
-    /// Takes no more calls, and drops those that it has.
+    /// Takes no more calls, and gives back those that it has.
     pub(super) fn close(&self) {
         let jobs = self.lock().take();
-        drop(jobs);
+        jobs.into_iter().flatten().for_each(Job::give_back);
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<VecDeque<Job>>> {

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use wasmtime::component::{Accessor, GuestTaskId, InstancePre};
 use wasmtime::{AsContextMut, Store, WasmBacktrace};
 
-use super::call::{Call, CallContext, Job};
+use super::call::{Call, CallContext, Job, Reply};
 use super::driver::{Driver, Panicked};
 use super::health::{self, Monitor, Probe};
 use super::inbox::Inbox;
@@ -31,6 +31,7 @@ use crate::capability::Grants;
 use crate::component::Component;
 use crate::config::ChainletName;
 use crate::error::{CallError, ErrorKind};
+use crate::threads::GuestThreads;
 use crate::value::Signature;
 use crate::value::abi::call::Export;
 
@@ -49,6 +50,10 @@ pub(crate) struct Blueprint {
     pub queue: usize,
     /// Bytes that all memories and tables of one replica may hold.
     pub memory: u64,
+    /// What one replica may use of one processor; more than all of it is no more than that.
+    pub cpu: f64,
+    /// Where replicas run.
+    pub threads: Arc<GuestThreads>,
 }
 
 /// How many calls a replica takes out of its inbox in one turn of its driver, so that a caller who drives it is not kept
@@ -85,11 +90,16 @@ pub(super) struct Running {
 }
 
 impl Replica {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Replica { inbox: Inbox::new(), driver: Driver::new(), worn_out: Notify::new(), death: SetOnce::new() })
+    pub(super) fn new(cpu: f64) -> Arc<Self> {
+        Arc::new(Replica {
+            inbox: Inbox::new(),
+            driver: Driver::new(cpu),
+            worn_out: Notify::new(),
+            death: SetOnce::new(),
+        })
     }
 
-    /// Hands the replica a call, and may drive it for a moment. One that has died drops the call, which the caller sees.
+    /// Hands the replica a call, and may drive it for a moment. One that has died gives it back.
     pub(super) fn submit(&self, job: Job) {
         self.inbox.push(job);
         self.driver.nudge();
@@ -173,7 +183,7 @@ impl Blueprint {
                     let outcome = tokio::select! {
                         biased;
                         // A dependency failed, so that `init` waits for an answer that never comes.
-                        Ok(Err(error)) = &mut answer => return Ok(Err(Some(error))),
+                        Ok(Reply::Answer(Err(error))) = &mut answer => return Ok(Err(Some(error))),
                         outcome = func.finish_call_concurrent(accessor, work) => outcome?,
                     };
                     accessor.with(|mut access| access.as_context_mut().data_mut().end(task));
@@ -192,7 +202,7 @@ impl Blueprint {
             Some(interface) => Some(Probe::new(&mut store, &instance, interface).map_err(|what| self.error(what))?),
             None => None,
         };
-        let replica = Replica::new();
+        let replica = Replica::new(self.cpu);
         let monitor = Monitor { replica: replica.clone(), pool: pool.clone() };
         let driven = replica.driver.run(serve_all(store, export, replica.clone(), probe, monitor, self.name.clone()));
         let task = tokio::spawn({

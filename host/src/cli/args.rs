@@ -1,6 +1,7 @@
 //! Arguments that several commands have, and how their texts are read.
 
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs as _};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,6 +35,10 @@ pub struct Setting {
     /// The environment that Chainlets are told they run in, in place of the one in chain.toml
     #[arg(long, value_name = "NAME", env = "CHAINHOST_ENVIRONMENT", hide_env_values = true)]
     environment: Option<EnvironmentName>,
+
+    /// The most processors that all Chainlets use together; as many as the machine has unless given
+    #[arg(long, value_name = "COUNT", env = "CHAINHOST_GUEST_THREADS", hide_env_values = true)]
+    guest_threads: Option<NonZeroUsize>,
 }
 
 impl ChainFile {
@@ -59,7 +64,11 @@ impl Setting {
     /// A host that has the secrets.
     pub fn host(&self) -> Result<Host, Failure> {
         let secrets = SecretStore::from_env_and_file(self.secrets.as_deref())?;
-        Ok(Host::builder().secrets(secrets).build()?)
+        let mut host = Host::builder().secrets(secrets);
+        if let Some(count) = self.guest_threads {
+            host = host.guest_threads(count.get());
+        }
+        Ok(host.build()?)
     }
 }
 

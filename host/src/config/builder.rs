@@ -9,8 +9,9 @@ use super::error::{ConfigError, ConfigErrors};
 use super::key::KeyPath;
 use super::location::Location;
 use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, NameError, SecretName};
+use super::policy::{DependencySpec, Replicas, Rollout};
 use super::settings::SettingValue;
-use super::spec::{Build, ChainSpec, ChainletSpec, DEFAULT_WORKDIR, DependencySpec, FileMount, Replicas, Resources};
+use super::spec::{Build, ChainSpec, ChainletSpec, DEFAULT_WORKDIR, FileMount, Resources};
 use super::validate;
 
 /// Collects a chain; [`ChainBuilder::build`] checks it as a file is checked.
@@ -20,6 +21,7 @@ pub struct ChainBuilder {
     name: String,
     entrypoint: Option<String>,
     environment: Option<String>,
+    rollout: Rollout,
     base_dir: PathBuf,
     chainlets: Vec<(String, ChainletBuilder)>,
 }
@@ -39,6 +41,7 @@ impl ChainBuilder {
             name,
             entrypoint: None,
             environment: None,
+            rollout: Rollout::default(),
             base_dir: PathBuf::from(DEFAULT_WORKDIR),
             chainlets: Vec::new(),
         }
@@ -53,6 +56,12 @@ impl ChainBuilder {
     /// The environment that the chainlets are told they run in; `development` if it is not said.
     pub fn environment(mut self, environment: impl Into<String>) -> Self {
         self.environment = Some(environment.into());
+        self
+    }
+
+    /// How the chain takes the place of an older version of it; at once if it is not said.
+    pub fn rollout(mut self, rollout: Rollout) -> Self {
+        self.rollout = rollout;
         self
     }
 
@@ -105,8 +114,11 @@ impl ChainBuilder {
         // What else is wrong may only follow from a name that is none, so names come first.
         match name {
             Some(name) if errors.is_empty() => {
-                ConfigErrors::check(validate::check(&chainlets, entrypoint.as_ref(), &|key| Location::in_code(key)))?;
-                Ok(ChainSpec::new(name, entrypoint, environment.unwrap_or_default(), chainlets, self.base_dir, None))
+                let rollout = self.rollout;
+                let locate = |key: &KeyPath| Location::in_code(key.clone());
+                ConfigErrors::check(validate::check(&chainlets, entrypoint.as_ref(), rollout, &locate))?;
+                let environment = environment.unwrap_or_default();
+                Ok(ChainSpec::new(name, entrypoint, environment, rollout, chainlets, self.base_dir, None))
             }
             _ => Err(ConfigErrors::all(errors)),
         }
@@ -235,7 +247,7 @@ mod tests {
             chainlet: Some("say-hello".parse().unwrap()),
             timeout: Some(Duration::from_secs(10)),
             attempts: 3,
-            concurrency: None,
+            ..DependencySpec::default()
         };
         let in_code = ChainSpec::builder("hello")
             .entrypoint("hello-all")
@@ -277,7 +289,7 @@ mod tests {
     #[test]
     fn a_chain_in_code_is_checked_like_a_file() {
         let errors = ChainSpec::builder("c")
-            .chainlet("a", ChainletSpec::builder("").replicas(Replicas { min: 3, max: 2 }).depends("b", "c"))
+            .chainlet("a", ChainletSpec::builder("").replicas(Replicas::between(3, 2)).depends("b", "c"))
             .build()
             .unwrap_err();
         let expected = "chainlets.a.component: expected a path, found an empty text\n\

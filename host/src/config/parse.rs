@@ -2,6 +2,7 @@
 
 mod chainlet;
 mod expected;
+mod policy;
 mod settings;
 mod syntax;
 
@@ -14,12 +15,14 @@ use super::error::{ConfigError, ConfigErrors};
 use super::key::KeyPath;
 use super::location::Location;
 use super::name::{ChainName, ChainletName, EnvironmentName};
+use super::policy::Rollout;
 use super::reader::{Node, Problems, TableReader, named_key};
 use super::source::Source;
 use super::spec::{ChainSpec, ChainletSpec, DEFAULT_WORKDIR};
 use super::validate;
 use chainlet::read_chainlet;
 use expected::*;
+use policy::read_rollout;
 
 /// Reads the file at `path`.
 pub(super) fn chain_file(path: &Path) -> Result<ChainSpec, ConfigErrors> {
@@ -63,13 +66,14 @@ pub(super) fn chain_text(text: &str, origin: &Path) -> Result<ChainSpec, ConfigE
     let chainlets = chainlets.unwrap_or_default();
     root.finish(&mut problems, &[]);
     let locate = |key: &KeyPath| source.locate_in(document, key);
-    problems.add_independent(validate::check(&chainlets, chain.entrypoint.as_ref(), &locate));
+    problems.add_independent(validate::check(&chainlets, chain.entrypoint.as_ref(), chain.rollout, &locate));
 
     let errors = problems.into_errors();
     match chain.name {
         Some(name) if errors.is_empty() => {
             let environment = chain.environment.unwrap_or_default();
-            Ok(ChainSpec::new(name, chain.entrypoint, environment, chainlets, folder_of(origin), Some(source)))
+            let (entrypoint, rollout) = (chain.entrypoint, chain.rollout);
+            Ok(ChainSpec::new(name, entrypoint, environment, rollout, chainlets, folder_of(origin), Some(source)))
         }
         _ => Err(ConfigErrors::all(errors)),
     }
@@ -88,6 +92,7 @@ struct Chain {
     name: Option<ChainName>,
     entrypoint: Option<ChainletName>,
     environment: Option<EnvironmentName>,
+    rollout: Rollout,
 }
 
 fn read_chain(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Chain> {
@@ -96,6 +101,7 @@ fn read_chain(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Chain> {
         name: table.required("name", CHAIN_NAME).and_then(|node| node.name(problems, CHAIN_NAME)),
         entrypoint: table.optional("entrypoint").and_then(|node| node.name(problems, ENTRYPOINT)),
         environment: table.optional("environment").and_then(|node| node.name(problems, ENVIRONMENT)),
+        rollout: table.optional("rollout").and_then(|node| read_rollout(problems, &node)).unwrap_or_default(),
     };
     table.finish(problems, &[]);
     Some(chain)

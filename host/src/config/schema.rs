@@ -7,7 +7,8 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, SecretName};
-use super::spec::{Build, ChainletSpec, DependencySpec, Replicas};
+use super::policy::{Breaker, Canary, DependencySpec, Replicas};
+use super::spec::{Build, ChainletSpec};
 
 pub(super) fn json_schema() -> serde_json::Value {
     SchemaSettings::draft07().into_generator().into_root_schema_for::<ChainFile>().to_value()
@@ -48,6 +49,11 @@ struct ChainTable {
     /// The environment that chainlets are told they run in, for example `environment = "production"`.
     #[schemars(default)]
     environment: EnvironmentName,
+
+    /// How a new version of the chain takes the place of the running one: `rollout = "atomic"` at once, `"canary"` for a
+    /// share of the calls first, or `rollout = { canary = { share = 0.1, trial = "5m" } }`.
+    #[schemars(default = "atomic", schema_with = "rollout")]
+    rollout: String,
 }
 
 pub(super) fn component(_: &mut SchemaGenerator) -> Schema {
@@ -62,6 +68,26 @@ pub(super) fn build(generator: &mut SchemaGenerator) -> Schema {
 pub(super) fn replicas(generator: &mut SchemaGenerator) -> Schema {
     let table = generator.subschema_for::<Replicas>();
     json_schema!({ "anyOf": [{ "type": "integer", "minimum": 1, "maximum": u32::MAX }, table] })
+}
+
+fn atomic() -> &'static str {
+    "atomic"
+}
+
+fn rollout(generator: &mut SchemaGenerator) -> Schema {
+    let canary = generator.subschema_for::<Canary>();
+    let table = json_schema!({
+        "type": "object",
+        "properties": { "canary": canary },
+        "required": ["canary"],
+        "additionalProperties": false,
+    });
+    json_schema!({ "anyOf": [{ "enum": ["atomic", "canary"] }, table] })
+}
+
+pub(super) fn breaker(generator: &mut SchemaGenerator) -> Schema {
+    let table = generator.subschema_for::<Breaker>();
+    json_schema!({ "anyOf": [{ "type": "boolean" }, table] })
 }
 
 pub(super) fn depends(generator: &mut SchemaGenerator) -> Schema {

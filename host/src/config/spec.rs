@@ -5,11 +5,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::builder::{ChainBuilder, ChainletBuilder};
 use super::component::ComponentSource;
@@ -17,6 +16,7 @@ use super::error::ConfigErrors;
 use super::key::KeyPath;
 use super::location::Location;
 use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, SecretName};
+use super::policy::{DependencySpec, Replicas, Rollout};
 use super::settings::Settings;
 use super::size::ByteSize;
 use super::source::Source;
@@ -39,6 +39,8 @@ pub struct ChainSpec {
     pub entrypoint: Option<ChainletName>,
     /// The environment that chainlets are told they run in.
     pub environment: EnvironmentName,
+    /// How a new version of the chain takes the place of the running one.
+    pub rollout: Rollout,
     /// The chainlets by name, in the order of the file.
     pub chainlets: IndexMap<ChainletName, ChainletSpec>,
     /// The folder that relative paths start from: that of chain.toml.
@@ -76,8 +78,8 @@ pub struct ChainletSpec {
     #[schemars(default, schema_with = "schema::build")]
     pub build: Option<Build>,
 
-    /// How many live instances there are, each of which runs `init` once. Either a number, `replicas = 2`, or bounds,
-    /// `replicas = { min = 1, max = 4 }`.
+    /// How many live instances there are, each of which runs `init` once. Either a number, `replicas = 2`, or bounds
+    /// between which it follows the load, `replicas = { min = 1, max = 4 }`.
     #[schemars(default, schema_with = "schema::replicas")]
     pub replicas: Replicas,
 
@@ -126,25 +128,13 @@ pub struct Build {
     pub workdir: PathBuf,
 }
 
-/// How many live instances a chainlet has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct Replicas {
-    /// The least, for example `min = 1`. In this version a chain starts this many, at least one, and keeps them.
-    #[schemars(default = "defaults::replicas")]
-    pub min: u32,
-
-    /// The most, for example `max = 4`. In this version the number does not grow by itself.
-    #[schemars(range(min = 1))]
-    pub max: u32,
-}
-
 /// What one replica may use of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Resources {
-    /// The share of processors, for example `cpu = 0.5` for half of one. Not enforced yet.
+    /// The share of a processor, for example `cpu = 0.5` for half of one. A replica computes on one thread, so more than
+    /// 1 is no more than 1; for more, raise `replicas`.
     #[schemars(default = "defaults::cpu", extend("exclusiveMinimum" = 0))]
     pub cpu: f64,
 
@@ -197,34 +187,6 @@ pub struct FileMount {
     pub writable: bool,
 }
 
-/// One dependency of a chainlet on another: an edge of the chain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct DependencySpec {
-    /// The chainlet that is called, for example `chainlet = "say-hello"`. Left out, it is the chainlet of the
-    /// dependency's name, else the only one that exports the imported interface.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(default, with = "ChainletName")]
-    pub chainlet: Option<ChainletName>,
-
-    /// How long one call may take, all its attempts together, for example `timeout = "10s"` or `"1m 30s"`. Without
-    /// it, a call may take as long as its caller's own call.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_duration")]
-    #[schemars(default, with = "String")]
-    pub timeout: Option<Duration>,
-
-    /// How often a call is tried in all, for example `attempts = 3`; 1 is never again.
-    #[schemars(default = "defaults::attempts", range(min = 1))]
-    pub attempts: u32,
-
-    /// How many calls through this edge may be under way at once, from all replicas of the caller together, for example
-    /// `concurrency = 300`. Without it, only the called chainlet limits them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(default, with = "u32", range(min = 1))]
-    pub concurrency: Option<u32>,
-}
-
 impl ChainSpec {
     /// Begins a chain in code.
     pub fn builder(name: impl Into<String>) -> ChainBuilder {
@@ -253,7 +215,9 @@ impl ChainSpec {
     /// # Errors
     /// Says everything that no longer makes sense.
     pub fn validate(&self) -> Result<(), ConfigErrors> {
-        ConfigErrors::check(validate::check(&self.chainlets, self.entrypoint.as_ref(), &|key| self.at(key)))
+        ConfigErrors::check(validate::check(&self.chainlets, self.entrypoint.as_ref(), self.rollout, &|key| {
+            self.at(key)
+        }))
     }
 
     /// Where `key` was set, for an error about it. For a key that the file does not have it is the nearest table
@@ -297,11 +261,12 @@ impl ChainSpec {
         name: ChainName,
         entrypoint: Option<ChainletName>,
         environment: EnvironmentName,
+        rollout: Rollout,
         chainlets: IndexMap<ChainletName, ChainletSpec>,
         base_dir: PathBuf,
         source: Option<Source>,
     ) -> Self {
-        Self { name, entrypoint, environment, chainlets, base_dir, source: source.map(Arc::new) }
+        Self { name, entrypoint, environment, rollout, chainlets, base_dir, source: source.map(Arc::new) }
     }
 }
 
@@ -337,29 +302,9 @@ impl Build {
     }
 }
 
-impl Replicas {
-    /// Exactly `count` instances.
-    #[must_use]
-    pub const fn exactly(count: u32) -> Self {
-        Self { min: count, max: count }
-    }
-}
-
-impl Default for Replicas {
-    fn default() -> Self {
-        Self::exactly(defaults::replicas())
-    }
-}
-
 impl Default for Resources {
     fn default() -> Self {
         Self { cpu: defaults::cpu(), memory: defaults::memory(), gpu: false }
-    }
-}
-
-impl Default for DependencySpec {
-    fn default() -> Self {
-        Self { chainlet: None, timeout: None, attempts: defaults::attempts(), concurrency: None }
     }
 }
 
@@ -368,10 +313,6 @@ pub(super) mod defaults {
     use std::path::PathBuf;
 
     use super::{ByteSize, DEFAULT_WORKDIR};
-
-    pub(in super::super) fn replicas() -> u32 {
-        1
-    }
 
     pub(in super::super) fn concurrency() -> u32 {
         16
@@ -389,18 +330,7 @@ pub(super) mod defaults {
         ByteSize::gib(2)
     }
 
-    pub(in super::super) fn attempts() -> u32 {
-        1
-    }
-
     pub(in super::super) fn workdir() -> PathBuf {
         PathBuf::from(DEFAULT_WORKDIR)
-    }
-}
-
-fn serialize_duration<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-    match duration {
-        Some(duration) => serializer.collect_str(&humantime::format_duration(*duration)),
-        None => serializer.serialize_none(),
     }
 }

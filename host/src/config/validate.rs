@@ -11,9 +11,10 @@ use super::error::ConfigError;
 use super::key::KeyPath;
 use super::location::Location;
 use super::name::ChainletName;
+use super::policy::{Breaker, Canary, DependencySpec, Replicas, Rollout};
 use super::reader::nearest;
 use super::size::ByteSize;
-use super::spec::{ChainletSpec, DependencySpec, FileMount, Replicas, Resources};
+use super::spec::{ChainletSpec, FileMount, Resources};
 
 /// The least memory that a limit may leave: one page of WebAssembly.
 const LEAST_MEMORY: ByteSize = ByteSize::kib(64);
@@ -21,8 +22,8 @@ const LEAST_MEMORY: ByteSize = ByteSize::kib(64);
 /// The most memory that 32-bit WebAssembly can address.
 const MOST_MEMORY: ByteSize = ByteSize::gib(4);
 
-/// The longest timeout. What takes longer is not a call but a job, and needs no timeout.
-const LONGEST_TIMEOUT: Duration = Duration::from_hours(7 * 24);
+/// The longest time that a setting may say. A call that takes longer is a job, and needs no timeout.
+const LONGEST_TIME: Duration = Duration::from_hours(7 * 24);
 
 type Chainlets = IndexMap<ChainletName, ChainletSpec>;
 
@@ -30,6 +31,7 @@ type Chainlets = IndexMap<ChainletName, ChainletSpec>;
 pub(super) fn check(
     chainlets: &Chainlets,
     entrypoint: Option<&ChainletName>,
+    rollout: Rollout,
     locate: &dyn Fn(&KeyPath) -> Location,
 ) -> Vec<ConfigError> {
     let mut checker = Checker { chainlets, locate, errors: Vec::new() };
@@ -44,6 +46,7 @@ pub(super) fn check(
     if let Some(entrypoint) = entrypoint {
         checker.known_chainlet(&KeyPath::from(["chain", "entrypoint"]), entrypoint);
     }
+    checker.rollout(&KeyPath::from(["chain", "rollout"]), rollout);
     for (name, chainlet) in chainlets {
         checker.chainlet(&all.key(name), name, chainlet);
     }
@@ -86,7 +89,30 @@ impl Checker<'_> {
         }
     }
 
-    fn replicas(&mut self, at: &KeyPath, Replicas { min, max }: Replicas) {
+    fn rollout(&mut self, at: &KeyPath, rollout: Rollout) {
+        let Rollout::Canary(Canary { share, trial }) = rollout else { return };
+        let at = at.key("canary");
+        if !(share > 0.0 && share < 1.0) {
+            self.error(
+                &at.key("share"),
+                format!("expected a share greater than 0 and less than 1, found {share}"),
+                "write it like share = 0.1 for one call in ten, or rollout = \"atomic\" for all at once",
+            );
+        }
+        self.time(&at.key("trial"), trial, "trial = \"5m\"");
+    }
+
+    fn replicas(&mut self, at: &KeyPath, replicas: Replicas) {
+        let Replicas { min, max, target, window, idle } = replicas;
+        if !(target > 0.0 && target <= 1.0) {
+            self.error(
+                &at.key("target"),
+                format!("expected a share greater than 0 and at most 1, found {target}"),
+                "write it like target = 0.7",
+            );
+        }
+        self.time(&at.key("window"), window, "window = \"1s\"");
+        self.time(&at.key("idle"), idle, "idle = \"60s\"");
         if max == 0 {
             self.error(
                 &at.key("max"),
@@ -176,19 +202,28 @@ impl Checker<'_> {
                 self.known_chainlet(&at, target);
             }
         }
-        if let Some(timeout) = dependency.timeout
-            && (timeout.is_zero() || timeout > LONGEST_TIMEOUT)
-        {
-            let (found, longest) = (humantime::format_duration(timeout), humantime::format_duration(LONGEST_TIMEOUT));
-            self.error(
-                &at.key("timeout"),
-                format!("expected more than 0s and at most {longest}, found {found}"),
-                "write it like timeout = \"10s\", or remove it for no timeout",
-            );
+        if let Some(timeout) = dependency.timeout {
+            self.time(&at.key("timeout"), timeout, "timeout = \"10s\", or remove it for no timeout");
+        }
+        if let Some(Breaker { failures, pause }) = dependency.breaker {
+            let at = at.key("breaker");
+            self.at_least_one(&at.key("failures"), failures, "failures");
+            self.time(&at.key("pause"), pause, "pause = \"2s\", or breaker = false for none");
         }
         self.at_least_one(&at.key("attempts"), dependency.attempts, "attempts");
         if let Some(concurrency) = dependency.concurrency {
             self.at_least_one(&at.key("concurrency"), concurrency, "calls at once");
+        }
+    }
+
+    fn time(&mut self, at: &KeyPath, time: Duration, example: &str) {
+        if time.is_zero() || time > LONGEST_TIME {
+            let (found, longest) = (humantime::format_duration(time), humantime::format_duration(LONGEST_TIME));
+            self.error(
+                at,
+                format!("expected more than 0s and at most {longest}, found {found}"),
+                format!("write it like {example}"),
+            );
         }
     }
 

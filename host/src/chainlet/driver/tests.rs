@@ -31,7 +31,7 @@ fn a_nudge_drives_the_work_on_the_thread_of_whoever_nudges() {
     let runtime = runtime();
     let turns = Arc::default();
     let driver = runtime.block_on(async {
-        let driver = Driver::new();
+        let driver = Driver::new(1.0);
         tokio::spawn(driver.run(noting(&turns)));
         first_turn(&driver).await;
         driver
@@ -46,7 +46,7 @@ fn a_nudge_drives_the_work_on_the_thread_of_whoever_nudges() {
 fn the_first_turn_is_left_to_the_task() {
     let runtime = runtime();
     let turns = Arc::default();
-    let driver = Driver::new();
+    let driver = Driver::new(1.0);
     let driven = {
         let _runtime = runtime.enter();
         driver.run(noting(&turns))
@@ -68,7 +68,7 @@ fn timers_of_the_work_belong_to_the_runtime_of_its_task() {
     let slept = Arc::new(AtomicBool::new(false));
     let nudged = Arc::new(AtomicBool::new(false));
     let (driver, task) = runtime.block_on(async {
-        let driver = Driver::new();
+        let driver = Driver::new(1.0);
         let (slept, nudged) = (slept.clone(), nudged.clone());
         let task = tokio::spawn(driver.run(async move {
             poll_fn(|_| if nudged.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }).await;
@@ -92,7 +92,7 @@ fn no_nudge_is_lost_however_many_threads_nudge() {
     let runtime = runtime();
     let (asked, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let (driver, task) = runtime.block_on(async {
-        let driver = Driver::new();
+        let driver = Driver::new(1.0);
         let (asked, done) = (asked.clone(), done.clone());
         let task = tokio::spawn(driver.run(poll_fn(move |_| {
             let seen = asked.load(Ordering::SeqCst);
@@ -121,7 +121,7 @@ fn work_that_wakes_itself_goes_on_in_its_task() {
     let runtime = runtime();
     let outcome = runtime.block_on(async {
         let mut turns = 0;
-        let driver = Driver::new();
+        let driver = Driver::new(1.0);
         tokio::spawn(driver.run(poll_fn(move |cx| {
             turns += 1;
             cx.waker().wake_by_ref();
@@ -137,7 +137,7 @@ fn work_whose_turns_are_long_is_left_to_its_task() {
     let runtime = runtime();
     let turns: Arc<Mutex<Vec<ThreadId>>> = Arc::default();
     let driver = runtime.block_on(async {
-        let (driver, turns) = (Driver::new(), turns.clone());
+        let (driver, turns) = (Driver::new(1.0), turns.clone());
         tokio::spawn(driver.run(poll_fn(move |_| {
             turns.lock().unwrap().push(std::thread::current().id());
             let start = Instant::now();
@@ -163,7 +163,7 @@ fn a_panic_of_the_work_is_its_outcome_and_not_the_panic_of_whoever_drives() {
     let runtime = runtime();
     let fail = Arc::new(AtomicBool::new(false));
     let (driver, task) = runtime.block_on(async {
-        let (driver, fail) = (Driver::new(), fail.clone());
+        let (driver, fail) = (Driver::new(1.0), fail.clone());
         let task = tokio::spawn(driver.run(poll_fn(move |_| {
             if fail.load(Ordering::SeqCst) {
                 panic!("for once");
@@ -185,7 +185,7 @@ fn the_end_of_the_task_is_the_end_of_the_work() {
     let runtime = runtime();
     let held = Arc::new(());
     let (driver, task) = runtime.block_on(async {
-        let (driver, held) = (Driver::new(), held.clone());
+        let (driver, held) = (Driver::new(1.0), held.clone());
         let task = tokio::spawn(driver.run(async move {
             std::future::pending::<()>().await;
             drop(held);

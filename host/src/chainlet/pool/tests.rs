@@ -8,7 +8,7 @@ use super::*;
 
 fn pool(concurrency: usize, queue: usize, replicas: usize) -> (Arc<Pool>, Vec<Arc<Replica>>) {
     let pool = Pool::new(concurrency, queue);
-    let replicas: Vec<_> = (0..replicas).map(|_| Replica::new()).collect();
+    let replicas: Vec<_> = (0..replicas).map(|_| Replica::new(1.0)).collect();
     for replica in &replicas {
         pool.add(replica.clone());
     }
@@ -97,7 +97,7 @@ fn without_a_replica_calls_wait_until_a_start_has_failed() {
     pool.fail("`init` failed");
     assert!(matches!(poll(&mut waiting), Some(Err(Refusal::NotReady(why))) if &*why == "`init` failed"));
     assert!(matches!(poll(&mut ask(&pool)), Some(Err(Refusal::NotReady(_)))));
-    pool.add(Replica::new());
+    pool.add(Replica::new(1.0));
     assert!(matches!(poll(&mut ask(&pool)), Some(Ok(_))));
 }
 
@@ -112,7 +112,7 @@ fn a_retired_replica_takes_no_more_calls_and_is_drained_with_its_last() {
     drop(held);
     pool.drained(&replicas[0]).now();
     assert!(poll(&mut waiting).is_none());
-    pool.add(Replica::new());
+    pool.add(Replica::new(1.0));
     assert!(matches!(poll(&mut waiting), Some(Ok(_))));
 }
 
@@ -153,7 +153,7 @@ fn the_slot_of_an_overrun_call_goes_to_nobody_in_line() {
     assert!(poll(&mut waiting).is_none());
     held.lose(Loss::Overran);
     assert!(poll(&mut waiting).is_none());
-    let next = Replica::new();
+    let next = Replica::new(1.0);
     pool.add(next.clone());
     let lease = poll(&mut waiting).unwrap().unwrap();
     assert!(Arc::ptr_eq(lease.replica(), &next) && !Arc::ptr_eq(lease.replica(), &replicas[0]));
@@ -214,7 +214,7 @@ proptest! {
                     }
                 }
                 Step::Add => {
-                    let replica = Replica::new();
+                    let replica = Replica::new(1.0);
                     live.push(replica.clone());
                     pool.add(replica);
                 }

@@ -2,7 +2,7 @@
 
 use chainhost::chain::Edge;
 use chainhost::component::Component;
-use chainhost::config::{ChainletName, ChainletSpec, FileMount, Replicas, Resources, SecretName};
+use chainhost::config::{Breaker, ChainletName, ChainletSpec, FileMount, Replicas, Resources, SecretName};
 use serde::Serialize;
 
 use super::Checked;
@@ -47,6 +47,8 @@ struct EdgeJson<'a> {
     timeout_ms: Option<u128>,
     attempts: u32,
     concurrency: Option<u32>,
+    idempotent: bool,
+    breaker: Option<Breaker>,
 }
 
 impl Checked<'_> {
@@ -98,5 +100,7 @@ fn edge_json(edge: &Edge) -> EdgeJson<'_> {
         timeout_ms: edge.policy.timeout.map(|timeout| timeout.as_millis()),
         attempts: edge.policy.attempts,
         concurrency: edge.policy.concurrency,
+        idempotent: edge.policy.idempotent,
+        breaker: edge.policy.breaker,
     }
 }

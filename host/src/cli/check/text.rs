@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Write as _};
 
 use chainhost::chain::Edge;
 use chainhost::component::Component;
-use chainhost::config::{ChainletName, ChainletSpec, FileMount};
+use chainhost::config::{Breaker, ChainletName, ChainletSpec, FileMount};
 use chainhost::error::EdgeName;
 
 use super::{Checked, counts};
@@ -118,8 +118,18 @@ fn policy(edge: &Edge) -> String {
     if edge.policy.attempts > 1 {
         let _ = write!(policy, ", {} attempts", edge.policy.attempts);
     }
+    if edge.policy.idempotent {
+        policy.push_str(", idempotent");
+    }
     if let Some(concurrency) = edge.policy.concurrency {
         let _ = write!(policy, ", {concurrency} calls at once");
+    }
+    match edge.policy.breaker {
+        None => policy.push_str(", no breaker"),
+        Some(breaker) if breaker == Breaker::default() => {}
+        Some(Breaker { failures, pause, .. }) => {
+            let _ = write!(policy, ", breaker at {failures} failures for {}", humantime::format_duration(pause));
+        }
     }
     policy
 }

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use indexmap::IndexMap;
 use toml::de::DeValue;
 
-use super::super::name::{DependencyName, SecretName};
-use super::super::reader::{Node, Problems, named_key};
-use super::super::spec::{Assets, Build, ChainletSpec, DependencySpec, FileMount, Replicas, Resources};
+use super::super::name::SecretName;
+use super::super::reader::{Node, Problems};
+use super::super::spec::{Assets, Build, ChainletSpec, FileMount, Resources};
 use super::expected::*;
+use super::policy::{read_depends, read_replicas};
 use super::settings;
 
 /// What to do with keys that are easily put into `[chainlets.NAME]` itself.
@@ -22,9 +22,6 @@ const HINTS_FOR_A_CHAINLET: [(&str, &str); 8] = [
     ("attempts", "move it to a dependency, as in depends.NAME = { attempts = 3 }"),
     ("entrypoint", "move it to the table [chain], as entrypoint = \"NAME\""),
 ];
-
-/// The same for a dependency.
-const HINTS_FOR_A_DEPENDENCY: [(&str, &str); 1] = [("retries", "write attempts, which counts the first try as well")];
 
 /// A chainlet with the default for every key that could not be read, so that others can still be checked against it.
 pub(super) fn read_chainlet(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<ChainletSpec> {
@@ -70,17 +67,6 @@ fn read_build(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Build> {
     }
     table.finish(problems, &[]);
     Some(build)
-}
-
-fn read_replicas(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Replicas> {
-    if !matches!(node.value, DeValue::Table(_)) {
-        return node.count(problems, REPLICAS).map(Replicas::exactly);
-    }
-    let mut table = node.table(problems, REPLICAS)?;
-    let min = table.optional("min").map(|node| node.count(problems, MIN_REPLICAS));
-    let max = table.required("max", MAX_REPLICAS).and_then(|node| node.count(problems, MAX_REPLICAS));
-    table.finish(problems, &[]);
-    Some(Replicas { min: min.unwrap_or(Some(Replicas::default().min))?, max: max? })
 }
 
 fn read_resources(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Resources> {
@@ -148,35 +134,4 @@ fn read_file(problems: &mut Problems<'_>, node: &Node<'_>) -> FileMount {
     }
     table.finish(problems, &[]);
     mount
-}
-
-fn read_depends(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<IndexMap<DependencyName, DependencySpec>> {
-    let mut depends = IndexMap::new();
-    for (key, node) in node.entries(problems, DEPENDS)? {
-        let name = named_key(key, &node, problems, DEPENDS);
-        let dependency = read_dependency(problems, &node);
-        if let (Some(name), Some(dependency)) = (name, dependency) {
-            depends.insert(name, dependency);
-        }
-    }
-    Some(depends)
-}
-
-fn read_dependency(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<DependencySpec> {
-    if let DeValue::String(_) = node.value {
-        let chainlet = Some(node.name(problems, DEPENDENCY)?);
-        return Some(DependencySpec { chainlet, ..DependencySpec::default() });
-    }
-    let mut table = node.table(problems, DEPENDENCY)?;
-    let mut dependency = DependencySpec {
-        chainlet: table.optional("chainlet").and_then(|node| node.name(problems, TARGET)),
-        timeout: table.optional("timeout").and_then(|node| node.parsed(problems, TIMEOUT, humantime::parse_duration)),
-        ..DependencySpec::default()
-    };
-    if let Some(attempts) = table.optional("attempts").and_then(|node| node.count(problems, ATTEMPTS)) {
-        dependency.attempts = attempts;
-    }
-    dependency.concurrency = table.optional("concurrency").and_then(|node| node.count(problems, EDGE_CONCURRENCY));
-    table.finish(problems, &HINTS_FOR_A_DEPENDENCY);
-    Some(dependency)
 }

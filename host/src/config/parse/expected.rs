@@ -14,6 +14,11 @@ expected! {
     ENTRYPOINT: "the name of a chainlet", like "entrypoint = \"hello-all\"";
     ENVIRONMENT: "the name of an environment", like "environment = \"production\"";
 
+    ROLLOUT: "\"atomic\", \"canary\", or a table that describes a canary", like "rollout = { canary = { share = 0.1, trial = \"5m\" } }";
+    CANARY: "a table that describes a canary", like "canary = { share = 0.1, trial = \"5m\" }";
+    SHARE: "a share greater than 0 and less than 1", like "share = 0.1";
+    TRIAL: "a length of time with a unit", like "trial = \"5m\"";
+
     CHAINLETS: "a table of chainlets", like "[chainlets.say-hello] with component = \"say_hello.wasm\" in it";
     CHAINLET: "a table that describes a chainlet", like "[chainlets.say-hello] with component = \"say_hello.wasm\" in it";
     COMPONENT: "the path of a component file", like "component = \"say_hello.wasm\"";
@@ -28,6 +33,9 @@ expected! {
     REPLICAS: "a whole number from 1 to 4294967295, or bounds", like "replicas = 2 or replicas = { min = 1, max = 4 }";
     MIN_REPLICAS: "a whole number from 0 to 4294967295", like "min = 1";
     MAX_REPLICAS: "a whole number from 1 to 4294967295", like "max = 4";
+    UTILISATION: "a share greater than 0 and at most 1", like "target = 0.7";
+    WINDOW: "a length of time with a unit", like "window = \"1s\"";
+    IDLE: "a length of time with a unit", like "idle = \"60s\"";
 
     RESOURCES: "a table of resources", like "resources = { memory = \"256MiB\" }";
     CPU: "a number of processors greater than 0", like "cpu = 0.5";
@@ -51,4 +59,8 @@ expected! {
     TIMEOUT: "a length of time with a unit", like "timeout = \"10s\"";
     ATTEMPTS: "a whole number from 1 to 4294967295", like "attempts = 3";
     EDGE_CONCURRENCY: "a whole number from 1 to 4294967295", like "concurrency = 300";
+    IDEMPOTENT: "true or false", like "idempotent = true";
+    BREAKER: "a table, or false for none", like "breaker = { failures = 20, pause = \"2s\" }";
+    FAILURES: "a whole number from 1 to 4294967295", like "failures = 20";
+    PAUSE: "a length of time with a unit", like "pause = \"2s\"";
 }

@@ -79,6 +79,13 @@ impl Faulty {
             "exit" => std::process::exit(number(argument)?),
             "spin" if argument.is_empty() => spin(None),
             "spin" => spin(Some(Duration::from_millis(number(argument)?))),
+            "count" => return Ok(count(Duration::from_millis(number(argument)?)).to_string()),
+            "trap-once" => {
+                if !std::fs::exists(argument)? {
+                    std::fs::write(argument, "trapped\n").context(argument)?;
+                    trap();
+                }
+            }
             "sleep" => {
                 let wait = Duration::from_millis(number(argument)?);
                 monotonic_clock::wait_for(u64::try_from(wait.as_nanos())?).await;
@@ -157,6 +164,19 @@ fn spin(time: Option<Duration>) {
             std::hint::black_box(round);
         }
     }
+}
+
+/// How many rounds of work it gets done in some time.
+fn count(time: Duration) -> u64 {
+    let start = Instant::now();
+    let mut rounds = 0;
+    while start.elapsed() < time {
+        for round in 0..10_000_u32 {
+            std::hint::black_box(round);
+        }
+        rounds += 1;
+    }
+    rounds
 }
 
 /// Takes memory in blocks of a MiB, up to `wanted` or until it is refused.

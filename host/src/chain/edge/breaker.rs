@@ -1,0 +1,255 @@
+//! The circuit breaker of an edge: after many failures in a row, calls are refused for a while, and then one is let
+//! through to try.
+//!
+//! The pattern is M. Nygard's (Release It!, 2007), with its three states.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio::time::Instant;
+use tower::{Layer, Service};
+
+use super::EdgeCall;
+use crate::config::{self, DependencySpec};
+use crate::error::{CallError, EdgeName, ErrorKind};
+use crate::value::Value;
+
+/// Puts a breaker before a service.
+pub(super) struct BreakerLayer(Option<Arc<Shared>>);
+
+struct Shared {
+    edge: Arc<EdgeName>,
+    settings: config::Breaker,
+    /// The edge's own timeout: a call that was given up after it has failed, and one that its caller gave up earlier says
+    /// nothing about the chainlet. Otherwise whoever asks for tiny deadlines could close an edge to all others.
+    timeout: Option<Duration>,
+    circuit: Mutex<Circuit>,
+}
+
+impl BreakerLayer {
+    pub(super) fn new(edge: Arc<EdgeName>, policy: &DependencySpec) -> Self {
+        BreakerLayer(policy.breaker.map(|settings| {
+            let circuit = Mutex::new(Circuit::new(settings));
+            Arc::new(Shared { edge, settings, timeout: policy.timeout, circuit })
+        }))
+    }
+}
+
+impl<S> Layer<S> for BreakerLayer {
+    type Service = Breaker<S>;
+
+    fn layer(&self, inner: S) -> Breaker<S> {
+        Breaker { shared: self.0.clone(), inner }
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct Breaker<S> {
+    shared: Option<Arc<Shared>>,
+    inner: S,
+}
+
+impl<S> Service<EdgeCall> for Breaker<S>
+where
+    S: Service<EdgeCall, Response = Option<Value>, Error = CallError>,
+    S::Future: Send + 'static,
+{
+    type Response = Option<Value>;
+    type Error = CallError;
+    type Future = BoxFuture<'static, Result<Option<Value>, CallError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, call: EdgeCall) -> Self::Future {
+        let Some(shared) = &self.shared else { return Box::pin(self.inner.call(call)) };
+        let now = Instant::now();
+        match shared.circuit().admit(now) {
+            Ok(admission) => {
+                let trial = Trial { shared: shared.clone(), admission, begun: now, decided: false };
+                let answer = self.inner.call(call);
+                Box::pin(async move {
+                    let answer = answer.await;
+                    trial.decide(&answer);
+                    answer
+                })
+            }
+            Err(left) => {
+                let error = shared.refusal(left);
+                Box::pin(async move { Err(error) })
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn circuit(&self) -> MutexGuard<'_, Circuit> {
+        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refusal(&self, left: Duration) -> CallError {
+        let failures = self.settings.failures;
+        CallError::new(
+            ErrorKind::NotReady,
+            &self.edge.to,
+            format_args!(
+                "its last {failures} calls or more through this edge failed, so the edge's breaker refuses calls, for \
+                 another {:.1} s",
+                left.as_secs_f64()
+            ),
+        )
+    }
+
+    fn tell(&self, change: Option<Change>) {
+        let Self { edge, settings: config::Breaker { failures, pause }, .. } = self;
+        match change {
+            Some(Change::Opened) => tracing::warn!(%edge, failures, pause_ms = pause.as_millis(),
+                "the breaker of an edge opens: calls through it are refused for a while"),
+            Some(Change::Closed) => tracing::info!(%edge, "the breaker of an edge closes: calls go through again"),
+            None => {}
+        }
+    }
+}
+
+/// A call that was let through, and what it will say of the chainlet.
+struct Trial {
+    shared: Arc<Shared>,
+    admission: Admission,
+    begun: Instant,
+    decided: bool,
+}
+
+impl Trial {
+    fn decide(mut self, answer: &Result<Option<Value>, CallError>) {
+        self.decided = true;
+        let now = Instant::now();
+        let change = match answer {
+            Ok(_) => self.shared.circuit().succeeded(self.admission),
+            Err(error) if is_a_failure_of(&self.shared.edge, error) => {
+                self.shared.circuit().failed(self.admission, now)
+            }
+            Err(_) => self.shared.circuit().undecided(self.admission, now),
+        };
+        self.shared.tell(change);
+    }
+}
+
+/// A call that was given up.
+impl Drop for Trial {
+    fn drop(&mut self) {
+        if self.decided {
+            return;
+        }
+        let now = Instant::now();
+        let timed_out = self.shared.timeout.is_some_and(|timeout| now.duration_since(self.begun) >= timeout);
+        let change = match timed_out {
+            true => self.shared.circuit().failed(self.admission, now),
+            false => self.shared.circuit().undecided(self.admission, now),
+        };
+        self.shared.tell(change);
+    }
+}
+
+/// Whether `error` is a fault of the chainlet at the end of `edge`, rather than of the input, of one of its own
+/// dependencies, or of too many callers: those are refused quickly enough, and a breaker would refuse all instead of
+/// some.
+fn is_a_failure_of(edge: &EdgeName, error: &CallError) -> bool {
+    *error.chainlet() == edge.to && matches!(error.kind(), ErrorKind::Trap | ErrorKind::NotReady | ErrorKind::Internal)
+}
+
+/// How a call came through.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Admission {
+    /// Like any other.
+    Ordinary,
+    /// Alone, to try whether the chainlet is well again.
+    Probe,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Change {
+    Opened,
+    Closed,
+}
+
+/// The state machine.
+#[derive(Debug)]
+struct Circuit {
+    settings: config::Breaker,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum State {
+    /// Calls go through; so many have failed in a row.
+    Closed { failures: u32 },
+    /// Calls are refused.
+    Open { until: Instant },
+    /// One call has been let through, and decides; others are refused.
+    HalfOpen,
+}
+
+impl Circuit {
+    fn new(settings: config::Breaker) -> Self {
+        Circuit { settings, state: State::Closed { failures: 0 } }
+    }
+
+    /// Whether a call may go through now; if not, how long none may.
+    fn admit(&mut self, now: Instant) -> Result<Admission, Duration> {
+        match self.state {
+            State::Closed { .. } => Ok(Admission::Ordinary),
+            State::Open { until } if now < until => Err(until - now),
+            State::Open { .. } => {
+                self.state = State::HalfOpen;
+                Ok(Admission::Probe)
+            }
+            State::HalfOpen => Err(Duration::ZERO),
+        }
+    }
+
+    fn succeeded(&mut self, admission: Admission) -> Option<Change> {
+        match (self.state, admission) {
+            (State::HalfOpen, Admission::Probe) => {
+                self.state = State::Closed { failures: 0 };
+                Some(Change::Closed)
+            }
+            (State::Closed { .. }, _) => {
+                self.state = State::Closed { failures: 0 };
+                None
+            }
+            // It began before the others failed.
+            _ => None,
+        }
+    }
+
+    fn failed(&mut self, admission: Admission, now: Instant) -> Option<Change> {
+        let open = State::Open { until: now + self.settings.pause };
+        match (self.state, admission) {
+            (State::HalfOpen, Admission::Probe) => {
+                self.state = open;
+                None
+            }
+            (State::Closed { failures }, _) => {
+                let failures = failures.saturating_add(1);
+                let opens = failures >= self.settings.failures;
+                self.state = if opens { open } else { State::Closed { failures } };
+                opens.then_some(Change::Opened)
+            }
+            _ => None,
+        }
+    }
+
+    /// The call says nothing; if it was to try, the next one is.
+    fn undecided(&mut self, admission: Admission, now: Instant) -> Option<Change> {
+        if (self.state, admission) == (State::HalfOpen, Admission::Probe) {
+            self.state = State::Open { until: now };
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;

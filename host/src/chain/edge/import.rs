@@ -1,0 +1,75 @@
+//! A guest's import that an edge answers.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use wasmtime::{Result, StoreContextMut};
+
+use super::Edge;
+use crate::chainlet::call::Call;
+use crate::chainlet::state::State;
+use crate::value::Value;
+use crate::value::abi::call::Import;
+
+/// Connects an import to an edge.
+///
+/// A guest has no way to receive a failure of the host, such as a trap of its dependency: the import's type is the
+/// other chainlet's own. So the failure goes straight to whoever called this guest, and the guest is never resumed: what
+/// it holds for this one call is lost until its replica is replaced, and its other calls go on. A function that is not
+/// async blocks its instance while it waits, so there the instance is ended instead.
+///
+/// A caller who left ends the guest's calls of dependencies in the same way, so that a chain does not go on working for
+/// nobody. Only a function that is not async is waited for: ending its instance would cost more than it saves.
+pub(in super::super) struct EdgeImport {
+    pub(in super::super) edge: Arc<Edge>,
+    pub(in super::super) is_async: bool,
+}
+
+impl Import<State> for EdgeImport {
+    fn call(
+        &self,
+        mut store: StoreContextMut<'_, State>,
+        params: Vec<Value>,
+    ) -> BoxFuture<'static, Result<Option<Value>>> {
+        let caller = State::current_call(&mut store);
+        let edge = self.edge.clone();
+        match (caller, self.is_async) {
+            (Some(caller), true) => Box::pin(async move {
+                match for_as_long_as_it_is_wanted(&edge, params, &caller).await {
+                    Some(value) => Ok(value),
+                    None => std::future::pending().await,
+                }
+            }),
+            (caller, _) => Box::pin(async move {
+                let context = caller.as_ref().map(|call| call.context.clone()).unwrap_or_default();
+                edge.call(params, context).await.map_err(|error| {
+                    let reason = wasmtime::format_err!("a dependency failed: {error}");
+                    if let Some(caller) = caller {
+                        caller.fail(error);
+                    }
+                    reason
+                })
+            }),
+        }
+    }
+}
+
+/// The dependency's answer for `caller`; `None` where there is none and the guest is not to be resumed.
+async fn for_as_long_as_it_is_wanted(edge: &Edge, params: Vec<Value>, caller: &Call) -> Option<Option<Value>> {
+    let answer = tokio::select! {
+        biased;
+        () = caller.abandoned() => None,
+        answer = edge.call(params, caller.context.clone()) => Some(answer),
+    };
+    match answer {
+        Some(Ok(value)) => Some(value),
+        Some(Err(error)) => {
+            caller.fail(error);
+            None
+        }
+        None => {
+            caller.give_up();
+            None
+        }
+    }
+}

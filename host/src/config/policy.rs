@@ -1,0 +1,239 @@
+//! How a chain is to behave at run time: how many replicas, how calls through an edge are bounded, how a new version comes
+//! into use.
+//!
+//! As in [`spec`](super::spec), the text on these items is also that of the JSON Schema.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer};
+
+use super::name::ChainletName;
+
+/// How many live instances a chainlet has, and when that changes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Replicas {
+    /// The least, for example `min = 1`. With `min = 0` the last replica stops when no call has come for the time of
+    /// `idle`, and the next call waits for a start.
+    #[schemars(default = "defaults::replicas")]
+    pub min: u32,
+
+    /// The most, for example `max = 4`.
+    #[schemars(range(min = 1))]
+    pub max: u32,
+
+    /// The share of its `concurrency` at which a replica counts as busy enough, for example `target = 0.7`: there are as
+    /// many replicas as it takes for the calls in flight and waiting.
+    #[schemars(default = "defaults::target", extend("exclusiveMinimum" = 0), range(max = 1))]
+    pub target: f64,
+
+    /// Over how long the load is averaged before there are more replicas, for example `window = "1s"`. Calls that wait
+    /// while no replica is on its way bring one at once.
+    #[serde(serialize_with = "duration")]
+    #[schemars(default = "defaults::window_text", with = "String")]
+    pub window: Duration,
+
+    /// For how long fewer replicas must have sufficed before there are fewer, for example `idle = "60s"`.
+    #[serde(serialize_with = "duration")]
+    #[schemars(default = "defaults::idle_text", with = "String")]
+    pub idle: Duration,
+}
+
+/// One dependency of a chainlet on another: an edge of the chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct DependencySpec {
+    /// The chainlet that is called, for example `chainlet = "say-hello"`. Left out, it is the chainlet of the
+    /// dependency's name, else the only one that exports the imported interface.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(default, with = "ChainletName")]
+    pub chainlet: Option<ChainletName>,
+
+    /// How long one call may take, all its attempts together, for example `timeout = "10s"` or `"1m 30s"`. Without
+    /// it, a call may take as long as its caller's own call.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_duration")]
+    #[schemars(default, with = "String")]
+    pub timeout: Option<Duration>,
+
+    /// How often a call is tried in all, for example `attempts = 3`; 1 is never again. Only a call that has not begun in
+    /// the called chainlet is tried again, unless the edge is `idempotent`.
+    #[schemars(default = "defaults::attempts", range(min = 1))]
+    pub attempts: u32,
+
+    /// How many calls through this edge may be under way at once, from all replicas of the caller together, for example
+    /// `concurrency = 300`. Without it, only the called chainlet limits them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(default, with = "u32", range(min = 1))]
+    pub concurrency: Option<u32>,
+
+    /// Whether a call may run twice, for example `idempotent = true`: then `attempts` also repeats calls that failed while
+    /// the chainlet was at work on them.
+    #[schemars(default)]
+    pub idempotent: bool,
+
+    /// When calls through this edge stop for a while because they fail, for example
+    /// `breaker = { failures = 20, pause = "2s" }`, or `breaker = false` for never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(default = "defaults::breaker", schema_with = "super::schema::breaker")]
+    pub breaker: Option<Breaker>,
+}
+
+/// When an edge's calls stop for a while: the settings of its circuit breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Breaker {
+    /// How many calls in a row must have failed by a fault of the called chainlet, for example `failures = 20`.
+    #[schemars(default = "defaults::failures", range(min = 1))]
+    pub failures: u32,
+
+    /// How long calls are refused then, for example `pause = "2s"`; after that one call is let through to try.
+    #[serde(serialize_with = "duration")]
+    #[schemars(default = "defaults::pause_text", with = "String")]
+    pub pause: Duration,
+}
+
+/// How a new version of a chain takes the place of the running one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Rollout {
+    /// At once, for all calls, when the whole new version is ready.
+    #[default]
+    Atomic,
+    /// For a share of the calls first.
+    Canary(Canary),
+}
+
+/// A trial of a new version with a share of the calls.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Canary {
+    /// The share of the calls that the new version gets, for example `share = 0.1` for one in ten.
+    #[schemars(default = "defaults::share", extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))]
+    pub share: f64,
+
+    /// How long the trial takes, for example `trial = "5m"`. Then the new version gets all calls, unless more of its calls
+    /// failed than of the old version's, in which case the old one stays.
+    #[serde(serialize_with = "duration")]
+    #[schemars(default = "defaults::trial_text", with = "String")]
+    pub trial: Duration,
+}
+
+impl Replicas {
+    /// Exactly `count` instances.
+    #[must_use]
+    pub const fn exactly(count: u32) -> Self {
+        Self::between(count, count)
+    }
+
+    /// From `min` to `max` instances, by the load.
+    #[must_use]
+    pub const fn between(min: u32, max: u32) -> Self {
+        Self { min, max, target: defaults::TARGET, window: defaults::WINDOW, idle: defaults::IDLE }
+    }
+}
+
+impl Default for Replicas {
+    fn default() -> Self {
+        Self::exactly(defaults::replicas())
+    }
+}
+
+impl Default for DependencySpec {
+    fn default() -> Self {
+        Self {
+            chainlet: None,
+            timeout: None,
+            attempts: defaults::attempts(),
+            concurrency: None,
+            idempotent: false,
+            breaker: defaults::breaker(),
+        }
+    }
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { failures: defaults::failures(), pause: defaults::PAUSE }
+    }
+}
+
+impl Default for Canary {
+    fn default() -> Self {
+        Self { share: defaults::share(), trial: defaults::TRIAL }
+    }
+}
+
+/// Every default that is not simply "nothing".
+pub(super) mod defaults {
+    use std::time::Duration;
+
+    use super::Breaker;
+
+    pub(super) const TARGET: f64 = 0.7;
+    pub(super) const WINDOW: Duration = Duration::from_secs(1);
+    pub(super) const IDLE: Duration = Duration::from_secs(60);
+    pub(super) const PAUSE: Duration = Duration::from_secs(2);
+    pub(super) const TRIAL: Duration = Duration::from_secs(60);
+
+    pub(super) fn replicas() -> u32 {
+        1
+    }
+
+    pub(super) fn target() -> f64 {
+        TARGET
+    }
+
+    pub(super) fn window_text() -> String {
+        text(WINDOW)
+    }
+
+    pub(super) fn idle_text() -> String {
+        text(IDLE)
+    }
+
+    pub(super) fn attempts() -> u32 {
+        1
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "it is the default of a key that can be nothing")]
+    pub(super) fn breaker() -> Option<Breaker> {
+        Some(Breaker::default())
+    }
+
+    pub(super) fn failures() -> u32 {
+        20
+    }
+
+    pub(super) fn pause_text() -> String {
+        text(PAUSE)
+    }
+
+    pub(super) fn share() -> f64 {
+        0.1
+    }
+
+    pub(super) fn trial_text() -> String {
+        text(TRIAL)
+    }
+
+    fn text(duration: Duration) -> String {
+        humantime::format_duration(duration).to_string()
+    }
+}
+
+fn duration<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_duration(*duration))
+}
+
+fn optional_duration<S: Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => duration(value, serializer),
+        None => serializer.serialize_none(),
+    }
+}
