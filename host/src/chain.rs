@@ -78,9 +78,9 @@ impl Chain {
         self.0.chainlets.iter().map(|(name, chainlet)| (name, chainlet.status()))
     }
 
-    /// Whether every chainlet has a replica that takes calls.
+    /// Whether every chainlet has a replica that takes calls, or would have one for the next call.
     pub fn is_ready(&self) -> bool {
-        self.0.chainlets.values().all(|chainlet| chainlet.status().ready > 0)
+        self.0.chainlets.values().all(|chainlet| chainlet.status().is_ready())
     }
 
     /// Who calls whom.
@@ -317,7 +317,7 @@ pub(crate) async fn start(
             cpu: chainlet.resources.cpu,
             threads: shared.threads.clone(),
         };
-        match Chainlet::start(blueprint, chainlet.replicas.min.max(1)).await {
+        match Chainlet::start(blueprint, chainlet.replicas).await {
             Ok(chainlet) => {
                 running.insert(name.clone(), chainlet);
             }

@@ -3,7 +3,7 @@
 //! A replica is a live instance in a store of its own ([`replica`]), driven by a task of its own or by whoever calls it
 //! ([`driver`]). The [`pool`] decides which replica a call goes to and which calls wait; it is a plain state machine
 //! behind a lock. A supervisor for each replica ([`supervisor`]) starts it, replaces it when it traps or is worn out, and
-//! stops it. [`call`] is what the two ends of one call share, and the [`inbox`] is where one hands it to the other.
+//! stops it; the [`fleet`] has as many of them as the load takes ([`scale`]). [`call`] is what the two ends of one call share, and the [`inbox`] is where one hands it to the other.
 //!
 //! # What ends what
 //! - A call ends with its answer, with a failure of a dependency, or with the death of its replica. The caller gets
@@ -13,11 +13,13 @@
 
 pub(crate) mod call;
 mod driver;
+mod fleet;
 mod health;
 mod inbox;
 mod limits;
 mod pool;
 pub(crate) mod replica;
+mod scale;
 mod share;
 pub(crate) mod state;
 mod supervisor;
@@ -30,10 +32,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::call::{CallContext, Job, Reply, Waiting};
+use self::fleet::Fleet;
 pub use self::pool::Status;
 use self::pool::{Pool, Refusal};
 use self::replica::Blueprint;
-use crate::config::ChainletName;
+use crate::config::{ChainletName, Replicas};
 use crate::error::{CallError, ErrorKind};
 use crate::threads::GuestThreads;
 use crate::value::{Signature, Value};
@@ -47,48 +50,38 @@ pub struct Chainlet {
     signature: Arc<Signature>,
     pool: Arc<Pool>,
     stop: CancellationToken,
-    supervisors: TaskTracker,
+    /// Those of its supervisors, and of what decides how many there are.
+    tasks: TaskTracker,
     threads: Arc<GuestThreads>,
 }
 
 impl Chainlet {
-    /// Starts `replicas` replicas of what `blueprint` describes, and returns when each has run its `init`.
+    /// Starts the least number of replicas of what `blueprint` describes, and returns when each has run its `init`. From
+    /// then on there are as many as `replicas` says.
     ///
     /// # Errors
     ///
     /// The first failure of any replica's start; the others are stopped.
-    pub(crate) async fn start(blueprint: Blueprint, replicas: u32) -> Result<Arc<Self>, CallError> {
+    pub(crate) async fn start(blueprint: Blueprint, replicas: Replicas) -> Result<Arc<Self>, CallError> {
         let blueprint = Arc::new(blueprint);
         let chainlet = Arc::new(Chainlet {
             name: blueprint.name.clone(),
             signature: blueprint.signature.clone(),
             pool: Pool::new(blueprint.concurrency, blueprint.queue),
             stop: CancellationToken::new(),
-            supervisors: TaskTracker::new(),
+            tasks: TaskTracker::new(),
             threads: blueprint.threads.clone(),
         });
-        let starts = (0..replicas).map(|number| {
-            let (started, start) = tokio::sync::oneshot::channel();
-            let supervisor =
-                supervisor::supervise(blueprint.clone(), number, chainlet.pool.clone(), chainlet.stop.clone(), started);
-            chainlet.supervisors.spawn_on(supervisor, chainlet.threads.handle());
-            start
-        });
-        let starts: Vec<_> = starts.collect();
-        chainlet.supervisors.close();
-        let mut outcome = Ok(());
-        for start in starts {
-            let started =
-                start.await.unwrap_or_else(|_| Err(chainlet.error(ErrorKind::Internal, "a supervisor is gone")));
-            outcome = outcome.and(started);
+        let (stop, tasks) = (chainlet.stop.clone(), chainlet.tasks.clone());
+        let mut fleet = Fleet::new(blueprint, chainlet.pool.clone(), stop, tasks);
+        if let Err(error) = fleet.start(replicas.min).await {
+            chainlet.stop(Duration::ZERO).await;
+            return Err(error);
         }
-        match outcome {
-            Ok(()) => Ok(chainlet),
-            Err(error) => {
-                chainlet.stop(Duration::ZERO).await;
-                Err(error)
-            }
+        if replicas.min < replicas.max {
+            chainlet.tasks.spawn_on(fleet.follow_the_load(replicas), chainlet.threads.handle());
         }
+        Ok(chainlet)
     }
 
     /// The chainlet's name in its chain.
@@ -167,7 +160,8 @@ impl Chainlet {
             }
         }
         self.stop.cancel();
-        self.supervisors.wait().await;
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     fn error(&self, kind: ErrorKind, message: impl std::fmt::Display) -> CallError {

@@ -35,3 +35,50 @@ async fn one_replica_that_traps_leaves_the_calls_of_the_other_alone() {
     assert_eq!(served.ask("calls").await, "2");
     held.abort();
 }
+
+#[tokio::test]
+async fn replicas_follow_the_load_up_and_down_within_their_bounds() {
+    let replicas = r#"{ min = 1, max = 3, target = 0.5, window = "100ms", idle = "300ms" }"#;
+    let served = Chain::new(&format!("{FAULTY}replicas = {replicas}\nconcurrency = 2\n")).serve();
+    assert_eq!(served.state("faulty").await["ready"], 1);
+    let held: Vec<_> = (0..4).map(|_| served.begin("hold")).collect();
+    // Four calls at half of two a replica would be four replicas.
+    served.until_state("faulty", "ready", json!(3)).await;
+    assert_eq!(served.ask("inits").await, "1");
+    for call in held {
+        call.abort();
+    }
+    // Nobody waits for the calls, so the replicas that are stuck with them are given up, and then there is no load.
+    served.until_state("faulty", "ready", json!(1)).await;
+    assert_eq!(served.ask("echo:x").await, "x");
+}
+
+#[tokio::test]
+async fn a_chainlet_may_scale_to_zero_and_the_next_call_waits_for_a_start() {
+    let replicas = r#"{ min = 0, max = 1, window = "100ms", idle = "300ms" }"#;
+    let served = Chain::new(&format!("{FAULTY}replicas = {replicas}\n")).serve();
+    for _ in 0..2 {
+        served.until_state("faulty", "ready", json!(0)).await;
+        assert_eq!(served.public.get("/readyz").await.status, 200, "it is ready for calls");
+        assert_eq!(served.ask("calls").await, "1", "each time, it is a new replica");
+        assert_eq!(served.state("faulty").await["wanted"], 1);
+    }
+}
+
+#[tokio::test]
+async fn a_replica_that_does_not_start_when_it_is_needed_is_tried_again_and_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Chain::new(&format!(
+        "{FAULTY}replicas = {{ min = 0, max = 1 }}\nconfig = {{ init = \"read:/data/model\" }}\n\
+         assets.files = [{{ source = '{}', path = \"/data\" }}]\n",
+        folder.path().display()
+    ))
+    .serve();
+    served.public.tell("echo:x").await.problem(503, "not-ready");
+    served.public.get("/readyz").await.problem(503, "not-ready");
+    let down = served.state("faulty").await["down"].as_str().unwrap().to_owned();
+    assert!(down.contains("`init` failed: /data/model"), "{down}");
+    std::fs::write(folder.path().join("model"), "weights").unwrap();
+    served.until_state("faulty", "ready", json!(1)).await;
+    assert_eq!(served.ask("echo:x").await, "x");
+}

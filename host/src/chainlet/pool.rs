@@ -22,6 +22,8 @@ pub(super) struct Pool {
     queue: usize,
     /// Told whenever a call ends, for whoever waits for the last one.
     ended: Notify,
+    /// Told whenever a call has to wait.
+    pressed: Notify,
 }
 
 #[derive(Default)]
@@ -31,6 +33,8 @@ struct State {
     closed: bool,
     /// Why the last start of a replica failed; cleared by the next that succeeds.
     down: Option<Arc<str>>,
+    /// How many replicas there should be.
+    wanted: u32,
 }
 
 struct Entry {
@@ -74,6 +78,8 @@ pub(super) enum Loss {
 pub struct Status {
     /// Replicas that take calls.
     pub ready: usize,
+    /// How many replicas there should be for the present load.
+    pub wanted: u32,
     /// Calls in flight in all replicas.
     pub active: usize,
     /// Calls that wait for a replica.
@@ -82,9 +88,16 @@ pub struct Status {
     pub down: Option<String>,
 }
 
+impl Status {
+    /// Whether a call finds a replica, or brings one where there is none because there was no call.
+    pub fn is_ready(&self) -> bool {
+        self.ready > 0 || self.wanted == 0
+    }
+}
+
 impl Pool {
     pub(super) fn new(concurrency: usize, queue: usize) -> Arc<Self> {
-        Arc::new(Pool { state: Mutex::default(), concurrency, queue, ended: Notify::new() })
+        Arc::new(Pool { state: Mutex::default(), concurrency, queue, ended: Notify::new(), pressed: Notify::new() })
     }
 
     /// A slot in the least loaded replica, now or when it is this call's turn.
@@ -110,6 +123,7 @@ impl Pool {
             state.waiting.push_back(waiter);
             turn
         };
+        self.pressed.notify_one();
         match turn.await {
             Ok(lease) => Ok(lease),
             Err(_) => Err(self.lock().not_ready().map_or(Refusal::Stopping, Refusal::NotReady)),
@@ -163,6 +177,21 @@ impl Pool {
         drop(spare);
     }
 
+    /// Says how many replicas there should be. Where that is none, whatever kept the last one from starting is tried
+    /// again for the next call.
+    pub(super) fn want(&self, count: u32) {
+        let mut state = self.lock();
+        state.wanted = count;
+        if count == 0 {
+            state.down = None;
+        }
+    }
+
+    /// Returns when a call has to wait, or had to since the last time.
+    pub(super) async fn pressed(&self) {
+        self.pressed.notified().await;
+    }
+
     /// Takes no new calls; those that wait are still served.
     pub(super) fn close(&self) {
         self.lock().closed = true;
@@ -186,6 +215,7 @@ impl Pool {
         let state = self.lock();
         Status {
             ready: state.entries.iter().filter(|entry| entry.is_ready()).count(),
+            wanted: state.wanted,
             active: state.entries.iter().map(|entry| entry.active).sum(),
             waiting: state.waiting.iter().filter(|waiter| !waiter.is_closed()).count(),
             down: state.not_ready().as_deref().map(String::from),

@@ -1,6 +1,7 @@
 //! Keeps one replica running: starts it, replaces it when it traps or is worn out, and stops it.
 //!
-//! One task a replica. It ends when the chainlet stops, or when the very first start fails. A replacement for a worn-out
+//! One task a replica. It ends when the chainlet stops, when the replica is to leave and its calls are done, or when a
+//! first start fails that somebody waits for. A replacement for a worn-out
 //! replica starts before the old one leaves, so that no call finds the chainlet without one.
 
 use std::sync::Arc;
@@ -21,46 +22,68 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A replica that ran for this long has proven itself: its end is not counted as a failed start.
 const PROVEN: Duration = Duration::from_secs(10);
 
-/// Runs replica `number` until `stop`; `started` learns how the first start went.
+/// What a supervisor is told.
+pub(super) struct Orders {
+    /// To end the replica at once.
+    pub stop: CancellationToken,
+    /// To end it when its calls are done.
+    pub leave: CancellationToken,
+}
+
+/// Runs replica `number` until it is told otherwise. `started` learns how the first start went, and then a failed one is
+/// the end; without it, starting is tried again as after a trap.
 pub(super) async fn supervise(
     blueprint: Arc<Blueprint>,
     number: u32,
     pool: Arc<Pool>,
-    stop: CancellationToken,
-    started: oneshot::Sender<Result<(), CallError>>,
+    orders: Orders,
+    started: Option<oneshot::Sender<Result<(), CallError>>>,
 ) {
-    let first = tokio::select! {
-        biased;
-        () = stop.cancelled() => Err(CallError::new(ErrorKind::Stopping, &blueprint.name, "the chain is stopping")),
-        first = blueprint.start(number, &pool) => first,
-    };
-    let mut running = match first {
-        Ok(running) => {
-            pool.add(running.replica.clone());
+    let mut backoff = Backoff::new(Instant::now());
+    let Orders { stop, leave } = &orders;
+    let first = match started {
+        None => restart(&blueprint, number, &pool, &orders, &mut backoff).await,
+        Some(started) => {
+            let first = tokio::select! {
+                biased;
+                () = stop.cancelled() =>
+                    Err(CallError::new(ErrorKind::Stopping, &blueprint.name, "the chain is stopping")),
+                first = blueprint.start(number, &pool) => first,
+            };
+            let (running, outcome) = match first {
+                Ok(running) => {
+                    pool.add(running.replica.clone());
+                    (Some(running), Ok(()))
+                }
+                Err(error) => (None, Err(error)),
+            };
             // The chainlet that started us may be gone; then `stop` is cancelled, too.
-            let _ = started.send(Ok(()));
+            let _ = started.send(outcome);
             running
         }
-        Err(error) => {
-            let _ = started.send(Err(error));
-            return;
-        }
     };
-    let mut backoff = Backoff::new(Instant::now());
-    while let Some(end) = watch(&mut running, &stop).await {
+    let Some(mut running) = first else { return };
+    while let Some(end) = watch(&mut running, stop, leave).await {
         match end {
+            End::Leaves => {
+                pool.retire(&running.replica);
+                return drain(running, pool, stop.clone()).await;
+            }
             End::Died(death) => {
                 tracing::error!(chainlet = %blueprint.name, replica = number, cause = %death.message,
                     backtrace = death.backtrace, "replica died; starting another");
                 pool.remove(&running.replica);
                 running.replica.died(death);
-                let Some(next) = restart(&blueprint, number, &pool, &stop, &mut backoff).await else { return };
+                let Some(next) = restart(&blueprint, number, &pool, &orders, &mut backoff).await else { return };
                 running = next;
             }
             End::WornOut => {
                 tracing::warn!(chainlet = %blueprint.name, replica = number,
                     "replica has calls that do not end; starting another in its place");
-                let Some(next) = restart(&blueprint, number, &pool, &stop, &mut backoff).await else { break };
+                let Some(next) = restart(&blueprint, number, &pool, &orders, &mut backoff).await else {
+                    pool.retire(&running.replica);
+                    return drain(running, pool, stop.clone()).await;
+                };
                 let old = std::mem::replace(&mut running, next);
                 pool.retire(&old.replica);
                 tokio::spawn(drain(old, pool.clone(), stop.clone()));
@@ -73,10 +96,11 @@ pub(super) async fn supervise(
 enum End {
     Died(Death),
     WornOut,
+    Leaves,
 }
 
 /// Waits for something to happen to the replica; `None` when it is to stop.
-async fn watch(running: &mut Running, stop: &CancellationToken) -> Option<End> {
+async fn watch(running: &mut Running, stop: &CancellationToken, leave: &CancellationToken) -> Option<End> {
     tokio::select! {
         biased;
         () = stop.cancelled() => None,
@@ -85,16 +109,17 @@ async fn watch(running: &mut Running, stop: &CancellationToken) -> Option<End> {
             message: format!("the replica's task ended: {error}"),
             backtrace: None,
         }))),
+        () = leave.cancelled() => Some(End::Leaves),
         () = running.replica.worn_out() => Some(End::WornOut),
     }
 }
 
-/// Starts a replica, as often as it takes; `None` when the chainlet is to stop.
+/// Starts a replica, as often as it takes; `None` when it is not wanted any more.
 async fn restart(
     blueprint: &Blueprint,
     number: u32,
     pool: &Arc<Pool>,
-    stop: &CancellationToken,
+    orders: &Orders,
     backoff: &mut Backoff,
 ) -> Option<Running> {
     loop {
@@ -104,7 +129,8 @@ async fn restart(
         };
         let attempt = tokio::select! {
             biased;
-            () = stop.cancelled() => return None,
+            () = orders.stop.cancelled() => return None,
+            () = orders.leave.cancelled() => return None,
             attempt = attempt => attempt,
         };
         match attempt {

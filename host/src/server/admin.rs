@@ -37,6 +37,8 @@ struct ChainletState<'a> {
     name: &'a str,
     signature: Option<String>,
     ready: usize,
+    /// How many replicas there should be for the present load.
+    wanted: u32,
     active: usize,
     waiting: usize,
     /// Why no replica is ready.
@@ -56,6 +58,7 @@ impl<'a> ChainState<'a> {
             name: name.as_str(),
             signature: chain.signature(name.as_str()).map(ToString::to_string),
             ready: status.ready,
+            wanted: status.wanted,
             active: status.active,
             waiting: status.waiting,
             down: status.down,

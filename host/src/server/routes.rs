@@ -73,7 +73,7 @@ async fn readyz(State(http): State<Http>, Extension(asked): Extension<Asked>) ->
         return Problem::new(Kind::Stopping, "the server is stopping").into_response(&asked.id);
     }
     let missing: Vec<_> =
-        http.0.chain.status().filter(|(_, status)| status.ready == 0).map(|(name, _)| name.as_str()).collect();
+        http.0.chain.status().filter(|(_, status)| !status.is_ready()).map(|(name, _)| name.as_str()).collect();
     if missing.is_empty() {
         return run_remote::json(json!({ "status": "ready" }).to_string());
     }

@@ -1,0 +1,111 @@
+//! The replicas of one chainlet as a whole: as many as it needs, each with its supervisor.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::pool::Pool;
+use super::replica::Blueprint;
+use super::scale::{Load, Scale};
+use super::supervisor::{self, Orders};
+use crate::config::Replicas;
+use crate::error::{CallError, ErrorKind};
+
+/// The replicas of one chainlet.
+pub(super) struct Fleet {
+    blueprint: Arc<Blueprint>,
+    pool: Arc<Pool>,
+    /// Ends all replicas at once.
+    stop: CancellationToken,
+    supervisors: TaskTracker,
+    /// By the number of each replica: what ends that one, when its calls are done.
+    replicas: BTreeMap<u32, CancellationToken>,
+}
+
+impl Fleet {
+    pub(super) fn new(
+        blueprint: Arc<Blueprint>,
+        pool: Arc<Pool>,
+        stop: CancellationToken,
+        supervisors: TaskTracker,
+    ) -> Self {
+        Fleet { blueprint, pool, stop, supervisors, replicas: BTreeMap::new() }
+    }
+
+    /// Starts the first `count` replicas, and returns when each has run its `init`.
+    ///
+    /// # Errors
+    ///
+    /// The first failure of any replica's start.
+    pub(super) async fn start(&mut self, count: u32) -> Result<(), CallError> {
+        let starts: Vec<_> = (0..count)
+            .map(|number| {
+                let (started, start) = oneshot::channel();
+                self.add(number, Some(started));
+                start
+            })
+            .collect();
+        self.pool.want(count);
+        let mut outcome = Ok(());
+        for start in starts {
+            let started = start.await.unwrap_or_else(|_| {
+                Err(CallError::new(ErrorKind::Internal, &self.blueprint.name, "a supervisor is gone"))
+            });
+            outcome = outcome.and(started);
+        }
+        outcome
+    }
+
+    /// Keeps as many replicas as the load takes, until the chainlet stops.
+    pub(super) async fn follow_the_load(mut self, bounds: Replicas) {
+        let mut scale = Scale::new(bounds, self.blueprint.concurrency);
+        let mut wanted = bounds.min;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return,
+                () = sleep(scale.interval()) => {}
+                // A call that waits need not wait for the next look, but many must not make the looks many.
+                () = self.pool.pressed() => sleep(Duration::from_millis(1)).await,
+            }
+            let status = self.pool.status();
+            let load = Load { active: status.active, waiting: status.waiting, ready: status.ready };
+            let needed = scale.look(load, wanted, Instant::now());
+            if needed != wanted {
+                tracing::info!(chainlet = %self.blueprint.name, replicas = needed, before = wanted,
+                    active = load.active, waiting = load.waiting, "scaling");
+                wanted = needed;
+                self.scale_to(wanted);
+            }
+        }
+    }
+
+    fn scale_to(&mut self, wanted: u32) {
+        self.pool.want(wanted);
+        let mut number = 0;
+        while self.replicas.len() < usize::try_from(wanted).unwrap_or(usize::MAX) {
+            if !self.replicas.contains_key(&number) {
+                self.add(number, None);
+            }
+            number += 1;
+        }
+        while self.replicas.len() > usize::try_from(wanted).unwrap_or(usize::MAX)
+            && let Some((_, leave)) = self.replicas.pop_last()
+        {
+            leave.cancel();
+        }
+    }
+
+    fn add(&mut self, number: u32, started: Option<oneshot::Sender<Result<(), CallError>>>) {
+        let leave = CancellationToken::new();
+        self.replicas.insert(number, leave.clone());
+        let orders = Orders { stop: self.stop.clone(), leave };
+        let supervisor = supervisor::supervise(self.blueprint.clone(), number, self.pool.clone(), orders, started);
+        self.supervisors.spawn_on(supervisor, self.blueprint.threads.handle());
+    }
+}

@@ -1,0 +1,89 @@
+//! How many replicas a chainlet needs: a plain state machine over its load, with the clock of whoever asks.
+//!
+//! A replica is busy enough with `target` of the calls that it may serve at once. The load is averaged over `window`, so
+//! that a short burst brings no replica that is not needed any more when it is ready; but calls that wait while none is
+//! on its way bring one. Fewer are needed only when fewer have sufficed for all of `idle`.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config::Replicas;
+
+/// The load of a chainlet at one moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Load {
+    /// Calls in flight.
+    pub active: usize,
+    /// Calls in line.
+    pub waiting: usize,
+    /// Replicas that take calls.
+    pub ready: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Scale {
+    bounds: Replicas,
+    concurrency: usize,
+    /// What there was to do at each look of the last `window`, and one from before it.
+    looks: VecDeque<(Instant, usize)>,
+    /// How many replicas were needed at some time of the last `idle`, and when at last: falling, for of two looks the
+    /// earlier matters no more where it needed fewer.
+    needs: VecDeque<(Instant, u32)>,
+}
+
+impl Scale {
+    /// Replicas within `bounds`, each of which serves `concurrency` calls at once.
+    pub(super) fn new(bounds: Replicas, concurrency: usize) -> Self {
+        Scale { bounds, concurrency, looks: VecDeque::new(), needs: VecDeque::new() }
+    }
+
+    /// How often to look.
+    pub(super) fn interval(&self) -> Duration {
+        (self.bounds.window / 10).clamp(Duration::from_millis(10), Duration::from_secs(1))
+    }
+
+    /// How many replicas there should be, as of now, where `wanted` were wanted so far.
+    pub(super) fn look(&mut self, load: Load, wanted: u32, now: Instant) -> u32 {
+        self.looks.push_back((now, load.active + load.waiting));
+        while self.looks.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= self.bounds.window) {
+            self.looks.pop_front();
+        }
+        let all_are_ready = load.ready >= usize::try_from(wanted).unwrap_or(usize::MAX);
+        let need = match load.waiting > 0 && all_are_ready {
+            true => self.replicas_for(self.average(now)).max(wanted.saturating_add(1)),
+            false => self.replicas_for(self.average(now)),
+        };
+        // Calls that wait for a replica that is on its way still need it.
+        let need = if load.waiting > 0 { need.max(wanted) } else { need };
+        self.needs.retain(|(_, needed)| *needed > need);
+        self.needs.push_back((now, need));
+        while self.needs.front().is_some_and(|(at, _)| now.duration_since(*at) > self.bounds.idle) {
+            self.needs.pop_front();
+        }
+        let most = self.needs.front().map_or(need, |(_, needed)| *needed);
+        most.clamp(self.bounds.min, self.bounds.max)
+    }
+
+    /// What there was to do on average over the window.
+    fn average(&self, now: Instant) -> f64 {
+        let Some((first, _)) = self.looks.front() else { return 0.0 };
+        let begin = now.checked_sub(self.bounds.window).map_or(*first, |begin| begin.max(*first));
+        let ends = self.looks.iter().skip(1).map(|(at, _)| *at).chain([now]);
+        let mut sum = 0.0;
+        for ((at, demand), end) in self.looks.iter().zip(ends) {
+            sum += *demand as f64 * end.saturating_duration_since((*at).max(begin)).as_secs_f64();
+        }
+        // Before a whole window has passed there was nothing to do.
+        sum / self.bounds.window.as_secs_f64()
+    }
+
+    fn replicas_for(&self, demand: f64) -> u32 {
+        // Less what sums of floats are off by. The conversion from a float is saturating.
+        (demand / (self.concurrency as f64 * self.bounds.target) - 1e-6).ceil() as u32
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! How many replicas, with a clock of its own.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const CONCURRENCY: usize = 10;
+
+/// A chainlet whose replicas are ready as soon as they are wanted.
+struct Chainlet {
+    scale: Scale,
+    now: Instant,
+    wanted: u32,
+}
+
+impl Chainlet {
+    fn new(min: u32, max: u32) -> Self {
+        let bounds = Replicas::between(min, max);
+        Chainlet { scale: Scale::new(bounds, CONCURRENCY), now: Instant::now(), wanted: min }
+    }
+
+    /// So much to do for some time.
+    fn during(&mut self, time: Duration, demand: usize) -> u32 {
+        let end = self.now + time;
+        while self.now < end {
+            self.now += self.scale.interval();
+            let ready = self.wanted as usize;
+            let active = demand.min(ready * CONCURRENCY);
+            let load = Load { active, waiting: demand - active, ready };
+            self.wanted = self.scale.look(load, self.wanted, self.now);
+        }
+        self.wanted
+    }
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn there_are_as_many_as_keep_each_at_its_target() {
+    let mut chainlet = Chainlet::new(1, 10);
+    assert_eq!(chainlet.during(seconds(5), 7), 1);
+    assert_eq!(chainlet.during(seconds(5), 8), 2);
+    assert_eq!(chainlet.during(seconds(5), 35), 5);
+    assert_eq!(chainlet.during(seconds(5), 1_000), 10);
+}
+
+#[test]
+fn a_burst_that_no_call_waits_for_brings_no_replica() {
+    let mut chainlet = Chainlet::new(1, 10);
+    assert_eq!(chainlet.during(Duration::from_millis(300), 10), 1);
+    assert_eq!(chainlet.during(seconds(5), 0), 1);
+}
+
+#[test]
+fn calls_that_wait_bring_a_replica_at_once_and_only_one_until_it_is_ready() {
+    let mut scale = Scale::new(Replicas::between(0, 10), CONCURRENCY);
+    let now = Instant::now();
+    let load = Load { active: 0, waiting: 1, ready: 0 };
+    assert_eq!(scale.look(load, 0, now), 1);
+    let waits = scale.look(load, 1, now + Duration::from_millis(100));
+    assert_eq!(waits, 1, "it is on its way");
+}
+
+#[test]
+fn fewer_are_kept_only_when_fewer_have_sufficed_for_a_while() {
+    let mut chainlet = Chainlet::new(1, 10);
+    assert_eq!(chainlet.during(seconds(5), 35), 5);
+    assert_eq!(chainlet.during(seconds(55), 0), 5);
+    assert_eq!(chainlet.during(seconds(10), 0), 1);
+}
+
+#[test]
+fn without_calls_a_chainlet_that_may_scales_to_zero() {
+    let mut chainlet = Chainlet::new(0, 2);
+    assert_eq!(chainlet.during(seconds(2), 1), 1);
+    assert_eq!(chainlet.during(seconds(70), 0), 0);
+    assert_eq!(chainlet.during(Duration::from_millis(100), 1), 1);
+}
+
+proptest! {
+    #[test]
+    fn bounds_hold_and_a_load_that_stays_is_served(
+        min in 0..4u32,
+        more in 0..8u32,
+        loads in prop::collection::vec((0..120usize, 1..100u64), 1..20),
+    ) {
+        let max = (min + more).max(1);
+        let mut chainlet = Chainlet::new(min, max);
+        for (demand, time) in loads {
+            let wanted = chainlet.during(seconds(time), demand);
+            prop_assert!((min..=max).contains(&wanted));
+            if time > 2 {
+                let enough = demand.div_ceil(7) as u32;
+                prop_assert!(wanted >= enough.min(max), "{wanted} for {demand}");
+            }
+            if time > 65 {
+                let enough = demand.div_ceil(7) as u32;
+                prop_assert!(wanted <= enough.clamp(min, max), "{wanted} for {demand}");
+            }
+        }
+    }
+}
