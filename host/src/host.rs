@@ -65,6 +65,12 @@ impl Host {
         HostBuilder { cache: CodeCache::Default, secrets: None, guest_threads: None }
     }
 
+    /// The same host with other secrets, for chains that are loaded from now on.
+    #[must_use]
+    pub fn with_secrets(&self, secrets: SecretStore) -> Self {
+        Host { shared: self.shared.clone(), secrets: Arc::new(secrets) }
+    }
+
     /// Checks `spec` as far as that goes without running guests: its files, its components, the type of every edge, its
     /// secrets.
     ///

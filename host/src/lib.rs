@@ -23,7 +23,7 @@
 //! # The way of a request
 //! Each part knows those below it and none above:
 //!
-//! 1. [`server`] takes an HTTP request, and hands its body to the chain.
+//! 1. [`server`] takes an HTTP request, and hands its body to the chain: to the version of it that is [`live`].
 //! 2. [`chain`] reads the body by the entrypoint's types, and calls the chainlet. It has resolved every dependency to an
 //!    edge when it was loaded.
 //! 3. [`chainlet`] finds a replica, or a place in line, and leaves the call in the replica's inbox. Whoever drives the
@@ -44,6 +44,7 @@ pub mod config;
 mod engine;
 pub mod error;
 pub mod host;
+pub mod live;
 pub mod server;
 mod threads;
 pub mod value;

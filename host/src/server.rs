@@ -34,8 +34,8 @@ mod run_remote;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -43,7 +43,7 @@ use bytes::Bytes;
 
 pub use self::listen::{Listening, ServeError, ServeOptions, Server, serve};
 use self::metrics::Metrics;
-use crate::chain::Chain;
+use crate::live::LiveChain;
 
 /// How requests are served.
 #[derive(Debug, Clone)]
@@ -67,10 +67,11 @@ impl Default for HttpOptions {
 pub struct Http(Arc<Shared>);
 
 struct Shared {
-    chain: Chain,
+    chain: LiveChain,
     options: HttpOptions,
     metrics: Metrics,
-    openapi: Bytes,
+    /// The OpenAPI document of one version of the chain, whose number this is.
+    openapi: Mutex<(u64, Bytes)>,
     draining: AtomicBool,
 }
 
@@ -85,10 +86,21 @@ enum Audience {
 
 impl Http {
     /// Puts `chain` behind routes.
-    pub fn new(chain: Chain, options: HttpOptions) -> Self {
+    pub fn new(chain: impl Into<LiveChain>, options: HttpOptions) -> Self {
+        let chain = chain.into();
         let metrics = Metrics::new(chain.clone());
-        let openapi = routes::openapi(&chain);
+        let openapi = Mutex::new((0, Bytes::new()));
         Http(Arc::new(Shared { chain, options, metrics, openapi, draining: AtomicBool::new(false) }))
+    }
+
+    /// The OpenAPI document of the current version.
+    fn openapi(&self) -> Bytes {
+        let version = self.0.chain.version();
+        let mut openapi = self.0.openapi.lock().unwrap_or_else(PoisonError::into_inner);
+        if openapi.0 != version {
+            *openapi = (version, routes::openapi(&self.0.chain.current()));
+        }
+        openapi.1.clone()
     }
 
     /// The public routes: `POST /run_remote`, `GET /openapi.json`, `GET /healthz`, `GET /readyz`.
@@ -113,6 +125,6 @@ impl Http {
 }
 
 /// The public routes of `chain`, to be mounted in any axum or hyper server; [`Http`] has those for admins as well.
-pub fn router(chain: Chain, options: HttpOptions) -> Router {
+pub fn router(chain: impl Into<LiveChain>, options: HttpOptions) -> Router {
     Http::new(chain, options).router()
 }

@@ -25,6 +25,7 @@ mod hello;
 mod limits;
 mod log;
 mod new;
+mod reload;
 mod replicas;
 mod resources;
 mod shutdown;

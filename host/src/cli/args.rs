@@ -2,10 +2,10 @@
 
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chainhost::config::{ChainSpec, EnvironmentName, SecretStore};
+use chainhost::config::{ChainSpec, ConfigErrors, EnvironmentName, SecretStore};
 use chainhost::host::Host;
 use clap::{Args, ValueHint};
 
@@ -20,7 +20,7 @@ pub struct ChainFile {
 }
 
 /// What a chain is loaded with.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Setting {
     /// A TOML file of `name = "value"` lines, for the secrets that no environment variable has
     #[arg(
@@ -61,9 +61,19 @@ impl Setting {
         }
     }
 
+    /// The file of secrets.
+    pub fn secrets_file(&self) -> Option<&Path> {
+        self.secrets.as_deref()
+    }
+
+    /// The secrets, as they are now.
+    pub fn secrets(&self) -> Result<SecretStore, ConfigErrors> {
+        SecretStore::from_env_and_file(self.secrets.as_deref())
+    }
+
     /// A host that has the secrets.
     pub fn host(&self) -> Result<Host, Failure> {
-        let secrets = SecretStore::from_env_and_file(self.secrets.as_deref())?;
+        let secrets = self.secrets()?;
         let mut host = Host::builder().secrets(secrets);
         if let Some(count) = self.guest_threads {
             host = host.guest_threads(count.get());

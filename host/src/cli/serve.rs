@@ -1,16 +1,21 @@
 //! `chainhost serve`: a chain over HTTP, until a signal ends it.
 
+mod reload;
+
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chainhost::chain::Chain;
 use chainhost::config::{ByteSize, ChainSpec};
+use chainhost::host::Host;
+use chainhost::live::LiveChain;
 use chainhost::server::{HttpOptions, Listening, ServeError, ServeOptions, Server};
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{self, ChainFile, Setting};
-use super::signals::{Received, Signals};
+use super::signals::{Hangups, Received, Signals};
 use super::{Exit, Failure, build, output};
 use crate::telemetry::LogFormat;
 
@@ -21,6 +26,9 @@ use crate::telemetry::LogFormat;
 ///
 /// SIGTERM and SIGINT (Ctrl-C) end it: no new connection is taken, accepted calls are answered, for at most the time of
 /// --drain. A second signal ends it at once.
+///
+/// SIGHUP, a POST to /reload of the admin listener and, with --watch, a changed file load a new version of the chain
+/// beside the running one, which takes its place when it is ready. One that does not load changes nothing.
 #[derive(Debug, Args)]
 #[command(after_long_help = r#"Examples:
   chainhost serve chain.toml
@@ -61,6 +69,10 @@ pub struct Serve {
     #[arg(long)]
     build: bool,
 
+    /// Load a new version whenever chain.toml, a component or the file of --secrets has changed
+    #[arg(long)]
+    watch: bool,
+
     /// The longest time from a request to its answer
     #[arg(long, value_name = "DURATION", value_parser = args::duration, default_value = "60s")]
     timeout: Duration,
@@ -81,17 +93,22 @@ impl Serve {
     /// Serves until a signal comes.
     pub async fn run(self, log: LogFormat) -> Result<(), Failure> {
         let mut signals = Signals::catch()?;
+        let hangups = Hangups::catch()?;
         let mut spec = self.file.read()?;
         self.setting.apply(&mut spec);
         // Before the chain starts, which may take long and would be in vain where the address is taken.
         let server = Server::bind(self.options())?;
         let begun = Instant::now();
+        let files = Arc::new(reload::Files::default());
+        files.set(&self.file.path(), &spec, self.setting.secrets_file());
+        let host = self.setting.host()?;
         let chain = tokio::select! {
-            chain = self.load(&spec) => chain?,
+            chain = self.load(&host, &spec) => chain?,
             // Nothing was accepted yet, so there is nothing to wait for.
             signal = signals.next() => return Err(Failure::signal(signal.number)),
         };
-        let listening = match server.listen(chain.clone()) {
+        let live = self.live(chain.clone(), host, files.clone());
+        let listening = match server.listen(live.clone()) {
             Ok(listening) => listening,
             Err(error) => {
                 chain.stop(Duration::ZERO).await;
@@ -99,18 +116,43 @@ impl Serve {
             }
         };
         announce(&chain, &listening, begun.elapsed(), log);
+        drop(chain);
+        let reloads = async {
+            tokio::join!(reload::on_hangup(live.clone(), hangups), async {
+                match self.watch {
+                    true => reload::on_change(live.clone(), files).await,
+                    false => std::future::pending().await,
+                }
+            })
+        };
         let stop = CancellationToken::new();
         tokio::select! {
             () = listening.run(stop.clone().cancelled_owned()) => Ok(()),
             signal = second(&mut signals, &stop) => Err(Failure::signal(signal.number)),
+            (never, _) = reloads => match never {},
         }
     }
 
-    async fn load(&self, spec: &ChainSpec) -> Result<Chain, Failure> {
+    async fn load(&self, host: &Host, spec: &ChainSpec) -> Result<Chain, Failure> {
         if self.build {
             build::all(spec).await?;
         }
-        Ok(self.setting.host()?.load(spec).await?)
+        Ok(host.load(spec).await?)
+    }
+
+    /// The chain, and how a new version of it is loaded: from the same files, read anew.
+    fn live(&self, chain: Chain, host: Host, files: Arc<reload::Files>) -> LiveChain {
+        let (path, setting) = (self.file.path(), self.setting.clone());
+        LiveChain::from_source(chain, move || {
+            let (path, setting, host, files) = (path.clone(), setting.clone(), host.clone(), files.clone());
+            async move {
+                let mut spec = ChainSpec::from_file(&path)?;
+                setting.apply(&mut spec);
+                files.set(&path, &spec, setting.secrets_file());
+                let chain = host.with_secrets(setting.secrets()?).load(&spec).await?;
+                Ok((chain, spec.rollout))
+            }
+        })
     }
 
     fn options(&self) -> ServeOptions {

@@ -1,4 +1,4 @@
-//! The signals that ask the program to end.
+//! The signals that ask the program to end, or to load a new version of its chain.
 
 use std::io;
 
@@ -13,6 +13,12 @@ pub struct Signals {
     terminate: tokio::signal::unix::Signal,
     #[cfg(not(unix))]
     interrupt: tokio::signal::windows::CtrlC,
+}
+
+/// Catches SIGHUP, which asks for a new version of the chain, from its creation on.
+pub struct Hangups {
+    #[cfg(unix)]
+    hangup: tokio::signal::unix::Signal,
 }
 
 /// A signal that came.
@@ -34,6 +40,31 @@ pub async fn or_signal<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
     tokio::select! {
         result = work => result,
         signal = signals.next() => Err(Failure::signal(signal.number)),
+    }
+}
+
+impl Hangups {
+    /// Begins to catch.
+    #[cfg(unix)]
+    pub fn catch() -> Result<Self, Failure> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let hangup = signal(SignalKind::hangup())
+            .map_err(|error| Failure::new(Exit::Start, format_args!("SIGHUP cannot be caught: {error}")))?;
+        Ok(Hangups { hangup })
+    }
+
+    /// Begins to catch what this system does not have.
+    #[cfg(not(unix))]
+    pub fn catch() -> Result<Self, Failure> {
+        Ok(Hangups {})
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) {
+        #[cfg(unix)]
+        self.hangup.recv().await;
+        #[cfg(not(unix))]
+        std::future::pending::<()>().await;
     }
 }
 

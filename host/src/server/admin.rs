@@ -8,16 +8,19 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use http::{HeaderValue, header};
 use serde::Serialize;
+use serde_json::json;
 
 use super::observe::Asked;
 use super::problem::{Kind, Problem};
 use super::{Http, metrics, routes, run_remote};
 use crate::chain::Chain;
+use crate::live::{LiveChain, ReloadError, Reloaded};
 
 pub(super) fn routes(http: &Http) -> Router {
     let admin = Router::new()
         .route("/metrics", get(metrics))
         .route("/chain", get(state))
+        .route("/reload", post(reload))
         .route("/chainlets/{name}/run_remote", post(call));
     routes::common(admin).with_state(http.clone())
 }
@@ -29,7 +32,17 @@ struct ChainState<'a> {
     entrypoint: &'a str,
     ready: bool,
     draining: bool,
+    /// How many versions of the chain there have been.
+    version: u64,
+    trial: Option<TrialState>,
     chainlets: Vec<ChainletState<'a>>,
+}
+
+/// A version that gets a share of the calls first.
+#[derive(Serialize)]
+struct TrialState {
+    version: u64,
+    share: f64,
 }
 
 #[derive(Serialize)]
@@ -53,7 +66,7 @@ struct DependencyState<'a> {
 }
 
 impl<'a> ChainState<'a> {
-    fn of(chain: &'a Chain, draining: bool) -> Self {
+    fn of(live: &LiveChain, chain: &'a Chain, draining: bool) -> Self {
         let chainlets = chain.status().map(|(name, status)| ChainletState {
             name: name.as_str(),
             signature: chain.signature(name.as_str()).map(ToString::to_string),
@@ -73,16 +86,37 @@ impl<'a> ChainState<'a> {
             entrypoint: chain.entrypoint().as_str(),
             ready: !draining && chain.is_ready(),
             draining,
+            version: live.version(),
+            trial: live.on_trial().map(|(version, share)| TrialState { version, share }),
             chainlets: chainlets.collect(),
         }
     }
 }
 
 async fn state(State(http): State<Http>, Extension(asked): Extension<Asked>) -> Response {
-    match serde_json::to_vec(&ChainState::of(&http.0.chain, http.is_draining())) {
+    let chain = http.0.chain.current();
+    match serde_json::to_vec(&ChainState::of(&http.0.chain, &chain, http.is_draining())) {
         Ok(body) => run_remote::json(body),
         Err(error) => {
             Problem::new(Kind::Internal, format!("the state cannot be written: {error}")).into_response(&asked.id)
+        }
+    }
+}
+
+async fn reload(State(http): State<Http>, Extension(asked): Extension<Asked>) -> Response {
+    match http.0.chain.reload().await {
+        Ok(Reloaded { version, on_trial, .. }) => {
+            tracing::info!(request = %asked.id, version, on_trial, "reloaded");
+            run_remote::json(json!({ "version": version, "on_trial": on_trial }).to_string())
+        }
+        Err(error) => {
+            tracing::error!(request = %asked.id, %error, "the new version does not load; the old one serves on");
+            let kind = match error {
+                ReloadError::Load(_) => Kind::Reload,
+                ReloadError::NoSource => Kind::NotFound,
+                ReloadError::Stopping => Kind::Stopping,
+            };
+            Problem::new(kind, error.to_string()).into_response(&asked.id)
         }
     }
 }

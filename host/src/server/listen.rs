@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::Connections;
 use super::{Audience, Http, HttpOptions, admin, routes};
-use crate::chain::Chain;
+use crate::live::LiveChain;
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -130,7 +130,7 @@ impl Server {
     /// # Errors
     ///
     /// Where another program took an address after all.
-    pub fn listen(self, chain: Chain) -> Result<Listening, ServeError> {
+    pub fn listen(self, chain: impl Into<LiveChain>) -> Result<Listening, ServeError> {
         let Server { public, admin, options } = self;
         let http = Http::new(chain, options.http);
         let connections = |audience, routes: axum::Router| {
@@ -222,7 +222,11 @@ impl Listening {
 /// # Errors
 ///
 /// Where an address cannot be had.
-pub async fn serve(chain: Chain, options: ServeOptions, shutdown: impl Future) -> Result<(), ServeError> {
+pub async fn serve(
+    chain: impl Into<LiveChain>,
+    options: ServeOptions,
+    shutdown: impl Future,
+) -> Result<(), ServeError> {
     Server::bind(options)?.listen(chain)?.run(shutdown).await;
     Ok(())
 }

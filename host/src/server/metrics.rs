@@ -18,8 +18,8 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use super::Audience;
-use crate::chain::Chain;
 use crate::chainlet::Status;
+use crate::live::LiveChain;
 
 /// The media type of [`Metrics::text`].
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -39,6 +39,7 @@ pub(super) enum Route {
     Metrics,
     Chain,
     Chainlet,
+    Reload,
     Other,
 }
 
@@ -78,6 +79,7 @@ impl Route {
             (_, "/readyz") => Route::Readyz,
             (Audience::Admin, "/metrics") => Route::Metrics,
             (Audience::Admin, "/chain") => Route::Chain,
+            (Audience::Admin, "/reload") => Route::Reload,
             (Audience::Admin, path) if path.starts_with("/chainlets/") => Route::Chainlet,
             _ => Route::Other,
         }
@@ -93,6 +95,7 @@ impl EncodeLabelValue for Route {
             Route::Readyz => "/readyz",
             Route::Metrics => "/metrics",
             Route::Chain => "/chain",
+            Route::Reload => "/reload",
             Route::Chainlet => "/chainlets/{name}/run_remote",
             Route::Other => "other",
         };
@@ -101,7 +104,7 @@ impl EncodeLabelValue for Route {
 }
 
 impl Metrics {
-    pub(super) fn new(chain: Chain) -> Self {
+    pub(super) fn new(chain: LiveChain) -> Self {
         let mut registry = Registry::with_prefix("chainhost");
         let requests = Family::default();
         let seconds: Family<At, Histogram, fn() -> Histogram> =
@@ -114,7 +117,7 @@ impl Metrics {
         );
         registry.register("http_request_duration_seconds", "From a request's head to its answer", seconds.clone());
         registry.register("http_requests_in_flight", "Requests that have no answer yet", in_flight.clone());
-        let about = [("version", env!("CARGO_PKG_VERSION").to_owned()), ("chain", chain.name().to_owned())];
+        let about = [("version", env!("CARGO_PKG_VERSION").to_owned()), ("chain", chain.current().name().to_owned())];
         registry.register("build", "The version of chainhost, and the chain that it runs", Info::new(about.to_vec()));
         registry.register_collector(Box::new(Chainlets(chain)));
         Metrics { registry, requests, seconds, in_flight }
@@ -152,11 +155,11 @@ impl Drop for Entered<'_> {
 }
 
 /// The state of the chainlets, looked up when it is asked for.
-struct Chainlets(Chain);
+struct Chainlets(LiveChain);
 
 impl fmt::Debug for Chainlets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Chainlets").field(&self.0.name()).finish()
+        f.debug_tuple("Chainlets").field(&self.0.current().name()).finish()
     }
 }
 
@@ -169,9 +172,16 @@ impl Collector for Chainlets {
             ("chainlet_calls_active", "Calls in flight in all replicas", |status| status.active),
             ("chainlet_calls_waiting", "Calls that wait for a replica", |status| status.waiting),
         ];
+        ConstGauge::new(i64::try_from(self.0.version()).unwrap_or(i64::MAX)).encode(encoder.encode_descriptor(
+            "chain_version",
+            "How many versions of the chain there have been; it rises with each reload",
+            None,
+            MetricType::Gauge,
+        )?)?;
+        let chain = self.0.current();
         for (name, help, reading) in gauges {
             let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for (chainlet, status) in self.0.status() {
+            for (chainlet, status) in chain.status() {
                 let labels = [("chainlet", chainlet.as_str())];
                 ConstGauge::new(i64::try_from(reading(&status)).unwrap_or(i64::MAX))
                     .encode(gauge.encode_family(&labels)?)?;

@@ -26,7 +26,7 @@ pub(super) fn common(routes: Router<Http>) -> Router<Http> {
     routes.route("/healthz", get(healthz)).route("/readyz", get(readyz)).method_not_allowed_fallback(other_method)
 }
 
-/// The OpenAPI document of `chain`, which is the same for as long as the chain runs.
+/// The OpenAPI document of `chain`, which is the same for as long as this version of it runs.
 pub(super) fn openapi(chain: &Chain) -> Bytes {
     let Some(signature) = chain.signature(chain.entrypoint().as_str()) else { return Bytes::new() };
     // A version that changes with the interface, and with nothing else.
@@ -61,7 +61,7 @@ async fn call(State(http): State<Http>, Extension(asked): Extension<Asked>, requ
 }
 
 async fn document(State(http): State<Http>) -> Response {
-    run_remote::json(http.0.openapi.clone())
+    run_remote::json(http.openapi())
 }
 
 async fn healthz() -> Response {
@@ -72,8 +72,9 @@ async fn readyz(State(http): State<Http>, Extension(asked): Extension<Asked>) ->
     if http.is_draining() {
         return Problem::new(Kind::Stopping, "the server is stopping").into_response(&asked.id);
     }
+    let chain = http.0.chain.current();
     let missing: Vec<_> =
-        http.0.chain.status().filter(|(_, status)| !status.is_ready()).map(|(name, _)| name.as_str()).collect();
+        chain.status().filter(|(_, status)| !status.is_ready()).map(|(name, _)| name.as_str()).collect();
     if missing.is_empty() {
         return run_remote::json(json!({ "status": "ready" }).to_string());
     }

@@ -22,7 +22,9 @@ const TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
 pub(super) async fn entrypoint<B: RequestBody>(http: Http, request: Request<B>, asked: Asked) -> Response {
     let answer = match receive(&http, request, &asked).await {
         Ok((body, options)) => {
-            let answer = http.0.chain.call_json(&body, options).await;
+            let chain = http.0.chain.begin();
+            let answer = chain.call_json(&body, options).await;
+            chain.count(&answer);
             answer.map_err(|error| failed(error, Audience::Public, &asked.id))
         }
         Err(problem) => Err(problem),
@@ -33,7 +35,7 @@ pub(super) async fn entrypoint<B: RequestBody>(http: Http, request: Request<B>, 
 /// Calls the chainlet `name`, for an admin.
 pub(super) async fn chainlet<B: RequestBody>(http: Http, name: &str, request: Request<B>, asked: Asked) -> Response {
     let answer = match receive(&http, request, &asked).await {
-        Ok((body, options)) => match http.0.chain.call_chainlet_json(name, &body, options).await {
+        Ok((body, options)) => match http.0.chain.begin().call_chainlet_json(name, &body, options).await {
             Some(answer) => answer.map_err(|error| failed(error, Audience::Admin, &asked.id)),
             None => Err(Problem::new(Kind::NotFound, no_chainlet(&http, name))),
         },
@@ -88,7 +90,8 @@ fn failed(error: CallError, audience: Audience, id: &RequestId) -> Problem {
 }
 
 fn no_chainlet(http: &Http, name: &str) -> String {
-    let names: Vec<_> = http.0.chain.status().map(|(name, _)| name.as_str()).collect();
+    let chain = http.0.chain.current();
+    let names: Vec<_> = chain.status().map(|(name, _)| name.as_str()).collect();
     format!("the chain has no chainlet `{name}`; it has {}", names.join(", "))
 }
 

@@ -15,7 +15,7 @@ impl Chain {
     /// Writes `text` as chain.toml, with the path of the component `name` for each `<name>`.
     pub fn new(text: &str) -> Self {
         let chain = Chain { folder: tempfile::tempdir().unwrap() };
-        chain.write("chain.toml", filled(text));
+        chain.write("chain.toml", Self::filled(text));
         chain
     }
 
@@ -82,17 +82,17 @@ component = "<hello_all>"
         command.args(options);
         command
     }
-}
 
-/// Fills in the paths of components.
-fn filled(text: &str) -> String {
-    let mut filled = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('<') {
-        let (name, after) = after.split_once('>').expect("each `<` has its `>`");
-        filled.push_str(before);
-        filled.push_str(component(name).to_str().unwrap());
-        rest = after;
+    /// `text` with the path of the component `name` for each `<name>`.
+    pub fn filled(text: &str) -> String {
+        let mut filled = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('<') {
+            let (name, after) = after.split_once('>').expect("each `<` has its `>`");
+            filled.push_str(before);
+            filled.push_str(component(name).to_str().unwrap());
+            rest = after;
+        }
+        filled + rest
     }
-    filled + rest
 }

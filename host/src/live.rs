@@ -1,0 +1,294 @@
+//! A chain in service: its version may be replaced by a newer one while calls go on.
+//!
+//! A new version is loaded, type-checked and initialised beside the running one. Then calls are given to it: all at once,
+//! or a share of them first ([`trial`]). A call stays with the version that it began in, and a version that gets no new
+//! calls stops when the last one that it has is done, so that none is lost and none meets half a version.
+
+mod trial;
+
+use std::ops::Deref;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use futures::future::{BoxFuture, join_all};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use self::trial::{Counts, Tally, Trial};
+use crate::chain::{Chain, LoadError};
+use crate::config::Rollout;
+use crate::error::CallError;
+
+/// How long guests may go on with calls that nobody waits for, when the rest of their version has stopped.
+const LAST_CALLS: Duration = Duration::from_secs(10);
+
+/// A chain whose version can be replaced while it serves. Clones are handles of the same one.
+#[derive(Clone)]
+pub struct LiveChain(Arc<Inner>);
+
+struct Inner {
+    versions: RwLock<Versions>,
+    source: Option<Source>,
+    /// Held by the reload that is under way.
+    reloading: tokio::sync::Mutex<()>,
+    /// Those that end versions which get no more calls.
+    retiring: TaskTracker,
+    /// Ends them at once.
+    cut: CancellationToken,
+}
+
+/// Where new versions come from.
+type Source = Box<dyn Fn() -> BoxFuture<'static, Result<(Chain, Rollout), LoadError>> + Send + Sync>;
+
+struct Versions {
+    current: Arc<Version>,
+    trial: Option<Trial>,
+    stopped: bool,
+}
+
+/// One version of a chain.
+struct Version {
+    number: u64,
+    chain: Chain,
+    /// The calls that it has.
+    calls: TaskTracker,
+    counts: Counts,
+}
+
+/// Why there is no new version. The old one serves on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// The new version does not load.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The chain was not loaded from anything that could have changed.
+    #[error("the chain has no source to load a new version from")]
+    NoSource,
+    /// The chain is stopping.
+    #[error("the chain is stopping")]
+    Stopping,
+}
+
+/// A version that calls go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reloaded {
+    /// Its number; the first version is 1.
+    pub version: u64,
+    /// Whether only a share of the calls goes to it yet.
+    pub on_trial: bool,
+}
+
+impl LiveChain {
+    /// The first version, which can be replaced by [`LiveChain::replace`] alone.
+    pub fn new(chain: Chain) -> Self {
+        Self::with(chain, None)
+    }
+
+    /// The first version; [`LiveChain::reload`] takes further ones from `source`.
+    pub fn from_source<F>(chain: Chain, source: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<(Chain, Rollout), LoadError>> + Send + 'static,
+    {
+        Self::with(chain, Some(Box::new(move || Box::pin(source()))))
+    }
+
+    fn with(chain: Chain, source: Option<Source>) -> Self {
+        LiveChain(Arc::new(Inner {
+            versions: RwLock::new(Versions { current: Version::new(1, chain), trial: None, stopped: false }),
+            source,
+            reloading: tokio::sync::Mutex::default(),
+            retiring: TaskTracker::new(),
+            cut: CancellationToken::new(),
+        }))
+    }
+
+    /// The version that gets all calls, or all but those of a version on trial.
+    pub fn current(&self) -> Chain {
+        self.read().current.chain.clone()
+    }
+
+    /// The number of the current version.
+    pub fn version(&self) -> u64 {
+        self.read().current.number
+    }
+
+    /// The number of the version on trial, and its share of the calls.
+    pub fn on_trial(&self) -> Option<(u64, f64)> {
+        self.read().trial.as_ref().map(|trial| (trial.version.number, trial.share))
+    }
+
+    /// The version for one call, which keeps the version from being stopped while it is held.
+    pub fn begin(&self) -> InVersion {
+        let versions = self.read();
+        let version = match &versions.trial {
+            Some(trial) if fastrand::f64() < trial.share => &trial.version,
+            _ => &versions.current,
+        };
+        InVersion { version: version.clone(), _call: version.calls.token() }
+    }
+
+    /// Loads a new version from the chain's source, and gives calls to it as its rollout says. It must be called inside a
+    /// tokio runtime. Dropping the future while the new version loads leaves everything as it was.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no new version; then the old one serves on.
+    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
+        let Some(source) = &self.0.source else { return Err(ReloadError::NoSource) };
+        let _one_at_a_time = self.0.reloading.lock().await;
+        if self.read().stopped {
+            return Err(ReloadError::Stopping);
+        }
+        let (chain, rollout) = source().await?;
+        self.replace(chain, rollout).await
+    }
+
+    /// Gives calls to `chain`, as `rollout` says. It must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Where the chain is stopping; `chain` is stopped then.
+    pub async fn replace(&self, chain: Chain, rollout: Rollout) -> Result<Reloaded, ReloadError> {
+        let replaced = {
+            let mut versions = self.write();
+            if versions.stopped {
+                None
+            } else {
+                let newest = versions.trial.as_ref().map_or(versions.current.number, |trial| trial.version.number);
+                let version = Version::new(newest + 1, chain.clone());
+                Some((version.number, self.put(&mut versions, version, rollout)))
+            }
+        };
+        let Some((version, retired)) = replaced else {
+            chain.stop(Duration::ZERO).await;
+            return Err(ReloadError::Stopping);
+        };
+        retired.into_iter().for_each(|version| self.retire(version));
+        if let Rollout::Canary(canary) = rollout {
+            tokio::spawn(self.clone().try_for(canary.trial, version));
+        }
+        Ok(Reloaded { version, on_trial: matches!(rollout, Rollout::Canary(_)) })
+    }
+
+    /// Stops all versions: takes no new calls, serves the accepted ones for at most `limit`, then ends every replica.
+    pub async fn stop(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        let versions = {
+            let mut versions = self.write();
+            versions.stopped = true;
+            let trial = versions.trial.take().map(|trial| trial.version);
+            trial.into_iter().chain([versions.current.clone()])
+        };
+        join_all(versions.map(|version| async move { version.chain.stop(limit).await })).await;
+        self.0.retiring.close();
+        if timeout(deadline.saturating_duration_since(Instant::now()), self.0.retiring.wait()).await.is_err() {
+            self.0.cut.cancel();
+            self.0.retiring.wait().await;
+        }
+    }
+
+    /// Puts a new version into its place, and returns those that get no more calls.
+    fn put(&self, versions: &mut Versions, version: Arc<Version>, rollout: Rollout) -> Vec<Arc<Version>> {
+        match rollout {
+            Rollout::Atomic => {
+                let trial = versions.trial.take().map(|trial| trial.version);
+                let before = std::mem::replace(&mut versions.current, version);
+                trial.into_iter().chain([before]).collect()
+            }
+            Rollout::Canary(canary) => {
+                let against = versions.current.counts.tally();
+                let before = versions.trial.replace(Trial { version, share: canary.share, against });
+                before.into_iter().map(|trial| trial.version).collect()
+            }
+        }
+    }
+
+    /// Ends the trial of version `number` after `time`, unless another has begun by then.
+    async fn try_for(self, time: Duration, number: u64) {
+        sleep(time).await;
+        let retired = {
+            let mut versions = self.write();
+            let Some(trial) = versions.trial.take_if(|trial| trial.version.number == number) else { return };
+            let (new, old) = trial.results(versions.current.counts.tally());
+            let Tally { answered, failed } = new;
+            if new.is_worse_than(old) {
+                tracing::error!(
+                    version = number,
+                    answered,
+                    failed,
+                    old_answered = old.answered,
+                    old_failed = old.failed,
+                    "the trial of a new version ends: more of its calls failed; the old one stays"
+                );
+                trial.version
+            } else {
+                tracing::info!(
+                    version = number,
+                    answered,
+                    failed,
+                    "the trial of a new version ends: it gets all calls"
+                );
+                std::mem::replace(&mut versions.current, trial.version)
+            }
+        };
+        self.retire(retired);
+    }
+
+    /// Stops a version that gets no more calls, when it has done those that it has.
+    fn retire(&self, version: Arc<Version>) {
+        let cut = self.0.cut.clone();
+        self.0.retiring.spawn(async move {
+            version.calls.close();
+            tokio::select! {
+                () = version.calls.wait() => version.chain.stop(LAST_CALLS).await,
+                () = cut.cancelled() => version.chain.stop(Duration::ZERO).await,
+            }
+            tracing::info!(version = version.number, "an old version of the chain has stopped");
+        });
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Versions> {
+        self.0.versions.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Versions> {
+        self.0.versions.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl From<Chain> for LiveChain {
+    fn from(chain: Chain) -> Self {
+        LiveChain::new(chain)
+    }
+}
+
+impl Version {
+    fn new(number: u64, chain: Chain) -> Arc<Self> {
+        Arc::new(Version { number, chain, calls: TaskTracker::new(), counts: Counts::default() })
+    }
+}
+
+/// The version that one call is in: a [`Chain`] that is not stopped before this is dropped.
+pub struct InVersion {
+    version: Arc<Version>,
+    _call: TaskTrackerToken,
+}
+
+impl InVersion {
+    /// Counts the outcome of the call, by which a version on trial is judged.
+    pub fn count<T>(&self, outcome: &Result<T, CallError>) {
+        self.version.counts.count(outcome.as_ref().err().map(CallError::kind));
+    }
+}
+
+impl Deref for InVersion {
+    type Target = Chain;
+
+    fn deref(&self) -> &Chain {
+        &self.version.chain
+    }
+}
