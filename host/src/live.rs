@@ -6,10 +6,12 @@
 
 mod trial;
 
+use std::error::Error;
 use std::ops::Deref;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use futures::TryFutureExt;
 use futures::future::{BoxFuture, join_all};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +19,9 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use self::trial::{Counts, Tally, Trial};
-use crate::chain::{Chain, LoadError};
+use crate::chain::Chain;
+#[cfg(doc)]
+use crate::chain::LoadError;
 use crate::config::Rollout;
 use crate::error::CallError;
 
@@ -40,7 +44,10 @@ struct Inner {
 }
 
 /// Where new versions come from.
-type Source = Box<dyn Fn() -> BoxFuture<'static, Result<(Chain, Rollout), LoadError>> + Send + Sync>;
+type Source = Box<dyn Fn() -> BoxFuture<'static, Result<(Chain, Rollout), BoxError>> + Send + Sync>;
+
+/// Whatever a source fails with.
+type BoxError = Box<dyn Error + Send + Sync>;
 
 struct Versions {
     current: Arc<Version>,
@@ -61,9 +68,9 @@ struct Version {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReloadError {
-    /// The new version does not load.
+    /// The source has no new version; for a chain.toml, mostly a [`LoadError`].
     #[error(transparent)]
-    Load(#[from] LoadError),
+    Source(BoxError),
     /// The chain was not loaded from anything that could have changed.
     #[error("the chain has no source to load a new version from")]
     NoSource,
@@ -89,11 +96,12 @@ impl LiveChain {
     }
 
     /// The first version; [`LiveChain::reload`] takes further ones from `source`.
-    pub fn from_source<F>(chain: Chain, source: impl Fn() -> F + Send + Sync + 'static) -> Self
+    pub fn from_source<F, E>(chain: Chain, source: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
-        F: Future<Output = Result<(Chain, Rollout), LoadError>> + Send + 'static,
+        F: Future<Output = Result<(Chain, Rollout), E>> + Send + 'static,
+        E: Into<BoxError> + 'static,
     {
-        Self::with(chain, Some(Box::new(move || Box::pin(source()))))
+        Self::with(chain, Some(Box::new(move || Box::pin(source().map_err(Into::into)))))
     }
 
     fn with(chain: Chain, source: Option<Source>) -> Self {
@@ -143,7 +151,7 @@ impl LiveChain {
         if self.read().stopped {
             return Err(ReloadError::Stopping);
         }
-        let (chain, rollout) = source().await?;
+        let (chain, rollout) = source().await.map_err(ReloadError::Source)?;
         self.replace(chain, rollout).await
     }
 

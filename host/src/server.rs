@@ -22,6 +22,7 @@
 mod admin;
 mod body;
 mod connection;
+mod keys;
 mod listen;
 mod metrics;
 mod observe;
@@ -30,6 +31,7 @@ mod problem;
 mod request_id;
 mod routes;
 mod run_remote;
+mod tls;
 
 #[cfg(test)]
 mod tests;
@@ -41,8 +43,10 @@ use std::time::Duration;
 use axum::Router;
 use bytes::Bytes;
 
+pub use self::keys::{ApiKeys, ApiKeysError};
 pub use self::listen::{Listening, ServeError, ServeOptions, Server, serve};
 use self::metrics::Metrics;
+pub use self::tls::{Tls, TlsError};
 use crate::live::LiveChain;
 
 /// How requests are served.
@@ -54,11 +58,14 @@ pub struct HttpOptions {
     /// How long a request may take from its head to its answer, 60 s unless it is said. A client may ask for less with
     /// the header `x-request-timeout`, not for more.
     pub request_timeout: Duration,
+    /// The keys of which each request of the public must show one, but for `/healthz` and `/readyz`; without them, anyone
+    /// may call.
+    pub api_keys: Option<ApiKeys>,
 }
 
 impl Default for HttpOptions {
     fn default() -> Self {
-        HttpOptions { body_limit: 16 * 1024 * 1024, request_timeout: Duration::from_secs(60) }
+        HttpOptions { body_limit: 16 * 1024 * 1024, request_timeout: Duration::from_secs(60), api_keys: None }
     }
 }
 

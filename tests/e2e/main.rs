@@ -16,6 +16,7 @@ mod cache;
 mod cli;
 mod context;
 mod contract;
+mod credentials;
 mod dependencies;
 mod edges;
 mod embedding;

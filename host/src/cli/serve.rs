@@ -1,8 +1,12 @@
 //! `chainhost serve`: a chain over HTTP, until a signal ends it.
 
+mod credentials;
+mod open_files;
 mod reload;
 
+use std::error::Error;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +18,7 @@ use chainhost::server::{HttpOptions, Listening, ServeError, ServeOptions, Server
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
+use self::credentials::{Credentials, Loaded};
 use super::args::{self, ChainFile, Setting};
 use super::signals::{Hangups, Received, Signals};
 use super::{Exit, Failure, build, output};
@@ -85,6 +90,13 @@ pub struct Serve {
     #[arg(long, value_name = "DURATION", value_parser = args::duration_or_none, default_value = "30s")]
     drain: Duration,
 
+    /// The most connections that each listener has at once; further ones are closed
+    #[arg(long, value_name = "COUNT", default_value = "10000")]
+    max_connections: NonZeroUsize,
+
+    #[command(flatten)]
+    credentials: Credentials,
+
     #[command(flatten)]
     setting: Setting,
 }
@@ -97,7 +109,12 @@ impl Serve {
         let mut spec = self.file.read()?;
         self.setting.apply(&mut spec);
         // Before the chain starts, which may take long and would be in vain where the address is taken.
-        let server = Server::bind(self.options())?;
+        open_files::allow_all();
+        let credentials = self.credentials.load()?;
+        let server = Server::bind(self.options(&credentials))?;
+        if let Some(admin) = self.admin.filter(|admin| !admin.ip().is_loopback()) {
+            tracing::warn!(%admin, "the admin listener has no authentication and can be reached from other machines");
+        }
         let begun = Instant::now();
         let files = Arc::new(reload::Files::default());
         files.set(&self.file.path(), &spec, self.setting.secrets_file());
@@ -107,7 +124,7 @@ impl Serve {
             // Nothing was accepted yet, so there is nothing to wait for.
             signal = signals.next() => return Err(Failure::signal(signal.number)),
         };
-        let live = self.live(chain.clone(), host, files.clone());
+        let live = self.live(chain.clone(), host, files.clone(), credentials.clone());
         let listening = match server.listen(live.clone()) {
             Ok(listening) => listening,
             Err(error) => {
@@ -118,18 +135,22 @@ impl Serve {
         announce(&chain, &listening, begun.elapsed(), log);
         drop(chain);
         let reloads = async {
-            tokio::join!(reload::on_hangup(live.clone(), hangups), async {
-                match self.watch {
-                    true => reload::on_change(live.clone(), files).await,
-                    false => std::future::pending().await,
+            tokio::join!(
+                reload::on_hangup(live.clone(), hangups),
+                reload::on_change_of_credentials(self.credentials.files(), || self.credentials.renew(&credentials)),
+                async {
+                    match self.watch {
+                        true => reload::on_change(live.clone(), files).await,
+                        false => std::future::pending().await,
+                    }
                 }
-            })
+            )
         };
         let stop = CancellationToken::new();
         tokio::select! {
             () = listening.run(stop.clone().cancelled_owned()) => Ok(()),
             signal = second(&mut signals, &stop) => Err(Failure::signal(signal.number)),
-            (never, _) = reloads => match never {},
+            (never, ..) = reloads => match never {},
         }
     }
 
@@ -141,27 +162,32 @@ impl Serve {
     }
 
     /// The chain, and how a new version of it is loaded: from the same files, read anew.
-    fn live(&self, chain: Chain, host: Host, files: Arc<reload::Files>) -> LiveChain {
-        let (path, setting) = (self.file.path(), self.setting.clone());
+    fn live(&self, chain: Chain, host: Host, files: Arc<reload::Files>, loaded: Loaded) -> LiveChain {
+        let (path, setting, credentials) = (self.file.path(), self.setting.clone(), self.credentials.clone());
         LiveChain::from_source(chain, move || {
             let (path, setting, host, files) = (path.clone(), setting.clone(), host.clone(), files.clone());
+            let renewed = credentials.renew(&loaded);
             async move {
+                renewed?;
                 let mut spec = ChainSpec::from_file(&path)?;
                 setting.apply(&mut spec);
                 files.set(&path, &spec, setting.secrets_file());
                 let chain = host.with_secrets(setting.secrets()?).load(&spec).await?;
-                Ok((chain, spec.rollout))
+                Ok::<_, Box<dyn Error + Send + Sync>>((chain, spec.rollout))
             }
         })
     }
 
-    fn options(&self) -> ServeOptions {
+    fn options(&self, credentials: &Loaded) -> ServeOptions {
         let mut http = HttpOptions::default();
         http.body_limit = usize::try_from(self.body_limit.as_bytes()).unwrap_or(usize::MAX);
         http.request_timeout = self.timeout;
+        http.api_keys = credentials.api_keys.clone();
         let mut options = ServeOptions::default();
         options.listen = self.listen;
         options.admin = self.admin;
+        options.tls = credentials.tls.clone();
+        options.max_connections = self.max_connections.get();
         options.http = http;
         options.shutdown_grace = self.drain;
         options
@@ -178,7 +204,7 @@ async fn second(signals: &mut Signals, stop: &CancellationToken) -> Received {
 
 /// Says that the chain is served, and where.
 fn announce(chain: &Chain, server: &Listening, took: Duration, log: LogFormat) {
-    let url = format!("http://{}", server.local_addr());
+    let url = server.url();
     let admin = server.admin_addr().map(|address| format!("http://{address}"));
     let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     match log {

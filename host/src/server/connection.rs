@@ -1,6 +1,9 @@
 //! The connections of one listener, from the first byte to the last.
 //!
-//! Each connection is a task of its own, which ends with it. When the listener closes, they end in three steps:
+//! Each connection is a task of its own, which ends with it. There are only so many, and no client holds one for long by
+//! being slow: not with its handshake, a head, a body ([`super::body`]), or by not reading its answer.
+//!
+//! When the listener closes, they end in three steps:
 //! 1. For [`LINGER`] they serve on, but each HTTP/1 answer closes its connection. So a client that keeps its connection
 //!    busy loses no call that it sends in the very moment of the shutdown.
 //! 2. Idle ones are closed, HTTP/2 ones are told to open no more streams, and requests in flight are served, up to a limit.
@@ -21,19 +24,28 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_io_timeout::TimeoutStream;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::observe::{observed, with};
+use super::tls::Tls;
 use super::{Audience, Http, run_remote};
 
 /// How long connections are kept open for a next request once their listener has closed.
 const LINGER: Duration = Duration::from_millis(250);
 /// How long a connection may be idle, or take to send the head of a request.
 const IDLE: Duration = Duration::from_secs(75);
+/// How long a client may take for its part of the TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a client may take none of the bytes that it is sent.
+const UNREAD: Duration = Duration::from_secs(60);
 /// The longest head of a request, in bytes.
 const HEAD_LIMIT: u16 = u16::MAX;
 /// How often a silent HTTP/2 connection is asked whether its client is still there.
@@ -44,6 +56,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The connections of one listener. Dropping it cuts them all.
 pub(super) struct Connections {
     front: Arc<Front>,
+    tls: Option<TlsAcceptor>,
+    places: Arc<Semaphore>,
     tasks: TaskTracker,
     closing: CancellationToken,
     cut: CancellationToken,
@@ -60,18 +74,25 @@ struct Front {
 }
 
 impl Connections {
-    pub(super) fn new(http: Http, audience: Audience, routes: Router) -> Self {
+    /// At most `limit` at once, with `tls` where they are to be encrypted.
+    pub(super) fn new(http: Http, audience: Audience, routes: Router, limit: usize, tls: Option<&Tls>) -> Self {
         let mut protocol = auto::Builder::new(TokioExecutor::new());
         protocol.http1().timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(usize::from(HEAD_LIMIT));
         protocol.http2().timer(TokioTimer::new()).keep_alive_interval(PING).max_header_list_size(u32::from(HEAD_LIMIT));
         let cut = CancellationToken::new();
         Connections {
             front: Arc::new(Front { http, audience, routes, protocol }),
+            tls: tls.map(Tls::acceptor),
+            places: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             _cut_on_drop: cut.clone().drop_guard(),
             cut,
         }
+    }
+
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// Takes connections from `listener` until `stop`, and with it those that clients had opened by then.
@@ -134,18 +155,51 @@ impl Connections {
     }
 
     fn open(&self, stream: TcpStream) {
+        let metrics = &self.front.http.0.metrics;
+        let Ok(place) = self.places.clone().try_acquire_owned() else {
+            metrics.connection_refused();
+            return;
+        };
         // Children, so that connections do not contend for the lock inside a token at each of their turns.
-        let (closing, cut) = (self.closing.child_token(), self.cut.child_token());
-        self.tasks.spawn(drive(self.front.clone(), stream, closing, cut));
+        let end = End { closing: self.closing.child_token(), cut: self.cut.child_token(), _place: place };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection ended before it began");
+            return;
+        }
+        let (front, open) = (self.front.clone(), metrics.connection_opened());
+        match &self.tls {
+            None => self.tasks.spawn(async move {
+                drive(front, stream, end).await;
+                drop(open);
+            }),
+            Some(tls) => {
+                let handshake = timeout(HANDSHAKE, tls.accept(stream));
+                self.tasks.spawn(async move {
+                    let stream = tokio::select! {
+                        stream = handshake => stream,
+                        () = end.cut.cancelled() => return,
+                    };
+                    match stream {
+                        Ok(Ok(stream)) => drive(front, stream, end).await,
+                        Ok(Err(error)) => tracing::debug!(%error, "a connection has no TLS"),
+                        Err(_) => tracing::debug!("a client was too slow with its TLS handshake"),
+                    }
+                    drop(open);
+                })
+            }
+        };
     }
 }
 
+/// What a connection holds of its listener until its end.
+struct End {
+    closing: CancellationToken,
+    cut: CancellationToken,
+    _place: OwnedSemaphorePermit,
+}
+
 /// Serves one connection to its end.
-async fn drive(front: Arc<Front>, stream: TcpStream, closing: CancellationToken, cut: CancellationToken) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection ended before it began");
-        return;
-    }
+async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(front: Arc<Front>, stream: S, end: End) {
     let asked = Arc::new(AtomicBool::new(false));
     let service = {
         let (front, asked) = (front.clone(), asked.clone());
@@ -162,12 +216,14 @@ async fn drive(front: Arc<Front>, stream: TcpStream, closing: CancellationToken,
             std::future::pending().await
         }
     };
-    let mut connection = pin!(front.protocol.serve_connection(TokioIo::new(stream), service));
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(UNREAD));
+    let mut connection = pin!(front.protocol.serve_connection(TokioIo::new(Box::pin(stream)), service));
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => Some(ended),
-        () = closing.cancelled() => None,
-        () = cut.cancelled() => return,
+        () = end.closing.cancelled() => None,
+        () = end.cut.cancelled() => return,
         () = silent => return,
     };
     let ended = match ended {
@@ -177,7 +233,7 @@ async fn drive(front: Arc<Front>, stream: TcpStream, closing: CancellationToken,
             tokio::select! {
                 biased;
                 ended = connection => ended,
-                () = cut.cancelled() => return,
+                () = end.cut.cancelled() => return,
             }
         }
     };

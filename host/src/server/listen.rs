@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Connections;
+use super::tls::Tls;
 use super::{Audience, Http, HttpOptions, admin, routes};
 use crate::live::LiveChain;
 
@@ -25,6 +26,11 @@ pub struct ServeOptions {
     pub listen: SocketAddr,
     /// The address for whoever runs the chain, which should not be reachable by others; none unless it is said.
     pub admin: Option<SocketAddr>,
+    /// What the public listener encrypts its connections with; without it, it speaks HTTP in the clear. The admin listener
+    /// always does.
+    pub tls: Option<Tls>,
+    /// How many connections each listener has at most, 10,000 unless it is said. Further ones are closed at once.
+    pub max_connections: usize,
     /// How long a shutdown waits for calls in flight, 30 s unless it is said. Then they are answered with 503.
     pub shutdown_grace: Duration,
     /// How requests are served.
@@ -36,6 +42,8 @@ impl Default for ServeOptions {
         ServeOptions {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             admin: None,
+            tls: None,
+            max_connections: 10_000,
             shutdown_grace: Duration::from_secs(30),
             http: HttpOptions::default(),
         }
@@ -133,13 +141,14 @@ impl Server {
     pub fn listen(self, chain: impl Into<LiveChain>) -> Result<Listening, ServeError> {
         let Server { public, admin, options } = self;
         let http = Http::new(chain, options.http);
-        let connections = |audience, routes: axum::Router| {
-            Connections::new(http.clone(), audience, routes.fallback(routes::not_found))
+        let (limit, tls) = (options.max_connections, options.tls.as_ref());
+        let connections = |audience, routes: axum::Router, tls| {
+            Connections::new(http.clone(), audience, routes.fallback(routes::not_found), limit, tls)
         };
         Ok(Listening {
-            public: public.listen(connections(Audience::Public, routes::public(&http)))?,
+            public: public.listen(connections(Audience::Public, routes::public(&http), tls))?,
             admin: match admin {
-                Some(admin) => Some(admin.listen(connections(Audience::Admin, admin::routes(&http)))?),
+                Some(admin) => Some(admin.listen(connections(Audience::Admin, admin::routes(&http), None))?),
                 None => None,
             },
             grace: options.shutdown_grace,
@@ -177,6 +186,12 @@ impl Listening {
     /// The admin address, with the real port, where there is one.
     pub fn admin_addr(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(|admin| admin.address)
+    }
+
+    /// The URL of the public listener.
+    pub fn url(&self) -> String {
+        let scheme = if self.public.connections.is_encrypted() { "https" } else { "http" };
+        format!("{scheme}://{}", self.local_addr())
     }
 
     /// Serves until `shutdown`, then stops without losing a call: it takes no new connections, finishes the requests that

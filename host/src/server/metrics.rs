@@ -49,6 +49,17 @@ pub(super) struct Metrics {
     requests: Family<Served, Counter>,
     seconds: Family<At, Histogram, fn() -> Histogram>,
     in_flight: Gauge,
+    connections: Gauge,
+    refused: Counter,
+}
+
+/// A connection that is open until this is dropped.
+pub(super) struct Connected(Gauge);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -117,10 +128,28 @@ impl Metrics {
         );
         registry.register("http_request_duration_seconds", "From a request's head to its answer", seconds.clone());
         registry.register("http_requests_in_flight", "Requests that have no answer yet", in_flight.clone());
+        let (connections, refused) = (Gauge::default(), Counter::default());
+        registry.register("http_connections", "Open connections of all listeners", connections.clone());
+        registry.register(
+            "http_connections_refused",
+            "Connections closed at once, as there were as many as may be",
+            refused.clone(),
+        );
         let about = [("version", env!("CARGO_PKG_VERSION").to_owned()), ("chain", chain.current().name().to_owned())];
         registry.register("build", "The version of chainhost, and the chain that it runs", Info::new(about.to_vec()));
         registry.register_collector(Box::new(Chainlets(chain)));
-        Metrics { registry, requests, seconds, in_flight }
+        Metrics { registry, requests, seconds, in_flight, connections, refused }
+    }
+
+    /// Counts a connection in.
+    pub(super) fn connection_opened(&self) -> Connected {
+        self.connections.inc();
+        Connected(self.connections.clone())
+    }
+
+    /// Counts a connection for which there was no place.
+    pub(super) fn connection_refused(&self) {
+        self.refused.inc();
     }
 
     /// Counts a request in.

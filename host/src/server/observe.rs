@@ -1,6 +1,8 @@
-//! What every request passes: it gets an id, is counted, timed and logged, and gets an answer even where serving panics.
+//! What every request passes: it gets an id, shows its API key where one is asked for, is counted, timed and logged, and
+//! gets an answer even where serving panics.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use axum::extract::Request as AxumRequest;
 use axum::middleware::{self, Next};
@@ -10,6 +12,7 @@ use futures::FutureExt;
 use http::{HeaderValue, Request, Version, header};
 use tokio::time::Instant;
 
+use super::keys::{ApiKeys, Refused};
 use super::metrics::Route;
 use super::problem::{Kind, Problem};
 use super::request_id::{self, RequestId};
@@ -39,7 +42,12 @@ pub(super) async fn observed<B, F: Future<Output = Response>>(
     // What the line needs is gone with the request, and costs a copy that is rarely wanted.
     let line = tracing::enabled!(target: ACCESS, tracing::Level::DEBUG)
         .then(|| (request.method().clone(), request.uri().path().to_owned()));
-    let served = AssertUnwindSafe(async { serve(request, asked).await }).catch_unwind().await;
+    let keys = http.0.options.api_keys.as_ref().filter(|_| audience == Audience::Public);
+    let allowed = keys.map_or(Ok(None), |keys| allowed(keys, &request));
+    let (client, served) = match allowed {
+        Ok(client) => (client, AssertUnwindSafe(async { serve(request, asked).await }).catch_unwind().await),
+        Err(problem) => (None, Ok(problem.into_response(&id))),
+    };
     let mut response = served.unwrap_or_else(|panic| {
         tracing::error!(request = %id, panic = panic_message(&*panic), "serving a request panicked: this is a bug of chainhost");
         Problem::new(Kind::Internal, "the host failed; its log says more, under this request_id").into_response(&id)
@@ -50,10 +58,24 @@ pub(super) async fn observed<B, F: Future<Output = Response>>(
     }
     let took = entered.answered(response.status());
     if let Some((method, path)) = line {
-        tracing::debug!(target: ACCESS, request = %id, %method, path, status = response.status().as_u16(),
+        tracing::debug!(target: ACCESS, request = %id, client = client.as_deref(), %method, path, status = response.status().as_u16(),
             ms = took.as_micros() as f64 / 1e3, "served");
     }
     response
+}
+
+/// The name of the key that a request shows; none for what load balancers ask, who have no key.
+fn allowed<B>(keys: &ApiKeys, request: &Request<B>) -> Result<Option<Arc<str>>, Problem> {
+    if matches!(request.uri().path(), "/healthz" | "/readyz") {
+        return Ok(None);
+    }
+    keys.check(request.headers()).map(Some).map_err(|refused| {
+        let detail = match refused {
+            Refused::NoKey => "the request shows no API key: send `Authorization: Bearer KEY`, or `X-API-Key: KEY`",
+            Refused::WrongKey => "the API key that the request shows is none of this server's",
+        };
+        Problem::new(Kind::Unauthorized, detail)
+    })
 }
 
 /// Puts `routes` behind [`observed`].

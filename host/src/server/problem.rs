@@ -17,6 +17,8 @@ use crate::error::{CallError, ErrorKind};
 pub(super) enum Kind {
     BadRequest,
     InvalidInput,
+    Unauthorized,
+    Forbidden,
     NotFound,
     MethodNotAllowed,
     SlowRequest,
@@ -52,6 +54,8 @@ impl Kind {
         match self {
             Kind::BadRequest       => of(S::BAD_REQUEST,            "urn:chainhost:problem:bad-request",            "The request is malformed", None),
             Kind::InvalidInput     => of(S::BAD_REQUEST,            "urn:chainhost:problem:invalid-input",          "The input does not fit", None),
+            Kind::Unauthorized     => of(S::UNAUTHORIZED,           "urn:chainhost:problem:unauthorized",           "An API key is needed", None),
+            Kind::Forbidden        => of(S::FORBIDDEN,              "urn:chainhost:problem:forbidden",              "This is not for web pages", None),
             Kind::NotFound         => of(S::NOT_FOUND,              "urn:chainhost:problem:not-found",              "There is nothing here", None),
             Kind::MethodNotAllowed => of(S::METHOD_NOT_ALLOWED,     "urn:chainhost:problem:method-not-allowed",     "The method is not for this path", None),
             Kind::SlowRequest      => of(S::REQUEST_TIMEOUT,        "urn:chainhost:problem:slow-request",           "The request did not arrive in time", None),
@@ -180,6 +184,9 @@ impl Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.kind == Kind::Unauthorized {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }

@@ -99,7 +99,7 @@ fn addresses(stderr: &str) -> Option<(Endpoint, Endpoint)> {
     // Whole lines only, as half an address can look like one.
     let lines = stderr.split_inclusive('\n').filter(|line| line.ends_with('\n'));
     lines.into_iter().find_map(|line| {
-        let mut addresses = line.split("http://").skip(1).map(|rest| {
+        let mut addresses = line.split("://").skip(1).map(|rest| {
             let end = rest.find(|c: char| !c.is_ascii_digit() && !".:[]".contains(c)).unwrap_or(rest.len());
             rest[..end].parse().ok().map(Endpoint)
         });

@@ -1,0 +1,93 @@
+//! Whom `chainhost serve` lets in, and with what it shows who it is: API keys and certificates, from files that may change.
+
+use std::path::{Path, PathBuf};
+
+use chainhost::server::{ApiKeys, ApiKeysError, Tls, TlsError};
+use clap::{Args, ValueHint};
+
+use crate::cli::{Exit, Failure};
+
+/// A variable with API keys, beside the file of them.
+const API_KEY: &str = "CHAINHOST_API_KEY";
+
+/// Where API keys and certificates are.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Credentials {
+    /// A TOML file of `name = "key"` lines: the API keys of which each client must show one
+    #[arg(long, value_name = "FILE", env = "CHAINHOST_API_KEYS", hide_env_values = true, value_hint = ValueHint::FilePath)]
+    api_keys: Option<PathBuf>,
+
+    /// The certificate for HTTPS, with those that lead to its authority: a PEM file
+    #[arg(long, value_name = "FILE", requires = "tls_key", env = "CHAINHOST_TLS_CERT", hide_env_values = true, value_hint = ValueHint::FilePath)]
+    tls_cert: Option<PathBuf>,
+
+    /// The private key of the certificate: a PEM file
+    #[arg(long, value_name = "FILE", requires = "tls_cert", env = "CHAINHOST_TLS_KEY", hide_env_values = true, value_hint = ValueHint::FilePath)]
+    tls_key: Option<PathBuf>,
+}
+
+/// Credentials as they were read. Clones are handles of the same ones.
+#[derive(Debug, Clone)]
+pub(super) struct Loaded {
+    pub api_keys: Option<ApiKeys>,
+    pub tls: Option<Tls>,
+}
+
+/// Why credentials can't be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CredentialsError {
+    #[error(transparent)]
+    ApiKeys(#[from] ApiKeysError),
+    #[error("the variable {API_KEY}: {0}")]
+    Variable(#[source] ApiKeysError),
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
+}
+
+impl Credentials {
+    /// Reads them.
+    pub(super) fn load(&self) -> Result<Loaded, CredentialsError> {
+        let listed = match std::env::var(API_KEY) {
+            Ok(text) if !text.is_empty() => Some(ApiKeys::from_list(&text).map_err(CredentialsError::Variable)?),
+            _ => None,
+        };
+        let in_file = self.api_keys.as_ref().map(ApiKeys::from_file).transpose()?;
+        let api_keys = match (in_file, listed) {
+            (Some(one), Some(other)) => Some(one.and(other)),
+            (one, other) => one.or(other),
+        };
+        let tls = match (&self.tls_cert, &self.tls_key) {
+            (Some(certificate), Some(key)) => Some(Tls::from_files(certificate, key)?),
+            _ => None,
+        };
+        Ok(Loaded { api_keys, tls })
+    }
+
+    /// Reads them anew, for all handles of `loaded`.
+    pub(super) fn renew(&self, loaded: &Loaded) -> Result<(), CredentialsError> {
+        let Loaded { api_keys, tls } = self.load()?;
+        if let (Some(old), Some(new)) = (&loaded.api_keys, api_keys) {
+            old.replace(new);
+        }
+        if let (Some(old), Some(new)) = (&loaded.tls, tls) {
+            old.replace(&new);
+        }
+        Ok(())
+    }
+
+    /// The files that they are in.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        [&self.api_keys, &self.tls_cert, &self.tls_key]
+            .into_iter()
+            .flatten()
+            .map(PathBuf::as_path)
+            .map(Path::to_owned)
+            .collect()
+    }
+}
+
+impl From<CredentialsError> for Failure {
+    fn from(error: CredentialsError) -> Self {
+        Failure::new(Exit::Config, error)
+    }
+}

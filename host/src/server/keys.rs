@@ -1,0 +1,248 @@
+//! API keys: who may call.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use http::{HeaderMap, HeaderName, header};
+
+/// The header that holds a key and nothing else.
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// The scheme of the header `Authorization` that holds a key (RFC 6750).
+const BEARER: &str = "Bearer ";
+/// The shortest key, in characters: 96 random bits as base64. Shorter ones can be guessed.
+const SHORTEST: usize = 16;
+
+/// The API keys of which a client must show one. Clones are handles of the same keys.
+///
+/// Only their hashes are kept, and they are compared in constant time.
+#[derive(Clone, Default)]
+pub struct ApiKeys(Arc<RwLock<Vec<ApiKey>>>);
+
+struct ApiKey {
+    name: Arc<str>,
+    hash: blake3::Hash,
+}
+
+/// Why keys can't be used. It holds no part of a key.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApiKeysError {
+    /// The file of keys can't be read.
+    #[error("the API keys in {} can't be read: {error}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        error: io::Error,
+    },
+    /// The file of keys is not what it must be.
+    #[error("{}:{line}: not a line of the form `name = \"key\"`, or a name that stands there twice", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// A key can be guessed, or not be sent.
+    #[error(
+        "the API key `{name}` must have at least {SHORTEST} characters, all of them visible ASCII, as HTTP headers hold \
+         no others; `openssl rand -base64 32` makes one"
+    )]
+    Weak {
+        /// The name of the key.
+        name: String,
+    },
+    /// There is no key at all, with which nobody could call.
+    #[error("there is no API key, so that nobody could call; add a line `name = \"key\"`")]
+    None,
+}
+
+/// Why a request may not pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// It shows no key.
+    NoKey,
+    /// It shows another one.
+    WrongKey,
+}
+
+impl ApiKeys {
+    /// Keys by names, which the log calls them by.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none, or one is too short or not visible ASCII.
+    pub fn new<N: Into<String>, K: AsRef<str>>(keys: impl IntoIterator<Item = (N, K)>) -> Result<Self, ApiKeysError> {
+        let keys = keys.into_iter().map(|(name, key)| ApiKey::new(name.into(), key.as_ref()));
+        let keys: Vec<_> = keys.collect::<Result<_, _>>()?;
+        if keys.is_empty() {
+            return Err(ApiKeysError::None);
+        }
+        Ok(ApiKeys(Arc::new(RwLock::new(keys))))
+    }
+
+    /// The keys of a file of `name = "key"` lines.
+    ///
+    /// # Errors
+    ///
+    /// Where the file can't be read, or as [`ApiKeys::new`].
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ApiKeysError> {
+        let path = path.as_ref();
+        let read = || {
+            let text = std::fs::read(path)?;
+            String::from_utf8(text).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
+        };
+        let text = read().map_err(|error| ApiKeysError::Read { path: path.to_owned(), error })?;
+        let keys: BTreeMap<String, String> = toml::from_str(&text).map_err(|error| {
+            // The message may repeat what stands there, which may be a key.
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            ApiKeysError::Syntax { path: path.to_owned(), line: before.matches('\n').count() + 1 }
+        })?;
+        Self::new(keys)
+    }
+
+    /// The keys of a text that has a comma between each two, as an environment variable has them. They are called
+    /// `key-1` and so on.
+    ///
+    /// # Errors
+    ///
+    /// As [`ApiKeys::new`].
+    pub fn from_list(text: &str) -> Result<Self, ApiKeysError> {
+        let keys = text.split(',').map(str::trim).filter(|key| !key.is_empty());
+        Self::new((1..).map(|number: usize| format!("key-{number}")).zip(keys))
+    }
+
+    /// The keys of both.
+    #[must_use]
+    pub fn and(self, others: ApiKeys) -> Self {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).append(&mut others.take());
+        self
+    }
+
+    /// Has all handles of these keys hold those of `keys` instead, from the next request on.
+    pub fn replace(&self, keys: ApiKeys) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys.take();
+    }
+
+    fn take(self) -> Vec<ApiKey> {
+        std::mem::take(&mut *self.0.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The name of the key that a request with `headers` shows.
+    pub(super) fn check(&self, headers: &HeaderMap) -> Result<Arc<str>, Refused> {
+        let shown = shown(headers).ok_or(Refused::NoKey)?;
+        let hash = blake3::hash(shown);
+        let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        // All are compared, whichever it is, so that the time does not tell how many stand before it.
+        let found = keys.iter().fold(None, |found, key| if key.hash == hash { Some(&key.name) } else { found });
+        found.cloned().ok_or(Refused::WrongKey)
+    }
+}
+
+impl ApiKey {
+    fn new(name: String, key: &str) -> Result<Self, ApiKeysError> {
+        if key.len() < SHORTEST || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(ApiKeysError::Weak { name });
+        }
+        Ok(ApiKey { name: name.into(), hash: blake3::hash(key.as_bytes()) })
+    }
+}
+
+/// The key that a request shows.
+fn shown(headers: &HeaderMap) -> Option<&[u8]> {
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
+        let (scheme, key) = value.as_bytes().split_at_checked(BEARER.len())?;
+        scheme.eq_ignore_ascii_case(BEARER.as_bytes()).then(|| key.trim_ascii())
+    });
+    bearer.or_else(|| Some(headers.get(API_KEY)?.as_bytes()))
+}
+
+impl fmt::Debug for ApiKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        f.debug_set().entries(keys.iter().map(|key| &key.name)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ADA: &str = "ada-0123456789abcdef";
+    const BOB: &str = "bob-0123456789abcdef";
+
+    fn keys() -> ApiKeys {
+        ApiKeys::new([("ada", ADA), ("bob", BOB)]).unwrap()
+    }
+
+    fn check(keys: &ApiKeys, name: HeaderName, value: &str) -> Result<String, Refused> {
+        keys.check(&HeaderMap::from_iter([(name, value.parse().unwrap())])).map(|name| name.to_string())
+    }
+
+    #[test]
+    fn a_key_is_shown_as_bearer_or_in_a_header_of_its_own() {
+        assert_eq!(check(&keys(), header::AUTHORIZATION, &format!("Bearer {ADA}")), Ok("ada".into()));
+        assert_eq!(check(&keys(), header::AUTHORIZATION, &format!("bearer  {BOB} ")), Ok("bob".into()));
+        assert_eq!(check(&keys(), API_KEY, BOB), Ok("bob".into()));
+    }
+
+    #[test]
+    fn no_key_and_a_wrong_key_are_told_apart() {
+        assert_eq!(keys().check(&HeaderMap::new()), Err(Refused::NoKey));
+        assert_eq!(check(&keys(), header::AUTHORIZATION, "Basic YWRhOmFkYQ=="), Err(Refused::NoKey));
+        assert_eq!(check(&keys(), API_KEY, &ADA[1..]), Err(Refused::WrongKey));
+        assert_eq!(check(&keys(), API_KEY, &format!("{ADA}x")), Err(Refused::WrongKey));
+        assert_eq!(check(&keys(), header::AUTHORIZATION, "Bearer "), Err(Refused::WrongKey));
+    }
+
+    #[test]
+    fn all_handles_have_the_keys_that_replace_others() {
+        let (one, other) = (keys(), keys());
+        let handle = one.clone();
+        one.replace(ApiKeys::new([("eve", "eve-0123456789abcdef")]).unwrap().and(other));
+        assert_eq!(check(&handle, API_KEY, ADA), Ok("ada".into()));
+        assert_eq!(check(&handle, API_KEY, "eve-0123456789abcdef"), Ok("eve".into()));
+        one.replace(ApiKeys::new([("bob", BOB)]).unwrap());
+        assert_eq!(check(&handle, API_KEY, ADA), Err(Refused::WrongKey));
+    }
+
+    #[test]
+    fn keys_that_can_be_guessed_or_not_be_sent_are_refused() {
+        for key in ["", "short", "with a space 0123456789", "ümläute-0123456789"] {
+            let error = ApiKeys::new([("ada", key)]).unwrap_err().to_string();
+            assert!(error.contains("`ada`") && (key.is_empty() || !error.contains(key)), "{error}");
+        }
+        assert!(matches!(ApiKeys::new([("", ""); 0]), Err(ApiKeysError::None)));
+        assert!(matches!(ApiKeys::from_list(" , "), Err(ApiKeysError::None)));
+    }
+
+    #[test]
+    fn a_list_has_commas() {
+        let keys = ApiKeys::from_list(&format!("{ADA}, {BOB},")).unwrap();
+        assert_eq!(check(&keys, API_KEY, BOB), Ok("key-2".into()));
+    }
+
+    #[test]
+    fn a_mistake_in_the_file_is_told_with_its_line_and_without_the_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.toml");
+        assert!(matches!(ApiKeys::from_file(&path), Err(ApiKeysError::Read { .. })));
+        for text in [
+            "ada = \"0123456789-secret\"\nbob = 0123456789-secret",
+            "# Keys\nada = [\"0123456789-secret\"]",
+            "a = \"0123456789-secret\"\na = \"0123456789-secret\"",
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = ApiKeys::from_file(&path).unwrap_err().to_string();
+            assert!(error.contains("keys.toml:2:") && !error.contains("secret"), "{error}");
+        }
+        std::fs::write(&path, format!("# Keys\nada = \"{ADA}\"\n")).unwrap();
+        let keys = ApiKeys::from_file(&path).unwrap();
+        assert_eq!(check(&keys, API_KEY, ADA), Ok("ada".into()));
+        assert_eq!(format!("{keys:?}"), r#"{"ada"}"#);
+    }
+}
