@@ -23,6 +23,7 @@
 //! settings and no secrets, and the names in [`deployment`] are empty.
 
 use std::fmt::{self, Debug};
+use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -108,6 +109,9 @@ pub struct Deployment {
     pub replica: u32,
     /// The environment that the operator named, or `development`.
     pub environment: String,
+    /// The folder for what the chainlet keeps itself; none unless chain.toml
+    /// says `assets.data`.
+    pub data_folder: Option<PathBuf>,
 }
 
 /// The setting `name`, where a dot steps into a table.
@@ -161,8 +165,8 @@ pub fn secret_names() -> Vec<String> {
 
 /// Where and as what this instance runs.
 pub fn deployment() -> Deployment {
-    let host::Deployment { chain, chainlet, replica, environment } = host::get_deployment();
-    Deployment { chain, chainlet, replica, environment }
+    let host::Deployment { chain, chainlet, replica, environment, data_folder } = host::get_deployment();
+    Deployment { chain, chainlet, replica, environment, data_folder: data_folder.map(PathBuf::from) }
 }
 
 /// The name of the chain.
@@ -185,6 +189,12 @@ pub fn environment() -> String {
     deployment().environment
 }
 
+/// The folder for what the chainlet keeps itself, which all its replicas share
+/// and may write to; none unless chain.toml says `assets.data`.
+pub fn data_folder() -> Option<PathBuf> {
+    deployment().data_folder
+}
+
 /// What stands in for the host where there is none.
 #[cfg(not(target_arch = "wasm32"))]
 mod absent {
@@ -199,6 +209,7 @@ mod absent {
         pub chainlet: String,
         pub replica: u32,
         pub environment: String,
+        pub data_folder: Option<String>,
     }
 
     pub fn setting(_: &str) -> Option<String> {
@@ -222,7 +233,13 @@ mod absent {
     }
 
     pub fn get_deployment() -> Deployment {
-        Deployment { chain: String::new(), chainlet: String::new(), replica: 0, environment: "development".to_owned() }
+        Deployment {
+            chain: String::new(),
+            chainlet: String::new(),
+            replica: 0,
+            environment: "development".to_owned(),
+            data_folder: None,
+        }
     }
 }
 

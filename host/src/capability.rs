@@ -6,10 +6,13 @@
 //!
 //! - [`context`]: settings, secrets and deployment facts (`chainlet:host/context`).
 //! - [`files`]: the folders that chain.toml mounts, through `wasi:filesystem`.
+//! - [`http`]: requests to the hosts that chain.toml names (`wasi:http`); [`network`] decides which, and which sockets.
 //! - [`output`]: stdout and stderr as log lines.
 
 mod context;
 mod files;
+mod http;
+mod network;
 pub(crate) mod output;
 
 use std::sync::Arc;
@@ -19,6 +22,9 @@ use wasmtime_wasi::WasiCtx;
 
 use self::context::{Context, Facts};
 use self::files::Mounts;
+pub(crate) use self::http::Http;
+use self::http::Outgoing;
+use self::network::Network;
 use self::output::Output;
 use crate::chainlet::state::State;
 use crate::config::{ChainSpec, ChainletName, ChainletSpec, Secret, SecretName};
@@ -27,23 +33,33 @@ use crate::config::{ChainSpec, ChainletName, ChainletSpec, Secret, SecretName};
 pub(crate) struct Grants {
     facts: Arc<Facts>,
     mounts: Mounts,
+    network: Arc<Network>,
+    outgoing: Arc<Outgoing>,
 }
 
 /// What the store of one replica holds for its guest's use of the host.
 pub(crate) struct Capabilities {
     pub(crate) context: Context,
     pub(crate) output: Output,
+    pub(crate) http: Http,
 }
 
 impl Grants {
-    /// What chain.toml grants `chainlet`, with the values of its `secrets`.
+    /// What chain.toml grants `chainlet`, with the values of its `secrets`. It must be made inside a tokio runtime, which
+    /// then has the connections of the guests' requests.
     pub(crate) fn new(
         chain: &ChainSpec,
         name: &ChainletName,
         chainlet: &ChainletSpec,
         secrets: indexmap::IndexMap<SecretName, Secret>,
     ) -> Self {
-        Grants { facts: Arc::new(Facts::new(chain, name, chainlet, secrets)), mounts: Mounts::new(chain, chainlet) }
+        let network = Arc::new(Network::new(name, &chainlet.network));
+        Grants {
+            facts: Arc::new(Facts::new(chain, name, chainlet, secrets)),
+            mounts: Mounts::new(chain, chainlet),
+            outgoing: Arc::new(Outgoing::new(network.clone(), chainlet.network.concurrency)),
+            network,
+        }
     }
 
     /// The state for the store of replica `number`.
@@ -51,10 +67,11 @@ impl Grants {
         Capabilities {
             context: Context::new(self.facts.clone(), number),
             output: Output::new(self.facts.chainlet(), number),
+            http: self.outgoing.replica(),
         }
     }
 
-    /// The WASI context for the store of a replica: its mounts and its output, and nothing else.
+    /// The WASI context for the store of a replica: its mounts, its sockets and its output, and nothing else.
     ///
     /// # Errors
     ///
@@ -62,6 +79,7 @@ impl Grants {
     pub(crate) fn wasi(&self, output: &Output) -> Result<WasiCtx, files::MountError> {
         let mut builder = WasiCtx::builder();
         builder.stdout(output.stdout()).stderr(output.stderr());
+        self.network.open(&mut builder);
         self.mounts.open(&mut builder)?;
         Ok(builder.build())
     }
@@ -75,5 +93,6 @@ impl Grants {
 pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     wasmtime_wasi::p3::add_to_linker(linker)?;
+    http::add_to_linker(linker)?;
     context::add_to_linker(linker)
 }

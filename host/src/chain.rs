@@ -248,8 +248,7 @@ pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec) -> Result<Plan, Load
                 }
                 Err(error) => (
                     format!("the component imports something that the host does not offer: {error:#}"),
-                    "a chainlet may import wasi 0.2 and 0.3 (not wasi:http yet), chainlet:host, and other chainlets"
-                        .into(),
+                    "a chainlet may import wasi 0.2 and 0.3, chainlet:host, and other chainlets".into(),
                 ),
             },
             Ok(Ok(Err(error))) => {
@@ -290,6 +289,13 @@ pub(crate) async fn start(
     let mut running: IndexMap<ChainletName, Arc<Chainlet>> = IndexMap::new();
     for (name, component) in &plan.chainlets {
         let Some(chainlet) = spec.chainlets.get(name) else { continue };
+        if chainlet.network.hosts.is_empty() && component.capabilities.iter().any(|name| name.starts_with("wasi:http/"))
+        {
+            tracing::warn!(
+                chainlet = %name,
+                "the component imports wasi:http, and every request will be refused: chain.toml has no network.hosts for it"
+            );
+        }
         let grants = Grants::new(spec, name, chainlet, secrets.take(name.as_str()));
         let instance = link(&shared.engine, component, |dependency| {
             let edge = plan.edges_from(name).find(|edge| edge.dependency.import == dependency.import);
@@ -315,6 +321,8 @@ pub(crate) async fn start(
             queue: usize::try_from(chainlet.queue).unwrap_or(usize::MAX),
             memory: chainlet.resources.memory.as_bytes(),
             cpu: chainlet.resources.cpu,
+            start_timeout: chainlet.start_timeout,
+            health: chainlet.health,
             threads: shared.threads.clone(),
         };
         match Chainlet::start(blueprint, chainlet.replicas).await {

@@ -42,7 +42,7 @@ use crate::threads::GuestThreads;
 use crate::value::{Signature, Value};
 
 /// How many replicas a call may be given to that end before they begin it.
-const ENDED_REPLICAS: u32 = 3;
+const ENDED_REPLICAS: u32 = 10;
 
 /// A running chainlet.
 pub struct Chainlet {

@@ -33,9 +33,9 @@ pub struct Component {
     /// The interfaces that the component imports from the host, with their versions, sorted.
     pub capabilities: Vec<String>,
     /// The exported instance `chainlet:host/init`, as the component names it.
-    pub(crate) init: Option<String>,
+    pub init: Option<String>,
     /// The exported instance `chainlet:host/health`, as the component names it.
-    pub(crate) health: Option<String>,
+    pub health: Option<String>,
 }
 
 /// Where a component exports its `run-remote`, and of what type it is.

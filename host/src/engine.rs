@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::{Config, Engine};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::threads::GuestThreads;
 
@@ -11,13 +11,55 @@ use crate::threads::GuestThreads;
 /// others wait for it.
 const TICK: Duration = Duration::from_millis(5);
 
+/// How many replicas all chains of a host have at most, two versions of each during a reload. It costs address space
+/// alone, of which [`pool`] says how much.
+const REPLICAS: u32 = 4_000;
+/// The most that a guest may have on its stack, in bytes; more is a trap.
+const GUEST_STACK: usize = 512 << 10;
+/// A stack on which a guest runs, with what the host needs above it, in bytes.
+const STACK: usize = 2 << 20;
+
 /// Makes the engine that compiles and runs every component of a host.
 pub(crate) fn new() -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     config.wasm_component_model_async(true).epoch_interruption(true);
-    let engine = Engine::new(&config)?;
+    config.max_wasm_stack(GUEST_STACK).async_stack_size(STACK);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+    let engine = Engine::new(&config).or_else(|error| {
+        tracing::warn!(
+            error = format!("{error:#}"),
+            "there is too little address space to keep memories for replicas ready, \
+            as where `ulimit -v` is set: replicas start more slowly"
+        );
+        config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+        Engine::new(&config)
+    })?;
     tick(&engine);
     Ok(engine)
+}
+
+/// Memories, tables and stacks that are reserved once and used again. A replica then starts without asking the system for
+/// address space, and its memory begins as a copy-on-write image of what the component says is in it.
+///
+/// The numbers are what a host can have in all, and cost nothing but address space until they are used: 4 GiB a memory,
+/// [`STACK`] a stack, 8 bytes a table's element, 16 TiB in all.
+fn pool() -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(REPLICAS)
+        .total_core_instances(REPLICAS * 10)
+        .total_memories(REPLICAS)
+        .total_tables(REPLICAS * 4)
+        .total_stacks(REPLICAS * 4)
+        // What one component may have of them: what composed components and other languages' runtimes need, and more.
+        .max_core_instances_per_component(256)
+        .max_memories_per_component(16)
+        .max_tables_per_component(256)
+        .max_memories_per_module(16)
+        .max_tables_per_module(16)
+        .table_elements(1 << 17)
+        .max_core_instance_size(16 << 20)
+        .max_component_instance_size(16 << 20);
+    pool
 }
 
 /// Advances the engine's epoch for as long as the engine lives.

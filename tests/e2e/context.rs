@@ -108,3 +108,19 @@ async fn a_mounted_folder_can_be_read_and_written_only_as_far_as_the_chain_says(
     assert_eq!(std::fs::read_to_string(data.path().join("out/answer")).unwrap(), "written by faulty\n");
     assert_eq!(std::fs::read_to_string(data.path().join("note")).unwrap(), "from the host");
 }
+
+#[tokio::test]
+async fn a_data_folder_is_made_is_writable_and_outlives_the_instance() {
+    let chain = Chain::new(&format!("{FAULTY}assets.data = \"kept/here\"\n"));
+    let finished = chain.run(&["check", "chain.toml"]);
+    assert!(finished.answer().contains("kept/here"), "{}", finished.stdout);
+    assert!(!chain.folder().join("kept").exists(), "a check makes nothing");
+    let served = chain.serve();
+    assert_eq!(served.ask("data").await, r#"Some("/data")"#);
+    served.ask("write:/data/note").await;
+    served.public.tell("trap").await.problem(500, "trap");
+    assert_eq!(served.ask("read:/data/note").await, "written by faulty\n");
+    assert!(chain.folder().join("kept/here/note").is_file());
+    served.public.tell("write:/data/../note").await.problem(422, "chainlet-error");
+    assert_eq!(Chain::new(FAULTY).serve().ask("data").await, "None");
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::harness::{Chain, FAULTY, RELAY};
+use crate::harness::{Chain, FAULTY, RELAY, json_request};
 
 /// The path of edges in a problem, as `from → to (as dependency)`.
 fn path(problem: &Json) -> Vec<String> {
@@ -152,4 +152,100 @@ async fn a_guest_that_computes_in_a_call_serves_no_other_meanwhile_and_goes_on_a
         assert_eq!(reply.said(), "did spin:50");
     }
     assert_eq!(served.ask("calls").await, "4");
+}
+
+/// What guests do that ends them, and what whoever runs the chain reads of it.
+const FATAL: [(&str, &str); 7] = [
+    ("trap", "wasm `unreachable` instruction executed"),
+    ("panic:it hurts", "it hurts"),
+    ("exit:3", "exited with status 1"),
+    ("overflow", "call stack exhausted"),
+    ("hoard", "refused memory beyond its limit of 33554432 bytes"),
+    ("leak", "it holds 4096 open files, sockets, requests and timers"),
+    ("open:/data/file", "it holds 4096 open files, sockets, requests and timers"),
+];
+
+/// A chain of `relay` before `faulty`, each an async chainlet or neither is.
+fn behind_a_relay(sync: &str) -> Chain {
+    let chain = Chain::new(&format!(
+        r#"
+[chain]
+name = "test"
+entrypoint = "relay"
+[chainlets.relay]
+component = "<guest_relay{sync}>"
+depends = {{ next = "faulty", other = "calm" }}
+[chainlets.faulty]
+component = "<guest_faulty{sync}>"
+resources = {{ memory = "32MiB" }}
+assets.files = [{{ source = ".", path = "/data" }}]
+[chainlets.calm]
+component = "<guest_faulty{sync}>"
+"#
+    ));
+    chain.write("file", "");
+    chain
+}
+
+#[tokio::test]
+async fn whatever_ends_a_guest_is_told_to_its_caller_and_another_takes_its_place() {
+    for sync in ["", "_sync"] {
+        let chain = behind_a_relay(sync);
+        let served = chain.serve();
+        for (what, cause) in FATAL {
+            let problem = served.tell("faulty", what).await.problem(500, "trap");
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(detail.contains(cause), "{what}: {detail}");
+            let problem = served.public.tell(what).await.problem(500, "trap");
+            assert_eq!(problem["chainlet"], "faulty", "{what}");
+            assert_eq!(path(&problem), ["relay → faulty (as next)"], "{what}");
+            assert_eq!(served.ask("calls").await, "1", "{what}: it is a new instance");
+            assert_eq!(served.ask("inits").await, "1", "{what}");
+        }
+        assert_eq!(served.ask("other:calls").await, "1", "the other chainlet saw nothing of it");
+    }
+}
+
+#[tokio::test]
+async fn whatever_never_ends_is_given_up_at_its_deadline_and_another_replica_takes_over() {
+    for (sync, endless) in [("", &["forever", "spin", "flood"][..]), ("_sync", &["block:3600000", "spin", "flood"])] {
+        let chain = behind_a_relay(sync);
+        let served = chain.serve();
+        for what in endless {
+            let mut request = json_request("/run_remote", json!({ "what": what }).to_string());
+            request.headers_mut().insert("x-request-timeout", "200ms".parse().unwrap());
+            let problem = served.public.send(request).await.problem(504, "deadline");
+            assert!(["relay", "faulty"].contains(&problem["chainlet"].as_str().unwrap()), "{problem}");
+            assert_eq!(served.ask("other:echo:x").await, "x", "{what}: the other chainlet goes on");
+            // It waits for the new replica where the old one's only place is taken.
+            assert_eq!(served.ask("echo:x").await, "x", "{what}");
+        }
+        served.until_log("calls that do not end").await;
+    }
+}
+
+#[tokio::test]
+async fn an_init_that_fails_traps_or_never_ends_ends_the_start_with_its_reason() {
+    for sync in ["", "_sync"] {
+        for (init, reason) in [
+            ("err:no model", "`init` failed: no model"),
+            ("trap", "`init` trapped: the guest trapped: wasm `unreachable` instruction executed"),
+            ("exit:1", "exited with status 1"),
+            ("overflow", "call stack exhausted"),
+            ("spin", "its start took longer than its start_timeout of 300ms"),
+            ("block:3600000", "its start took longer than its start_timeout of 300ms"),
+        ] {
+            let text = FAULTY.replace("<guest_faulty>", &format!("<guest_faulty{sync}>"));
+            let chain = Chain::new(&format!("{text}start_timeout = \"300ms\"\nconfig = {{ init = \"{init}\" }}\n"));
+            chain.run(&["serve", "chain.toml", "--listen", "0"]).refused(6, &["chainlet faulty", reason]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_trap_has_the_frames_of_the_guest_with_the_names_of_its_functions() {
+    let served = Chain::new(FAULTY).serve();
+    let problem = served.tell("faulty", "overflow").await.problem(500, "trap");
+    let backtrace = problem["backtrace"].as_str().unwrap();
+    assert!(backtrace.contains("guest_faults::overflow"), "{backtrace}");
 }

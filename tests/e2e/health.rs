@@ -8,7 +8,7 @@ use crate::harness::{Chain, FAULTY, eventually};
 async fn a_chainlet_that_is_not_well_makes_the_chain_unready_until_it_is_well_again() {
     let folder = tempfile::tempdir().unwrap();
     let chain = Chain::new(&format!(
-        "{FAULTY}[[chainlets.faulty.assets.files]]\nsource = '{}'\npath = \"/ward\"\n",
+        "{FAULTY}health = {{ failures = 100000 }}\n[[chainlets.faulty.assets.files]]\nsource = '{}'\npath = \"/ward\"\n",
         folder.path().display()
     ));
     let served = chain.serve();
@@ -37,7 +37,7 @@ async fn a_chainlet_that_is_not_well_makes_the_chain_unready_until_it_is_well_ag
 
 #[tokio::test]
 async fn calls_go_round_a_replica_that_is_not_well() {
-    let served = Chain::new(&format!("{FAULTY}replicas = 2\n")).serve();
+    let served = Chain::new(&format!("{FAULTY}replicas = 2\nhealth = {{ failures = 100000 }}\n")).serve();
     served.ask("sicken:for a test").await;
     served.until_state("faulty", "ready", json!(1)).await;
     assert_eq!(served.public.get("/readyz").await.status, 200);
@@ -47,4 +47,27 @@ async fn calls_go_round_a_replica_that_is_not_well() {
     assert_eq!(served.ask("who").await, well, "even a busy replica goes before one that is not well");
     held.abort();
     served.until_log("for a test").await;
+}
+
+#[tokio::test]
+async fn a_replica_that_stays_unwell_is_replaced() {
+    let served = Chain::new(&format!("{FAULTY}health = {{ interval = \"50ms\", failures = 2 }}\n")).serve();
+    assert_eq!(served.ask("calls").await, "1");
+    served.ask("sicken:for good").await;
+    served.until_log("not well and does not get better").await;
+    // A call that comes before the new replica is refused.
+    let calls = eventually("there is another", async || {
+        let reply = served.public.tell("calls").await;
+        (reply.status == 200).then(|| reply.said())
+    });
+    assert_eq!(calls.await, "1", "it is a new instance");
+    assert_eq!(served.ask("inits").await, "1");
+}
+
+#[tokio::test]
+async fn a_replica_that_computes_is_not_taken_for_ill() {
+    let served = Chain::new(&format!("{FAULTY}health = {{ interval = \"20ms\", failures = 1 }}\n")).serve();
+    assert_eq!(served.ask("spin:1000").await, "did spin:1000");
+    assert_eq!(served.ask("calls").await, "2", "it is the same instance as before");
+    assert!(!served.log().contains("not well"), "{}", served.log());
 }

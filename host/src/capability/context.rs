@@ -7,7 +7,7 @@ use wasmtime::component::{HasData, Linker};
 
 use self::bindings::chainlet::host::context::{self as wit, Deployment, SecretError};
 use crate::chainlet::state::State;
-use crate::config::{ChainSpec, ChainletName, ChainletSpec, Secret, SecretName, Settings};
+use crate::config::{Assets, ChainSpec, ChainletName, ChainletSpec, Secret, SecretName, Settings};
 
 mod bindings {
     wasmtime::component::bindgen!({ path: "../wit", world: "chainlet:host/imports" });
@@ -20,6 +20,7 @@ pub(super) struct Facts {
     chainlet: ChainletName,
     settings: Settings,
     secrets: IndexMap<SecretName, Secret>,
+    has_data: bool,
 }
 
 /// What one replica may know.
@@ -41,6 +42,7 @@ impl Facts {
             chainlet: name.clone(),
             settings: chainlet.config.clone(),
             secrets,
+            has_data: chainlet.assets.data.is_some(),
         }
     }
 
@@ -83,6 +85,7 @@ impl wit::Host for Context {
             chainlet: self.facts.chainlet.to_string(),
             replica: self.replica,
             environment: self.facts.environment.clone(),
+            data_folder: self.facts.has_data.then(|| Assets::DATA_PATH.to_owned()),
         }
     }
 }

@@ -1,10 +1,11 @@
 //! The folders that chain.toml mounts into a chainlet, through `wasi:filesystem`.
 
+use std::io;
 use std::path::PathBuf;
 
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
-use crate::config::{ChainSpec, ChainletSpec};
+use crate::config::{Assets, ChainSpec, ChainletSpec};
 
 /// The folders of one chainlet.
 pub(super) struct Mounts(Vec<Mount>);
@@ -13,6 +14,8 @@ struct Mount {
     source: PathBuf,
     path: String,
     access: FsPerms,
+    /// Whether it is made where it is missing.
+    make: bool,
 }
 
 /// A folder that can't be mounted.
@@ -21,7 +24,15 @@ struct Mount {
 pub(crate) struct MountError {
     source_path: PathBuf,
     path: String,
-    cause: wasmtime::Error,
+    cause: Cause,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Cause {
+    #[error("it cannot be made: {0}")]
+    Make(io::Error),
+    #[error("{0}")]
+    Open(wasmtime::Error),
 }
 
 impl Mounts {
@@ -30,17 +41,24 @@ impl Mounts {
             source: chain.resolve(&mount.source),
             path: mount.path.clone(),
             access: if mount.writable { FsPerms::ReadWrite } else { FsPerms::ReadOnly },
+            make: false,
         });
-        Mounts(mounts.collect())
+        let data = chainlet.assets.data.iter().map(|data| Mount {
+            source: chain.resolve(data),
+            path: Assets::DATA_PATH.to_owned(),
+            access: FsPerms::ReadWrite,
+            make: true,
+        });
+        Mounts(mounts.chain(data).collect())
     }
 
     pub(super) fn open(&self, builder: &mut WasiCtxBuilder) -> Result<(), MountError> {
-        for Mount { source, path, access } in &self.0 {
-            builder.preopened_dir(source, path, *access).map_err(|cause| MountError {
-                source_path: source.clone(),
-                path: path.clone(),
-                cause,
-            })?;
+        for Mount { source, path, access, make } in &self.0 {
+            let failed = |cause| MountError { source_path: source.clone(), path: path.clone(), cause };
+            if *make {
+                std::fs::create_dir_all(source).map_err(Cause::Make).map_err(failed)?;
+            }
+            builder.preopened_dir(source, path, *access).map_err(Cause::Open).map_err(failed)?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -15,6 +15,9 @@ use super::scale::{Load, Scale};
 use super::supervisor::{self, Orders};
 use crate::config::Replicas;
 use crate::error::{CallError, ErrorKind};
+
+/// How long there is at least from one look at the load to the next, however many calls wait.
+const LEAST_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The replicas of one chainlet.
 pub(super) struct Fleet {
@@ -65,17 +68,23 @@ impl Fleet {
     pub(super) async fn follow_the_load(mut self, bounds: Replicas) {
         let mut scale = Scale::new(bounds, self.blueprint.concurrency);
         let mut wanted = bounds.min;
+        let mut looked = Instant::now();
         loop {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return,
                 () = sleep(scale.interval()) => {}
                 // A call that waits need not wait for the next look, but many must not make the looks many.
-                () = self.pool.pressed() => sleep(Duration::from_millis(1)).await,
+                () = self.pool.pressed() => {
+                    if looked.elapsed() < LEAST_INTERVAL {
+                        sleep_until(looked + LEAST_INTERVAL).await;
+                    }
+                }
             }
+            looked = Instant::now();
             let status = self.pool.status();
             let load = Load { active: status.active, waiting: status.waiting, ready: status.ready };
-            let needed = scale.look(load, wanted, Instant::now());
+            let needed = scale.look(load, wanted, looked);
             if needed != wanted {
                 tracing::info!(chainlet = %self.blueprint.name, replicas = needed, before = wanted,
                     active = load.active, waiting = load.waiting, "scaling");

@@ -3,18 +3,15 @@
 use std::convert::Infallible;
 use std::future::pending;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 use wasmtime::component::{Accessor, Instance, TypedFunc};
 use wasmtime::{AsContextMut, Store};
 
 use super::pool::Pool;
-use super::replica::Replica;
+use super::replica::{Replica, Wear};
 use super::state::State;
-
-/// How often a guest is asked, and how long its answer may take.
-const INTERVAL: Duration = Duration::from_secs(1);
+use crate::config::Health;
 
 /// The function that asks a guest.
 #[derive(Clone, Copy)]
@@ -24,6 +21,7 @@ pub(super) struct Probe(TypedFunc<(), (Result<(), String>,)>);
 pub(super) struct Monitor {
     pub replica: Arc<Replica>,
     pub pool: Arc<Pool>,
+    pub policy: Health,
 }
 
 impl Probe {
@@ -51,13 +49,15 @@ impl Probe {
     }
 }
 
-/// Asks at each interval and tells the pool what the guest said; a guest that lets an interval pass without an answer is
-/// not well. One question is in flight at a time. Never returns.
+/// Asks at each interval and tells the pool what the guest said. One question is in flight at a time. Never returns.
+///
+/// A guest that lets an interval pass without an answer is not well, unless it has calls: it may be computing, and calls
+/// have deadlines of their own.
 pub(super) async fn watch(accessor: &Accessor<State>, probe: Option<Probe>, monitor: Monitor) -> Infallible {
     let Some(probe) = probe else { return pending().await };
-    let mut ticks = tokio::time::interval(INTERVAL);
+    let mut ticks = tokio::time::interval(monitor.policy.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut was_well = true;
+    let mut bad = 0;
     loop {
         ticks.tick().await;
         let mut answer = std::pin::pin!(probe.ask(accessor));
@@ -65,22 +65,39 @@ pub(super) async fn watch(accessor: &Accessor<State>, probe: Option<Probe>, moni
             tokio::select! {
                 biased;
                 health = &mut answer => break health,
-                _ = ticks.tick() => monitor.tell(&mut was_well, Err("it does not answer when asked for its health".into())),
+                _ = ticks.tick() => {
+                    if !monitor.pool.is_busy(&monitor.replica) {
+                        monitor.tell(&mut bad, Err("it does not answer when asked for its health".into()));
+                    }
+                }
             }
         };
-        monitor.tell(&mut was_well, health);
+        monitor.tell(&mut bad, health);
     }
 }
 
 impl Monitor {
-    fn tell(&self, was_well: &mut bool, health: Result<(), String>) {
-        let health = health.as_ref().copied().map_err(|why| format!("a replica says that it is not well: {why}"));
-        match &health {
-            Err(why) if *was_well => tracing::warn!("{why}"),
-            Ok(()) if !*was_well => tracing::info!("the replica is well again"),
-            _ => {}
+    /// `bad` is how many answers in a row were bad so far.
+    fn tell(&self, bad: &mut u32, health: Result<(), String>) {
+        match health {
+            Ok(()) => {
+                if *bad > 0 {
+                    tracing::info!("the replica is well again");
+                }
+                *bad = 0;
+                self.pool.set_health(&self.replica, Ok(()));
+            }
+            Err(why) => {
+                let why = format!("a replica says that it is not well: {why}");
+                if *bad == 0 {
+                    tracing::warn!("{why}");
+                }
+                *bad = bad.saturating_add(1);
+                self.pool.set_health(&self.replica, Err(&why));
+                if *bad >= self.policy.failures {
+                    self.replica.wear_out(Wear::Unwell);
+                }
+            }
         }
-        *was_well = health.is_ok();
-        self.pool.set_health(&self.replica, health.as_ref().copied().map_err(String::as_str));
     }
 }

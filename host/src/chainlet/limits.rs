@@ -1,6 +1,30 @@
-//! The memory that one replica may hold.
+//! What one replica may hold of the host. Its memory is as chain.toml says; for everything else there is one limit, far
+//! above what a chainlet needs that means well.
 
-use wasmtime::{ResourceLimiter, Result};
+use wasmtime::{ResourceLimiter, Result, Store};
+
+use super::state::State;
+
+/// How many core instances, of which a component has one for each of its modules.
+const INSTANCES: usize = 1_000;
+/// How many memories.
+const MEMORIES: usize = 100;
+/// How many tables.
+const TABLES: usize = 1_000;
+/// How many handles of the component model at once: resources, streams, futures, tasks. One more is a trap.
+const HANDLES: usize = 16_384;
+/// How many things of the host at once behind such handles: open files, sockets, requests, timers. One more is a trap.
+pub(super) const HOST_RESOURCES: usize = 4_096;
+/// How many bytes the host takes from the guest's memory in one call of an import, or as the result of `run-remote`. One
+/// more is a trap.
+const CALL_BYTES: usize = 128 << 20;
+
+/// Sets the limits of a new store.
+pub(super) fn impose(store: &mut Store<State>) {
+    store.limiter(|state| &mut state.memory);
+    store.set_max_component_handles(HANDLES);
+    store.set_hostcall_fuel(CALL_BYTES);
+}
 
 /// Counts what all memories and tables of a store hold together, and refuses growth past a limit.
 ///
@@ -65,6 +89,18 @@ impl ResourceLimiter for MemoryLimit {
     fn table_grow_failed(&mut self, _error: wasmtime::Error) -> Result<()> {
         self.give_back();
         Ok(())
+    }
+
+    fn instances(&self) -> usize {
+        INSTANCES
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES
+    }
+
+    fn tables(&self) -> usize {
+        TABLES
     }
 }
 

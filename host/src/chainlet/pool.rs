@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
 
-use super::replica::Replica;
+use super::replica::{Replica, Wear};
 
 /// How many calls of one replica may hang on dependencies that failed before the replica is replaced. Each keeps a
 /// little guest memory that only the replica's end frees.
@@ -177,6 +177,11 @@ impl Pool {
         drop(spare);
     }
 
+    /// Whether `replica` has calls.
+    pub(super) fn is_busy(&self, replica: &Replica) -> bool {
+        self.lock().entry(replica).is_some_and(|entry| entry.active > 0)
+    }
+
     /// Says how many replicas there should be. Where that is none, whatever kept the last one from starting is tried
     /// again for the next call.
     pub(super) fn want(&self, count: u32) {
@@ -277,8 +282,12 @@ impl Pool {
         let spare = self.serve_waiting(&mut state);
         drop(state);
         drop(spare);
+        if loss == Some(Loss::Overran) {
+            // What it has not begun may have to wait for long there.
+            replica.close();
+        }
         if retire {
-            replica.wear_out();
+            replica.wear_out(Wear::Calls);
         }
         self.ended.notify_waiters();
     }

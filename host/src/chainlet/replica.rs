@@ -11,25 +11,28 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use tokio::sync::{Notify, SetOnce};
-use tokio::task::JoinHandle;
-use wasmtime::component::{Accessor, GuestTaskId, InstancePre};
+use tokio::sync::SetOnce;
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{sleep, timeout};
+use wasmtime::component::{Accessor, GuestTaskId, InstancePre, ResourceTableError};
 use wasmtime::{AsContextMut, Store, WasmBacktrace};
 
 use super::call::{Call, CallContext, Job, Reply};
 use super::driver::{Driver, Panicked};
 use super::health::{self, Monitor, Probe};
 use super::inbox::Inbox;
-use super::limits::MemoryLimit;
+use super::limits::{self, HOST_RESOURCES, MemoryLimit};
 use super::pool::Pool;
 use super::state::State;
 use crate::capability::Grants;
 use crate::component::Component;
-use crate::config::ChainletName;
+use crate::config::{ChainletName, Health};
 use crate::error::{CallError, ErrorKind};
 use crate::threads::GuestThreads;
 use crate::value::Signature;
@@ -52,6 +55,10 @@ pub(crate) struct Blueprint {
     pub memory: u64,
     /// What one replica may use of one processor; more than all of it is no more than that.
     pub cpu: f64,
+    /// How long a start may take, `init` included.
+    pub start_timeout: Duration,
+    /// How a guest's own judgement of its condition is watched.
+    pub health: Health,
     /// Where replicas run.
     pub threads: Arc<GuestThreads>,
 }
@@ -60,12 +67,27 @@ pub(crate) struct Blueprint {
 /// for as long as others bring more.
 const CALLS_A_TURN: usize = 32;
 
+/// How long a guest may compute in one piece, in a replica that is to leave.
+const STUCK: Duration = Duration::from_secs(5);
+
 /// The handle of a running replica.
 pub(super) struct Replica {
     inbox: Inbox,
     driver: Arc<Driver<Ended>>,
-    worn_out: Notify,
+    /// How often it has looked for calls, and whether it has begun any.
+    rounds: AtomicU64,
+    used: AtomicBool,
+    worn_out: SetOnce<Wear>,
     death: SetOnce<Death>,
+}
+
+/// Why a replica is to be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wear {
+    /// It holds calls that do not end.
+    Calls,
+    /// It says itself that it is not well.
+    Unwell,
 }
 
 /// How a replica ended.
@@ -83,6 +105,13 @@ struct Ended {
     store: Store<State>,
 }
 
+/// An instance that has run its `init`, and has no task yet.
+struct Initialised {
+    store: Store<State>,
+    export: Export,
+    probe: Option<Probe>,
+}
+
 /// A replica that has started, and its task.
 pub(super) struct Running {
     pub replica: Arc<Replica>,
@@ -94,7 +123,9 @@ impl Replica {
         Arc::new(Replica {
             inbox: Inbox::new(),
             driver: Driver::new(cpu),
-            worn_out: Notify::new(),
+            rounds: AtomicU64::new(0),
+            used: AtomicBool::new(false),
+            worn_out: SetOnce::new(),
             death: SetOnce::new(),
         })
     }
@@ -117,19 +148,91 @@ impl Replica {
     }
 
     /// Asks for the replica to be replaced.
-    pub(super) fn wear_out(&self) {
-        self.worn_out.notify_one();
+    pub(super) fn wear_out(&self, why: Wear) {
+        // The first reason is as good as any later one.
+        let _ = self.worn_out.set(why);
     }
 
     /// Returns when the replica is to be replaced.
-    pub(super) async fn worn_out(&self) {
-        self.worn_out.notified().await;
+    pub(super) async fn worn_out(&self) -> Wear {
+        *self.worn_out.wait().await
+    }
+
+    /// Takes no more calls: those that are not begun go back to their callers, for another replica.
+    pub(super) fn close(&self) {
+        self.inbox.close();
+    }
+
+    /// Returns when the guest has computed for all of [`STUCK`] without coming back to the host's own loop. None of its
+    /// calls goes on meanwhile, as an instance does one thing at a time.
+    pub(super) async fn stuck(&self) {
+        let progress = || (self.driver.turns(), self.rounds.load(Ordering::Relaxed));
+        let mut before = progress();
+        loop {
+            sleep(STUCK).await;
+            let now = progress();
+            if now.0 > before.0 && now.1 == before.1 {
+                return;
+            }
+            before = now;
+        }
+    }
+
+    /// Whether the replica has begun any call.
+    pub(super) fn was_used(&self) -> bool {
+        self.used.load(Ordering::Relaxed)
     }
 }
 
 impl Blueprint {
     /// Instantiates the component and runs its `init`, exactly once; then the replica takes calls.
-    pub(super) async fn start(&self, number: u32, pool: &Arc<Pool>) -> Result<Running, CallError> {
+    ///
+    /// The start is driven as the replica is later: within its share of a processor, and a panic of the host's own code
+    /// is the end of this start alone.
+    pub(super) async fn start(self: &Arc<Self>, number: u32, pool: &Arc<Pool>) -> Result<Running, CallError> {
+        let start = Driver::new(self.cpu).run({
+            let blueprint = self.clone();
+            async move { blueprint.initialise(number).await }
+        });
+        let Initialised { store, export, probe } = match timeout(self.start_timeout, start).await {
+            Ok(Ok(initialised)) => initialised?,
+            Ok(Err(Panicked(message))) => {
+                let message = format_args!("starting a replica panicked, which is a bug of chainhost: {message}");
+                return Err(CallError::new(ErrorKind::Internal, &self.name, message));
+            }
+            Err(_) => {
+                let limit = humantime::format_duration(self.start_timeout);
+                return Err(self
+                    .error(format_args!("its start took longer than its start_timeout of {limit}, `init` included")));
+            }
+        };
+        let replica = Replica::new(self.cpu);
+        let monitor = Monitor { replica: replica.clone(), pool: pool.clone(), policy: self.health };
+        let driven = replica.driver.run(serve_all(store, export, replica.clone(), probe, monitor, self.name.clone()));
+        let task = tokio::spawn({
+            let (closed_at_the_end, pool) = (CloseInbox(replica.clone()), pool.clone());
+            async move {
+                let death = match driven.await {
+                    Ok(Ended { death, store }) => {
+                        // The store holds its calls' places, which would go to those in line.
+                        pool.retire(&closed_at_the_end.0);
+                        drop(store);
+                        death
+                    }
+                    Err(Panicked(message)) => Death {
+                        kind: ErrorKind::Internal,
+                        message: format!("driving the replica panicked, which is a bug of chainhost: {message}"),
+                        backtrace: None,
+                    },
+                };
+                drop(closed_at_the_end);
+                death
+            }
+        });
+        Ok(Running { replica, task })
+    }
+
+    async fn initialise(&self, number: u32) -> Result<Initialised, CallError> {
         let failed = |what: &str, death: Death| {
             self.error(format_args!("{what}: {}", death.message)).with_backtrace(death.backtrace)
         };
@@ -137,7 +240,7 @@ impl Blueprint {
         let wasi = self.grants.wasi(&capabilities.output).map_err(|error| self.error(error))?;
         let state = State::new(capabilities, wasi, MemoryLimit::new(self.memory));
         let mut store = Store::new(self.instance.engine(), state);
-        store.limiter(|state| &mut state.memory);
+        limits::impose(&mut store);
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
 
@@ -202,28 +305,7 @@ impl Blueprint {
             Some(interface) => Some(Probe::new(&mut store, &instance, interface).map_err(|what| self.error(what))?),
             None => None,
         };
-        let replica = Replica::new(self.cpu);
-        let monitor = Monitor { replica: replica.clone(), pool: pool.clone() };
-        let driven = replica.driver.run(serve_all(store, export, replica.clone(), probe, monitor, self.name.clone()));
-        let task = tokio::spawn({
-            let closed_at_the_end = CloseInbox(replica.clone());
-            async move {
-                let death = match driven.await {
-                    Ok(Ended { death, store }) => {
-                        drop(store);
-                        death
-                    }
-                    Err(Panicked(message)) => Death {
-                        kind: ErrorKind::Internal,
-                        message: format!("driving the replica panicked, which is a bug of chainhost: {message}"),
-                        backtrace: None,
-                    },
-                };
-                drop(closed_at_the_end);
-                death
-            }
-        });
-        Ok(Running { replica, task })
+        Ok(Initialised { store, export, probe })
     }
 
     fn error(&self, message: impl std::fmt::Display) -> CallError {
@@ -255,6 +337,7 @@ async fn serve_all(
             let mut health = pin!(health::watch(accessor, probe, monitor));
             let (mut turn, mut taken) = (0, 0);
             poll_fn(|cx| {
+                replica.rounds.fetch_add(1, Ordering::Relaxed);
                 if turn != replica.driver.turns() {
                     (turn, taken) = (replica.driver.turns(), 0);
                 }
@@ -262,6 +345,7 @@ async fn serve_all(
                     && let Some(job) = replica.inbox.pop()
                 {
                     taken += 1;
+                    replica.used.store(true, Ordering::Relaxed);
                     calls.push(serve(accessor, export, job, &name));
                 }
                 if taken == CALLS_A_TURN {
@@ -307,12 +391,31 @@ impl Death {
         }
     }
 
+    /// The end of a replica that was to leave, and whose guest did not come back.
+    pub(super) fn stuck() -> Self {
+        Death {
+            kind: ErrorKind::Trap,
+            message: "the guest computed on and on for a call that nobody waits for any more, and was ended".into(),
+            backtrace: None,
+        }
+    }
+
+    /// The end of a replica whose task is gone without a word.
+    pub(super) fn of_task(error: &JoinError) -> Self {
+        Death { kind: ErrorKind::Internal, message: format!("the replica's task ended: {error}"), backtrace: None }
+    }
+
     /// The end by a trap, in words that name what the guest did.
     fn of(error: &wasmtime::Error, state: &State) -> Self {
-        let cause = if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
+        let cause = if let Some(ResourceTableError::Full) = error.downcast_ref() {
+            format!(
+                "the guest trapped: it holds {HOST_RESOURCES} open files, sockets, requests and timers, and wants another"
+            )
+        } else if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
             format!("the guest exited with status {}", exit.0)
         } else if let Some(trap) = error.downcast_ref::<wasmtime::Trap>() {
-            format!("the guest trapped: {trap}")
+            let trap = trap.to_string();
+            format!("the guest trapped: {}", trap.strip_prefix("wasm trap: ").unwrap_or(&trap))
         } else {
             format!("the guest trapped: {}", error.root_cause())
         };

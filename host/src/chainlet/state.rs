@@ -6,9 +6,10 @@ use std::sync::Arc;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use super::call::Call;
-use super::limits::MemoryLimit;
+use super::limits::{HOST_RESOURCES, MemoryLimit};
 use crate::capability::Capabilities;
 
 /// The data of one replica's store.
@@ -24,7 +25,9 @@ pub(crate) struct State {
 
 impl State {
     pub(super) fn new(capabilities: Capabilities, wasi: WasiCtx, memory: MemoryLimit) -> Self {
-        State { capabilities, memory, calls: HashMap::new(), wasi, table: ResourceTable::new() }
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HOST_RESOURCES);
+        State { capabilities, memory, calls: HashMap::new(), wasi, table }
     }
 
     pub(super) fn begin(&mut self, task: GuestTaskId, call: Arc<Call>) {
@@ -39,6 +42,13 @@ impl State {
     pub(crate) fn current_call(store: &mut StoreContextMut<'_, State>) -> Option<Arc<Call>> {
         let task = store.async_call_stack().ok()?.last()?;
         store.data().calls.get(&task).cloned()
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let http = &mut self.capabilities.http;
+        WasiHttpCtxView { ctx: &mut http.context, table: &mut self.table, hooks: &mut http.hooks }
     }
 }
 

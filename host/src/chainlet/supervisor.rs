@@ -1,27 +1,27 @@
 //! Keeps one replica running: starts it, replaces it when it traps or is worn out, and stops it.
 //!
 //! One task a replica. It ends when the chainlet stops, when the replica is to leave and its calls are done, or when a
-//! first start fails that somebody waits for. A replacement for a worn-out
-//! replica starts before the old one leaves, so that no call finds the chainlet without one.
+//! first start fails that somebody waits for. A replacement for a worn-out replica starts before the old one leaves, so
+//! that no call finds the chainlet without one.
+//!
+//! Starts that fail are tried again after ever longer pauses, and so is a replica that dies before it has begun a call.
+//! One that dies of a call is replaced at once: whoever sends such calls must not keep the chainlet from all others.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::pool::Pool;
-use super::replica::{Blueprint, Death, Running};
+use super::replica::{Blueprint, Death, Running, Wear};
 use crate::error::{CallError, ErrorKind};
 
 /// The pause before a second attempt to start a replica; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// A replica that ran for this long has proven itself: its end is not counted as a failed start.
-const PROVEN: Duration = Duration::from_secs(10);
-
 /// What a supervisor is told.
 pub(super) struct Orders {
     /// To end the replica at once.
@@ -39,7 +39,7 @@ pub(super) async fn supervise(
     orders: Orders,
     started: Option<oneshot::Sender<Result<(), CallError>>>,
 ) {
-    let mut backoff = Backoff::new(Instant::now());
+    let mut backoff = Backoff::default();
     let Orders { stop, leave } = &orders;
     let first = match started {
         None => restart(&blueprint, number, &pool, &orders, &mut backoff).await,
@@ -70,32 +70,50 @@ pub(super) async fn supervise(
                 return drain(running, pool, stop.clone()).await;
             }
             End::Died(death) => {
-                tracing::error!(chainlet = %blueprint.name, replica = number, cause = %death.message,
-                    backtrace = death.backtrace, "replica died; starting another");
-                pool.remove(&running.replica);
-                running.replica.died(death);
+                backoff.proven(running.replica.was_used());
+                bury(&running, death, &blueprint, number, &pool);
                 let Some(next) = restart(&blueprint, number, &pool, &orders, &mut backoff).await else { return };
                 running = next;
             }
-            End::WornOut => {
-                tracing::warn!(chainlet = %blueprint.name, replica = number,
-                    "replica has calls that do not end; starting another in its place");
-                let Some(next) = restart(&blueprint, number, &pool, &orders, &mut backoff).await else {
-                    pool.retire(&running.replica);
-                    return drain(running, pool, stop.clone()).await;
+            End::WornOut(why) => {
+                let what = match why {
+                    Wear::Calls => "replica has calls that do not end; starting another in its place",
+                    Wear::Unwell => "replica is not well and does not get better; starting another in its place",
                 };
-                let old = std::mem::replace(&mut running, next);
-                pool.retire(&old.replica);
-                tokio::spawn(drain(old, pool.clone(), stop.clone()));
+                tracing::warn!(chainlet = %blueprint.name, replica = number, "{what}");
+                backoff.proven(why == Wear::Calls);
+                let (next, old_is_dead) = {
+                    let mut next = pin!(restart(&blueprint, number, &pool, &orders, &mut backoff));
+                    tokio::select! {
+                        next = &mut next => (next, false),
+                        death = &mut running.task => {
+                            bury(&running, death.unwrap_or_else(|error| Death::of_task(&error)), &blueprint, number, &pool);
+                            (next.await, true)
+                        }
+                    }
+                };
+                match (next, old_is_dead) {
+                    (Some(next), true) => running = next,
+                    (Some(next), false) => {
+                        let old = std::mem::replace(&mut running, next);
+                        pool.retire(&old.replica);
+                        tokio::spawn(drain(old, pool.clone(), stop.clone()));
+                    }
+                    (None, true) => return,
+                    (None, false) => {
+                        pool.retire(&running.replica);
+                        return drain(running, pool, stop.clone()).await;
+                    }
+                }
             }
         }
     }
-    end(running, &pool).await;
+    end(running, Death::stopped(), &pool).await;
 }
 
 enum End {
     Died(Death),
-    WornOut,
+    WornOut(Wear),
     Leaves,
 }
 
@@ -104,19 +122,23 @@ async fn watch(running: &mut Running, stop: &CancellationToken, leave: &Cancella
     tokio::select! {
         biased;
         () = stop.cancelled() => None,
-        death = &mut running.task => Some(End::Died(death.unwrap_or_else(|error| Death {
-            kind: ErrorKind::Internal,
-            message: format!("the replica's task ended: {error}"),
-            backtrace: None,
-        }))),
+        death = &mut running.task => Some(End::Died(death.unwrap_or_else(|error| Death::of_task(&error)))),
         () = leave.cancelled() => Some(End::Leaves),
-        () = running.replica.worn_out() => Some(End::WornOut),
+        why = running.replica.worn_out() => Some(End::WornOut(why)),
     }
+}
+
+/// Tells whoever called it how a replica died.
+fn bury(dead: &Running, death: Death, blueprint: &Blueprint, number: u32, pool: &Pool) {
+    tracing::error!(chainlet = %blueprint.name, replica = number, cause = %death.message,
+        backtrace = death.backtrace, "replica died; starting another");
+    pool.remove(&dead.replica);
+    dead.replica.died(death);
 }
 
 /// Starts a replica, as often as it takes; `None` when it is not wanted any more.
 async fn restart(
-    blueprint: &Blueprint,
+    blueprint: &Arc<Blueprint>,
     number: u32,
     pool: &Arc<Pool>,
     orders: &Orders,
@@ -124,7 +146,11 @@ async fn restart(
 ) -> Option<Running> {
     loop {
         let attempt = async {
-            tokio::time::sleep(backoff.pause(Instant::now())).await;
+            let pause = backoff.pause();
+            // Even a sleep for no time takes a tick of the clock.
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
             blueprint.start(number, pool).await
         };
         let attempt = tokio::select! {
@@ -146,44 +172,51 @@ async fn restart(
     }
 }
 
-/// Lets a retired replica finish its calls, then ends it.
-async fn drain(old: Running, pool: Arc<Pool>, stop: CancellationToken) {
-    tokio::select! {
-        () = pool.drained(&old.replica) => {}
-        () = stop.cancelled() => {}
-    }
-    end(old, &pool).await;
+/// Lets a retired replica finish its calls, then ends it. Those that it has not begun go to others.
+async fn drain(mut old: Running, pool: Arc<Pool>, stop: CancellationToken) {
+    old.replica.close();
+    let death = tokio::select! {
+        () = pool.drained(&old.replica) => Death::stopped(),
+        () = stop.cancelled() => Death::stopped(),
+        () = old.replica.stuck() => Death::stuck(),
+        death = &mut old.task => {
+            let death = death.unwrap_or_else(|error| Death::of_task(&error));
+            pool.remove(&old.replica);
+            return old.replica.died(death);
+        }
+    };
+    end(old, death, &pool).await;
 }
 
-async fn end(running: Running, pool: &Pool) {
+async fn end(running: Running, death: Death, pool: &Pool) {
     running.task.abort();
     // Whether it was aborted or ended by itself, the store is gone now.
     let _ = running.task.await;
     pool.remove(&running.replica);
-    running.replica.died(Death::stopped());
+    running.replica.died(death);
 }
 
 /// How long to wait before each attempt to start a replica: not at all after one that ran well, then ever longer.
+#[derive(Default)]
 struct Backoff {
-    failures: u32,
-    last: Instant,
+    /// The attempts since a replica was last proven.
+    attempts: u32,
 }
 
 impl Backoff {
-    fn new(now: Instant) -> Self {
-        Backoff { failures: 0, last: now }
+    /// Says of the last replica whether it has proven that replicas can run.
+    fn proven(&mut self, proven: bool) {
+        if proven {
+            self.attempts = 0;
+        }
     }
 
-    fn pause(&mut self, now: Instant) -> Duration {
-        if now.duration_since(self.last) >= PROVEN {
-            self.failures = 0;
-        }
-        let pause = match self.failures {
+    fn pause(&mut self) -> Duration {
+        let pause = match self.attempts {
             0 => Duration::ZERO,
-            failures => FIRST_PAUSE.saturating_mul(1 << (failures - 1).min(16)).min(LONGEST_PAUSE),
+            attempts => FIRST_PAUSE.saturating_mul(1 << (attempts - 1).min(16)).min(LONGEST_PAUSE),
         };
-        self.failures = self.failures.saturating_add(1);
-        self.last = now + pause;
+        self.attempts = self.attempts.saturating_add(1);
         pause
     }
 }
@@ -194,18 +227,19 @@ mod tests {
 
     #[test]
     fn the_first_restart_is_at_once_and_later_ones_wait_ever_longer_up_to_a_limit() {
-        let now = Instant::now();
-        let mut backoff = Backoff::new(now);
-        let pauses: Vec<_> = (0..12).map(|_| backoff.pause(now).as_millis()).collect();
+        let mut backoff = Backoff::default();
+        let pauses: Vec<_> = (0..12).map(|_| backoff.pause().as_millis()).collect();
         assert_eq!(pauses[..4], [0, 100, 200, 400]);
         assert_eq!(pauses[11], LONGEST_PAUSE.as_millis());
     }
 
     #[test]
-    fn a_replica_that_ran_well_restarts_at_once_again() {
-        let now = Instant::now();
-        let mut backoff = Backoff::new(now);
-        assert_eq!([backoff.pause(now), backoff.pause(now)], [Duration::ZERO, FIRST_PAUSE]);
-        assert_eq!(backoff.pause(now + FIRST_PAUSE + PROVEN), Duration::ZERO);
+    fn after_a_replica_that_ran_well_a_restart_is_at_once_again() {
+        let mut backoff = Backoff::default();
+        assert_eq!([backoff.pause(), backoff.pause()], [Duration::ZERO, FIRST_PAUSE]);
+        backoff.proven(false);
+        assert_eq!(backoff.pause(), FIRST_PAUSE * 2);
+        backoff.proven(true);
+        assert_eq!([backoff.pause(), backoff.pause()], [Duration::ZERO, FIRST_PAUSE]);
     }
 }

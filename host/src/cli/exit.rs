@@ -38,10 +38,9 @@ impl Exit {
         match self {
             Exit::Call => (1, "the call failed: bad input, the chainlet's own error, a trap, a deadline"),
             Exit::Usage => (2, "the command line is wrong"),
-            Exit::Config => (
-                3,
-                "chain.toml, a component, a secret, a file of the chain, an API key or a certificate is wrong or missing",
-            ),
+            Exit::Config => {
+                (3, "chain.toml, or a component, file, secret, key or certificate for it, is wrong or missing")
+            }
             Exit::Build => (4, "a build command failed, or wrote no component"),
             Exit::Listen => (5, "the chain cannot be served: a port is in use, or may not be used"),
             Exit::Start => (6, "the chain does not start: an init failed, or the machine lacks something"),

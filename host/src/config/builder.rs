@@ -1,6 +1,7 @@
 //! A chain said in code rather than in a file.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use indexmap::IndexMap;
 
@@ -9,7 +10,8 @@ use super::error::{ConfigError, ConfigErrors};
 use super::key::KeyPath;
 use super::location::Location;
 use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, NameError, SecretName};
-use super::policy::{DependencySpec, Replicas, Rollout};
+use super::network::Network;
+use super::policy::{DependencySpec, Health, Replicas, Rollout};
 use super::settings::SettingValue;
 use super::spec::{Build, ChainSpec, ChainletSpec, DEFAULT_WORKDIR, FileMount, Resources};
 use super::validate;
@@ -160,6 +162,18 @@ impl ChainletBuilder {
         self
     }
 
+    /// How long a replica may take to start.
+    pub fn start_timeout(mut self, timeout: Duration) -> Self {
+        self.spec.start_timeout = timeout;
+        self
+    }
+
+    /// How a replica's own judgement of its condition is watched.
+    pub fn health(mut self, health: Health) -> Self {
+        self.spec.health = health;
+        self
+    }
+
     /// What the chainlet may use of the machine.
     pub fn resources(mut self, resources: Resources) -> Self {
         self.spec.resources = resources;
@@ -177,6 +191,18 @@ impl ChainletBuilder {
     /// Lets the chainlet open a file or folder.
     pub fn file(mut self, mount: FileMount) -> Self {
         self.spec.assets.files.push(mount);
+        self
+    }
+
+    /// A folder for what the chainlet itself keeps.
+    pub fn data(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.spec.assets.data = Some(folder.into());
+        self
+    }
+
+    /// What the chainlet may reach over the network.
+    pub fn network(mut self, network: Network) -> Self {
+        self.spec.network = network;
         self
     }
 
@@ -223,7 +249,6 @@ fn misnamed(key: KeyPath, error: &NameError) -> ConfigError {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::time::Duration;
 
     use super::*;
 

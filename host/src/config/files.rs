@@ -8,7 +8,8 @@ use super::key::KeyPath;
 use super::spec::{ChainSpec, ChainletSpec};
 
 impl ChainSpec {
-    /// Whether the component of every chainlet and the source of every mount is there, as seen now.
+    /// Whether the component of every chainlet and the source of every mount is there, as seen now. A data folder may be
+    /// missing, as it is made at the start.
     ///
     /// # Errors
     /// Names every file and folder that is missing or of the wrong kind, and how to make it.
@@ -20,6 +21,9 @@ impl ChainSpec {
             for (index, mount) in chainlet.assets.files.iter().enumerate() {
                 let at = at.key("assets").key("files").index(index).key("source");
                 errors.extend(self.check_mounted(&at, &mount.source));
+            }
+            if let Some(data) = &chainlet.assets.data {
+                errors.extend(self.check_data(&at.key("assets").key("data"), data));
             }
         }
         ConfigErrors::check(errors)
@@ -61,6 +65,17 @@ impl ChainSpec {
             ),
         };
         Some(ConfigError::new(self.at(at.key("component")), message, help))
+    }
+
+    fn check_data(&self, at: &KeyPath, data: &Path) -> Option<ConfigError> {
+        let path = self.resolve(data);
+        let message = match path.metadata() {
+            Ok(metadata) if metadata.is_dir() => return None,
+            Ok(_) => format!("expected a folder, found a file at {}", path.display()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+            Err(error) => format!("cannot use the folder {}: {error}", path.display()),
+        };
+        Some(ConfigError::new(self.at(at), message, "name a folder, or one to be made"))
     }
 
     fn check_mounted(&self, at: &KeyPath, source: &Path) -> Option<ConfigError> {
@@ -121,6 +136,21 @@ assets.files = [{ source = "models", path = "/models" }]
             std::fs::write(folder.path().join(name), b"x").unwrap();
         }
         spec(folder.path()).check_files().unwrap();
+    }
+
+    #[test]
+    fn a_data_folder_may_be_missing_and_may_not_be_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), b"x").unwrap();
+        let check = |data: &str| {
+            let chainlet = ChainletSpec::builder(vec![0u8]).data(folder.path().join(data));
+            ChainSpec::builder("c").chainlet("a", chainlet).build().unwrap().check_files()
+        };
+        check("to-be-made/later").unwrap();
+        for data in ["file", "file/below"] {
+            let errors = check(data).unwrap_err().to_string();
+            assert!(errors.starts_with("chainlets.a.assets.data: "), "{errors}");
+        }
     }
 
     #[test]

@@ -109,8 +109,10 @@ fn the_schema_knows_the_same_keys_as_the_parser() {
         ("[chainlets.a]", "/properties/chainlets/*"),
         ("[chainlets.a.build]", "/properties/chainlets/*/properties/build"),
         ("[chainlets.a.replicas]", "/properties/chainlets/*/properties/replicas"),
+        ("[chainlets.a.health]", "/properties/chainlets/*/properties/health"),
         ("[chainlets.a.resources]", "/properties/chainlets/*/properties/resources"),
         ("[chainlets.a.assets]", "/properties/chainlets/*/properties/assets"),
+        ("[chainlets.a.network]", "/properties/chainlets/*/properties/network"),
         ("[[chainlets.a.assets.files]]", "/properties/chainlets/*/properties/assets/properties/files/items"),
         ("[chainlets.a.depends.b]", "/properties/chainlets/*/properties/depends/*"),
     ];

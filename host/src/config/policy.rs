@@ -41,6 +41,23 @@ pub struct Replicas {
     pub idle: Duration,
 }
 
+/// How a replica's own judgement of its condition is watched, where its component exports `chainlet:host/health`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Health {
+    /// How often a replica is asked, and how long its answer may take while it has no call, for example
+    /// `interval = "1s"`.
+    #[serde(serialize_with = "duration")]
+    #[schemars(default = "defaults::interval_text", with = "String")]
+    pub interval: Duration,
+
+    /// How many answers in a row must be bad before another replica takes its place, for example `failures = 3`. No call
+    /// goes to it from the first bad one to the next good one.
+    #[schemars(default = "defaults::bad_answers", range(min = 1))]
+    pub failures: u32,
+}
+
 /// One dependency of a chainlet on another: an edge of the chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -144,6 +161,12 @@ impl Default for Replicas {
     }
 }
 
+impl Default for Health {
+    fn default() -> Self {
+        Self { interval: defaults::INTERVAL, failures: defaults::bad_answers() }
+    }
+}
+
 impl Default for DependencySpec {
     fn default() -> Self {
         Self {
@@ -178,6 +201,7 @@ pub(super) mod defaults {
     pub(super) const TARGET: f64 = 0.7;
     pub(super) const WINDOW: Duration = Duration::from_secs(1);
     pub(super) const IDLE: Duration = Duration::from_secs(60);
+    pub(super) const INTERVAL: Duration = Duration::from_secs(1);
     pub(super) const PAUSE: Duration = Duration::from_secs(2);
     pub(super) const TRIAL: Duration = Duration::from_secs(60);
 
@@ -195,6 +219,14 @@ pub(super) mod defaults {
 
     pub(super) fn idle_text() -> String {
         text(IDLE)
+    }
+
+    pub(super) fn interval_text() -> String {
+        text(INTERVAL)
+    }
+
+    pub(super) fn bad_answers() -> u32 {
+        3
     }
 
     pub(super) fn attempts() -> u32 {
@@ -222,12 +254,12 @@ pub(super) mod defaults {
         text(TRIAL)
     }
 
-    fn text(duration: Duration) -> String {
+    pub(in super::super) fn text(duration: Duration) -> String {
         humantime::format_duration(duration).to_string()
     }
 }
 
-fn duration<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn duration<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_duration(*duration))
 }
 

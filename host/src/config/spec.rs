@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -16,11 +17,12 @@ use super::error::ConfigErrors;
 use super::key::KeyPath;
 use super::location::Location;
 use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, SecretName};
-use super::policy::{DependencySpec, Replicas, Rollout};
+use super::network::Network;
+use super::policy::{DependencySpec, Health, Replicas, Rollout};
 use super::settings::Settings;
 use super::size::ByteSize;
 use super::source::Source;
-use super::{parse, schema, validate};
+use super::{parse, policy, schema, validate};
 
 /// The folder in which the build command runs that names none: that of chain.toml.
 pub(super) const DEFAULT_WORKDIR: &str = ".";
@@ -93,6 +95,17 @@ pub struct ChainletSpec {
     #[schemars(default = "defaults::queue")]
     pub queue: u32,
 
+    /// How long a replica may take to start, its `init` included, for example `start_timeout = "10m"`. One that takes
+    /// longer is ended.
+    #[serde(serialize_with = "policy::duration")]
+    #[schemars(default = "defaults::start_timeout_text", with = "String")]
+    pub start_timeout: Duration,
+
+    /// How a replica's own judgement of its condition is watched, where the component exports `chainlet:host/health`,
+    /// for example `health = { interval = "1s", failures = 3 }`.
+    #[schemars(default)]
+    pub health: Health,
+
     /// What the chainlet may use of the machine, for example `resources = { memory = "256MiB" }`.
     #[schemars(default)]
     pub resources: Resources,
@@ -101,6 +114,11 @@ pub struct ChainletSpec {
     /// sees nothing that is not named here.
     #[schemars(default)]
     pub assets: Assets,
+
+    /// What the chainlet may reach over the network, for example `network = { hosts = ["api.example.com"] }`. It reaches
+    /// nothing that is not named here.
+    #[schemars(default)]
+    pub network: Network,
 
     /// Plain settings of any shape, which the chainlet reads as JSON, for example `config = { greeting = "Hello" }`.
     /// They are no place for secrets: those belong into `assets.secrets`, by name.
@@ -168,6 +186,17 @@ pub struct Assets {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
     pub files: Vec<FileMount>,
+
+    /// A folder for what the chainlet itself keeps, relative to chain.toml, for example `data = "data/index"`. It is made
+    /// where it is missing. All replicas may write to it, and see it at `/data`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(default, with = "String", length(min = 1))]
+    pub data: Option<PathBuf>,
+}
+
+impl Assets {
+    /// Where a chainlet sees its data folder.
+    pub const DATA_PATH: &str = "/data";
 }
 
 /// A file or folder of the host that a chainlet may open.
@@ -286,8 +315,11 @@ impl ChainletSpec {
             replicas: Replicas::default(),
             concurrency: defaults::concurrency(),
             queue: defaults::queue(),
+            start_timeout: defaults::START_TIMEOUT,
+            health: Health::default(),
             resources: Resources::default(),
             assets: Assets::default(),
+            network: Network::default(),
             config: Settings::default(),
             depends: IndexMap::new(),
         }
@@ -311,8 +343,17 @@ impl Default for Resources {
 /// Every default that is not simply "nothing".
 pub(super) mod defaults {
     use std::path::PathBuf;
+    use std::time::Duration;
 
-    use super::{ByteSize, DEFAULT_WORKDIR};
+    use super::{ByteSize, DEFAULT_WORKDIR, policy};
+
+    /// Loading a model from a slow disk takes minutes; a start that hangs should still be known before somebody gives up
+    /// on it.
+    pub(in super::super) const START_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+
+    pub(in super::super) fn start_timeout_text() -> String {
+        policy::defaults::text(START_TIMEOUT)
+    }
 
     pub(in super::super) fn concurrency() -> u32 {
         16

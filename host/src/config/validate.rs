@@ -11,10 +11,10 @@ use super::error::ConfigError;
 use super::key::KeyPath;
 use super::location::Location;
 use super::name::ChainletName;
-use super::policy::{Breaker, Canary, DependencySpec, Replicas, Rollout};
+use super::policy::{Breaker, Canary, DependencySpec, Health, Replicas, Rollout};
 use super::reader::nearest;
 use super::size::ByteSize;
-use super::spec::{ChainletSpec, FileMount, Resources};
+use super::spec::{Assets, ChainletSpec, Resources};
 
 /// The least memory that a limit may leave: one page of WebAssembly.
 const LEAST_MEMORY: ByteSize = ByteSize::kib(64);
@@ -81,9 +81,12 @@ impl Checker<'_> {
         }
         self.replicas(&at.key("replicas"), chainlet.replicas);
         self.at_least_one(&at.key("concurrency"), chainlet.concurrency, "calls at once");
+        self.time(&at.key("start_timeout"), chainlet.start_timeout, "start_timeout = \"5m\"");
+        self.health(&at.key("health"), chainlet.health);
         self.resources(&at.key("resources"), chainlet.resources);
         self.secrets(&at.key("assets").key("secrets"), chainlet);
-        self.files(&at.key("assets").key("files"), &chainlet.assets.files);
+        self.files(&at.key("assets"), &chainlet.assets);
+        self.at_least_one(&at.key("network").key("concurrency"), chainlet.network.concurrency, "requests at once");
         for (dependency, spec) in &chainlet.depends {
             self.dependency(&at.key("depends").key(dependency), name, spec);
         }
@@ -128,6 +131,11 @@ impl Checker<'_> {
         }
     }
 
+    fn health(&mut self, at: &KeyPath, Health { interval, failures }: Health) {
+        self.time(&at.key("interval"), interval, "interval = \"1s\"");
+        self.at_least_one(&at.key("failures"), failures, "bad answers");
+    }
+
     fn at_least_one(&mut self, at: &KeyPath, count: u32, of_what: &str) {
         if count == 0 {
             self.error(at, format!("expected at least 1, found 0 {of_what}"), "raise it, or remove it for the default");
@@ -161,12 +169,19 @@ impl Checker<'_> {
         }
     }
 
-    fn files(&mut self, at: &KeyPath, mounts: &[FileMount]) {
+    fn files(&mut self, at: &KeyPath, Assets { files, data, .. }: &Assets) {
+        if let Some(data) = data {
+            self.not_empty(&at.key("data"), data, "data = \"data/index\"");
+        }
         let mut seen = HashMap::new();
-        for (index, mount) in mounts.iter().enumerate() {
-            let at = at.index(index);
+        for (index, mount) in files.iter().enumerate() {
+            let at = at.key("files").index(index);
             self.not_empty(&at.key("source"), &mount.source, "source = \"models/\"");
             let Some(path) = self.guest_path(&at.key("path"), &mount.path) else { continue };
+            if data.is_some() && path.first().is_some_and(|first| Assets::DATA_PATH.strip_prefix('/') == Some(first)) {
+                let message = format!("the data folder is at {} already, found {:?}", Assets::DATA_PATH, mount.path);
+                self.error(&at.key("path"), message, "choose another path, or remove assets.data");
+            }
             if let Some(first) = seen.insert(path, index) {
                 let message = format!("another file or folder is at {:?} already: files[{first}]", mount.path);
                 self.error(&at.key("path"), message, "give each its own path");

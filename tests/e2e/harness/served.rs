@@ -82,6 +82,11 @@ impl Served {
         eventually(&format!("the log says `{text}`"), async || self.log().contains(text).then_some(())).await;
     }
 
+    /// The process's number in the system.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Sends the process a signal.
     pub fn signal(&self, signal: Signal) {
         self.process.signal(signal);

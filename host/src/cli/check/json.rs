@@ -1,8 +1,12 @@
 //! A checked chain, for programs. `docs/cli.md` describes the members.
 
+use std::path::Path;
+
 use chainhost::chain::Edge;
 use chainhost::component::Component;
-use chainhost::config::{Breaker, ChainletName, ChainletSpec, FileMount, Replicas, Resources, SecretName};
+use chainhost::config::{
+    Breaker, ChainletName, ChainletSpec, FileMount, Health, Network, Replicas, Resources, SecretName,
+};
 use serde::Serialize;
 
 use super::Checked;
@@ -35,7 +39,12 @@ struct ChainletJson<'a> {
     resources: Resources,
     capabilities: &'a [String],
     secrets: &'a [SecretName],
+    network: &'a Network,
     files: &'a [FileMount],
+    data: Option<&'a Path>,
+    start_timeout_ms: u128,
+    /// None where the component does not tell of its health.
+    health: Option<Health>,
 }
 
 #[derive(Serialize)]
@@ -86,7 +95,11 @@ impl Checked<'_> {
             resources: chainlet.resources,
             capabilities: &component.capabilities,
             secrets: &chainlet.assets.secrets,
+            network: &chainlet.network,
             files: &chainlet.assets.files,
+            data: chainlet.assets.data.as_deref(),
+            start_timeout_ms: chainlet.start_timeout.as_millis(),
+            health: component.health.as_ref().map(|_| chainlet.health),
         }
     }
 }

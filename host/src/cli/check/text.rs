@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Write as _};
 
 use chainhost::chain::Edge;
 use chainhost::component::Component;
-use chainhost::config::{Breaker, ChainletName, ChainletSpec, FileMount};
+use chainhost::config::{Assets, Breaker, ChainletName, ChainletSpec, FileMount, Health, Network};
 use chainhost::error::EdgeName;
 
 use super::{Checked, counts};
@@ -89,17 +89,37 @@ impl Checked<'_> {
         row("replicas", &format_args!("{replicas}, each {calls} calls at once; {} may wait", chainlet.queue))?;
         let gpu = if chainlet.resources.gpu { ", GPU" } else { "" };
         row("resources", &format_args!("{} CPU, {}{gpu}", chainlet.resources.cpu, chainlet.resources.memory))?;
+        row("start", &format_args!("at most {}", humantime::format_duration(chainlet.start_timeout)))?;
+        if component.health.is_some() {
+            let Health { interval, failures, .. } = chainlet.health;
+            let interval = humantime::format_duration(interval);
+            row("health", &format_args!("asked every {interval}; replaced after {failures} bad answers"))?;
+        }
         row("capabilities", &capabilities(&component.capabilities))?;
         if !chainlet.assets.secrets.is_empty() {
             let names: Vec<_> = chainlet.assets.secrets.iter().map(|name| name.as_str()).collect();
             row("secrets", &names.join(", "))?;
         }
+        let Network { hosts, sockets, concurrency, .. } = &chainlet.network;
+        if !hosts.is_empty() {
+            row("hosts", &format_args!("{}; {concurrency} requests at once", list(hosts)))?;
+        }
+        if !sockets.is_empty() {
+            row("sockets", &list(sockets))?;
+        }
         for FileMount { source, path, writable } in &chainlet.assets.files {
             let access = if *writable { "writable" } else { "read-only" };
             row("file", &format_args!("{} at {path}, {access}", source.display()))?;
         }
+        if let Some(data) = &chainlet.assets.data {
+            row("data", &format_args!("{} at {}, writable", data.display(), Assets::DATA_PATH))?;
+        }
         Ok(())
     }
+}
+
+fn list(items: &[impl Display]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// The chainlet that is called, and what the caller calls it where that differs.

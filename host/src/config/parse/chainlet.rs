@@ -1,25 +1,30 @@
 //! `[chainlets.NAME]`, key by key.
 
+use std::fmt::Display;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use toml::de::DeValue;
 
 use super::super::name::SecretName;
-use super::super::reader::{Node, Problems};
+use super::super::network::Network;
+use super::super::reader::{Expected, Node, Problems};
 use super::super::spec::{Assets, Build, ChainletSpec, FileMount, Resources};
 use super::expected::*;
-use super::policy::{read_depends, read_replicas};
+use super::policy::{read_depends, read_health, read_replicas, time};
 use super::settings;
 
 /// What to do with keys that are easily put into `[chainlets.NAME]` itself.
-const HINTS_FOR_A_CHAINLET: [(&str, &str); 8] = [
+const HINTS_FOR_A_CHAINLET: [(&str, &str); 10] = [
     ("cpu", "move it to the table resources"),
     ("memory", "move it to the table resources"),
     ("gpu", "move it to the table resources"),
     ("secrets", "move it to the table assets"),
     ("files", "move it to the table assets"),
+    ("data", "move it to the table assets"),
     ("timeout", "move it to a dependency, as in depends.NAME = { timeout = \"10s\" }"),
     ("attempts", "move it to a dependency, as in depends.NAME = { attempts = 3 }"),
+    ("hosts", "move it to the table network, as in network = { hosts = [\"api.example.com\"] }"),
     ("entrypoint", "move it to the table [chain], as entrypoint = \"NAME\""),
 ];
 
@@ -39,11 +44,20 @@ pub(super) fn read_chainlet(problems: &mut Problems<'_>, node: &Node<'_>) -> Opt
     if let Some(queue) = table.optional("queue").and_then(|node| node.count(problems, QUEUE)) {
         chainlet.queue = queue;
     }
+    if let Some(timeout) = table.optional("start_timeout").and_then(|node| time(problems, &node, START_TIMEOUT)) {
+        chainlet.start_timeout = timeout;
+    }
+    if let Some(health) = table.optional("health").and_then(|node| read_health(problems, &node)) {
+        chainlet.health = health;
+    }
     if let Some(resources) = table.optional("resources").and_then(|node| read_resources(problems, &node)) {
         chainlet.resources = resources;
     }
     if let Some(assets) = table.optional("assets").and_then(|node| read_assets(problems, &node)) {
         chainlet.assets = assets;
+    }
+    if let Some(network) = table.optional("network").and_then(|node| read_network(problems, &node)) {
+        chainlet.network = network;
     }
     if let Some(config) = table.optional("config").and_then(|node| settings::read(problems, &node)) {
         chainlet.config = config;
@@ -90,9 +104,36 @@ fn read_assets(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Assets> {
     let assets = Assets {
         secrets: table.optional("secrets").map(|node| read_secrets(problems, &node)).unwrap_or_default(),
         files: table.optional("files").map(|node| read_files(problems, &node)).unwrap_or_default(),
+        data: table.optional("data").and_then(|node| node.text(problems, DATA)).map(PathBuf::from),
     };
     table.finish(problems, &[]);
     Some(assets)
+}
+
+fn read_network(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Network> {
+    let mut table = node.table(problems, NETWORK)?;
+    let mut network = Network::default();
+    if let Some(node) = table.optional("hosts") {
+        network.hosts = read_rules(problems, &node, HOSTS, HOST);
+    }
+    if let Some(node) = table.optional("sockets") {
+        network.sockets = read_rules(problems, &node, SOCKETS, SOCKET);
+    }
+    if let Some(node) = table.optional("concurrency") {
+        network.concurrency = node.count(problems, NETWORK_CONCURRENCY)?;
+    }
+    table.finish(problems, &[]);
+    Some(network)
+}
+
+fn read_rules<T: FromStr<Err: Display>>(
+    problems: &mut Problems<'_>,
+    node: &Node<'_>,
+    all: Expected,
+    one: Expected,
+) -> Vec<T> {
+    let elements = node.elements(problems, all).unwrap_or_default();
+    elements.iter().filter_map(|element| element.parsed(problems, one, str::parse)).collect()
 }
 
 /// The names, or none at all if one of them is no name: validation finds an element by its index.

@@ -37,6 +37,11 @@ expected! {
     WINDOW: "a length of time with a unit", like "window = \"1s\"";
     IDLE: "a length of time with a unit", like "idle = \"60s\"";
 
+    START_TIMEOUT: "a length of time with a unit", like "start_timeout = \"5m\"";
+    HEALTH: "a table", like "health = { interval = \"1s\", failures = 3 }";
+    INTERVAL: "a length of time with a unit", like "interval = \"1s\"";
+    BAD_ANSWERS: "a whole number from 1 to 4294967295", like "failures = 3";
+
     RESOURCES: "a table of resources", like "resources = { memory = \"256MiB\" }";
     CPU: "a number of processors greater than 0", like "cpu = 0.5";
     MEMORY: "an amount of memory with a unit", like "memory = \"256MiB\"";
@@ -50,6 +55,15 @@ expected! {
     FILE_SOURCE: "the path of a file or folder of this machine", like "source = \"models/\"";
     FILE_PATH: "the path under which the chainlet sees it", like "path = \"/models\"";
     WRITABLE: "true or false", like "writable = true";
+
+    DATA: "the path of a folder", like "data = \"data/index\"";
+
+    NETWORK: "a table of hosts", like "network = { hosts = [\"api.example.com\"] }";
+    HOSTS: "an array of hosts", like "hosts = [\"api.example.com\", \"*.example.org:8443\", \"10.0.0.0/8\"]";
+    HOST: "a host", like "hosts = [\"api.example.com\", \"*.example.org:8443\", \"10.0.0.0/8\"]";
+    SOCKETS: "an array of addresses with ports", like "sockets = [\"10.0.0.5:5432\"]";
+    SOCKET: "an address with a port", like "sockets = [\"10.0.0.5:5432\"]";
+    NETWORK_CONCURRENCY: "a whole number from 1 to 4294967295", like "concurrency = 64";
 
     CONFIG: "a table of settings", like "config = { greeting = \"Hello\" }";
 

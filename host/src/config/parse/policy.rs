@@ -1,4 +1,4 @@
-//! The keys that say how a chain is to behave: `replicas`, `depends`, `rollout`.
+//! The keys that say how a chain is to behave: `replicas`, `health`, `depends`, `rollout`.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use toml::de::DeValue;
 
 use super::super::name::DependencyName;
-use super::super::policy::{Breaker, Canary, DependencySpec, Replicas, Rollout};
+use super::super::policy::{Breaker, Canary, DependencySpec, Health, Replicas, Rollout};
 use super::super::reader::{Expected, Node, Problems, named_key};
 use super::expected::*;
 
@@ -32,6 +32,19 @@ pub(super) fn read_replicas(problems: &mut Problems<'_>, node: &Node<'_>) -> Opt
     }
     table.finish(problems, &[]);
     Some(Replicas { min: min.unwrap_or(Some(replicas.min))?, max: max?, ..replicas })
+}
+
+pub(super) fn read_health(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Health> {
+    let mut table = node.table(problems, HEALTH)?;
+    let mut health = Health::default();
+    if let Some(interval) = table.optional("interval").and_then(|node| time(problems, &node, INTERVAL)) {
+        health.interval = interval;
+    }
+    if let Some(failures) = table.optional("failures").and_then(|node| node.count(problems, BAD_ANSWERS)) {
+        health.failures = failures;
+    }
+    table.finish(problems, &[]);
+    Some(health)
 }
 
 pub(super) fn read_depends(
@@ -119,6 +132,6 @@ fn read_canary(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Canary> {
     Some(canary)
 }
 
-fn time(problems: &mut Problems<'_>, node: &Node<'_>, expected: Expected) -> Option<Duration> {
+pub(super) fn time(problems: &mut Problems<'_>, node: &Node<'_>, expected: Expected) -> Option<Duration> {
     node.parsed(problems, expected, humantime::parse_duration)
 }

@@ -1,0 +1,215 @@
+//! `wasi:http` 0.2 and 0.3: requests that guests send, to the hosts that chain.toml names.
+//!
+//! All replicas of a chainlet share its connections; no other chainlet does.
+
+mod connect;
+mod error;
+
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::uri::{Authority, Scheme};
+use http::{Request, Response, Uri};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Sleep, sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
+use wasmtime::component::Linker;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpHooks};
+
+use self::connect::Connect;
+use super::network::Network;
+use crate::chainlet::state::State;
+
+/// How long each step of a request may take where its guest does not say: to get a place and a connection, to get the
+/// answer's head, to get the next part of its body. The deadline of the guest's own call ends it sooner.
+const STEP: Duration = Duration::from_secs(600);
+/// How long a connection is kept for a next request.
+const IDLE: Duration = Duration::from_secs(60);
+/// How many of them for each host.
+const IDLE_CONNECTIONS: usize = 16;
+
+/// What sends the requests of one chainlet.
+pub(super) struct Outgoing {
+    network: Arc<Network>,
+    /// Made for the first request, as it reads the certificates that the system trusts.
+    client: OnceLock<Client<HttpsConnector<Connect>, WasiBody>>,
+    /// For the requests in flight.
+    places: Arc<Semaphore>,
+    /// Where they are: not on the threads of guests, which compute.
+    runtime: Handle,
+}
+
+/// What the store of one replica holds for its guest's requests.
+pub(crate) struct Http {
+    pub(crate) context: WasiHttpCtx,
+    pub(crate) hooks: Hooks,
+}
+
+/// Sends a guest's requests.
+pub(crate) struct Hooks(Arc<Outgoing>);
+
+impl Outgoing {
+    /// At most `concurrency` requests at once. It must be made inside a tokio runtime, which then has the connections.
+    pub(super) fn new(network: Arc<Network>, concurrency: u32) -> Self {
+        let places = usize::try_from(concurrency).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        Outgoing {
+            network,
+            client: OnceLock::new(),
+            places: Arc::new(Semaphore::new(places)),
+            runtime: Handle::current(),
+        }
+    }
+
+    /// What one replica has of it.
+    pub(super) fn replica(self: &Arc<Self>) -> Http {
+        Http { context: WasiHttpCtx::new(), hooks: Hooks(self.clone()) }
+    }
+
+    fn client(&self) -> &Client<HttpsConnector<Connect>, WasiBody> {
+        self.client.get_or_init(|| {
+            Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(IDLE)
+                .pool_max_idle_per_host(IDLE_CONNECTIONS)
+                .build(connect::with_tls(self.network.clone()))
+        })
+    }
+
+    async fn send(
+        self: Arc<Self>,
+        request: Request<WasiBody>,
+        options: RequestOptions,
+    ) -> Result<Response<Answer>, Error> {
+        let (host, port) = destination(request.uri())?;
+        if !self.network.admits(host, port) {
+            return Err(Error::HttpRequestDenied);
+        }
+        let [connect, first, next] =
+            [options.connect_timeout, options.first_byte_timeout, options.between_bytes_timeout]
+                .map(|time| time.unwrap_or(STEP));
+        let place = timeout(connect, self.places.clone().acquire_owned()).await;
+        // The places are never closed.
+        let place = place.map_err(|_| Error::ConnectionLimitReached)?.map_err(|_| Error::ConnectionLimitReached)?;
+        // A connection may be there already, so both times are for both.
+        let answer = timeout(connect.saturating_add(first), self.client().request(request)).await;
+        let answer = answer.map_err(|_| Error::HttpResponseTimeout)?.map_err(|error| error::of_client(&error))?;
+        Ok(answer.map(|body| Answer { body, next, patience: Box::pin(sleep(next)), _place: place }))
+    }
+}
+
+/// The host of a URL as the URL has it, and the port.
+fn destination(uri: &Uri) -> Result<(&str, u16), Error> {
+    let authority = uri.authority().ok_or(Error::HttpRequestUriInvalid)?;
+    // What stands before an `@` is sent to no one, and only serves to be mistaken for the host.
+    if authority.as_str().contains('@') {
+        return Err(Error::HttpRequestUriInvalid);
+    }
+    let port = match (authority.port_u16(), has_port(authority)) {
+        (Some(port), _) => port,
+        (None, true) => return Err(Error::HttpRequestUriInvalid),
+        (None, false) if uri.scheme() == Some(&Scheme::HTTP) => 80,
+        (None, false) => 443,
+    };
+    Ok((authority.host(), port))
+}
+
+/// Whether there is a colon after the host, even if no port follows.
+fn has_port(authority: &Authority) -> bool {
+    authority.as_str().len() > authority.host().len()
+}
+
+impl WasiHttpHooks for Hooks {
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        // That the guest is done with the answer is seen by the answer's body being dropped.
+        _: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Sending), Error>> + Send> {
+        let sent = self.0.clone().send(request, options.unwrap_or_default());
+        let sent = AbortOnDropHandle::new(self.0.runtime.spawn(sent));
+        Box::new(async move {
+            let answer = sent.await.map_err(|error| Error::InternalError(Some(error.to_string())))??;
+            let sending: Sending = Box::new(async { Ok(()) });
+            Ok((answer.map(BodyExt::boxed_unsync), sending))
+        })
+    }
+}
+
+/// What becomes of a request after its answer has begun: nothing that its guest must do.
+type Sending = Box<dyn Future<Output = Result<(), Error>> + Send>;
+
+/// The body of an answer, which holds the place of its request.
+struct Answer {
+    body: Incoming,
+    next: Duration,
+    patience: Pin<Box<Sleep>>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                let next = tokio::time::Instant::now() + self.next;
+                self.patience.as_mut().reset(next);
+                Poll::Ready(frame.map(|frame| frame.map_err(|error| error::of_hyper(&error))))
+            }
+            Poll::Pending => {
+                ready!(self.patience.as_mut().poll(cx));
+                Poll::Ready(Some(Err(Error::ConnectionReadTimeout)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Adds both versions of `wasi:http` for those who send requests.
+pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    wasmtime_wasi_http::p3::add_to_linker(linker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(uri: &str) -> Option<(String, u16)> {
+        let uri: Uri = uri.parse().unwrap();
+        destination(&uri).ok().map(|(host, port)| (host.to_owned(), port))
+    }
+
+    #[test]
+    fn a_url_leads_to_its_host_and_its_port_or_that_of_its_scheme() {
+        assert_eq!(of("https://example.com/x"), Some(("example.com".into(), 443)));
+        assert_eq!(of("http://example.com"), Some(("example.com".into(), 80)));
+        assert_eq!(of("http://example.com:8080"), Some(("example.com".into(), 8080)));
+        assert_eq!(of("https://[::1]:8443/"), Some(("[::1]".into(), 8443)));
+        assert_eq!(of("http://[::1]/"), Some(("[::1]".into(), 80)));
+    }
+
+    #[test]
+    fn a_url_that_could_be_mistaken_leads_nowhere() {
+        assert_eq!(of("https://good.example@evil.example/"), None);
+        assert_eq!(of("/x"), None);
+    }
+}

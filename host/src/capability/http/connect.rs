@@ -1,0 +1,92 @@
+//! Connections to the hosts that a chainlet may reach. What an address is asked about is what is connected to: between the
+//! two, no one looks the name up again.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http::Uri;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::rt::TokioIo;
+use rustls::crypto::ring;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+use super::{Network, destination};
+
+/// How long one address may take to answer, before the next one is tried.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectError {
+    #[error("the URL has no host")]
+    Uri,
+    #[error("the name can't be looked up: {0}")]
+    Lookup(#[source] io::Error),
+    #[error("the name leads to no address that may be connected to")]
+    Prohibited,
+    #[error("{0}")]
+    Connect(#[source] io::Error),
+    #[error("no connection in time")]
+    Timeout,
+}
+
+/// Connects without TLS.
+#[derive(Clone)]
+pub(super) struct Connect(Arc<Network>);
+
+/// Connects with TLS where the URL asks for it.
+pub(super) fn with_tls(network: Arc<Network>) -> HttpsConnector<Connect> {
+    let system = HttpsConnectorBuilder::new().with_provider_and_native_roots(ring::default_provider());
+    // Without certificates of the system, such as in a container that has nothing but the program, those of Mozilla.
+    // That the provider has no version of TLS, which is the error of the second, is not the case for ring.
+    let builder = match system {
+        Ok(builder) => builder,
+        Err(error) => {
+            tracing::info!(%error, "the system trusts no certificates; those that Mozilla trusts are trusted");
+            let builder = HttpsConnectorBuilder::new().with_provider_and_webpki_roots(ring::default_provider());
+            builder.unwrap_or_else(|_| HttpsConnectorBuilder::new().with_webpki_roots())
+        }
+    };
+    builder.https_or_http().enable_all_versions().wrap_connector(Connect(network))
+}
+
+impl tower::Service<Uri> for Connect {
+    type Response = TokioIo<TcpStream>;
+    type Error = ConnectError;
+    type Future = BoxFuture<'static, Result<Self::Response, ConnectError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        connect(self.0.clone(), uri).boxed()
+    }
+}
+
+async fn connect(network: Arc<Network>, uri: Uri) -> Result<TokioIo<TcpStream>, ConnectError> {
+    let (host, port) = destination(&uri).map_err(|_| ConnectError::Uri)?;
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    let is_address = bare.parse::<std::net::IpAddr>().is_ok();
+    let found = lookup_host((bare, port)).await.map_err(ConnectError::Lookup)?;
+    // An address in the URL itself was asked about as the host that it is.
+    let admitted: Vec<SocketAddr> = found.filter(|to| is_address || network.admits_address(host, *to)).collect();
+    let mut failed = ConnectError::Prohibited;
+    for address in admitted {
+        match timeout(CONNECT, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                stream.set_nodelay(true).map_err(ConnectError::Connect)?;
+                return Ok(TokioIo::new(stream));
+            }
+            Ok(Err(error)) => failed = ConnectError::Connect(error),
+            Err(_) => failed = ConnectError::Timeout,
+        }
+    }
+    Err(failed)
+}

@@ -1,0 +1,46 @@
+//! As `faulty`, but through a plain `func`, which serves one call at a time and cannot wait for others.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use chainlet::context;
+use guest_faults::Outcome;
+
+/// Counts outside the struct, which cannot see a second `init`.
+static INITS: AtomicU32 = AtomicU32::new(0);
+
+#[derive(Default)]
+struct FaultySync {
+    calls: Cell<u32>,
+}
+
+#[chainlet::chainlet]
+impl FaultySync {
+    /// Does what the setting `init` says first, in the words of `run-remote`.
+    fn init() -> chainlet::Result<Self> {
+        INITS.fetch_add(1, Ordering::Relaxed);
+        let faulty = FaultySync::default();
+        if let Some(what) = context::optional_setting::<String>("init")? {
+            faulty.act(&what)?;
+        }
+        Ok(faulty)
+    }
+
+    fn run_remote(&self, what: String) -> chainlet::Result<String> {
+        self.calls.set(self.calls.get() + 1);
+        self.act(&what)
+    }
+
+    fn act(&self, what: &str) -> chainlet::Result<String> {
+        let (word, argument) = what.split_once(':').unwrap_or((what, ""));
+        match word {
+            "calls" => Ok(self.calls.get().to_string()),
+            "inits" => Ok(INITS.load(Ordering::Relaxed).to_string()),
+            _ => match guest_faults::act(word, argument)? {
+                Outcome::Said(answer) => Ok(answer),
+                Outcome::Did => Ok(format!("did {what}")),
+                Outcome::Unknown => Err(format!("faulty-sync cannot `{word}`").into()),
+            },
+        }
+    }
+}
