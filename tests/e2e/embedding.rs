@@ -5,7 +5,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use chainhost::chain::{CallOptions, Chain, LoadError};
-use chainhost::config::{ChainSpec, ChainletSpec, ConfigErrors, DependencySpec, Replicas, Secret, SecretStore};
+use chainhost::config::{
+    ByteSize, ChainSpec, ChainletSpec, ConfigErrors, DependencySpec, Replicas, Resources, Secret, SecretStore,
+};
 use chainhost::error::ErrorKind;
 use chainhost::host::Host;
 use serde::Serialize;
@@ -189,4 +191,37 @@ async fn a_stop_waits_for_calls_in_flight_up_to_its_limit() {
     stop.await;
     let error = held.await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Stopping);
+}
+
+#[tokio::test]
+async fn whatever_a_guest_does_is_an_error_of_its_kind_and_the_next_call_finds_another_instance() {
+    for guest in ["guest_faulty", "guest_faulty_sync"] {
+        let mut resources = Resources::default();
+        resources.memory = ByteSize::mib(16);
+        let spec =
+            ChainSpec::builder("test").chainlet("faulty", ChainletSpec::builder(component(guest)).resources(resources));
+        let chain = host().load(&spec.build().unwrap()).await.unwrap();
+        let call = async |what, options| chain.call::<String>(&Order { what }, options).await;
+        for (what, cause) in [
+            ("trap", "unreachable"),
+            ("panic:it hurts", "it hurts"),
+            ("exit:1", "exited with status 1"),
+            ("overflow", "call stack exhausted"),
+            ("hoard", "refused memory"),
+            ("leak", "it holds 4096"),
+        ] {
+            let error = call(what, CallOptions::default()).await.unwrap_err();
+            assert_eq!((error.kind(), error.chainlet().as_str()), (ErrorKind::Trap, "faulty"), "{what}: {error}");
+            assert!(error.message().contains(cause), "{what}: {error}");
+            assert_eq!(call("inits", CallOptions::default()).await.unwrap(), "1");
+            assert_eq!(call("calls", CallOptions::default()).await.unwrap(), "2", "{what}: it is a new instance");
+        }
+        for what in ["spin", "block:3600000"] {
+            let error = call(what, within(Duration::from_millis(100))).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Deadline, "{what}: {error}");
+            assert_eq!(call("echo:x", CallOptions::default()).await.unwrap(), "x", "{what}");
+        }
+        let error = call("err:no", CallOptions::default()).await.unwrap_err();
+        assert_eq!((error.kind(), error.guest_error().unwrap().get()), (ErrorKind::Chainlet, "\"no\""));
+    }
 }

@@ -13,6 +13,7 @@ mod bad_components;
 mod bad_config;
 mod bad_requests;
 mod cache;
+mod chaos;
 mod cli;
 mod context;
 mod contract;

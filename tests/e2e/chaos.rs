@@ -1,0 +1,197 @@
+//! Guests that trap, stall and hoard, clients that leave, and new versions of the chain, all at once and at random. What
+//! is asked of the chain is the same for every seed; `CHAINHOST_CHAOS_SEED` tries another.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use fastrand::Rng;
+use rustix::process::Signal;
+use serde_json::{Value as Json, json};
+
+use crate::harness::{Chain, Reply, Served, eventually, json_request};
+
+const SEED: u64 = 20_261_124;
+const CLIENTS: u64 = 6;
+const CALLS: u64 = 120;
+const RELOADS: usize = 12;
+
+const CONCURRENCY: u64 = 4;
+const QUEUE: u64 = 8;
+const REPLICAS: u64 = 3;
+
+fn chain(version: usize) -> String {
+    let faulty = format!(
+        "component = \"<guest_faulty>\"\nconcurrency = {CONCURRENCY}\nqueue = {QUEUE}\n\
+         replicas = {{ min = 1, max = {REPLICAS}, window = \"50ms\", idle = \"200ms\" }}\n\
+         resources = {{ memory = \"16MiB\" }}\nconfig = {{ version = {version} }}\n"
+    );
+    Chain::filled(&format!(
+        r#"
+[chain]
+name = "test"
+[chainlets.relay]
+component = "<guest_relay>"
+queue = 64
+concurrency = 64
+depends.next = {{ chainlet = "first", attempts = 2 }}
+depends.other = {{ chainlet = "second", breaker = {{ failures = 3, pause = "50ms" }} }}
+[chainlets.first]
+{faulty}
+[chainlets.second]
+{faulty}
+"#
+    ))
+}
+
+/// What a client may do, and how it may be answered beside how any call may.
+enum Act {
+    /// Asks for its own words back.
+    Echo,
+    /// Asks for a number that may not be greater than this.
+    Bounded(&'static str, u64),
+    /// Says what ends in this status at best.
+    Fault(&'static str, u16),
+    /// Waits for less time than the guest takes.
+    Impatient(&'static str),
+    /// Leaves in the middle of its call.
+    Leave,
+    /// Sends what is no call.
+    Nonsense,
+}
+
+fn act(rng: &mut Rng) -> Act {
+    match rng.u8(0..100) {
+        0..40 => Act::Echo,
+        40..46 => Act::Bounded("inits", 1),
+        46..52 => Act::Bounded("peak", CONCURRENCY),
+        52..57 => Act::Fault("err:no", 422),
+        57..72 => Act::Fault(["trap", "panic:chaos", "exit:1", "overflow", "hoard", "leak"][rng.usize(0..6)], 500),
+        72..80 => Act::Impatient(["forever", "spin:300", "block:300"][rng.usize(0..3)]),
+        80..92 => Act::Leave,
+        _ => Act::Nonsense,
+    }
+}
+
+/// A call may meet a fault of another in its instance, or too much to do; nothing else goes wrong with it.
+fn is_bad_luck(reply: &Reply) -> bool {
+    let kind = match reply.status.as_u16() {
+        429 => "overloaded",
+        500 => "trap",
+        503 => "not-ready",
+        504 => "deadline",
+        _ => return false,
+    };
+    reply.problem(reply.status.as_u16(), kind);
+    true
+}
+
+/// Makes its calls; how many echoes it asked for, and how many it got.
+async fn client(served: &Served, seed: u64, number: u64) -> (u32, u32) {
+    let (mut asked, mut got) = (0, 0);
+    let mut rng = Rng::with_seed(seed ^ (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    for step in 0..CALLS {
+        let edge = if rng.bool() { "other:" } else { "" };
+        let say = async |what: &str, timeout: &str| {
+            let mut request = json_request("/run_remote", json!({ "what": format!("{edge}{what}") }).to_string());
+            request.headers_mut().insert("x-request-timeout", timeout.parse().unwrap());
+            served.public.send(request).await
+        };
+        match act(&mut rng) {
+            // Two guests that never come back, at moments that differ.
+            _ if number < 2 && step == CALLS / 3 * (number + 1) => {
+                let reply = say("spin", "50ms").await;
+                assert!(is_bad_luck(&reply), "{reply:?}");
+            }
+            Act::Echo => {
+                let text = format!("{number}-{step}");
+                let reply = say(&format!("echo:{text}"), "60s").await;
+                asked += 1;
+                if !is_bad_luck(&reply) {
+                    assert_eq!(reply.said(), text);
+                    got += 1;
+                }
+            }
+            Act::Bounded(what, most) => {
+                let reply = say(what, "60s").await;
+                assert!(is_bad_luck(&reply) || (1..=most).contains(&reply.said().parse().unwrap()), "{what}: {reply:?}");
+            }
+            Act::Fault(what, status) => {
+                let reply = say(what, "60s").await;
+                assert!(reply.status == status || is_bad_luck(&reply), "{what}: {reply:?}");
+            }
+            Act::Impatient(what) => {
+                let reply = say(what, "20ms").await;
+                assert!(is_bad_luck(&reply), "{what}: {reply:?}");
+            }
+            Act::Leave => {
+                let left = tokio::time::timeout(Duration::from_millis(rng.u64(0..20)), say("sleep:30", "60s")).await;
+                assert!(left.is_err() || left.is_ok_and(|reply| reply.status == 200 || is_bad_luck(&reply)));
+            }
+            Act::Nonsense => {
+                served.public.call(&json!({ "what": step })).await.problem(400, "invalid-input");
+            }
+        }
+    }
+    (asked, got)
+}
+
+async fn reloads(chain: &Chain, served: &Served, seed: u64) {
+    let mut rng = Rng::with_seed(seed);
+    for version in 2..RELOADS + 2 {
+        tokio::time::sleep(Duration::from_millis(rng.u64(0..400))).await;
+        chain.write("chain.toml", self::chain(version));
+        let reloaded = served.admin.post("/reload", &json!({})).await.json();
+        assert_eq!(reloaded["version"], version);
+    }
+}
+
+/// Looks at the state of the chain all the while.
+async fn within_limits(served: &Served, done: &AtomicBool) {
+    while !done.load(Ordering::Relaxed) {
+        let state = served.admin.get("/chain").await.json();
+        for chainlet in state["chainlets"].as_array().unwrap().iter().filter(|chainlet| chainlet["name"] != "relay") {
+            let count = |member: &str| chainlet[member].as_u64().unwrap();
+            assert!(count("waiting") <= QUEUE && count("wanted") <= REPLICAS, "{chainlet}");
+            // Beside the replicas that there are to be, one may be about to leave in the place of each.
+            assert!(count("ready") <= 2 * REPLICAS && count("active") <= 2 * REPLICAS * CONCURRENCY, "{chainlet}");
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_chaos_each_call_has_one_answer_and_no_limit_is_exceeded_and_then_all_is_well() {
+    let seed = std::env::var("CHAINHOST_CHAOS_SEED").map_or(SEED, |seed| seed.parse().unwrap());
+    println!("the seed is {seed}");
+    let chain = Chain::new(&chain(1));
+    let served = chain.serve();
+    let done = Arc::new(AtomicBool::new(false));
+    let storm = async {
+        let clients = futures::future::join_all((0..CLIENTS).map(|number| client(&served, seed, number)));
+        let (echoes, ()) = futures::future::join(clients, reloads(&chain, &served, seed)).await;
+        done.store(true, Ordering::Relaxed);
+        echoes.into_iter().fold((0, 0), |sum, echoes| (sum.0 + echoes.0, sum.1 + echoes.1))
+    };
+    let ((asked, got), ()) = futures::future::join(storm, within_limits(&served, &done)).await;
+    println!("of {asked} echoes, {got} came");
+    assert!(got * 2 > asked, "of {asked} echoes, {got} came: that is no chaos but an outage");
+
+    for chainlet in ["first", "second"] {
+        let is_calm = |state: &Json| {
+            state["ready"].as_u64() >= Some(1) && (state["active"].as_u64(), state["waiting"].as_u64()) == (Some(0), Some(0))
+        };
+        eventually("all is quiet", async || is_calm(&served.state(chainlet).await).then_some(())).await;
+    }
+    assert_eq!(served.public.get("/readyz").await.status, 200);
+    eventually("a call goes through", async || (served.public.tell("other:echo:x").await.status == 200).then_some(()))
+        .await;
+    assert_eq!(served.ask("setting:version").await, (RELOADS + 1).to_string());
+    eventually("the old versions have stopped", async || {
+        (served.log().matches("an old version of the chain has stopped").count() == RELOADS).then_some(())
+    })
+    .await;
+    assert!(!served.log().contains("bug"), "{}", served.log());
+    served.signal(Signal::TERM);
+    assert_eq!(served.finish().await.code, Some(0));
+}
