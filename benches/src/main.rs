@@ -6,6 +6,7 @@
 mod client;
 mod hop;
 mod http;
+mod scale;
 mod start;
 
 use std::path::{Path, PathBuf};
@@ -21,15 +22,17 @@ fn main() -> anyhow::Result<()> {
         [] | ["all"] => {
             hop::run()?;
             http::run()?;
-            start::run()
+            start::run()?;
+            scale::run()
         }
         ["hop"] => hop::run(),
         ["http"] => http::run(),
         ["start"] => start::run(),
+        ["scale"] => scale::run(),
         // What the benchmarks run in processes of their own.
         ["serve", which, rest @ ..] => http::serve(which, rest),
         ["start-once", cache] => start::once(Path::new(cache)),
-        _ => anyhow::bail!("usage: chainhost-benches [all|hop|http|start]"),
+        _ => anyhow::bail!("usage: chainhost-benches [all|hop|http|start|scale]"),
     }
 }
 

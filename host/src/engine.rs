@@ -13,7 +13,10 @@ const TICK: Duration = Duration::from_millis(5);
 
 /// How many replicas all chains of a host have at most, two versions of each during a reload. It costs address space
 /// alone, of which [`pool`] says how much.
-const REPLICAS: u32 = 4_000;
+const REPLICAS: u32 = 1_000;
+/// How many stacks guests have at most: a replica keeps one, and one more for each call that blocks in a function that is
+/// not async. Each is a call of the system when the host starts, and two of the mappings that a process may have.
+const STACKS: u32 = 2 * REPLICAS;
 /// The most that a guest may have on its stack, in bytes; more is a trap.
 const GUEST_STACK: usize = 512 << 10;
 /// A stack on which a guest runs, with what the host needs above it, in bytes.
@@ -42,14 +45,14 @@ pub(crate) fn new() -> wasmtime::Result<Engine> {
 /// address space, and its memory begins as a copy-on-write image of what the component says is in it.
 ///
 /// The numbers are what a host can have in all, and cost nothing but address space until they are used: 4 GiB a memory,
-/// [`STACK`] a stack, 8 bytes a table's element, 16 TiB in all.
+/// [`STACK`] a stack, 8 bytes a table's element, 4 TiB in all.
 fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(REPLICAS)
         .total_core_instances(REPLICAS * 10)
         .total_memories(REPLICAS)
         .total_tables(REPLICAS * 4)
-        .total_stacks(REPLICAS * 4)
+        .total_stacks(STACKS)
         // What one component may have of them: what composed components and other languages' runtimes need, and more.
         .max_core_instances_per_component(256)
         .max_memories_per_component(16)

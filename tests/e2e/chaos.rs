@@ -114,7 +114,10 @@ async fn client(served: &Served, seed: u64, number: u64) -> (u32, u32) {
             }
             Act::Bounded(what, most) => {
                 let reply = say(what, "60s").await;
-                assert!(is_bad_luck(&reply) || (1..=most).contains(&reply.said().parse().unwrap()), "{what}: {reply:?}");
+                assert!(
+                    is_bad_luck(&reply) || (1..=most).contains(&reply.said().parse().unwrap()),
+                    "{what}: {reply:?}"
+                );
             }
             Act::Fault(what, status) => {
                 let reply = say(what, "60s").await;
@@ -179,7 +182,8 @@ async fn in_a_chaos_each_call_has_one_answer_and_no_limit_is_exceeded_and_then_a
 
     for chainlet in ["first", "second"] {
         let is_calm = |state: &Json| {
-            state["ready"].as_u64() >= Some(1) && (state["active"].as_u64(), state["waiting"].as_u64()) == (Some(0), Some(0))
+            state["ready"].as_u64() >= Some(1)
+                && (state["active"].as_u64(), state["waiting"].as_u64()) == (Some(0), Some(0))
         };
         eventually("all is quiet", async || is_calm(&served.state(chainlet).await).then_some(())).await;
     }

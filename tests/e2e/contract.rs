@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value as Json, json};
 
-use crate::harness::{Chain, FAULTY, RELAY};
+use crate::harness::{Chain, FAULTY, RELAY, repository};
 
 /// Exports two interfaces with a `run-remote` that answer 1 and 2.
 const TWO: &str = r#"
@@ -268,4 +268,18 @@ fn an_entrypoint_that_is_not_clear_is_refused_and_one_that_is_needs_no_key() {
     Chain::new(text).run(&["check", "chain.toml"]).refused(3, &["the entrypoint is not clear: a, b", "entrypoint ="]);
     let finished = Chain::new(RELAY).run(&["call", "chain.toml", r#"{"what": "other:who"}"#]);
     assert_eq!(finished.answer(), "\"test/second/0/development\"\n");
+}
+
+#[test]
+fn the_components_that_fuzzing_begins_with_are_what_their_names_say() {
+    let seed = |name: &str| {
+        let chain = Chain::new("[chain]\nname = \"c\"\n[chainlets.a]\ncomponent = \"a.wasm\"\n");
+        let path = repository().join("fuzz/seeds/component").join(name).with_extension("wat");
+        chain.write_component("a.wasm", &std::fs::read_to_string(path).unwrap());
+        chain.run(&["check", "chain.toml"])
+    };
+    assert!(seed("types").answer().contains("result<list<hit>, problem>"));
+    assert!(seed("life").answer().contains("health"));
+    seed("dependency").refused(3, &["imports `tests:numbers/number@1.0.0`, and no chainlet", "imports `other`"]);
+    seed("refused").refused(3, &["resource"]);
 }

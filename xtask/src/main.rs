@@ -6,6 +6,7 @@ mod bench;
 mod cargo;
 mod demo;
 mod failure;
+mod fuzz;
 mod guests;
 mod http;
 mod json;
@@ -31,11 +32,18 @@ The tasks of this repository.
   cargo xtask lint             format, clippy and docs, as CI checks them
   cargo xtask readme           run the commands of README.md and compare what they print with what it says
   cargo xtask bench [NAME]     run the benchmarks
+  cargo xtask fuzz [TARGET [SECONDS|FILE]]
+                               run the fuzz targets, or one of them: for ten minutes each, for so many seconds, or on
+                               one input
 
 What is missing for them is installed where rustup can do it, and named where it cannot.";
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    if let Some(code) = fuzz::compile(&arguments) {
+        return code;
+    }
+    let arguments: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -55,6 +63,7 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
         ["lint"] => lint::run(&root),
         ["readme"] => readme::run(&root),
         ["bench", rest @ ..] => bench::run(&root, rest),
+        ["fuzz", rest @ ..] => fuzz::run(&root, rest),
         [] | ["help" | "-h" | "--help"] => {
             say(HELP);
             Ok(())

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use crate::cargo::{cargo, succeed};
 use crate::failure::Failure;
-use crate::guests;
 use crate::step::Steps;
 use crate::toolchain;
+use crate::{fuzz, guests};
 
 /// The packages with tests, in groups, from quick to slow. A group is built together: what depends on the host stands
 /// beside it, so that the host is built once, and apart from the rest, so that what it depends on is built with the
@@ -21,12 +21,13 @@ const GROUPS: [(&str, &[&str]); 2] = [
 
 /// Runs everything; `arguments` go to each `cargo test`.
 pub fn run(root: &Path, arguments: &[&str]) -> Result<(), Failure> {
-    let mut steps = Steps::new(2 + GROUPS.len());
+    let mut steps = Steps::new(3 + GROUPS.len());
     steps.run("Check the toolchain", || toolchain::ensure(root))?;
     steps.run("Build the guests", || guests::build(root))?;
     for (title, packages) in GROUPS {
         steps.run(title, || test(root, packages, arguments))?;
     }
+    steps.run("Fuzz for a short time what reads what others wrote", || fuzz::run_shortly(root))?;
     steps.finish("All tests pass.");
     Ok(())
 }

@@ -1,0 +1,17 @@
+(component
+  (core module $m
+    (memory (export "memory") 1)
+    (func (export "init") (result i32) (i32.const 0))
+    (func (export "run") (param i32) (result i32) (local.get 0))
+    (func (export "callback") (param i32 i32 i32) (result i32) (i32.const 0)))
+  (core instance $i (instantiate $m))
+  (func $init async (result (result (error string)))
+    (canon lift (core func $i "init") async (memory $i "memory") (callback (func $i "callback"))))
+  (instance $starts (export "init" (func $init)))
+  (export "chainlet:host/init@0.1.0" (instance $starts))
+  (func $healthy async (result (result (error string)))
+    (canon lift (core func $i "init") async (memory $i "memory") (callback (func $i "callback"))))
+  (instance $health (export "is-healthy" (func $healthy)))
+  (export "chainlet:host/health@0.1.0" (instance $health))
+  (func (export "run-remote") (param "x" u32) (result u32) (canon lift (core func $i "run")))
+  (@custom "chainlet:docs" "{\"run-remote\": {\"docs\": \"Says x.\"}}"))
