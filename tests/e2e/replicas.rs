@@ -75,7 +75,10 @@ async fn a_replica_that_does_not_start_when_it_is_needed_is_tried_again_and_show
     ))
     .serve();
     served.public.tell("echo:x").await.problem(503, "not-ready");
-    served.public.get("/readyz").await.problem(503, "not-ready");
+    let problem = served.public.get("/readyz").await.problem(503, "not-ready");
+    assert_eq!(problem["detail"], "no replica is ready of: faulty", "the public is not told what guests say");
+    let problem = served.admin.get("/readyz").await.problem(503, "not-ready");
+    assert!(problem["detail"].as_str().unwrap().contains("`init` failed: /data/model"), "{problem}");
     let down = served.state("faulty").await["down"].as_str().unwrap().to_owned();
     assert!(down.contains("`init` failed: /data/model"), "{down}");
     std::fs::write(folder.path().join("model"), "weights").unwrap();

@@ -84,7 +84,7 @@ pub struct Status {
     pub active: usize,
     /// Calls that wait for a replica.
     pub waiting: usize,
-    /// Why there is no ready replica, where its start has failed or it says itself that it is not well.
+    /// Why fewer replicas are ready than there should be, where a start has failed or one says that it is not well.
     pub down: Option<String>,
 }
 
@@ -223,7 +223,7 @@ impl Pool {
             wanted: state.wanted,
             active: state.entries.iter().map(|entry| entry.active).sum(),
             waiting: state.waiting.iter().filter(|waiter| !waiter.is_closed()).count(),
-            down: state.not_ready().as_deref().map(String::from),
+            down: state.what_is_missing().as_deref().map(String::from),
         }
     }
 
@@ -310,6 +310,11 @@ impl State {
         if self.entries.iter().any(Entry::is_ready) {
             return None;
         }
+        self.what_is_missing()
+    }
+
+    /// What is wrong with a replica that should be ready and is not.
+    fn what_is_missing(&self) -> Option<Arc<str>> {
         self.entries.iter().find_map(|entry| entry.sick.clone()).or_else(|| self.down.clone())
     }
 

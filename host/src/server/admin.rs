@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::observe::Asked;
 use super::problem::{Kind, Problem};
-use super::{Http, metrics, routes, run_remote};
+use super::{Audience, Http, metrics, routes, run_remote};
 use crate::chain::Chain;
 use crate::live::{LiveChain, ReloadError, Reloaded};
 
@@ -22,7 +22,7 @@ pub(super) fn routes(http: &Http) -> Router {
         .route("/chain", get(state))
         .route("/reload", post(reload))
         .route("/chainlets/{name}/run_remote", post(call));
-    routes::common(admin).with_state(http.clone())
+    routes::common(admin, Audience::Admin).with_state(http.clone())
 }
 
 /// The chain at one moment.
@@ -54,7 +54,7 @@ struct ChainletState<'a> {
     wanted: u32,
     active: usize,
     waiting: usize,
-    /// Why no replica is ready.
+    /// Why replicas are missing.
     down: Option<String>,
     dependencies: Vec<DependencyState<'a>>,
 }

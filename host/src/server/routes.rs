@@ -12,17 +12,18 @@ use serde_json::json;
 use super::observe::Asked;
 use super::openapi::{self, Info, Operation};
 use super::problem::{Kind, Problem};
-use super::{Http, run_remote};
+use super::{Audience, Http, run_remote};
 use crate::chain::Chain;
 
 /// The public routes. There is no fallback, so that an embedding server can have its own.
 pub(super) fn public(http: &Http) -> Router {
     let routes = Router::new().route("/run_remote", post(call)).route("/openapi.json", get(document));
-    common(routes).with_state(http.clone())
+    common(routes, Audience::Public).with_state(http.clone())
 }
 
-/// Adds what both listeners have.
-pub(super) fn common(routes: Router<Http>) -> Router<Http> {
+/// Adds what both listeners have. Only an admin is told why a chain is not ready.
+pub(super) fn common(routes: Router<Http>, audience: Audience) -> Router<Http> {
+    let readyz = async move |State(http), Extension(asked)| readyz(&http, &asked, audience);
     routes.route("/healthz", get(healthz)).route("/readyz", get(readyz)).method_not_allowed_fallback(other_method)
 }
 
@@ -68,13 +69,18 @@ async fn healthz() -> Response {
     run_remote::json(json!({ "status": "alive" }).to_string())
 }
 
-async fn readyz(State(http): State<Http>, Extension(asked): Extension<Asked>) -> Response {
+fn readyz(http: &Http, asked: &Asked, audience: Audience) -> Response {
     if http.is_draining() {
         return Problem::new(Kind::Stopping, "the server is stopping").into_response(&asked.id);
     }
     let chain = http.0.chain.current();
-    let missing: Vec<_> =
-        chain.status().filter(|(_, status)| !status.is_ready()).map(|(name, _)| name.as_str()).collect();
+    let missing = chain.status().filter(|(_, status)| !status.is_ready());
+    let missing: Vec<_> = missing
+        .map(|(name, status)| match (audience, status.down) {
+            (Audience::Admin, Some(why)) => format!("{name} ({why})"),
+            _ => name.to_string(),
+        })
+        .collect();
     if missing.is_empty() {
         return run_remote::json(json!({ "status": "ready" }).to_string());
     }
