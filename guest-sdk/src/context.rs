@@ -20,7 +20,8 @@
 //! ```
 //!
 //! Outside a host, in a unit test on the developer's machine, there are no
-//! settings and no secrets, and the names in [`deployment`] are empty.
+//! settings and no secrets, the names in [`deployment`] are empty, and the
+//! environment is `development`.
 
 use std::fmt::{self, Debug};
 use std::path::PathBuf;

@@ -106,7 +106,8 @@
 //! must not be borrowed across an `await`.
 //!
 //! A third function, `async fn is_healthy(&self) -> Result<(), …>`, may say
-//! that the instance cannot serve now, and why.
+//! that the instance cannot serve now, and why. One that goes on saying so is
+//! replaced.
 //!
 //! # Settings, secrets and the deployment
 //!

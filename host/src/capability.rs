@@ -28,6 +28,7 @@ use self::network::Network;
 use self::output::Output;
 use crate::chainlet::state::State;
 use crate::config::{ChainSpec, ChainletName, ChainletSpec, Secret, SecretName};
+use crate::log_rate::LogRate;
 
 /// What one chainlet's guests may use of the host: the part that all its replicas share.
 pub(crate) struct Grants {
@@ -35,6 +36,7 @@ pub(crate) struct Grants {
     mounts: Mounts,
     network: Arc<Network>,
     outgoing: Arc<Outgoing>,
+    log_rate: Arc<LogRate>,
 }
 
 /// What the store of one replica holds for its guest's use of the host.
@@ -59,6 +61,7 @@ impl Grants {
             mounts: Mounts::new(chain, chainlet),
             outgoing: Arc::new(Outgoing::new(network.clone(), chainlet.network.concurrency)),
             network,
+            log_rate: Arc::new(LogRate::new()),
         }
     }
 
@@ -66,7 +69,7 @@ impl Grants {
     pub(crate) fn capabilities(&self, number: u32) -> Capabilities {
         Capabilities {
             context: Context::new(self.facts.clone(), number),
-            output: Output::new(self.facts.chainlet(), number),
+            output: Output::new(self.facts.chainlet(), number, &self.log_rate),
             http: self.outgoing.replica(),
         }
     }

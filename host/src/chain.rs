@@ -25,6 +25,7 @@ use crate::component::Component;
 use crate::config::{ChainSecrets, ChainSpec, ChainletName, ComponentSource, ConfigError, ConfigErrors, KeyPath};
 use crate::engine::Shared;
 use crate::error::{CallError, EdgeName, ErrorKind};
+use crate::log_rate::LogRate;
 use crate::value::rust::{self, RustError};
 use crate::value::{Signature, Type, Value, json};
 
@@ -321,6 +322,8 @@ pub(crate) async fn start(
             queue: usize::try_from(chainlet.queue).unwrap_or(usize::MAX),
             memory: chainlet.resources.memory.as_bytes(),
             cpu: chainlet.resources.cpu,
+            grace: chainlet.grace,
+            log_rate: LogRate::new(),
             start_timeout: chainlet.start_timeout,
             health: chainlet.health,
             threads: shared.threads.clone(),

@@ -16,7 +16,7 @@ mod driver;
 mod fleet;
 mod health;
 mod inbox;
-mod limits;
+pub(crate) mod limits;
 mod pool;
 pub(crate) mod replica;
 mod scale;
@@ -52,6 +52,8 @@ pub struct Chainlet {
     stop: CancellationToken,
     /// Those of its supervisors, and of what decides how many there are.
     tasks: TaskTracker,
+    /// How long a guest may go on with a call whose caller has left.
+    grace: Duration,
     threads: Arc<GuestThreads>,
 }
 
@@ -70,6 +72,7 @@ impl Chainlet {
             pool: Pool::new(blueprint.concurrency, blueprint.queue),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            grace: blueprint.grace,
             threads: blueprint.threads.clone(),
         });
         let (stop, tasks) = (chainlet.stop.clone(), chainlet.tasks.clone());
@@ -105,17 +108,20 @@ impl Chainlet {
     /// guest is not interrupted, but a replica whose call does not end soon after that is replaced. The deadline in
     /// `context` is for the guest's own calls: keeping to it here is the caller's part, with [`Chainlet::within`].
     pub(crate) async fn call(&self, mut params: Vec<Value>, context: CallContext) -> Result<Option<Value>, CallError> {
+        let mut lease = self.pool.acquire().await.map_err(|refusal| self.refusal(refusal))?;
         for _ in 0..ENDED_REPLICAS {
-            let lease = self.pool.acquire().await.map_err(|refusal| self.refusal(refusal))?;
             let replica = lease.replica().clone();
             let (job, reply) = Job::new(params, context.clone(), lease);
-            let waiting = Waiting::new(&job, self.threads.handle());
+            let waiting = Waiting::new(&job, self.grace, self.threads.handle());
             replica.submit(job);
             let reply = reply.await;
             waiting.answered();
             match reply {
                 Ok(Reply::Answer(answer)) => return answer,
-                Ok(Reply::NotBegun(given_back)) => params = given_back,
+                Ok(Reply::NotBegun(given_back, place)) => {
+                    params = given_back;
+                    lease = self.pool.acquire_another(place).await.map_err(|refusal| self.refusal(refusal))?;
+                }
                 Err(_) => {
                     let death = replica.death().await;
                     return Err(self.error(death.kind, &death.message).with_backtrace(death.backtrace.clone()));
@@ -162,6 +168,7 @@ impl Chainlet {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        self.pool.dismiss();
     }
 
     fn error(&self, kind: ErrorKind, message: impl std::fmt::Display) -> CallError {

@@ -15,7 +15,7 @@ pub enum ErrorKind {
     Chainlet,
     /// The chainlet has as many calls in flight and waiting as it may; try again later.
     Overloaded,
-    /// The chainlet has no replica that can serve; it is starting, or its `init` fails.
+    /// The chainlet has no replica that can serve, as when its `init` fails, or an edge's circuit breaker refuses calls.
     NotReady,
     /// The answer did not come in time.
     Deadline,

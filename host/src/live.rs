@@ -168,14 +168,16 @@ impl LiveChain {
             } else {
                 let newest = versions.trial.as_ref().map_or(versions.current.number, |trial| trial.version.number);
                 let version = Version::new(newest + 1, chain.clone());
-                Some((version.number, self.put(&mut versions, version, rollout)))
+                let number = version.number;
+                // Under the lock, so that a stop finds what is to be retired either here or there.
+                self.put(&mut versions, version, rollout).into_iter().for_each(|version| self.retire(version));
+                Some(number)
             }
         };
-        let Some((version, retired)) = replaced else {
+        let Some(version) = replaced else {
             chain.stop(Duration::ZERO).await;
             return Err(ReloadError::Stopping);
         };
-        retired.into_iter().for_each(|version| self.retire(version));
         if let Rollout::Canary(canary) = rollout {
             tokio::spawn(self.clone().try_for(canary.trial, version));
         }
@@ -218,12 +220,12 @@ impl LiveChain {
     /// Ends the trial of version `number` after `time`, unless another has begun by then.
     async fn try_for(self, time: Duration, number: u64) {
         sleep(time).await;
-        let retired = {
+        {
             let mut versions = self.write();
             let Some(trial) = versions.trial.take_if(|trial| trial.version.number == number) else { return };
             let (new, old) = trial.results(versions.current.counts.tally());
             let Tally { answered, failed } = new;
-            if new.is_worse_than(old) {
+            let retired = if new.is_worse_than(old) {
                 tracing::error!(
                     version = number,
                     answered,
@@ -241,9 +243,9 @@ impl LiveChain {
                     "the trial of a new version ends: it gets all calls"
                 );
                 std::mem::replace(&mut versions.current, trial.version)
-            }
-        };
-        self.retire(retired);
+            };
+            self.retire(retired);
+        }
     }
 
     /// Stops a version that gets no more calls, when it has done those that it has.

@@ -48,6 +48,7 @@ pub use self::listen::{Listening, ServeError, ServeOptions, Server, serve};
 use self::metrics::Metrics;
 pub use self::tls::{Tls, TlsError};
 use crate::live::LiveChain;
+use crate::log_rate::LogRate;
 
 /// How requests are served.
 #[derive(Debug, Clone)]
@@ -55,6 +56,9 @@ use crate::live::LiveChain;
 pub struct HttpOptions {
     /// The largest request body, in bytes; a larger one is refused with 413. 16 MiB unless it is said.
     pub body_limit: usize,
+    /// How many bytes the bodies of all requests in flight may have together; one for which there is no room is refused with
+    /// 429. 1 GiB unless it is said.
+    pub bodies_limit: usize,
     /// How long a request may take from its head to its answer, 60 s unless it is said. A client may ask for less with
     /// the header `x-request-timeout`, not for more.
     pub request_timeout: Duration,
@@ -65,7 +69,12 @@ pub struct HttpOptions {
 
 impl Default for HttpOptions {
     fn default() -> Self {
-        HttpOptions { body_limit: 16 * 1024 * 1024, request_timeout: Duration::from_secs(60), api_keys: None }
+        HttpOptions {
+            body_limit: 16 * 1024 * 1024,
+            bodies_limit: 1024 * 1024 * 1024,
+            request_timeout: Duration::from_secs(60),
+            api_keys: None,
+        }
     }
 }
 
@@ -80,6 +89,9 @@ struct Shared {
     /// The OpenAPI document of one version of the chain, whose number this is.
     openapi: Mutex<(u64, Bytes)>,
     draining: AtomicBool,
+    bodies: body::Limits,
+    /// How often the log tells of calls that fail.
+    log_rate: LogRate,
 }
 
 /// Who reads the answers of a listener.
@@ -97,7 +109,15 @@ impl Http {
         let chain = chain.into();
         let metrics = Metrics::new(chain.clone());
         let openapi = Mutex::new((0, Bytes::new()));
-        Http(Arc::new(Shared { chain, options, metrics, openapi, draining: AtomicBool::new(false) }))
+        Http(Arc::new(Shared {
+            chain,
+            bodies: body::Limits::new(options.body_limit, options.bodies_limit),
+            options,
+            metrics,
+            openapi,
+            draining: AtomicBool::new(false),
+            log_rate: LogRate::new(),
+        }))
     }
 
     /// The OpenAPI document of the current version.

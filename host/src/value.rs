@@ -66,6 +66,24 @@ pub enum Value {
     Flags(Flags),
 }
 
+impl Value {
+    /// How many bytes of memory the value holds, about: enough to say which of two holds much more.
+    pub(crate) fn weight(&self) -> usize {
+        let of_all = |values: &[Value]| values.iter().map(Value::weight).sum();
+        let payload = |value: &Option<Box<Value>>| value.as_ref().map_or(0, |value| value.weight());
+        size_of::<Value>()
+            + match self {
+                Value::String(text) => text.len(),
+                Value::List(List::Values(values)) => of_all(values),
+                Value::List(list) => list.packed_bytes(),
+                Value::Record(values) | Value::Tuple(values) => of_all(values),
+                Value::Variant(_, value) | Value::Option(value) => payload(value),
+                Value::Result(Ok(value) | Err(value)) => payload(value),
+                _ => 0,
+            }
+    }
+}
+
 /// A list, packed where its elements are plain data.
 ///
 /// Which variant a list takes follows from its element type alone: the scalar types have their own, everything else is
@@ -118,6 +136,18 @@ impl List {
             List::Char(items) => items.len(),
             List::Values(items) => items.len(),
         }
+    }
+
+    /// How many bytes its elements are, where they are plain data.
+    fn packed_bytes(&self) -> usize {
+        let size = match self {
+            List::Bool(_) | List::U8(_) | List::S8(_) => 1,
+            List::U16(_) | List::S16(_) => 2,
+            List::U32(_) | List::S32(_) | List::F32(_) | List::Char(_) => 4,
+            List::U64(_) | List::S64(_) | List::F64(_) => 8,
+            List::Values(_) => 0,
+        };
+        self.len() * size
     }
 
     /// Whether the list has no element.

@@ -24,7 +24,7 @@ fn chain(version: usize) -> String {
     let faulty = format!(
         "component = \"<guest_faulty>\"\nconcurrency = {CONCURRENCY}\nqueue = {QUEUE}\n\
          replicas = {{ min = 1, max = {REPLICAS}, window = \"50ms\", idle = \"200ms\" }}\n\
-         resources = {{ memory = \"16MiB\" }}\nconfig = {{ version = {version} }}\n"
+         resources = {{ memory = \"16MiB\" }}\ngrace = \"1s\"\nconfig = {{ version = {version} }}\n"
     );
     Chain::filled(&format!(
         r#"

@@ -198,8 +198,10 @@ async fn whatever_a_guest_does_is_an_error_of_its_kind_and_the_next_call_finds_a
     for guest in ["guest_faulty", "guest_faulty_sync"] {
         let mut resources = Resources::default();
         resources.memory = ByteSize::mib(16);
-        let spec =
-            ChainSpec::builder("test").chainlet("faulty", ChainletSpec::builder(component(guest)).resources(resources));
+        let spec = ChainSpec::builder("test").chainlet(
+            "faulty",
+            ChainletSpec::builder(component(guest)).resources(resources).grace(Duration::from_millis(300)),
+        );
         let chain = host().load(&spec.build().unwrap()).await.unwrap();
         let call = async |what, options| chain.call::<String>(&Order { what }, options).await;
         for (what, cause) in [

@@ -174,9 +174,11 @@ name = "test"
 entrypoint = "relay"
 [chainlets.relay]
 component = "<guest_relay{sync}>"
+grace = "500ms"
 depends = {{ next = "faulty", other = "calm" }}
 [chainlets.faulty]
 component = "<guest_faulty{sync}>"
+grace = "500ms"
 resources = {{ memory = "32MiB" }}
 assets.files = [{{ source = ".", path = "/data" }}]
 [chainlets.calm]

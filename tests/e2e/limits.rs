@@ -35,7 +35,7 @@ async fn no_request_takes_longer_than_the_server_allows() {
 
 #[tokio::test]
 async fn a_replica_whose_call_never_ends_is_replaced() {
-    let served = Chain::new(&format!("{FAULTY}concurrency = 1\n")).serve();
+    let served = Chain::new(&format!("{FAULTY}concurrency = 1\ngrace = \"300ms\"\n")).serve();
     assert_eq!(served.ask("calls").await, "1");
     tell_within(&served, "spin", "100ms").await.problem(504, "deadline");
     // It waits for the new replica, as the old one's only slot is taken for good.

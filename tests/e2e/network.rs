@@ -91,7 +91,7 @@ async fn hold(State(seen): State<Arc<Seen>>) -> &'static str {
 /// A chain of one chainlet that fetches, with this in its table `network`.
 fn fetcher(network: &str) -> Chain {
     Chain::new(&format!(
-        "[chain]\nname = \"test\"\n[chainlets.fetch]\ncomponent = \"<guest_fetch>\"\n[chainlets.fetch.network]\n{network}\n"
+        "[chain]\nname = \"test\"\n[chainlets.fetch]\ncomponent = \"<guest_fetch>\"\ngrace = \"300ms\"\n[chainlets.fetch.network]\n{network}\n"
     ))
 }
 

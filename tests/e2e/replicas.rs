@@ -39,7 +39,7 @@ async fn one_replica_that_traps_leaves_the_calls_of_the_other_alone() {
 #[tokio::test]
 async fn replicas_follow_the_load_up_and_down_within_their_bounds() {
     let replicas = r#"{ min = 1, max = 3, target = 0.5, window = "100ms", idle = "300ms" }"#;
-    let served = Chain::new(&format!("{FAULTY}replicas = {replicas}\nconcurrency = 2\n")).serve();
+    let served = Chain::new(&format!("{FAULTY}replicas = {replicas}\nconcurrency = 2\ngrace = \"300ms\"\n")).serve();
     assert_eq!(served.state("faulty").await["ready"], 1);
     let held: Vec<_> = (0..4).map(|_| served.begin("hold")).collect();
     // Four calls at half of two a replica would be four replicas.

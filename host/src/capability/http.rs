@@ -32,6 +32,10 @@ use crate::chainlet::state::State;
 /// How long each step of a request may take where its guest does not say: to get a place and a connection, to get the
 /// answer's head, to get the next part of its body. The deadline of the guest's own call ends it sooner.
 const STEP: Duration = Duration::from_secs(600);
+/// How much of a request's body the host holds at a time, in bytes, even of one that is never sent.
+const CHUNK: usize = 16 * 1024;
+/// How long the headers of one request or answer are at most, in bytes.
+const FIELDS: usize = 32 * 1024;
 /// How long a connection is kept for a next request.
 const IDLE: Duration = Duration::from_secs(60);
 /// How many of them for each host.
@@ -71,7 +75,9 @@ impl Outgoing {
 
     /// What one replica has of it.
     pub(super) fn replica(self: &Arc<Self>) -> Http {
-        Http { context: WasiHttpCtx::new(), hooks: Hooks(self.clone()) }
+        let mut context = WasiHttpCtx::new();
+        context.set_field_size_limit(FIELDS);
+        Http { context, hooks: Hooks(self.clone()) }
     }
 
     fn client(&self) -> &Client<HttpsConnector<Connect>, WasiBody> {
@@ -128,6 +134,14 @@ fn has_port(authority: &Authority) -> bool {
 }
 
 impl WasiHttpHooks for Hooks {
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK
+    }
+
     fn send_request(
         &mut self,
         request: Request<WasiBody>,

@@ -1,13 +1,12 @@
 //! A guest's stdout and stderr, as log lines that name the chainlet.
 //!
-//! Lines go out at a bounded rate: a guest that floods its output costs the host no more than [`LINES_PER_SECOND`], and
-//! the log says how many lines it left out. A line longer than [`LINE_LIMIT`] is cut.
+//! The lines of a chainlet go out at a bounded rate, whatever becomes of its replicas, and the log says how many it left
+//! out. A line longer than [`LINE_LIMIT`] is cut.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
@@ -15,16 +14,16 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use crate::config::ChainletName;
+use crate::guest_words::{SENTENCE, clip};
+use crate::log_rate::LogRate;
 
 /// The target of the log events that are a guest's own lines.
 pub(crate) const TARGET: &str = "chainlet";
-/// How many lines a replica may log each second, averaged over a burst of as many.
-const LINES_PER_SECOND: f64 = 100.0;
 /// The longest line that is logged whole, in bytes.
 const LINE_LIMIT: usize = 8 * 1024;
 /// How many bytes a guest may write at a time.
 const PERMIT: usize = 64 * 1024;
-/// How many of the last lines on stderr explain a trap.
+/// How many of the last lines on stderr explain a trap, each as far as a sentence goes.
 const LAST_WORDS: usize = 3;
 /// How the line begins by which Rust says after a panic what would show more. It is left out: a guest has no such
 /// variable, and the reader of the log would set it in vain.
@@ -37,11 +36,11 @@ pub(crate) struct Output(Arc<Shared>);
 struct Shared {
     chainlet: ChainletName,
     replica: u32,
+    rate: Arc<LogRate>,
     state: Mutex<State>,
 }
 
 struct State {
-    rate: Rate,
     /// What has come of each stream's current line.
     partial: [Vec<u8>; 2],
     last_words: std::collections::VecDeque<String>,
@@ -55,10 +54,10 @@ enum Stream {
 }
 
 impl Output {
-    pub(super) fn new(chainlet: &ChainletName, replica: u32) -> Self {
-        let state =
-            State { rate: Rate::new(Instant::now()), partial: Default::default(), last_words: Default::default() };
-        Output(Arc::new(Shared { chainlet: chainlet.clone(), replica, state: Mutex::new(state) }))
+    /// The output of replica `replica`; all replicas of a chainlet share its `rate`.
+    pub(super) fn new(chainlet: &ChainletName, replica: u32, rate: &Arc<LogRate>) -> Self {
+        let state = State { partial: Default::default(), last_words: Default::default() };
+        Output(Arc::new(Shared { chainlet: chainlet.clone(), replica, rate: rate.clone(), state: Mutex::new(state) }))
     }
 
     pub(super) fn stdout(&self) -> impl StdoutStream + 'static {
@@ -95,12 +94,12 @@ impl Output {
             return;
         }
         if matches!(stream, Stream::Stderr) {
-            state.last_words.push_back(line.clone().into_owned());
+            state.last_words.push_back(clip(line.clone().into_owned(), SENTENCE));
             if state.last_words.len() > LAST_WORDS {
                 state.last_words.pop_front();
             }
         }
-        let Some(left_out) = state.rate.admit(Instant::now()) else { return };
+        let Some(left_out) = self.0.rate.admit() else { return };
         let Shared { chainlet, replica, .. } = &*self.0;
         self.0.tell_left_out(left_out);
         tracing::info!(target: TARGET, %chainlet, replica, stream = ?stream, "{line}");
@@ -123,8 +122,7 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         // No further line comes to bring this along.
-        let left_out = self.state.get_mut().unwrap_or_else(PoisonError::into_inner).rate.left_out;
-        self.tell_left_out(left_out);
+        self.tell_left_out(self.rate.left_out());
     }
 }
 
@@ -141,32 +139,6 @@ impl State {
 fn append(line: &mut Vec<u8>, bytes: &[u8]) {
     let room = LINE_LIMIT.saturating_sub(line.len());
     line.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
-}
-
-/// A token bucket of log lines.
-struct Rate {
-    tokens: f64,
-    last: Instant,
-    left_out: u64,
-}
-
-impl Rate {
-    fn new(now: Instant) -> Self {
-        Rate { tokens: LINES_PER_SECOND, last: now, left_out: 0 }
-    }
-
-    /// Whether a line may go out now, and then how many were left out before it.
-    fn admit(&mut self, now: Instant) -> Option<u64> {
-        let passed = now.saturating_duration_since(self.last).as_secs_f64();
-        self.last = now;
-        self.tokens = (self.tokens + passed * LINES_PER_SECOND).min(LINES_PER_SECOND);
-        if self.tokens < 1.0 {
-            self.left_out += 1;
-            return None;
-        }
-        self.tokens -= 1.0;
-        Some(std::mem::take(&mut self.left_out))
-    }
 }
 
 /// The writing end that a guest has, through WASI 0.2 or 0.3.
@@ -234,23 +206,10 @@ impl OutputStream for Writer {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn output() -> Output {
-        Output::new(&ChainletName::new("say-hello").unwrap(), 0)
-    }
-
-    #[test]
-    fn the_rate_lets_a_burst_through_then_a_steady_share_and_counts_the_rest() {
-        let start = Instant::now();
-        let mut rate = Rate::new(start);
-        let burst = (0..1000).filter(|_| rate.admit(start).is_some()).count();
-        assert_eq!(burst, 100);
-        assert_eq!(rate.admit(start + Duration::from_millis(11)), Some(900));
-        assert_eq!(rate.admit(start + Duration::from_millis(12)), None);
-        assert_eq!(rate.admit(start + Duration::from_secs(100)), Some(1));
+        Output::new(&ChainletName::new("say-hello").unwrap(), 0, &Arc::new(LogRate::new()))
     }
 
     #[test]

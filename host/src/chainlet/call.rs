@@ -2,9 +2,10 @@
 //!
 //! The caller holds the receiving end and a [`Waiting`]; the replica holds a [`Job`], then a [`Call`]. The call's slot in
 //! the replica (its lease) goes back when the guest is done with it, not when the caller is: a caller that stops waiting
-//! frees no guest. A guest that does not come back for [`GRACE`] after its caller left has overrun, and its replica is
-//! retired.
+//! frees no guest. A guest that does not come back for its chainlet's grace after its caller left has overrun, and its
+//! replica is replaced.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -16,9 +17,6 @@ use super::pool::{Lease, Loss};
 use crate::error::CallError;
 use crate::value::Value;
 
-/// How long a guest may go on with a call whose caller has left, before its replica is replaced.
-const GRACE: Duration = Duration::from_secs(5);
-
 /// What comes out of a call.
 pub(crate) type Answer = Result<Option<Value>, CallError>;
 
@@ -26,8 +24,9 @@ pub(crate) type Answer = Result<Option<Value>, CallError>;
 pub(super) enum Reply {
     /// The guest, or a dependency of it, has come to an end.
     Answer(Answer),
-    /// The replica ended before the guest saw the call, whose parameters these are.
-    NotBegun(Vec<Value>),
+    /// The replica ended, or is to, before the guest saw the call: its parameters, and its place, which is to be kept until
+    /// the call has another, so that it is in flight all the while.
+    NotBegun(Vec<Value>, Option<Lease>),
 }
 
 /// What a call brings along from whoever made it, and hands on to the calls that it makes.
@@ -50,6 +49,8 @@ pub(crate) struct Call {
     pub context: CallContext,
     /// Taken by whoever answers first; the lease goes back with it.
     open: Mutex<Option<Open>>,
+    /// The guest has seen it.
+    begun: AtomicBool,
     /// The caller has left without an answer.
     abandoned: SetOnce<()>,
 }
@@ -68,9 +69,8 @@ impl Job {
     /// Gives the call back to its caller, for another replica.
     pub(super) fn give_back(self) {
         if let Some(open) = self.call.take() {
-            drop(open.lease);
             // An error means that the caller has left, which is its right.
-            let _ = open.reply.send(Reply::NotBegun(self.params));
+            let _ = open.reply.send(Reply::NotBegun(self.params, open.lease));
         }
     }
 }
@@ -84,7 +84,17 @@ impl Call {
     fn new(context: CallContext, lease: Option<Lease>) -> (Arc<Self>, oneshot::Receiver<Reply>) {
         let (reply, answer) = oneshot::channel();
         let open = Mutex::new(Some(Open { reply, lease }));
-        (Arc::new(Call { context, open, abandoned: SetOnce::new() }), answer)
+        (Arc::new(Call { context, open, begun: AtomicBool::new(false), abandoned: SetOnce::new() }), answer)
+    }
+
+    /// Whether the guest is to see the call; not where its caller has left. Then its slot is free.
+    pub(super) fn begin(&self) -> bool {
+        if self.abandoned.initialized() {
+            drop(self.take());
+            return false;
+        }
+        self.begun.store(true, Ordering::Relaxed);
+        true
     }
 
     /// The guest is done: its slot is free, and the caller, if it still waits, has its answer.
@@ -118,8 +128,12 @@ impl Call {
         self.abandoned.wait().await;
     }
 
+    /// The grace is over.
     fn overrun(&self) {
-        if let Some(lease) = self.take().and_then(|open| open.lease) {
+        // What the guest has not seen yet waits for others, and is left out when it is its turn.
+        if self.begun.load(Ordering::Relaxed)
+            && let Some(lease) = self.take().and_then(|open| open.lease)
+        {
             lease.lose(Loss::Overran);
         }
     }
@@ -133,12 +147,13 @@ impl Call {
 /// grace.
 pub(super) struct Waiting<'a> {
     call: Weak<Call>,
+    grace: Duration,
     runtime: &'a Handle,
 }
 
 impl<'a> Waiting<'a> {
-    pub(super) fn new(job: &Job, runtime: &'a Handle) -> Self {
-        Waiting { call: Arc::downgrade(&job.call), runtime }
+    pub(super) fn new(job: &Job, grace: Duration, runtime: &'a Handle) -> Self {
+        Waiting { call: Arc::downgrade(&job.call), grace, runtime }
     }
 
     pub(super) fn answered(mut self) {
@@ -154,8 +169,9 @@ impl Drop for Waiting<'_> {
             Some(call) => drop(call.abandoned.set(())),
             None => return,
         }
+        let grace = self.grace;
         self.runtime.spawn(async move {
-            tokio::time::sleep(GRACE).await;
+            tokio::time::sleep(grace).await;
             if let Some(call) = call.upgrade() {
                 call.overrun();
             }

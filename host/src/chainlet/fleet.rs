@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::pool::Pool;
 use super::replica::Blueprint;
-use super::scale::{Load, Scale};
+use super::scale::Scale;
 use super::supervisor::{self, Orders};
 use crate::config::Replicas;
 use crate::error::{CallError, ErrorKind};
@@ -46,6 +46,7 @@ impl Fleet {
     ///
     /// The first failure of any replica's start.
     pub(super) async fn start(&mut self, count: u32) -> Result<(), CallError> {
+        self.pool.want(count);
         let starts: Vec<_> = (0..count)
             .map(|number| {
                 let (started, start) = oneshot::channel();
@@ -53,7 +54,6 @@ impl Fleet {
                 start
             })
             .collect();
-        self.pool.want(count);
         let mut outcome = Ok(());
         for start in starts {
             let started = start.await.unwrap_or_else(|_| {
@@ -82,10 +82,11 @@ impl Fleet {
                 }
             }
             looked = Instant::now();
-            let status = self.pool.status();
-            let load = Load { active: status.active, waiting: status.waiting, ready: status.ready };
+            let load = self.pool.load();
             let needed = scale.look(load, wanted, looked);
-            if needed != wanted {
+            // While replicas are missing, the one that would leave may be the only one that is well.
+            let may_lower = needed == 0 || load.ready >= usize::try_from(wanted).unwrap_or(usize::MAX);
+            if needed > wanted || needed < wanted && may_lower {
                 tracing::info!(chainlet = %self.blueprint.name, replicas = needed, before = wanted,
                     active = load.active, waiting = load.waiting, "scaling");
                 wanted = needed;
@@ -103,9 +104,9 @@ impl Fleet {
             }
             number += 1;
         }
-        while self.replicas.len() > usize::try_from(wanted).unwrap_or(usize::MAX)
-            && let Some((_, leave)) = self.replicas.pop_last()
-        {
+        while self.replicas.len() > usize::try_from(wanted).unwrap_or(usize::MAX) {
+            let least = self.pool.least_loaded().and_then(|number| self.replicas.remove(&number));
+            let Some(leave) = least.or_else(|| self.replicas.pop_last().map(|(_, leave)| leave)) else { break };
             leave.cancel();
         }
     }

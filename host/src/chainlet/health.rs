@@ -8,10 +8,12 @@ use tokio::time::MissedTickBehavior;
 use wasmtime::component::{Accessor, Instance, TypedFunc};
 use wasmtime::{AsContextMut, Store};
 
+use super::call::{Call, CallContext, Reply};
 use super::pool::Pool;
 use super::replica::{Replica, Wear};
 use super::state::State;
-use crate::config::Health;
+use crate::config::{ChainletName, Health};
+use crate::guest_words::{SENTENCE, clip};
 
 /// The function that asks a guest.
 #[derive(Clone, Copy)]
@@ -22,6 +24,8 @@ pub(super) struct Monitor {
     pub replica: Arc<Replica>,
     pub pool: Arc<Pool>,
     pub policy: Health,
+    pub name: ChainletName,
+    pub number: u32,
 }
 
 impl Probe {
@@ -38,12 +42,25 @@ impl Probe {
     /// The guest's answer; `Err` says what is wrong with it.
     async fn ask(&self, accessor: &Accessor<State>) -> Result<(), String> {
         let Probe(func) = *self;
+        let (call, mut failure) = Call::without_slot(CallContext::default());
         let answer = async {
-            let call = accessor.with(|mut access| func.start_call_concurrent(access.as_context_mut(), ()))?;
-            func.finish_call_concurrent(accessor, call).await
+            let (task, work) = accessor.with(|mut access| {
+                let work = func.start_call_concurrent(access.as_context_mut(), ())?;
+                let task = work.task();
+                access.as_context_mut().data_mut().begin(task, call.clone());
+                Ok::<_, wasmtime::Error>((task, work))
+            })?;
+            let answer = tokio::select! {
+                biased;
+                // A dependency failed, so that the guest waits for an answer that never comes.
+                Ok(Reply::Answer(Err(error))) = &mut failure => Err(error.to_string()),
+                answer = func.finish_call_concurrent(accessor, work) => answer?.0,
+            };
+            accessor.with(|mut access| access.as_context_mut().data_mut().end(task));
+            Ok::<_, wasmtime::Error>(answer)
         };
         match answer.await {
-            Ok((health,)) => health,
+            Ok(health) => health,
             Err(error) => Err(format!("its `is-healthy` breaks the canonical ABI: {error:#}")),
         }
     }
@@ -82,15 +99,15 @@ impl Monitor {
         match health {
             Ok(()) => {
                 if *bad > 0 {
-                    tracing::info!("the replica is well again");
+                    tracing::info!(chainlet = %self.name, replica = self.number, "the replica is well again");
                 }
                 *bad = 0;
                 self.pool.set_health(&self.replica, Ok(()));
             }
             Err(why) => {
-                let why = format!("a replica says that it is not well: {why}");
+                let why = format!("a replica says that it is not well: {}", clip(why, SENTENCE));
                 if *bad == 0 {
-                    tracing::warn!("{why}");
+                    tracing::warn!(chainlet = %self.name, replica = self.number, "{why}");
                 }
                 *bad = bad.saturating_add(1);
                 self.pool.set_health(&self.replica, Err(&why));

@@ -1,9 +1,13 @@
 //! What one replica may hold of the host. Its memory is as chain.toml says; for everything else there is one limit, far
 //! above what a chainlet needs that means well.
 
-use wasmtime::{ResourceLimiter, Result, Store};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use wasmtime::{ResourceLimiter, Result, Store, StoreContextMut};
 
 use super::state::State;
+use crate::value::Value;
 
 /// How many core instances, of which a component has one for each of its modules.
 const INSTANCES: usize = 1_000;
@@ -19,11 +23,54 @@ pub(super) const HOST_RESOURCES: usize = 4_096;
 /// more is a trap.
 const CALL_BYTES: usize = 128 << 20;
 
+/// How many bytes the parameters of all calls of dependencies may hold that one replica has under way: a guest need not wait
+/// for one before it makes the next, and each waits in line as a whole. What there is of it is the limit of the next call.
+const PARAMETER_BYTES: usize = 512 << 20;
+
 /// Sets the limits of a new store.
 pub(super) fn impose(store: &mut Store<State>) {
     store.limiter(|state| &mut state.memory);
     store.set_max_component_handles(HANDLES);
     store.set_hostcall_fuel(CALL_BYTES);
+}
+
+/// What the parameters hold that one replica has under way.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Parameters(Arc<AtomicUsize>);
+
+/// The parameters of one call of a dependency, for as long as it is under way.
+#[derive(Debug)]
+pub(crate) struct Held {
+    of: Parameters,
+    bytes: usize,
+}
+
+impl Parameters {
+    /// Counts `params`, which were taken from the guest in `store`.
+    pub(crate) fn hold(store: &mut StoreContextMut<'_, State>, params: &[Value]) -> Held {
+        let of = store.data().parameters.clone();
+        let bytes = params.iter().map(Value::weight).sum();
+        of.0.fetch_add(bytes, Ordering::Relaxed);
+        of.set_limit(store);
+        Held { of, bytes }
+    }
+
+    /// Limits the next call of an import to what there is left.
+    pub(super) fn set_limit(&self, store: &mut StoreContextMut<'_, State>) {
+        let left = PARAMETER_BYTES.saturating_sub(self.bytes());
+        store.set_hostcall_fuel(left.min(CALL_BYTES));
+    }
+
+    /// How many bytes they have together.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.of.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 /// Counts what all memories and tables of a store hold together, and refuses growth past a limit.

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot};
 
 use super::replica::{Replica, Wear};
+use super::scale::Load;
 
 /// How many calls of one replica may hang on dependencies that failed before the replica is replaced. Each keeps a
 /// little guest memory that only the replica's end frees.
@@ -31,16 +32,24 @@ struct State {
     entries: Vec<Entry>,
     waiting: VecDeque<oneshot::Sender<Lease>>,
     closed: bool,
+    /// There is no replica any more, and there will be none.
+    over: bool,
     /// Why the last start of a replica failed; cleared by the next that succeeds.
     down: Option<Arc<str>>,
     /// How many replicas there should be.
     wanted: u32,
+    /// Whether any call has asked for a place since it was last looked.
+    used: bool,
 }
 
 struct Entry {
     replica: Arc<Replica>,
     active: usize,
+    /// Of those, the calls that have overrun: nobody waits for them, and they keep their places.
+    overran: usize,
     unanswered: usize,
+    /// It is to be replaced, and takes calls only where no other replica does.
+    worn: bool,
     retired: bool,
     /// What the guest says is wrong with it; no calls go to it meanwhile.
     sick: Option<Arc<str>>,
@@ -69,7 +78,7 @@ pub(super) enum Refusal {
 pub(super) enum Loss {
     /// A dependency failed, so the guest waits for an answer that never comes.
     Unanswered,
-    /// The guest did not end its call in time.
+    /// The guest did not end its call in time, and keeps its slot until the replica's end.
     Overran,
 }
 
@@ -104,6 +113,7 @@ impl Pool {
     pub(super) async fn acquire(self: &Arc<Self>) -> Result<Lease, Refusal> {
         let turn = {
             let mut state = self.lock();
+            state.used = true;
             if state.closed {
                 return Err(Refusal::Stopping);
             }
@@ -123,10 +133,34 @@ impl Pool {
             state.waiting.push_back(waiter);
             turn
         };
+        self.wait(turn).await
+    }
+
+    /// A slot in another replica for a call that was accepted, but not begun; until it has one, it keeps its `place`. It goes
+    /// before those that wait, and is refused neither for their number nor since no new calls are taken.
+    pub(super) async fn acquire_another(self: &Arc<Self>, place: Option<Lease>) -> Result<Lease, Refusal> {
+        let (turn, spare) = {
+            let mut state = self.lock();
+            if state.over {
+                return Err(Refusal::Stopping);
+            }
+            let (waiter, turn) = oneshot::channel();
+            state.waiting.push_front(waiter);
+            (turn, self.serve_waiting(&mut state))
+        };
+        drop((spare, place));
+        self.wait(turn).await
+    }
+
+    async fn wait(&self, turn: oneshot::Receiver<Lease>) -> Result<Lease, Refusal> {
         self.pressed.notify_one();
         match turn.await {
             Ok(lease) => Ok(lease),
-            Err(_) => Err(self.lock().not_ready().map_or(Refusal::Stopping, Refusal::NotReady)),
+            Err(_) => {
+                let state = self.lock();
+                let why = if state.closed { None } else { state.not_ready() };
+                Err(why.map_or(Refusal::Stopping, Refusal::NotReady))
+            }
         }
     }
 
@@ -134,29 +168,49 @@ impl Pool {
     pub(super) fn add(self: &Arc<Self>, replica: Arc<Replica>) {
         let mut state = self.lock();
         state.down = None;
-        state.entries.push(Entry { replica, active: 0, unanswered: 0, retired: false, sick: None });
+        state.entries.push(Entry {
+            replica,
+            active: 0,
+            overran: 0,
+            unanswered: 0,
+            worn: false,
+            retired: false,
+            sick: None,
+        });
         let spare = self.serve_waiting(&mut state);
         drop(state);
         drop(spare);
     }
 
     /// Lets no more calls into `replica`.
-    pub(super) fn retire(&self, replica: &Replica) {
+    pub(super) fn retire(self: &Arc<Self>, replica: &Replica) {
         let mut state = self.lock();
         if let Some(entry) = state.entry(replica) {
             entry.retired = true;
         }
+        // Where only worn ones are left, they take calls.
+        let spare = self.serve_waiting(&mut state);
+        drop(state);
+        drop(spare);
     }
 
     /// Forgets `replica`, which has ended.
-    pub(super) fn remove(&self, replica: &Replica) {
-        self.lock().entries.retain(|entry| !std::ptr::eq(&*entry.replica, replica));
+    pub(super) fn remove(self: &Arc<Self>, replica: &Replica) {
+        let mut state = self.lock();
+        state.entries.retain(|entry| !std::ptr::eq(&*entry.replica, replica));
+        let spare = self.serve_waiting(&mut state);
+        drop(state);
+        drop(spare);
         self.ended.notify_waiters();
     }
 
     /// No replica could be started, for the reason `why`; calls that wait for one are refused where none is left.
     pub(super) fn fail(&self, why: &str) {
         let mut state = self.lock();
+        if state.wanted == 0 {
+            // It was given up in the very moment of its failure; the next call has it tried again.
+            return;
+        }
         state.down = Some(why.into());
         if state.not_ready().is_some() {
             state.waiting.clear();
@@ -186,10 +240,26 @@ impl Pool {
     /// again for the next call.
     pub(super) fn want(&self, count: u32) {
         let mut state = self.lock();
-        state.wanted = count;
-        if count == 0 {
+        if count < state.wanted {
+            // It may have been the one that is not wanted any more.
             state.down = None;
         }
+        state.wanted = count;
+    }
+
+    /// The number of the replica that is missed least if it leaves.
+    pub(super) fn least_loaded(&self) -> Option<u32> {
+        let state = self.lock();
+        let staying = state.entries.iter().filter(|entry| !entry.retired);
+        staying.min_by_key(|entry| (entry.is_ready(), entry.active)).map(|entry| entry.replica.number())
+    }
+
+    /// What there is to do, and whether there was anything since the last time.
+    pub(super) fn load(&self) -> Load {
+        let mut state = self.lock();
+        let used = std::mem::take(&mut state.used);
+        let Status { active, waiting, ready, .. } = state.status();
+        Load { active, waiting, ready, used }
     }
 
     /// Returns when a call has to wait, or had to since the last time.
@@ -202,29 +272,29 @@ impl Pool {
         self.lock().closed = true;
     }
 
-    /// Returns when no call is in flight in `replica`.
-    pub(super) async fn drained(&self, replica: &Replica) {
-        self.until(|state| state.entry(replica).is_none_or(|entry| entry.active == 0)).await;
+    /// Refuses those that wait: there is no replica any more, and there will be none.
+    pub(super) fn dismiss(&self) {
+        let mut state = self.lock();
+        (state.closed, state.over) = (true, true);
+        state.waiting.clear();
     }
 
-    /// Returns when no call is in flight or waiting.
+    /// Returns when no call is in flight in `replica` that anybody waits for.
+    pub(super) async fn drained(&self, replica: &Replica) {
+        self.until(|state| state.entry(replica).is_none_or(|entry| entry.awaited() == 0)).await;
+    }
+
+    /// Returns when no call is waiting, or in flight that anybody waits for.
     pub(super) async fn idle(&self) {
         self.until(|state| {
             state.waiting.retain(|waiter| !waiter.is_closed());
-            state.waiting.is_empty() && state.entries.iter().all(|entry| entry.active == 0)
+            state.waiting.is_empty() && state.entries.iter().all(|entry| entry.awaited() == 0)
         })
         .await;
     }
 
     pub(super) fn status(&self) -> Status {
-        let state = self.lock();
-        Status {
-            ready: state.entries.iter().filter(|entry| entry.is_ready()).count(),
-            wanted: state.wanted,
-            active: state.entries.iter().map(|entry| entry.active).sum(),
-            waiting: state.waiting.iter().filter(|waiter| !waiter.is_closed()).count(),
-            down: state.what_is_missing().as_deref().map(String::from),
-        }
+        self.lock().status()
     }
 
     async fn until(&self, mut reached: impl FnMut(&mut State) -> bool) {
@@ -241,7 +311,11 @@ impl Pool {
     }
 
     fn take_slot(self: &Arc<Self>, state: &mut State) -> Option<Lease> {
-        let free = state.entries.iter_mut().filter(|entry| entry.is_ready() && entry.active < self.concurrency);
+        let only_worn = state.entries.iter().all(|entry| entry.worn || !entry.is_ready());
+        let free = state
+            .entries
+            .iter_mut()
+            .filter(|entry| entry.is_ready() && entry.active < self.concurrency && (only_worn || !entry.worn));
         let entry = free.min_by_key(|entry| entry.active)?;
         entry.active += 1;
         Some(Lease { pool: self.clone(), replica: entry.replica.clone(), loss: None })
@@ -263,31 +337,28 @@ impl Pool {
 
     fn release(self: &Arc<Self>, replica: &Arc<Replica>, loss: Option<Loss>) {
         let mut state = self.lock();
-        let mut retire = false;
+        let mut wear = None;
         if let Some(entry) = state.entry(replica) {
-            entry.active -= 1;
             match loss {
-                None => {}
+                None => entry.active -= 1,
                 Some(Loss::Overran) => {
-                    // At once, or the slot would go to the next in line, in a guest that may never come back.
-                    entry.retired = true;
-                    retire = true;
+                    // Its place stays taken: the next in line would be in a guest that may never come back.
+                    entry.overran += 1;
+                    wear = Some(Wear::Overran);
                 }
                 Some(Loss::Unanswered) => {
+                    entry.active -= 1;
                     entry.unanswered += 1;
-                    retire = entry.unanswered >= UNANSWERED_LIMIT;
+                    wear = (entry.unanswered >= UNANSWERED_LIMIT).then_some(Wear::Unanswered);
                 }
             }
+            entry.worn |= wear.is_some();
         }
         let spare = self.serve_waiting(&mut state);
         drop(state);
         drop(spare);
-        if loss == Some(Loss::Overran) {
-            // What it has not begun may have to wait for long there.
-            replica.close();
-        }
-        if retire {
-            replica.wear_out(Wear::Calls);
+        if let Some(wear) = wear {
+            replica.wear_out(wear);
         }
         self.ended.notify_waiters();
     }
@@ -301,9 +372,24 @@ impl Entry {
     fn is_ready(&self) -> bool {
         !self.retired && self.sick.is_none()
     }
+
+    /// The calls in flight that anybody waits for.
+    fn awaited(&self) -> usize {
+        self.active - self.overran
+    }
 }
 
 impl State {
+    fn status(&self) -> Status {
+        Status {
+            ready: self.entries.iter().filter(|entry| entry.is_ready()).count(),
+            wanted: self.wanted,
+            active: self.entries.iter().map(Entry::awaited).sum(),
+            waiting: self.waiting.iter().filter(|waiter| !waiter.is_closed()).count(),
+            down: self.what_is_missing().as_deref().map(String::from),
+        }
+    }
+
     /// Why no replica takes calls, where that is not to change by itself in a moment: a replica that is being replaced
     /// after a trap is worth waiting for.
     fn not_ready(&self) -> Option<Arc<str>> {
@@ -315,7 +401,8 @@ impl State {
 
     /// What is wrong with a replica that should be ready and is not.
     fn what_is_missing(&self) -> Option<Arc<str>> {
-        self.entries.iter().find_map(|entry| entry.sick.clone()).or_else(|| self.down.clone())
+        let staying = self.entries.iter().filter(|entry| !entry.retired);
+        staying.into_iter().find_map(|entry| entry.sick.clone()).or_else(|| self.down.clone())
     }
 
     fn entry(&mut self, replica: &Replica) -> Option<&mut Entry> {

@@ -11,7 +11,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::sync::SetOnce;
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use wasmtime::component::{Accessor, GuestTaskId, InstancePre, ResourceTableError};
 use wasmtime::{AsContextMut, Store, WasmBacktrace};
 
@@ -34,6 +34,8 @@ use crate::capability::Grants;
 use crate::component::Component;
 use crate::config::{ChainletName, Health};
 use crate::error::{CallError, ErrorKind};
+use crate::guest_words::{BACKTRACE, SENTENCE, clip};
+use crate::log_rate::LogRate;
 use crate::threads::GuestThreads;
 use crate::value::Signature;
 use crate::value::abi::call::Export;
@@ -55,6 +57,10 @@ pub(crate) struct Blueprint {
     pub memory: u64,
     /// What one replica may use of one processor; more than all of it is no more than that.
     pub cpu: f64,
+    /// How long a guest may go on with a call whose caller has left.
+    pub grace: Duration,
+    /// How often the log tells of replicas' ends.
+    pub log_rate: LogRate,
     /// How long a start may take, `init` included.
     pub start_timeout: Duration,
     /// How a guest's own judgement of its condition is watched.
@@ -67,15 +73,12 @@ pub(crate) struct Blueprint {
 /// for as long as others bring more.
 const CALLS_A_TURN: usize = 32;
 
-/// How long a guest may compute in one piece, in a replica that is to leave.
-const STUCK: Duration = Duration::from_secs(5);
-
 /// The handle of a running replica.
 pub(super) struct Replica {
     inbox: Inbox,
     driver: Arc<Driver<Ended>>,
-    /// How often it has looked for calls, and whether it has begun any.
-    rounds: AtomicU64,
+    number: u32,
+    /// Whether it has begun any call.
     used: AtomicBool,
     worn_out: SetOnce<Wear>,
     death: SetOnce<Death>,
@@ -84,8 +87,10 @@ pub(super) struct Replica {
 /// Why a replica is to be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wear {
-    /// It holds calls that do not end.
-    Calls,
+    /// It is at work on a call that nobody waits for any more.
+    Overran,
+    /// It holds what is left of calls whose dependencies failed.
+    Unanswered,
     /// It says itself that it is not well.
     Unwell,
 }
@@ -119,11 +124,12 @@ pub(super) struct Running {
 }
 
 impl Replica {
-    pub(super) fn new(cpu: f64) -> Arc<Self> {
+    /// Replica `number` of its chainlet, which may use `cpu` of a processor.
+    pub(super) fn new(number: u32, cpu: f64) -> Arc<Self> {
         Arc::new(Replica {
             inbox: Inbox::new(),
             driver: Driver::new(cpu),
-            rounds: AtomicU64::new(0),
+            number,
             used: AtomicBool::new(false),
             worn_out: SetOnce::new(),
             death: SetOnce::new(),
@@ -139,6 +145,11 @@ impl Replica {
     /// How the replica ended, once it has.
     pub(super) async fn death(&self) -> &Death {
         self.death.wait().await
+    }
+
+    /// Its number among the replicas of its chainlet.
+    pub(super) fn number(&self) -> u32 {
+        self.number
     }
 
     /// Makes [`Replica::death`] known.
@@ -161,21 +172,6 @@ impl Replica {
     /// Takes no more calls: those that are not begun go back to their callers, for another replica.
     pub(super) fn close(&self) {
         self.inbox.close();
-    }
-
-    /// Returns when the guest has computed for all of [`STUCK`] without coming back to the host's own loop. None of its
-    /// calls goes on meanwhile, as an instance does one thing at a time.
-    pub(super) async fn stuck(&self) {
-        let progress = || (self.driver.turns(), self.rounds.load(Ordering::Relaxed));
-        let mut before = progress();
-        loop {
-            sleep(STUCK).await;
-            let now = progress();
-            if now.0 > before.0 && now.1 == before.1 {
-                return;
-            }
-            before = now;
-        }
     }
 
     /// Whether the replica has begun any call.
@@ -206,8 +202,14 @@ impl Blueprint {
                     .error(format_args!("its start took longer than its start_timeout of {limit}, `init` included")));
             }
         };
-        let replica = Replica::new(self.cpu);
-        let monitor = Monitor { replica: replica.clone(), pool: pool.clone(), policy: self.health };
+        let replica = Replica::new(number, self.cpu);
+        let monitor = Monitor {
+            replica: replica.clone(),
+            pool: pool.clone(),
+            policy: self.health,
+            name: self.name.clone(),
+            number,
+        };
         let driven = replica.driver.run(serve_all(store, export, replica.clone(), probe, monitor, self.name.clone()));
         let task = tokio::spawn({
             let (closed_at_the_end, pool) = (CloseInbox(replica.clone()), pool.clone());
@@ -219,11 +221,14 @@ impl Blueprint {
                         drop(store);
                         death
                     }
-                    Err(Panicked(message)) => Death {
-                        kind: ErrorKind::Internal,
-                        message: format!("driving the replica panicked, which is a bug of chainhost: {message}"),
-                        backtrace: None,
-                    },
+                    Err(Panicked(message)) => {
+                        pool.retire(&closed_at_the_end.0);
+                        Death {
+                            kind: ErrorKind::Internal,
+                            message: format!("driving the replica panicked, which is a bug of chainhost: {message}"),
+                            backtrace: None,
+                        }
+                    }
                 };
                 drop(closed_at_the_end);
                 death
@@ -275,26 +280,27 @@ impl Blueprint {
                     ))
                 })?;
             let (call, mut answer) = Call::without_slot(CallContext::default());
-            let outcome = store
-                .run_concurrent(async |accessor| {
-                    let (task, work) = accessor.with(|mut access| {
-                        let work = func.start_call_concurrent(access.as_context_mut(), ())?;
-                        let task = work.task();
-                        access.as_context_mut().data_mut().begin(task, call.clone());
-                        Ok::<_, wasmtime::Error>((task, work))
-                    })?;
-                    let outcome = tokio::select! {
-                        biased;
-                        // A dependency failed, so that `init` waits for an answer that never comes.
-                        Ok(Reply::Answer(Err(error))) = &mut answer => return Ok(Err(Some(error))),
-                        outcome = func.finish_call_concurrent(accessor, work) => outcome?,
-                    };
-                    accessor.with(|mut access| access.as_context_mut().data_mut().end(task));
-                    Ok::<_, wasmtime::Error>(
-                        outcome.0.map_err(|message| Some(self.error(format_args!("`init` failed: {message}")))),
-                    )
-                })
-                .await;
+            let outcome =
+                store
+                    .run_concurrent(async |accessor| {
+                        let (task, work) = accessor.with(|mut access| {
+                            let work = func.start_call_concurrent(access.as_context_mut(), ())?;
+                            let task = work.task();
+                            access.as_context_mut().data_mut().begin(task, call.clone());
+                            Ok::<_, wasmtime::Error>((task, work))
+                        })?;
+                        let outcome = tokio::select! {
+                            biased;
+                            // A dependency failed, so that `init` waits for an answer that never comes.
+                            Ok(Reply::Answer(Err(error))) = &mut answer => return Ok(Err(Some(error))),
+                            outcome = func.finish_call_concurrent(accessor, work) => outcome?,
+                        };
+                        accessor.with(|mut access| access.as_context_mut().data_mut().end(task));
+                        Ok::<_, wasmtime::Error>(outcome.0.map_err(|words| {
+                            Some(self.error(format_args!("`init` failed: {}", clip(words, SENTENCE))))
+                        }))
+                    })
+                    .await;
             match outcome.and_then(|outcome| outcome) {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return Err(error.unwrap_or_else(|| self.error("`init` failed"))),
@@ -336,8 +342,14 @@ async fn serve_all(
             let mut calls = FuturesUnordered::new();
             let mut health = pin!(health::watch(accessor, probe, monitor));
             let (mut turn, mut taken) = (0, 0);
+            let parameters = accessor.with(|mut access| access.as_context_mut().data().parameters.clone());
+            let mut counted = 0;
             poll_fn(|cx| {
-                replica.rounds.fetch_add(1, Ordering::Relaxed);
+                // What has ended since leaves room for what the guest calls next.
+                if counted != parameters.bytes() {
+                    counted = parameters.bytes();
+                    accessor.with(|mut access| parameters.set_limit(&mut access.as_context_mut()));
+                }
                 if turn != replica.driver.turns() {
                     (turn, taken) = (replica.driver.turns(), 0);
                 }
@@ -366,6 +378,9 @@ async fn serve_all(
 
 async fn serve(accessor: &Accessor<State>, export: Export, job: Job, name: &ChainletName) {
     let Job { params, call } = job;
+    if !call.begin() {
+        return;
+    }
     let mut task: Option<GuestTaskId> = None;
     let answer = export
         .call(accessor, params, |mut store, started| {
@@ -387,15 +402,6 @@ impl Death {
         Death {
             kind: ErrorKind::Stopping,
             message: "the replica was stopped before the call was done".into(),
-            backtrace: None,
-        }
-    }
-
-    /// The end of a replica that was to leave, and whose guest did not come back.
-    pub(super) fn stuck() -> Self {
-        Death {
-            kind: ErrorKind::Trap,
-            message: "the guest computed on and on for a call that nobody waits for any more, and was ended".into(),
             backtrace: None,
         }
     }
@@ -426,7 +432,7 @@ impl Death {
         if let Some(words) = state.capabilities.output.last_words() {
             message.push_str(&format!("; its last words on stderr: {words}"));
         }
-        let backtrace = error.downcast_ref::<WasmBacktrace>().map(ToString::to_string);
-        Death { kind: ErrorKind::Trap, message, backtrace }
+        let backtrace = error.downcast_ref::<WasmBacktrace>().map(|frames| clip(frames.to_string(), BACKTRACE));
+        Death { kind: ErrorKind::Trap, message: clip(message, 4 * SENTENCE), backtrace }
     }
 }

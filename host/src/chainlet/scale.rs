@@ -20,6 +20,8 @@ pub(super) struct Load {
     pub waiting: usize,
     /// Replicas that take calls.
     pub ready: usize,
+    /// Whether any call has come since the last look: calls of microseconds are rarely seen in flight.
+    pub used: bool,
 }
 
 #[derive(Debug)]
@@ -55,6 +57,7 @@ impl Scale {
             true => self.replicas_for(self.average(now)).max(wanted.saturating_add(1)),
             false => self.replicas_for(self.average(now)),
         };
+        let need = if load.used { need.max(1) } else { need };
         // Calls that wait for a replica that is on its way still need it.
         let need = if load.waiting > 0 { need.max(wanted) } else { need };
         self.needs.retain(|(_, needed)| *needed > need);

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What a replica that rested may use at once, as a time of its share: with half a processor, 50 ms of one.
-const SAVED: Duration = Duration::from_millis(100);
+/// What a replica that rested may use at once, as a time of its share: with half a processor, 10 ms of one.
+const SAVED: Duration = Duration::from_millis(20);
 
 /// The longest that a replica rests before it is looked at again, however small its share.
 const LONGEST_REST: Duration = Duration::from_secs(60);
@@ -134,7 +134,7 @@ mod tests {
         let start = Instant::now();
         let mut share = Share::new(0.5, start).unwrap();
         let later = start + Duration::from_hours(1);
-        share.pay(Duration::from_millis(50), later);
+        share.pay(Duration::from_millis(10), later);
         assert_eq!(share.rests_until(later), None);
         share.pay(Duration::from_millis(10), later);
         assert_eq!(share.rests_until(later), Some(later + Duration::from_micros(20_001)));

@@ -9,7 +9,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use super::call::Call;
-use super::limits::{HOST_RESOURCES, MemoryLimit};
+use super::limits::{HOST_RESOURCES, MemoryLimit, Parameters};
 use crate::capability::Capabilities;
 
 /// The data of one replica's store.
@@ -17,6 +17,8 @@ pub(crate) struct State {
     /// What the guest may use of the host.
     pub capabilities: Capabilities,
     pub(super) memory: MemoryLimit,
+    /// Those of the calls of dependencies that are under way.
+    pub(super) parameters: Parameters,
     /// The calls in flight, by the guest task that serves each.
     calls: HashMap<GuestTaskId, Arc<Call>>,
     wasi: WasiCtx,
@@ -27,7 +29,7 @@ impl State {
     pub(super) fn new(capabilities: Capabilities, wasi: WasiCtx, memory: MemoryLimit) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HOST_RESOURCES);
-        State { capabilities, memory, calls: HashMap::new(), wasi, table }
+        State { capabilities, memory, parameters: Parameters::default(), calls: HashMap::new(), wasi, table }
     }
 
     pub(super) fn begin(&mut self, task: GuestTaskId, call: Arc<Call>) {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::pool::Pool;
@@ -22,6 +23,9 @@ use crate::error::{CallError, ErrorKind};
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A replica that ran for this long has proven itself: what comes after it is no further attempt.
+const PROVEN: Duration = LONGEST_PAUSE;
+
 /// What a supervisor is told.
 pub(super) struct Orders {
     /// To end the replica at once.
@@ -63,25 +67,29 @@ pub(super) async fn supervise(
         }
     };
     let Some(mut running) = first else { return };
+    let mut since = Instant::now();
     while let Some(end) = watch(&mut running, stop, leave).await {
+        // What served well for a while has proven that replicas can run; what dies of a call, or is at work on one, has too.
+        let has_served = since.elapsed() >= PROVEN;
         match end {
             End::Leaves => {
                 pool.retire(&running.replica);
                 return drain(running, pool, stop.clone()).await;
             }
             End::Died(death) => {
-                backoff.proven(running.replica.was_used());
+                backoff.proven(has_served || running.replica.was_used());
                 bury(&running, death, &blueprint, number, &pool);
                 let Some(next) = restart(&blueprint, number, &pool, &orders, &mut backoff).await else { return };
                 running = next;
             }
             End::WornOut(why) => {
                 let what = match why {
-                    Wear::Calls => "replica has calls that do not end; starting another in its place",
+                    Wear::Overran => "replica has calls that do not end; starting another in its place",
+                    Wear::Unanswered => "replica holds what is left of many calls; starting another in its place",
                     Wear::Unwell => "replica is not well and does not get better; starting another in its place",
                 };
                 tracing::warn!(chainlet = %blueprint.name, replica = number, "{what}");
-                backoff.proven(why == Wear::Calls);
+                backoff.proven(has_served || why == Wear::Overran);
                 let (next, old_is_dead) = {
                     let mut next = pin!(restart(&blueprint, number, &pool, &orders, &mut backoff));
                     tokio::select! {
@@ -107,6 +115,7 @@ pub(super) async fn supervise(
                 }
             }
         }
+        since = Instant::now();
     }
     end(running, Death::stopped(), &pool).await;
 }
@@ -129,9 +138,11 @@ async fn watch(running: &mut Running, stop: &CancellationToken, leave: &Cancella
 }
 
 /// Tells whoever called it how a replica died.
-fn bury(dead: &Running, death: Death, blueprint: &Blueprint, number: u32, pool: &Pool) {
-    tracing::error!(chainlet = %blueprint.name, replica = number, cause = %death.message,
-        backtrace = death.backtrace, "replica died; starting another");
+fn bury(dead: &Running, death: Death, blueprint: &Blueprint, number: u32, pool: &Arc<Pool>) {
+    if let Some(left_out) = blueprint.log_rate.admit() {
+        tracing::error!(chainlet = %blueprint.name, replica = number, cause = %death.message,
+            backtrace = death.backtrace, untold = (left_out > 0).then_some(left_out), "replica died; starting another");
+    }
     pool.remove(&dead.replica);
     dead.replica.died(death);
 }
@@ -178,7 +189,6 @@ async fn drain(mut old: Running, pool: Arc<Pool>, stop: CancellationToken) {
     let death = tokio::select! {
         () = pool.drained(&old.replica) => Death::stopped(),
         () = stop.cancelled() => Death::stopped(),
-        () = old.replica.stuck() => Death::stuck(),
         death = &mut old.task => {
             let death = death.unwrap_or_else(|error| Death::of_task(&error));
             pool.remove(&old.replica);
@@ -188,7 +198,7 @@ async fn drain(mut old: Running, pool: Arc<Pool>, stop: CancellationToken) {
     end(old, death, &pool).await;
 }
 
-async fn end(running: Running, death: Death, pool: &Pool) {
+async fn end(running: Running, death: Death, pool: &Arc<Pool>) {
     running.task.abort();
     // Whether it was aborted or ended by itself, the store is gone now.
     let _ = running.task.await;

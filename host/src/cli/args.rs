@@ -36,7 +36,7 @@ pub struct Setting {
     #[arg(long, value_name = "NAME", env = "CHAINHOST_ENVIRONMENT", hide_env_values = true)]
     environment: Option<EnvironmentName>,
 
-    /// The most processors that all Chainlets use together; as many as the machine has unless given
+    /// How many threads Chainlets compute on; as many as the machine has processors unless given
     #[arg(long, value_name = "COUNT", env = "CHAINHOST_GUEST_THREADS", hide_env_values = true)]
     guest_threads: Option<NonZeroUsize>,
 }

@@ -86,6 +86,10 @@ pub struct Serve {
     #[arg(long, value_name = "SIZE", default_value_t = ByteSize::mib(16))]
     body_limit: ByteSize,
 
+    /// The most that the bodies of all requests in flight may have together
+    #[arg(long, value_name = "SIZE", default_value_t = ByteSize::gib(1))]
+    bodies_limit: ByteSize,
+
     /// How long accepted calls may take to end once the chain is asked to; 0s drops them
     #[arg(long, value_name = "DURATION", value_parser = args::duration_or_none, default_value = "30s")]
     drain: Duration,
@@ -114,6 +118,9 @@ impl Serve {
         let server = Server::bind(self.options(&credentials))?;
         if let Some(admin) = self.admin.filter(|admin| !admin.ip().is_loopback()) {
             tracing::warn!(%admin, "the admin listener has no authentication and can be reached from other machines");
+        }
+        if credentials.api_keys.is_none() && !self.listen.ip().is_loopback() {
+            tracing::warn!(listen = %self.listen, "other machines may call the chain without an API key");
         }
         let begun = Instant::now();
         let files = Arc::new(reload::Files::default());
@@ -181,6 +188,7 @@ impl Serve {
     fn options(&self, credentials: &Loaded) -> ServeOptions {
         let mut http = HttpOptions::default();
         http.body_limit = usize::try_from(self.body_limit.as_bytes()).unwrap_or(usize::MAX);
+        http.bodies_limit = usize::try_from(self.bodies_limit.as_bytes()).unwrap_or(usize::MAX);
         http.request_timeout = self.timeout;
         http.api_keys = credentials.api_keys.clone();
         let mut options = ServeOptions::default();

@@ -168,6 +168,12 @@ impl ChainletBuilder {
         self
     }
 
+    /// How long a replica may go on with a call that nobody waits for any more.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.spec.grace = grace;
+        self
+    }
+
     /// How a replica's own judgement of its condition is watched.
     pub fn health(mut self, health: Health) -> Self {
         self.spec.health = health;

@@ -80,9 +80,18 @@ impl ChainSpec {
 
     fn check_mounted(&self, at: &KeyPath, source: &Path) -> Option<ConfigError> {
         let path = self.resolve(source);
-        let error = path.metadata().err()?;
-        let message = format!("cannot find the file or folder {}: {error}", path.display());
-        Some(ConfigError::new(self.at(at), message, "make it, or correct the path, which is relative to chain.toml"))
+        let (message, help) = match path.metadata() {
+            Ok(metadata) if metadata.is_dir() => return None,
+            Ok(_) => (
+                format!("expected a folder, found a file at {}", path.display()),
+                "name the folder that it is in: all that is below is seen at `path`",
+            ),
+            Err(error) => (
+                format!("cannot find the folder {}: {error}", path.display()),
+                "make it, or correct the path, which is relative to chain.toml",
+            ),
+        };
+        Some(ConfigError::new(self.at(at), message, help))
     }
 }
 
@@ -132,10 +141,15 @@ assets.files = [{ source = "models", path = "/models" }]
     fn files_that_are_there_are_no_error() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("target")).unwrap();
-        for name in ["target/built.wasm", "given.wasm", "models"] {
+        std::fs::create_dir(folder.path().join("models")).unwrap();
+        for name in ["target/built.wasm", "given.wasm"] {
             std::fs::write(folder.path().join(name), b"x").unwrap();
         }
         spec(folder.path()).check_files().unwrap();
+        std::fs::remove_dir(folder.path().join("models")).unwrap();
+        std::fs::write(folder.path().join("models"), b"x").unwrap();
+        let errors = spec(folder.path()).check_files().unwrap_err();
+        assert!(errors.to_string().contains("expected a folder, found a file"), "{errors}");
     }
 
     #[test]

@@ -148,11 +148,13 @@ fn address(host: &str) -> Option<IpAddr> {
 /// addresses (RFC 6890) reserve for something else, is not multicast, and does not wrap an address of another kind.
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
-    const NOT_PUBLIC_V4: [([u8; 4], u8); 14] = [
+    const NOT_PUBLIC_V4: [([u8; 4], u8); 15] = [
         ([0, 0, 0, 0], 8),
         ([10, 0, 0, 0], 8),
         ([100, 64, 0, 0], 10),
         ([127, 0, 0, 0], 8),
+        // Of Azure's machines alone: what tells them about themselves.
+        ([168, 63, 129, 16], 32),
         ([169, 254, 0, 0], 16),
         ([172, 16, 0, 0], 12),
         ([192, 0, 0, 0], 24),
@@ -340,7 +342,9 @@ mod tests {
     fn a_star_alone_is_every_public_host() {
         let any = rule("*:443");
         assert!(any.admits("example.com", 443) && any.admits("8.8.8.8", 443) && !any.admits("8.8.8.8", 80));
-        for address in ["127.0.0.1", "10.0.0.1", "[::1]", "169.254.169.254", "[::ffff:127.0.0.1]", "0.0.0.0"] {
+        for address in
+            ["127.0.0.1", "10.0.0.1", "[::1]", "169.254.169.254", "168.63.129.16", "[::ffff:127.0.0.1]", "0.0.0.0"]
+        {
             assert!(!any.admits(address, 443), "{address}");
         }
         assert!(!any.admits_address("example.com", "127.0.0.1:443".parse().unwrap()));

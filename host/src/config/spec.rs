@@ -101,6 +101,12 @@ pub struct ChainletSpec {
     #[schemars(default = "defaults::start_timeout_text", with = "String")]
     pub start_timeout: Duration,
 
+    /// How long a replica may go on with a call that nobody waits for any more, for example `grace = "2m"`; then another
+    /// takes its place. It should be longer than calls usually take.
+    #[serde(serialize_with = "policy::duration")]
+    #[schemars(default = "defaults::grace_text", with = "String")]
+    pub grace: Duration,
+
     /// How a replica's own judgement of its condition is watched, where the component exports `chainlet:host/health`,
     /// for example `health = { interval = "1s", failures = 3 }`.
     #[schemars(default)]
@@ -181,7 +187,7 @@ pub struct Assets {
     #[schemars(default, extend("uniqueItems" = true))]
     pub secrets: Vec<SecretName>,
 
-    /// The files and folders that the chainlet may open, for example
+    /// The folders that the chainlet may open, for example
     /// `files = [{ source = "models/", path = "/models" }]`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
@@ -203,7 +209,7 @@ impl Assets {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct FileMount {
-    /// The file or folder of the host, relative to chain.toml, for example `source = "models/"`.
+    /// The folder of the host, relative to chain.toml, for example `source = "models/"`.
     #[schemars(length(min = 1))]
     pub source: PathBuf,
 
@@ -316,6 +322,7 @@ impl ChainletSpec {
             concurrency: defaults::concurrency(),
             queue: defaults::queue(),
             start_timeout: defaults::START_TIMEOUT,
+            grace: defaults::GRACE,
             health: Health::default(),
             resources: Resources::default(),
             assets: Assets::default(),
@@ -350,6 +357,13 @@ pub(super) mod defaults {
     /// Loading a model from a slow disk takes minutes; a start that hangs should still be known before somebody gives up
     /// on it.
     pub(in super::super) const START_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+
+    /// Longer than most calls take: a client that leaves, or waits for a moment only, must not cost a replica its place.
+    pub(in super::super) const GRACE: Duration = Duration::from_secs(30);
+
+    pub(in super::super) fn grace_text() -> String {
+        policy::defaults::text(GRACE)
+    }
 
     pub(in super::super) fn start_timeout_text() -> String {
         policy::defaults::text(START_TIMEOUT)

@@ -82,7 +82,15 @@ impl Checker<'_> {
         self.replicas(&at.key("replicas"), chainlet.replicas);
         self.at_least_one(&at.key("concurrency"), chainlet.concurrency, "calls at once");
         self.time(&at.key("start_timeout"), chainlet.start_timeout, "start_timeout = \"5m\"");
+        self.time(&at.key("grace"), chainlet.grace, "grace = \"30s\"");
         self.health(&at.key("health"), chainlet.health);
+        if chainlet.replicas.min == 0 && chainlet.queue == 0 {
+            self.error(
+                &at.key("queue"),
+                "expected at least 1 where replicas.min = 0, found 0: the call that has a replica started has to wait for it",
+                "raise queue, or replicas.min",
+            );
+        }
         self.resources(&at.key("resources"), chainlet.resources);
         self.secrets(&at.key("assets").key("secrets"), chainlet);
         self.files(&at.key("assets"), &chainlet.assets);

@@ -1,12 +1,14 @@
 //! Request bodies: what kind they are of, and reading them within limits.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use hyper::body::Body;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::problem::{Kind, Problem};
@@ -27,25 +29,57 @@ impl<B> RequestBody for B where
 {
 }
 
+/// How much bodies may hold.
+#[derive(Debug)]
+pub(super) struct Limits {
+    /// Of one, in bytes.
+    one: usize,
+    /// Of all that are in flight, in units of [`UNIT`].
+    all: Arc<Semaphore>,
+}
+
+/// In what the bytes of all bodies are counted.
+const UNIT: usize = 1024;
+
+/// A body that was read. What it holds of the limit to all is free again when this is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Received {
+    pub bytes: Bytes,
+    _held: Option<OwnedSemaphorePermit>,
+}
+
+impl Limits {
+    /// `one` body has at most so many bytes, and `all` together.
+    pub(super) fn new(one: usize, all: usize) -> Self {
+        Limits { one, all: Arc::new(Semaphore::new((all / UNIT).min(Semaphore::MAX_PERMITS))) }
+    }
+}
+
 /// The whole body, which must be JSON by its headers; nothing where there is none.
 ///
 /// # Errors
-/// A body of another kind, or longer than `limit` bytes, is refused before it is read as far as that can be known; one
-/// that is not there by `deadline` is refused then.
+/// A body of another kind, or longer than it may be, is refused before it is read as far as that can be known; one for which
+/// there is no room, when that is known; one that is not there by `deadline`, then.
 pub(super) async fn read<B: RequestBody>(
     headers: &HeaderMap,
     mut body: B,
-    limit: usize,
+    limits: &Limits,
     deadline: Instant,
-) -> Result<Bytes, Problem> {
+) -> Result<Received, Problem> {
     if body.is_end_stream() || body.size_hint().exact() == Some(0) {
-        return Ok(Bytes::new());
+        // A web page of another origin can send a request without a body, or of some other type, but not of this one.
+        return match headers.contains_key(header::ORIGIN) && !says_json(headers) {
+            true => Err(Problem::new(
+                Kind::MediaType,
+                "a web page must send `Content-Type: application/json`, even without a body",
+            )),
+            false => Ok(Received::default()),
+        };
     }
-    let refusal = match acceptable(headers, body.size_hint().lower(), limit) {
-        Ok(()) => match timeout_at(deadline, Limited::new(&mut body, limit).collect()).await {
-            Ok(Ok(body)) => return Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => too_large(limit),
-            Ok(Err(error)) => Problem::new(Kind::BadRequest, format!("the body broke off: {error}")),
+    let refusal = match acceptable(headers, body.size_hint().lower(), limits.one) {
+        Ok(()) => match timeout_at(deadline, collect(&mut body, limits)).await {
+            Ok(Ok(received)) => return Ok(received),
+            Ok(Err(refusal)) => refusal,
             Err(_) => Problem::new(Kind::SlowRequest, "the body was not here in time"),
         },
         Err(refusal) => refusal,
@@ -56,9 +90,45 @@ pub(super) async fn read<B: RequestBody>(
     Err(refusal)
 }
 
+async fn collect<B: RequestBody>(body: &mut B, limits: &Limits) -> Result<Received, Problem> {
+    let mut received = Received::default();
+    // Most bodies are one piece, which needs no copy.
+    let mut more = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Problem::new(Kind::BadRequest, format!("the body broke off: {error}")))?;
+        let Ok(piece) = frame.into_data() else { continue };
+        let before = received.bytes.len() + more.len();
+        if piece.len() > limits.one.saturating_sub(before) {
+            return Err(too_large(limits.one));
+        }
+        let units = (before + piece.len()).div_ceil(UNIT) - before.div_ceil(UNIT);
+        if units > 0 {
+            let held =
+                u32::try_from(units).ok().and_then(|units| limits.all.clone().try_acquire_many_owned(units).ok());
+            let held = held.ok_or_else(|| {
+                Problem::new(Kind::Overloaded, "the server has as many bytes of requests in flight as it may")
+            })?;
+            match &mut received._held {
+                Some(all) => all.merge(held),
+                none => *none = Some(held),
+            }
+        }
+        if before == 0 {
+            received.bytes = piece;
+        } else {
+            more.extend_from_slice(&std::mem::take(&mut received.bytes));
+            more.extend_from_slice(&piece);
+        }
+    }
+    if !more.is_empty() {
+        received.bytes = more.freeze();
+    }
+    Ok(received)
+}
+
 fn acceptable(headers: &HeaderMap, length: u64, limit: usize) -> Result<(), Problem> {
     let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    if !headers.get(header::CONTENT_TYPE).is_some_and(|kind| is_json(kind.as_bytes())) {
+    if !says_json(headers) {
         let found = text(header::CONTENT_TYPE)
             .map_or("the body has no Content-Type".into(), |kind| format!("the body is `{kind}`"));
         return Err(Problem::new(
@@ -77,6 +147,10 @@ fn acceptable(headers: &HeaderMap, length: u64, limit: usize) -> Result<(), Prob
 
 fn too_large(limit: usize) -> Problem {
     Problem::new(Kind::TooLarge, format!("the body is longer than this server's limit of {limit} bytes"))
+}
+
+fn says_json(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| is_json(kind.as_bytes()))
 }
 
 /// Whether a media type is `application/json` or one that is JSON by its suffix, such as `application/ld+json`.
@@ -121,7 +195,8 @@ mod tests {
     }
 
     async fn read_all(headers: HeaderMap, body: impl RequestBody, limit: usize) -> Result<Bytes, Kind> {
-        read(&headers, body, limit, soon()).await.map_err(|problem| problem.kind())
+        let limits = Limits::new(limit, UNIT);
+        read(&headers, body, &limits, soon()).await.map(|body| body.bytes).map_err(|problem| problem.kind())
     }
 
     fn in_pieces(pieces: &'static [&'static str]) -> impl RequestBody {
@@ -167,7 +242,30 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_never_comes_is_refused_at_the_deadline() {
         let never = StreamBody::new(futures::stream::pending::<Result<Frame<Bytes>, std::io::Error>>());
-        let outcome = read(&json(), never, 8, Instant::now()).await;
-        assert_eq!(outcome.map_err(|problem| problem.kind()), Err(Kind::SlowRequest));
+        let outcome = read(&json(), never, &Limits::new(8, UNIT), Instant::now()).await;
+        assert_eq!(outcome.map(drop).map_err(|problem| problem.kind()), Err(Kind::SlowRequest));
+    }
+
+    #[tokio::test]
+    async fn all_bodies_together_have_only_so_much_room_until_each_is_dropped() {
+        let limits = Limits::new(4 * UNIT, 3 * UNIT);
+        let body = |length: usize| Full::from(vec![b' '; length]);
+        let read = async |length| read(&json(), body(length), &limits, soon()).await.map_err(|problem| problem.kind());
+        let (one, two) = (read(UNIT + 1).await.unwrap(), read(UNIT).await.unwrap());
+        assert_eq!(read(1).await.unwrap_err(), Kind::Overloaded);
+        drop(one);
+        let three = read(2 * UNIT).await.unwrap();
+        assert_eq!((two.bytes.len(), three.bytes.len()), (UNIT, 2 * UNIT));
+        drop((two, three));
+        assert_eq!(read(4 * UNIT).await.unwrap_err(), Kind::Overloaded);
+        assert_eq!(limits.all.available_permits(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_web_page_has_to_name_the_type_of_json_even_without_a_body() {
+        let mut headers = HeaderMap::from_iter([(header::ORIGIN, "https://evil.example".parse().unwrap())]);
+        assert_eq!(read_all(headers.clone(), Full::<Bytes>::default(), 8).await, Err(Kind::MediaType));
+        headers.extend(json());
+        assert_eq!(read_all(headers, Full::<Bytes>::default(), 8).await, Ok(Bytes::new()));
     }
 }

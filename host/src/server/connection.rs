@@ -19,7 +19,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
-use http::{Method, Request};
+use http::{Method, Request, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -35,6 +35,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::observe::{observed, with};
+use super::problem::{Kind, Problem};
 use super::tls::Tls;
 use super::{Audience, Http, run_remote};
 
@@ -50,6 +51,8 @@ const UNREAD: Duration = Duration::from_secs(60);
 const HEAD_LIMIT: u16 = u16::MAX;
 /// How often a silent HTTP/2 connection is asked whether its client is still there.
 const PING: Duration = Duration::from_secs(30);
+/// How many requests one HTTP/2 connection may have in flight.
+const STREAMS: u32 = 100;
 /// The pause after the machine could not accept a connection, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -68,20 +71,35 @@ pub(super) struct Connections {
 struct Front {
     http: Http,
     audience: Audience,
+    /// Whether requests must name this machine as such: see [`is_named_as_local`].
+    only_local: bool,
     /// Serves everything but the entrypoint.
     routes: Router,
     protocol: auto::Builder<TokioExecutor>,
 }
 
 impl Connections {
-    /// At most `limit` at once, with `tls` where they are to be encrypted.
-    pub(super) fn new(http: Http, audience: Audience, routes: Router, limit: usize, tls: Option<&Tls>) -> Self {
+    /// At most `limit` at once, with `tls` where they are to be encrypted. Where they are `only_local`, requests must name
+    /// this machine by an address or as `localhost`.
+    pub(super) fn new(
+        http: Http,
+        audience: Audience,
+        routes: Router,
+        limit: usize,
+        tls: Option<&Tls>,
+        only_local: bool,
+    ) -> Self {
         let mut protocol = auto::Builder::new(TokioExecutor::new());
         protocol.http1().timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(usize::from(HEAD_LIMIT));
-        protocol.http2().timer(TokioTimer::new()).keep_alive_interval(PING).max_header_list_size(u32::from(HEAD_LIMIT));
+        protocol
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING)
+            .max_header_list_size(u32::from(HEAD_LIMIT))
+            .max_concurrent_streams(STREAMS);
         let cut = CancellationToken::new();
         Connections {
-            front: Arc::new(Front { http, audience, routes, protocol }),
+            front: Arc::new(Front { http, audience, only_local, routes, protocol }),
             tls: tls.map(Tls::acceptor),
             places: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))),
             tasks: TaskTracker::new(),
@@ -248,6 +266,10 @@ impl Front {
             && request.method() == Method::POST
             && request.uri().path() == "/run_remote";
         observed(&self.http, self.audience, request, |request, asked| async move {
+            if self.only_local && !is_named_as_local(&request) {
+                let detail = "here, requests must name this machine by its address or as `localhost`";
+                return Problem::new(Kind::Forbidden, detail).into_response(&asked.id);
+            }
             if is_call {
                 return run_remote::entrypoint(self.http.clone(), request, asked).await;
             }
@@ -262,8 +284,40 @@ impl Front {
     }
 }
 
+/// Whether a request that came over a loopback address names it as such. A browser sends what it was led to by a name of
+/// somebody's own, who can have it lead anywhere and read the answer, as if it came from there.
+fn is_named_as_local<B>(request: &Request<B>) -> bool {
+    let named = match request.uri().host() {
+        Some(host) => Some(host.to_owned()),
+        None => request.headers().get(header::HOST).map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned()),
+    };
+    let Some(named) = named else { return true };
+    let Ok(authority) = named.parse::<http::uri::Authority>() else { return false };
+    let host = authority.host();
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    bare.parse::<std::net::IpAddr>().is_ok() || host.eq_ignore_ascii_case("localhost")
+}
+
 /// Whether an error of `accept` is one of the connection that was to be accepted, rather than of the listener.
 fn is_of_the_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_is_named_as_local_by_addresses_and_as_localhost() {
+        let by_host = |host: &str| is_named_as_local(&Request::get("/").header(header::HOST, host).body(()).unwrap());
+        for host in ["127.0.0.1:9090", "127.0.0.1", "[::1]:9090", "localhost:9090", "LOCALHOST"] {
+            assert!(by_host(host), "{host}");
+        }
+        for host in ["evil.example:9090", "localhost.evil.example", "127.0.0.1.evil.example", ""] {
+            assert!(!by_host(host), "{host}");
+        }
+        assert!(!is_named_as_local(&Request::get("http://evil.example/").body(()).unwrap()));
+        assert!(is_named_as_local(&Request::get("/").body(()).unwrap()));
+    }
 }

@@ -142,13 +142,16 @@ impl Server {
         let Server { public, admin, options } = self;
         let http = Http::new(chain, options.http);
         let (limit, tls) = (options.max_connections, options.tls.as_ref());
-        let connections = |audience, routes: axum::Router, tls| {
-            Connections::new(http.clone(), audience, routes.fallback(routes::not_found), limit, tls)
+        let connections = |audience, routes: axum::Router, tls, only_local| {
+            Connections::new(http.clone(), audience, routes.fallback(routes::not_found), limit, tls, only_local)
         };
         Ok(Listening {
-            public: public.listen(connections(Audience::Public, routes::public(&http), tls))?,
+            public: public.listen(connections(Audience::Public, routes::public(&http), tls, false))?,
             admin: match admin {
-                Some(admin) => Some(admin.listen(connections(Audience::Admin, admin::routes(&http), None))?),
+                Some(admin) => {
+                    let only_local = admin.address.ip().is_loopback();
+                    Some(admin.listen(connections(Audience::Admin, admin::routes(&http), None, only_local))?)
+                }
                 None => None,
             },
             grace: options.shutdown_grace,

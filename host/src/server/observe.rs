@@ -12,7 +12,7 @@ use futures::FutureExt;
 use http::{HeaderValue, Request, Version, header};
 use tokio::time::Instant;
 
-use super::keys::{ApiKeys, Refused};
+use super::keys::Refused;
 use super::metrics::Route;
 use super::problem::{Kind, Problem};
 use super::request_id::{self, RequestId};
@@ -42,8 +42,7 @@ pub(super) async fn observed<B, F: Future<Output = Response>>(
     // What the line needs is gone with the request, and costs a copy that is rarely wanted.
     let line = tracing::enabled!(target: ACCESS, tracing::Level::DEBUG)
         .then(|| (request.method().clone(), request.uri().path().to_owned()));
-    let keys = http.0.options.api_keys.as_ref().filter(|_| audience == Audience::Public);
-    let allowed = keys.map_or(Ok(None), |keys| allowed(keys, &request));
+    let allowed = allowed(http, audience, &request);
     let (client, served) = match allowed {
         Ok(client) => (client, AssertUnwindSafe(async { serve(request, asked).await }).catch_unwind().await),
         Err(problem) => (None, Ok(problem.into_response(&id))),
@@ -65,10 +64,16 @@ pub(super) async fn observed<B, F: Future<Output = Response>>(
 }
 
 /// The name of the key that a request shows; none for what load balancers ask, who have no key.
-fn allowed<B>(keys: &ApiKeys, request: &Request<B>) -> Result<Option<Arc<str>>, Problem> {
-    if matches!(request.uri().path(), "/healthz" | "/readyz") {
-        return Ok(None);
+///
+/// Admins show none either. But any web page that one of them has open could send requests from there; browsers say so by
+/// the header `Origin`.
+fn allowed<B>(http: &Http, audience: Audience, request: &Request<B>) -> Result<Option<Arc<str>>, Problem> {
+    if audience == Audience::Admin && request.headers().contains_key(header::ORIGIN) {
+        let detail = "a web page may not ask for anything here; send the request without the header `Origin`";
+        return Err(Problem::new(Kind::Forbidden, detail));
     }
+    let keys = http.0.options.api_keys.as_ref().filter(|_| audience == Audience::Public);
+    let Some(keys) = keys.filter(|_| !matches!(request.uri().path(), "/healthz" | "/readyz")) else { return Ok(None) };
     keys.check(request.headers()).map(Some).map_err(|refused| {
         let detail = match refused {
             Refused::NoKey => "the request shows no API key: send `Authorization: Bearer KEY`, or `X-API-Key: KEY`",

@@ -195,7 +195,7 @@ impl Problem {
 fn withheld(error: &CallError) -> String {
     let what = match error.kind() {
         ErrorKind::Trap => "trapped",
-        ErrorKind::NotReady => "has no replica that can serve",
+        ErrorKind::NotReady => "cannot serve now",
         _ => "could not be served, by a fault of the host",
     };
     format!("the chainlet `{}` {what}; the server's log says more, under this request_id", error.chainlet())

@@ -7,7 +7,7 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use tokio::time::Instant;
 
-use super::body::{self, RequestBody};
+use super::body::{self, Received, RequestBody};
 use super::observe::Asked;
 use super::problem::{Kind, Problem};
 use super::request_id::RequestId;
@@ -23,9 +23,9 @@ pub(super) async fn entrypoint<B: RequestBody>(http: Http, request: Request<B>, 
     let answer = match receive(&http, request, &asked).await {
         Ok((body, options)) => {
             let chain = http.0.chain.begin();
-            let answer = chain.call_json(&body, options).await;
+            let answer = chain.call_json(&body.bytes, options).await;
             chain.count(&answer);
-            answer.map_err(|error| failed(error, Audience::Public, &asked.id))
+            answer.map_err(|error| failed(&http, error, Audience::Public, &asked.id))
         }
         Err(problem) => Err(problem),
     };
@@ -35,8 +35,8 @@ pub(super) async fn entrypoint<B: RequestBody>(http: Http, request: Request<B>, 
 /// Calls the chainlet `name`, for an admin.
 pub(super) async fn chainlet<B: RequestBody>(http: Http, name: &str, request: Request<B>, asked: Asked) -> Response {
     let answer = match receive(&http, request, &asked).await {
-        Ok((body, options)) => match http.0.chain.begin().call_chainlet_json(name, &body, options).await {
-            Some(answer) => answer.map_err(|error| failed(error, Audience::Admin, &asked.id)),
+        Ok((body, options)) => match http.0.chain.begin().call_chainlet_json(name, &body.bytes, options).await {
+            Some(answer) => answer.map_err(|error| failed(&http, error, Audience::Admin, &asked.id)),
             None => Err(Problem::new(Kind::NotFound, no_chainlet(&http, name))),
         },
         Err(problem) => Err(problem),
@@ -49,12 +49,12 @@ async fn receive<B: RequestBody>(
     http: &Http,
     request: Request<B>,
     asked: &Asked,
-) -> Result<(bytes::Bytes, CallOptions), Problem> {
+) -> Result<(Received, CallOptions), Problem> {
     let (head, body) = request.into_parts();
     let longest = http.0.options.request_timeout;
     let timeout = asked_timeout(&head.headers)?.map_or(longest, |timeout| timeout.min(longest));
     let deadline = asked.at + timeout;
-    let body = body::read(&head.headers, body, http.0.options.body_limit, deadline).await?;
+    let body = body::read(&head.headers, body, &http.0.bodies, deadline).await?;
     let timeout = Some(deadline.saturating_duration_since(Instant::now()));
     Ok((body, CallOptions { timeout, request_id: Some(asked.id.text.clone()) }))
 }
@@ -76,12 +76,19 @@ fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
 }
 
 /// A failed call as a problem. What the client is not told is in the log.
-fn failed(error: CallError, audience: Audience, id: &RequestId) -> Problem {
+fn failed(http: &Http, error: CallError, audience: Audience, id: &RequestId) -> Problem {
+    let untold = || http.0.log_rate.admit().map(|left_out| (left_out > 0).then_some(left_out));
     match error.kind() {
         ErrorKind::Trap | ErrorKind::Internal => {
-            tracing::error!(request = %id, %error, backtrace = error.backtrace(), "a call failed");
+            if let Some(untold) = untold() {
+                tracing::error!(request = %id, %error, backtrace = error.backtrace(), untold, "a call failed");
+            }
         }
-        ErrorKind::NotReady | ErrorKind::Deadline => tracing::warn!(request = %id, %error, "a call failed"),
+        ErrorKind::NotReady | ErrorKind::Deadline => {
+            if let Some(untold) = untold() {
+                tracing::warn!(request = %id, %error, untold, "a call failed");
+            }
+        }
         ErrorKind::InvalidInput | ErrorKind::Chainlet | ErrorKind::Overloaded | ErrorKind::Stopping => {
             tracing::debug!(request = %id, %error, "a call failed");
         }

@@ -2,7 +2,7 @@
 //! two, no one looks the name up again.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -13,7 +13,9 @@ use http::Uri;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::rt::TokioIo;
 use rustls::crypto::ring;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::{Network, destination};
@@ -36,9 +38,16 @@ pub(super) enum ConnectError {
     Timeout,
 }
 
+/// How many names are looked up at once. A look-up holds a thread of the system's until it has ended, whoever waits for it
+/// still.
+const LOOKUPS: usize = 8;
+
 /// Connects without TLS.
 #[derive(Clone)]
-pub(super) struct Connect(Arc<Network>);
+pub(super) struct Connect {
+    network: Arc<Network>,
+    lookups: Arc<Semaphore>,
+}
 
 /// Connects with TLS where the URL asks for it.
 pub(super) fn with_tls(network: Arc<Network>) -> HttpsConnector<Connect> {
@@ -53,7 +62,8 @@ pub(super) fn with_tls(network: Arc<Network>) -> HttpsConnector<Connect> {
             builder.unwrap_or_else(|_| HttpsConnectorBuilder::new().with_webpki_roots())
         }
     };
-    builder.https_or_http().enable_all_versions().wrap_connector(Connect(network))
+    let connect = Connect { network, lookups: Arc::new(Semaphore::new(LOOKUPS)) };
+    builder.https_or_http().enable_all_versions().wrap_connector(connect)
 }
 
 impl tower::Service<Uri> for Connect {
@@ -66,17 +76,21 @@ impl tower::Service<Uri> for Connect {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        connect(self.0.clone(), uri).boxed()
+        connect(self.clone(), uri).boxed()
     }
 }
 
-async fn connect(network: Arc<Network>, uri: Uri) -> Result<TokioIo<TcpStream>, ConnectError> {
+async fn connect(Connect { network, lookups }: Connect, uri: Uri) -> Result<TokioIo<TcpStream>, ConnectError> {
     let (host, port) = destination(&uri).map_err(|_| ConnectError::Uri)?;
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    let is_address = bare.parse::<std::net::IpAddr>().is_ok();
-    let found = lookup_host((bare, port)).await.map_err(ConnectError::Lookup)?;
-    // An address in the URL itself was asked about as the host that it is.
-    let admitted: Vec<SocketAddr> = found.filter(|to| is_address || network.admits_address(host, *to)).collect();
+    let admitted = match bare.parse::<IpAddr>() {
+        // An address in the URL itself was asked about as the host that it is.
+        Ok(address) => vec![SocketAddr::new(address, port)],
+        Err(_) => {
+            let found = look_up(bare.to_owned(), port, lookups).await.map_err(ConnectError::Lookup)?;
+            found.into_iter().filter(|to| network.admits_address(host, *to)).collect()
+        }
+    };
     let mut failed = ConnectError::Prohibited;
     for address in admitted {
         match timeout(CONNECT, TcpStream::connect(address)).await {
@@ -89,4 +103,14 @@ async fn connect(network: Arc<Network>, uri: Uri) -> Result<TokioIo<TcpStream>, 
         }
     }
     Err(failed)
+}
+
+async fn look_up(name: String, port: u16, lookups: Arc<Semaphore>) -> io::Result<Vec<SocketAddr>> {
+    let place = lookups.acquire_owned().await.map_err(io::Error::other)?;
+    let found = spawn_blocking(move || {
+        let found = (name, port).to_socket_addrs().map(Iterator::collect);
+        drop(place);
+        found
+    });
+    found.await.map_err(io::Error::other)?
 }

@@ -188,8 +188,8 @@ enum State {
     Closed { failures: u32 },
     /// Calls are refused.
     Open { until: Instant },
-    /// One call has been let through, and decides; others are refused.
-    HalfOpen,
+    /// One call has been let through, and decides; others are refused, but for another one where it takes too long.
+    HalfOpen { since: Instant },
 }
 
 impl Circuit {
@@ -202,17 +202,17 @@ impl Circuit {
         match self.state {
             State::Closed { .. } => Ok(Admission::Ordinary),
             State::Open { until } if now < until => Err(until - now),
-            State::Open { .. } => {
-                self.state = State::HalfOpen;
+            State::HalfOpen { since } if now < since + self.settings.pause => Err(since + self.settings.pause - now),
+            State::Open { .. } | State::HalfOpen { .. } => {
+                self.state = State::HalfOpen { since: now };
                 Ok(Admission::Probe)
             }
-            State::HalfOpen => Err(Duration::ZERO),
         }
     }
 
     fn succeeded(&mut self, admission: Admission) -> Option<Change> {
         match (self.state, admission) {
-            (State::HalfOpen, Admission::Probe) => {
+            (State::HalfOpen { .. }, Admission::Probe) => {
                 self.state = State::Closed { failures: 0 };
                 Some(Change::Closed)
             }
@@ -228,7 +228,7 @@ impl Circuit {
     fn failed(&mut self, admission: Admission, now: Instant) -> Option<Change> {
         let open = State::Open { until: now + self.settings.pause };
         match (self.state, admission) {
-            (State::HalfOpen, Admission::Probe) => {
+            (State::HalfOpen { .. }, Admission::Probe) => {
                 self.state = open;
                 None
             }
@@ -244,7 +244,7 @@ impl Circuit {
 
     /// The call says nothing; if it was to try, the next one is.
     fn undecided(&mut self, admission: Admission, now: Instant) -> Option<Change> {
-        if (self.state, admission) == (State::HalfOpen, Admission::Probe) {
+        if let (State::HalfOpen { .. }, Admission::Probe) = (self.state, admission) {
             self.state = State::Open { until: now };
         }
         None

@@ -13,6 +13,15 @@ use crate::chainlet::{Chainlet, earlier};
 use crate::error::CallError;
 use crate::value::Value;
 
+/// How much sooner a call ends than its caller's, at most.
+const MARGIN: Duration = Duration::from_millis(50);
+
+/// The deadline of a call that is made for one with `deadline`: somewhat sooner, so that the failure of whoever is slow comes
+/// up the chain, and says who that was, before all above it run out of time themselves.
+fn within(deadline: Instant, now: Instant) -> Instant {
+    deadline - (deadline.saturating_duration_since(now) / 20).min(MARGIN)
+}
+
 pub(super) struct DeadlineLayer {
     target: Arc<Chainlet>,
     timeout: Option<Duration>,
@@ -55,7 +64,9 @@ where
 
     fn call(&mut self, mut call: EdgeCall) -> Self::Future {
         let Deadline { target, timeout, inner } = self.clone();
-        let deadline = earlier(call.context.deadline, timeout.map(|timeout| Instant::now() + timeout));
+        let now = Instant::now();
+        let deadline =
+            earlier(call.context.deadline.map(|deadline| within(deadline, now)), timeout.map(|timeout| now + timeout));
         call.context.deadline = deadline;
         Box::pin(async move { target.within(deadline, tower::ServiceExt::oneshot(inner, call)).await })
     }

@@ -6,8 +6,10 @@ use futures::future::BoxFuture;
 use wasmtime::{Result, StoreContextMut};
 
 use super::Edge;
-use crate::chainlet::call::Call;
+use crate::chainlet::call::{Call, CallContext};
+use crate::chainlet::limits::{Held, Parameters};
 use crate::chainlet::state::State;
+use crate::error::CallError;
 use crate::value::Value;
 use crate::value::abi::call::Import;
 
@@ -16,7 +18,7 @@ use crate::value::abi::call::Import;
 /// A guest has no way to receive a failure of the host, such as a trap of its dependency: the import's type is the
 /// other chainlet's own. So the failure goes straight to whoever called this guest, and the guest is never resumed: what
 /// it holds for this one call is lost until its replica is replaced, and its other calls go on. A function that is not
-/// async blocks its instance while it waits, so there the instance is ended instead.
+/// async blocks its instance while it waits, so there the instance is ended instead, and with it its other calls.
 ///
 /// A caller who left ends the guest's calls of dependencies in the same way, so that a chain does not go on working for
 /// nobody. Only a function that is not async is waited for: ending its instance would cost more than it saves.
@@ -32,17 +34,27 @@ impl Import<State> for EdgeImport {
         params: Vec<Value>,
     ) -> BoxFuture<'static, Result<Option<Value>>> {
         let caller = State::current_call(&mut store);
-        let edge = self.edge.clone();
+        let call = Underway { held: Parameters::hold(&mut store, &params), edge: self.edge.clone(), params };
         match (caller, self.is_async) {
             (Some(caller), true) => Box::pin(async move {
-                match for_as_long_as_it_is_wanted(&edge, params, &caller).await {
+                match for_as_long_as_it_is_wanted(call, &caller).await {
                     Some(value) => Ok(value),
                     None => std::future::pending().await,
                 }
             }),
-            (caller, _) => Box::pin(async move {
+            // What a guest does after its call was answered has nobody who could be told.
+            (None, true) => Box::pin(async move {
+                match call.to_its_end(CallContext::default()).await {
+                    Ok(value) => Ok(value),
+                    Err(error) => {
+                        tracing::debug!(%error, "a call of a dependency failed that belongs to no call");
+                        std::future::pending().await
+                    }
+                }
+            }),
+            (caller, false) => Box::pin(async move {
                 let context = caller.as_ref().map(|call| call.context.clone()).unwrap_or_default();
-                edge.call(params, context).await.map_err(|error| {
+                call.to_its_end(context).await.map_err(|error| {
                     let reason = wasmtime::format_err!("a dependency failed: {error}");
                     if let Some(caller) = caller {
                         caller.fail(error);
@@ -54,12 +66,28 @@ impl Import<State> for EdgeImport {
     }
 }
 
+/// A guest's call of its dependency.
+struct Underway {
+    edge: Arc<Edge>,
+    params: Vec<Value>,
+    held: Held,
+}
+
+impl Underway {
+    async fn to_its_end(self, context: CallContext) -> Result<Option<Value>, CallError> {
+        let Underway { edge, params, held } = self;
+        let answer = edge.call(params, context).await;
+        drop(held);
+        answer
+    }
+}
+
 /// The dependency's answer for `caller`; `None` where there is none and the guest is not to be resumed.
-async fn for_as_long_as_it_is_wanted(edge: &Edge, params: Vec<Value>, caller: &Call) -> Option<Option<Value>> {
+async fn for_as_long_as_it_is_wanted(call: Underway, caller: &Call) -> Option<Option<Value>> {
     let answer = tokio::select! {
         biased;
         () = caller.abandoned() => None,
-        answer = edge.call(params, caller.context.clone()) => Some(answer),
+        answer = call.to_its_end(caller.context.clone()) => Some(answer),
     };
     match answer {
         Some(Ok(value)) => Some(value),

@@ -8,10 +8,11 @@ use super::*;
 
 fn pool(concurrency: usize, queue: usize, replicas: usize) -> (Arc<Pool>, Vec<Arc<Replica>>) {
     let pool = Pool::new(concurrency, queue);
-    let replicas: Vec<_> = (0..replicas).map(|_| Replica::new(1.0)).collect();
+    let replicas: Vec<_> = (0..).take(replicas).map(|number| Replica::new(number, 1.0)).collect();
     for replica in &replicas {
         pool.add(replica.clone());
     }
+    pool.want(1);
     (pool, replicas)
 }
 
@@ -97,7 +98,7 @@ fn without_a_replica_calls_wait_until_a_start_has_failed() {
     pool.fail("`init` failed");
     assert!(matches!(poll(&mut waiting), Some(Err(Refusal::NotReady(why))) if &*why == "`init` failed"));
     assert!(matches!(poll(&mut ask(&pool)), Some(Err(Refusal::NotReady(_)))));
-    pool.add(Replica::new(1.0));
+    pool.add(Replica::new(9, 1.0));
     assert!(matches!(poll(&mut ask(&pool)), Some(Ok(_))));
 }
 
@@ -112,7 +113,7 @@ fn a_retired_replica_takes_no_more_calls_and_is_drained_with_its_last() {
     drop(held);
     pool.drained(&replicas[0]).now();
     assert!(poll(&mut waiting).is_none());
-    pool.add(Replica::new(1.0));
+    pool.add(Replica::new(9, 1.0));
     assert!(matches!(poll(&mut waiting), Some(Ok(_))));
 }
 
@@ -139,10 +140,13 @@ fn an_overrun_call_wears_its_replica_out_at_once_and_unanswered_ones_do_at_their
         assert!(replicas[0].worn_out().now_or_never().is_none(), "after {count}");
         poll(&mut ask(&pool)).unwrap().unwrap().lose(Loss::Unanswered);
     }
-    replicas[0].worn_out().now();
-    poll(&mut ask(&pool)).unwrap().unwrap().lose(Loss::Overran);
-    replicas[0].worn_out().now();
+    assert_eq!(replicas[0].worn_out().now(), Wear::Unanswered);
     assert_eq!(pool.status().active, 0);
+    let (pool, replicas) = self::pool(1, 0, 1);
+    poll(&mut ask(&pool)).unwrap().unwrap().lose(Loss::Overran);
+    assert_eq!(replicas[0].worn_out().now(), Wear::Overran);
+    assert_eq!(pool.status().active, 0, "nobody waits for it");
+    pool.drained(&replicas[0]).now();
 }
 
 #[test]
@@ -153,10 +157,83 @@ fn the_slot_of_an_overrun_call_goes_to_nobody_in_line() {
     assert!(poll(&mut waiting).is_none());
     held.lose(Loss::Overran);
     assert!(poll(&mut waiting).is_none());
-    let next = Replica::new(1.0);
+    let next = Replica::new(9, 1.0);
     pool.add(next.clone());
     let lease = poll(&mut waiting).unwrap().unwrap();
     assert!(Arc::ptr_eq(lease.replica(), &next) && !Arc::ptr_eq(lease.replica(), &replicas[0]));
+}
+
+#[test]
+fn a_worn_replica_takes_calls_where_no_other_does() {
+    let (pool, replicas) = pool(2, 10, 1);
+    poll(&mut ask(&pool)).unwrap().unwrap().lose(Loss::Overran);
+    let lease = poll(&mut ask(&pool)).unwrap().unwrap();
+    assert!(Arc::ptr_eq(lease.replica(), &replicas[0]));
+    drop(lease);
+    let next = Replica::new(9, 1.0);
+    pool.add(next.clone());
+    let leases: Vec<_> = (0..2).map(|_| poll(&mut ask(&pool)).unwrap().unwrap()).collect();
+    assert!(leases.iter().all(|lease| Arc::ptr_eq(lease.replica(), &next)));
+    assert!(poll(&mut ask(&pool)).is_none(), "it waits for the one that is well");
+}
+
+#[test]
+fn a_call_that_was_not_begun_goes_before_those_that_wait_and_is_not_refused() {
+    let (pool, replicas) = pool(1, 1, 1);
+    let place = poll(&mut ask(&pool)).unwrap().unwrap();
+    let mut waiting = ask(&pool);
+    assert!(poll(&mut waiting).is_none());
+    pool.retire(&replicas[0]);
+    pool.close();
+    let mut again: Turn = {
+        let pool = pool.clone();
+        async move { pool.acquire_another(Some(place)).await }.boxed()
+    };
+    assert!(poll(&mut again).is_none());
+    assert!(pool.idle().now_or_never().is_none(), "it is in flight all the while");
+    pool.add(Replica::new(9, 1.0));
+    assert!(poll(&mut waiting).is_none());
+    assert!(matches!(poll(&mut again), Some(Ok(_))));
+}
+
+#[test]
+fn whoever_waits_when_all_is_over_is_told() {
+    let (pool, replicas) = pool(1, 10, 1);
+    let held = poll(&mut ask(&pool)).unwrap().unwrap();
+    let (mut first, mut second) = (ask(&pool), ask(&pool));
+    assert!(poll(&mut first).is_none() && poll(&mut second).is_none());
+    pool.remove(&replicas[0]);
+    drop(held);
+    pool.dismiss();
+    for turn in [&mut first, &mut second] {
+        assert!(matches!(poll(turn), Some(Err(Refusal::Stopping))));
+    }
+    assert!(matches!(pool.acquire_another(None).now(), Err(Refusal::Stopping)));
+}
+
+#[test]
+fn the_replica_that_is_missed_least_is_the_one_that_is_not_ready_or_has_the_fewest_calls() {
+    let (pool, replicas) = pool(2, 10, 3);
+    let _held = [poll(&mut ask(&pool)).unwrap().unwrap(), poll(&mut ask(&pool)).unwrap().unwrap()];
+    assert_eq!(pool.least_loaded(), Some(2));
+    pool.set_health(&replicas[1], Err("no model"));
+    assert_eq!(pool.least_loaded(), Some(1));
+    pool.retire(&replicas[1]);
+    assert_eq!(pool.least_loaded(), Some(2));
+}
+
+#[test]
+fn why_a_start_failed_is_forgotten_with_the_replica_that_it_was_of() {
+    let (pool, replicas) = pool(1, 10, 1);
+    pool.want(2);
+    pool.fail("no room");
+    assert_eq!(pool.status().down.as_deref(), Some("no room"));
+    pool.want(1);
+    assert_eq!(pool.status().down, None);
+    pool.want(0);
+    pool.remove(&replicas[0]);
+    pool.fail("given up");
+    assert_eq!(pool.status().down, None, "the next call has it tried again");
 }
 
 #[derive(Debug, Clone)]
@@ -165,6 +242,7 @@ enum Step {
     Leave(usize),
     Finish(usize),
     Lose(usize),
+    Overrun(usize),
     Add,
     Retire(usize),
     Die(usize),
@@ -176,6 +254,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<usize>().prop_map(Step::Leave),
         6 => any::<usize>().prop_map(Step::Finish),
         1 => any::<usize>().prop_map(Step::Lose),
+        1 => any::<usize>().prop_map(Step::Overrun),
         1 => Just(Step::Add),
         1 => any::<usize>().prop_map(Step::Retire),
         1 => any::<usize>().prop_map(Step::Die),
@@ -195,6 +274,7 @@ proptest! {
         const QUEUE: usize = 4;
         let (pool, mut live) = pool(CONCURRENCY, QUEUE, 2);
         let (mut turns, mut leases): (Vec<Turn>, Vec<Lease>) = (Vec::new(), Vec::new());
+        let mut overran: Vec<Arc<Replica>> = Vec::new();
         for step in steps {
             match step {
                 Step::Ask => {
@@ -213,8 +293,14 @@ proptest! {
                         lease.lose(Loss::Unanswered);
                     }
                 }
+                Step::Overrun(index) => {
+                    if let Some(lease) = pick(&mut leases, index) {
+                        overran.push(lease.replica().clone());
+                        lease.lose(Loss::Overran);
+                    }
+                }
                 Step::Add => {
-                    let replica = Replica::new(1.0);
+                    let replica = Replica::new(9, 1.0);
                     live.push(replica.clone());
                     pool.add(replica);
                 }
@@ -241,11 +327,16 @@ proptest! {
             let status = pool.status();
             prop_assert!(status.waiting <= QUEUE);
             prop_assert_eq!(status.waiting, turns.len());
+            let is_worn = |replica: &Arc<Replica>| overran.iter().any(|other| Arc::ptr_eq(other, replica));
+            let only_worn = live.iter().all(is_worn);
             let mut free = 0;
             for replica in &live {
                 let active = leases.iter().filter(|lease| Arc::ptr_eq(lease.replica(), replica)).count();
-                prop_assert!(active <= CONCURRENCY);
-                free += CONCURRENCY - active;
+                let stuck = overran.iter().filter(|other| Arc::ptr_eq(other, replica)).count();
+                prop_assert!(active + stuck <= CONCURRENCY);
+                if only_worn || !is_worn(replica) {
+                    free += CONCURRENCY - active - stuck;
+                }
             }
             prop_assert!(turns.is_empty() || free == 0, "a call waits while {} slots are free", free);
         }

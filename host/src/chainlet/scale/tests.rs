@@ -26,7 +26,7 @@ impl Chainlet {
             self.now += self.scale.interval();
             let ready = self.wanted as usize;
             let active = demand.min(ready * CONCURRENCY);
-            let load = Load { active, waiting: demand - active, ready };
+            let load = Load { active, waiting: demand - active, ready, used: demand > 0 };
             self.wanted = self.scale.look(load, self.wanted, self.now);
         }
         self.wanted
@@ -57,7 +57,7 @@ fn a_burst_that_no_call_waits_for_brings_no_replica() {
 fn calls_that_wait_bring_a_replica_at_once_and_only_one_until_it_is_ready() {
     let mut scale = Scale::new(Replicas::between(0, 10), CONCURRENCY);
     let now = Instant::now();
-    let load = Load { active: 0, waiting: 1, ready: 0 };
+    let load = Load { active: 0, waiting: 1, ready: 0, used: true };
     assert_eq!(scale.look(load, 0, now), 1);
     let waits = scale.look(load, 1, now + Duration::from_millis(100));
     assert_eq!(waits, 1, "it is on its way");
@@ -77,6 +77,19 @@ fn without_calls_a_chainlet_that_may_scales_to_zero() {
     assert_eq!(chainlet.during(seconds(2), 1), 1);
     assert_eq!(chainlet.during(seconds(70), 0), 0);
     assert_eq!(chainlet.during(Duration::from_millis(100), 1), 1);
+}
+
+#[test]
+fn calls_too_short_to_be_seen_keep_a_replica() {
+    let mut scale = Scale::new(Replicas::between(0, 2), CONCURRENCY);
+    let now = Instant::now();
+    let look = |scale: &mut Scale, second: u64, used: bool| {
+        scale.look(Load { active: 0, waiting: 0, ready: 1, used }, 1, now + seconds(second))
+    };
+    for second in 0..200 {
+        assert_eq!(look(&mut scale, second, second % 50 == 0), 1, "at {second} s");
+    }
+    assert_eq!(look(&mut scale, 300, false), 0);
 }
 
 proptest! {

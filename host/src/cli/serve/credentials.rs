@@ -47,9 +47,10 @@ pub(super) enum CredentialsError {
 impl Credentials {
     /// Reads them.
     pub(super) fn load(&self) -> Result<Loaded, CredentialsError> {
-        let listed = match std::env::var(API_KEY) {
-            Ok(text) if !text.is_empty() => Some(ApiKeys::from_list(&text).map_err(CredentialsError::Variable)?),
-            _ => None,
+        // A variable that is set and holds no key is a mistake, by which everyone would be let in.
+        let listed = match std::env::var_os(API_KEY) {
+            Some(text) => Some(ApiKeys::from_list(&text.to_string_lossy()).map_err(CredentialsError::Variable)?),
+            None => None,
         };
         let in_file = self.api_keys.as_ref().map(ApiKeys::from_file).transpose()?;
         let api_keys = match (in_file, listed) {

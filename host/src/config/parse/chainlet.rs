@@ -47,6 +47,9 @@ pub(super) fn read_chainlet(problems: &mut Problems<'_>, node: &Node<'_>) -> Opt
     if let Some(timeout) = table.optional("start_timeout").and_then(|node| time(problems, &node, START_TIMEOUT)) {
         chainlet.start_timeout = timeout;
     }
+    if let Some(grace) = table.optional("grace").and_then(|node| time(problems, &node, GRACE)) {
+        chainlet.grace = grace;
+    }
     if let Some(health) = table.optional("health").and_then(|node| read_health(problems, &node)) {
         chainlet.health = health;
     }

@@ -38,6 +38,7 @@ expected! {
     IDLE: "a length of time with a unit", like "idle = \"60s\"";
 
     START_TIMEOUT: "a length of time with a unit", like "start_timeout = \"5m\"";
+    GRACE: "a length of time with a unit", like "grace = \"30s\"";
     HEALTH: "a table", like "health = { interval = \"1s\", failures = 3 }";
     INTERVAL: "a length of time with a unit", like "interval = \"1s\"";
     BAD_ANSWERS: "a whole number from 1 to 4294967295", like "failures = 3";
@@ -50,9 +51,9 @@ expected! {
     ASSETS: "a table of assets", like "assets = { secrets = [\"hf_access_token\"] }";
     SECRETS: "an array of names of secrets", like "secrets = [\"hf_access_token\"]";
     SECRET: "the name of a secret", like "secrets = [\"hf_access_token\"]";
-    FILES: "an array of files and folders", like "files = [{ source = \"models/\", path = \"/models\" }]";
+    FILES: "an array of folders", like "files = [{ source = \"models/\", path = \"/models\" }]";
     FILE: "a table with a source and a path", like "files = [{ source = \"models/\", path = \"/models\" }]";
-    FILE_SOURCE: "the path of a file or folder of this machine", like "source = \"models/\"";
+    FILE_SOURCE: "the path of a folder of this machine", like "source = \"models/\"";
     FILE_PATH: "the path under which the chainlet sees it", like "path = \"/models\"";
     WRITABLE: "true or false", like "writable = true";
 

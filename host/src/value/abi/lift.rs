@@ -260,7 +260,7 @@ fn list(cx: &mut LiftContext<'_>, element: InterfaceType, pointer: u32, length: 
         .ok_or_else(|| format_err!("a list of {length} elements is out of bounds of memory"))?;
 
     let packed = match element {
-        InterfaceType::Bool => List::Bool(bytes.iter().map(|byte| *byte != 0).collect()),
+        InterfaceType::Bool => List::Bool(spend(cx, bytes)?.iter().map(|byte| *byte != 0).collect()),
         InterfaceType::U8 => List::U8(Bytes::copy_from_slice(spend(cx, bytes)?)),
         InterfaceType::S8 => List::S8(numbers(spend(cx, bytes)?, i8::from_le_bytes)),
         InterfaceType::U16 => List::U16(numbers(spend(cx, bytes)?, u16::from_le_bytes)),

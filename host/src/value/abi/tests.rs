@@ -213,7 +213,9 @@ fn lists_that_overlap_in_the_guest_cannot_multiply_in_the_host() {
     for _ in 0..count {
         bytes.extend(words(&[0, 33_000]));
     }
-    assert!(refused(&list(list(Type::U8)), &bytes, 1024).contains("fuel"));
+    for element in [Type::U8, Type::S8, Type::Bool] {
+        assert!(refused(&list(list(element.clone())), &bytes, 1024).contains("fuel"), "{element}");
+    }
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn after_the_pause_one_call_tries_and_decides_for_all() {
     opened(&mut circuit, now);
     let later = now + PAUSE;
     assert_eq!(circuit.admit(later), Ok(Admission::Probe));
-    assert_eq!(circuit.admit(later), Err(Duration::ZERO));
+    assert_eq!(circuit.admit(later), Err(PAUSE));
     assert_eq!(circuit.failed(Admission::Probe, later), None);
     assert_eq!(circuit.admit(later), Err(PAUSE));
     assert_eq!(circuit.admit(later + PAUSE), Ok(Admission::Probe));
@@ -65,7 +65,7 @@ fn a_call_from_before_decides_nothing_while_calls_are_refused() {
     assert_eq!(circuit.admit(now), Err(PAUSE));
     assert_eq!(circuit.admit(now + PAUSE), Ok(Admission::Probe));
     assert_eq!(circuit.succeeded(before), None);
-    assert_eq!(circuit.admit(now + PAUSE), Err(Duration::ZERO), "the probe is still under way");
+    assert_eq!(circuit.admit(now + PAUSE), Err(PAUSE), "the probe is still under way");
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +87,15 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+#[test]
+fn a_probe_that_hangs_keeps_nobody_out_for_longer_than_another_pause() {
+    let (mut circuit, now) = (circuit(1), Instant::now());
+    opened(&mut circuit, now);
+    assert_eq!(circuit.admit(now + PAUSE), Ok(Admission::Probe));
+    assert_eq!(circuit.admit(now + PAUSE * 2), Ok(Admission::Probe));
+    assert_eq!(circuit.succeeded(Admission::Probe), Some(Change::Closed));
+}
+
 proptest! {
     #[test]
     fn one_probe_at_a_time_and_nothing_is_refused_for_longer_than_the_pause(
@@ -96,10 +105,19 @@ proptest! {
         let mut circuit = circuit(failures);
         let mut now = Instant::now();
         let mut flying: Vec<Admission> = Vec::new();
+        let mut probed: Option<Instant> = None;
+        let mut gave_up = false;
         for step in steps {
             match step {
                 Step::Ask => match circuit.admit(now) {
-                    Ok(admission) => flying.push(admission),
+                    Ok(admission) => {
+                        if admission == Admission::Probe {
+                            let alone = !flying.contains(&Admission::Probe);
+                            prop_assert!(alone || gave_up || probed.is_some_and(|at| now >= at + PAUSE));
+                            (probed, gave_up) = (Some(now), false);
+                        }
+                        flying.push(admission);
+                    }
                     Err(left) => prop_assert!(left <= PAUSE),
                 },
                 Step::Wait(milliseconds) => now += Duration::from_millis(milliseconds),
@@ -108,14 +126,14 @@ proptest! {
                     match step {
                         Step::Succeed(_) => circuit.succeeded(admission),
                         Step::Fail(_) => circuit.failed(admission, now),
-                        _ => circuit.undecided(admission, now),
+                        _ => {
+                            gave_up |= admission == Admission::Probe;
+                            circuit.undecided(admission, now)
+                        }
                     };
                 }
                 _ => {}
             }
-            let probes = flying.iter().filter(|admission| **admission == Admission::Probe).count();
-            prop_assert!(probes <= 1);
-            prop_assert_eq!(probes == 1, circuit.state == State::HalfOpen);
         }
         // Whatever came before, the edge is open to calls again once the pause is over and what flies has landed.
         for admission in flying {

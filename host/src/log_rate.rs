@@ -1,0 +1,74 @@
+//! How often the host's log is written to for one cause, which a guest or a client may bring about as often as it likes.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// How many events a second go out, averaged over a burst of as many.
+const A_SECOND: f64 = 100.0;
+
+/// A token bucket of log events.
+#[derive(Debug)]
+pub(crate) struct LogRate(Mutex<Bucket>);
+
+#[derive(Debug)]
+struct Bucket {
+    tokens: f64,
+    last: Instant,
+    left_out: u64,
+}
+
+impl LogRate {
+    pub(crate) fn new() -> Self {
+        LogRate(Mutex::new(Bucket::new(Instant::now())))
+    }
+
+    /// Whether an event may go out now, and then how many were left out before it.
+    pub(crate) fn admit(&self) -> Option<u64> {
+        self.lock().admit(Instant::now())
+    }
+
+    /// How many were left out since the last one that went out.
+    pub(crate) fn left_out(&self) -> u64 {
+        std::mem::take(&mut self.lock().left_out)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Bucket> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Bucket {
+    fn new(now: Instant) -> Self {
+        Bucket { tokens: A_SECOND, last: now, left_out: 0 }
+    }
+
+    fn admit(&mut self, now: Instant) -> Option<u64> {
+        let passed = now.saturating_duration_since(self.last).as_secs_f64();
+        self.last = now;
+        self.tokens = (self.tokens + passed * A_SECOND).min(A_SECOND);
+        if self.tokens < 1.0 {
+            self.left_out += 1;
+            return None;
+        }
+        self.tokens -= 1.0;
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_burst_goes_out_then_a_steady_share_and_the_rest_is_counted() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(start);
+        let burst = (0..1000).filter(|_| bucket.admit(start).is_some()).count();
+        assert_eq!(burst, 100);
+        assert_eq!(bucket.admit(start + Duration::from_millis(11)), Some(900));
+        assert_eq!(bucket.admit(start + Duration::from_millis(12)), None);
+        assert_eq!(bucket.admit(start + Duration::from_secs(100)), Some(1));
+    }
+}
