@@ -19,6 +19,7 @@
 //! `POST /run_remote` then goes straight to [`run_remote`], since it is nearly all there is; everything else goes
 //! through the router in [`routes`] or [`admin`]. Whatever goes wrong on the way is a [`problem`].
 
+mod activity;
 mod admin;
 mod body;
 mod connection;

@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::harness::{Chain, Endpoint, FAULTY, Reply, Served, eventually, json_request};
+use crate::harness::{Chain, Endpoint, FAULTY, Process, Reply, Served, eventually, json_request};
 
 const ADA: &str = "ada-0123456789abcdef";
 const BOB: &str = "bob-0123456789abcdef";
@@ -97,14 +97,24 @@ async fn credentials_that_cannot_be_used_end_the_program_before_the_chain_starts
     serve(&["--tls-cert", &certificate, "--tls-key", &other_key]).refused(3, &["TLS", "key"]);
     serve(&["--tls-cert", &certificate, "--tls-key", "missing.pem"]).refused(3, &["missing.pem"]);
     serve(&["--tls-cert", &certificate]).refused(2, &["--tls-key"]);
+    for empty in ["", " , "] {
+        let mut command = chain.command(&["serve", "chain.toml", "--listen", "0"]);
+        command.env("CHAINHOST_API_KEY", empty);
+        Process::start(command).finish().refused(3, &["CHAINHOST_API_KEY", "no API key"]);
+    }
 }
 
 #[tokio::test]
-async fn a_web_page_cannot_ask_for_a_reload() {
-    let chain = Chain::new(FAULTY);
-    let served = chain.serve();
-    let request = Request::post("/reload").header(header::ORIGIN, "https://example.com").body(Full::default()).unwrap();
-    served.admin.send(request).await.problem(403, "forbidden");
+async fn a_web_page_cannot_ask_for_anything_of_an_admin() {
+    let served = Chain::new(FAULTY).serve();
+    for request in [Request::post("/reload"), Request::get("/chain"), Request::post("/chainlets/faulty/run_remote")] {
+        let request = request.header(header::ORIGIN, "https://example.com").body(Full::default()).unwrap();
+        served.admin.send(request).await.problem(403, "forbidden");
+    }
+    // A name that leads to this machine makes a page there one of the same origin, which sends no such header.
+    let mut sender = served.admin.http1().await.unwrap();
+    let request = Request::get("/chain").header(header::HOST, "evil.example:9090").body(Full::default()).unwrap();
+    Reply::read(sender.send_request(request).await.unwrap()).await.problem(403, "forbidden");
     assert_eq!(served.admin.get("/chain").await.json()["version"], 1);
 }
 

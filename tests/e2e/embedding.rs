@@ -6,10 +6,12 @@ use axum::Router;
 use axum::routing::get;
 use chainhost::chain::{CallOptions, Chain, LoadError};
 use chainhost::config::{
-    ByteSize, ChainSpec, ChainletSpec, ConfigErrors, DependencySpec, Replicas, Resources, Secret, SecretStore,
+    ByteSize, Canary, ChainSpec, ChainletSpec, ConfigErrors, DependencySpec, Replicas, Resources, Rollout, Secret,
+    SecretStore,
 };
 use chainhost::error::ErrorKind;
 use chainhost::host::Host;
+use chainhost::live::{LiveChain, ReloadError};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 use tower::ServiceExt;
@@ -226,4 +228,55 @@ async fn whatever_a_guest_does_is_an_error_of_its_kind_and_the_next_call_finds_a
         let error = call("err:no", CallOptions::default()).await.unwrap_err();
         assert_eq!((error.kind(), error.guest_error().unwrap().get()), (ErrorKind::Chainlet, "\"no\""));
     }
+}
+
+#[tokio::test]
+async fn a_stop_answers_those_who_wait_in_line() {
+    for guest in ["guest_faulty", "guest_faulty_sync"] {
+        let spec =
+            ChainSpec::builder("test").chainlet("faulty", ChainletSpec::builder(component(guest)).concurrency(1));
+        let chain = host().load(&spec.build().unwrap()).await.unwrap();
+        let calls: Vec<_> = (0..4)
+            .map(|_| {
+                let chain = chain.clone();
+                let call = async move { chain.call::<String>(&Order { what: "spin" }, CallOptions::default()).await };
+                tokio::spawn(call)
+            })
+            .collect();
+        let busy = |chain: &Chain| chain.status().any(|(_, status)| status.active == 1 && status.waiting == 3);
+        harness::eventually("all are there", async || busy(&chain).then_some(())).await;
+        chain.stop(Duration::ZERO).await;
+        for call in calls {
+            assert_eq!(call.await.unwrap().unwrap_err().kind(), ErrorKind::Stopping);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_live_chain_takes_a_new_version_and_calls_stay_in_theirs() {
+    let version = async |version: &str| {
+        let builder = ChainletSpec::builder(component("guest_faulty")).setting("version", version);
+        host().load(&ChainSpec::builder("test").chainlet("faulty", builder).build().unwrap()).await.unwrap()
+    };
+    let ask = async |chain: &Chain, what| chain.call::<String>(&Order { what }, CallOptions::default()).await.unwrap();
+    let live = LiveChain::new(version("one").await);
+    assert!(matches!(live.reload().await, Err(ReloadError::NoSource)));
+    let before = live.begin();
+    assert_eq!(ask(&before, "setting:version").await, "\"one\"");
+
+    let replaced = live.replace(version("two").await, Rollout::Atomic).await.unwrap();
+    assert_eq!((replaced.version, replaced.on_trial), (2, false));
+    assert_eq!(ask(&live.begin(), "setting:version").await, "\"two\"");
+    assert_eq!(ask(&before, "calls").await, "2", "the old version has the calls that it began");
+    drop(before);
+
+    let mut canary = Canary::default();
+    (canary.share, canary.trial) = (0.5, Duration::from_millis(300));
+    assert!(live.replace(version("three").await, Rollout::Canary(canary)).await.unwrap().on_trial);
+    assert_eq!((live.version(), live.on_trial()), (2, Some((3, 0.5))));
+    harness::eventually("the trial is over", async || (live.version() == 3).then_some(())).await;
+    assert_eq!(ask(&live.begin(), "setting:version").await, "\"three\"");
+    live.stop(Duration::from_secs(1)).await;
+    let refused = live.replace(version("four").await, Rollout::Atomic).await;
+    assert!(matches!(refused, Err(ReloadError::Stopping)));
 }

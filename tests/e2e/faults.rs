@@ -216,13 +216,24 @@ async fn whatever_never_ends_is_given_up_at_its_deadline_and_another_replica_tak
         for what in endless {
             let mut request = json_request("/run_remote", json!({ "what": what }).to_string());
             request.headers_mut().insert("x-request-timeout", "200ms".parse().unwrap());
-            let problem = served.public.send(request).await.problem(504, "deadline");
-            assert!(["relay", "faulty"].contains(&problem["chainlet"].as_str().unwrap()), "{problem}");
+            served.public.send(request).await.problem(504, "deadline");
             assert_eq!(served.ask("other:echo:x").await, "x", "{what}: the other chainlet goes on");
             // It waits for the new replica where the old one's only place is taken.
             assert_eq!(served.ask("echo:x").await, "x", "{what}");
         }
         served.until_log("calls that do not end").await;
+    }
+}
+
+#[tokio::test]
+async fn a_deadline_names_the_chainlet_that_was_slow_and_the_edges_to_it() {
+    for (sync, slow) in [("", "forever"), ("_sync", "block:60000")] {
+        let served = behind_a_relay(sync).serve();
+        let mut request = json_request("/run_remote", json!({ "what": slow }).to_string());
+        request.headers_mut().insert("x-request-timeout", "3s".parse().unwrap());
+        let problem = served.public.send(request).await.problem(504, "deadline");
+        assert_eq!(problem["chainlet"], "faulty");
+        assert_eq!(path(&problem), ["relay → faulty (as next)"]);
     }
 }
 
@@ -242,6 +253,8 @@ async fn an_init_that_fails_traps_or_never_ends_ends_the_start_with_its_reason()
             chain.run(&["serve", "chain.toml", "--listen", "0"]).refused(6, &["chainlet faulty", reason]);
         }
     }
+    let chain = Chain::new(&format!("{FAULTY}start_timeout = \"300ms\"\nconfig = {{ init = \"forever\" }}\n"));
+    chain.run(&["serve", "chain.toml", "--listen", "0"]).refused(6, &["start_timeout of 300ms"]);
 }
 
 #[tokio::test]

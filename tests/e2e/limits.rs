@@ -2,8 +2,10 @@
 
 use http::Request;
 use serde_json::json;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 
-use crate::harness::{Chain, FAULTY, Reply, Served, json_request};
+use crate::harness::{Chain, FAULTY, Reply, Served, eventually, json_request};
 
 async fn tell_within(served: &Served, what: &str, timeout: &str) -> Reply {
     let mut request: Request<_> = json_request("/run_remote", json!({ "what": what }).to_string());
@@ -70,4 +72,31 @@ async fn calls_that_wait_are_served_when_it_is_their_turn() {
     let answers = futures::future::join_all(calls).await;
     assert!(answers.iter().enumerate().all(|(number, answer)| *answer == number.to_string()));
     assert_eq!(served.ask("peak").await, "1");
+}
+
+#[tokio::test]
+async fn the_bodies_of_all_requests_together_have_only_so_much_room() {
+    let served = Chain::new(FAULTY).serve_with(&["--bodies-limit", "1KiB"]);
+    let held = served.begin("hold");
+    served.until_state("faulty", "active", json!(1)).await;
+    let reply = served.public.tell("echo:x").await;
+    assert_eq!(reply.headers["retry-after"], "1");
+    reply.problem(429, "overloaded");
+    held.abort();
+    eventually("there is room again", async || (served.public.tell("echo:x").await.status == 200).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_is_idle_is_closed_whatever_it_speaks() {
+    let served = Chain::new(FAULTY).serve_with(&["--idle-timeout", "200ms"]);
+    let mut silent = TcpStream::connect(served.public.0).await.unwrap();
+    assert_eq!(silent.read(&mut [0; 1]).await.unwrap(), 0);
+
+    let mut one = served.public.http1().await.unwrap();
+    let call = json_request("/run_remote", r#"{"what": "echo:x"}"#);
+    Reply::read(one.send_request(call).await.unwrap()).await.json();
+    let mut two = served.public.http2().await.unwrap();
+    let call = json_request(&format!("http://{}/run_remote", served.public.0), r#"{"what": "sleep:500"}"#);
+    assert_eq!(Reply::read(two.send_request(call).await.unwrap()).await.said(), "did sleep:500", "it was not idle");
+    eventually("both are closed", async || (one.is_closed() && two.is_closed()).then_some(())).await;
 }

@@ -7,7 +7,7 @@ use http_body_util::BodyExt;
 use rustix::process::Signal;
 use serde_json::{Value as Json, json};
 
-use crate::harness::{Chain, Endpoint, FAULTY, Served, eventually, json_request};
+use crate::harness::{Chain, Endpoint, FAULTY, Served, component, eventually, json_request};
 
 /// A chain that greets with a word of its version.
 fn greeting(version: usize, rollout: &str) -> String {
@@ -193,4 +193,50 @@ async fn a_canary_whose_calls_fail_more_often_gives_way_to_the_old_version() {
         let answer = served.public.call(&json!({ "names": ["a", "b", "c"] })).await.json();
         assert_eq!(version_of(&answer), 1);
     }
+}
+
+#[tokio::test]
+async fn a_component_and_a_secret_that_have_changed_are_those_of_the_new_version() {
+    let chain = Chain::new(
+        "[chain]\nname = \"test\"\n[chainlets.faulty]\ncomponent = \"f.wasm\"\nassets.secrets = [\"word\"]\n",
+    );
+    let copy = |guest: &str| chain.write("f.wasm", std::fs::read(component(guest)).unwrap());
+    copy("guest_faulty");
+    chain.write("secrets.toml", "word = \"first\"\n");
+    let served = chain.serve_with(&["--watch", "--secrets", "secrets.toml"]);
+    assert_eq!((served.ask("held").await, served.ask("secret:word").await), ("0".into(), "first".into()));
+    chain.write("secrets.toml", "word = \"second one\"\n");
+    served.until_log("reloaded version=2").await;
+    assert_eq!(served.ask("secret:word").await, "second one");
+    copy("guest_faulty_sync");
+    served.until_log("reloaded version=3").await;
+    let problem = served.public.tell("held").await.problem(422, "chainlet-error");
+    assert_eq!(problem["error"], "faulty-sync cannot `held`");
+}
+
+#[tokio::test]
+async fn a_signal_during_a_trial_stops_both_versions_and_loses_no_call() {
+    let chain = Chain::new(FAULTY);
+    let served = chain.serve();
+    let mut calls = vec![served.begin("sleep:700")];
+    served.until_state("faulty", "active", json!(1)).await;
+    chain.write(
+        "chain.toml",
+        Chain::filled(
+            &FAULTY
+                .replace("name = \"test\"", "name = \"test\"\nrollout = { canary = { share = 0.5, trial = \"1h\" } }"),
+        ),
+    );
+    assert_eq!(reload(&served).await["on_trial"], true);
+    calls.extend((0..20).map(|_| served.begin("sleep:700")));
+    eventually("all are accepted", async || {
+        let metrics = served.admin.get("/metrics").await.text();
+        metrics.contains("chainhost_http_requests_in_flight 22\n").then_some(())
+    })
+    .await;
+    served.signal(Signal::TERM);
+    for call in calls {
+        assert_eq!(call.await.unwrap().said(), "did sleep:700");
+    }
+    assert_eq!(served.finish().await.code, Some(0));
 }

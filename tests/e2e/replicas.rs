@@ -85,3 +85,15 @@ async fn a_replica_that_does_not_start_when_it_is_needed_is_tried_again_and_show
     served.until_state("faulty", "ready", json!(1)).await;
     assert_eq!(served.ask("echo:x").await, "x");
 }
+
+#[tokio::test]
+async fn a_replica_that_is_not_needed_any_more_finishes_its_calls_first() {
+    let replicas = r#"{ min = 0, max = 2, window = "50ms", idle = "100ms" }"#;
+    let served = Chain::new(&format!("{FAULTY}replicas = {replicas}\nconcurrency = 1\n")).serve();
+    let (long, short) = (served.begin("spin:3000"), served.begin("spin:200"));
+    served.until_state("faulty", "ready", json!(2)).await;
+    assert_eq!(short.await.unwrap().said(), "did spin:200");
+    served.until_state("faulty", "ready", json!(1)).await;
+    assert_eq!(long.await.unwrap().said(), "did spin:3000");
+    served.until_state("faulty", "ready", json!(0)).await;
+}

@@ -1,6 +1,29 @@
 //! What one chainlet may use of the machine.
 
-use crate::harness::{Chain, RELAY};
+use std::time::Instant;
+
+use crate::harness::{Chain, FAULTY, RELAY, Served};
+
+/// The processor time that the process has used, in seconds.
+fn processor_time(served: &Served) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", served.id())).unwrap();
+    let (_, after_the_name) = stat.rsplit_once(") ").unwrap();
+    let ticks: u64 = after_the_name.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+    ticks as f64 / rustix::param::clock_ticks_per_second() as f64
+}
+
+#[tokio::test]
+async fn half_a_processor_is_no_more_than_half_of_one() {
+    for sync in ["", "_sync"] {
+        let text = FAULTY.replace("<guest_faulty>", &format!("<guest_faulty{sync}>"));
+        let served = Chain::new(&format!("{text}resources = {{ cpu = 0.5 }}\n")).serve();
+        let (start, before) = (Instant::now(), processor_time(&served));
+        served.ask("spin:2000").await;
+        let share = (processor_time(&served) - before) / start.elapsed().as_secs_f64();
+        // What the host itself does is in it, too; a whole processor would be 1.
+        assert!(share < 0.6, "{share} of a processor");
+    }
+}
 
 #[tokio::test]
 async fn a_chainlet_gets_no_more_of_a_processor_than_its_share() {

@@ -199,6 +199,8 @@ async fn drain(mut old: Running, pool: Arc<Pool>, stop: CancellationToken) {
 }
 
 async fn end(running: Running, death: Death, pool: &Arc<Pool>) {
+    // The places of its calls, which come free with it, are no places for those in line.
+    pool.retire(&running.replica);
     running.task.abort();
     // Whether it was aborted or ended by itself, the store is gone now.
     let _ = running.task.await;

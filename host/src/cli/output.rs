@@ -46,13 +46,18 @@ impl Display for Printable<'_> {
 /// errors, must not be able to steer the operator's terminal or to forge lines.
 pub fn write_printable(out: &mut impl fmt::Write, text: &str, keep: &[char]) -> fmt::Result {
     for c in text.chars() {
-        if c.is_control() && !keep.contains(&c) {
+        if (c.is_control() || is_format(c)) && !keep.contains(&c) {
             write!(out, "{}", c.escape_default())?;
         } else {
             out.write_char(c)?;
         }
     }
     Ok(())
+}
+
+/// Whether `c` moves what stands around it: to another line, or to the other direction.
+fn is_format(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Whether stderr is a terminal whose user has not asked for plain text (see <https://no-color.org>).

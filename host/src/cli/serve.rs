@@ -98,6 +98,10 @@ pub struct Serve {
     #[arg(long, value_name = "COUNT", default_value = "10000")]
     max_connections: NonZeroUsize,
 
+    /// How long a connection may be idle, or take to send the head of a request
+    #[arg(long, value_name = "DURATION", value_parser = args::duration, default_value = "75s")]
+    idle_timeout: Duration,
+
     #[command(flatten)]
     credentials: Credentials,
 
@@ -197,6 +201,7 @@ impl Serve {
         options.tls = credentials.tls.clone();
         options.max_connections = self.max_connections.get();
         options.http = http;
+        options.idle_timeout = self.idle_timeout;
         options.shutdown_grace = self.drain;
         options
     }

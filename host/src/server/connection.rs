@@ -13,7 +13,6 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -34,6 +33,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::activity::{Activity, Over};
 use super::observe::{observed, with};
 use super::problem::{Kind, Problem};
 use super::tls::Tls;
@@ -41,8 +41,6 @@ use super::{Audience, Http, run_remote};
 
 /// How long connections are kept open for a next request once their listener has closed.
 const LINGER: Duration = Duration::from_millis(250);
-/// How long a connection may be idle, or take to send the head of a request.
-const IDLE: Duration = Duration::from_secs(75);
 /// How long a client may take for its part of the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a client may take none of the bytes that it is sent.
@@ -76,21 +74,28 @@ struct Front {
     /// Serves everything but the entrypoint.
     routes: Router,
     protocol: auto::Builder<TokioExecutor>,
+    /// How long a connection may be idle, or take to send the head of a request.
+    idle: Duration,
+}
+
+/// What the connections of a listener are to be like.
+pub(super) struct Rules<'a> {
+    pub audience: Audience,
+    /// How many there may be at once.
+    pub most: usize,
+    /// How long one may be idle, or take to send the head of a request.
+    pub idle: Duration,
+    /// What they are encrypted with, where they are.
+    pub tls: Option<&'a Tls>,
+    /// Whether requests must name this machine by an address or as `localhost`.
+    pub only_local: bool,
 }
 
 impl Connections {
-    /// At most `limit` at once, with `tls` where they are to be encrypted. Where they are `only_local`, requests must name
-    /// this machine by an address or as `localhost`.
-    pub(super) fn new(
-        http: Http,
-        audience: Audience,
-        routes: Router,
-        limit: usize,
-        tls: Option<&Tls>,
-        only_local: bool,
-    ) -> Self {
+    pub(super) fn new(http: Http, routes: Router, rules: &Rules<'_>) -> Self {
+        let Rules { audience, most, idle, tls, only_local } = *rules;
         let mut protocol = auto::Builder::new(TokioExecutor::new());
-        protocol.http1().timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(usize::from(HEAD_LIMIT));
+        protocol.http1().timer(TokioTimer::new()).header_read_timeout(idle).max_buf_size(usize::from(HEAD_LIMIT));
         protocol
             .http2()
             .timer(TokioTimer::new())
@@ -99,9 +104,9 @@ impl Connections {
             .max_concurrent_streams(STREAMS);
         let cut = CancellationToken::new();
         Connections {
-            front: Arc::new(Front { http, audience, only_local, routes, protocol }),
+            front: Arc::new(Front { http, audience, only_local, routes, protocol, idle }),
             tls: tls.map(Tls::acceptor),
-            places: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))),
+            places: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             _cut_on_drop: cut.clone().drop_guard(),
@@ -218,21 +223,19 @@ struct End {
 
 /// Serves one connection to its end.
 async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(front: Arc<Front>, stream: S, end: End) {
-    let asked = Arc::new(AtomicBool::new(false));
+    let activity = Activity::new(front.idle, UNREAD);
     let service = {
-        let (front, asked) = (front.clone(), asked.clone());
+        let (front, activity) = (front.clone(), activity.clone());
         service_fn(move |request| {
-            asked.store(true, Ordering::Relaxed);
-            let front = front.clone();
-            async move { Ok::<_, Infallible>(front.serve(request).await) }
+            let (front, activity) = (front.clone(), activity.clone());
+            let asking = activity.ask();
+            async move {
+                let response = front.serve(request).await;
+                let response = response.map(|body| activity.watch(body));
+                drop(asking);
+                Ok::<_, Infallible>(response)
+            }
         })
-    };
-    // Until its protocol is known, a connection has no other limit to its idleness.
-    let silent = async {
-        sleep(IDLE).await;
-        if asked.load(Ordering::Relaxed) {
-            std::future::pending().await
-        }
     };
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(UNREAD));
@@ -242,16 +245,22 @@ async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(front: Arc<Front>, st
         ended = connection.as_mut() => Some(ended),
         () = end.closing.cancelled() => None,
         () = end.cut.cancelled() => return,
-        () = silent => return,
+        over = activity.over() => match over {
+            Over::Idle => None,
+            Over::Unread => return tracing::debug!("a client took nothing of its answers"),
+        },
     };
     let ended = match ended {
         Some(ended) => ended,
         None => {
             connection.as_mut().graceful_shutdown();
+            activity.happen();
             tokio::select! {
                 biased;
                 ended = connection => ended,
                 () = end.cut.cancelled() => return,
+                // What is left are answers that nobody takes, or a handshake that does not come to an end.
+                () = activity.quiet_for(UNREAD) => return,
             }
         }
     };

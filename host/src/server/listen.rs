@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::Connections;
+use super::connection::{Connections, Rules};
 use super::tls::Tls;
 use super::{Audience, Http, HttpOptions, admin, routes};
 use crate::live::LiveChain;
@@ -31,6 +31,9 @@ pub struct ServeOptions {
     pub tls: Option<Tls>,
     /// How many connections each listener has at most, 10,000 unless it is said. Further ones are closed at once.
     pub max_connections: usize,
+    /// How long a connection may be idle, or take to send the head of a request, before it is closed: 75 s unless it is said,
+    /// which is longer than proxies usually keep one.
+    pub idle_timeout: Duration,
     /// How long a shutdown waits for calls in flight, 30 s unless it is said. Then they are answered with 503.
     pub shutdown_grace: Duration,
     /// How requests are served.
@@ -44,6 +47,7 @@ impl Default for ServeOptions {
             admin: None,
             tls: None,
             max_connections: 10_000,
+            idle_timeout: Duration::from_secs(75),
             shutdown_grace: Duration::from_secs(30),
             http: HttpOptions::default(),
         }
@@ -141,19 +145,25 @@ impl Server {
     pub fn listen(self, chain: impl Into<LiveChain>) -> Result<Listening, ServeError> {
         let Server { public, admin, options } = self;
         let http = Http::new(chain, options.http);
-        let (limit, tls) = (options.max_connections, options.tls.as_ref());
-        let connections = |audience, routes: axum::Router, tls, only_local| {
-            Connections::new(http.clone(), audience, routes.fallback(routes::not_found), limit, tls, only_local)
+        let connections =
+            |routes: axum::Router, rules| Connections::new(http.clone(), routes.fallback(routes::not_found), &rules);
+        let rules = Rules {
+            audience: Audience::Public,
+            most: options.max_connections,
+            idle: options.idle_timeout,
+            tls: options.tls.as_ref(),
+            only_local: false,
         };
         Ok(Listening {
-            public: public.listen(connections(Audience::Public, routes::public(&http), tls, false))?,
             admin: match admin {
                 Some(admin) => {
                     let only_local = admin.address.ip().is_loopback();
-                    Some(admin.listen(connections(Audience::Admin, admin::routes(&http), None, only_local))?)
+                    let rules = Rules { audience: Audience::Admin, tls: None, only_local, ..rules };
+                    Some(admin.listen(connections(admin::routes(&http), rules))?)
                 }
                 None => None,
             },
+            public: public.listen(connections(routes::public(&http), rules))?,
             grace: options.shutdown_grace,
             http,
         })

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,10 +12,12 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::Uri;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy;
 use hyper_util::rt::TokioIo;
 use rustls::crypto::ring;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -42,11 +45,21 @@ pub(super) enum ConnectError {
 /// still.
 const LOOKUPS: usize = 8;
 
+/// How many connections a chainlet has at most, idle ones included: its rules may admit ever new hosts and ports.
+const CONNECTIONS: usize = 1_024;
+
 /// Connects without TLS.
 #[derive(Clone)]
 pub(super) struct Connect {
     network: Arc<Network>,
     lookups: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+}
+
+/// A connection, and its place among those of its chainlet.
+pub(super) struct Connection {
+    stream: TcpStream,
+    _place: OwnedSemaphorePermit,
 }
 
 /// Connects with TLS where the URL asks for it.
@@ -62,12 +75,13 @@ pub(super) fn with_tls(network: Arc<Network>) -> HttpsConnector<Connect> {
             builder.unwrap_or_else(|_| HttpsConnectorBuilder::new().with_webpki_roots())
         }
     };
-    let connect = Connect { network, lookups: Arc::new(Semaphore::new(LOOKUPS)) };
+    let [lookups, places] = [LOOKUPS, CONNECTIONS].map(|limit| Arc::new(Semaphore::new(limit)));
+    let connect = Connect { network, lookups, places };
     builder.https_or_http().enable_all_versions().wrap_connector(connect)
 }
 
 impl tower::Service<Uri> for Connect {
-    type Response = TokioIo<TcpStream>;
+    type Response = TokioIo<Connection>;
     type Error = ConnectError;
     type Future = BoxFuture<'static, Result<Self::Response, ConnectError>>;
 
@@ -80,7 +94,7 @@ impl tower::Service<Uri> for Connect {
     }
 }
 
-async fn connect(Connect { network, lookups }: Connect, uri: Uri) -> Result<TokioIo<TcpStream>, ConnectError> {
+async fn connect(Connect { network, lookups, places }: Connect, uri: Uri) -> Result<TokioIo<Connection>, ConnectError> {
     let (host, port) = destination(&uri).map_err(|_| ConnectError::Uri)?;
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     let admitted = match bare.parse::<IpAddr>() {
@@ -91,18 +105,57 @@ async fn connect(Connect { network, lookups }: Connect, uri: Uri) -> Result<Toki
             found.into_iter().filter(|to| network.admits_address(host, *to)).collect()
         }
     };
+    let _place = places.acquire_owned().await.map_err(|_| ConnectError::Timeout)?;
     let mut failed = ConnectError::Prohibited;
     for address in admitted {
         match timeout(CONNECT, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 stream.set_nodelay(true).map_err(ConnectError::Connect)?;
-                return Ok(TokioIo::new(stream));
+                return Ok(TokioIo::new(Connection { stream, _place }));
             }
             Ok(Err(error)) => failed = ConnectError::Connect(error),
             Err(_) => failed = ConnectError::Timeout,
         }
     }
     Err(failed)
+}
+
+impl legacy::connect::Connection for Connection {
+    fn connected(&self) -> legacy::connect::Connected {
+        self.stream.connected()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }
 
 async fn look_up(name: String, port: u16, lookups: Arc<Semaphore>) -> io::Result<Vec<SocketAddr>> {
