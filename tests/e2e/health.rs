@@ -51,23 +51,29 @@ async fn calls_go_round_a_replica_that_is_not_well() {
 
 #[tokio::test]
 async fn a_replica_that_stays_unwell_is_replaced() {
-    let served = Chain::new(&format!("{FAULTY}health = {{ interval = \"50ms\", failures = 2 }}\n")).serve();
-    assert_eq!(served.ask("calls").await, "1");
-    served.ask("sicken:for good").await;
-    served.until_log("not well and does not get better").await;
-    // A call that comes before the new replica is refused.
-    let calls = eventually("there is another", async || {
-        let reply = served.public.tell("calls").await;
-        (reply.status == 200).then(|| reply.said())
-    });
-    assert_eq!(calls.await, "1", "it is a new instance");
-    assert_eq!(served.ask("inits").await, "1");
+    for sync in ["", "_sync"] {
+        let text = FAULTY.replace("<guest_faulty>", &format!("<guest_faulty{sync}>"));
+        let served = Chain::new(&format!("{text}health = {{ interval = \"50ms\", failures = 2 }}\n")).serve();
+        assert_eq!(served.ask("calls").await, "1");
+        served.ask("sicken:for good").await;
+        served.until_log("not well and does not get better").await;
+        // A call that comes before the new replica is refused.
+        let calls = eventually("there is another", async || {
+            let reply = served.public.tell("calls").await;
+            (reply.status == 200).then(|| reply.said())
+        });
+        assert_eq!(calls.await, "1", "it is a new instance");
+        assert_eq!(served.ask("inits").await, "1");
+    }
 }
 
 #[tokio::test]
 async fn a_replica_that_computes_is_not_taken_for_ill() {
-    let served = Chain::new(&format!("{FAULTY}health = {{ interval = \"20ms\", failures = 1 }}\n")).serve();
-    assert_eq!(served.ask("spin:1000").await, "did spin:1000");
-    assert_eq!(served.ask("calls").await, "2", "it is the same instance as before");
-    assert!(!served.log().contains("not well"), "{}", served.log());
+    for sync in ["", "_sync"] {
+        let text = FAULTY.replace("<guest_faulty>", &format!("<guest_faulty{sync}>"));
+        let served = Chain::new(&format!("{text}health = {{ interval = \"20ms\", failures = 1 }}\n")).serve();
+        assert_eq!(served.ask("spin:1000").await, "did spin:1000");
+        assert_eq!(served.ask("calls").await, "2", "it is the same instance as before");
+        assert!(!served.log().contains("not well"), "{}", served.log());
+    }
 }

@@ -44,7 +44,7 @@ impl Import<State> for EdgeImport {
             }),
             // What a guest does after its call was answered has nobody who could be told.
             (None, true) => Box::pin(async move {
-                match call.to_its_end(CallContext::default()).await {
+                match call.finish(CallContext::default()).await {
                     Ok(value) => Ok(value),
                     Err(error) => {
                         tracing::debug!(%error, "a call of a dependency failed that belongs to no call");
@@ -54,7 +54,7 @@ impl Import<State> for EdgeImport {
             }),
             (caller, false) => Box::pin(async move {
                 let context = caller.as_ref().map(|call| call.context.clone()).unwrap_or_default();
-                call.to_its_end(context).await.map_err(|error| {
+                call.finish(context).await.map_err(|error| {
                     let reason = wasmtime::format_err!("a dependency failed: {error}");
                     if let Some(caller) = caller {
                         caller.fail(error);
@@ -74,7 +74,7 @@ struct Underway {
 }
 
 impl Underway {
-    async fn to_its_end(self, context: CallContext) -> Result<Option<Value>, CallError> {
+    async fn finish(self, context: CallContext) -> Result<Option<Value>, CallError> {
         let Underway { edge, params, held } = self;
         let answer = edge.call(params, context).await;
         drop(held);
@@ -87,7 +87,7 @@ async fn for_as_long_as_it_is_wanted(call: Underway, caller: &Call) -> Option<Op
     let answer = tokio::select! {
         biased;
         () = caller.abandoned() => None,
-        answer = call.to_its_end(caller.context.clone()) => Some(answer),
+        answer = call.finish(caller.context.clone()) => Some(answer),
     };
     match answer {
         Some(Ok(value)) => Some(value),

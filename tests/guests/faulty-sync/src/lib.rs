@@ -1,6 +1,6 @@
 //! As `faulty`, but through a plain `func`, which serves one call at a time and cannot wait for others.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use chainlet::context;
@@ -12,6 +12,7 @@ static INITS: AtomicU32 = AtomicU32::new(0);
 #[derive(Default)]
 struct FaultySync {
     calls: Cell<u32>,
+    sick: RefCell<Option<String>>,
 }
 
 #[chainlet::chainlet]
@@ -31,11 +32,19 @@ impl FaultySync {
         self.act(&what)
     }
 
+    async fn is_healthy(&self) -> Result<(), String> {
+        self.sick.borrow().clone().map_or(Ok(()), Err)
+    }
+
     fn act(&self, what: &str) -> chainlet::Result<String> {
         let (word, argument) = what.split_once(':').unwrap_or((what, ""));
         match word {
             "calls" => Ok(self.calls.get().to_string()),
             "inits" => Ok(INITS.load(Ordering::Relaxed).to_string()),
+            "sicken" => {
+                *self.sick.borrow_mut() = Some(argument.to_owned());
+                Ok(format!("did {what}"))
+            }
             _ => match guest_faults::act(word, argument)? {
                 Outcome::Said(answer) => Ok(answer),
                 Outcome::Did => Ok(format!("did {what}")),
