@@ -3,12 +3,14 @@
 //! A replica is a live instance in a store of its own ([`replica`]), driven by a task of its own or by whoever calls it
 //! ([`driver`]). The [`pool`] decides which replica a call goes to and which calls wait; it is a plain state machine
 //! behind a lock. A supervisor for each replica ([`supervisor`]) starts it, replaces it when it traps or is worn out, and
-//! stops it; the [`fleet`] has as many of them as the load takes ([`scale`]). [`call`] is what the two ends of one call share, and the [`inbox`] is where one hands it to the other.
+//! stops it; the [`fleet`] has as many of them as the load takes ([`scale`]). [`call`] is what the two ends of one call
+//! share, and the [`inbox`] is where one hands it to the other.
 //!
 //! # What ends what
 //! - A call ends with its answer, with a failure of a dependency, or with the death of its replica. The caller gets
 //!   exactly one of these, or stops waiting at its deadline.
-//! - A replica ends by a trap, which ends all its calls; or it is retired, takes no new calls, and ends with its last one.
+//! - A replica ends by a trap, which ends all its calls; or it is retired, takes no new calls, and ends with the last one
+//!   that anybody waits for. What it has not begun by then goes to another.
 //! - A chainlet ends with [`Chainlet::stop`]: calls in flight and waiting are served, up to a limit.
 
 pub(crate) mod call;
@@ -18,6 +20,7 @@ mod health;
 mod inbox;
 pub(crate) mod limits;
 mod pool;
+mod question;
 pub(crate) mod replica;
 mod scale;
 mod share;

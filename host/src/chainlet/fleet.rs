@@ -114,7 +114,7 @@ impl Fleet {
     fn add(&mut self, number: u32, started: Option<oneshot::Sender<Result<(), CallError>>>) {
         let leave = CancellationToken::new();
         self.replicas.insert(number, leave.clone());
-        let orders = Orders { stop: self.stop.clone(), leave };
+        let orders = Orders { stop: self.stop.clone(), leave, tasks: self.supervisors.clone() };
         let supervisor = supervisor::supervise(self.blueprint.clone(), number, self.pool.clone(), orders, started);
         self.supervisors.spawn_on(supervisor, self.blueprint.threads.handle());
     }

@@ -5,19 +5,14 @@ use std::future::pending;
 use std::sync::Arc;
 
 use tokio::time::MissedTickBehavior;
-use wasmtime::component::{Accessor, Instance, TypedFunc};
-use wasmtime::{AsContextMut, Store};
+use wasmtime::component::Accessor;
 
-use super::call::{Call, CallContext, Reply};
 use super::pool::Pool;
+use super::question::{Question, Unwell};
 use super::replica::{Replica, Wear};
 use super::state::State;
 use crate::config::{ChainletName, Health};
 use crate::guest_words::{SENTENCE, clip};
-
-/// The function that asks a guest.
-#[derive(Clone, Copy)]
-pub(super) struct Probe(TypedFunc<(), (Result<(), String>,)>);
 
 /// Where a replica's health is told.
 pub(super) struct Monitor {
@@ -28,41 +23,14 @@ pub(super) struct Monitor {
     pub number: u32,
 }
 
-impl Probe {
-    /// The `is-healthy` of the exported `interface`.
-    pub(super) fn new(store: &mut Store<State>, instance: &Instance, interface: &str) -> Result<Self, String> {
-        instance
-            .get_export_index(&mut *store, None, interface)
-            .and_then(|parent| instance.get_export_index(&mut *store, Some(&parent), "is-healthy"))
-            .and_then(|index| instance.get_typed_func(&mut *store, index).ok())
-            .map(Probe)
-            .ok_or_else(|| format!("`{interface}` is exported without `is-healthy: async func() -> result<_, string>`"))
-    }
-
-    /// The guest's answer; `Err` says what is wrong with it.
-    async fn ask(&self, accessor: &Accessor<State>) -> Result<(), String> {
-        let Probe(func) = *self;
-        let (call, mut failure) = Call::without_slot(CallContext::default());
-        let answer = async {
-            let (task, work) = accessor.with(|mut access| {
-                let work = func.start_call_concurrent(access.as_context_mut(), ())?;
-                let task = work.task();
-                access.as_context_mut().data_mut().begin(task, call.clone());
-                Ok::<_, wasmtime::Error>((task, work))
-            })?;
-            let answer = tokio::select! {
-                biased;
-                // A dependency failed, so that the guest waits for an answer that never comes.
-                Ok(Reply::Answer(Err(error))) = &mut failure => Err(error.to_string()),
-                answer = func.finish_call_concurrent(accessor, work) => answer?.0,
-            };
-            accessor.with(|mut access| access.as_context_mut().data_mut().end(task));
-            Ok::<_, wasmtime::Error>(answer)
-        };
-        match answer.await {
-            Ok(health) => health,
-            Err(error) => Err(format!("its `is-healthy` breaks the canonical ABI: {error:#}")),
-        }
+/// The guest's answer; `Err` says what is wrong with it.
+async fn ask(question: Question, accessor: &Accessor<State>) -> Result<(), String> {
+    match question.ask(accessor).await {
+        Ok(answer) => answer.map_err(|unwell| match unwell {
+            Unwell::Guest(words) => words,
+            Unwell::Dependency(error) => error.to_string(),
+        }),
+        Err(error) => Err(format!("its `is-healthy` breaks the canonical ABI: {error:#}")),
     }
 }
 
@@ -70,14 +38,14 @@ impl Probe {
 ///
 /// A guest that lets an interval pass without an answer is not well, unless it has calls: it may be computing, and calls
 /// have deadlines of their own.
-pub(super) async fn watch(accessor: &Accessor<State>, probe: Option<Probe>, monitor: Monitor) -> Infallible {
-    let Some(probe) = probe else { return pending().await };
+pub(super) async fn watch(accessor: &Accessor<State>, question: Option<Question>, monitor: Monitor) -> Infallible {
+    let Some(question) = question else { return pending().await };
     let mut ticks = tokio::time::interval(monitor.policy.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut bad = 0;
     loop {
         ticks.tick().await;
-        let mut answer = std::pin::pin!(probe.ask(accessor));
+        let mut answer = std::pin::pin!(ask(question, accessor));
         let health = loop {
             tokio::select! {
                 biased;

@@ -2,7 +2,8 @@
 //!
 //! One short lock guards the whole state. A call takes the least loaded replica that is below its concurrency, or waits
 //! in line for the next free slot, or is refused where the line is full. A slot that comes free goes straight to the
-//! first in line, so nobody overtakes.
+//! first in line, so nobody overtakes, but for calls that had a slot before, in a replica that ended without beginning
+//! them. A replica that is to be replaced takes calls only where no other does.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

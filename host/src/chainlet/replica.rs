@@ -23,12 +23,13 @@ use tokio::time::timeout;
 use wasmtime::component::{Accessor, GuestTaskId, InstancePre, ResourceTableError};
 use wasmtime::{AsContextMut, Store, WasmBacktrace};
 
-use super::call::{Call, CallContext, Job, Reply};
+use super::call::Job;
 use super::driver::{Driver, Panicked};
-use super::health::{self, Monitor, Probe};
+use super::health::{self, Monitor};
 use super::inbox::Inbox;
 use super::limits::{self, HOST_RESOURCES, MemoryLimit};
 use super::pool::Pool;
+use super::question::{Question, Unwell};
 use super::state::State;
 use crate::capability::Grants;
 use crate::component::Component;
@@ -114,7 +115,7 @@ struct Ended {
 struct Initialised {
     store: Store<State>,
     export: Export,
-    probe: Option<Probe>,
+    health: Option<Question>,
 }
 
 /// A replica that has started, and its task.
@@ -190,7 +191,7 @@ impl Blueprint {
             let blueprint = self.clone();
             async move { blueprint.initialise(number).await }
         });
-        let Initialised { store, export, probe } = match timeout(self.start_timeout, start).await {
+        let Initialised { store, export, health } = match timeout(self.start_timeout, start).await {
             Ok(Ok(initialised)) => initialised?,
             Ok(Err(Panicked(message))) => {
                 let message = format_args!("starting a replica panicked, which is a bug of chainhost: {message}");
@@ -210,7 +211,7 @@ impl Blueprint {
             name: self.name.clone(),
             number,
         };
-        let driven = replica.driver.run(serve_all(store, export, replica.clone(), probe, monitor, self.name.clone()));
+        let driven = replica.driver.run(serve_all(store, export, replica.clone(), health, monitor, self.name.clone()));
         let task = tokio::spawn({
             let (closed_at_the_end, pool) = (CloseInbox(replica.clone()), pool.clone());
             async move {
@@ -269,49 +270,25 @@ impl Blueprint {
                 CallError::new(ErrorKind::Internal, &self.name, "the instance lacks the `run-remote` of its component")
             })?
         };
-        if let Some(interface) = &self.component.init {
-            let func = instance
-                .get_export_index(&mut store, None, interface)
-                .and_then(|parent| instance.get_export_index(&mut store, Some(&parent), "init"))
-                .and_then(|index| instance.get_typed_func::<(), (Result<(), String>,)>(&mut store, index).ok())
-                .ok_or_else(|| {
-                    self.error(format_args!(
-                        "`{interface}` is exported without `init: async func() -> result<_, string>`"
-                    ))
-                })?;
-            let (call, mut answer) = Call::without_slot(CallContext::default());
-            let outcome =
-                store
-                    .run_concurrent(async |accessor| {
-                        let (task, work) = accessor.with(|mut access| {
-                            let work = func.start_call_concurrent(access.as_context_mut(), ())?;
-                            let task = work.task();
-                            access.as_context_mut().data_mut().begin(task, call.clone());
-                            Ok::<_, wasmtime::Error>((task, work))
-                        })?;
-                        let outcome = tokio::select! {
-                            biased;
-                            // A dependency failed, so that `init` waits for an answer that never comes.
-                            Ok(Reply::Answer(Err(error))) = &mut answer => return Ok(Err(Some(error))),
-                            outcome = func.finish_call_concurrent(accessor, work) => outcome?,
-                        };
-                        accessor.with(|mut access| access.as_context_mut().data_mut().end(task));
-                        Ok::<_, wasmtime::Error>(outcome.0.map_err(|words| {
-                            Some(self.error(format_args!("`init` failed: {}", clip(words, SENTENCE))))
-                        }))
-                    })
-                    .await;
+        let question = |store: &mut Store<State>, interface: &Option<String>, name| match interface {
+            Some(interface) => {
+                Question::new(store, &instance, interface, name).map(Some).map_err(|what| self.error(what))
+            }
+            None => Ok(None),
+        };
+        if let Some(init) = question(&mut store, &self.component.init, "init")? {
+            let outcome = store.run_concurrent(async |accessor| init.ask(accessor).await).await;
             match outcome.and_then(|outcome| outcome) {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => return Err(error.unwrap_or_else(|| self.error("`init` failed"))),
+                Ok(Err(Unwell::Guest(words))) => {
+                    return Err(self.error(format_args!("`init` failed: {}", clip(words, SENTENCE))));
+                }
+                Ok(Err(Unwell::Dependency(error))) => return Err(error),
                 Err(error) => return Err(failed("`init` trapped", Death::of(&error, store.data()))),
             }
         }
-        let probe = match &self.component.health {
-            Some(interface) => Some(Probe::new(&mut store, &instance, interface).map_err(|what| self.error(what))?),
-            None => None,
-        };
-        Ok(Initialised { store, export, probe })
+        let health = question(&mut store, &self.component.health, "is-healthy")?;
+        Ok(Initialised { store, export, health })
     }
 
     fn error(&self, message: impl std::fmt::Display) -> CallError {
@@ -333,14 +310,14 @@ async fn serve_all(
     mut store: Store<State>,
     export: Export,
     replica: Arc<Replica>,
-    probe: Option<Probe>,
+    question: Option<Question>,
     monitor: Monitor,
     name: ChainletName,
 ) -> Ended {
     let ended = store
         .run_concurrent(async |accessor| {
             let mut calls = FuturesUnordered::new();
-            let mut health = pin!(health::watch(accessor, probe, monitor));
+            let mut health = pin!(health::watch(accessor, question, monitor));
             let (mut turn, mut taken) = (0, 0);
             let parameters = accessor.with(|mut access| access.as_context_mut().data().parameters.clone());
             let mut counted = 0;

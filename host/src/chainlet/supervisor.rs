@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::pool::Pool;
 use super::replica::{Blueprint, Death, Running, Wear};
@@ -32,6 +33,8 @@ pub(super) struct Orders {
     pub stop: CancellationToken,
     /// To end it when its calls are done.
     pub leave: CancellationToken,
+    /// Waited for when the chainlet stops: what else is to be done goes here.
+    pub tasks: TaskTracker,
 }
 
 /// Runs replica `number` until it is told otherwise. `started` learns how the first start went, and then a failed one is
@@ -44,7 +47,7 @@ pub(super) async fn supervise(
     started: Option<oneshot::Sender<Result<(), CallError>>>,
 ) {
     let mut backoff = Backoff::default();
-    let Orders { stop, leave } = &orders;
+    let Orders { stop, leave, tasks } = &orders;
     let first = match started {
         None => restart(&blueprint, number, &pool, &orders, &mut backoff).await,
         Some(started) => {
@@ -105,7 +108,7 @@ pub(super) async fn supervise(
                     (Some(next), false) => {
                         let old = std::mem::replace(&mut running, next);
                         pool.retire(&old.replica);
-                        tokio::spawn(drain(old, pool.clone(), stop.clone()));
+                        tasks.spawn(drain(old, pool.clone(), stop.clone()));
                     }
                     (None, true) => return,
                     (None, false) => {
