@@ -226,6 +226,17 @@ async fn whatever_never_ends_is_given_up_at_its_deadline_and_another_replica_tak
 }
 
 #[tokio::test]
+async fn an_answer_that_is_too_long_fails_its_call_alone() {
+    for sync in ["", "_sync"] {
+        let served = Chain::new(&FAULTY.replace("<guest_faulty>", &format!("<guest_faulty{sync}>"))).serve();
+        assert_eq!(served.ask("long:1").await.len(), 1 << 20);
+        let problem = served.tell("faulty", "long:129").await.problem(500, "trap");
+        assert!(problem["detail"].as_str().unwrap().contains("too much data"), "{problem}");
+        assert_eq!(served.ask("echo:x").await, "x");
+    }
+}
+
+#[tokio::test]
 async fn a_deadline_names_the_chainlet_that_was_slow_and_the_edges_to_it() {
     for (sync, slow) in [("", "forever"), ("_sync", "block:60000")] {
         let served = behind_a_relay(sync).serve();

@@ -49,16 +49,24 @@ impl Parameters {
     /// Counts `params`, which were taken from the guest in `store`.
     pub(crate) fn hold(store: &mut StoreContextMut<'_, State>, params: &[Value]) -> Held {
         let of = store.data().parameters.clone();
-        let bytes = params.iter().map(Value::weight).sum();
-        of.0.fetch_add(bytes, Ordering::Relaxed);
+        let held = of.count(params.iter().map(Value::weight).sum());
         of.set_limit(store);
-        Held { of, bytes }
+        held
+    }
+
+    fn count(&self, bytes: usize) -> Held {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+        Held { of: self.clone(), bytes }
     }
 
     /// Limits the next call of an import to what there is left.
     pub(super) fn set_limit(&self, store: &mut StoreContextMut<'_, State>) {
-        let left = PARAMETER_BYTES.saturating_sub(self.bytes());
-        store.set_hostcall_fuel(left.min(CALL_BYTES));
+        store.set_hostcall_fuel(self.left());
+    }
+
+    /// How many bytes the next call may have.
+    fn left(&self) -> usize {
+        PARAMETER_BYTES.saturating_sub(self.bytes()).min(CALL_BYTES)
     }
 
     /// How many bytes they have together.
@@ -165,6 +173,21 @@ mod tests {
         assert!(!limit.memory_growing(40, 41, None).unwrap());
         assert!(!limit.table_growing(8, 9, None).unwrap());
         assert_eq!(limit.refused(), Some(100 + 8 * TABLE_ELEMENT));
+    }
+
+    #[test]
+    fn what_is_under_way_is_taken_from_what_the_next_call_may_have() {
+        let parameters = Parameters::default();
+        assert_eq!(parameters.left(), CALL_BYTES);
+        let most = parameters.count(PARAMETER_BYTES - CALL_BYTES);
+        assert_eq!(parameters.left(), CALL_BYTES);
+        let half = parameters.count(CALL_BYTES / 2);
+        assert_eq!(parameters.left(), CALL_BYTES / 2);
+        drop(parameters.count(CALL_BYTES));
+        drop(most);
+        assert_eq!((parameters.left(), parameters.bytes()), (CALL_BYTES, CALL_BYTES / 2));
+        drop(half);
+        assert_eq!(parameters.bytes(), 0);
     }
 
     #[test]

@@ -369,7 +369,7 @@ async fn serve(accessor: &Accessor<State>, export: Export, job: Job, name: &Chai
         accessor.with(|mut access| access.as_context_mut().data_mut().end(task));
     }
     call.finish(answer.map_err(|error| {
-        CallError::new(ErrorKind::Trap, name, format_args!("the guest broke the canonical ABI: {error:#}"))
+        CallError::new(ErrorKind::Trap, name, format_args!("the guest's answer cannot be taken: {error:#}"))
     }));
 }
 

@@ -45,6 +45,7 @@ pub fn act(word: &str, argument: &str) -> chainlet::Result<Outcome> {
         "allocate" if argument.is_empty() => return Ok(Outcome::Said(allocate(usize::MAX).len().to_string())),
         "allocate" => return Ok(Outcome::Said(allocate(number(argument)?).len().to_string())),
         "hoard" => hoard(),
+        "long" => return Ok(Outcome::Said("x".repeat(number::<usize>(argument)? * MIB))),
         "leak" if argument.is_empty() => leak(usize::MAX),
         "leak" => leak(number(argument)?),
         "open" => loop {
