@@ -13,25 +13,16 @@ fn processor_time(served: &Served) -> f64 {
 }
 
 #[tokio::test]
-async fn half_a_processor_is_no_more_than_half_of_one() {
-    for sync in ["", "_sync"] {
+async fn a_chainlet_gets_no_more_of_a_processor_than_its_share() {
+    for (sync, cpu) in [("", 0.1), ("", 0.5), ("_sync", 0.1), ("_sync", 0.5)] {
         let text = FAULTY.replace("<guest_faulty>", &format!("<guest_faulty{sync}>"));
-        let served = Chain::new(&format!("{text}resources = {{ cpu = 0.5 }}\n")).serve();
+        let served = Chain::new(&format!("{text}resources = {{ cpu = {cpu} }}\n")).serve();
         let (start, before) = (Instant::now(), processor_time(&served));
         served.ask("spin:2000").await;
         let share = (processor_time(&served) - before) / start.elapsed().as_secs_f64();
-        // What the host itself does is in it, too; a whole processor would be 1.
-        assert!(share < 0.6, "{share} of a processor");
+        // What the host itself does is in it, too; without a limit it would be a whole processor.
+        assert!(share < cpu + 0.1, "{share} of a processor, where it may have {cpu}");
     }
-}
-
-#[tokio::test]
-async fn a_chainlet_gets_no_more_of_a_processor_than_its_share() {
-    let served = Chain::new(&format!("{RELAY}resources = {{ cpu = 0.1 }}\n")).serve();
-    // Side by side, so that whatever else the machine does meets both.
-    let (whole, tenth) = tokio::join!(served.public.tell("count:3000"), served.public.tell("other:count:3000"));
-    let [whole, tenth] = [whole, tenth].map(|reply| reply.said().parse::<u64>().unwrap());
-    assert!(tenth > 0 && tenth * 3 < whole, "a tenth of a processor got {tenth} rounds done, a whole one {whole}");
 }
 
 #[tokio::test]

@@ -34,7 +34,6 @@ pub fn act(word: &str, argument: &str) -> chainlet::Result<Outcome> {
         "overflow" => return Ok(Outcome::Said(overflow(0).to_string())),
         "spin" if argument.is_empty() => spin(None),
         "spin" => spin(Some(Duration::from_millis(number(argument)?))),
-        "count" => return Ok(Outcome::Said(count(Duration::from_millis(number(argument)?)).to_string())),
         "trap-once" => {
             if !std::fs::exists(argument)? {
                 std::fs::write(argument, "trapped\n").context(argument)?;
@@ -121,19 +120,6 @@ fn spin(time: Option<Duration>) {
             std::hint::black_box(round);
         }
     }
-}
-
-/// How many rounds of work it gets done in some time.
-fn count(time: Duration) -> u64 {
-    let start = Instant::now();
-    let mut rounds = 0;
-    while start.elapsed() < time {
-        for round in 0..10_000_u32 {
-            std::hint::black_box(round);
-        }
-        rounds += 1;
-    }
-    rounds
 }
 
 fn hoard() {
