@@ -77,6 +77,13 @@ pub fn run_shortly(root: &Path) -> Result<(), Failure> {
 }
 
 fn build(root: &Path) -> Result<(), Failure> {
+    let compiler = std::env::var_os("CXX").unwrap_or_else(|| "c++".into());
+    if Command::new(&compiler).arg("--version").output().is_err() {
+        return Err(Failure::new(
+            format_args!("libFuzzer is written in C++, and the compiler `{}` does not start", compiler.display()),
+            "install one (Debian: g++), or name one in the variable CXX",
+        ));
+    }
     let this = std::env::current_exe()
         .map_err(|error| Failure::new(format_args!("this program does not know where it is: {error}"), "report it"))?;
     let mut command = cargo(root, "build");
