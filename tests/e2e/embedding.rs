@@ -280,3 +280,21 @@ async fn a_live_chain_takes_a_new_version_and_calls_stay_in_theirs() {
     let refused = live.replace(version("four").await, Rollout::Atomic).await;
     assert!(matches!(refused, Err(ReloadError::Stopping)));
 }
+
+#[tokio::test]
+async fn a_call_without_a_deadline_does_not_wait_for_ever_behind_one_that_never_ends() {
+    let builder = ChainletSpec::builder(component("guest_faulty")).grace(Duration::from_millis(300));
+    let chain = host().load(&ChainSpec::builder("test").chainlet("faulty", builder).build().unwrap()).await.unwrap();
+    let held = tokio::spawn({
+        let chain = chain.clone();
+        async move { chain.call::<String>(&Order { what: "hold" }, CallOptions::default()).await }
+    });
+    let tell = async |what| chain.call::<String>(&Order { what }, CallOptions::default()).await;
+    harness::eventually("the call is held", async || (tell("held").await.unwrap() == "1").then_some(())).await;
+    let error = chain.call::<String>(&Order { what: "spin" }, within(Duration::from_millis(50))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Deadline);
+    let error = held.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Trap);
+    assert!(error.message().contains("nobody waits for"), "{error}");
+    assert_eq!(tell("calls").await.unwrap(), "1", "another instance has taken over");
+}

@@ -37,7 +37,7 @@ const CHUNK: usize = 16 * 1024;
 /// How long the headers of one request or answer are at most, in bytes.
 const FIELDS: usize = 32 * 1024;
 /// How long a connection is kept for a next request.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_secs(20);
 /// How many of them for each host.
 const IDLE_CONNECTIONS: usize = 16;
 

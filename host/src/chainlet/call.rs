@@ -130,10 +130,9 @@ impl Call {
 
     /// The grace is over.
     fn overrun(&self) {
-        // What the guest has not seen yet waits for others, and is left out when it is its turn.
-        if self.begun.load(Ordering::Relaxed)
-            && let Some(lease) = self.take().and_then(|open| open.lease)
-        {
+        let Some(lease) = self.take().and_then(|open| open.lease) else { return };
+        // What the guest has not seen yet is left out when it is its turn, and has no place until then.
+        if self.begun.load(Ordering::Relaxed) {
             lease.lose(Loss::Overran);
         }
     }

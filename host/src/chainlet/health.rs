@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::time::MissedTickBehavior;
 use wasmtime::component::Accessor;
 
-use super::pool::Pool;
+use super::pool::{Pool, UNANSWERED_LIMIT};
 use super::question::{Question, Unwell};
 use super::replica::{Replica, Wear};
 use super::state::State;
@@ -24,14 +24,11 @@ pub(super) struct Monitor {
 }
 
 /// The guest's answer; `Err` says what is wrong with it.
-async fn ask(question: Question, accessor: &Accessor<State>) -> Result<(), String> {
-    match question.ask(accessor).await {
-        Ok(answer) => answer.map_err(|unwell| match unwell {
-            Unwell::Guest(words) => words,
-            Unwell::Dependency(error) => error.to_string(),
-        }),
-        Err(error) => Err(format!("its `is-healthy` breaks the canonical ABI: {error:#}")),
-    }
+async fn ask(question: Question, accessor: &Accessor<State>) -> Result<(), Unwell> {
+    question
+        .ask(accessor)
+        .await
+        .unwrap_or_else(|error| Err(Unwell::Guest(format!("its `is-healthy` breaks the canonical ABI: {error:#}"))))
 }
 
 /// Asks at each interval and tells the pool what the guest said. One question is in flight at a time. Never returns.
@@ -42,7 +39,7 @@ pub(super) async fn watch(accessor: &Accessor<State>, question: Option<Question>
     let Some(question) = question else { return pending().await };
     let mut ticks = tokio::time::interval(monitor.policy.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut bad = 0;
+    let (mut bad, mut unanswered) = (0, 0);
     loop {
         ticks.tick().await;
         let mut answer = std::pin::pin!(ask(question, accessor));
@@ -57,6 +54,17 @@ pub(super) async fn watch(accessor: &Accessor<State>, question: Option<Question>
                 }
             }
         };
+        let health = health.map_err(|unwell| match unwell {
+            Unwell::Guest(words) => words,
+            Unwell::Dependency(error) => {
+                // What the guest holds for its question stays there, as with any call whose dependency failed.
+                unanswered += 1;
+                if unanswered == UNANSWERED_LIMIT {
+                    monitor.replica.wear_out(Wear::Unanswered);
+                }
+                error.to_string()
+            }
+        });
         monitor.tell(&mut bad, health);
     }
 }

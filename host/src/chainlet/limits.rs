@@ -2,7 +2,7 @@
 //! above what a chainlet needs that means well.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use wasmtime::{ResourceLimiter, Result, Store, StoreContextMut};
 
@@ -27,6 +27,9 @@ const CALL_BYTES: usize = 128 << 20;
 /// for one before it makes the next, and each waits in line as a whole. What there is of it is the limit of the next call.
 const PARAMETER_BYTES: usize = 512 << 20;
 
+/// What a call may have even where nothing is left of that: a line of output, or an answer, is not to be the end of a guest.
+const LEAST_BYTES: usize = 1 << 20;
+
 /// Sets the limits of a new store.
 pub(super) fn impose(store: &mut Store<State>) {
     store.limiter(|state| &mut state.memory);
@@ -36,7 +39,11 @@ pub(super) fn impose(store: &mut Store<State>) {
 
 /// What the parameters hold that one replica has under way.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Parameters(Arc<AtomicUsize>);
+pub(crate) struct Parameters {
+    bytes: Arc<AtomicUsize>,
+    /// Whether the limit of the next call may have changed since it was set.
+    changed: Arc<AtomicBool>,
+}
 
 /// The parameters of one call of a dependency, for as long as it is under way.
 #[derive(Debug)]
@@ -55,7 +62,7 @@ impl Parameters {
     }
 
     fn count(&self, bytes: usize) -> Held {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
         Held { of: self.clone(), bytes }
     }
 
@@ -66,18 +73,24 @@ impl Parameters {
 
     /// How many bytes the next call may have.
     fn left(&self) -> usize {
-        PARAMETER_BYTES.saturating_sub(self.bytes()).min(CALL_BYTES)
+        PARAMETER_BYTES.saturating_sub(self.bytes()).clamp(LEAST_BYTES, CALL_BYTES)
     }
 
     /// How many bytes they have together.
-    pub(super) fn bytes(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+    fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether that has become less since the last time.
+    pub(super) fn has_fallen(&self) -> bool {
+        self.changed.load(Ordering::Relaxed) && self.changed.swap(false, Ordering::Acquire)
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.of.0.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.of.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.of.changed.store(true, Ordering::Release);
     }
 }
 
@@ -186,7 +199,11 @@ mod tests {
         drop(parameters.count(CALL_BYTES));
         drop(most);
         assert_eq!((parameters.left(), parameters.bytes()), (CALL_BYTES, CALL_BYTES / 2));
-        drop(half);
+        assert!(parameters.has_fallen() && !parameters.has_fallen());
+        let all = parameters.count(PARAMETER_BYTES);
+        assert_eq!(parameters.left(), LEAST_BYTES);
+        drop((half, all));
+        assert!(parameters.has_fallen());
         assert_eq!(parameters.bytes(), 0);
     }
 

@@ -15,7 +15,7 @@ use super::scale::Load;
 
 /// How many calls of one replica may hang on dependencies that failed before the replica is replaced. Each keeps a
 /// little guest memory that only the replica's end frees.
-const UNANSWERED_LIMIT: usize = 64;
+pub(super) const UNANSWERED_LIMIT: usize = 64;
 
 /// The replicas of one chainlet, and the calls that wait for them.
 pub(super) struct Pool {
@@ -216,6 +216,8 @@ impl Pool {
         if state.not_ready().is_some() {
             state.waiting.clear();
         }
+        drop(state);
+        self.ended.notify_waiters();
     }
 
     /// What `replica` says of its own condition: while it is not well, no calls go to it.
@@ -230,6 +232,12 @@ impl Pool {
         let spare = self.serve_waiting(&mut state);
         drop(state);
         drop(spare);
+        self.ended.notify_waiters();
+    }
+
+    /// Whether `replica` is at work on calls that nobody waits for any more.
+    pub(super) fn has_overrun(&self, replica: &Replica) -> bool {
+        self.lock().entry(replica).is_some_and(|entry| entry.overran > 0)
     }
 
     /// Whether `replica` has calls.
@@ -252,14 +260,17 @@ impl Pool {
     pub(super) fn least_loaded(&self) -> Option<u32> {
         let state = self.lock();
         let staying = state.entries.iter().filter(|entry| !entry.retired);
-        staying.min_by_key(|entry| (entry.is_ready(), entry.active)).map(|entry| entry.replica.number())
+        staying
+            .min_by_key(|entry| (entry.is_ready() && !entry.worn, entry.awaited()))
+            .map(|entry| entry.replica.number())
     }
 
     /// What there is to do, and whether there was anything since the last time.
     pub(super) fn load(&self) -> Load {
         let mut state = self.lock();
         let used = std::mem::take(&mut state.used);
-        let Status { active, waiting, ready, .. } = state.status();
+        let Status { active, waiting, .. } = state.status();
+        let ready = state.entries.iter().filter(|entry| entry.is_ready() && !entry.worn).count();
         Load { active, waiting, ready, used }
     }
 
@@ -394,7 +405,9 @@ impl State {
     /// Why no replica takes calls, where that is not to change by itself in a moment: a replica that is being replaced
     /// after a trap is worth waiting for.
     fn not_ready(&self) -> Option<Arc<str>> {
-        if self.entries.iter().any(Entry::is_ready) {
+        // A replica that is stuck with a call is no help where none can take its place.
+        let helps = |entry: &Entry| entry.is_ready() && (entry.overran == 0 || self.down.is_none());
+        if self.entries.iter().any(helps) {
             return None;
         }
         self.what_is_missing()

@@ -11,7 +11,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::sync::SetOnce;
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use wasmtime::component::{Accessor, GuestTaskId, InstancePre, ResourceTableError};
 use wasmtime::{AsContextMut, Store, WasmBacktrace};
 
@@ -79,7 +79,8 @@ pub(super) struct Replica {
     inbox: Inbox,
     driver: Arc<Driver<Ended>>,
     number: u32,
-    /// Whether it has begun any call.
+    /// How often it has looked for calls, and whether it has begun any.
+    rounds: AtomicU64,
     used: AtomicBool,
     worn_out: SetOnce<Wear>,
     death: SetOnce<Death>,
@@ -131,6 +132,7 @@ impl Replica {
             inbox: Inbox::new(),
             driver: Driver::new(cpu),
             number,
+            rounds: AtomicU64::new(0),
             used: AtomicBool::new(false),
             worn_out: SetOnce::new(),
             death: SetOnce::new(),
@@ -173,6 +175,21 @@ impl Replica {
     /// Takes no more calls: those that are not begun go back to their callers, for another replica.
     pub(super) fn close(&self) {
         self.inbox.close();
+    }
+
+    /// Returns when the guest has computed for all of `time` without coming back to the host's own loop. None of its calls
+    /// goes on meanwhile, as an instance does one thing at a time.
+    pub(super) async fn stuck(&self, time: Duration) {
+        let progress = || (self.driver.turns(), self.rounds.load(Ordering::Relaxed));
+        let mut before = progress();
+        loop {
+            sleep(time).await;
+            let now = progress();
+            if now.0 > before.0 && now.1 == before.1 {
+                return;
+            }
+            before = now;
+        }
     }
 
     /// Whether the replica has begun any call.
@@ -320,11 +337,10 @@ async fn serve_all(
             let mut health = pin!(health::watch(accessor, question, monitor));
             let (mut turn, mut taken) = (0, 0);
             let parameters = accessor.with(|mut access| access.as_context_mut().data().parameters.clone());
-            let mut counted = 0;
             poll_fn(|cx| {
+                replica.rounds.fetch_add(1, Ordering::Relaxed);
                 // What has ended since leaves room for what the guest calls next.
-                if counted != parameters.bytes() {
-                    counted = parameters.bytes();
+                if parameters.has_fallen() {
                     accessor.with(|mut access| parameters.set_limit(&mut access.as_context_mut()));
                 }
                 if turn != replica.driver.turns() {
@@ -379,6 +395,15 @@ impl Death {
         Death {
             kind: ErrorKind::Stopping,
             message: "the replica was stopped before the call was done".into(),
+            backtrace: None,
+        }
+    }
+
+    /// The end of a replica whose guest did not come back from a call that nobody waits for.
+    pub(super) fn stuck() -> Self {
+        Death {
+            kind: ErrorKind::Trap,
+            message: "the guest computed on for another call, which nobody waits for any more, and was ended".into(),
             backtrace: None,
         }
     }

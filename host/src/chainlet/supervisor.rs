@@ -77,7 +77,7 @@ pub(super) async fn supervise(
         match end {
             End::Leaves => {
                 pool.retire(&running.replica);
-                return drain(running, pool, stop.clone()).await;
+                return drain(running, pool, stop.clone(), blueprint.grace).await;
             }
             End::Died(death) => {
                 backoff.proven(has_served || running.replica.was_used());
@@ -108,12 +108,12 @@ pub(super) async fn supervise(
                     (Some(next), false) => {
                         let old = std::mem::replace(&mut running, next);
                         pool.retire(&old.replica);
-                        tasks.spawn(drain(old, pool.clone(), stop.clone()));
+                        tasks.spawn(drain(old, pool.clone(), stop.clone(), blueprint.grace));
                     }
                     (None, true) => return,
                     (None, false) => {
                         pool.retire(&running.replica);
-                        return drain(running, pool, stop.clone()).await;
+                        return drain(running, pool, stop.clone(), blueprint.grace).await;
                     }
                 }
             }
@@ -187,11 +187,14 @@ async fn restart(
 }
 
 /// Lets a retired replica finish its calls, then ends it. Those that it has not begun go to others.
-async fn drain(mut old: Running, pool: Arc<Pool>, stop: CancellationToken) {
+async fn drain(mut old: Running, pool: Arc<Pool>, stop: CancellationToken, grace: Duration) {
     old.replica.close();
+    let has_overrun = pool.has_overrun(&old.replica);
     let death = tokio::select! {
         () = pool.drained(&old.replica) => Death::stopped(),
         () = stop.cancelled() => Death::stopped(),
+        // Those whose callers have no deadline would wait for ever behind a call that never ends.
+        () = old.replica.stuck(grace), if has_overrun => Death::stuck(),
         death = &mut old.task => {
             let death = death.unwrap_or_else(|error| Death::of_task(&error));
             pool.remove(&old.replica);

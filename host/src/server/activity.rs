@@ -87,13 +87,14 @@ impl Activity {
 
     /// Whether nothing has happened for all of `limit`; if not, after a while in which that may have changed.
     async fn look(&self, limit: Duration) -> bool {
+        // Before the time, which is set before the number falls.
+        let quiet = self.asked.load(Ordering::Acquire) == 0;
         let end = self.begun + Duration::from_millis(self.last.load(Ordering::Relaxed)) + limit;
         if Instant::now() < end {
             sleep_until(end).await;
             return false;
         }
         // Requests have deadlines of their own.
-        let quiet = self.asked.load(Ordering::Relaxed) == 0;
         if !quiet {
             sleep_until(Instant::now() + limit).await;
         }
@@ -112,8 +113,8 @@ pub(super) struct Asking(Arc<Activity>);
 
 impl Drop for Asking {
     fn drop(&mut self) {
-        self.0.asked.fetch_sub(1, Ordering::Relaxed);
         self.0.happen();
+        self.0.asked.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -161,8 +162,8 @@ impl hyper::body::Body for Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.activity.sending.fetch_sub(1, Ordering::Relaxed);
         self.activity.happen();
+        self.activity.sending.fetch_sub(1, Ordering::Release);
     }
 }
 

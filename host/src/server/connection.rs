@@ -49,6 +49,12 @@ const UNREAD: Duration = Duration::from_secs(60);
 const HEAD_LIMIT: u16 = u16::MAX;
 /// How often a silent HTTP/2 connection is asked whether its client is still there.
 const PING: Duration = Duration::from_secs(30);
+/// How long a client of HTTP/2, which says what it will take in large steps, may take no further part of its answers.
+const UNTAKEN: Duration = Duration::from_secs(300);
+/// How much of each answer over HTTP/2 is on its way at a time, in bytes.
+const SEND_BUFFER: usize = 64 * 1024;
+/// The longest time that makes sense for a connection to be idle.
+const LONGEST_IDLE: Duration = Duration::from_hours(24);
 /// How many requests one HTTP/2 connection may have in flight.
 const STREAMS: u32 = 100;
 /// The pause after the machine could not accept a connection, such as for want of file descriptors.
@@ -94,6 +100,7 @@ pub(super) struct Rules<'a> {
 impl Connections {
     pub(super) fn new(http: Http, routes: Router, rules: &Rules<'_>) -> Self {
         let Rules { audience, most, idle, tls, only_local } = *rules;
+        let idle = idle.min(LONGEST_IDLE);
         let mut protocol = auto::Builder::new(TokioExecutor::new());
         protocol.http1().timer(TokioTimer::new()).header_read_timeout(idle).max_buf_size(usize::from(HEAD_LIMIT));
         protocol
@@ -101,7 +108,8 @@ impl Connections {
             .timer(TokioTimer::new())
             .keep_alive_interval(PING)
             .max_header_list_size(u32::from(HEAD_LIMIT))
-            .max_concurrent_streams(STREAMS);
+            .max_concurrent_streams(STREAMS)
+            .max_send_buf_size(SEND_BUFFER);
         let cut = CancellationToken::new();
         Connections {
             front: Arc::new(Front { http, audience, only_local, routes, protocol, idle }),
@@ -223,7 +231,7 @@ struct End {
 
 /// Serves one connection to its end.
 async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(front: Arc<Front>, stream: S, end: End) {
-    let activity = Activity::new(front.idle, UNREAD);
+    let activity = Activity::new(front.idle, UNTAKEN);
     let service = {
         let (front, activity) = (front.clone(), activity.clone());
         service_fn(move |request| {
