@@ -17,7 +17,7 @@ mod step;
 mod suite;
 mod toolchain;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::failure::Failure;
@@ -75,8 +75,9 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
     }
 }
 
-/// The top of the repository.
+/// The top of the repository: of the one that this is run in, and not of another checkout with which it shares a target
+/// folder, where the program may have been built.
 fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here).to_owned()
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    here.parent().unwrap_or(&here).to_owned()
 }
