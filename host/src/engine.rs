@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use crate::chainlet::limits::{INSTANCES, MEMORIES, TABLES};
 use crate::threads::GuestThreads;
 
 /// How often a guest that does not yield by itself is made to: the longest that one guest can hold a worker thread while
@@ -53,11 +54,10 @@ fn pool() -> PoolingAllocationConfig {
         .total_memories(REPLICAS)
         .total_tables(REPLICAS * 4)
         .total_stacks(STACKS)
-        // What one component may have of them: what composed components and other languages' runtimes need, and more.
-        .max_core_instances_per_component(256)
-        .max_memories_per_component(16)
-        .max_tables_per_component(256)
-        .max_memories_per_module(16)
+        .max_core_instances_per_component(INSTANCES)
+        .max_memories_per_component(MEMORIES)
+        .max_tables_per_component(TABLES)
+        .max_memories_per_module(MEMORIES)
         .max_tables_per_module(16)
         .table_elements(1 << 17)
         .max_core_instance_size(16 << 20)

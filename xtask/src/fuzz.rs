@@ -1,8 +1,9 @@
 //! `cargo xtask fuzz`: the fuzz targets, with libFuzzer and the stable compiler.
 //!
-//! What libFuzzer needs to see where an input leads is put in by the compiler. Of a whole program that would compile
-//! wasmtime once more, so only this workspace's own crates are told: cargo runs this very program in place of rustc for
-//! them ([`compile`]), and shares the rest with the tests.
+//! What libFuzzer needs to see where an input leads is put in by the compiler. Only this workspace's own crates are told,
+//! since they are what is tested, and wasmtime would be slower: cargo runs this very program in place of rustc for them
+//! ([`compile`]). Most of the rest is shared with the tests, but not wasmtime: libfuzzer-sys turns on a feature of the crate
+//! `cc`, by which it is compiled once more.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

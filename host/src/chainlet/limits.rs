@@ -9,12 +9,13 @@ use wasmtime::{ResourceLimiter, Result, Store, StoreContextMut};
 use super::state::State;
 use crate::value::Value;
 
-/// How many core instances, of which a component has one for each of its modules.
-const INSTANCES: usize = 1_000;
+/// How many core instances, of which a component has one for each of its modules: what composed components and other
+/// languages' runtimes need, and more.
+pub(crate) const INSTANCES: u32 = 256;
 /// How many memories.
-const MEMORIES: usize = 100;
+pub(crate) const MEMORIES: u32 = 16;
 /// How many tables.
-const TABLES: usize = 1_000;
+pub(crate) const TABLES: u32 = 256;
 /// How many handles of the component model at once: resources, streams, futures, tasks. One more is a trap.
 const HANDLES: usize = 16_384;
 /// How many things of the host at once behind such handles: open files, sockets, requests, timers. One more is a trap.
@@ -160,15 +161,15 @@ impl ResourceLimiter for MemoryLimit {
     }
 
     fn instances(&self) -> usize {
-        INSTANCES
+        usize::try_from(INSTANCES).unwrap_or(usize::MAX)
     }
 
     fn memories(&self) -> usize {
-        MEMORIES
+        usize::try_from(MEMORIES).unwrap_or(usize::MAX)
     }
 
     fn tables(&self) -> usize {
-        TABLES
+        usize::try_from(TABLES).unwrap_or(usize::MAX)
     }
 }
 

@@ -140,16 +140,17 @@ impl Pool {
     /// A slot in another replica for a call that was accepted, but not begun; until it has one, it keeps its `place`. It goes
     /// before those that wait, and is refused neither for their number nor since no new calls are taken.
     pub(super) async fn acquire_another(self: &Arc<Self>, place: Option<Lease>) -> Result<Lease, Refusal> {
-        let (turn, spare) = {
+        let turn = {
             let mut state = self.lock();
             if state.over {
                 return Err(Refusal::Stopping);
             }
             let (waiter, turn) = oneshot::channel();
             state.waiting.push_front(waiter);
-            (turn, self.serve_waiting(&mut state))
+            self.serve_waiting(state);
+            turn
         };
-        drop((spare, place));
+        drop(place);
         self.wait(turn).await
     }
 
@@ -178,9 +179,7 @@ impl Pool {
             retired: false,
             sick: None,
         });
-        let spare = self.serve_waiting(&mut state);
-        drop(state);
-        drop(spare);
+        self.serve_waiting(state);
     }
 
     /// Lets no more calls into `replica`.
@@ -190,18 +189,14 @@ impl Pool {
             entry.retired = true;
         }
         // Where only worn ones are left, they take calls.
-        let spare = self.serve_waiting(&mut state);
-        drop(state);
-        drop(spare);
+        self.serve_waiting(state);
     }
 
     /// Forgets `replica`, which has ended.
     pub(super) fn remove(self: &Arc<Self>, replica: &Replica) {
         let mut state = self.lock();
         state.entries.retain(|entry| !std::ptr::eq(&*entry.replica, replica));
-        let spare = self.serve_waiting(&mut state);
-        drop(state);
-        drop(spare);
+        self.serve_waiting(state);
         self.ended.notify_waiters();
     }
 
@@ -229,9 +224,7 @@ impl Pool {
         if state.not_ready().is_some() {
             state.waiting.clear();
         }
-        let spare = self.serve_waiting(&mut state);
-        drop(state);
-        drop(spare);
+        self.serve_waiting(state);
         self.ended.notify_waiters();
     }
 
@@ -333,18 +326,19 @@ impl Pool {
         Some(Lease { pool: self.clone(), replica: entry.replica.clone(), loss: None })
     }
 
-    /// Hands free slots to those in line. A lease that nobody waited for any more comes back, to be dropped without the
-    /// lock.
-    fn serve_waiting(self: &Arc<Self>, state: &mut State) -> Option<Lease> {
+    /// Hands free slots to those in line, and then the lock back: a lease that nobody waited for any more takes it again
+    /// when it is dropped.
+    fn serve_waiting(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         let mut spare = None;
         while let Some(waiter) = state.waiting.pop_front() {
-            let Some(lease) = spare.take().or_else(|| self.take_slot(state)) else {
+            let Some(lease) = spare.take().or_else(|| self.take_slot(&mut state)) else {
                 state.waiting.push_front(waiter);
                 break;
             };
             spare = waiter.send(lease).err();
         }
-        spare
+        drop(state);
+        drop(spare);
     }
 
     fn release(self: &Arc<Self>, replica: &Arc<Replica>, loss: Option<Loss>) {
@@ -366,9 +360,7 @@ impl Pool {
             }
             entry.worn |= wear.is_some();
         }
-        let spare = self.serve_waiting(&mut state);
-        drop(state);
-        drop(spare);
+        self.serve_waiting(state);
         if let Some(wear) = wear {
             replica.wear_out(wear);
         }
