@@ -7,16 +7,19 @@
 //!
 //! - [`ty`]: [`Type`] and [`Signature`], their WIT text, and structural equality.
 //! - [`json`]: JSON text to values and back, by type.
+//! - [`packed`]: lists of records and tuples of plain data, in one buffer.
 //! - [`abi`]: a guest's memory to values and back, by type: the canonical ABI, behind wasmtime's own traits.
 //! - [`rust`]: Rust types to values and back, through `serde`.
 
 pub mod abi;
 pub mod json;
+pub mod packed;
 pub mod rust;
 pub mod ty;
 
 use bytes::Bytes;
 
+use self::packed::{Layout, Packed, Scalar};
 pub use ty::{Signature, Type};
 
 /// One WIT value, without its type.
@@ -86,8 +89,9 @@ impl Value {
 
 /// A list, packed where its elements are plain data.
 ///
-/// Which variant a list takes follows from its element type alone: the scalar types have their own, everything else is
-/// [`List::Values`]. Code that meets the wrong variant for a type has a bug on the host's side, and says so.
+/// Which variant a list takes follows from its element type alone: the scalar types have their own, records and tuples of
+/// nothing but scalars are [`List::Packed`], everything else is [`List::Values`]. [`List::of`] picks the variant. Code that
+/// meets the wrong variant for a type has a bug on the host's side, and says so.
 #[derive(Debug, Clone, PartialEq)]
 pub enum List {
     /// `list<bool>`
@@ -114,6 +118,8 @@ pub enum List {
     F64(Vec<f64>),
     /// `list<char>`
     Char(Vec<char>),
+    /// A list of records or tuples of such types.
+    Packed(Packed),
     /// A list of anything else.
     Values(Vec<Value>),
 }
@@ -134,8 +140,56 @@ impl List {
             List::F32(items) => items.len(),
             List::F64(items) => items.len(),
             List::Char(items) => items.len(),
+            List::Packed(items) => items.len(),
             List::Values(items) => items.len(),
         }
+    }
+
+    /// The list of `values`, which are of type `element`; `None` where one of them is of another type that cannot be packed.
+    pub fn of(element: &Type, values: Vec<Value>) -> Option<List> {
+        macro_rules! packed {
+            ($($variant:ident)*) => {
+                match Scalar::of(element) {
+                    $(Some(Scalar::$variant) => List::$variant(
+                        values.into_iter().map(|value| match value {
+                            Value::$variant(item) => Some(item),
+                            _ => None,
+                        }).collect::<Option<_>>()?,
+                    ),)*
+                    None => match Layout::of(element) {
+                        Some(layout) => {
+                            let mut bytes = Vec::with_capacity(values.len().saturating_mul(layout.size()));
+                            if !values.iter().all(|value| layout.append(value, &mut bytes)) {
+                                return None;
+                            }
+                            List::Packed(Packed::of_appended(&layout, bytes))
+                        }
+                        None => List::Values(values),
+                    },
+                }
+            };
+        }
+        Some(packed!(Bool S8 U8 S16 U16 S32 U32 S64 U64 F32 F64 Char))
+    }
+
+    /// Element `index`, which is of type `element`; `None` past the end, or where the list is of another type.
+    pub fn get(&self, element: &Type, index: usize) -> Option<Value> {
+        Some(match self {
+            List::Bool(items) => Value::Bool(*items.get(index)?),
+            List::U8(items) => Value::U8(*items.get(index)?),
+            List::S8(items) => Value::S8(*items.get(index)?),
+            List::U16(items) => Value::U16(*items.get(index)?),
+            List::S16(items) => Value::S16(*items.get(index)?),
+            List::U32(items) => Value::U32(*items.get(index)?),
+            List::S32(items) => Value::S32(*items.get(index)?),
+            List::U64(items) => Value::U64(*items.get(index)?),
+            List::S64(items) => Value::S64(*items.get(index)?),
+            List::F32(items) => Value::F32(*items.get(index)?),
+            List::F64(items) => Value::F64(*items.get(index)?),
+            List::Char(items) => Value::Char(*items.get(index)?),
+            List::Packed(items) => Layout::of(element)?.element(element, items, index)?,
+            List::Values(items) => items.get(index)?.clone(),
+        })
     }
 
     /// How many bytes its elements are, where they are plain data.
@@ -145,6 +199,7 @@ impl List {
             List::U16(_) | List::S16(_) => 2,
             List::U32(_) | List::S32(_) | List::F32(_) | List::Char(_) => 4,
             List::U64(_) | List::S64(_) | List::F64(_) => 8,
+            List::Packed(items) => items.stride(),
             List::Values(_) => 0,
         };
         self.len() * size

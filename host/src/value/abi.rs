@@ -35,11 +35,14 @@ mod lower;
 
 use std::mem::MaybeUninit;
 
-use wasmtime::component::__internal::{CanonicalAbiInfo, InstanceType, InterfaceType, LiftContext, LowerContext};
+use wasmtime::component::__internal::{
+    CanonicalAbiInfo, ComponentTypes, InstanceType, InterfaceType, LiftContext, LowerContext,
+};
 use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Lower};
 use wasmtime::{Result, ValRaw, bail};
 
 use super::Value;
+use super::packed::{Layout, Scalar};
 
 /// How many core-wasm values parameters may be before they go through memory, as may the results of an async export:
 /// `MAX_FLAT_PARAMS` of the canonical ABI.
@@ -117,6 +120,42 @@ fn string_to_flat<T>(cx: &mut LowerContext<'_, T>, text: &str) -> Result<[ValRaw
     text.linear_lower_to_flat(cx, InterfaceType::String, &mut pair)?;
     // SAFETY: `pair` was initialised before wasmtime wrote to it.
     Ok(unsafe { pair.assume_init() })
+}
+
+/// How a record or tuple of plain data lies in memory; `None` for any other type.
+fn layout(types: &ComponentTypes, ty: InterfaceType) -> Option<Layout> {
+    let mut layout = Layout::new();
+    let mut add = |ty: InterfaceType| {
+        match scalar(ty) {
+            Some(scalar) => layout.push(scalar),
+            None => layout.nest(&self::layout(types, ty)?),
+        }
+        Some(())
+    };
+    match ty {
+        InterfaceType::Record(index) => types[index].fields.iter().try_for_each(|field| add(field.ty))?,
+        InterfaceType::Tuple(index) => types[index].types.iter().try_for_each(|ty| add(*ty))?,
+        _ => return None,
+    }
+    Some(layout.finish())
+}
+
+fn scalar(ty: InterfaceType) -> Option<Scalar> {
+    Some(match ty {
+        InterfaceType::Bool => Scalar::Bool,
+        InterfaceType::S8 => Scalar::S8,
+        InterfaceType::U8 => Scalar::U8,
+        InterfaceType::S16 => Scalar::S16,
+        InterfaceType::U16 => Scalar::U16,
+        InterfaceType::S32 => Scalar::S32,
+        InterfaceType::U32 => Scalar::U32,
+        InterfaceType::S64 => Scalar::S64,
+        InterfaceType::U64 => Scalar::U64,
+        InterfaceType::Float32 => Scalar::F32,
+        InterfaceType::Float64 => Scalar::F64,
+        InterfaceType::Char => Scalar::Char,
+        _ => return None,
+    })
 }
 
 /// Whether values of this ABI are exactly `slots` core-wasm values.

@@ -275,6 +275,9 @@ fn list(cx: &mut LiftContext<'_>, element: InterfaceType, pointer: u32, length: 
             let scalars = spend(cx, bytes)?.as_chunks().0.iter();
             List::Char(scalars.map(|bytes| char::try_from(u32::from_le_bytes(*bytes))).collect::<Result<_, _>>()?)
         }
+        _ if let Some(layout) = super::layout(cx.types, element) => {
+            List::Packed(layout.pack(spend(cx, bytes)?.to_vec())?)
+        }
         _ => {
             cx.consume_fuel_array(length, size_of::<Value>())?;
             let mut values = Vec::with_capacity(length);

@@ -240,6 +240,7 @@ fn list<T>(cx: &mut LowerContext<'_, T>, element: InterfaceType, list: &List) ->
         (InterfaceType::Float32, List::F32(items)) => fill(cx, pointer, items, f32::to_le_bytes),
         (InterfaceType::Float64, List::F64(items)) => fill(cx, pointer, items, f64::to_le_bytes),
         (InterfaceType::Char, List::Char(items)) => fill(cx, pointer, items, |item| u32::from(item).to_le_bytes()),
+        (_, List::Packed(items)) if items.stride() == size => fill(cx, pointer, items.bytes(), |item| [item]),
         (_, List::Values(items)) => {
             items.iter().enumerate().try_for_each(|(index, item)| to_memory(cx, element, item, pointer + index * size))
         }

@@ -13,13 +13,13 @@ use wasmtime::{Config, Engine, Store, StoreContextMut};
 
 use super::call::{Export, Import, define};
 use super::*;
-use crate::value::json::arbitrary::{any_type, member, value_of};
+use crate::value::json::arbitrary::{any_type, list_of_plain_data, member, value_of};
 use crate::value::ty::Docs;
 use crate::value::{List, Signature, Type};
 
 /// A type and a value of it.
 fn typed_value() -> impl Strategy<Value = (Type, Value)> {
-    any_type().prop_flat_map(|ty| {
+    prop_oneof![3 => any_type(), 1 => list_of_plain_data()].prop_flat_map(|ty| {
         let value = value_of(&ty);
         (Just(ty), value)
     })
@@ -168,7 +168,8 @@ fn words(words: &[u32]) -> Vec<u8> {
 
 #[test]
 fn lists_and_strings_outside_of_memory_are_refused() {
-    for ty in [list(Type::U8), list(Type::U32), list(Type::String), Type::String] {
+    let pairs = list(Type::Tuple([Type::U8, Type::U32].into()));
+    for ty in [list(Type::U8), list(Type::U32), list(Type::String), Type::String, pairs] {
         for (pointer, length) in [(65_536, 1), (0, u32::MAX), (u32::MAX - 3, 4), (65_532, 8), (1 << 31, 1 << 31)] {
             let error = refused(&ty, &words(&[pointer, length]), 1024);
             assert!(error.contains("out of bounds"), "{ty} at {pointer}+{length}: {error}");
@@ -178,6 +179,8 @@ fn lists_and_strings_outside_of_memory_are_refused() {
 
 #[test]
 fn misaligned_pointers_are_refused() {
+    let pairs = list(Type::Tuple([Type::U8, Type::F64].into()));
+    assert!(refused(&pairs, &words(&[1028, 1]), 1024).contains("not aligned"));
     assert!(refused(&list(Type::U32), &words(&[2, 1]), 1024).contains("not aligned"));
     assert!(refused(&list(Type::U32), &words(&[0, 1]), 1026).contains("not aligned"));
 }
@@ -192,6 +195,7 @@ fn a_result_outside_of_memory_is_refused() {
 #[test]
 fn what_is_no_value_of_its_type_is_refused() {
     let pair = |first: Type| Type::Tuple([first, Type::U32].into());
+    let pairs_of_chars = list(Type::Tuple([Type::U32, Type::Char].into()));
     assert!(refused(&pair(Type::Char), &words(&[0xD800, 0]), 1024).contains("char"));
     assert!(refused(&pair(Type::Char), &words(&[0x11_0000, 0]), 1024).contains("char"));
     assert!(refused(&pair(Type::Option(Arc::new(Type::U32))), &words(&[2, 0, 0]), 1024).contains("discriminant"));
@@ -203,6 +207,9 @@ fn what_is_no_value_of_its_type_is_refused() {
     let mut chars = words(&[1032, 1]);
     chars.extend(words(&[0xDFFF]));
     assert!(refused(&list(Type::Char), &chars, 1024).contains("char"));
+    let mut pairs = words(&[1032, 2]);
+    pairs.extend(words(&[1, 0x41, 1, 0xDFFF]));
+    assert!(refused(&pairs_of_chars, &pairs, 1024).contains("char"));
 }
 
 #[test]
@@ -213,7 +220,7 @@ fn lists_that_overlap_in_the_guest_cannot_multiply_in_the_host() {
     for _ in 0..count {
         bytes.extend(words(&[0, 33_000]));
     }
-    for element in [Type::U8, Type::S8, Type::Bool] {
+    for element in [Type::U8, Type::S8, Type::Bool, Type::Tuple([Type::U8].into())] {
         assert!(refused(&list(list(element.clone())), &bytes, 1024).contains("fuel"), "{element}");
     }
 }
@@ -224,4 +231,14 @@ fn a_bool_is_any_byte_and_flags_that_are_not_declared_are_dropped() {
     assert_eq!(value.unwrap(), Some(Value::Tuple([Value::Bool(true), Value::U32(7)].into())));
     let value = block_on(hostile(&list(Type::Bool), &[words(&[1032, 2]), vec![0, 7]].concat(), 1024));
     assert_eq!(value.unwrap(), Some(Value::List(List::Bool(vec![false, true]))));
+}
+
+#[test]
+fn what_a_guest_leaves_between_fields_does_not_leave_its_memory() {
+    let ty = list(Type::Tuple([Type::Bool, Type::U32].into()));
+    let bytes = [words(&[1032, 2]), vec![7, 0xAA, 0xBB, 0xCC], words(&[5]), vec![0, 0xDD, 0, 0], words(&[6])].concat();
+    let Some(Value::List(List::Packed(items))) = block_on(hostile(&ty, &bytes, 1024)).unwrap() else {
+        panic!("no list")
+    };
+    assert_eq!(items.bytes().as_ref(), [vec![1, 0, 0, 0], words(&[5, 0, 6])].concat());
 }

@@ -51,6 +51,19 @@ pub(crate) fn any_type() -> impl Strategy<Value = Type> {
     })
 }
 
+/// A list of records or tuples of plain data.
+pub(crate) fn list_of_plain_data() -> impl Strategy<Value = Type> {
+    let plain = select(vec![Type::Bool, Type::U8, Type::S16, Type::U32, Type::F32, Type::S64, Type::F64, Type::Char]);
+    let plain = plain.boxed().prop_recursive(2, 8, 4, |inner| {
+        let member = inner.clone();
+        prop_oneof![
+            vec(inner, 1..4).prop_map(|types| Type::Tuple(types.into())),
+            declared(move || member.clone().prop_map(Some).boxed()).prop_map(Type::Record),
+        ]
+    });
+    vec(plain, 1..4).prop_map(|types| Type::List(Arc::new(Type::Tuple(types.into()))))
+}
+
 /// Parameters, each with a type.
 pub(crate) fn any_params() -> impl Strategy<Value = Vec<Member>> {
     subsequence(NAMES.to_vec(), 0..4).prop_flat_map(|names| {
@@ -153,7 +166,10 @@ fn list_of(inner: &Type) -> BoxedStrategy<List> {
         Type::F32 => vec(f32s(), LENGTH).prop_map(List::F32).boxed(),
         Type::F64 => vec(f64s(), LENGTH).prop_map(List::F64).boxed(),
         Type::Char => vec(any::<char>(), LENGTH).prop_map(List::Char).boxed(),
-        _ => vec(value_of(inner), LENGTH).prop_map(List::Values).boxed(),
+        _ => {
+            let inner = inner.clone();
+            vec(value_of(&inner), LENGTH).prop_map(move |values| List::of(&inner, values).unwrap()).boxed()
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use super::names::NameSeed;
 use super::scalar::{Scalar, ScalarSeed};
 use super::trail::Trail;
 use super::words::{Words, clip};
+use crate::value::packed::Layout;
 use crate::value::ty::{Declared, Type};
 use crate::value::{List, Value};
 
@@ -79,7 +80,12 @@ impl Seed<'_> {
             Type::F32 => self.packed(deserializer).map(List::F32),
             Type::F64 => self.packed(deserializer).map(List::F64),
             Type::Char => self.packed(deserializer).map(List::Char),
-            _ => self.elements(Seed { ty: inner, ..self }, deserializer).map(List::Values),
+            _ => match Layout::of(inner) {
+                Some(layout) => deserializer
+                    .deserialize_any(lists::Rows { ty: self.ty, inner, layout: &layout, trail: self.trail })
+                    .map(List::Packed),
+                None => self.elements(Seed { ty: inner, ..self }, deserializer).map(List::Values),
+            },
         }
     }
 

@@ -1,5 +1,6 @@
 //! Values to JSON.
 
+use std::cell::Cell;
 use std::fmt;
 
 use base64::display::Base64Display;
@@ -7,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::ser::{Error, Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use super::words::Brief;
+use crate::value::packed::{Layout, Leaf, Scalar};
 use crate::value::ty::{Member, Type};
 use crate::value::{Flags, List, Value};
 
@@ -114,18 +116,16 @@ impl<'a> Typed<'a> {
             (Type::F32, List::F32(items)) => serializer.collect_seq(items.iter().copied().map(F32)),
             (Type::F64, List::F64(items)) => serializer.collect_seq(items.iter().copied().map(F64)),
             (Type::Char, List::Char(items)) => serializer.collect_seq(items),
-            (ty, List::Values(items)) if !has_own_list(ty) => {
+            (ty, List::Packed(items)) if let Some(layout) = Layout::of(ty) => {
+                let next = Cell::new(0);
+                serializer.collect_seq(items.rows().map(|row| Row { ty, leaves: layout.leaves(), next: &next, row }))
+            }
+            (ty, List::Values(items)) if Scalar::of(ty).is_none() => {
                 serializer.collect_seq(items.iter().map(|value| Typed { ty, value }))
             }
             _ => Err(self.mismatch()),
         }
     }
-}
-
-/// Whether a list of `ty` is packed, see [`List`].
-fn has_own_list(ty: &Type) -> bool {
-    use Type::{Bool, Char, F32, F64, S8, S16, S32, S64, U8, U16, U32, U64};
-    matches!(ty, Bool | S8 | U8 | S16 | U16 | S32 | U32 | S64 | U64 | F32 | F64 | Char)
 }
 
 fn flag_names<S: Serializer>(members: &[Member], flags: &Flags, serializer: S) -> Result<S::Ok, S::Error> {
@@ -160,6 +160,47 @@ macro_rules! floats {
 floats! {
     f32 F32 serialize_f32,
     f64 F64 serialize_f64,
+}
+
+/// An element of a packed list, or a part of one.
+struct Row<'a> {
+    ty: &'a Type,
+    leaves: &'a [Leaf],
+    /// The leaf that comes next. Each element has them all, so that after the last one the next element's first comes.
+    next: &'a Cell<usize>,
+    row: &'a [u8],
+}
+
+impl<'a> Row<'a> {
+    fn part(&self, ty: &'a Type) -> Self {
+        Row { ty, ..*self }
+    }
+
+    fn next(&self) -> Option<Value> {
+        let leaf = self.leaves.get(self.next.get())?;
+        self.next.set((self.next.get() + 1) % self.leaves.len());
+        leaf.read(self.row)
+    }
+}
+
+impl Serialize for Row<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.ty {
+            Type::Record(declared) => {
+                let mut map = serializer.serialize_map(Some(declared.members.len()))?;
+                for member in &declared.members {
+                    let ty = member.ty.as_ref().ok_or_else(|| S::Error::custom("a field has no type"))?;
+                    map.serialize_entry(member.name.snake(), &self.part(ty))?;
+                }
+                map.end()
+            }
+            Type::Tuple(types) => serializer.collect_seq(types.iter().map(|ty| self.part(ty))),
+            ty => {
+                let value = self.next().ok_or_else(|| S::Error::custom("a packed list is of another type"))?;
+                Typed { ty, value: &value }.serialize(serializer)
+            }
+        }
+    }
 }
 
 /// The kind of a value, for a message about one that is in the wrong place.

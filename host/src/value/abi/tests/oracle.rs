@@ -22,7 +22,9 @@ pub(super) fn val(ty: &Type, value: &Value) -> Val {
         (_, Value::F64(value)) => Val::Float64(*value),
         (_, Value::Char(value)) => Val::Char(*value),
         (_, Value::String(value)) => Val::String(value.to_string()),
-        (Type::List(inner), Value::List(list)) => Val::List(items(list).iter().map(|item| val(inner, item)).collect()),
+        (Type::List(inner), Value::List(list)) => {
+            Val::List(items(inner, list).iter().map(|item| val(inner, item)).collect())
+        }
         (Type::Tuple(types), Value::Tuple(items)) => {
             Val::Tuple(types.iter().zip(items).map(|(ty, item)| val(ty, item)).collect())
         }
@@ -110,29 +112,10 @@ fn case(declared: &Declared, name: &str) -> usize {
     declared.members.iter().position(|member| member.name.kebab() == name).unwrap()
 }
 
-macro_rules! packed {
-    ($($variant:ident of $scalar:ident),*) => {
-        fn items(list: &List) -> Vec<Value> {
-            match list {
-                $(List::$variant(items) => items.iter().map(|item| Value::$scalar(*item)).collect(),)*
-                List::Values(items) => items.clone(),
-            }
-        }
-
-        fn list(inner: &Type, vals: &[Val]) -> List {
-            let values = vals.iter().map(|val| value(inner, val));
-            match inner {
-                $(Type::$scalar => List::$variant(values.map(|value| match value {
-                    Value::$scalar(item) => item,
-                    other => panic!("{other:?} in a list of {inner}"),
-                }).collect()),)*
-                _ => List::Values(values.collect()),
-            }
-        }
-    };
+fn items(inner: &Type, list: &List) -> Vec<Value> {
+    (0..list.len()).map(|index| list.get(inner, index).unwrap()).collect()
 }
 
-packed!(
-    Bool of Bool, U8 of U8, S8 of S8, U16 of U16, S16 of S16, U32 of U32, S32 of S32, U64 of U64, S64 of S64, F32 of F32,
-    F64 of F64, Char of Char
-);
+fn list(inner: &Type, vals: &[Val]) -> List {
+    List::of(inner, vals.iter().map(|val| value(inner, val)).collect()).unwrap()
+}

@@ -8,6 +8,7 @@ use super::{Seed, no_string};
 use crate::value::json::names::NameSeed;
 use crate::value::json::trail::Trail;
 use crate::value::json::words::Words;
+use crate::value::packed::{Layout, Packed};
 use crate::value::ty::{Declared, Type};
 use crate::value::{Flags, Value};
 
@@ -15,6 +16,14 @@ use crate::value::{Flags, Value};
 pub(super) struct Elements<'a, S> {
     pub ty: &'a Type,
     pub seed: S,
+    pub trail: &'a Trail,
+}
+
+/// Reads the elements of a list of records or tuples of plain data.
+pub(super) struct Rows<'a> {
+    pub ty: &'a Type,
+    pub inner: &'a Type,
+    pub layout: &'a Layout,
     pub trail: &'a Trail,
 }
 
@@ -49,6 +58,30 @@ impl<'de, S: DeserializeSeed<'de> + Copy> Visitor<'de> for Elements<'_, S> {
             items.push(item);
         }
         Ok(items)
+    }
+}
+
+impl<'de> Visitor<'de> for Rows<'_> {
+    type Value = Packed;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Words(self.ty))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Packed, E> {
+        Err(no_string(text, &self))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Packed, A::Error> {
+        let seed = Seed { ty: self.inner, trail: self.trail };
+        let (mut bytes, mut read) = (Vec::new(), 0);
+        while let Some(item) = array.next_element_seed(seed).inspect_err(|_| self.trail.index(read))? {
+            if !self.layout.append(&item, &mut bytes) {
+                return Err(A::Error::custom("an element does not fit its layout, which is a bug in the host"));
+            }
+            read += 1;
+        }
+        Ok(Packed::of_appended(self.layout, bytes))
     }
 }
 

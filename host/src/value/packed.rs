@@ -1,0 +1,409 @@
+//! Lists of plain data in one buffer: what a `list<record { id: u32, score: f32 }>` is between two memories.
+//!
+//! Plain data are numbers, bools and chars, and records and tuples of nothing else. The canonical ABI lays the elements of
+//! such a list out without a pointer in them, so the whole list moves by one copy. What a guest may write there and no
+//! value has is put right once, on the way out of the guest's memory ([`Layout::pack`]): a bool that is neither 0 nor 1, a
+//! char that is none, and the bytes between fields, in which another guest could read what this one left there.
+
+use bytes::Bytes;
+
+use super::Value;
+use super::ty::Type;
+
+/// A type of plain data by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scalar {
+    Bool,
+    S8,
+    U8,
+    S16,
+    U16,
+    S32,
+    U32,
+    S64,
+    U64,
+    F32,
+    F64,
+    Char,
+}
+
+/// Where a record or tuple of plain data has its scalars, by the canonical ABI.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Layout {
+    size: usize,
+    align: usize,
+    /// In the order in which the type declares them, which is that of their offsets.
+    leaves: Vec<Leaf>,
+}
+
+/// One scalar of a layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Leaf {
+    offset: usize,
+    scalar: Scalar,
+}
+
+/// The elements of a list of records or tuples of plain data, as the canonical ABI has them in memory.
+///
+/// Bools are 0 or 1, chars are chars, and the bytes between fields are zero, so that equal lists have equal bytes; but for
+/// floats, which are equal here where their bits are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packed {
+    bytes: Bytes,
+    /// How many bytes an element has.
+    stride: usize,
+}
+
+/// Bytes that are no value of their type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Malformed {
+    #[error("{0:#x} is no char")]
+    Char(u32),
+    #[error("{0} bytes are no whole number of elements")]
+    Length(usize),
+}
+
+impl Scalar {
+    /// What `ty` is as a scalar, if it is one.
+    pub(crate) fn of(ty: &Type) -> Option<Self> {
+        Some(match ty {
+            Type::Bool => Scalar::Bool,
+            Type::S8 => Scalar::S8,
+            Type::U8 => Scalar::U8,
+            Type::S16 => Scalar::S16,
+            Type::U16 => Scalar::U16,
+            Type::S32 => Scalar::S32,
+            Type::U32 => Scalar::U32,
+            Type::S64 => Scalar::S64,
+            Type::U64 => Scalar::U64,
+            Type::F32 => Scalar::F32,
+            Type::F64 => Scalar::F64,
+            Type::Char => Scalar::Char,
+            _ => return None,
+        })
+    }
+
+    /// Its size in bytes, which is its alignment, too.
+    fn size(self) -> usize {
+        match self {
+            Scalar::Bool | Scalar::S8 | Scalar::U8 => 1,
+            Scalar::S16 | Scalar::U16 => 2,
+            Scalar::S32 | Scalar::U32 | Scalar::F32 | Scalar::Char => 4,
+            Scalar::S64 | Scalar::U64 | Scalar::F64 => 8,
+        }
+    }
+
+    /// The value whose bytes stand at the beginning of `bytes`, which a [`Packed`] holds.
+    fn read(self, bytes: &[u8]) -> Option<Value> {
+        fn array<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
+            bytes.first_chunk().copied()
+        }
+        Some(match self {
+            Scalar::Bool => Value::Bool(*bytes.first()? != 0),
+            Scalar::S8 => Value::S8(i8::from_le_bytes(array(bytes)?)),
+            Scalar::U8 => Value::U8(*bytes.first()?),
+            Scalar::S16 => Value::S16(i16::from_le_bytes(array(bytes)?)),
+            Scalar::U16 => Value::U16(u16::from_le_bytes(array(bytes)?)),
+            Scalar::S32 => Value::S32(i32::from_le_bytes(array(bytes)?)),
+            Scalar::U32 => Value::U32(u32::from_le_bytes(array(bytes)?)),
+            Scalar::S64 => Value::S64(i64::from_le_bytes(array(bytes)?)),
+            Scalar::U64 => Value::U64(u64::from_le_bytes(array(bytes)?)),
+            Scalar::F32 => Value::F32(f32::from_le_bytes(array(bytes)?)),
+            Scalar::F64 => Value::F64(f64::from_le_bytes(array(bytes)?)),
+            Scalar::Char => Value::Char(char::from_u32(u32::from_le_bytes(array(bytes)?))?),
+        })
+    }
+
+    /// Writes `value` to the beginning of `bytes`; false where it is of another type.
+    fn write(self, value: &Value, bytes: &mut [u8]) -> bool {
+        fn put<const N: usize>(bytes: &mut [u8], value: [u8; N]) -> bool {
+            bytes.first_chunk_mut().map(|target| *target = value).is_some()
+        }
+        match (self, value) {
+            (Scalar::Bool, Value::Bool(value)) => put(bytes, [u8::from(*value)]),
+            (Scalar::S8, Value::S8(value)) => put(bytes, value.to_le_bytes()),
+            (Scalar::U8, Value::U8(value)) => put(bytes, value.to_le_bytes()),
+            (Scalar::S16, Value::S16(value)) => put(bytes, value.to_le_bytes()),
+            (Scalar::U16, Value::U16(value)) => put(bytes, value.to_le_bytes()),
+            (Scalar::S32, Value::S32(value)) => put(bytes, value.to_le_bytes()),
+            (Scalar::U32, Value::U32(value)) => put(bytes, value.to_le_bytes()),
+            (Scalar::S64, Value::S64(value)) => put(bytes, value.to_le_bytes()),
+            (Scalar::U64, Value::U64(value)) => put(bytes, value.to_le_bytes()),
+            (Scalar::F32, Value::F32(value)) => put(bytes, value.to_le_bytes()),
+            (Scalar::F64, Value::F64(value)) => put(bytes, value.to_le_bytes()),
+            (Scalar::Char, Value::Char(value)) => put(bytes, u32::from(*value).to_le_bytes()),
+            _ => false,
+        }
+    }
+}
+
+impl Layout {
+    /// The layout of a record or a tuple of plain data; `None` for any other type.
+    pub(crate) fn of(ty: &Type) -> Option<Layout> {
+        match ty {
+            Type::Record(_) | Type::Tuple(_) => {
+                let mut layout = Layout::new();
+                layout.add(ty)?;
+                Some(layout.finish())
+            }
+            _ => None,
+        }
+    }
+
+    /// No scalar yet; they are [pushed](Layout::push), and then the layout is [finished](Layout::finish).
+    pub(crate) fn new() -> Layout {
+        Layout { size: 0, align: 1, leaves: Vec::new() }
+    }
+
+    /// Adds a scalar after those that there are.
+    pub(crate) fn push(&mut self, scalar: Scalar) {
+        let offset = self.size.next_multiple_of(scalar.size());
+        self.leaves.push(Leaf { offset, scalar });
+        self.size = offset + scalar.size();
+        self.align = self.align.max(scalar.size());
+    }
+
+    /// Adds a record or tuple after what there is: `inner` is its layout, finished.
+    pub(crate) fn nest(&mut self, inner: &Layout) {
+        let start = self.size.next_multiple_of(inner.align);
+        self.leaves.extend(inner.leaves.iter().map(|leaf| Leaf { offset: start + leaf.offset, ..*leaf }));
+        self.size = start + inner.size;
+        self.align = self.align.max(inner.align);
+    }
+
+    /// The layout of all that was added.
+    pub(crate) fn finish(mut self) -> Layout {
+        self.size = self.size.next_multiple_of(self.align);
+        self
+    }
+
+    fn add(&mut self, ty: &Type) -> Option<()> {
+        let mut nested = |ty: &Type| match Scalar::of(ty) {
+            Some(scalar) => {
+                self.push(scalar);
+                Some(())
+            }
+            None => {
+                self.nest(&Layout::of(ty)?);
+                Some(())
+            }
+        };
+        match ty {
+            Type::Record(declared) => declared.members.iter().try_for_each(|member| nested(member.ty.as_ref()?)),
+            Type::Tuple(types) => types.iter().try_for_each(nested),
+            _ => None,
+        }
+    }
+
+    /// How many bytes an element has.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Its scalars, in the order in which the type declares them.
+    pub(crate) fn leaves(&self) -> &[Leaf] {
+        &self.leaves
+    }
+
+    /// A list of what stands in `bytes`, element by element; they come from a guest, and are put right.
+    pub(crate) fn pack(&self, mut bytes: Vec<u8>) -> Result<Packed, Malformed> {
+        if !bytes.len().is_multiple_of(self.size) {
+            return Err(Malformed::Length(bytes.len()));
+        }
+        let mut end = 0;
+        for leaf in &self.leaves {
+            self.clear(&mut bytes, end..leaf.offset);
+            end = leaf.offset + leaf.scalar.size();
+            match leaf.scalar {
+                Scalar::Bool => bytes.iter_mut().skip(leaf.offset).step_by(self.size).for_each(|byte| {
+                    *byte = u8::from(*byte != 0);
+                }),
+                Scalar::Char => {
+                    for row in bytes.chunks_exact(self.size) {
+                        let code = row.get(leaf.offset..).and_then(|bytes| bytes.first_chunk());
+                        let code = u32::from_le_bytes(code.copied().unwrap_or_default());
+                        char::from_u32(code).ok_or(Malformed::Char(code))?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.clear(&mut bytes, end..self.size);
+        Ok(Packed { bytes: bytes.into(), stride: self.size })
+    }
+
+    /// Zeroes bytes that belong to no scalar, in each element.
+    fn clear(&self, bytes: &mut [u8], gap: std::ops::Range<usize>) {
+        if !gap.is_empty() {
+            bytes.chunks_exact_mut(self.size).filter_map(|row| row.get_mut(gap.clone())).for_each(|gap| gap.fill(0));
+        }
+    }
+
+    /// Appends `value` to the elements in `bytes`; false, and `bytes` has grown by something, where it is of another type.
+    pub(crate) fn append(&self, value: &Value, bytes: &mut Vec<u8>) -> bool {
+        let start = bytes.len();
+        bytes.resize(start + self.size, 0);
+        let mut leaves = self.leaves.iter();
+        let row = bytes.get_mut(start..).unwrap_or_default();
+        write_all(value, &mut leaves, row) && leaves.next().is_none()
+    }
+
+    /// Element `index` of `list`, which is of this layout and of elements of type `ty`.
+    pub(crate) fn element(&self, ty: &Type, list: &Packed, index: usize) -> Option<Value> {
+        read_all(ty, &mut self.leaves.iter(), list.row(index)?)
+    }
+}
+
+impl Leaf {
+    /// The scalar's value in an element's bytes.
+    pub(crate) fn read(&self, row: &[u8]) -> Option<Value> {
+        self.scalar.read(row.get(self.offset..)?)
+    }
+}
+
+fn write_all(value: &Value, leaves: &mut std::slice::Iter<'_, Leaf>, row: &mut [u8]) -> bool {
+    match value {
+        Value::Record(values) | Value::Tuple(values) => values.iter().all(|value| write_all(value, leaves, row)),
+        scalar => match leaves.next() {
+            Some(leaf) => row.get_mut(leaf.offset..).is_some_and(|bytes| leaf.scalar.write(scalar, bytes)),
+            None => false,
+        },
+    }
+}
+
+fn read_all(ty: &Type, leaves: &mut std::slice::Iter<'_, Leaf>, row: &[u8]) -> Option<Value> {
+    match ty {
+        Type::Record(declared) => {
+            let fields = declared.members.iter().map(|member| read_all(member.ty.as_ref()?, leaves, row));
+            Some(Value::Record(fields.collect::<Option<_>>()?))
+        }
+        Type::Tuple(types) => {
+            Some(Value::Tuple(types.iter().map(|ty| read_all(ty, leaves, row)).collect::<Option<_>>()?))
+        }
+        _ => leaves.next()?.read(row),
+    }
+}
+
+impl Packed {
+    /// A list of the elements that [`Layout::append`] has written.
+    pub(crate) fn of_appended(layout: &Layout, bytes: Vec<u8>) -> Packed {
+        Packed { bytes: bytes.into(), stride: layout.size }
+    }
+
+    /// How many elements the list has.
+    pub fn len(&self) -> usize {
+        self.bytes.len().checked_div(self.stride).unwrap_or_default()
+    }
+
+    /// Whether the list has no element.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// All elements, one after the other, little-endian and each at its offset by the canonical ABI.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// How many bytes an element has.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// The bytes of each element.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &[u8]> {
+        // No element has no bytes: a record has a field.
+        self.bytes.chunks_exact(self.stride.max(1))
+    }
+
+    fn row(&self, index: usize) -> Option<&[u8]> {
+        self.bytes.get(index.checked_mul(self.stride)?..)?.get(..self.stride)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::value::json::arbitrary::{any_type, member, value_of};
+    use crate::value::ty::Declared;
+
+    fn record(fields: impl IntoIterator<Item = Type>) -> Type {
+        let members =
+            fields.into_iter().enumerate().map(|(index, ty)| member(&format!("f{index}"), Some(ty))).collect();
+        Type::Record(Arc::new(Declared { name: None, docs: None, members }))
+    }
+
+    fn offsets(layout: &Layout) -> Vec<usize> {
+        layout.leaves.iter().map(|leaf| leaf.offset).collect()
+    }
+
+    #[test]
+    fn fields_lie_at_their_alignment_and_a_nested_record_at_that_of_its_widest_field() {
+        let layout = Layout::of(&record([Type::U8, Type::U32, Type::U16])).unwrap();
+        assert_eq!((offsets(&layout), layout.size), (vec![0, 4, 8], 12));
+        let inner = Type::Tuple([Type::U8, Type::F64].into());
+        let layout = Layout::of(&record([Type::U8, inner, Type::Bool])).unwrap();
+        assert_eq!((offsets(&layout), layout.size), (vec![0, 8, 16, 24], 32));
+        let layout = Layout::of(&Type::Tuple([Type::U8, Type::U8, Type::Bool].into())).unwrap();
+        assert_eq!((offsets(&layout), layout.size), (vec![0, 1, 2], 3));
+    }
+
+    #[test]
+    fn only_records_and_tuples_of_plain_data_have_a_layout() {
+        for ty in [
+            Type::U8,
+            Type::String,
+            record([Type::U8, Type::String]),
+            record([Type::Option(Arc::new(Type::U8))]),
+            record([record([Type::List(Arc::new(Type::U8))])]),
+        ] {
+            assert_eq!(Layout::of(&ty), None, "{ty}");
+        }
+    }
+
+    #[test]
+    fn what_a_guest_left_between_fields_is_cleared_and_a_bool_is_0_or_1() {
+        let layout = Layout::of(&record([Type::Bool, Type::U32, Type::U8])).unwrap();
+        let row = [9, 0xAA, 0xBB, 0xCC, 1, 2, 3, 4, 7, 0xDD, 0xEE, 0xFF];
+        let packed = layout.pack([row, row].concat()).unwrap();
+        let clean = [1, 0, 0, 0, 1, 2, 3, 4, 7, 0, 0, 0];
+        assert_eq!(packed.bytes.as_ref(), [clean, clean].concat());
+    }
+
+    #[test]
+    fn a_char_that_is_none_is_found_in_whichever_element_it_stands() {
+        let layout = Layout::of(&record([Type::U8, Type::Char])).unwrap();
+        let row = |code: u32| [vec![0; 4], code.to_le_bytes().to_vec()].concat();
+        assert!(layout.pack([row(0x41), row(0x10_FFFF)].concat()).is_ok());
+        assert_eq!(layout.pack([row(0x41), row(0xD800)].concat()), Err(Malformed::Char(0xD800)));
+    }
+
+    /// Types of plain data and two values of each.
+    fn plain() -> impl Strategy<Value = (Type, Value, Value)> {
+        any_type().prop_filter_map("not of plain data", |ty| Layout::of(&ty).map(|_| ty)).prop_flat_map(|ty| {
+            let (one, other) = (value_of(&ty), value_of(&ty));
+            (Just(ty), one, other)
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { max_global_rejects: 100_000, ..ProptestConfig::with_cases(128) })]
+
+        #[test]
+        fn values_go_in_and_come_back((ty, one, other) in plain()) {
+            let layout = Layout::of(&ty).unwrap();
+            let mut bytes = Vec::new();
+            prop_assert!(layout.append(&one, &mut bytes) && layout.append(&other, &mut bytes));
+            let packed = Packed::of_appended(&layout, bytes.clone());
+            prop_assert_eq!(packed.len(), 2);
+            let back = |index| format!("{:?}", layout.element(&ty, &packed, index).unwrap());
+            prop_assert_eq!((back(0), back(1)), (format!("{one:?}"), format!("{other:?}")));
+            prop_assert_eq!(layout.element(&ty, &packed, 2), None);
+            prop_assert_eq!(layout.pack(bytes).unwrap(), packed);
+        }
+    }
+}
