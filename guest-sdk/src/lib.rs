@@ -113,6 +113,11 @@
 //!
 //! See [`context`].
 //!
+//! # Streams
+//!
+//! `stream<T>` and `future<T>` may stand in parameters and results; see
+//! [`stream`].
+//!
 //! # Names
 //!
 //! Beside the `impl` block the macro writes a module `wit`, and brings its
@@ -122,6 +127,8 @@
 //! - `wit::TYPE` for each type in the signature of `run-remote`, and for those
 //!   of the dependencies that have a name of their own; records are structs,
 //!   variants and enums are enums, flags are a set of constants;
+//! - `wit::stream`, `wit::future` and `wit::try_stream`, where the world has
+//!   [streams](stream) or futures;
 //! - `wit::bindings` for everything that the world imports and exports, such
 //!   as `wit::bindings::wasi::clocks::monotonic_clock`, as `wit-bindgen` lays
 //!   it out. There is one `wit` to a crate, as there is one chainlet.
@@ -203,12 +210,14 @@ pub use futures::future::{join, join_all, try_join, try_join_all};
 pub mod __private;
 pub mod context;
 mod error;
+pub mod stream;
 
 #[cfg(doc)]
 #[doc = include_str!("../DOCS-SECTION.md")]
 pub mod docs_section {}
 
 pub use error::{Context, Error, Result};
+pub use stream::{FutureReader, StreamReader};
 
 /// The host's interfaces, as every chainlet imports them. The linker leaves
 /// out what a chainlet does not use.

@@ -27,6 +27,8 @@ use crate::engine::Shared;
 use crate::error::{CallError, EdgeName, ErrorKind};
 use crate::log_rate::LogRate;
 use crate::value::rust::{self, RustError};
+use crate::value::stream::StreamError;
+use crate::value::stream::collect::collect;
 use crate::value::{Signature, Type, Value, json};
 
 /// Why a chain does not load.
@@ -162,8 +164,27 @@ impl Chain {
         Ok(text)
     }
 
-    /// Calls `run-remote` and takes its answer apart: a result's `T` is the answer, its `E` an error.
+    /// As [`Chain::open`], with what the streams of the answer come to in their places.
     async fn call_values(
+        &self,
+        chainlet: &Chainlet,
+        params: Vec<Value>,
+        options: CallOptions,
+    ) -> Result<(Option<TypeRef>, Option<Value>), CallError> {
+        match self.open(chainlet, params, options).await? {
+            (Some(ty), Some(value)) if ty.has_streams() => {
+                let value = collect(&ty, value, chainlet.value_limit()).await.map_err(|error| match error {
+                    StreamError::Call(error) => error,
+                    other => CallError::new(ErrorKind::Internal, chainlet.name(), format_args!("its answer: {other}")),
+                })?;
+                Ok((Some(ty), Some(value)))
+            }
+            answer => Ok(answer),
+        }
+    }
+
+    /// Calls `run-remote` and takes its answer apart: a result's `T` is the answer, its `E` an error.
+    async fn open(
         &self,
         chainlet: &Chainlet,
         params: Vec<Value>,

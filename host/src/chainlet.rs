@@ -9,6 +9,7 @@
 //! # What ends what
 //! - A call ends with its answer, with a failure of a dependency, or with the death of its replica. The caller gets
 //!   exactly one of these, or stops waiting at its deadline.
+//! - A call whose answer holds streams goes on until they end ([`streams`]).
 //! - A replica ends by a trap, which ends all its calls; or it is retired, takes no new calls, and ends with the last one
 //!   that anybody waits for. What it has not begun by then goes to another.
 //! - A chainlet ends with [`Chainlet::stop`]: calls in flight and waiting are served, up to a limit.
@@ -25,23 +26,26 @@ pub(crate) mod replica;
 mod scale;
 mod share;
 pub(crate) mod state;
+pub(crate) mod streams;
 mod supervisor;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::call::{CallContext, Job, Reply, Waiting};
+use self::call::{Answer, Call, CallContext, Job, Reply, Waiting};
 use self::fleet::Fleet;
 pub use self::pool::Status;
 use self::pool::{Pool, Refusal};
-use self::replica::Blueprint;
+use self::replica::{Blueprint, Replica};
+use self::streams::{Reading, until_deadline};
 use crate::config::{ChainletName, Replicas};
 use crate::error::{CallError, ErrorKind};
 use crate::threads::GuestThreads;
+use crate::value::stream::Wrap;
 use crate::value::{Signature, Value};
 
 /// How many replicas a call may be given to that end before they begin it.
@@ -51,6 +55,8 @@ const ENDED_REPLICAS: u32 = 10;
 pub struct Chainlet {
     name: ChainletName,
     signature: Arc<Signature>,
+    /// Whether it takes or returns streams.
+    streams: bool,
     pool: Arc<Pool>,
     stop: CancellationToken,
     /// Those of its supervisors, and of what decides how many there are.
@@ -71,6 +77,7 @@ impl Chainlet {
         let blueprint = Arc::new(blueprint);
         let chainlet = Arc::new(Chainlet {
             name: blueprint.name.clone(),
+            streams: blueprint.signature.has_streams(),
             signature: blueprint.signature.clone(),
             pool: Pool::new(blueprint.concurrency, blueprint.queue),
             stop: CancellationToken::new(),
@@ -100,6 +107,11 @@ impl Chainlet {
         &self.signature
     }
 
+    /// How many bytes one value may hold that comes out of it.
+    pub(crate) fn value_limit(&self) -> usize {
+        limits::CALL_BYTES
+    }
+
     /// How many replicas are ready, and how many calls are in flight and waiting.
     pub fn status(&self) -> Status {
         self.pool.status()
@@ -110,7 +122,7 @@ impl Chainlet {
     /// The answer is what the function returned, its typed error included. Dropping the future gives up the answer; the
     /// guest is not interrupted, but a replica whose call does not end soon after that is replaced. The deadline in
     /// `context` is for the guest's own calls: keeping to it here is the caller's part, with [`Chainlet::within`].
-    pub(crate) async fn call(&self, mut params: Vec<Value>, context: CallContext) -> Result<Option<Value>, CallError> {
+    pub(crate) async fn call(&self, mut params: Vec<Value>, context: CallContext) -> Answer {
         let mut lease = self.pool.acquire().await.map_err(|refusal| self.refusal(refusal))?;
         for _ in 0..ENDED_REPLICAS {
             let replica = lease.replica().clone();
@@ -118,8 +130,12 @@ impl Chainlet {
             let waiting = Waiting::new(&job, self.grace, self.threads.handle());
             replica.submit(job);
             let reply = reply.await;
-            waiting.answered();
+            let call = waiting.answered();
             match reply {
+                Ok(Reply::Answer(Ok(Some(value)))) if self.streams => {
+                    value.wrap_streams(&self.reading(call, replica));
+                    return Ok(Some(value));
+                }
                 Ok(Reply::Answer(answer)) => return answer,
                 Ok(Reply::NotBegun(given_back, place)) => {
                     params = given_back;
@@ -134,6 +150,13 @@ impl Chainlet {
         Err(self.error(ErrorKind::NotReady, "its replicas end before they begin a call"))
     }
 
+    /// What is done to the streams of an answer for their reader.
+    fn reading(&self, call: Weak<Call>, replica: Arc<Replica>) -> Wrap {
+        let (chainlet, grace, runtime) = (self.name.clone(), self.grace, self.threads.handle().clone());
+        let reading = Reading { call, replica, chainlet, grace, runtime };
+        Arc::new(move |items| reading.of(items))
+    }
+
     fn refusal(&self, refusal: Refusal) -> CallError {
         match refusal {
             Refusal::Overloaded { queue } => {
@@ -145,17 +168,19 @@ impl Chainlet {
     }
 
     /// The outcome of `call` on this chainlet, or a failure where it does not come before `deadline`.
-    pub(crate) async fn within<T>(
-        &self,
-        deadline: Option<Instant>,
-        call: impl Future<Output = Result<T, CallError>>,
-    ) -> Result<T, CallError> {
-        match deadline {
-            None => call.await,
-            Some(deadline) => tokio::time::timeout_at(deadline, call)
-                .await
-                .unwrap_or_else(|_| Err(self.error(ErrorKind::Deadline, "no answer before the deadline"))),
+    ///
+    /// The deadline is that of the answer's streams, too.
+    pub(crate) async fn within(&self, deadline: Option<Instant>, call: impl Future<Output = Answer>) -> Answer {
+        let Some(deadline) = deadline else { return call.await };
+        let answer = tokio::time::timeout_at(deadline, call)
+            .await
+            .unwrap_or_else(|_| Err(self.error(ErrorKind::Deadline, "no answer before the deadline")))?;
+        if let Some(value) = answer.as_ref().filter(|_| self.streams) {
+            let name = self.name.clone();
+            let wrap: Wrap = Arc::new(move |items| until_deadline(items, deadline, name.clone()));
+            value.wrap_streams(&wrap);
         }
+        Ok(answer)
     }
 
     /// Takes no new calls, serves the ones that it has for at most `limit`, and stops every replica.

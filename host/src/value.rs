@@ -9,17 +9,22 @@
 //! - [`json`]: JSON text to values and back, by type.
 //! - [`packed`]: lists of records and tuples of plain data, in one buffer.
 //! - [`abi`]: a guest's memory to values and back, by type: the canonical ABI, behind wasmtime's own traits.
+//! - [`stream`]: what is still to come of a value.
 //! - [`rust`]: Rust types to values and back, through `serde`.
 
 pub mod abi;
 pub mod json;
 pub mod packed;
 pub mod rust;
+pub mod stream;
 pub mod ty;
+
+use std::ops::Range;
 
 use bytes::Bytes;
 
 use self::packed::{Layout, Packed, Scalar};
+use self::stream::Stream;
 pub use ty::{Signature, Type};
 
 /// One WIT value, without its type.
@@ -67,18 +72,21 @@ pub enum Value {
     Result(Result<Option<Box<Value>>, Option<Box<Value>>>),
     /// `flags`: bit `i` is the flag that WIT declares `i`th.
     Flags(Flags),
+    /// `stream<T>`: its readable end.
+    Stream(Stream),
+    /// `future<T>`: a stream of exactly one item.
+    Future(Stream),
 }
 
 impl Value {
     /// How many bytes of memory the value holds, about: enough to say which of two holds much more.
     pub(crate) fn weight(&self) -> usize {
-        let of_all = |values: &[Value]| values.iter().map(Value::weight).sum();
+        let of_all = |values: &[Value]| values.iter().map(Value::weight).sum::<usize>();
         let payload = |value: &Option<Box<Value>>| value.as_ref().map_or(0, |value| value.weight());
         size_of::<Value>()
             + match self {
                 Value::String(text) => text.len(),
-                Value::List(List::Values(values)) => of_all(values),
-                Value::List(list) => list.packed_bytes(),
+                Value::List(list) => list.weight(),
                 Value::Record(values) | Value::Tuple(values) => of_all(values),
                 Value::Variant(_, value) | Value::Option(value) => payload(value),
                 Value::Result(Ok(value) | Err(value)) => payload(value),
@@ -192,15 +200,43 @@ impl List {
         })
     }
 
-    /// How many bytes its elements are, where they are plain data.
-    fn packed_bytes(&self) -> usize {
+    /// Takes the elements of `range` out of the list, in which others may stand in their places afterwards; what lies past
+    /// its end is left out.
+    pub(crate) fn take(&mut self, range: Range<usize>) -> List {
+        fn copy<T: Copy>(items: &[T], range: Range<usize>) -> Vec<T> {
+            items.get(range).unwrap_or_default().to_vec()
+        }
+        let range = range.start.min(self.len())..range.end.min(self.len());
+        match self {
+            List::Bool(items) => List::Bool(copy(items, range)),
+            List::U8(items) => List::U8(items.slice(range)),
+            List::S8(items) => List::S8(copy(items, range)),
+            List::U16(items) => List::U16(copy(items, range)),
+            List::S16(items) => List::S16(copy(items, range)),
+            List::U32(items) => List::U32(copy(items, range)),
+            List::S32(items) => List::S32(copy(items, range)),
+            List::U64(items) => List::U64(copy(items, range)),
+            List::S64(items) => List::S64(copy(items, range)),
+            List::F32(items) => List::F32(copy(items, range)),
+            List::F64(items) => List::F64(copy(items, range)),
+            List::Char(items) => List::Char(copy(items, range)),
+            List::Packed(items) => List::Packed(items.slice(range)),
+            List::Values(items) => {
+                let taken = items.get_mut(range).unwrap_or_default();
+                List::Values(taken.iter_mut().map(|item| std::mem::replace(item, Value::Bool(false))).collect())
+            }
+        }
+    }
+
+    /// How many bytes of memory its elements hold, about.
+    pub(crate) fn weight(&self) -> usize {
         let size = match self {
             List::Bool(_) | List::U8(_) | List::S8(_) => 1,
             List::U16(_) | List::S16(_) => 2,
             List::U32(_) | List::S32(_) | List::F32(_) | List::Char(_) => 4,
             List::U64(_) | List::S64(_) | List::F64(_) => 8,
             List::Packed(items) => items.stride(),
-            List::Values(_) => 0,
+            List::Values(values) => return values.iter().map(Value::weight).sum(),
         };
         self.len() * size
     }

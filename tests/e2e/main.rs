@@ -33,4 +33,5 @@ mod replicas;
 mod resources;
 mod shutdown;
 mod soak;
+mod streams;
 mod values;

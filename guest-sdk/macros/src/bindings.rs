@@ -40,6 +40,59 @@ pub struct Bindings {
     pub parameters: usize,
 }
 
+impl Bindings {
+    /// The functions that make streams and futures, as far as the world has
+    /// types for them.
+    pub fn streams(&self) -> TokenStream {
+        let has = |name: &str| self.items.iter().any(|item| matches!(item, Item::Mod(module) if module.ident == name));
+        let stream = has("wit_stream").then(|| {
+            quote! {
+                /// A stream of what `write` sends, which goes on after `run_remote` has returned.
+                #[allow(dead_code)]
+                pub fn stream<T: bindings::wit_stream::StreamPayload, W: ::core::future::Future<Output = ()> + 'static>(
+                    write: impl ::core::ops::FnOnce(::chainlet::stream::Writer<T>) -> W,
+                ) -> ::chainlet::StreamReader<T> {
+                    ::chainlet::stream::make::stream(bindings::wit_stream::new(), write)
+                }
+            }
+        });
+        let future = has("wit_future").then(|| {
+            quote! {
+                /// A future of what `value` comes to, which goes on after `run_remote` has returned.
+                #[allow(dead_code)]
+                pub fn future<T: bindings::wit_future::FuturePayload>(
+                    value: impl ::core::future::Future<Output = T> + 'static,
+                ) -> ::chainlet::FutureReader<T> {
+                    ::chainlet::stream::make::future(
+                        bindings::wit_future::new(::chainlet::stream::make::never),
+                        value,
+                    )
+                }
+            }
+        });
+        let both = (has("wit_stream") && has("wit_future")).then(|| {
+            quote! {
+                /// A stream of what `write` sends, and a future of how that ended: what `write` returns.
+                #[allow(dead_code)]
+                pub fn try_stream<
+                    T: bindings::wit_stream::StreamPayload,
+                    R: bindings::wit_future::FuturePayload,
+                    W: ::core::future::Future<Output = R> + 'static,
+                >(
+                    write: impl ::core::ops::FnOnce(::chainlet::stream::Writer<T>) -> W,
+                ) -> (::chainlet::StreamReader<T>, ::chainlet::FutureReader<R>) {
+                    ::chainlet::stream::make::try_stream(
+                        bindings::wit_stream::new(),
+                        bindings::wit_future::new(::chainlet::stream::make::never),
+                        write,
+                    )
+                }
+            }
+        });
+        quote!(#stream #future #both)
+    }
+}
+
 /// The alias of the type of one parameter of `run_remote`.
 pub fn parameter_alias(index: usize) -> Ident {
     format_ident!("__RunRemoteParameter{index}")

@@ -126,6 +126,7 @@ fn code(
         None => quote_spanned!(ty.span()=> ::chainlet::__private::state_or_default::<#ty>(&STATE)),
     };
     let items = &bindings.items;
+    let streams = bindings.streams();
     let files = world.files.iter().filter_map(|file| file.to_str()).map(|file| {
         quote!(
             const _: &[u8] = ::core::include_bytes!(#file);
@@ -150,6 +151,7 @@ fn code(
         #[allow(unused_imports)]
         pub(crate) mod wit {
             #scope
+            #streams
 
             /// All that the world imports and exports, by its full path.
             #[allow(warnings, clippy::all, clippy::pedantic, clippy::restriction)]

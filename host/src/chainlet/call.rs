@@ -6,7 +6,7 @@
 //! replica is replaced.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -47,16 +47,20 @@ pub(crate) struct Job {
 /// A call in a replica.
 pub(crate) struct Call {
     pub context: CallContext,
-    /// Taken by whoever answers first; the lease goes back with it.
-    open: Mutex<Option<Open>>,
+    open: Mutex<Open>,
     /// The guest has seen it.
     begun: AtomicBool,
     /// The caller has left without an answer.
     abandoned: SetOnce<()>,
+    /// What ended the call after its answer, while streams of it were open.
+    failure: SetOnce<CallError>,
+    /// No stream of the call is open any more.
+    streams_ended: SetOnce<()>,
 }
 
+/// What is left to be done for a call: each part is taken by whoever does it first.
 struct Open {
-    reply: oneshot::Sender<Reply>,
+    reply: Option<oneshot::Sender<Reply>>,
     lease: Option<Lease>,
 }
 
@@ -68,9 +72,10 @@ impl Job {
 
     /// Gives the call back to its caller, for another replica.
     pub(super) fn give_back(self) {
-        if let Some(open) = self.call.take() {
+        let Open { reply, lease } = self.call.take();
+        if let Some(reply) = reply {
             // An error means that the caller has left, which is its right.
-            let _ = open.reply.send(Reply::NotBegun(self.params, open.lease));
+            let _ = reply.send(Reply::NotBegun(self.params, lease));
         }
     }
 }
@@ -83,8 +88,15 @@ impl Call {
 
     fn new(context: CallContext, lease: Option<Lease>) -> (Arc<Self>, oneshot::Receiver<Reply>) {
         let (reply, answer) = oneshot::channel();
-        let open = Mutex::new(Some(Open { reply, lease }));
-        (Arc::new(Call { context, open, begun: AtomicBool::new(false), abandoned: SetOnce::new() }), answer)
+        let call = Call {
+            context,
+            open: Mutex::new(Open { reply: Some(reply), lease }),
+            begun: AtomicBool::new(false),
+            abandoned: SetOnce::new(),
+            failure: SetOnce::new(),
+            streams_ended: SetOnce::new(),
+        };
+        (Arc::new(call), answer)
     }
 
     /// Whether the guest is to see the call; not where its caller has left. Then its slot is free.
@@ -99,26 +111,78 @@ impl Call {
 
     /// The guest is done: its slot is free, and the caller, if it still waits, has its answer.
     pub(super) fn finish(&self, answer: Answer) {
-        if let Some(open) = self.take() {
-            drop(open.lease);
+        let Open { reply, lease } = self.take();
+        drop(lease);
+        if let Some(reply) = reply {
             // An error means that the caller has left, which is its right.
-            let _ = open.reply.send(Reply::Answer(answer));
+            let _ = reply.send(Reply::Answer(answer));
         }
+    }
+
+    /// The guest has answered, and goes on with streams of the call: the caller has its answer, and the slot is kept.
+    pub(super) fn answer(&self, answer: Answer) {
+        if let Some(reply) = self.lock().reply.take() {
+            // An error means that the caller has left, and the streams with it.
+            let _ = reply.send(Reply::Answer(answer));
+        }
+    }
+
+    /// What every stream of the call keeps for as long as it is open.
+    pub(super) fn open_streams(self: &Arc<Self>) -> OpenStreams {
+        OpenStreams(self.clone())
+    }
+
+    /// Returns when all that [`Call::open_streams`] gave out is dropped.
+    pub(super) async fn streams_ended(&self) {
+        self.streams_ended.wait().await;
+    }
+
+    /// Returns when the call has failed after its answer.
+    pub(super) async fn failure(&self) -> CallError {
+        self.failure.wait().await.clone()
+    }
+
+    /// The caller leaves without an answer: the guest's own calls end, and it has its `grace`.
+    fn abandon(self: &Arc<Self>, grace: Duration, runtime: &Handle) {
+        // Only the one who waits can leave, so it was not set before.
+        let _ = self.abandoned.set(());
+        self.leave(grace, runtime);
+    }
+
+    /// The reader of one of the call's streams leaves before its end: the guest has its `grace` to see that, and to end. Its
+    /// own calls go on meanwhile, since it can end well with them, and never without.
+    pub(super) fn leave(self: &Arc<Self>, grace: Duration, runtime: &Handle) {
+        let call = Arc::downgrade(self);
+        runtime.spawn(async move {
+            tokio::time::sleep(grace).await;
+            if let Some(call) = call.upgrade() {
+                call.overrun();
+            }
+        });
+    }
+
+    /// Nothing more comes of a call that was answered: its slot is free.
+    pub(super) fn close(&self) {
+        drop(self.take());
     }
 
     /// A dependency failed, so the guest will never be done: the caller has its answer, and the slot is lost.
     pub(crate) fn fail(&self, error: CallError) {
-        if let Some(open) = self.take() {
-            if let Some(lease) = open.lease {
-                lease.lose(Loss::Unanswered);
-            }
-            let _ = open.reply.send(Reply::Answer(Err(error)));
+        let Open { reply, lease } = self.take();
+        if let Some(lease) = lease {
+            lease.lose(Loss::Unanswered);
+        }
+        // Whoever has no answer yet gets the error as one, whoever reads its streams as their end.
+        match reply {
+            Some(reply) => drop(reply.send(Reply::Answer(Err(error)))),
+            // Only the first failure of several is told.
+            None => drop(self.failure.set(error)),
         }
     }
 
     /// Nobody waits for the guest any more, and it will never be done: the slot is lost.
     pub(crate) fn give_up(&self) {
-        if let Some(lease) = self.take().and_then(|open| open.lease) {
+        if let Some(lease) = self.take().lease {
             lease.lose(Loss::Unanswered);
         }
     }
@@ -130,15 +194,30 @@ impl Call {
 
     /// The grace is over.
     fn overrun(&self) {
-        let Some(lease) = self.take().and_then(|open| open.lease) else { return };
+        let Some(lease) = self.take().lease else { return };
         // What the guest has not seen yet is left out when it is its turn, and has no place until then.
         if self.begun.load(Ordering::Relaxed) {
             lease.lose(Loss::Overran);
         }
     }
 
-    fn take(&self) -> Option<Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).take()
+    fn take(&self) -> Open {
+        let mut open = self.lock();
+        Open { reply: open.reply.take(), lease: open.lease.take() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// See [`Call::open_streams`]; the last of those that share one ends the call's streams.
+pub(super) struct OpenStreams(Arc<Call>);
+
+impl Drop for OpenStreams {
+    fn drop(&mut self) {
+        // It is shared behind one Arc, so that this happens once.
+        let _ = self.0.streams_ended.set(());
     }
 }
 
@@ -155,25 +234,16 @@ impl<'a> Waiting<'a> {
         Waiting { call: Arc::downgrade(&job.call), grace, runtime }
     }
 
-    pub(super) fn answered(mut self) {
-        self.call = Weak::new();
+    /// There is an answer. What is left of the call goes on while its streams are open.
+    pub(super) fn answered(mut self) -> Weak<Call> {
+        std::mem::take(&mut self.call)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let call = std::mem::take(&mut self.call);
-        match call.upgrade() {
-            // Only the one who waits can leave, so it was not set before.
-            Some(call) => drop(call.abandoned.set(())),
-            None => return,
+        if let Some(call) = self.call.upgrade() {
+            call.abandon(self.grace, self.runtime);
         }
-        let grace = self.grace;
-        self.runtime.spawn(async move {
-            tokio::time::sleep(grace).await;
-            if let Some(call) = call.upgrade() {
-                call.overrun();
-            }
-        });
     }
 }

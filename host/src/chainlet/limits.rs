@@ -22,11 +22,15 @@ const HANDLES: usize = 16_384;
 pub(super) const HOST_RESOURCES: usize = 4_096;
 /// How many bytes the host takes from the guest's memory in one call of an import, or as the result of `run-remote`. One
 /// more is a trap.
-const CALL_BYTES: usize = 128 << 20;
+pub(super) const CALL_BYTES: usize = 128 << 20;
 
 /// How many bytes the parameters of all calls of dependencies may hold that one replica has under way: a guest need not wait
 /// for one before it makes the next, and each waits in line as a whole. What there is of it is the limit of the next call.
 const PARAMETER_BYTES: usize = 512 << 20;
+
+/// How many bytes the batches of all streams may hold that one replica writes, from when they leave the guest until a reader
+/// takes them.
+pub(super) const STREAM_BYTES: usize = 256 << 20;
 
 /// What a call may have even where nothing is left of that: a line of output, or an answer, is not to be the end of a guest.
 const LEAST_BYTES: usize = 1 << 20;

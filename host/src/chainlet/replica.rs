@@ -31,6 +31,7 @@ use super::limits::{self, HOST_RESOURCES, MemoryLimit};
 use super::pool::Pool;
 use super::question::{Question, Unwell};
 use super::state::State;
+use super::streams::feed;
 use crate::capability::Grants;
 use crate::component::Component;
 use crate::config::{ChainletName, Health};
@@ -40,6 +41,8 @@ use crate::log_rate::LogRate;
 use crate::threads::GuestThreads;
 use crate::value::Signature;
 use crate::value::abi::call::Export;
+use crate::value::abi::stream::{EndOfStreams, Held, Streaming};
+use crate::value::stream::{Wrap, holding};
 
 /// Everything that the replicas of one chainlet have in common.
 pub(crate) struct Blueprint {
@@ -114,6 +117,8 @@ struct Ended {
 
 /// An instance that has run its `init`, and has no task yet.
 struct Initialised {
+    /// Dropped before the store.
+    streams: EndOfStreams,
     store: Store<State>,
     export: Export,
     health: Option<Question>,
@@ -208,7 +213,7 @@ impl Blueprint {
             let blueprint = self.clone();
             async move { blueprint.initialise(number).await }
         });
-        let Initialised { store, export, health } = match timeout(self.start_timeout, start).await {
+        let Initialised { streams, store, export, health } = match timeout(self.start_timeout, start).await {
             Ok(Ok(initialised)) => initialised?,
             Ok(Err(Panicked(message))) => {
                 let message = format_args!("starting a replica panicked, which is a bug of chainhost: {message}");
@@ -228,7 +233,8 @@ impl Blueprint {
             name: self.name.clone(),
             number,
         };
-        let driven = replica.driver.run(serve_all(store, export, replica.clone(), health, monitor, self.name.clone()));
+        let driven =
+            replica.driver.run(serve_all(streams, store, export, replica.clone(), health, monitor, self.name.clone()));
         let task = tokio::spawn({
             let (closed_at_the_end, pool) = (CloseInbox(replica.clone()), pool.clone());
             async move {
@@ -263,6 +269,8 @@ impl Blueprint {
         let wasi = self.grants.wasi(&capabilities.output).map_err(|error| self.error(error))?;
         let state = State::new(capabilities, wasi, MemoryLimit::new(self.memory));
         let mut store = Store::new(self.instance.engine(), state);
+        // After the store, so that it is dropped before it.
+        let streams = store.data().streams().end_with();
         limits::impose(&mut store);
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
@@ -305,7 +313,7 @@ impl Blueprint {
             }
         }
         let health = question(&mut store, &self.component.health, "is-healthy")?;
-        Ok(Initialised { store, export, health })
+        Ok(Initialised { streams, store, export, health })
     }
 
     fn error(&self, message: impl std::fmt::Display) -> CallError {
@@ -324,6 +332,7 @@ impl Drop for CloseInbox {
 
 /// Serves calls, and asks the guest for its health, until the replica dies.
 async fn serve_all(
+    streams: EndOfStreams,
     mut store: Store<State>,
     export: Export,
     replica: Arc<Replica>,
@@ -331,6 +340,8 @@ async fn serve_all(
     monitor: Monitor,
     name: ChainletName,
 ) -> Ended {
+    // After the store, so that it is dropped before it.
+    let streams = streams;
     let ended = store
         .run_concurrent(async |accessor| {
             let mut calls = FuturesUnordered::new();
@@ -366,6 +377,7 @@ async fn serve_all(
         Ok(never) => match never {},
         Err(error) => Death::of(&error, store.data()),
     };
+    drop(streams);
     Ended { death, store }
 }
 
@@ -374,19 +386,40 @@ async fn serve(accessor: &Accessor<State>, export: Export, job: Job, name: &Chai
     if !call.begin() {
         return;
     }
+    let streams: Option<Held> = export.has_streams().then(|| Arc::new(call.open_streams()) as Held);
+    if let Some(streams) = &streams {
+        let (streams, call, name) = (streams.clone(), call.clone(), name.clone());
+        let wrap: Wrap = Arc::new(move |items| holding(feed(items, Some(call.clone()), name.clone()), streams.clone()));
+        params.iter().for_each(|param| param.wrap_streams(&wrap));
+    }
     let mut task: Option<GuestTaskId> = None;
     let answer = export
-        .call(accessor, params, |mut store, started| {
+        .call(accessor, params, streams.as_ref(), |mut store, started| {
             store.data_mut().begin(started, call.clone());
             task = Some(started);
         })
         .await;
-    if let Some(task) = task {
-        accessor.with(|mut access| access.as_context_mut().data_mut().end(task));
-    }
-    call.finish(answer.map_err(|error| {
+    let answer = answer.map_err(|error| {
         CallError::new(ErrorKind::Trap, name, format_args!("the guest's answer cannot be taken: {error:#}"))
-    }));
+    });
+    let end_task = || {
+        if let Some(task) = task {
+            accessor.with(|mut access| access.as_context_mut().data_mut().end(task));
+        }
+    };
+    match streams {
+        Some(streams) if answer.is_ok() => {
+            call.answer(answer);
+            drop(streams);
+            call.streams_ended().await;
+            end_task();
+            call.close();
+        }
+        _ => {
+            end_task();
+            call.finish(answer);
+        }
+    }
 }
 
 impl Death {

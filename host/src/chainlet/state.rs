@@ -9,8 +9,9 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use super::call::Call;
-use super::limits::{HOST_RESOURCES, MemoryLimit, Parameters};
+use super::limits::{HOST_RESOURCES, MemoryLimit, Parameters, STREAM_BYTES};
 use crate::capability::Capabilities;
+use crate::value::abi::stream::{Streaming, Streams};
 
 /// The data of one replica's store.
 pub(crate) struct State {
@@ -19,6 +20,8 @@ pub(crate) struct State {
     pub(super) memory: MemoryLimit,
     /// Those of the calls of dependencies that are under way.
     pub(super) parameters: Parameters,
+    /// What the streams have in common that the guest writes.
+    streams: Streams,
     /// The calls in flight, by the guest task that serves each.
     calls: HashMap<GuestTaskId, Arc<Call>>,
     wasi: WasiCtx,
@@ -29,7 +32,15 @@ impl State {
     pub(super) fn new(capabilities: Capabilities, wasi: WasiCtx, memory: MemoryLimit) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HOST_RESOURCES);
-        State { capabilities, memory, parameters: Parameters::default(), calls: HashMap::new(), wasi, table }
+        State {
+            capabilities,
+            memory,
+            parameters: Parameters::default(),
+            streams: Streams::new(STREAM_BYTES),
+            calls: HashMap::new(),
+            wasi,
+            table,
+        }
     }
 
     pub(super) fn begin(&mut self, task: GuestTaskId, call: Arc<Call>) {
@@ -44,6 +55,12 @@ impl State {
     pub(crate) fn current_call(store: &mut StoreContextMut<'_, State>) -> Option<Arc<Call>> {
         let task = store.async_call_stack().ok()?.last()?;
         store.data().calls.get(&task).cloned()
+    }
+}
+
+impl Streaming for State {
+    fn streams(&self) -> &Streams {
+        &self.streams
     }
 }
 

@@ -122,7 +122,7 @@ fn carries_only_values(place: &str, signature: &Signature) -> Result<(), Compone
         Some(part) => Err(ComponentError::new(format_args!(
             "`{place}` has the signature `{signature}`, and a call cannot carry `{part}`"
         ))
-        .help("a run-remote takes and returns values; resources, streams, futures and maps are not served")),
+        .help("a run-remote takes and returns values, and streams and futures of values; resources and maps are not served")),
     }
 }
 
@@ -196,8 +196,14 @@ impl<'a> Reader<'a> {
             WasmType::Flags(flags) => Type::Flags(self.declared(ty, flags.names().map(|name| (name, None)))),
             WasmType::Own(_) => Type::Unsupported("own<resource>".into()),
             WasmType::Borrow(_) => Type::Unsupported("borrow<resource>".into()),
-            WasmType::Stream(stream) => Type::Unsupported(self.generic("stream", stream.ty())),
-            WasmType::Future(future) => Type::Unsupported(self.generic("future", future.ty())),
+            WasmType::Stream(stream) => match stream.ty() {
+                Some(ty) => Type::Stream(Arc::new(self.ty(&ty))),
+                None => Type::Unsupported("stream".into()),
+            },
+            WasmType::Future(future) => match future.ty() {
+                Some(ty) => Type::Future(Arc::new(self.ty(&ty))),
+                None => Type::Unsupported("future".into()),
+            },
             WasmType::ErrorContext => Type::Unsupported("error-context".into()),
             WasmType::Map(map) => {
                 Type::Unsupported(format!("map<{}, {}>", self.ty(&map.key()), self.ty(&map.value())).into())
@@ -205,13 +211,6 @@ impl<'a> Reader<'a> {
             WasmType::FixedLengthList(list) => {
                 Type::Unsupported(format!("list<{}, {}>", self.ty(&list.ty()), list.len()).into())
             }
-        }
-    }
-
-    fn generic(&self, name: &str, ty: Option<WasmType>) -> Arc<str> {
-        match ty {
-            Some(ty) => format!("{name}<{}>", self.ty(&ty)).into(),
-            None => name.into(),
         }
     }
 

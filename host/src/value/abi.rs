@@ -32,6 +32,7 @@
 pub mod call;
 mod lift;
 mod lower;
+pub mod stream;
 
 use std::mem::MaybeUninit;
 
@@ -43,6 +44,8 @@ use wasmtime::{Result, ValRaw, bail};
 
 use super::Value;
 use super::packed::{Layout, Scalar};
+use lift::Lifting;
+use stream::Opened;
 
 /// How many core-wasm values parameters may be before they go through memory, as may the results of an async export:
 /// `MAX_FLAT_PARAMS` of the canonical ABI.
@@ -52,7 +55,23 @@ const MAX_FLAT: usize = 16;
 ///
 /// Where the function's own count of flat values is `N`, the slots are those values; in every other case the first slot
 /// is a pointer to where they are in memory.
-struct Flat<const N: usize>(Vec<Value>);
+struct Flat<const N: usize> {
+    values: Vec<Value>,
+    /// The streams among them that are still to be connected to their readers.
+    opened: Vec<Opened>,
+}
+
+impl<const N: usize> Flat<N> {
+    fn new(values: Vec<Value>) -> Self {
+        Flat { values, opened: Vec::new() }
+    }
+
+    fn lift(cx: &mut LiftContext<'_>, lift: impl FnOnce(&mut Lifting<'_, '_>) -> Result<Vec<Value>>) -> Result<Self> {
+        let mut lifting = Lifting::new(cx);
+        let values = lift(&mut lifting)?;
+        Ok(Flat { values, opened: lifting.opened })
+    }
+}
 
 // SAFETY: see the module's documentation.
 unsafe impl<const N: usize> ComponentType for Flat<N> {
@@ -73,17 +92,16 @@ unsafe impl<const N: usize> ComponentNamedList for Flat<N> {}
 unsafe impl<const N: usize> Lift for Flat<N> {
     fn linear_lift_from_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[ValRaw; N]) -> Result<Self> {
         if is_flat(cx.types.canonical_abi(&ty), N) {
-            return lift::tuple_from_flat(cx, ty, src).map(Flat);
+            return Self::lift(cx, |cx| lift::tuple_from_flat(cx, ty, src));
         }
         let Some(pointer) = src.first() else { bail!("no slot for the pointer to the values of a call") };
         let offset = usize::try_from(pointer.get_u32())?;
-        lift::tuple_from_memory(cx, ty, offset).map(Flat)
+        Self::lift(cx, |cx| lift::tuple_from_memory(cx, ty, offset))
     }
 
     fn linear_lift_from_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Self> {
-        // `bytes` is the empty slice at the values' offset; see point 3 of the module's documentation.
-        let offset = bytes.as_ptr().addr().wrapping_sub(cx.memory().as_ptr().addr());
-        lift::tuple_from_memory(cx, ty, offset).map(Flat)
+        let offset = offset_of(cx, bytes);
+        Self::lift(cx, |cx| lift::tuple_from_memory(cx, ty, offset))
     }
 }
 
@@ -98,10 +116,10 @@ unsafe impl<const N: usize> Lower for Flat<N> {
         let slots = dst.write([ValRaw::u64(0); N]);
         let abi = cx.types.canonical_abi(&ty);
         if abi.flat_count(N.min(MAX_FLAT)).is_some() {
-            return lower::tuple_to_flat(cx, ty, &self.0, slots);
+            return lower::tuple_to_flat(cx, ty, &self.values, slots);
         }
         let offset = cx.realloc(0, 0, abi.align32, usize::try_from(abi.size32)?)?;
-        lower::tuple_to_memory(cx, ty, &self.0, offset)?;
+        lower::tuple_to_memory(cx, ty, &self.values, offset)?;
         match slots.first_mut() {
             Some(slot) => *slot = ValRaw::i64(i64::try_from(offset)?),
             None => bail!("no slot for the pointer to the values of a call"),
@@ -110,8 +128,13 @@ unsafe impl<const N: usize> Lower for Flat<N> {
     }
 
     fn linear_lower_to_memory<T>(&self, cx: &mut LowerContext<'_, T>, ty: InterfaceType, offset: usize) -> Result<()> {
-        lower::tuple_to_memory(cx, ty, &self.0, offset)
+        lower::tuple_to_memory(cx, ty, &self.values, offset)
     }
+}
+
+/// Where `bytes`, an empty slice of the guest's memory, begins; see point 3 of the module's documentation.
+fn offset_of(cx: &LiftContext<'_>, bytes: &[u8]) -> usize {
+    bytes.as_ptr().addr().wrapping_sub(cx.memory().as_ptr().addr())
 }
 
 /// Lowers a string in the guest's own encoding; its pointer and length.

@@ -17,6 +17,7 @@
 //! | smaller integers | a number |
 //! | `f32`, `f64` | a number, rounded to the nearest; `"NaN"`, `"Infinity"`, `"-Infinity"` |
 //! | `bool`, `string` | themselves |
+//! | `stream<T>`, `future<T>` | as `list<T>` and as `T`, where it is asked for as JSON |
 //!
 //! Every WIT name is written in snake_case, and read in snake_case or kebab-case. Nothing is coerced: an integer is
 //! written in digits only (`1.0` and `1e3` are refused for a `u32`, as 1.5 is), a number that its type cannot hold is

@@ -290,6 +290,13 @@ impl Packed {
         Packed { bytes: bytes.into(), stride: layout.size }
     }
 
+    /// All elements of `lists`, which are of the type of `empty`.
+    pub(crate) fn concat(empty: &Packed, lists: impl Iterator<Item = Packed>) -> Packed {
+        let mut bytes = bytes::BytesMut::new();
+        lists.filter(|list| list.stride == empty.stride).for_each(|list| bytes.extend_from_slice(&list.bytes));
+        Packed { bytes: bytes.freeze(), stride: empty.stride }
+    }
+
     /// How many elements the list has.
     pub fn len(&self) -> usize {
         self.bytes.len().checked_div(self.stride).unwrap_or_default()
@@ -308,6 +315,13 @@ impl Packed {
     /// How many bytes an element has.
     pub fn stride(&self) -> usize {
         self.stride
+    }
+
+    /// Some of its elements; they share its memory.
+    pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> Packed {
+        let end = range.end.min(self.len());
+        let start = range.start.min(end);
+        Packed { bytes: self.bytes.slice(start * self.stride..end * self.stride), stride: self.stride }
     }
 
     /// The bytes of each element.

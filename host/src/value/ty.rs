@@ -48,6 +48,10 @@ pub enum Type {
         /// `E`, if there is one.
         err: Option<Arc<Type>>,
     },
+    /// `stream<T>`
+    Stream(Arc<Type>),
+    /// `future<T>`
+    Future(Arc<Type>),
     /// `record`: every member has a type.
     Record(Arc<Declared>),
     /// `variant`: a member has a type where the case has a payload.
@@ -56,8 +60,8 @@ pub enum Type {
     Enum(Arc<Declared>),
     /// `flags`: no member has a type.
     Flags(Arc<Declared>),
-    /// A type that a call cannot carry between two sandboxes (yet), as WIT writes it: a resource handle, a stream, a
-    /// future, an error context, a map.
+    /// A type that a call cannot carry between two sandboxes (yet), as WIT writes it: a resource handle, a stream
+    /// or future of nothing, an error context, a map.
     Unsupported(Arc<str>),
 }
 
@@ -152,6 +156,11 @@ impl PartialEq for Member {
 }
 
 impl Signature {
+    /// Whether it takes or returns a stream or a future.
+    pub fn has_streams(&self) -> bool {
+        self.params.iter().filter_map(|param| param.ty.as_ref()).chain(&self.result).any(Type::has_streams)
+    }
+
     /// The first thing in the signature that a call cannot carry, as WIT writes it.
     pub fn unsupported(&self) -> Option<&str> {
         let types = self.params.iter().filter_map(|param| param.ty.as_ref()).chain(&self.result);
@@ -160,11 +169,25 @@ impl Signature {
 }
 
 impl Type {
+    /// Whether any part of the type is a stream or a future.
+    pub fn has_streams(&self) -> bool {
+        match self {
+            Type::Stream(_) | Type::Future(_) => true,
+            Type::List(inner) | Type::Option(inner) => inner.has_streams(),
+            Type::Tuple(types) => types.iter().any(Type::has_streams),
+            Type::Result { ok, err } => [ok, err].into_iter().flatten().any(|ty| ty.has_streams()),
+            Type::Record(declared) | Type::Variant(declared) => {
+                declared.members.iter().filter_map(|member| member.ty.as_ref()).any(Type::has_streams)
+            }
+            _ => false,
+        }
+    }
+
     /// The first part of the type that a call cannot carry, as WIT writes it.
     pub fn unsupported(&self) -> Option<&str> {
         match self {
             Type::Unsupported(text) => Some(text),
-            Type::List(inner) | Type::Option(inner) => inner.unsupported(),
+            Type::List(inner) | Type::Option(inner) | Type::Stream(inner) | Type::Future(inner) => inner.unsupported(),
             Type::Tuple(types) => types.iter().find_map(Type::unsupported),
             Type::Result { ok, err } => [ok, err].into_iter().flatten().find_map(|ty| ty.unsupported()),
             Type::Record(declared) | Type::Variant(declared) => {
@@ -195,6 +218,8 @@ impl fmt::Display for Type {
             Type::String => f.write_str("string"),
             Type::List(inner) => write!(f, "list<{inner}>"),
             Type::Option(inner) => write!(f, "option<{inner}>"),
+            Type::Stream(inner) => write!(f, "stream<{inner}>"),
+            Type::Future(inner) => write!(f, "future<{inner}>"),
             Type::Tuple(types) => {
                 f.write_str("tuple<")?;
                 separated(f, types.iter(), |f, ty| write!(f, "{ty}"))?;

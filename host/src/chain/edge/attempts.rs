@@ -54,12 +54,19 @@ fn has_not_begun(error: &CallError) -> bool {
     error.path().len() == 0 && matches!(error.kind(), ErrorKind::Overloaded | ErrorKind::NotReady)
 }
 
+/// Whether a stream among the parameters has gone to a guest, and cannot go to another.
+fn is_spent(call: &EdgeCall) -> bool {
+    let mut spent = false;
+    call.params.iter().for_each(|param| param.for_each_stream(&mut |stream| spent |= stream.is_taken()));
+    spent
+}
+
 impl<T> Policy<EdgeCall, T, CallError> for Attempts {
     type Future = Sleep;
 
-    fn retry(&mut self, _: &mut EdgeCall, result: &mut Result<T, CallError>) -> Option<Sleep> {
+    fn retry(&mut self, call: &mut EdgeCall, result: &mut Result<T, CallError>) -> Option<Sleep> {
         let error = result.as_ref().err()?;
-        if self.left <= 1 || !self.may_repeat(error) {
+        if self.left <= 1 || !self.may_repeat(error) || is_spent(call) {
             return None;
         }
         self.left -= 1;

@@ -9,9 +9,12 @@ use super::Edge;
 use crate::chainlet::call::{Call, CallContext};
 use crate::chainlet::limits::{Held, Parameters};
 use crate::chainlet::state::State;
+use crate::chainlet::streams::feed;
+use crate::config::ChainletName;
 use crate::error::CallError;
 use crate::value::Value;
 use crate::value::abi::call::Import;
+use crate::value::stream::Wrap;
 
 /// Connects an import to an edge.
 ///
@@ -34,7 +37,8 @@ impl Import<State> for EdgeImport {
         params: Vec<Value>,
     ) -> BoxFuture<'static, Result<Option<Value>>> {
         let caller = State::current_call(&mut store);
-        let call = Underway { held: Parameters::hold(&mut store, &params), edge: self.edge.clone(), params };
+        let read_by = (caller.clone(), self.edge.name.from.clone());
+        let call = Underway { read_by, held: Parameters::hold(&mut store, &params), edge: self.edge.clone(), params };
         match (caller, self.is_async) {
             (Some(caller), true) => Box::pin(async move {
                 match for_as_long_as_it_is_wanted(call, &caller).await {
@@ -71,13 +75,21 @@ struct Underway {
     edge: Arc<Edge>,
     params: Vec<Value>,
     held: Held,
+    /// For whom the guest reads the streams of the answer.
+    read_by: (Option<Arc<Call>>, ChainletName),
 }
 
 impl Underway {
     async fn finish(self, context: CallContext) -> Result<Option<Value>, CallError> {
-        let Underway { edge, params, held } = self;
+        let Underway { edge, params, held, read_by: (caller, reader) } = self;
         let answer = edge.call(params, context).await;
         drop(held);
+        if edge.has_streams
+            && let Ok(Some(value)) = &answer
+        {
+            let wrap: Wrap = Arc::new(move |items| feed(items, caller.clone(), reader.clone()));
+            value.wrap_streams(&wrap);
+        }
         answer
     }
 }

@@ -56,8 +56,11 @@ impl Schemas {
             Type::F64 => float(json!({ "type": "number", "format": "double" })),
             Type::Char => json!({ "type": "string", "minLength": 1, "maxLength": 1 }),
             Type::String => json!({ "type": "string" }),
-            Type::List(inner) if **inner == Type::U8 => json!({ "type": "string", "contentEncoding": "base64" }),
-            Type::List(inner) => json!({ "type": "array", "items": self.of(inner, direction) }),
+            Type::List(inner) | Type::Stream(inner) if **inner == Type::U8 => {
+                json!({ "type": "string", "contentEncoding": "base64" })
+            }
+            Type::Future(inner) => self.of(inner, direction),
+            Type::List(inner) | Type::Stream(inner) => json!({ "type": "array", "items": self.of(inner, direction) }),
             Type::Tuple(types) => {
                 let items: Vec<_> = types.iter().map(|ty| self.of(ty, direction)).collect();
                 let count = items.len();

@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use wasmtime::component::{Accessor, Func, GuestTaskId, LinkerInstance};
 use wasmtime::{AsContextMut, Result, StoreContextMut, bail};
 
+use super::stream::{Held, Streaming, connect};
 use super::{Flat, MAX_FLAT};
 use crate::value::{Signature, Type, Value};
 
@@ -19,6 +20,7 @@ pub struct Export {
     func: Func,
     /// How many core-wasm values a result is, 1 where it goes through memory.
     result_slots: usize,
+    streams: bool,
 }
 
 impl Export {
@@ -26,27 +28,35 @@ impl Export {
     pub fn new(func: Func, signature: &Signature) -> Self {
         let limit = if signature.is_async { MAX_FLAT } else { 1 };
         let count = flat_count(signature.result.iter());
-        Export { func, result_slots: if count > limit { 1 } else { count } }
+        let result_slots = if count > limit { 1 } else { count };
+        Export { func, result_slots, streams: signature.has_streams() }
+    }
+
+    /// Whether it takes or returns a stream or a future.
+    pub fn has_streams(&self) -> bool {
+        self.streams
     }
 
     /// Calls the function within its store's `run_concurrent`; other calls go on meanwhile.
     ///
-    /// `started` learns the guest task that serves the call before the guest runs.
+    /// `started` learns the guest task that serves the call before the guest runs. `held` is kept until the guest has
+    /// ended every stream of its result.
     ///
     /// # Errors
     ///
     /// Where the values do not fit the function's type, or the guest broke the canonical ABI. A trap of the guest does
     /// not come out here: it ends the `run_concurrent` that drives the store.
-    pub async fn call<T: Send + 'static>(
+    pub async fn call<T: Streaming>(
         &self,
         accessor: &Accessor<T>,
         params: Vec<Value>,
+        held: Option<&Held>,
         started: impl FnOnce(StoreContextMut<'_, T>, GuestTaskId),
     ) -> Result<Option<Value>> {
         macro_rules! with_slots {
             ($($n:literal)*) => {
                 match self.result_slots {
-                    $($n => self.call_with::<T, $n>(accessor, params, started).await,)*
+                    $($n => self.call_with::<T, $n>(accessor, params, held, started).await,)*
                     slots => bail!("a result of {slots} core-wasm values"),
                 }
             };
@@ -54,20 +64,24 @@ impl Export {
         with_slots!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
     }
 
-    async fn call_with<T: Send + 'static, const N: usize>(
+    async fn call_with<T: Streaming, const N: usize>(
         &self,
         accessor: &Accessor<T>,
         params: Vec<Value>,
+        held: Option<&Held>,
         started: impl FnOnce(StoreContextMut<'_, T>, GuestTaskId),
     ) -> Result<Option<Value>> {
         let (func, call) = accessor.with(|mut access| {
             let func = self.func.typed::<Flat<MAX_FLAT>, Flat<N>>(access.as_context_mut())?;
-            let call = func.start_call_concurrent(access.as_context_mut(), Flat(params))?;
+            let call = func.start_call_concurrent(access.as_context_mut(), Flat::new(params))?;
             started(access.as_context_mut(), call.task());
             Ok::<_, wasmtime::Error>((func, call))
         })?;
-        let mut results = func.finish_call_concurrent(accessor, call).await?;
-        Ok(results.0.pop())
+        let Flat { mut values, opened } = func.finish_call_concurrent(accessor, call).await?;
+        if !opened.is_empty() {
+            accessor.with(|mut access| connect(access.as_context_mut(), opened, held))?;
+        }
+        Ok(values.pop())
     }
 }
 
@@ -84,7 +98,7 @@ pub trait Import<T>: Send + Sync + 'static {
 /// # Errors
 ///
 /// Where the name is taken.
-pub fn define<T: Send + 'static>(
+pub fn define<T: Streaming>(
     instance: &mut LinkerInstance<'_, T>,
     name: &str,
     signature: &Signature,
@@ -108,7 +122,7 @@ pub fn define<T: Send + 'static>(
     with_slots!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
 }
 
-fn define_with<T: Send + 'static, const P: usize, const R: usize>(
+fn define_with<T: Streaming, const P: usize, const R: usize>(
     instance: &mut LinkerInstance<'_, T>,
     name: &str,
     is_async: bool,
@@ -116,17 +130,33 @@ fn define_with<T: Send + 'static, const P: usize, const R: usize>(
 ) -> Result<()> {
     if is_async {
         instance.func_wrap_concurrent(name, move |accessor: &Accessor<T>, params: Flat<P>| {
-            let call = accessor.with(|mut access| import.call(access.as_context_mut(), params.0));
+            let call = accessor.with(|mut access| begin(access.as_context_mut(), &*import, params));
             Box::pin(answer::<R>(call)) as Pin<Box<dyn Future<Output = Result<Flat<R>>> + Send>>
         })
     } else {
         instance
-            .func_wrap_async(name, move |store, params: Flat<P>| Box::new(answer::<R>(import.call(store, params.0))))
+            .func_wrap_async(name, move |store, params: Flat<P>| Box::new(answer::<R>(begin(store, &*import, params))))
     }
 }
 
-async fn answer<const R: usize>(call: BoxFuture<'static, Result<Option<Value>>>) -> Result<Flat<R>> {
-    Ok(Flat(call.await?.into_iter().collect()))
+type Answer = BoxFuture<'static, Result<Option<Value>>>;
+
+fn begin<T: Streaming, const P: usize>(
+    mut store: StoreContextMut<'_, T>,
+    import: &dyn Import<T>,
+    params: Flat<P>,
+) -> Answer {
+    let Flat { values, opened } = params;
+    if !opened.is_empty()
+        && let Err(error) = connect(store.as_context_mut(), opened, None)
+    {
+        return Box::pin(async { Err(error) });
+    }
+    import.call(store, values)
+}
+
+async fn answer<const R: usize>(call: Answer) -> Result<Flat<R>> {
+    Ok(Flat::new(call.await?.into_iter().collect()))
 }
 
 /// How many core-wasm values `types` are together, as the canonical ABI flattens them.

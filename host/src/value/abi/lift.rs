@@ -1,15 +1,44 @@
 //! From a guest's core-wasm values and memory to [`Value`]s.
 
+use std::ops::{Deref, DerefMut};
+
 use bytes::Bytes;
 use wasmtime::component::__internal::wasmtime_environ::component::VariantInfo;
 use wasmtime::component::__internal::{InterfaceType, LiftContext};
 use wasmtime::component::Lift;
 use wasmtime::{Result, ValRaw, bail, format_err};
 
+use super::stream::{self, Opened};
 use crate::value::{Flags, List, Value};
 
+/// A lift under way: wasmtime's context, and what was taken out of the guest so far that is to be connected.
+pub(super) struct Lifting<'a, 'b> {
+    cx: &'a mut LiftContext<'b>,
+    pub(super) opened: Vec<Opened>,
+}
+
+impl<'a, 'b> Lifting<'a, 'b> {
+    pub(super) fn new(cx: &'a mut LiftContext<'b>) -> Self {
+        Lifting { cx, opened: Vec::new() }
+    }
+}
+
+impl<'b> Deref for Lifting<'_, 'b> {
+    type Target = LiftContext<'b>;
+
+    fn deref(&self) -> &Self::Target {
+        self.cx
+    }
+}
+
+impl DerefMut for Lifting<'_, '_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        self.cx
+    }
+}
+
 /// Lifts the values of a parameter or result list that stands in core-wasm values.
-pub(super) fn tuple_from_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[ValRaw]) -> Result<Vec<Value>> {
+pub(super) fn tuple_from_flat(cx: &mut Lifting<'_, '_>, ty: InterfaceType, src: &[ValRaw]) -> Result<Vec<Value>> {
     let mut src = Slots(src);
     let types = cx.types;
     let InterfaceType::Tuple(index) = ty else { bail!("the values of a call are not a tuple") };
@@ -17,7 +46,7 @@ pub(super) fn tuple_from_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: 
 }
 
 /// Lifts the values of a parameter or result list that stands in the guest's memory at `offset`.
-pub(super) fn tuple_from_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, offset: usize) -> Result<Vec<Value>> {
+pub(super) fn tuple_from_memory(cx: &mut Lifting<'_, '_>, ty: InterfaceType, offset: usize) -> Result<Vec<Value>> {
     let abi = cx.types.canonical_abi(&ty);
     if !offset.is_multiple_of(usize::try_from(abi.align32)?) {
         bail!("the pointer to the values of a call is not aligned");
@@ -44,7 +73,7 @@ impl Slots<'_> {
     }
 }
 
-fn from_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &mut Slots<'_>) -> Result<Value> {
+fn from_flat(cx: &mut Lifting<'_, '_>, ty: InterfaceType, src: &mut Slots<'_>) -> Result<Value> {
     Ok(match ty {
         InterfaceType::Bool => Value::Bool(src.next()?.get_i32() != 0),
         InterfaceType::S8 => Value::S8(src.next()?.get_i32() as i8),
@@ -62,7 +91,7 @@ fn from_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &mut Slots<'_>) -
         InterfaceType::List(index) => {
             let (pointer, length) = (src.next()?.get_u32(), src.next()?.get_u32());
             let element = cx.types[index].element;
-            Value::List(list(cx, element, pointer, length)?)
+            Value::List(list(cx, element, usize::try_from(pointer)?, usize::try_from(length)?)?)
         }
         InterfaceType::Record(index) => {
             let types = cx.types;
@@ -112,13 +141,15 @@ fn from_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &mut Slots<'_>) -
             let words = (0..count.div_ceil(32)).map(|_| Ok(src.next()?.get_u32())).collect::<Result<_>>()?;
             Value::Flags(Flags::from_words(words, count))
         }
+        InterfaceType::Stream(_) => Value::Stream(stream::lift(cx, ty, src.next()?)?),
+        InterfaceType::Future(_) => Value::Future(stream::lift(cx, ty, src.next()?)?),
         other => return unsupported(other),
     })
 }
 
 /// The payload of the variant-like type `ty`, and past the slots that its widest case would take.
 fn payload_from_flat(
-    cx: &mut LiftContext<'_>,
+    cx: &mut Lifting<'_, '_>,
     ty: InterfaceType,
     payload: Option<InterfaceType>,
     src: &mut Slots<'_>,
@@ -135,12 +166,12 @@ fn payload_from_flat(
     Ok(value)
 }
 
-fn flat_count(cx: &LiftContext<'_>, ty: InterfaceType) -> Result<usize> {
+fn flat_count(cx: &Lifting<'_, '_>, ty: InterfaceType) -> Result<usize> {
     let count = cx.types.canonical_abi(&ty).flat_count(usize::MAX);
     count.ok_or_else(|| format_err!("a type without flat representation stands in core-wasm values"))
 }
 
-fn from_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Value> {
+fn from_memory(cx: &mut Lifting<'_, '_>, ty: InterfaceType, bytes: &[u8]) -> Result<Value> {
     Ok(match ty {
         InterfaceType::Bool => Value::Bool(u8::from_le_bytes(array(bytes)?) != 0),
         InterfaceType::S8 => Value::S8(i8::from_le_bytes(array(bytes)?)),
@@ -162,7 +193,7 @@ fn from_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Res
         InterfaceType::List(index) => {
             let (pointer, length) = pointer_pair(bytes)?;
             let element = cx.types[index].element;
-            Value::List(list(cx, element, pointer, length)?)
+            Value::List(list(cx, element, usize::try_from(pointer)?, usize::try_from(length)?)?)
         }
         InterfaceType::Record(index) => {
             let types = cx.types;
@@ -216,12 +247,14 @@ fn from_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Res
             };
             Value::Flags(Flags::from_words(words, count))
         }
+        InterfaceType::Stream(_) => Value::Stream(stream::lift(cx, ty, ValRaw::u32(handle(bytes)?))?),
+        InterfaceType::Future(_) => Value::Future(stream::lift(cx, ty, ValRaw::u32(handle(bytes)?))?),
         other => return unsupported(other),
     })
 }
 
 /// Values that stand one after the other, each at its own alignment: the fields of a record, the elements of a tuple.
-fn sequence(cx: &mut LiftContext<'_>, types: impl Iterator<Item = InterfaceType>, bytes: &[u8]) -> Result<Vec<Value>> {
+fn sequence(cx: &mut Lifting<'_, '_>, types: impl Iterator<Item = InterfaceType>, bytes: &[u8]) -> Result<Vec<Value>> {
     let mut offset = 0;
     types
         .map(|ty| {
@@ -234,7 +267,7 @@ fn sequence(cx: &mut LiftContext<'_>, types: impl Iterator<Item = InterfaceType>
 }
 
 fn payload_from_memory(
-    cx: &mut LiftContext<'_>,
+    cx: &mut Lifting<'_, '_>,
     info: &VariantInfo,
     payload: Option<InterfaceType>,
     bytes: &[u8],
@@ -247,8 +280,8 @@ fn payload_from_memory(
     Ok(Some(Box::new(from_memory(cx, ty, bytes)?)))
 }
 
-fn list(cx: &mut LiftContext<'_>, element: InterfaceType, pointer: u32, length: u32) -> Result<List> {
-    let (pointer, length) = (usize::try_from(pointer)?, usize::try_from(length)?);
+/// Lifts the `length` elements that stand at `pointer`.
+pub(super) fn list(cx: &mut Lifting<'_, '_>, element: InterfaceType, pointer: usize, length: usize) -> Result<List> {
     let abi = cx.types.canonical_abi(&element);
     let size = usize::try_from(abi.size32)?;
     if !pointer.is_multiple_of(usize::try_from(abi.align32)?) {
@@ -292,7 +325,7 @@ fn list(cx: &mut LiftContext<'_>, element: InterfaceType, pointer: u32, length: 
 }
 
 /// Charges `bytes` to the store's hostcall fuel before they are copied.
-fn spend<'a>(cx: &mut LiftContext<'_>, bytes: &'a [u8]) -> Result<&'a [u8]> {
+fn spend<'a>(cx: &mut Lifting<'_, '_>, bytes: &'a [u8]) -> Result<&'a [u8]> {
     cx.consume_fuel(bytes.len())?;
     Ok(bytes)
 }
@@ -327,6 +360,10 @@ fn in_range(case: u32, count: usize) -> Result<()> {
 fn pointer_pair(bytes: &[u8]) -> Result<(u32, u32)> {
     let length = bytes.get(4..).unwrap_or_default();
     Ok((u32::from_le_bytes(array(bytes)?), u32::from_le_bytes(array(length)?)))
+}
+
+fn handle(bytes: &[u8]) -> Result<u32> {
+    Ok(u32::from_le_bytes(array(bytes)?))
 }
 
 fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N]> {

@@ -5,6 +5,7 @@ use wasmtime::component::__internal::{InterfaceType, LowerContext};
 use wasmtime::component::Lower;
 use wasmtime::{Result, ValRaw, bail, format_err};
 
+use super::stream;
 use crate::value::{Flags, List, Value};
 
 /// Lowers the values of a parameter or result list into core-wasm values.
@@ -90,6 +91,9 @@ fn to_flat<T>(cx: &mut LowerContext<'_, T>, ty: InterfaceType, value: &Value, ds
         (InterfaceType::Flags(index), Value::Flags(flags)) if is_sized(flags, types[index].names.len()) => {
             flags.words().iter().try_for_each(|word| dst.push(ValRaw::u32(*word)))
         }
+        (InterfaceType::Stream(_), Value::Stream(value)) | (InterfaceType::Future(_), Value::Future(value)) => {
+            dst.push(stream::lower(cx, ty, value)?)
+        }
         _ => {
             let cases = Cased::new(cx, ty, value)?;
             dst.push(ValRaw::u32(cases.case))?;
@@ -147,6 +151,10 @@ fn to_memory<T>(cx: &mut LowerContext<'_, T>, ty: InterfaceType, value: &Value, 
                 9..=16 => write(cx, offset, u16::try_from(first)?.to_le_bytes()),
                 _ => fill(cx, offset, flags.words(), u32::to_le_bytes),
             }
+        }
+        (InterfaceType::Stream(_), Value::Stream(value)) | (InterfaceType::Future(_), Value::Future(value)) => {
+            let handle = stream::lower(cx, ty, value)?.get_u32();
+            write(cx, offset, handle.to_le_bytes())
         }
         _ => {
             let cases = Cased::new(cx, ty, value)?;
@@ -227,6 +235,22 @@ fn list<T>(cx: &mut LowerContext<'_, T>, element: InterfaceType, list: &List) ->
     let length = list.len();
     let total = length.checked_mul(size).ok_or_else(|| format_err!("a list of {length} elements is too long"))?;
     let pointer = cx.realloc(0, 0, abi.align32, total)?;
+    elements(cx, element, list, pointer)?;
+    Ok((pointer, length))
+}
+
+/// Lowers the elements of `list` to `pointer`, where there is room for them.
+pub(super) fn elements<T>(
+    cx: &mut LowerContext<'_, T>,
+    element: InterfaceType,
+    list: &List,
+    pointer: usize,
+) -> Result<()> {
+    let abi = cx.types.canonical_abi(&element);
+    let size = usize::try_from(abi.size32)?;
+    if !pointer.is_multiple_of(usize::try_from(abi.align32)?) {
+        bail!("the pointer to a list's elements is not aligned");
+    }
     match (element, list) {
         (InterfaceType::Bool, List::Bool(items)) => fill(cx, pointer, items, |item| [u8::from(item)]),
         (InterfaceType::U8, List::U8(items)) => fill(cx, pointer, items, |item| [item]),
@@ -245,8 +269,7 @@ fn list<T>(cx: &mut LowerContext<'_, T>, element: InterfaceType, list: &List) ->
             items.iter().enumerate().try_for_each(|(index, item)| to_memory(cx, element, item, pointer + index * size))
         }
         _ => bail!("a packed list of another element type for list<{element:?}>"),
-    }?;
-    Ok((pointer, length))
+    }
 }
 
 /// Writes packed elements at `offset`: one bounds check and one pass, which compiles to a copy on little-endian hosts.
@@ -299,6 +322,8 @@ fn mismatch<R>(ty: InterfaceType, value: &Value) -> Result<R> {
         Value::List(_) => "a list",
         Value::Flags(_) => "flags",
         Value::Enum(_) => "an enum",
+        Value::Stream(_) => "a stream",
+        Value::Future(_) => "a future",
         _ => "a scalar",
     };
     bail!("{found} where the component's type is {ty:?}")

@@ -12,6 +12,7 @@ use wasmtime::component::{Component, Instance, Linker, Val};
 use wasmtime::{Config, Engine, Store, StoreContextMut};
 
 use super::call::{Export, Import, define};
+use super::stream::{Streaming, Streams};
 use super::*;
 use crate::value::json::arbitrary::{any_type, list_of_plain_data, member, value_of};
 use crate::value::ty::Docs;
@@ -31,8 +32,17 @@ fn signature(params: impl IntoIterator<Item = Type>, result: Option<Type>) -> Si
 }
 
 struct Guest {
-    store: Store<()>,
+    store: Store<Data>,
     instance: Instance,
+}
+
+/// What the tests' stores hold.
+struct Data(Streams);
+
+impl Streaming for Data {
+    fn streams(&self) -> &Streams {
+        &self.0
+    }
 }
 
 /// How the import of a guest is answered: by chainhost or by the oracle; each gives back what it gets.
@@ -44,8 +54,8 @@ enum Echo {
 
 struct Identity;
 
-impl Import<()> for Identity {
-    fn call(&self, _: StoreContextMut<'_, ()>, mut params: Vec<Value>) -> BoxFuture<'static, Result<Option<Value>>> {
+impl Import<Data> for Identity {
+    fn call(&self, _: StoreContextMut<'_, Data>, mut params: Vec<Value>) -> BoxFuture<'static, Result<Option<Value>>> {
         Box::pin(async move { Ok(params.pop()) })
     }
 }
@@ -71,7 +81,7 @@ impl Guest {
                 .unwrap(),
             None => {}
         }
-        let mut store = Store::new(&engine, ());
+        let mut store = Store::new(&engine, Data(Streams::new(1 << 20)));
         let instance = linker.instantiate_async(&mut store, &component).await.expect(text);
         Guest { store, instance }
     }
@@ -79,7 +89,7 @@ impl Guest {
     async fn ours(&mut self, name: &str, signature: &Signature, params: Vec<Value>) -> Result<Option<Value>> {
         let func = self.instance.get_func(&mut self.store, name).unwrap();
         let export = Export::new(func, signature);
-        self.store.run_concurrent(async |accessor| export.call(accessor, params, |_, _| {}).await).await?
+        self.store.run_concurrent(async |accessor| export.call(accessor, params, None, |_, _| {}).await).await?
     }
 
     async fn oracle(&mut self, name: &str, params: &[Val], results: usize) -> Vec<Val> {

@@ -18,6 +18,7 @@ use super::scalar::{Scalar, ScalarSeed};
 use super::trail::Trail;
 use super::words::{Words, clip};
 use crate::value::packed::Layout;
+use crate::value::stream::Stream;
 use crate::value::ty::{Declared, Type};
 use crate::value::{List, Value};
 
@@ -50,6 +51,8 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
             Type::Char => scalar(deserializer).map(Value::Char),
             Type::String => deserializer.deserialize_any(Text).map(Value::String),
             Type::List(inner) => self.list(inner, deserializer).map(Value::List),
+            Type::Stream(inner) => self.list(inner, deserializer).map(Stream::of).map(Value::Stream),
+            Type::Future(inner) => self.future(inner, deserializer).map(Value::Future),
             Type::Tuple(types) => deserializer.deserialize_any(lists::Tuple { ty, types, trail }),
             Type::Option(inner) if matches!(**inner, Type::Option(_)) => {
                 deserializer.deserialize_any(sums::NestedOption { ty, inner, trail })
@@ -87,6 +90,13 @@ impl Seed<'_> {
                 None => self.elements(Seed { ty: inner, ..self }, deserializer).map(List::Values),
             },
         }
+    }
+
+    /// A future that has come to its value already.
+    fn future<'de, D: Deserializer<'de>>(self, inner: &Type, deserializer: D) -> Result<Stream, D::Error> {
+        let value = Seed { ty: inner, ..self }.deserialize(deserializer)?;
+        let list = List::of(inner, vec![value]);
+        list.map(Stream::of).ok_or_else(|| D::Error::custom("a value is not of its type, which is a bug in the host"))
     }
 
     fn packed<'de, D: Deserializer<'de>, T: Scalar>(self, deserializer: D) -> Result<Vec<T>, D::Error> {

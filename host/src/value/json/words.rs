@@ -40,7 +40,9 @@ impl fmt::Display for Words<'_> {
             Type::Char => f.write_str("a string of one character")?,
             Type::String => f.write_str("a string")?,
             Type::List(inner) if **inner == Type::U8 => f.write_str("a base64 string")?,
-            Type::List(_) => f.write_str("an array")?,
+            Type::Stream(inner) if **inner == Type::U8 => f.write_str("a base64 string")?,
+            Type::List(_) | Type::Stream(_) => f.write_str("an array")?,
+            Type::Future(inner) => write!(f, "{}", Brief(inner))?,
             Type::Tuple(types) => write!(f, "an array of {}", types.len())?,
             Type::Option(inner) if matches!(**inner, Type::Option(_)) => f.write_str("null or {\"some\": …}")?,
             Type::Option(inner) => write!(f, "null or {}", Brief(inner))?,
@@ -65,6 +67,8 @@ impl fmt::Display for Brief<'_> {
         match self.0 {
             Type::List(inner) => write!(f, "list<{}>", Brief(inner)),
             Type::Option(inner) => write!(f, "option<{}>", Brief(inner)),
+            Type::Stream(inner) => write!(f, "stream<{}>", Brief(inner)),
+            Type::Future(inner) => write!(f, "future<{}>", Brief(inner)),
             Type::Tuple(types) => {
                 f.write_str("tuple<")?;
                 listed(f, types, |f, ty| write!(f, "{}", Brief(ty)))?;

@@ -14,7 +14,8 @@ use crate::value::{Flags, List, Value};
 
 /// A value beside its type: what serde can write as JSON.
 ///
-/// Serialising fails where the value is not of the type.
+/// A stream or a future is written as what it came to: an array, or its value. Serialising fails where the value is not of
+/// the type.
 #[derive(Debug, Clone, Copy)]
 pub struct Typed<'a> {
     /// The type.
@@ -39,7 +40,7 @@ impl Serialize for Typed<'_> {
             (Type::F64, Value::F64(value)) => F64(*value).serialize(serializer),
             (Type::Char, Value::Char(value)) => serializer.serialize_char(*value),
             (Type::String, Value::String(value)) => serializer.serialize_str(value),
-            (Type::List(inner), Value::List(list)) => self.list(inner, list, serializer),
+            (Type::List(inner) | Type::Stream(inner), Value::List(list)) => self.list(inner, list, serializer),
             (Type::Tuple(types), Value::Tuple(values)) if types.len() == values.len() => {
                 serializer.collect_seq(types.iter().zip(values).map(|(ty, value)| Typed { ty, value }))
             }
@@ -74,6 +75,10 @@ impl Serialize for Typed<'_> {
                 serializer.serialize_str(self.case(&declared.members, *case)?.name.snake())
             }
             (Type::Flags(declared), Value::Flags(flags)) => flag_names(&declared.members, flags, serializer),
+            // What a future came to stands in its place.
+            (Type::Future(inner), value) if !matches!(value, Value::Future(_)) => {
+                Typed { ty: inner, value }.serialize(serializer)
+            }
             _ => Err(self.mismatch()),
         }
     }
@@ -233,6 +238,8 @@ impl fmt::Display for Kind<'_> {
             Value::Option(_) => f.write_str("option"),
             Value::Result(_) => f.write_str("result"),
             Value::Flags(_) => f.write_str("flags"),
+            Value::Stream(_) => f.write_str("stream that was not read"),
+            Value::Future(_) => f.write_str("future that was not awaited"),
         }
     }
 }

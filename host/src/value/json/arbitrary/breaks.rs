@@ -101,6 +101,6 @@ pub(crate) fn find_breaks(ty: &Type, json: &Json, at: String, breaks: &mut Vec<B
                 find_breaks(field.ty.as_ref().unwrap(), &object[name], format!("{at}/{name}"), breaks);
             }
         }
-        Type::Unsupported(_) => {}
+        Type::Stream(_) | Type::Future(_) | Type::Unsupported(_) => {}
     }
 }

@@ -1,0 +1,100 @@
+//! How many calls of an edge go on at once; others wait for their turn. A call goes on until its streams have ended.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::future::BoxFuture;
+use tokio::sync::Semaphore;
+use tower::{Layer, Service, ServiceExt};
+
+use super::EdgeCall;
+use crate::chainlet::call::Answer;
+use crate::error::CallError;
+use crate::value::Value;
+use crate::value::stream::{Wrap, holding};
+
+/// What limits an edge to `0` calls at once, or not at all.
+pub(super) struct ConcurrencyLayer(pub Option<u32>);
+
+impl<S> Layer<S> for ConcurrencyLayer {
+    type Service = Concurrency<S>;
+
+    fn layer(&self, inner: S) -> Concurrency<S> {
+        let permits = self.0.map(|limit| {
+            let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+            Arc::new(Semaphore::new(limit))
+        });
+        Concurrency { permits, inner }
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct Concurrency<S> {
+    permits: Option<Arc<Semaphore>>,
+    inner: S,
+}
+
+impl<S> Service<EdgeCall> for Concurrency<S>
+where
+    S: Service<EdgeCall, Response = Option<Value>, Error = CallError> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Option<Value>;
+    type Error = CallError;
+    type Future = BoxFuture<'static, Answer>;
+
+    /// Always: whoever has to wait does so in the call, within its deadline.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, call: EdgeCall) -> Self::Future {
+        let Concurrency { permits, inner } = self.clone();
+        let Some(permits) = permits else { return Box::pin(inner.oneshot(call)) };
+        Box::pin(async move {
+            // The semaphore is never closed, so that there is a permit.
+            let permit = permits.acquire_owned().await.ok();
+            let answer = inner.oneshot(call).await?;
+            if let Some(value) = &answer {
+                let permit = Arc::new(permit);
+                let wrap: Wrap = Arc::new(move |items| holding(items, permit.clone()));
+                value.wrap_streams(&wrap);
+            }
+            Ok(answer)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tower::service_fn;
+
+    use super::*;
+    use crate::chainlet::call::CallContext;
+    use crate::value::List;
+    use crate::value::stream::Stream;
+
+    fn call() -> EdgeCall {
+        EdgeCall { params: Vec::new(), context: CallContext::default() }
+    }
+
+    #[tokio::test]
+    async fn a_call_keeps_its_place_until_its_stream_is_dropped() {
+        let begun = Arc::new(AtomicUsize::new(0));
+        let counting = begun.clone();
+        let inner = service_fn(move |_: EdgeCall| {
+            counting.fetch_add(1, Ordering::Relaxed);
+            async { Ok::<_, CallError>(Some(Value::Stream(Stream::of(List::U32(vec![1]))))) }
+        });
+        let limited = ConcurrencyLayer(Some(1)).layer(inner);
+        let first = limited.clone().oneshot(call()).await.unwrap();
+        let mut second = Box::pin(limited.oneshot(call()));
+        assert!(futures::poll!(second.as_mut()).is_pending());
+        assert_eq!(begun.load(Ordering::Relaxed), 1);
+        drop(first);
+        second.await.unwrap();
+        assert_eq!(begun.load(Ordering::Relaxed), 2);
+    }
+}

@@ -1,0 +1,153 @@
+//! The Rust type by which wasmtime knows the items of a stream, whatever their WIT type is.
+//!
+//! wasmtime moves items one by one, by the size that their Rust type says. Here the first item of a batch stands for all
+//! of them: it moves the batch as one [`List`], by the sizes in the component's own type tables, and the others move
+//! nothing. So [`Item`] has no size, and a batch is always read and written as a whole: there is never a second item
+//! whose place would have to be known.
+//!
+//! # Why the `unsafe impl`s are sound
+//! What the module above says of `Flat` holds for [`Item`], too: memory is only read and written through checked slices,
+//! by the actual type. Beyond that, wasmtime uses the size to check that items lie within memory: `list` and `elements`
+//! do so themselves, against the true size, and check the alignment.
+
+use std::cell::Cell;
+use std::mem::MaybeUninit;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use wasmtime::component::__internal::{CanonicalAbiInfo, InstanceType, InterfaceType, LiftContext, LowerContext};
+use wasmtime::component::{ComponentType, Lift, Lower, ReadBuffer, Source, WriteBuffer};
+use wasmtime::{AsContextMut, Result, ValRaw, bail, format_err};
+
+use super::Opened;
+use crate::value::List;
+use crate::value::abi::lift::{self, Lifting};
+use crate::value::abi::{lower, offset_of};
+
+thread_local! {
+    /// How many items the batch has that is read next on this thread. wasmtime has no way to hand this to [`Lift`].
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+/// An item of a stream. The first of a batch has them all, the others none.
+///
+/// `REALLOC` says whether the guest's allocator may be called to write it.
+pub(super) struct Item<const REALLOC: bool>(Option<Arc<Load>>);
+
+struct Load {
+    list: List,
+    /// The streams that the items hold.
+    opened: Mutex<Vec<Opened>>,
+}
+
+impl<const REALLOC: bool> Item<REALLOC> {
+    /// The items of `list`, as wasmtime takes them.
+    pub(super) fn batch(list: List) -> Vec<Self> {
+        let count = list.len();
+        let mut items = Vec::with_capacity(count);
+        items.push(Item(Some(Arc::new(Load { list, opened: Mutex::default() }))));
+        items.resize_with(count, || Item(None));
+        items
+    }
+
+    /// All `count` items that `source` has, and the streams in them.
+    pub(super) fn read(
+        source: &mut Source<'_, Self>,
+        store: impl AsContextMut,
+        count: usize,
+    ) -> Result<(List, Vec<Opened>)> {
+        let mut buffer = Buffer::<REALLOC> { room: count, load: None };
+        COUNT.set(count);
+        let read = source.read(store, &mut buffer);
+        COUNT.set(0);
+        read?;
+        let load = buffer.load.and_then(Arc::into_inner).ok_or_else(|| format_err!("a batch of a stream is shared"))?;
+        Ok((load.list, load.opened.into_inner().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+/// Where a batch is read into.
+struct Buffer<const REALLOC: bool> {
+    room: usize,
+    load: Option<Arc<Load>>,
+}
+
+impl<const REALLOC: bool> ReadBuffer<Item<REALLOC>> for Buffer<REALLOC> {
+    fn extend<I: IntoIterator<Item = Item<REALLOC>>>(&mut self, items: I) {
+        for item in items {
+            self.room = self.room.saturating_sub(1);
+            self.load = item.0.or(self.load.take());
+        }
+    }
+
+    fn remaining_capacity(&self) -> usize {
+        self.room
+    }
+
+    /// From a stream that the host itself writes.
+    fn move_from(&mut self, input: &mut dyn WriteBuffer<Item<REALLOC>>, count: usize) {
+        self.room = self.room.saturating_sub(count);
+        self.load = input.remaining().first().and_then(|item| item.0.clone());
+        input.skip(count);
+    }
+}
+
+// SAFETY: see the module's documentation.
+unsafe impl<const REALLOC: bool> ComponentType for Item<REALLOC> {
+    type Lower = [ValRaw; 0];
+
+    const ABI: CanonicalAbiInfo =
+        CanonicalAbiInfo { size32: 0, align32: 1, size64: 0, align64: 1, flat_count: Some(0) };
+
+    const MAY_REQUIRE_REALLOC: bool = REALLOC;
+
+    fn typecheck(_: &InterfaceType, _: &InstanceType<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+// SAFETY: see the module's documentation.
+unsafe impl<const REALLOC: bool> Lift for Item<REALLOC> {
+    fn linear_lift_from_flat(_: &mut LiftContext<'_>, _: InterfaceType, _: &[ValRaw; 0]) -> Result<Self> {
+        bail!("an item of a stream stands in core-wasm values")
+    }
+
+    fn linear_lift_from_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Self> {
+        let count = COUNT.take();
+        if count == 0 {
+            return Ok(Item(None));
+        }
+        let pointer = offset_of(cx, bytes);
+        let mut lifting = Lifting::new(cx);
+        let list = lift::list(&mut lifting, ty, pointer, count)?;
+        Ok(Item(Some(Arc::new(Load { list, opened: Mutex::new(lifting.opened) }))))
+    }
+}
+
+// SAFETY: see the module's documentation.
+unsafe impl<const REALLOC: bool> Lower for Item<REALLOC> {
+    fn linear_lower_to_flat<T>(
+        &self,
+        _: &mut LowerContext<'_, T>,
+        _: InterfaceType,
+        _: &mut MaybeUninit<[ValRaw; 0]>,
+    ) -> Result<()> {
+        bail!("an item of a stream goes into core-wasm values")
+    }
+
+    fn linear_lower_to_memory<T>(&self, cx: &mut LowerContext<'_, T>, ty: InterfaceType, offset: usize) -> Result<()> {
+        Self::linear_store_list_to_memory(cx, ty, offset, std::slice::from_ref(self))
+    }
+
+    fn linear_store_list_to_memory<T>(
+        cx: &mut LowerContext<'_, T>,
+        ty: InterfaceType,
+        offset: usize,
+        items: &[Self],
+    ) -> Result<()> {
+        match items.first() {
+            None => Ok(()),
+            Some(Item(Some(load))) if load.list.len() == items.len() => lower::elements(cx, ty, &load.list, offset),
+            Some(_) => bail!("a part of a batch goes to a guest"),
+        }
+    }
+}

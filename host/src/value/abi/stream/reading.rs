@@ -1,0 +1,236 @@
+//! What a guest writes, on its way to a reader.
+
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio_util::sync::{PollSemaphore, PollSender};
+use wasmtime::component::{FutureConsumer, Source, StreamConsumer, StreamResult};
+use wasmtime::{AsContextMut, Result, StoreContextMut, format_err};
+
+use super::item::Item;
+use super::{Held, Streaming, Streams, UNIT, connect};
+use crate::value::List;
+use crate::value::stream::StreamError;
+
+/// How many bytes of a `stream<u8>` one batch has at most.
+const CHUNK: usize = 1 << 20;
+
+/// Items that wait for their reader.
+pub(super) struct Batch {
+    list: List,
+    _held: OwnedSemaphorePermit,
+}
+
+/// The reader's end of a channel.
+pub(super) struct Received {
+    batches: Option<mpsc::Receiver<Batch>>,
+    whole: Arc<AtomicBool>,
+}
+
+impl Received {
+    pub(super) fn new(batches: mpsc::Receiver<Batch>, whole: Arc<AtomicBool>) -> Self {
+        Received { batches: Some(batches), whole }
+    }
+}
+
+impl futures::Stream for Received {
+    type Item = Result<List, StreamError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Some(batches) = &mut self.batches else { return Poll::Ready(None) };
+        if let Some(batch) = ready!(batches.poll_recv(cx)) {
+            return Poll::Ready(Some(Ok(batch.list)));
+        }
+        self.batches = None;
+        Poll::Ready(match self.whole.load(Ordering::SeqCst) {
+            true => None,
+            false => Some(Err(StreamError::Lost)),
+        })
+    }
+}
+
+/// The writer's end of a channel.
+pub(super) struct Sender {
+    channel: PollSender<Batch>,
+    budget: PollSemaphore,
+    /// What the next batch may hold, once there is room for it.
+    permit: Option<OwnedSemaphorePermit>,
+    whole: Arc<AtomicBool>,
+    streams: Streams,
+    held: Option<Held>,
+}
+
+/// Whether there is room for a batch.
+enum Room {
+    Yes,
+    /// Nobody reads any more.
+    Closed,
+}
+
+impl Sender {
+    pub(super) fn new(
+        channel: mpsc::Sender<Batch>,
+        whole: Arc<AtomicBool>,
+        streams: Streams,
+        held: Option<Held>,
+    ) -> Self {
+        let budget = PollSemaphore::new(streams.budget.clone());
+        Sender { channel: PollSender::new(channel), budget, permit: None, whole, streams, held }
+    }
+
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Room> {
+        if ready!(self.channel.poll_reserve(cx)).is_err() {
+            return Poll::Ready(Room::Closed);
+        }
+        if self.permit.is_none() {
+            // The budget is never closed, so that there is a permit.
+            self.permit = ready!(self.budget.poll_acquire(cx));
+        }
+        Poll::Ready(Room::Yes)
+    }
+
+    /// Leaves `list` for the reader, where there was [room](Sender::poll_room).
+    fn send(&mut self, list: List, weight: usize) {
+        let Some(mut held) = self.permit.take() else { return };
+        // A batch that is larger than what is left takes all that is left: its size is not known before.
+        let more = (weight / UNIT).min(self.streams.budget.available_permits());
+        if let Ok(more) = self.streams.budget.clone().try_acquire_many_owned(u32::try_from(more).unwrap_or(u32::MAX)) {
+            held.merge(more);
+        }
+        // An error says that the reader has left, which the next batch will find.
+        let _ = self.channel.send_item(Batch { list, _held: held });
+    }
+
+    fn give_up_room(&mut self) {
+        self.channel.abort_send();
+        self.permit = None;
+    }
+}
+
+/// wasmtime drops a consumer when the guest has closed the writable end, or the store is dropped.
+impl Drop for Sender {
+    fn drop(&mut self) {
+        if !self.streams.are_over() {
+            self.whole.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Takes what a guest writes to a stream of `I`, or to a future.
+pub(super) struct Reading<I> {
+    sender: Sender,
+    item: PhantomData<fn() -> I>,
+}
+
+impl<I> Reading<I> {
+    pub(super) fn new(sender: Sender) -> Self {
+        Reading { sender, item: PhantomData }
+    }
+
+    /// What to say to a guest whose write cannot be taken now.
+    fn not_now(&mut self, finish: bool) -> Poll<Result<StreamResult>> {
+        if !finish {
+            return Poll::Pending;
+        }
+        self.sender.give_up_room();
+        Poll::Ready(Ok(StreamResult::Cancelled))
+    }
+}
+
+impl<const REALLOC: bool> Reading<Item<REALLOC>> {
+    fn take<T: Streaming>(
+        &mut self,
+        mut store: StoreContextMut<'_, T>,
+        source: &mut Source<'_, Item<REALLOC>>,
+        count: usize,
+    ) -> Result<List> {
+        let (list, opened) = Item::read(source, store.as_context_mut(), count)?;
+        connect(store, opened, self.sender.held.as_ref())?;
+        Ok(list)
+    }
+}
+
+impl<T: Streaming> StreamConsumer<T> for Reading<u8> {
+    type Item = u8;
+
+    fn poll_consume(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut store: StoreContextMut<'_, T>,
+        source: Source<'_, u8>,
+        finish: bool,
+    ) -> Poll<Result<StreamResult>> {
+        match self.sender.poll_room(cx) {
+            Poll::Pending => return self.not_now(finish),
+            Poll::Ready(Room::Closed) => return Poll::Ready(Ok(StreamResult::Dropped)),
+            Poll::Ready(Room::Yes) => {}
+        }
+        if source.remaining(store.as_context_mut()) == 0 {
+            return Poll::Ready(Ok(StreamResult::Completed));
+        }
+        let mut direct = source.as_direct(store);
+        let bytes = direct.remaining();
+        let chunk = Bytes::copy_from_slice(bytes.get(..CHUNK).unwrap_or(bytes));
+        let length = chunk.len();
+        direct.mark_read(length);
+        self.sender.send(List::U8(chunk), length);
+        Poll::Ready(Ok(StreamResult::Completed))
+    }
+}
+
+impl<T: Streaming, const REALLOC: bool> StreamConsumer<T> for Reading<Item<REALLOC>> {
+    type Item = Item<REALLOC>;
+
+    fn poll_consume(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut store: StoreContextMut<'_, T>,
+        mut source: Source<'_, Item<REALLOC>>,
+        finish: bool,
+    ) -> Poll<Result<StreamResult>> {
+        match self.sender.poll_room(cx) {
+            Poll::Pending => return self.not_now(finish),
+            Poll::Ready(Room::Closed) => return Poll::Ready(Ok(StreamResult::Dropped)),
+            Poll::Ready(Room::Yes) => {}
+        }
+        let count = source.remaining(store.as_context_mut());
+        if count > 0 {
+            let list = self.take(store, &mut source, count)?;
+            let weight = list.weight();
+            self.sender.send(list, weight);
+        }
+        Poll::Ready(Ok(StreamResult::Completed))
+    }
+}
+
+impl<T: Streaming, const REALLOC: bool> FutureConsumer<T> for Reading<Item<REALLOC>> {
+    type Item = Item<REALLOC>;
+
+    fn poll_consume(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut store: StoreContextMut<'_, T>,
+        mut source: Source<'_, Item<REALLOC>>,
+        finish: bool,
+    ) -> Poll<Result<()>> {
+        let room = match self.sender.poll_room(cx) {
+            Poll::Pending => return self.not_now(finish).map_ok(|_| ()),
+            Poll::Ready(room) => room,
+        };
+        if source.remaining(store.as_context_mut()) != 1 {
+            return Poll::Ready(Err(format_err!("a future is written with other than one item")));
+        }
+        // Where nobody reads, it is taken all the same: wasmtime knows no other answer to the guest.
+        let list = self.take(store, &mut source, 1)?;
+        if matches!(room, Room::Yes) {
+            let weight = list.weight();
+            self.sender.send(list, weight);
+        }
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,142 @@
+//! What a guest reads, on its way from a writer.
+
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures::stream::{Fuse, StreamExt};
+use wasmtime::component::{Destination, FutureProducer, StreamProducer, StreamResult, VecBuffer};
+use wasmtime::{AsContextMut, Result, StoreContextMut, format_err};
+
+use super::item::Item;
+use crate::value::List;
+use crate::value::stream::Items;
+
+/// Gives a guest what its items yield.
+///
+/// A guest has no way to learn that a stream broke off: for it, a stream just ends. So from one that breaks off nothing more
+/// comes, not even an end; whoever made the items sees to it that the guest's call fails.
+pub(super) struct Writing<I> {
+    /// None once they broke off.
+    items: Option<Fuse<Items>>,
+    /// What has come, and how much of it the guest has.
+    batch: List,
+    given: usize,
+    item: PhantomData<fn() -> I>,
+}
+
+/// What there is for a guest that reads.
+enum Next {
+    /// Items, from [`Writing::given`] on.
+    Items,
+    End,
+}
+
+impl<I> Writing<I> {
+    pub(super) fn new(items: Items) -> Self {
+        Writing { items: Some(items.fuse()), batch: List::Values(Vec::new()), given: 0, item: PhantomData }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        while self.given >= self.batch.len() {
+            let Some(items) = &mut self.items else { return Poll::Pending };
+            match items.poll_next_unpin(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => return Poll::Ready(Next::End),
+                Poll::Ready(Some(Ok(list))) => (self.batch, self.given) = (list, 0),
+                Poll::Ready(Some(Err(_))) => self.items = None,
+            }
+        }
+        Poll::Ready(Next::Items)
+    }
+
+    /// The next items, at most `room` of them.
+    fn take(&mut self, room: usize) -> List {
+        let start = self.given;
+        self.given = start.saturating_add(room).min(self.batch.len());
+        if start == 0 && self.given == self.batch.len() {
+            self.given = 0;
+            return std::mem::replace(&mut self.batch, List::Values(Vec::new()));
+        }
+        self.batch.take(start..self.given)
+    }
+}
+
+fn not_now(finish: bool) -> Poll<Result<StreamResult>> {
+    if finish { Poll::Ready(Ok(StreamResult::Cancelled)) } else { Poll::Pending }
+}
+
+impl<T: 'static> StreamProducer<T> for Writing<u8> {
+    type Item = u8;
+    type Buffer = VecBuffer<u8>;
+
+    fn poll_produce<'a>(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut store: StoreContextMut<'a, T>,
+        destination: Destination<'a, u8, VecBuffer<u8>>,
+        finish: bool,
+    ) -> Poll<Result<StreamResult>> {
+        match self.poll_next(cx) {
+            Poll::Pending => return not_now(finish),
+            Poll::Ready(Next::End) => return Poll::Ready(Ok(StreamResult::Dropped)),
+            Poll::Ready(Next::Items) => {}
+        }
+        let room = destination.remaining(store.as_context_mut());
+        if room == Some(0) {
+            return Poll::Ready(Ok(StreamResult::Completed));
+        }
+        let List::U8(bytes) = self.take(room.unwrap_or(usize::MAX)) else {
+            return Poll::Ready(Err(format_err!("a batch of a stream<u8> holds something else")));
+        };
+        let mut direct = destination.as_direct(store, bytes.len());
+        if let Some(target) = direct.remaining().get_mut(..bytes.len()) {
+            target.copy_from_slice(&bytes);
+        }
+        direct.mark_written(bytes.len());
+        Poll::Ready(Ok(StreamResult::Completed))
+    }
+}
+
+impl<T: 'static, const REALLOC: bool> StreamProducer<T> for Writing<Item<REALLOC>> {
+    type Item = Item<REALLOC>;
+    type Buffer = VecBuffer<Item<REALLOC>>;
+
+    fn poll_produce<'a>(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        store: StoreContextMut<'a, T>,
+        mut destination: Destination<'a, Item<REALLOC>, VecBuffer<Item<REALLOC>>>,
+        finish: bool,
+    ) -> Poll<Result<StreamResult>> {
+        match self.poll_next(cx) {
+            Poll::Pending => return not_now(finish),
+            Poll::Ready(Next::End) => return Poll::Ready(Ok(StreamResult::Dropped)),
+            Poll::Ready(Next::Items) => {}
+        }
+        // As much as the guest has room for, so that a batch is never written in parts.
+        let room = destination.remaining(store).unwrap_or(usize::MAX);
+        if room > 0 {
+            destination.set_buffer(Item::batch(self.take(room)).into());
+        }
+        Poll::Ready(Ok(StreamResult::Completed))
+    }
+}
+
+impl<T: 'static, const REALLOC: bool> FutureProducer<T> for Writing<Item<REALLOC>> {
+    type Item = Item<REALLOC>;
+
+    fn poll_produce(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        _: StoreContextMut<'_, T>,
+        finish: bool,
+    ) -> Poll<Result<Option<Item<REALLOC>>>> {
+        match self.poll_next(cx) {
+            Poll::Ready(Next::Items) => Poll::Ready(Ok(Item::batch(self.take(1)).pop())),
+            // One that ends without its item broke off as well.
+            Poll::Ready(Next::End) | Poll::Pending if finish => Poll::Ready(Ok(None)),
+            Poll::Ready(Next::End) | Poll::Pending => Poll::Pending,
+        }
+    }
+}

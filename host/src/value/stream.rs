@@ -1,0 +1,228 @@
+//! Streams and futures as values: what is still to come of an answer, or of a parameter.
+//!
+//! Items come in batches, each a [`List`] of the stream's element type, so that a `stream<u8>` moves buffers and a
+//! `stream<f32>` moves slices. A future is a stream of exactly one item. Nothing is read ahead: who does not poll the
+//! [`Items`] holds up whoever writes them. Dropping them tells the writer that nobody reads any more.
+
+pub(crate) mod collect;
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+
+use super::ty::Type;
+use super::{List, Value};
+use crate::error::CallError;
+
+/// The batches of a stream. An error is the last that comes of it; a stream that just ends has been written to its end.
+pub type Items = BoxStream<'static, Result<List, StreamError>>;
+
+/// What is done to the items of all streams in a value.
+pub(crate) type Wrap = Arc<dyn Fn(Items) -> Items + Send + Sync>;
+
+/// Why a stream broke off.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StreamError {
+    /// Whoever wrote it is gone.
+    #[error("whoever wrote the stream is gone")]
+    Lost,
+    /// It holds more than whoever gathers it takes.
+    #[error("the stream holds more than the {limit} bytes that its reader takes as one value")]
+    TooLarge {
+        /// How many bytes are taken.
+        limit: usize,
+    },
+    /// The call that it belongs to failed.
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+/// The readable end of a stream or a future. Clones are the same end: who first takes the items has them.
+#[derive(Clone)]
+pub struct Stream(Arc<Mutex<Option<Items>>>);
+
+impl Stream {
+    /// A stream of what `items` yields.
+    pub fn new(items: impl futures::Stream<Item = Result<List, StreamError>> + Send + 'static) -> Self {
+        Stream(Arc::new(Mutex::new(Some(Box::pin(items)))))
+    }
+
+    /// A stream of the items of `list`, which are there already.
+    pub fn of(list: List) -> Self {
+        Stream::new(stream::iter([Ok(list)]))
+    }
+
+    /// The items, for whoever is the first to ask.
+    pub fn take(&self) -> Option<Items> {
+        self.lock().take()
+    }
+
+    /// Whether the items were taken.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.lock().is_none()
+    }
+
+    /// Puts `wrap` around the items, unless they were taken, and around those of streams among them.
+    fn wrap(&self, wrap: &Wrap) {
+        let mut items = self.lock();
+        if let Some(inner) = items.take() {
+            let nested = wrap.clone();
+            *items = Some(Box::pin(wrap(inner).inspect_ok(move |list| {
+                if let List::Values(values) = list {
+                    values.iter().for_each(|value| value.wrap_streams(&nested));
+                }
+            })));
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Items>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("taken", &self.is_taken()).finish_non_exhaustive()
+    }
+}
+
+/// Two ends are equal where they are the same.
+impl PartialEq for Stream {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Value {
+    /// Calls `each` with every stream and future in the value.
+    pub(crate) fn for_each_stream(&self, each: &mut dyn FnMut(&Stream)) {
+        match self {
+            Value::Stream(stream) | Value::Future(stream) => each(stream),
+            Value::List(List::Values(values)) => values.iter().for_each(|value| value.for_each_stream(each)),
+            Value::Record(values) | Value::Tuple(values) => {
+                values.iter().for_each(|value| value.for_each_stream(each));
+            }
+            Value::Variant(_, Some(value)) | Value::Option(Some(value)) => value.for_each_stream(each),
+            Value::Result(Ok(Some(value)) | Err(Some(value))) => value.for_each_stream(each),
+            _ => {}
+        }
+    }
+
+    /// Puts `wrap` around the items of every stream and future in the value, and of those that come out of them.
+    pub(crate) fn wrap_streams(&self, wrap: &Wrap) {
+        self.for_each_stream(&mut |stream| stream.wrap(wrap));
+    }
+}
+
+/// Reads one item: what a future comes to.
+///
+/// # Errors
+/// The stream broke off, or ended without an item.
+pub(crate) async fn one(element: &Type, mut items: Items) -> Result<Value, StreamError> {
+    while let Some(list) = items.next().await {
+        if let Some(value) = list?.get(element, 0) {
+            return Ok(value);
+        }
+    }
+    Err(StreamError::Lost)
+}
+
+/// `items` with an end of one's own choice: once `over` is there, its error is the last that comes, and the writer is told.
+pub(crate) fn until(items: Items, over: impl Future<Output = StreamError> + Send + 'static) -> Items {
+    enum Next {
+        Item(Option<Result<List, StreamError>>),
+        Over(StreamError),
+    }
+    let reading = Some((items, Box::pin(over)));
+    Box::pin(stream::unfold(reading, |reading| async {
+        let (mut items, mut over) = reading?;
+        let next = tokio::select! {
+            biased;
+            error = over.as_mut() => Next::Over(error),
+            item = items.next() => Next::Item(item),
+        };
+        match next {
+            Next::Over(error) => Some((Err(error), None)),
+            Next::Item(Some(Ok(list))) => Some((Ok(list), Some((items, over)))),
+            Next::Item(Some(Err(error))) => Some((Err(error), None)),
+            Next::Item(None) => None,
+        }
+    }))
+}
+
+/// `items`, with `held` kept for as long as they are.
+pub(crate) fn holding(items: Items, held: impl Send + 'static) -> Items {
+    struct Holding<H> {
+        items: Items,
+        _held: H,
+    }
+    impl<H> Unpin for Holding<H> {}
+    impl<H> futures::Stream for Holding<H> {
+        type Item = Result<List, StreamError>;
+
+        fn poll_next(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<Option<Self::Item>> {
+            self.items.poll_next_unpin(cx)
+        }
+    }
+    Box::pin(Holding { items, _held: held })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(items: &[u32]) -> List {
+        List::U32(items.to_vec())
+    }
+
+    #[tokio::test]
+    async fn whoever_is_first_takes_the_items_of_all_clones() {
+        let stream = Stream::of(batch(&[1, 2]));
+        let other = stream.clone();
+        assert_eq!(stream, other);
+        let items: Vec<_> = stream.take().unwrap().map(Result::unwrap).collect().await;
+        assert_eq!(items, [batch(&[1, 2])]);
+        assert!(other.is_taken() && other.take().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_future_is_its_first_item_and_lost_without_one() {
+        let items = stream::iter([Ok(batch(&[])), Ok(batch(&[7]))]).boxed();
+        assert_eq!(one(&Type::U32, items).await.unwrap(), Value::U32(7));
+        assert!(matches!(one(&Type::U32, stream::empty().boxed()).await, Err(StreamError::Lost)));
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_over_ends_with_the_reason_and_drops_its_source() {
+        let (sender, receiver) = futures::channel::mpsc::unbounded();
+        let (end, over) = tokio::sync::oneshot::channel::<()>();
+        let mut items = until(receiver.boxed(), async move {
+            drop(over.await);
+            StreamError::Lost
+        });
+        sender.unbounded_send(Ok(batch(&[1]))).unwrap();
+        assert_eq!(items.next().await.unwrap().unwrap(), batch(&[1]));
+        end.send(()).unwrap();
+        assert!(matches!(items.next().await, Some(Err(StreamError::Lost))));
+        assert!(sender.is_closed());
+        assert!(items.next().await.is_none());
+    }
+
+    #[test]
+    fn streams_are_found_wherever_they_stand() {
+        let stream = || Value::Stream(Stream::of(batch(&[])));
+        let value = Value::Tuple(
+            [
+                Value::Option(Some(Box::new(stream()))),
+                Value::Result(Err(Some(Box::new(Value::Future(Stream::of(batch(&[0]))))))),
+                Value::List(List::Values(vec![stream(), stream()])),
+            ]
+            .into(),
+        );
+        let mut found = 0;
+        value.for_each_stream(&mut |_| found += 1);
+        assert_eq!(found, 4);
+    }
+}
