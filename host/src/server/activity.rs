@@ -64,7 +64,7 @@ impl Activity {
             return body;
         }
         self.sending.fetch_add(1, Ordering::Relaxed);
-        Body::new(Watched { body, piece: Bytes::new(), activity: self.clone() })
+        Body::new(Watched { body, piece: Bytes::new(), activity: self.clone(), waiting: false })
     }
 
     /// Returns when the connection is to end.
@@ -124,6 +124,21 @@ struct Watched {
     /// What is left of the part that came last.
     piece: Bytes,
     activity: Arc<Activity>,
+    /// The client waits for the next part, and not the other way round.
+    waiting: bool,
+}
+
+impl Watched {
+    fn wait(&mut self, waiting: bool) {
+        if self.waiting == waiting {
+            return;
+        }
+        self.waiting = waiting;
+        let Activity { asked, sending, .. } = &*self.activity;
+        let (more, fewer) = if waiting { (asked, sending) } else { (sending, asked) };
+        more.fetch_add(1, Ordering::Release);
+        fewer.fetch_sub(1, Ordering::Release);
+    }
 }
 
 impl hyper::body::Body for Watched {
@@ -133,7 +148,9 @@ impl hyper::body::Body for Watched {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         self.activity.happen();
         if self.piece.is_empty() {
-            match Pin::new(&mut self.body).poll_frame(cx) {
+            let next = Pin::new(&mut self.body).poll_frame(cx);
+            self.wait(next.is_pending());
+            match next {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) => self.piece = data,
                     Err(other) => return Poll::Ready(Some(Ok(other))),
@@ -162,6 +179,7 @@ impl hyper::body::Body for Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
+        self.wait(false);
         self.activity.happen();
         self.activity.sending.fetch_sub(1, Ordering::Release);
     }
@@ -201,6 +219,14 @@ mod tests {
         assert_eq!(activity.over().await, Over::Unread);
         assert_eq!(body.collect().await.unwrap().to_bytes(), text);
         assert_eq!(activity.over().now_or_never(), None);
+        let (mut parts, body) = futures::channel::mpsc::unbounded::<Result<&str, axum::Error>>();
+        let mut stream = activity.watch(Body::from_stream(body));
+        assert!(stream.frame().now_or_never().is_none());
+        let over = tokio::time::timeout(SOON * 5, activity.over()).await;
+        assert!(over.is_err(), "the client waits for a stream that brings nothing");
+        parts.start_send(Ok("at last")).unwrap();
+        drop(parts);
+        assert_eq!(stream.collect().await.unwrap().to_bytes(), "at last");
         let short = activity.watch(Body::from("short"));
         assert_eq!(activity.over().now_or_never(), None, "a short answer is as good as sent");
         assert_eq!(short.collect().await.unwrap().to_bytes(), "short");

@@ -17,7 +17,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use super::Audience;
+use super::{Audience, Http};
 use crate::chainlet::Status;
 use crate::live::LiveChain;
 
@@ -74,8 +74,8 @@ struct At {
 }
 
 /// A request in flight. Dropped before it was answered, it counts as one whose client left.
-pub(super) struct Entered<'a> {
-    metrics: &'a Metrics,
+pub(super) struct Entered {
+    http: Http,
     route: Route,
     at: Instant,
     status: u16,
@@ -126,8 +126,8 @@ impl Metrics {
             "Requests answered, by route and status; 499 where the client left first",
             requests.clone(),
         );
-        registry.register("http_request_duration_seconds", "From a request's head to its answer", seconds.clone());
-        registry.register("http_requests_in_flight", "Requests that have no answer yet", in_flight.clone());
+        registry.register("http_request_duration_seconds", "From a request's head to its answer, or to the end of a stream", seconds.clone());
+        registry.register("http_requests_in_flight", "Requests that have no answer yet, or whose answer is a stream that has not ended", in_flight.clone());
         let (connections, refused) = (Gauge::default(), Counter::default());
         registry.register("http_connections", "Open connections of all listeners", connections.clone());
         registry.register(
@@ -152,12 +152,6 @@ impl Metrics {
         self.refused.inc();
     }
 
-    /// Counts a request in.
-    pub(super) fn enter(&self, route: Route) -> Entered<'_> {
-        self.in_flight.inc();
-        Entered { metrics: self, route, at: Instant::now(), status: CLIENT_LEFT }
-    }
-
     /// All metrics, in the OpenMetrics text format.
     pub(super) fn text(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
@@ -166,17 +160,29 @@ impl Metrics {
     }
 }
 
-impl Entered<'_> {
-    /// The request has its answer; returns how long that took.
+impl Entered {
+    /// Counts a request in.
+    pub(super) fn new(http: Http, route: Route) -> Self {
+        http.0.metrics.in_flight.inc();
+        Entered { http, route, at: Instant::now(), status: CLIENT_LEFT }
+    }
+
+    /// How long the request is in flight.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.at.elapsed()
+    }
+
+    /// The request has its whole answer; returns how long that took.
     pub(super) fn answered(mut self, status: StatusCode) -> Duration {
         self.status = status.as_u16();
         self.at.elapsed()
     }
 }
 
-impl Drop for Entered<'_> {
+impl Drop for Entered {
     fn drop(&mut self) {
-        let Entered { metrics, route, at, status } = *self;
+        let Entered { http, route, at, status } = self;
+        let (metrics, route, status) = (&http.0.metrics, *route, *status);
         metrics.in_flight.dec();
         metrics.requests.get_or_create(&Served { route, status }).inc();
         metrics.seconds.get_or_create(&At { route }).observe(at.elapsed().as_secs_f64());

@@ -2,18 +2,22 @@
 //! gets an answer even where serving panics.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use axum::extract::Request as AxumRequest;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::{Router, body::Body};
+use bytes::Bytes;
 use futures::FutureExt;
-use http::{HeaderValue, Request, Version, header};
+use http::{HeaderValue, Request, StatusCode, Version, header};
+use hyper::body::{Body as _, Frame};
 use tokio::time::Instant;
 
 use super::keys::Refused;
-use super::metrics::Route;
+use super::metrics::{Entered, Route};
 use super::problem::{Kind, Problem};
 use super::request_id::{self, RequestId};
 use super::{Audience, Http};
@@ -38,7 +42,7 @@ pub(super) async fn observed<B, F: Future<Output = Response>>(
 ) -> Response {
     let asked = Asked { id: RequestId::of(request.headers()), at: Instant::now() };
     let (id, version) = (asked.id.clone(), request.version());
-    let entered = http.0.metrics.enter(Route::of(audience, request.uri().path()));
+    let entered = Entered::new(http.clone(), Route::of(audience, request.uri().path()));
     // What the line needs is gone with the request, and costs a copy that is rarely wanted.
     let line = tracing::enabled!(target: ACCESS, tracing::Level::DEBUG)
         .then(|| (request.method().clone(), request.uri().path().to_owned()));
@@ -55,12 +59,41 @@ pub(super) async fn observed<B, F: Future<Output = Response>>(
     if http.is_draining() && version <= Version::HTTP_11 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    let took = entered.answered(response.status());
+    let took = entered.elapsed();
+    let status = response.status();
+    let response = match response.body().size_hint().exact() {
+        Some(_) => {
+            entered.answered(status);
+            response
+        }
+        None => response.map(|body| Body::new(Underway { body, entered: Some((entered, status)) })),
+    };
     if let Some((method, path)) = line {
         tracing::debug!(target: ACCESS, request = %id, client = client.as_deref(), %method, path, status = response.status().as_u16(),
             ms = took.as_micros() as f64 / 1e3, "served");
     }
     response
+}
+
+/// An answer whose length is not known: the request is in flight until its end.
+struct Underway {
+    body: Body,
+    entered: Option<(Entered, StatusCode)>,
+}
+
+impl hyper::body::Body for Underway {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let next = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(None) = next
+            && let Some((entered, status)) = self.entered.take()
+        {
+            entered.answered(status);
+        }
+        next
+    }
 }
 
 /// The name of the key that a request shows; none for what load balancers ask, who have no key.
