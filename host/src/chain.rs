@@ -19,6 +19,7 @@ use self::link::{Unresolved, link};
 pub use self::plan::{Edge, Plan};
 use crate::capability::Grants;
 use crate::chainlet::call::CallContext;
+use crate::chainlet::limits::ValueLimits;
 use crate::chainlet::replica::Blueprint;
 use crate::chainlet::{Chainlet, Status};
 use crate::component::Component;
@@ -321,6 +322,7 @@ pub(crate) async fn start(
             },
             queue: usize::try_from(chainlet.queue).unwrap_or(usize::MAX),
             memory: chainlet.resources.memory.as_bytes(),
+            values: ValueLimits::from(&chainlet.resources),
             cpu: chainlet.resources.cpu,
             grace: chainlet.grace,
             log_rate: LogRate::new(),

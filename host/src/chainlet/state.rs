@@ -9,7 +9,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use super::call::Call;
-use super::limits::{HOST_RESOURCES, MemoryLimit, Parameters};
+use super::limits::{HOST_RESOURCES, MemoryLimit, Parameters, ValueLimits};
 use crate::capability::Capabilities;
 
 /// The data of one replica's store.
@@ -26,10 +26,10 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(super) fn new(capabilities: Capabilities, wasi: WasiCtx, memory: MemoryLimit) -> Self {
+    pub(super) fn new(capabilities: Capabilities, wasi: WasiCtx, memory: MemoryLimit, values: ValueLimits) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HOST_RESOURCES);
-        State { capabilities, memory, parameters: Parameters::default(), calls: HashMap::new(), wasi, table }
+        State { capabilities, memory, parameters: Parameters::new(values), calls: HashMap::new(), wasi, table }
     }
 
     pub(super) fn begin(&mut self, task: GuestTaskId, call: Arc<Call>) {
