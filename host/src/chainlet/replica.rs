@@ -271,7 +271,9 @@ impl Blueprint {
 
         let instance = match self.instance.instantiate_async(&mut store).await {
             Ok(instance) => instance,
-            Err(error) => return Err(failed("the component does not start", Death::of(&error, store.data(), &self.name))),
+            Err(error) => {
+                return Err(failed("the component does not start", Death::of(&error, store.data(), &self.name)));
+            }
         };
         let export = {
             let interface = &self.component.run_remote.interface;
