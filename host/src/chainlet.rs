@@ -58,6 +58,8 @@ pub struct Chainlet {
     /// How long a guest may go on with a call whose caller has left.
     grace: Duration,
     threads: Arc<GuestThreads>,
+    /// How many bytes the values of one call may take.
+    value_limit: usize,
 }
 
 impl Chainlet {
@@ -77,6 +79,7 @@ impl Chainlet {
             tasks: TaskTracker::new(),
             grace: blueprint.grace,
             threads: blueprint.threads.clone(),
+            value_limit: blueprint.values.one,
         });
         let (stop, tasks) = (chainlet.stop.clone(), chainlet.tasks.clone());
         let mut fleet = Fleet::new(blueprint, chainlet.pool.clone(), stop, tasks);
@@ -98,6 +101,11 @@ impl Chainlet {
     /// The type of its `run-remote`.
     pub fn signature(&self) -> &Arc<Signature> {
         &self.signature
+    }
+
+    /// How many bytes the values of one call may take.
+    pub(crate) fn value_limit(&self) -> usize {
+        self.value_limit
     }
 
     /// How many replicas are ready, and how many calls are in flight and waiting.
