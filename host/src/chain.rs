@@ -9,6 +9,7 @@ mod plan;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use indexmap::IndexMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,6 +20,7 @@ use self::link::{Unresolved, link};
 pub use self::plan::{Edge, Plan};
 use crate::capability::Grants;
 use crate::chainlet::call::CallContext;
+use crate::chainlet::limits::ValueLimits;
 use crate::chainlet::replica::Blueprint;
 use crate::chainlet::{Chainlet, Status};
 use crate::component::Component;
@@ -26,6 +28,7 @@ use crate::config::{ChainSecrets, ChainSpec, ChainletName, ComponentSource, Conf
 use crate::engine::Shared;
 use crate::error::{CallError, EdgeName, ErrorKind};
 use crate::log_rate::LogRate;
+use crate::value::format::{Format, FormatError};
 use crate::value::rust::{self, RustError};
 use crate::value::stream::StreamError;
 use crate::value::stream::collect::collect;
@@ -63,6 +66,15 @@ pub struct CallOptions {
     pub timeout: Option<Duration>,
     /// Names the request in logs.
     pub request_id: Option<Arc<str>>,
+}
+
+/// The formats of one call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Formats {
+    /// Of the parameters.
+    pub input: Format,
+    /// Of the answer.
+    pub answer: Format,
 }
 
 impl Chain {
@@ -146,6 +158,43 @@ impl Chain {
         Some(self.call_json_of(chainlet, body, options).await)
     }
 
+    /// Calls the entrypoint with parameters in a format, and gives its answer in one.
+    ///
+    /// ```no_run
+    /// # use bytes::Bytes;
+    /// # use chainhost::chain::{CallOptions, Chain, Formats};
+    /// # use chainhost::value::format::Format;
+    /// # async fn example(chain: Chain, image: Bytes) -> Result<(), chainhost::error::CallError> {
+    /// // Of a `run-remote: async func(image: list<u8>) -> result<list<u8>, string>`:
+    /// let formats = Formats { input: Format::Bytes, answer: Format::Bytes };
+    /// let thumbnail: Bytes = chain.call_bytes(&image, formats, CallOptions::default()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Chain::call_json`], and where the parameters or the answer cannot be in that format.
+    pub async fn call_bytes(&self, input: &Bytes, formats: Formats, options: CallOptions) -> Result<Bytes, CallError> {
+        self.call_bytes_of(&self.0.entrypoint, input, formats, options).await
+    }
+
+    /// As [`Chain::call_bytes`], for any chainlet of the chain; `None` where it has none of this name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Chain::call_bytes`].
+    pub async fn call_chainlet_bytes(
+        &self,
+        chainlet: &str,
+        input: &Bytes,
+        formats: Formats,
+        options: CallOptions,
+    ) -> Option<Result<Bytes, CallError>> {
+        let chainlet = self.0.chainlets.get(chainlet)?;
+        Some(self.call_bytes_of(chainlet, input, formats, options).await)
+    }
+
     /// Stops the chain: takes no new calls, serves the accepted ones for at most `limit`, then ends every replica.
     pub async fn stop(&self, limit: Duration) {
         let deadline = Instant::now() + limit;
@@ -156,12 +205,35 @@ impl Chain {
     }
 
     async fn call_json_of(&self, chainlet: &Chainlet, body: &[u8], options: CallOptions) -> Result<Vec<u8>, CallError> {
-        let params =
-            json::params_from_slice(&chainlet.signature().params, body).map_err(|error| invalid(chainlet, error))?;
+        let params = json::params_within(&chainlet.signature().params, body, chainlet.value_limit())
+            .map_err(|error| invalid(chainlet, error))?;
         let (ty, value) = self.call_values(chainlet, params, options).await?;
         let mut text = Vec::new();
         write(chainlet, ty.as_deref(), &value, &mut text)?;
         Ok(text)
+    }
+
+    async fn call_bytes_of(
+        &self,
+        chainlet: &Chainlet,
+        input: &Bytes,
+        formats: Formats,
+        options: CallOptions,
+    ) -> Result<Bytes, CallError> {
+        let signature = chainlet.signature();
+        if !formats.answer.fits_answer(signature.result.as_ref()) {
+            let message = format_args!("its answer cannot be {}", formats.answer.media_type());
+            return Err(CallError::new(ErrorKind::InvalidInput, chainlet.name(), message));
+        }
+        let params = formats
+            .input
+            .read(&signature.params, input, chainlet.value_limit())
+            .map_err(|error| invalid(chainlet, error))?;
+        let (ty, value) = self.call_values(chainlet, params, options).await?;
+        formats
+            .answer
+            .write(ty.as_deref(), value)
+            .map_err(|error| CallError::new(ErrorKind::Internal, chainlet.name(), error))
     }
 
     /// As [`Chain::open`], with what the streams of the answer come to in their places.
@@ -216,8 +288,18 @@ impl Chain {
 
 type TypeRef = Arc<Type>;
 
-fn invalid(chainlet: &Chainlet, error: json::JsonError) -> CallError {
-    CallError::new(ErrorKind::InvalidInput, chainlet.name(), &error.message).at(error.pointer)
+fn invalid(chainlet: &Chainlet, error: impl Into<FormatError>) -> CallError {
+    let FormatError { is_too_large, pointer, message } = error.into();
+    let name = chainlet.name();
+    let error = match is_too_large {
+        false => CallError::new(ErrorKind::InvalidInput, name, message),
+        true => CallError::new(
+            ErrorKind::TooLarge,
+            name,
+            format_args!("the input is too large: {message}, the resources.value_limit of the chainlet {name}"),
+        ),
+    };
+    error.at(pointer)
 }
 
 fn write(chainlet: &Chainlet, ty: Option<&Type>, value: &Option<Value>, text: &mut Vec<u8>) -> Result<(), CallError> {
@@ -342,6 +424,7 @@ pub(crate) async fn start(
             },
             queue: usize::try_from(chainlet.queue).unwrap_or(usize::MAX),
             memory: chainlet.resources.memory.as_bytes(),
+            values: ValueLimits::from(&chainlet.resources),
             cpu: chainlet.resources.cpu,
             grace: chainlet.grace,
             log_rate: LogRate::new(),

@@ -64,6 +64,8 @@ pub struct Chainlet {
     /// How long a guest may go on with a call whose caller has left.
     grace: Duration,
     threads: Arc<GuestThreads>,
+    /// How many bytes the values of one call may take.
+    value_limit: usize,
 }
 
 impl Chainlet {
@@ -84,6 +86,7 @@ impl Chainlet {
             tasks: TaskTracker::new(),
             grace: blueprint.grace,
             threads: blueprint.threads.clone(),
+            value_limit: blueprint.values.one,
         });
         let (stop, tasks) = (chainlet.stop.clone(), chainlet.tasks.clone());
         let mut fleet = Fleet::new(blueprint, chainlet.pool.clone(), stop, tasks);
@@ -107,9 +110,9 @@ impl Chainlet {
         &self.signature
     }
 
-    /// How many bytes one value may hold that comes out of it.
+    /// How many bytes the values of one call may take.
     pub(crate) fn value_limit(&self) -> usize {
-        limits::CALL_BYTES
+        self.value_limit
     }
 
     /// How many replicas are ready, and how many calls are in flight and waiting.

@@ -11,6 +11,8 @@ use crate::config::{ChainletName, DependencyName};
 pub enum ErrorKind {
     /// The input does not fit the WIT type of the function that was called.
     InvalidInput,
+    /// The input becomes values of more bytes than the `resources.value_limit` of the chainlet that was called.
+    TooLarge,
     /// The chainlet answered with the error that its own signature declares.
     Chainlet,
     /// The chainlet has as many calls in flight and waiting as it may; try again later.
@@ -121,7 +123,7 @@ impl CallError {
         self.0.path.iter().map(|edge| &**edge)
     }
 
-    /// Where the input does not fit, as a JSON pointer (RFC 6901), for [`ErrorKind::InvalidInput`].
+    /// Where the input does not fit, as a JSON pointer (RFC 6901), for [`ErrorKind::InvalidInput`] and [`ErrorKind::TooLarge`].
     pub fn pointer(&self) -> Option<&str> {
         self.0.pointer.as_deref()
     }

@@ -1,4 +1,4 @@
-//! The HTTP edge: a chain's entrypoint as JSON over HTTP/1.1 and HTTP/2.
+//! The HTTP edge: a chain's entrypoint as JSON, CBOR or plain bytes over HTTP/1.1 and HTTP/2.
 //!
 //! [`Http`] puts a chain behind routes, which any axum or hyper server can mount. [`Server`] is such a server: it owns its
 //! listeners and connections and stops without losing a call. `docs/http.md` is the reference of what clients see.
@@ -23,6 +23,7 @@ mod activity;
 mod admin;
 mod body;
 mod connection;
+mod format;
 mod keys;
 mod listen;
 mod metrics;

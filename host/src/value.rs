@@ -7,13 +7,18 @@
 //!
 //! - [`ty`]: [`Type`] and [`Signature`], their WIT text, and structural equality.
 //! - [`json`]: JSON text to values and back, by type.
+//! - [`cbor`]: CBOR to values and back, by type and by the same rules.
+//! - [`format`](mod@format): the formats of parameters and answers, as one choice.
 //! - [`packed`]: lists of records and tuples of plain data, in one buffer.
 //! - [`abi`]: a guest's memory to values and back, by type: the canonical ABI, behind wasmtime's own traits.
 //! - [`stream`]: what is still to come of a value.
 //! - [`rust`]: Rust types to values and back, through `serde`.
 
 pub mod abi;
+pub mod cbor;
+pub mod format;
 pub mod json;
+mod mapping;
 pub mod packed;
 pub mod rust;
 pub mod stream;

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use wasmtime::{ResourceLimiter, Result, Store, StoreContextMut};
+use wasmtime::{AsContextMut, ResourceLimiter, Result, Store, StoreContextMut};
 
 use super::state::State;
+use crate::config::{ByteSize, ChainletName, Resources};
 use crate::value::Value;
 
 /// How many core instances, of which a component has one for each of its modules: what composed components and other
@@ -20,32 +21,45 @@ pub(crate) const TABLES: u32 = 256;
 const HANDLES: usize = 16_384;
 /// How many things of the host at once behind such handles: open files, sockets, requests, timers. One more is a trap.
 pub(super) const HOST_RESOURCES: usize = 4_096;
-/// How many bytes the host takes from the guest's memory in one call of an import, or as the result of `run-remote`. One
-/// more is a trap.
-pub(super) const CALL_BYTES: usize = 128 << 20;
-
-/// How many bytes the parameters of all calls of dependencies may hold that one replica has under way: a guest need not wait
-/// for one before it makes the next, and each waits in line as a whole. What there is of it is the limit of the next call.
-const PARAMETER_BYTES: usize = 512 << 20;
-
-/// How many bytes the batches of all streams may hold that one replica writes, from when they leave the guest until a reader
-/// takes them.
-pub(super) const STREAM_BYTES: usize = 256 << 20;
-
-/// What a call may have even where nothing is left of that: a line of output, or an answer, is not to be the end of a guest.
+/// What a call may have even where all is taken by others: a line of output, or an answer, is not to be the end of a guest.
 const LEAST_BYTES: usize = 1 << 20;
+
+/// What wasmtime says to a guest that passes more than it may. Its error has no type by which to know it.
+const TOO_MUCH_PASSED: &str =
+    "too much data is being copied between the host and the guest: fuel allocated for hostcalls has been exhausted";
+
+/// How many bytes of values the host takes from a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ValueLimits {
+    /// In one call of an import, or as the result of `run-remote`. One more is a trap.
+    pub one: usize,
+    /// In the parameters of all calls of dependencies that one replica has under way: a guest need not wait for one before it
+    /// makes the next, and each waits in line as a whole. What there is of it is the limit of the next call.
+    pub all: usize,
+}
+
+impl From<&Resources> for ValueLimits {
+    fn from(resources: &Resources) -> Self {
+        let bytes = |size: ByteSize| usize::try_from(size.as_bytes()).unwrap_or(usize::MAX);
+        ValueLimits { one: bytes(resources.value_limit), all: bytes(resources.values_limit) }
+    }
+}
 
 /// Sets the limits of a new store.
 pub(super) fn impose(store: &mut Store<State>) {
     store.limiter(|state| &mut state.memory);
     store.set_max_component_handles(HANDLES);
-    store.set_hostcall_fuel(CALL_BYTES);
+    let parameters = store.data().parameters.clone();
+    parameters.set_limit(&mut store.as_context_mut());
 }
 
 /// What the parameters hold that one replica has under way.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Parameters {
+    limits: ValueLimits,
     bytes: Arc<AtomicUsize>,
+    /// What the next call may have, as it was last set.
+    allowed: Arc<AtomicUsize>,
     /// Whether the limit of the next call may have changed since it was set.
     changed: Arc<AtomicBool>,
 }
@@ -58,6 +72,11 @@ pub(crate) struct Held {
 }
 
 impl Parameters {
+    pub(super) fn new(limits: ValueLimits) -> Self {
+        let allowed = Arc::new(AtomicUsize::new(limits.one));
+        Parameters { limits, bytes: Arc::default(), allowed, changed: Arc::default() }
+    }
+
     /// Counts `params`, which were taken from the guest in `store`.
     pub(crate) fn hold(store: &mut StoreContextMut<'_, State>, params: &[Value]) -> Held {
         let of = store.data().parameters.clone();
@@ -73,12 +92,37 @@ impl Parameters {
 
     /// Limits the next call of an import to what there is left.
     pub(super) fn set_limit(&self, store: &mut StoreContextMut<'_, State>) {
-        store.set_hostcall_fuel(self.left());
+        let left = self.left();
+        self.allowed.store(left, Ordering::Relaxed);
+        store.set_hostcall_fuel(left);
     }
 
     /// How many bytes the next call may have.
     fn left(&self) -> usize {
-        PARAMETER_BYTES.saturating_sub(self.bytes()).clamp(LEAST_BYTES, CALL_BYTES)
+        let ValueLimits { one, all } = self.limits;
+        all.saturating_sub(self.bytes()).clamp(LEAST_BYTES.min(one), one)
+    }
+
+    /// What the guest of `chainlet` did and which key of it is to be raised, where `error` says that it passed too much.
+    pub(super) fn explain(&self, error: &wasmtime::Error, chainlet: &ChainletName) -> Option<String> {
+        if error.root_cause().to_string() != TOO_MUCH_PASSED {
+            return None;
+        }
+        let size = |bytes: usize| ByteSize::bytes(u64::try_from(bytes).unwrap_or(u64::MAX));
+        let (ValueLimits { one, all }, allowed) = (self.limits, self.allowed.load(Ordering::Relaxed));
+        Some(if allowed < one {
+            format!(
+                "it passed more than {} in one call, which is all that its other calls of dependencies leave it of its \
+                 limit of {}: raise resources.values_limit of the chainlet {chainlet}",
+                size(allowed),
+                size(all)
+            )
+        } else {
+            format!(
+                "it passed more than its limit of {} in one call: raise resources.value_limit of the chainlet {chainlet}",
+                size(one)
+            )
+        })
     }
 
     /// How many bytes they have together.
@@ -195,21 +239,51 @@ mod tests {
 
     #[test]
     fn what_is_under_way_is_taken_from_what_the_next_call_may_have() {
-        let parameters = Parameters::default();
-        assert_eq!(parameters.left(), CALL_BYTES);
-        let most = parameters.count(PARAMETER_BYTES - CALL_BYTES);
-        assert_eq!(parameters.left(), CALL_BYTES);
-        let half = parameters.count(CALL_BYTES / 2);
-        assert_eq!(parameters.left(), CALL_BYTES / 2);
-        drop(parameters.count(CALL_BYTES));
+        const ONE: usize = 64 << 20;
+        const ALL: usize = 256 << 20;
+        let parameters = Parameters::new(ValueLimits { one: ONE, all: ALL });
+        assert_eq!(parameters.left(), ONE);
+        let most = parameters.count(ALL - ONE);
+        assert_eq!(parameters.left(), ONE);
+        let half = parameters.count(ONE / 2);
+        assert_eq!(parameters.left(), ONE / 2);
+        drop(parameters.count(ONE));
         drop(most);
-        assert_eq!((parameters.left(), parameters.bytes()), (CALL_BYTES, CALL_BYTES / 2));
+        assert_eq!((parameters.left(), parameters.bytes()), (ONE, ONE / 2));
         assert!(parameters.has_fallen() && !parameters.has_fallen());
-        let all = parameters.count(PARAMETER_BYTES);
+        let all = parameters.count(ALL);
         assert_eq!(parameters.left(), LEAST_BYTES);
         drop((half, all));
         assert!(parameters.has_fallen());
         assert_eq!(parameters.bytes(), 0);
+    }
+
+    #[test]
+    fn a_small_limit_to_one_call_holds_even_where_a_call_may_always_have_more() {
+        let parameters = Parameters::new(ValueLimits { one: 1000, all: 1000 });
+        let all = parameters.count(1000);
+        assert_eq!(parameters.left(), 1000);
+        drop(all);
+    }
+
+    #[test]
+    fn who_passes_too_much_learns_which_key_of_which_chainlet_to_raise() {
+        let parameters = Parameters::new(ValueLimits { one: 2 << 20, all: 4 << 20 });
+        let explain = |text: &'static str| {
+            let error = wasmtime::Error::msg(text).context("while lifting");
+            parameters.explain(&error, &"index".parse().unwrap())
+        };
+        assert_eq!(explain("wasm trap: unreachable"), None);
+        assert_eq!(
+            explain(TOO_MUCH_PASSED).unwrap(),
+            "it passed more than its limit of 2MiB in one call: raise resources.value_limit of the chainlet index"
+        );
+        parameters.allowed.store(1 << 20, Ordering::Relaxed);
+        assert_eq!(
+            explain(TOO_MUCH_PASSED).unwrap(),
+            "it passed more than 1MiB in one call, which is all that its other calls of dependencies leave it of its \
+             limit of 4MiB: raise resources.values_limit of the chainlet index"
+        );
     }
 
     #[test]

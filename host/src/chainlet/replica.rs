@@ -27,7 +27,7 @@ use super::call::Job;
 use super::driver::{Driver, Panicked};
 use super::health::{self, Monitor};
 use super::inbox::Inbox;
-use super::limits::{self, HOST_RESOURCES, MemoryLimit};
+use super::limits::{self, HOST_RESOURCES, MemoryLimit, ValueLimits};
 use super::pool::Pool;
 use super::question::{Question, Unwell};
 use super::state::State;
@@ -59,6 +59,8 @@ pub(crate) struct Blueprint {
     pub queue: usize,
     /// Bytes that all memories and tables of one replica may hold.
     pub memory: u64,
+    /// Bytes of values that are taken from one replica.
+    pub values: ValueLimits,
     /// What one replica may use of one processor; more than all of it is no more than that.
     pub cpu: f64,
     /// How long a guest may go on with a call whose caller has left.
@@ -267,7 +269,7 @@ impl Blueprint {
         };
         let capabilities = self.grants.capabilities(number);
         let wasi = self.grants.wasi(&capabilities.output).map_err(|error| self.error(error))?;
-        let state = State::new(capabilities, wasi, MemoryLimit::new(self.memory));
+        let state = State::new(capabilities, wasi, MemoryLimit::new(self.memory), self.values);
         let mut store = Store::new(self.instance.engine(), state);
         // After the store, so that it is dropped before it.
         let streams = store.data().streams().end_with();
@@ -277,7 +279,9 @@ impl Blueprint {
 
         let instance = match self.instance.instantiate_async(&mut store).await {
             Ok(instance) => instance,
-            Err(error) => return Err(failed("the component does not start", Death::of(&error, store.data()))),
+            Err(error) => {
+                return Err(failed("the component does not start", Death::of(&error, store.data(), &self.name)));
+            }
         };
         let export = {
             let interface = &self.component.run_remote.interface;
@@ -309,7 +313,7 @@ impl Blueprint {
                     return Err(self.error(format_args!("`init` failed: {}", clip(words, SENTENCE))));
                 }
                 Ok(Err(Unwell::Dependency(error))) => return Err(error),
-                Err(error) => return Err(failed("`init` trapped", Death::of(&error, store.data()))),
+                Err(error) => return Err(failed("`init` trapped", Death::of(&error, store.data(), &self.name))),
             }
         }
         let health = question(&mut store, &self.component.health, "is-healthy")?;
@@ -375,7 +379,7 @@ async fn serve_all(
         .await;
     let death = match ended {
         Ok(never) => match never {},
-        Err(error) => Death::of(&error, store.data()),
+        Err(error) => Death::of(&error, store.data(), &name),
     };
     drop(streams);
     Ended { death, store }
@@ -400,7 +404,9 @@ async fn serve(accessor: &Accessor<State>, export: Export, job: Job, name: &Chai
         })
         .await;
     let answer = answer.map_err(|error| {
-        CallError::new(ErrorKind::Trap, name, format_args!("the guest's answer cannot be taken: {error:#}"))
+        let why = accessor.with(|mut access| access.as_context_mut().data().parameters.explain(&error, name));
+        let why = why.unwrap_or_else(|| format!("{error:#}"));
+        CallError::new(ErrorKind::Trap, name, format_args!("the guest's answer cannot be taken: {why}"))
     });
     let end_task = || {
         if let Some(task) = task {
@@ -447,7 +453,7 @@ impl Death {
     }
 
     /// The end by a trap, in words that name what the guest did.
-    fn of(error: &wasmtime::Error, state: &State) -> Self {
+    fn of(error: &wasmtime::Error, state: &State, chainlet: &ChainletName) -> Self {
         let cause = if let Some(ResourceTableError::Full) = error.downcast_ref() {
             format!(
                 "the guest trapped: it holds {HOST_RESOURCES} open files, sockets, requests and timers, and wants another"
@@ -458,7 +464,8 @@ impl Death {
             let trap = trap.to_string();
             format!("the guest trapped: {}", trap.strip_prefix("wasm trap: ").unwrap_or(&trap))
         } else {
-            format!("the guest trapped: {}", error.root_cause())
+            let explained = state.parameters.explain(error, chainlet);
+            format!("the guest trapped: {}", explained.unwrap_or_else(|| error.root_cause().to_string()))
         };
         let mut message = cause;
         if let Some(limit) = state.memory.refused() {

@@ -9,7 +9,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use super::call::Call;
-use super::limits::{HOST_RESOURCES, MemoryLimit, Parameters, STREAM_BYTES};
+use super::limits::{HOST_RESOURCES, MemoryLimit, Parameters, ValueLimits};
 use crate::capability::Capabilities;
 use crate::value::abi::stream::{Streaming, Streams};
 
@@ -29,14 +29,14 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(super) fn new(capabilities: Capabilities, wasi: WasiCtx, memory: MemoryLimit) -> Self {
+    pub(super) fn new(capabilities: Capabilities, wasi: WasiCtx, memory: MemoryLimit, values: ValueLimits) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HOST_RESOURCES);
         State {
             capabilities,
             memory,
-            parameters: Parameters::default(),
-            streams: Streams::new(STREAM_BYTES),
+            parameters: Parameters::new(values),
+            streams: Streams::new(values.all),
             calls: HashMap::new(),
             wasi,
             table,

@@ -196,6 +196,7 @@ const PIECES: &[&str] = &[
     "component",
     "replicas",
     "resources.memory",
+    "resources.value_limit",
     "config",
     "entrypoint",
     "depends.a",

@@ -171,6 +171,24 @@ pub struct Resources {
     )]
     pub memory: ByteSize,
 
+    /// The most bytes that the values of one call may have, for example `value_limit = "1GiB"`: what the host takes from the
+    /// chainlet's memory as the parameters of a call that it makes or as its result, and what a request's body becomes.
+    #[schemars(
+        default = "defaults::value_limit",
+        with = "String",
+        regex(pattern = r"^\s*[0-9][0-9_]*(\.[0-9]+)?\s*([KMGTPE]i?)?B\s*$")
+    )]
+    pub value_limit: ByteSize,
+
+    /// The most bytes that the parameters of all calls may have that one replica has under way, for example
+    /// `values_limit = "2GiB"`. At least `value_limit`.
+    #[schemars(
+        default = "defaults::values_limit",
+        with = "String",
+        regex(pattern = r"^\s*[0-9][0-9_]*(\.[0-9]+)?\s*([KMGTPE]i?)?B\s*$")
+    )]
+    pub values_limit: ByteSize,
+
     /// Whether the chainlet may use a GPU, for example `gpu = true`.
     #[schemars(default)]
     pub gpu: bool,
@@ -343,7 +361,13 @@ impl Build {
 
 impl Default for Resources {
     fn default() -> Self {
-        Self { cpu: defaults::cpu(), memory: defaults::memory(), gpu: false }
+        Self {
+            cpu: defaults::cpu(),
+            memory: defaults::memory(),
+            value_limit: defaults::value_limit(),
+            values_limit: defaults::values_limit(),
+            gpu: false,
+        }
     }
 }
 
@@ -383,6 +407,14 @@ pub(super) mod defaults {
 
     pub(in super::super) fn memory() -> ByteSize {
         ByteSize::gib(2)
+    }
+
+    pub(in super::super) fn value_limit() -> ByteSize {
+        ByteSize::mib(512)
+    }
+
+    pub(in super::super) fn values_limit() -> ByteSize {
+        ByteSize::gib(1)
     }
 
     pub(in super::super) fn workdir() -> PathBuf {

@@ -22,6 +22,9 @@ const LEAST_MEMORY: ByteSize = ByteSize::kib(64);
 /// The most memory that 32-bit WebAssembly can address.
 const MOST_MEMORY: ByteSize = ByteSize::gib(4);
 
+/// The least that a limit to values may leave: a line of output is a call of the host, too.
+const LEAST_VALUE: ByteSize = ByteSize::kib(64);
+
 /// The longest time that a setting may say. A call that takes longer is a job, and needs no timeout.
 const LONGEST_TIME: Duration = Duration::from_hours(7 * 24);
 
@@ -150,7 +153,7 @@ impl Checker<'_> {
         }
     }
 
-    fn resources(&mut self, at: &KeyPath, Resources { cpu, memory, gpu: _ }: Resources) {
+    fn resources(&mut self, at: &KeyPath, Resources { cpu, memory, value_limit, values_limit, gpu: _ }: Resources) {
         if !(cpu.is_finite() && cpu > 0.0) {
             self.error(
                 &at.key("cpu"),
@@ -163,6 +166,19 @@ impl Checker<'_> {
                 &at.key("memory"),
                 format!("expected from {LEAST_MEMORY} to {MOST_MEMORY}, found {memory}"),
                 "choose a size that 32-bit WebAssembly can use, such as memory = \"256MiB\"",
+            );
+        }
+        if value_limit < LEAST_VALUE {
+            self.error(
+                &at.key("value_limit"),
+                format!("expected at least {LEAST_VALUE}, found {value_limit}"),
+                "raise it, or remove it for the default",
+            );
+        } else if values_limit < value_limit {
+            self.error(
+                &at.key("values_limit"),
+                format!("expected at least value_limit = {value_limit}, found {values_limit}"),
+                "raise values_limit, or lower value_limit",
             );
         }
     }

@@ -1,4 +1,4 @@
-//! Request bodies: what kind they are of, and reading them within limits.
+//! Request bodies: reading them within limits.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::problem::{Kind, Problem};
+use crate::value::format::Format;
 
 /// How much of a body that was refused is still read, in bytes.
 const DISCARD_LIMIT: usize = 64 * 1024 * 1024;
@@ -45,6 +46,7 @@ const UNIT: usize = 1024;
 #[derive(Debug, Default)]
 pub(super) struct Received {
     pub bytes: Bytes,
+    pub format: Format,
     _held: Option<OwnedSemaphorePermit>,
 }
 
@@ -55,7 +57,7 @@ impl Limits {
     }
 }
 
-/// The whole body, which must be JSON by its headers; nothing where there is none.
+/// The whole body, which is of `format` by its headers, or of none that is taken; nothing where there is none.
 ///
 /// # Errors
 /// A body of another kind, or longer than it may be, is refused before it is read as far as that can be known; one for which
@@ -63,22 +65,29 @@ impl Limits {
 pub(super) async fn read<B: RequestBody>(
     headers: &HeaderMap,
     mut body: B,
+    format: Result<Format, Problem>,
     limits: &Limits,
     deadline: Instant,
 ) -> Result<Received, Problem> {
     if body.is_end_stream() || body.size_hint().exact() == Some(0) {
-        // A web page of another origin can send a request without a body, or of some other type, but not of this one.
-        return match headers.contains_key(header::ORIGIN) && !says_json(headers) {
-            true => Err(Problem::new(
+        // A web page of another origin can send a request without a body, or of some other type, but not of those that are
+        // taken: its browser asks the server for each of them first, which allows none.
+        return match format {
+            Ok(format) => Ok(Received { format, ..Received::default() }),
+            Err(_) if headers.contains_key(header::ORIGIN) => Err(Problem::new(
                 Kind::MediaType,
                 "a web page must send `Content-Type: application/json`, even without a body",
             )),
-            false => Ok(Received::default()),
+            Err(_) => Ok(Received::default()),
         };
     }
-    let refusal = match acceptable(headers, body.size_hint().lower(), limits.one) {
-        Ok(()) => match timeout_at(deadline, collect(&mut body, limits)).await {
-            Ok(Ok(received)) => return Ok(received),
+    let format = format.and_then(|format| {
+        acceptable(headers, body.size_hint().lower(), limits.one)?;
+        Ok(format)
+    });
+    let refusal = match format {
+        Ok(format) => match timeout_at(deadline, collect(&mut body, limits)).await {
+            Ok(Ok(received)) => return Ok(Received { format, ..received }),
             Ok(Err(refusal)) => refusal,
             Err(_) => Problem::new(Kind::SlowRequest, "the body was not here in time"),
         },
@@ -127,16 +136,8 @@ async fn collect<B: RequestBody>(body: &mut B, limits: &Limits) -> Result<Receiv
 }
 
 fn acceptable(headers: &HeaderMap, length: u64, limit: usize) -> Result<(), Problem> {
-    let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    if !says_json(headers) {
-        let found = text(header::CONTENT_TYPE)
-            .map_or("the body has no Content-Type".into(), |kind| format!("the body is `{kind}`"));
-        return Err(Problem::new(
-            Kind::MediaType,
-            format!("{found}; send JSON, with `Content-Type: application/json`"),
-        ));
-    }
-    if let Some(coding) = text(header::CONTENT_ENCODING).filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
+    let coding = headers.get(header::CONTENT_ENCODING).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    if let Some(coding) = coding.filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
         return Err(Problem::new(Kind::MediaType, format!("the body is encoded as `{coding}`; send it as it is")));
     }
     if usize::try_from(length).map_or(true, |length| length > limit) {
@@ -147,20 +148,6 @@ fn acceptable(headers: &HeaderMap, length: u64, limit: usize) -> Result<(), Prob
 
 fn too_large(limit: usize) -> Problem {
     Problem::new(Kind::TooLarge, format!("the body is longer than this server's limit of {limit} bytes"))
-}
-
-fn says_json(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).is_some_and(|kind| is_json(kind.as_bytes()))
-}
-
-/// Whether a media type is `application/json` or one that is JSON by its suffix, such as `application/ld+json`.
-fn is_json(media_type: &[u8]) -> bool {
-    let essence = media_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    if essence.eq_ignore_ascii_case(b"application/json") {
-        return true;
-    }
-    let ends_in_json = essence.len().checked_sub(b"+json".len()).and_then(|at| essence.get(at..));
-    ends_in_json.is_some_and(|suffix| suffix.eq_ignore_ascii_case(b"+json")) && essence.contains(&b'/')
 }
 
 /// Reads what is left of a refused body for a while. A client that writes its whole request before it reads would
@@ -185,6 +172,7 @@ mod tests {
     use hyper::body::Frame;
 
     use super::*;
+    use crate::value::Signature;
 
     fn json() -> HeaderMap {
         HeaderMap::from_iter([(header::CONTENT_TYPE, "application/json".parse().unwrap())])
@@ -194,28 +182,21 @@ mod tests {
         Instant::now() + Duration::from_secs(1)
     }
 
+    /// The format that the headers say.
+    fn format(headers: &HeaderMap) -> Result<Format, Problem> {
+        super::super::format::of_body(headers, || None::<Arc<Signature>>)
+    }
+
     async fn read_all(headers: HeaderMap, body: impl RequestBody, limit: usize) -> Result<Bytes, Kind> {
         let limits = Limits::new(limit, UNIT);
-        read(&headers, body, &limits, soon()).await.map(|body| body.bytes).map_err(|problem| problem.kind())
+        let received = read(&headers, body, format(&headers), &limits, soon()).await;
+        received.map(|body| body.bytes).map_err(|problem| problem.kind())
     }
 
     fn in_pieces(pieces: &'static [&'static str]) -> impl RequestBody {
         let frames =
             pieces.iter().map(|piece| Ok::<_, std::io::Error>(Frame::data(Bytes::from_static(piece.as_bytes()))));
         StreamBody::new(futures::stream::iter(frames))
-    }
-
-    #[test]
-    fn json_is_told_from_other_media_types() {
-        for kind in ["application/json", "Application/JSON; charset=utf-8", "application/ld+json", " application/json "]
-        {
-            assert!(is_json(kind.as_bytes()), "{kind}");
-        }
-        for kind in
-            ["", "json", "+json", "text/plain", "application/x-www-form-urlencoded", "application/jsonx", "text/json"]
-        {
-            assert!(!is_json(kind.as_bytes()), "{kind}");
-        }
     }
 
     #[tokio::test]
@@ -242,7 +223,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_never_comes_is_refused_at_the_deadline() {
         let never = StreamBody::new(futures::stream::pending::<Result<Frame<Bytes>, std::io::Error>>());
-        let outcome = read(&json(), never, &Limits::new(8, UNIT), Instant::now()).await;
+        let outcome = read(&json(), never, Ok(Format::Json), &Limits::new(8, UNIT), Instant::now()).await;
         assert_eq!(outcome.map(drop).map_err(|problem| problem.kind()), Err(Kind::SlowRequest));
     }
 
@@ -250,7 +231,10 @@ mod tests {
     async fn all_bodies_together_have_only_so_much_room_until_each_is_dropped() {
         let limits = Limits::new(4 * UNIT, 3 * UNIT);
         let body = |length: usize| Full::from(vec![b' '; length]);
-        let read = async |length| read(&json(), body(length), &limits, soon()).await.map_err(|problem| problem.kind());
+        let read = async |length| {
+            let received = read(&json(), body(length), Ok(Format::Json), &limits, soon()).await;
+            received.map_err(|problem| problem.kind())
+        };
         let (one, two) = (read(UNIT + 1).await.unwrap(), read(UNIT).await.unwrap());
         assert_eq!(read(1).await.unwrap_err(), Kind::Overloaded);
         drop(one);
@@ -265,7 +249,11 @@ mod tests {
     async fn a_web_page_has_to_name_the_type_of_json_even_without_a_body() {
         let mut headers = HeaderMap::from_iter([(header::ORIGIN, "https://evil.example".parse().unwrap())]);
         assert_eq!(read_all(headers.clone(), Full::<Bytes>::default(), 8).await, Err(Kind::MediaType));
-        headers.extend(json());
-        assert_eq!(read_all(headers, Full::<Bytes>::default(), 8).await, Ok(Bytes::new()));
+        headers.insert(header::CONTENT_TYPE, "text/plain".parse().unwrap());
+        assert_eq!(read_all(headers.clone(), Full::<Bytes>::default(), 8).await, Err(Kind::MediaType));
+        for kind in ["application/json", "application/cbor"] {
+            headers.insert(header::CONTENT_TYPE, kind.parse().unwrap());
+            assert_eq!(read_all(headers.clone(), Full::<Bytes>::default(), 8).await, Ok(Bytes::new()), "{kind}");
+        }
     }
 }

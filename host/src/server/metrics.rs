@@ -126,8 +126,16 @@ impl Metrics {
             "Requests answered, by route and status; 499 where the client left first",
             requests.clone(),
         );
-        registry.register("http_request_duration_seconds", "From a request's head to its answer, or to the end of a stream", seconds.clone());
-        registry.register("http_requests_in_flight", "Requests that have no answer yet, or whose answer is a stream that has not ended", in_flight.clone());
+        registry.register(
+            "http_request_duration_seconds",
+            "From a request's head to its answer, or to the end of a stream",
+            seconds.clone(),
+        );
+        registry.register(
+            "http_requests_in_flight",
+            "Requests that have no answer yet, or whose answer is a stream that has not ended",
+            in_flight.clone(),
+        );
         let (connections, refused) = (Gauge::default(), Counter::default());
         registry.register("http_connections", "Open connections of all listeners", connections.clone());
         registry.register(

@@ -1,7 +1,7 @@
 //! The OpenAPI 3.1 document of a chain, generated from WIT signatures and their doc comments.
 //!
 //! The schemas say what the mapping of [`value::json`](crate::value::json) reads and writes, in its canonical spelling:
-//! snake_case names. (It reads kebab-case as well.)
+//! snake_case names. (It reads kebab-case as well.) Other formats are named where they fit.
 
 mod problem;
 mod schema;
@@ -11,6 +11,7 @@ mod tests;
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::value::format::Format;
 use crate::value::ty::{Signature, Type};
 use problem::{PROBLEM, Status};
 use schema::{Direction, Schemas};
@@ -68,12 +69,14 @@ fn post(operation: &Operation<'_>, schemas: &mut Schemas) -> Json {
         let error = err.as_deref().map(|ty| schemas.of(ty, Direction::Output));
         responses.insert("422".into(), problem::typed_error(error));
     }
+    let body = schemas.members(&signature.params, Direction::Input);
     let mut post = json!({
         "operationId": id,
         "summary": summary,
         "requestBody": {
+            "description": "The parameters by name.",
             "required": !signature.params.is_empty(),
-            "content": { "application/json": { "schema": schemas.members(&signature.params, Direction::Input) } },
+            "content": content(body, |format| format.fits_params(&signature.params)),
         },
         "responses": responses,
     });
@@ -88,7 +91,23 @@ fn answer(signature: &Signature, schemas: &mut Schemas) -> Json {
         other => other.as_ref(),
     };
     let schema = ty.map_or_else(|| json!({ "type": "null" }), |ty| schemas.of(ty, Direction::Output));
-    json!({ "description": "What the call returned.", "content": { "application/json": { "schema": schema } } })
+    let content = content(schema, |format| format.fits_answer(signature.result.as_ref()));
+    json!({ "description": "What the call returned.", "content": content })
+}
+
+/// The formats that fit, of which JSON has `schema`. CBOR has the same shape, but JSON Schema has no words for its byte strings;
+/// and of plain bytes OpenAPI says no more than that they are such.
+fn content(schema: Json, fits: impl Fn(Format) -> bool) -> Map<String, Json> {
+    let fitting = Format::ALL.into_iter().filter(|format| fits(*format));
+    fitting
+        .map(|format| {
+            let media_type = match format {
+                Format::Json => json!({ "schema": schema }),
+                Format::Cbor | Format::Bytes => json!({}),
+            };
+            (format.media_type().to_owned(), media_type)
+        })
+        .collect()
 }
 
 /// The paths that every public listener has.

@@ -21,6 +21,7 @@ pub(super) enum Kind {
     Forbidden,
     NotFound,
     MethodNotAllowed,
+    NotAcceptable,
     SlowRequest,
     TooLarge,
     MediaType,
@@ -58,9 +59,10 @@ impl Kind {
             Kind::Forbidden        => of(S::FORBIDDEN,              "urn:chainhost:problem:forbidden",              "This is not for web pages", None),
             Kind::NotFound         => of(S::NOT_FOUND,              "urn:chainhost:problem:not-found",              "There is nothing here", None),
             Kind::MethodNotAllowed => of(S::METHOD_NOT_ALLOWED,     "urn:chainhost:problem:method-not-allowed",     "The method is not for this path", None),
+            Kind::NotAcceptable    => of(S::NOT_ACCEPTABLE,         "urn:chainhost:problem:not-acceptable",         "No answer is of a type that is accepted", None),
             Kind::SlowRequest      => of(S::REQUEST_TIMEOUT,        "urn:chainhost:problem:slow-request",           "The request did not arrive in time", None),
             Kind::TooLarge         => of(S::PAYLOAD_TOO_LARGE,      "urn:chainhost:problem:body-too-large",         "The body is too large", None),
-            Kind::MediaType        => of(S::UNSUPPORTED_MEDIA_TYPE, "urn:chainhost:problem:unsupported-media-type", "The body is not JSON", None),
+            Kind::MediaType        => of(S::UNSUPPORTED_MEDIA_TYPE, "urn:chainhost:problem:unsupported-media-type", "The body is of no type that is taken", None),
             Kind::Chainlet         => of(S::UNPROCESSABLE_ENTITY,   "urn:chainhost:problem:chainlet-error",         "The chainlet answered with its error", None),
             Kind::Overloaded       => of(S::TOO_MANY_REQUESTS,      "urn:chainhost:problem:overloaded",             "Too many calls are waiting", Some(1)),
             Kind::Reload           => of(S::UNPROCESSABLE_ENTITY,   "urn:chainhost:problem:reload-failed",          "The new version does not load", None),
@@ -77,6 +79,7 @@ impl From<ErrorKind> for Kind {
     fn from(kind: ErrorKind) -> Self {
         match kind {
             ErrorKind::InvalidInput => Kind::InvalidInput,
+            ErrorKind::TooLarge => Kind::TooLarge,
             ErrorKind::Chainlet => Kind::Chainlet,
             ErrorKind::Overloaded => Kind::Overloaded,
             ErrorKind::NotReady => Kind::NotReady,
@@ -141,6 +144,11 @@ impl Problem {
 
     pub(super) fn kind(&self) -> Kind {
         self.kind
+    }
+
+    #[cfg(test)]
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
     }
 
     /// The answer to the request `id`.

@@ -1,9 +1,11 @@
-//! `run_remote`: a JSON body to a call, and what comes of it to an answer.
+//! `run_remote`: a body to a call, and what comes of it to an answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use tokio::time::Instant;
 
@@ -11,52 +13,78 @@ use super::body::{self, Received, RequestBody};
 use super::observe::Asked;
 use super::problem::{Kind, Problem};
 use super::request_id::RequestId;
-use super::{Audience, Http};
-use crate::chain::CallOptions;
+use super::{Audience, Http, format};
+use crate::chain::{CallOptions, Chain, Formats};
 use crate::error::{CallError, ErrorKind};
+use crate::value::Signature;
+use crate::value::format::Format;
 
 /// The header by which a client says how long it waits.
 const TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
 
+/// What a call is answered with.
+type Answer = Result<(Bytes, Format), Problem>;
+
+/// A request that has been read.
+struct Read {
+    headers: HeaderMap,
+    body: Received,
+    options: CallOptions,
+}
+
 /// Calls the entrypoint.
 pub(super) async fn entrypoint<B: RequestBody>(http: Http, request: Request<B>, asked: Asked) -> Response {
-    let answer = match receive(&http, request, &asked).await {
-        Ok((body, options)) => {
-            let chain = http.0.chain.begin();
-            let answer = chain.call_json(&body.bytes, options).await;
-            chain.count(&answer);
-            answer.map_err(|error| failed(&http, error, Audience::Public, &asked.id))
-        }
-        Err(problem) => Err(problem),
-    };
-    respond(answer, &asked.id)
+    respond(call_entrypoint(&http, request, &asked).await, &asked.id)
 }
 
 /// Calls the chainlet `name`, for an admin.
 pub(super) async fn chainlet<B: RequestBody>(http: Http, name: &str, request: Request<B>, asked: Asked) -> Response {
-    let answer = match receive(&http, request, &asked).await {
-        Ok((body, options)) => match http.0.chain.begin().call_chainlet_json(name, &body.bytes, options).await {
-            Some(answer) => answer.map_err(|error| failed(&http, error, Audience::Admin, &asked.id)),
-            None => Err(Problem::new(Kind::NotFound, no_chainlet(&http, name))),
-        },
-        Err(problem) => Err(problem),
-    };
-    respond(answer, &asked.id)
+    respond(call_chainlet(&http, name, request, &asked).await, &asked.id)
 }
 
-/// Reads the request, which must be complete before its deadline.
+async fn call_entrypoint<B: RequestBody>(http: &Http, request: Request<B>, asked: &Asked) -> Answer {
+    let signature = |chain: &Chain| chain.signature(chain.entrypoint().as_str()).cloned();
+    let Read { headers, body, options } = receive(http, request, asked, || signature(&http.0.chain.current())).await?;
+    let chain = http.0.chain.begin();
+    let answer = format::of_answer(&headers, || signature(&chain))?;
+    let formats = Formats { input: body.format, answer };
+    let outcome = chain.call_bytes(&body.bytes, formats, options).await;
+    chain.count(&outcome);
+    match outcome {
+        Ok(bytes) => Ok((bytes, answer)),
+        Err(error) => Err(failed(http, error, Audience::Public, &asked.id)),
+    }
+}
+
+async fn call_chainlet<B: RequestBody>(http: &Http, name: &str, request: Request<B>, asked: &Asked) -> Answer {
+    let signature = |chain: &Chain| chain.signature(name).cloned();
+    let Read { headers, body, options } = receive(http, request, asked, || signature(&http.0.chain.current())).await?;
+    let chain = http.0.chain.begin();
+    let answer = format::of_answer(&headers, || signature(&chain))?;
+    let formats = Formats { input: body.format, answer };
+    match chain.call_chainlet_bytes(name, &body.bytes, formats, options).await {
+        Some(Ok(bytes)) => Ok((bytes, answer)),
+        Some(Err(error)) => Err(failed(http, error, Audience::Admin, &asked.id)),
+        None => Err(Problem::new(Kind::NotFound, no_chainlet(http, name))),
+    }
+}
+
+/// Reads the request, which must be complete before its deadline, and of a format that the function of `signature` takes.
 async fn receive<B: RequestBody>(
     http: &Http,
     request: Request<B>,
     asked: &Asked,
-) -> Result<(Received, CallOptions), Problem> {
+    signature: impl Fn() -> Option<Arc<Signature>>,
+) -> Result<Read, Problem> {
     let (head, body) = request.into_parts();
     let longest = http.0.options.request_timeout;
     let timeout = asked_timeout(&head.headers)?.map_or(longest, |timeout| timeout.min(longest));
     let deadline = asked.at + timeout;
-    let body = body::read(&head.headers, body, &http.0.bodies, deadline).await?;
+    let format = format::of_body(&head.headers, signature);
+    let body = body::read(&head.headers, body, format, &http.0.bodies, deadline).await?;
     let timeout = Some(deadline.saturating_duration_since(Instant::now()));
-    Ok((body, CallOptions { timeout, request_id: Some(asked.id.text.clone()) }))
+    let options = CallOptions { timeout, request_id: Some(asked.id.text.clone()) };
+    Ok(Read { headers: head.headers, body, options })
 }
 
 /// What the client says it waits: `2.5` in seconds, or `500ms`, or any such duration.
@@ -89,7 +117,11 @@ fn failed(http: &Http, error: CallError, audience: Audience, id: &RequestId) -> 
                 tracing::warn!(request = %id, %error, untold, "a call failed");
             }
         }
-        ErrorKind::InvalidInput | ErrorKind::Chainlet | ErrorKind::Overloaded | ErrorKind::Stopping => {
+        ErrorKind::InvalidInput
+        | ErrorKind::TooLarge
+        | ErrorKind::Chainlet
+        | ErrorKind::Overloaded
+        | ErrorKind::Stopping => {
             tracing::debug!(request = %id, %error, "a call failed");
         }
     }
@@ -102,17 +134,21 @@ fn no_chainlet(http: &Http, name: &str) -> String {
     format!("the chain has no chainlet `{name}`; it has {}", names.join(", "))
 }
 
-fn respond(answer: Result<Vec<u8>, Problem>, id: &RequestId) -> Response {
+fn respond(answer: Answer, id: &RequestId) -> Response {
     match answer {
-        Ok(body) => json(body),
+        Ok((body, format)) => with_type(body, format),
         Err(problem) => problem.into_response(id),
     }
 }
 
 /// An answer of JSON.
 pub(super) fn json(body: impl Into<Body>) -> Response {
+    with_type(body, Format::Json)
+}
+
+fn with_type(body: impl Into<Body>, format: Format) -> Response {
     let mut response = Response::new(body.into());
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
     response
 }
 

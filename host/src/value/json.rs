@@ -23,29 +23,24 @@
 //! written in digits only (`1.0` and `1e3` are refused for a `u32`, as 1.5 is), a number that its type cannot hold is
 //! refused, and so is an unknown, missing or repeated field. Each refusal carries the JSON pointer of the place.
 //!
-//! JSON may nest 127 levels deep, more than a component's types can ask for.
+//! JSON may nest 127 levels deep, more than a component's types can ask for. A few bytes of it can be many of values, so what
+//! a stranger wrote is read with a limit to those.
 
 mod error;
-mod names;
-mod read;
-mod scalar;
-mod trail;
-mod words;
-mod write;
 
 #[cfg(test)]
 pub(crate) mod arbitrary;
 #[cfg(test)]
-mod tests;
+pub(in crate::value) mod tests;
 
 use serde::de::DeserializeSeed;
 
-pub use error::{JsonError, JsonErrorKind, MismatchError};
-pub use write::Typed;
+pub use super::mapping::{MismatchError, Typed};
+pub use error::{JsonError, JsonErrorKind};
 
 use super::Value;
+use super::mapping::{Notation, Params, Reading, Seed};
 use super::ty::{Member, Type};
-use trail::Trail;
 
 /// Reads a body: a JSON object keyed by parameter name. The values come in the order of `params`.
 ///
@@ -54,14 +49,22 @@ use trail::Trail;
 /// # Errors
 /// The body is not JSON, or does not fit the parameters' types: the error says which, where and why.
 pub fn params_from_slice(params: &[Member], body: &[u8]) -> Result<Vec<Value>, JsonError> {
+    params_within(params, body, usize::MAX)
+}
+
+/// As [`params_from_slice`], where the values may take `limit` bytes.
+///
+/// # Errors
+/// As there, and where the values would take more: the error is found before they do.
+pub fn params_within(params: &[Member], body: &[u8], limit: usize) -> Result<Vec<Value>, JsonError> {
     if body.trim_ascii().is_empty() {
         if params.is_empty() {
             return Ok(Vec::new());
         }
         return Err(JsonError::empty_body(params));
     }
-    let trail = Trail::default();
-    parse(read::Params { params, trail: &trail }, &trail, body)
+    let reading = Reading::new(Notation::Json, limit);
+    parse(Params { params, reading: &reading }, &reading, body)
 }
 
 /// Reads one value of type `ty`.
@@ -69,8 +72,8 @@ pub fn params_from_slice(params: &[Member], body: &[u8]) -> Result<Vec<Value>, J
 /// # Errors
 /// The text is not JSON, or does not fit the type: the error says which, where and why.
 pub fn value_from_slice(ty: &Type, text: &[u8]) -> Result<Value, JsonError> {
-    let trail = Trail::default();
-    parse(read::Seed { ty, trail: &trail }, &trail, text)
+    let reading = Reading::new(Notation::Json, usize::MAX);
+    parse(Seed { ty, reading: &reading }, &reading, text)
 }
 
 /// Appends `value`, which is of type `ty`, to `out` as compact JSON.
@@ -81,14 +84,14 @@ pub fn write(ty: &Type, value: &Value, out: &mut Vec<u8>) -> Result<(), Mismatch
     let start = out.len();
     serde_json::to_writer(&mut *out, &Typed { ty, value }).map_err(|error| {
         out.truncate(start);
-        MismatchError::new(&error)
+        MismatchError::new(error)
     })
 }
 
-fn parse<'a, S: DeserializeSeed<'a>>(seed: S, trail: &Trail, text: &'a [u8]) -> Result<S::Value, JsonError> {
+fn parse<'a, S: DeserializeSeed<'a>>(seed: S, reading: &Reading, text: &'a [u8]) -> Result<S::Value, JsonError> {
     let text = str::from_utf8(text).map_err(|error| JsonError::not_utf8(text, error))?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = seed.deserialize(&mut deserializer).map_err(|error| JsonError::new(&error, trail))?;
-    deserializer.end().map_err(|error| JsonError::new(&error, trail))?;
+    let value = seed.deserialize(&mut deserializer).map_err(|error| JsonError::new(&error, reading))?;
+    deserializer.end().map_err(|error| JsonError::new(&error, reading))?;
     Ok(value)
 }

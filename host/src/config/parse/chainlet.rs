@@ -15,9 +15,11 @@ use super::policy::{read_depends, read_health, read_replicas, time};
 use super::settings;
 
 /// What to do with keys that are easily put into `[chainlets.NAME]` itself.
-const HINTS_FOR_A_CHAINLET: [(&str, &str); 10] = [
+const HINTS_FOR_A_CHAINLET: [(&str, &str); 12] = [
     ("cpu", "move it to the table resources"),
     ("memory", "move it to the table resources"),
+    ("value_limit", "move it to the table resources"),
+    ("values_limit", "move it to the table resources"),
     ("gpu", "move it to the table resources"),
     ("secrets", "move it to the table assets"),
     ("files", "move it to the table assets"),
@@ -94,6 +96,13 @@ fn read_resources(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Resour
     }
     if let Some(memory) = table.optional("memory").and_then(|node| node.parsed(problems, MEMORY, str::parse)) {
         resources.memory = memory;
+    }
+    if let Some(limit) = table.optional("value_limit").and_then(|node| node.parsed(problems, VALUE_LIMIT, str::parse)) {
+        resources.value_limit = limit;
+    }
+    if let Some(limit) = table.optional("values_limit").and_then(|node| node.parsed(problems, VALUES_LIMIT, str::parse))
+    {
+        resources.values_limit = limit;
     }
     if let Some(gpu) = table.optional("gpu").and_then(|node| node.truth(problems, GPU)) {
         resources.gpu = gpu;

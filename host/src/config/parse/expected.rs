@@ -46,6 +46,8 @@ expected! {
     RESOURCES: "a table of resources", like "resources = { memory = \"256MiB\" }";
     CPU: "a number of processors greater than 0", like "cpu = 0.5";
     MEMORY: "an amount of memory with a unit", like "memory = \"256MiB\"";
+    VALUE_LIMIT: "an amount of memory with a unit", like "value_limit = \"512MiB\"";
+    VALUES_LIMIT: "an amount of memory with a unit", like "values_limit = \"1GiB\"";
     GPU: "true or false", like "gpu = true";
 
     ASSETS: "a table of assets", like "assets = { secrets = [\"hf_access_token\"] }";

@@ -9,6 +9,7 @@ pub(super) const PROBLEM: &str = "Problem";
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Status {
     BadInput,
+    NotAcceptable,
     SlowRequest,
     TooLarge,
     MediaType,
@@ -19,8 +20,9 @@ pub(super) enum Status {
 }
 
 impl Status {
-    pub(super) const ALL: [Status; 8] = [
+    pub(super) const ALL: [Status; 9] = [
         Status::BadInput,
+        Status::NotAcceptable,
         Status::SlowRequest,
         Status::TooLarge,
         Status::MediaType,
@@ -33,6 +35,7 @@ impl Status {
     pub(super) fn code(self) -> u16 {
         match self {
             Status::BadInput => 400,
+            Status::NotAcceptable => 406,
             Status::SlowRequest => 408,
             Status::TooLarge => 413,
             Status::MediaType => 415,
@@ -47,6 +50,7 @@ impl Status {
     fn name(self) -> &'static str {
         match self {
             Status::BadInput => "BadInput",
+            Status::NotAcceptable => "NotAcceptable",
             Status::SlowRequest => "SlowRequest",
             Status::TooLarge => "TooLarge",
             Status::MediaType => "UnsupportedMediaType",
@@ -59,10 +63,11 @@ impl Status {
 
     fn description(self) -> &'static str {
         match self {
-            Status::BadInput => "The body is not JSON, or does not fit the parameters; `pointer` says where.",
+            Status::BadInput => "The body is not of its type, or does not fit the parameters; `pointer` says where.",
+            Status::NotAcceptable => "The answer cannot be of any type that `Accept` names.",
             Status::SlowRequest => "The body did not arrive in time.",
-            Status::TooLarge => "The body is larger than the server accepts.",
-            Status::MediaType => "The body is not `application/json`.",
+            Status::TooLarge => "The body, or what it becomes, is larger than the server accepts.",
+            Status::MediaType => "The body is of no type that is taken.",
             Status::Overloaded => "Too many calls wait already. Nothing was run; try again after `Retry-After`.",
             Status::Trap => "A chainlet failed; `path` says which.",
             Status::Unavailable => "The chain, or a chainlet that the call needs, is not ready.",

@@ -109,8 +109,33 @@ fn a_signature_without_parameters_or_result_needs_no_body_and_answers_null() {
     let post = &document["paths"]["/run_remote"]["post"];
     assert_eq!(post["requestBody"]["required"], false);
     assert_eq!(post["responses"]["422"], Json::Null);
-    for status in ["400", "408", "413", "415", "429", "500", "503", "504"] {
+    for status in ["400", "406", "408", "413", "415", "429", "500", "503", "504"] {
         assert!(post["responses"][status]["$ref"].is_string(), "{status}");
+    }
+}
+
+#[test]
+fn each_content_has_the_formats_that_fit_it() {
+    let bytes = || Type::List(Arc::new(Type::U8));
+    let types = |document: &Json, pointer: &str| -> Vec<String> {
+        document.pointer(pointer).unwrap().as_object().unwrap().keys().cloned().collect()
+    };
+    let body = "/paths/~1run_remote/post/requestBody/content";
+    let answer = "/paths/~1run_remote/post/responses/200/content";
+    let all = ["application/cbor", "application/json", "application/octet-stream"];
+    let result = Type::Result { ok: Some(bytes().into()), err: Some(Type::String.into()) };
+    let document = run_remote(&signature(vec![member("data", Some(bytes()))], Some(result)));
+    assert_valid(&official(), &document);
+    for pointer in [body, answer] {
+        let mut types = types(&document, pointer);
+        types.sort();
+        assert_eq!(types, all);
+    }
+    let document = run_remote(&signature(vec![member("data", Some(bytes())), member("n", Some(Type::U8))], None));
+    for pointer in [body, answer] {
+        let mut types = types(&document, pointer);
+        types.sort();
+        assert_eq!(types, all[..2]);
     }
 }
 

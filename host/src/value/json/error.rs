@@ -3,8 +3,7 @@
 use std::fmt;
 use std::str::Utf8Error;
 
-use super::trail::Trail;
-use super::words::TypedNames;
+use crate::value::mapping::{Reading, TypedNames};
 use crate::value::ty::Member;
 
 /// JSON text that was refused.
@@ -31,27 +30,32 @@ pub enum JsonErrorKind {
     },
     /// It is JSON, but does not fit the WIT type.
     Type,
-}
-
-/// A value that is not of the type it was said to have: a bug in the host, never the fault of a request.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a value does not fit its WIT type, which is a bug in the host: {message}")]
-pub struct MismatchError {
-    message: String,
+    /// It may fit, but its values take more bytes than they may.
+    TooLarge {
+        /// How many they may.
+        limit: usize,
+    },
 }
 
 impl JsonError {
-    pub(super) fn new(error: &serde_json::Error, trail: &Trail) -> Self {
+    pub(super) fn new(error: &serde_json::Error, reading: &Reading) -> Self {
         let (line, column) = (error.line(), error.column());
         let text = error.to_string();
         let message = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);
-        let pointer = trail.pointer();
+        let pointer = reading.pointer();
+        if let Some(limit) = reading.exceeded() {
+            return JsonError { kind: JsonErrorKind::TooLarge { limit }, pointer, message: message.to_owned() };
+        }
         // Sound JSON, though serde_json counts it among the syntax errors.
         if message == "number out of range" {
             let message = "the number is larger than an f64 can be".to_owned();
             return JsonError { kind: JsonErrorKind::Type, pointer, message };
         }
         if !error.is_data() {
+            let message = match message {
+                "recursion limit exceeded" => "it nests more than 127 levels deep",
+                message => message,
+            };
             return JsonError { kind: JsonErrorKind::Syntax { line, column }, pointer, message: message.to_owned() };
         }
         // serde has words of its own for what JSON calls an object and an array.
@@ -83,16 +87,11 @@ impl fmt::Display for JsonError {
         match self.kind {
             JsonErrorKind::Syntax { line, column } => write!(f, "bad JSON in line {line}, column {column}")?,
             JsonErrorKind::Type => f.write_str("the JSON does not fit the WIT type")?,
+            JsonErrorKind::TooLarge { .. } => f.write_str("the JSON is too large")?,
         }
         if !self.pointer.is_empty() {
             write!(f, ", at `{}`", self.pointer)?;
         }
         write!(f, ": {}", self.message)
-    }
-}
-
-impl MismatchError {
-    pub(super) fn new(error: &serde_json::Error) -> Self {
-        MismatchError { message: error.to_string() }
     }
 }

@@ -10,32 +10,32 @@ use super::*;
 use crate::value::ty::Declared;
 use crate::value::{Flags, List};
 
-fn declared(members: &[(&str, Option<Type>)]) -> Arc<Declared> {
+pub(in crate::value) fn declared(members: &[(&str, Option<Type>)]) -> Arc<Declared> {
     let members = members.iter().map(|(name, ty)| member(name, ty.clone())).collect();
     Arc::new(Declared { name: Some("hit".into()), docs: None, members })
 }
 
-fn record(fields: &[(&str, Type)]) -> Type {
+pub(in crate::value) fn record(fields: &[(&str, Type)]) -> Type {
     Type::Record(declared(&fields.iter().map(|(name, ty)| (*name, Some(ty.clone()))).collect::<Vec<_>>()))
 }
 
-fn variant(cases: &[(&str, Option<Type>)]) -> Type {
+pub(in crate::value) fn variant(cases: &[(&str, Option<Type>)]) -> Type {
     Type::Variant(declared(cases))
 }
 
-fn names(names: &[&str]) -> Arc<Declared> {
+pub(in crate::value) fn names(names: &[&str]) -> Arc<Declared> {
     declared(&names.iter().map(|name| (*name, None)).collect::<Vec<_>>())
 }
 
-fn list(ty: Type) -> Type {
+pub(in crate::value) fn list(ty: Type) -> Type {
     Type::List(Arc::new(ty))
 }
 
-fn option(ty: Type) -> Type {
+pub(in crate::value) fn option(ty: Type) -> Type {
     Type::Option(Arc::new(ty))
 }
 
-fn some(value: Value) -> Value {
+pub(in crate::value) fn some(value: Value) -> Value {
     Value::Option(Some(Box::new(value)))
 }
 

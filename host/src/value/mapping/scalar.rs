@@ -1,39 +1,44 @@
-//! Bools, numbers and chars in JSON.
+//! Bools, numbers and chars.
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, Unexpected, Visitor};
 
-use super::words::{Words, clip};
+use super::words::{Notation, Words, clip};
 use crate::value::ty::Type;
 
-/// A type of plain data. Each method says what a JSON value is in it; `None` is a refusal.
+/// A type of plain data. Each method says what something in a text is in it; `None` is a refusal.
 pub(super) trait Scalar: Sized {
     /// The WIT type.
     const TYPE: Type;
 
-    /// A JSON `true` or `false`.
+    /// `true` or `false`.
     fn from_bool(_: bool) -> Option<Self> {
         None
     }
 
-    /// A JSON number in digits, without a sign.
+    /// An integer without a sign.
     fn from_unsigned(_: u64) -> Option<Self> {
         None
     }
 
-    /// A JSON number in digits, with a sign.
+    /// An integer with a sign.
     fn from_signed(_: i64) -> Option<Self> {
         None
     }
 
-    /// A JSON number with a fraction or an exponent, or too large for 64 bits.
+    /// A number with a fraction or an exponent, or too large for 64 bits, that was written in digits.
     fn from_float(_: f64) -> Option<Self> {
         None
     }
 
-    /// A JSON string.
+    /// A float in binary.
+    fn from_binary(_: f64) -> Option<Self> {
+        None
+    }
+
+    /// A string.
     fn from_text(_: &str) -> Option<Self> {
         None
     }
@@ -94,7 +99,7 @@ fn canonical(text: &str) -> Option<&str> {
 }
 
 macro_rules! floats {
-    ($($float:ident $ty:ident $nearest:expr,)*) => {$(
+    ($($float:ident $ty:ident $nearest:expr, $even:expr,)*) => {$(
         impl Scalar for $float {
             const TYPE: Type = Type::$ty;
 
@@ -110,6 +115,10 @@ macro_rules! floats {
                 Some($nearest(value)).filter(|float: &$float| float.is_finite())
             }
 
+            fn from_binary(value: f64) -> Option<Self> {
+                Some($even(value)).filter(|float: &$float| float.is_finite() || !value.is_finite())
+            }
+
             fn from_text(text: &str) -> Option<Self> {
                 match text {
                     "NaN" => Some($float::NAN),
@@ -123,8 +132,8 @@ macro_rules! floats {
 }
 
 floats! {
-    f32 F32 nearest_f32,
-    f64 F64 |value| value,
+    f32 F32 nearest_f32, |value| value as f32,
+    f64 F64 |value| value, |value| value,
 }
 
 /// The f32 that a text means which reads as `value`.
@@ -166,15 +175,21 @@ impl<'de, T: Scalar> DeserializeSeed<'de> for ScalarSeed<T> {
     type Value = T;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
-        deserializer.deserialize_any(self)
+        let notation = if deserializer.is_human_readable() { Notation::Json } else { Notation::Cbor };
+        deserializer.deserialize_any(ScalarVisitor { notation, of: PhantomData })
     }
 }
 
-impl<T: Scalar> Visitor<'_> for ScalarSeed<T> {
+struct ScalarVisitor<T> {
+    notation: Notation,
+    of: PhantomData<T>,
+}
+
+impl<T: Scalar> Visitor<'_> for ScalarVisitor<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", Words(&T::TYPE))
+        write!(f, "{}", Words(&T::TYPE, self.notation))
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<T, E> {
@@ -190,11 +205,30 @@ impl<T: Scalar> Visitor<'_> for ScalarSeed<T> {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<T, E> {
-        T::from_float(value).ok_or_else(|| E::invalid_value(Unexpected::Float(value), &self))
+        let found = match self.notation {
+            Notation::Json => T::from_float(value),
+            Notation::Cbor => T::from_binary(value),
+        };
+        found.ok_or_else(|| E::invalid_value(Unexpected::Float(value), &self))
+    }
+
+    fn visit_i128<E: Error>(self, value: i128) -> Result<T, E> {
+        T::from_binary(value as f64).ok_or_else(|| {
+            E::invalid_value(Unexpected::Other(&format!("integer `{value}` of more than 64 bits")), &self)
+        })
+    }
+
+    fn visit_u128<E: Error>(self, value: u128) -> Result<T, E> {
+        T::from_binary(value as f64).ok_or_else(|| {
+            E::invalid_value(Unexpected::Other(&format!("integer `{value}` of more than 64 bits")), &self)
+        })
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        T::from_text(text).ok_or_else(|| E::invalid_value(Unexpected::Str(clip(text)), &self))
+        // A binary notation has numbers of every kind, and needs none in a string.
+        let may_be_text = self.notation == Notation::Json || matches!(T::TYPE, Type::Char);
+        let found = may_be_text.then(|| T::from_text(text)).flatten();
+        found.ok_or_else(|| E::invalid_value(Unexpected::Str(clip(text)), &self))
     }
 }
 

@@ -9,8 +9,33 @@ const MOST_NAMES: usize = 20;
 /// The most characters of a string in the input that a message repeats.
 const LONGEST_TEXT: usize = 60;
 
-/// A type in words: its WIT name, and what it looks like in JSON.
-pub(super) struct Words<'a>(pub &'a Type);
+/// What is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::value) enum Notation {
+    Json,
+    Cbor,
+}
+
+impl Notation {
+    /// What it calls values under keys.
+    pub(super) fn object(self) -> &'static str {
+        match self {
+            Notation::Json => "object",
+            Notation::Cbor => "map",
+        }
+    }
+
+    /// The same with its article.
+    pub(super) fn an_object(self) -> &'static str {
+        match self {
+            Notation::Json => "an object",
+            Notation::Cbor => "a map",
+        }
+    }
+}
+
+/// A type in words: its WIT name, and what it looks like in the notation.
+pub(super) struct Words<'a>(pub &'a Type, pub Notation);
 
 /// A type as WIT names it, with declared types by name: short enough for a message, whatever the type.
 pub(super) struct Brief<'a>(pub &'a Type);
@@ -19,46 +44,49 @@ pub(super) struct Brief<'a>(pub &'a Type);
 pub(super) struct Names<'a>(pub &'a [Member]);
 
 /// The names of `0`, in backticks, each with its type.
-pub(super) struct TypedNames<'a>(pub &'a [Member]);
+pub(in crate::value) struct TypedNames<'a>(pub &'a [Member]);
 
 impl fmt::Display for Words<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ty = self.0;
+        let Words(ty, notation) = *self;
+        let is_text = notation == Notation::Json;
+        let integer = |f: &mut fmt::Formatter<'_>, min: i128, max: i128| {
+            write!(f, "an integer from {min} to {max}{}", if is_text { ", in digits only" } else { "" })
+        };
+        let wide = if is_text { ", or the same in a string" } else { "" };
+        let special = if is_text { ", \"NaN\", \"Infinity\" or \"-Infinity\"" } else { ", NaN or an infinity" };
         write!(f, "{} (", Brief(ty))?;
         match ty {
             Type::Bool => f.write_str("true or false")?,
-            Type::S8 => integer(f, i8::MIN, i8::MAX)?,
-            Type::U8 => integer(f, u8::MIN, u8::MAX)?,
-            Type::S16 => integer(f, i16::MIN, i16::MAX)?,
-            Type::U16 => integer(f, u16::MIN, u16::MAX)?,
-            Type::S32 => integer(f, i32::MIN, i32::MAX)?,
-            Type::U32 => integer(f, u32::MIN, u32::MAX)?,
-            Type::S64 => integer(f, i64::MIN, i64::MAX).and_then(|()| f.write_str(", or the same in a string"))?,
-            Type::U64 => integer(f, u64::MIN, u64::MAX).and_then(|()| f.write_str(", or the same in a string"))?,
-            Type::F32 => write!(f, "a number up to ±{:e}, \"NaN\", \"Infinity\" or \"-Infinity\"", f32::MAX)?,
-            Type::F64 => write!(f, "a number up to ±{:e}, \"NaN\", \"Infinity\" or \"-Infinity\"", f64::MAX)?,
+            Type::S8 => integer(f, i8::MIN.into(), i8::MAX.into())?,
+            Type::U8 => integer(f, u8::MIN.into(), u8::MAX.into())?,
+            Type::S16 => integer(f, i16::MIN.into(), i16::MAX.into())?,
+            Type::U16 => integer(f, u16::MIN.into(), u16::MAX.into())?,
+            Type::S32 => integer(f, i32::MIN.into(), i32::MAX.into())?,
+            Type::U32 => integer(f, u32::MIN.into(), u32::MAX.into())?,
+            Type::S64 => integer(f, i64::MIN.into(), i64::MAX.into()).and_then(|()| f.write_str(wide))?,
+            Type::U64 => integer(f, u64::MIN.into(), u64::MAX.into()).and_then(|()| f.write_str(wide))?,
+            Type::F32 => write!(f, "a number up to ±{:e}{special}", f32::MAX)?,
+            Type::F64 => write!(f, "a number up to ±{:e}{special}", f64::MAX)?,
             Type::Char => f.write_str("a string of one character")?,
             Type::String => f.write_str("a string")?,
-            Type::List(inner) if **inner == Type::U8 => f.write_str("a base64 string")?,
-            Type::Stream(inner) if **inner == Type::U8 => f.write_str("a base64 string")?,
+            Type::List(inner) | Type::Stream(inner) if **inner == Type::U8 => {
+                f.write_str(if is_text { "a base64 string" } else { "a byte string" })?
+            }
             Type::List(_) | Type::Stream(_) => f.write_str("an array")?,
             Type::Future(inner) => write!(f, "{}", Brief(inner))?,
             Type::Tuple(types) => write!(f, "an array of {}", types.len())?,
             Type::Option(inner) if matches!(**inner, Type::Option(_)) => f.write_str("null or {\"some\": …}")?,
             Type::Option(inner) => write!(f, "null or {}", Brief(inner))?,
             Type::Result { .. } => f.write_str("{\"ok\": …} or {\"err\": …}")?,
-            Type::Record(_) => f.write_str("an object")?,
+            Type::Record(_) => f.write_str(notation.an_object())?,
             Type::Variant(declared) => write!(f, "one of {}", Cases(&declared.members))?,
             Type::Enum(declared) => write!(f, "a string, one of {}", Names(&declared.members))?,
             Type::Flags(declared) => write!(f, "an array of strings out of {}", Names(&declared.members))?,
-            Type::Unsupported(_) => f.write_str("which JSON cannot carry")?,
+            Type::Unsupported(_) => f.write_str("which cannot be carried")?,
         }
         f.write_str(")")
     }
-}
-
-fn integer(f: &mut fmt::Formatter<'_>, min: impl fmt::Display, max: impl fmt::Display) -> fmt::Result {
-    write!(f, "an integer from {min} to {max}, in digits only")
 }
 
 impl fmt::Display for Brief<'_> {
@@ -124,7 +152,7 @@ impl fmt::Display for TypedNames<'_> {
     }
 }
 
-/// The cases of a variant as JSON has them: `"done"`, `{"failed": …}`.
+/// The cases of a variant as texts have them: `"done"`, `{"failed": …}`.
 struct Cases<'a>(&'a [Member]);
 
 impl fmt::Display for Cases<'_> {

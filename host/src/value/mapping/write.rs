@@ -1,4 +1,4 @@
-//! Values to JSON.
+//! Values to text.
 
 use std::cell::Cell;
 use std::fmt;
@@ -12,7 +12,9 @@ use crate::value::packed::{Layout, Leaf, Scalar};
 use crate::value::ty::{Member, Type};
 use crate::value::{Flags, List, Value};
 
-/// A value beside its type: what serde can write as JSON.
+/// A value beside its type: what serde can write, as JSON or in any format that knows maps and options.
+///
+/// A format that is not human-readable gets bytes as bytes, and NaN and the infinities as floats.
 ///
 /// A stream or a future is written as what it came to: an array, or its value. Serialising fails where the value is not of
 /// the type.
@@ -101,7 +103,7 @@ impl<'a> Typed<'a> {
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         match (ty, value) {
-            (None, None) => serializer.collect_map([(key, ())]),
+            (None, None) => serializer.collect_map([(key, None::<()>)]),
             (Some(ty), Some(value)) => serializer.collect_map([(key, Typed { ty, value })]),
             _ => Err(self.mismatch()),
         }
@@ -109,6 +111,7 @@ impl<'a> Typed<'a> {
 
     fn list<S: Serializer>(&self, inner: &Type, list: &List, serializer: S) -> Result<S::Ok, S::Error> {
         match (inner, list) {
+            (Type::U8, List::U8(bytes)) if !serializer.is_human_readable() => serializer.serialize_bytes(bytes),
             (Type::U8, List::U8(bytes)) => serializer.collect_str(&Base64Display::new(bytes, &STANDARD)),
             (Type::Bool, List::Bool(items)) => serializer.collect_seq(items),
             (Type::S8, List::S8(items)) => serializer.collect_seq(items),
@@ -134,8 +137,9 @@ impl<'a> Typed<'a> {
 }
 
 fn flag_names<S: Serializer>(members: &[Member], flags: &Flags, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut array = serializer.serialize_seq(None)?;
-    for (_, member) in members.iter().enumerate().filter(|(index, _)| flags.get(*index)) {
+    let set = || members.iter().enumerate().filter(|(index, _)| flags.get(*index));
+    let mut array = serializer.serialize_seq(Some(set().count()))?;
+    for (_, member) in set() {
         array.serialize_element(member.name.snake())?;
     }
     array.end()
@@ -143,12 +147,12 @@ fn flag_names<S: Serializer>(members: &[Member], flags: &Flags, serializer: S) -
 
 macro_rules! floats {
     ($($float:ident $name:ident $serialize:ident,)*) => {$(
-        /// A float in its shortest digits, or the name of what JSON has no number for.
+        /// A float; in text in its shortest digits, or the name of what JSON has no number for.
         struct $name($float);
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                if self.0.is_finite() {
+                if self.0.is_finite() || !serializer.is_human_readable() {
                     serializer.$serialize(self.0)
                 } else if self.0.is_nan() {
                     serializer.serialize_str("NaN")

@@ -1,4 +1,4 @@
-//! Values of which JSON says the case: options, results, variants.
+//! Values of which the text says the case: options, results, variants.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -7,23 +7,23 @@ use serde::de::{DeserializeSeed, Deserializer, Error, Expected, IgnoredAny, MapA
 
 use super::{Seed, case_index, no_string};
 use crate::value::Value;
-use crate::value::json::names::NameSeed;
-use crate::value::json::trail::Trail;
-use crate::value::json::words::{Brief, Words};
+use crate::value::mapping::names::NameSeed;
+use crate::value::mapping::reading::Reading;
+use crate::value::mapping::words::Brief;
 use crate::value::ty::{Declared, Member, Name, Type};
 
 /// Reads an option whose payload is never `null` itself.
 pub(super) struct PlainOption<'a> {
     pub ty: &'a Type,
     pub inner: &'a Type,
-    pub trail: &'a Trail,
+    pub reading: &'a Reading,
 }
 
 /// Reads an option of an option: `null`, or `{"some": …}`.
 pub(super) struct NestedOption<'a> {
     pub ty: &'a Type,
     pub inner: &'a Type,
-    pub trail: &'a Trail,
+    pub reading: &'a Reading,
 }
 
 /// Reads a result: `{"ok": …}` or `{"err": …}`.
@@ -31,21 +31,21 @@ pub(super) struct Sides<'a> {
     pub ty: &'a Type,
     pub ok: &'a Option<Arc<Type>>,
     pub err: &'a Option<Arc<Type>>,
-    pub trail: &'a Trail,
+    pub reading: &'a Reading,
 }
 
 /// Reads a variant: `"case"` or `{"case": payload}`.
 pub(super) struct Variant<'a> {
     pub ty: &'a Type,
     pub declared: &'a Declared,
-    pub trail: &'a Trail,
+    pub reading: &'a Reading,
 }
 
 impl<'de> Visitor<'de> for PlainOption<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", Words(self.ty))
+        write!(f, "{}", self.reading.words(self.ty))
     }
 
     fn visit_unit<E: Error>(self) -> Result<Value, E> {
@@ -57,7 +57,8 @@ impl<'de> Visitor<'de> for PlainOption<'_> {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        let value = Seed { ty: self.inner, trail: self.trail }.deserialize(deserializer)?;
+        self.reading.pay_values(1)?;
+        let value = Seed { ty: self.inner, reading: self.reading }.deserialize(deserializer)?;
         Ok(Value::Option(Some(Box::new(value))))
     }
 }
@@ -66,10 +67,14 @@ impl<'de> Visitor<'de> for NestedOption<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", Words(self.ty))
+        write!(f, "{}", self.reading.words(self.ty))
     }
 
     fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Option(None))
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Value, E> {
         Ok(Value::Option(None))
     }
 
@@ -78,7 +83,7 @@ impl<'de> Visitor<'de> for NestedOption<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
-        let (_, value) = one_entry(&*SOME, |_| Payload::Of(self.inner), &self, self.trail, map)?;
+        let (_, value) = one_entry(&*SOME, |_| Payload::Of(self.inner), &self, self.reading, map)?;
         Ok(Value::Option(value))
     }
 }
@@ -87,7 +92,7 @@ impl<'de> Visitor<'de> for Sides<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", Words(self.ty))
+        write!(f, "{}", self.reading.words(self.ty))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
@@ -99,7 +104,7 @@ impl<'de> Visitor<'de> for Sides<'_> {
             let side = if index == 0 { self.ok } else { self.err };
             side.as_deref().map_or(Payload::Null, Payload::Of)
         };
-        let (index, value) = one_entry(&*SIDES, payload, &self, self.trail, map)?;
+        let (index, value) = one_entry(&*SIDES, payload, &self, self.reading, map)?;
         Ok(Value::Result(if index == 0 { Ok(value) } else { Err(value) }))
     }
 }
@@ -108,7 +113,7 @@ impl<'de> Visitor<'de> for Variant<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", Words(self.ty))
+        write!(f, "{}", self.reading.words(self.ty))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
@@ -130,7 +135,7 @@ impl<'de> Visitor<'de> for Variant<'_> {
             let ty = members.get(index).and_then(|case: &Member| case.ty.as_ref());
             ty.map_or(Payload::Forbidden, Payload::Of)
         };
-        let (index, value) = one_entry(members, payload, &self, self.trail, map)?;
+        let (index, value) = one_entry(members, payload, &self, self.reading, map)?;
         Ok(Value::Variant(case_index(index)?, value))
     }
 }
@@ -155,18 +160,20 @@ fn one_entry<'a, 'de, A: MapAccess<'de>>(
     members: &[Member],
     payload: impl FnOnce(usize) -> Payload<'a>,
     expected: &dyn Expected,
-    trail: &'a Trail,
+    reading: &'a Reading,
     mut map: A,
 ) -> Result<(usize, Option<Box<Value>>), A::Error> {
-    let seed = NameSeed { members, noun: "case", likely: 0, key_of: Some(trail) };
+    let seed = NameSeed { members, noun: "case", likely: 0, key_of: Some(reading) };
     let Some(found) = map.next_key_seed(seed)? else {
-        return Err(A::Error::custom(format_args!("an empty object, expected {expected}")));
+        let object = reading.notation().object();
+        return Err(A::Error::custom(format_args!("an empty {object}, expected {expected}")));
     };
     let Some(Member { name, .. }) = members.get(found.index) else {
         return Err(A::Error::custom("a name was found where there is none"));
     };
+    reading.pay_values(1)?;
     let value = match payload(found.index) {
-        Payload::Of(ty) => map.next_value_seed(Seed { ty, trail }).map(|value| Some(Box::new(value))),
+        Payload::Of(ty) => map.next_value_seed(Seed { ty, reading }).map(|value| Some(Box::new(value))),
         Payload::Null => match map.next_value::<Option<IgnoredAny>>() {
             Ok(None) => Ok(None),
             Ok(Some(_)) => Err(A::Error::custom("expected null, for there is no type here")),
@@ -176,7 +183,7 @@ fn one_entry<'a, 'de, A: MapAccess<'de>>(
             Err(A::Error::custom(format_args!("a case without payload is written as the string \"{}\"", name.snake())))
         }
     };
-    let value = value.inspect_err(|_| trail.key(found.spelled(name)))?;
+    let value = value.inspect_err(|_| reading.key(found.spelled(name)))?;
     if map.next_key::<IgnoredAny>()?.is_some() {
         return Err(A::Error::custom(format_args!("more than one entry, expected {expected}")));
     }

@@ -1,10 +1,10 @@
-//! WIT names in JSON: keys of objects, cases of variants and enums, flags.
+//! WIT names in text: keys of objects, cases of variants and enums, flags.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, Visitor};
 
-use super::trail::Trail;
+use super::reading::Reading;
 use super::words::{Names, clip};
 use crate::value::ty::{Member, Name};
 
@@ -17,7 +17,7 @@ pub(super) struct NameSeed<'a> {
     /// The member to try first: in a record, the one after the last.
     pub likely: usize,
     /// For a key of an object: where to note an unknown one.
-    pub key_of: Option<&'a Trail>,
+    pub key_of: Option<&'a Reading>,
 }
 
 /// A name that was found.
@@ -59,8 +59,8 @@ impl Visitor<'_> for NameSeed<'_> {
         match found.and_then(|index| Some((index, self.members.get(index)?))) {
             Some((index, member)) => Ok(Found { index, kebab: member.name.snake() != text }),
             None => {
-                if let Some(trail) = self.key_of {
-                    trail.key(text);
+                if let Some(reading) = self.key_of {
+                    reading.key(text);
                 }
                 let (noun, members) = (self.noun, self.members);
                 Err(E::custom(match members {

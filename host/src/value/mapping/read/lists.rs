@@ -5,9 +5,9 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, SeqAccess, Visitor};
 
 use super::{Seed, no_string};
-use crate::value::json::names::NameSeed;
-use crate::value::json::trail::Trail;
-use crate::value::json::words::Words;
+use crate::value::mapping::budget::Paid;
+use crate::value::mapping::names::NameSeed;
+use crate::value::mapping::reading::Reading;
 use crate::value::packed::{Layout, Packed};
 use crate::value::ty::{Declared, Type};
 use crate::value::{Flags, Value};
@@ -16,7 +16,7 @@ use crate::value::{Flags, Value};
 pub(super) struct Elements<'a, S> {
     pub ty: &'a Type,
     pub seed: S,
-    pub trail: &'a Trail,
+    pub reading: &'a Reading,
 }
 
 /// Reads the elements of a list of records or tuples of plain data.
@@ -24,28 +24,28 @@ pub(super) struct Rows<'a> {
     pub ty: &'a Type,
     pub inner: &'a Type,
     pub layout: &'a Layout,
-    pub trail: &'a Trail,
+    pub reading: &'a Reading,
 }
 
 /// Reads a tuple.
 pub(super) struct Tuple<'a> {
     pub ty: &'a Type,
     pub types: &'a [Type],
-    pub trail: &'a Trail,
+    pub reading: &'a Reading,
 }
 
 /// Reads flags.
 pub(super) struct FlagNames<'a> {
     pub ty: &'a Type,
     pub declared: &'a Declared,
-    pub trail: &'a Trail,
+    pub reading: &'a Reading,
 }
 
 impl<'de, S: DeserializeSeed<'de> + Copy> Visitor<'de> for Elements<'_, S> {
     type Value = Vec<S::Value>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", Words(self.ty))
+        write!(f, "{}", self.reading.words(self.ty))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
@@ -54,7 +54,9 @@ impl<'de, S: DeserializeSeed<'de> + Copy> Visitor<'de> for Elements<'_, S> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
         let mut items = Vec::new();
-        while let Some(item) = array.next_element_seed(self.seed).inspect_err(|_| self.trail.index(items.len()))? {
+        let mut paid = Paid::default();
+        while let Some(item) = array.next_element_seed(self.seed).inspect_err(|_| self.reading.index(items.len()))? {
+            self.reading.pay_element::<S::Value, _>(&mut paid, items.len())?;
             items.push(item);
         }
         Ok(items)
@@ -65,7 +67,7 @@ impl<'de> Visitor<'de> for Rows<'_> {
     type Value = Packed;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", Words(self.ty))
+        write!(f, "{}", self.reading.words(self.ty))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Packed, E> {
@@ -73,15 +75,19 @@ impl<'de> Visitor<'de> for Rows<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Packed, A::Error> {
-        let seed = Seed { ty: self.inner, trail: self.trail };
+        let Rows { inner, layout, reading, .. } = self;
+        let seed = Seed { ty: inner, reading };
         let (mut bytes, mut read) = (Vec::new(), 0);
-        while let Some(item) = array.next_element_seed(seed).inspect_err(|_| self.trail.index(read))? {
-            if !self.layout.append(&item, &mut bytes) {
+        while let Some(item) =
+            reading.for_a_while(|| array.next_element_seed(seed)).inspect_err(|_| reading.index(read))?
+        {
+            reading.pay(layout.size())?;
+            if !layout.append(&item, &mut bytes) {
                 return Err(A::Error::custom("an element does not fit its layout, which is a bug in the host"));
             }
             read += 1;
         }
-        Ok(Packed::of_appended(self.layout, bytes))
+        Ok(Packed::of_appended(layout, bytes))
     }
 }
 
@@ -89,7 +95,7 @@ impl<'de> Visitor<'de> for Tuple<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", Words(self.ty))
+        write!(f, "{}", self.reading.words(self.ty))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
@@ -97,17 +103,18 @@ impl<'de> Visitor<'de> for Tuple<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Value, A::Error> {
-        let Tuple { types, trail, .. } = self;
+        let Tuple { types, reading, .. } = self;
+        reading.pay_values(types.len())?;
         let mut items = Vec::with_capacity(types.len());
         for (index, ty) in types.iter().enumerate() {
-            match array.next_element_seed(Seed { ty, trail }).inspect_err(|_| trail.index(index))? {
+            match array.next_element_seed(Seed { ty, reading }).inspect_err(|_| reading.index(index))? {
                 Some(item) => items.push(item),
                 None => return Err(A::Error::invalid_length(index, &self)),
             }
         }
-        if array.next_element::<IgnoredAny>().inspect_err(|_| trail.index(types.len()))?.is_some() {
-            trail.index(types.len());
-            return Err(A::Error::custom(format_args!("one element too many, expected {}", Words(self.ty))));
+        if array.next_element::<IgnoredAny>().inspect_err(|_| reading.index(types.len()))?.is_some() {
+            reading.index(types.len());
+            return Err(A::Error::custom(format_args!("one element too many, expected {}", reading.words(self.ty))));
         }
         Ok(Value::Tuple(items.into()))
     }
@@ -117,7 +124,7 @@ impl<'de> Visitor<'de> for FlagNames<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", Words(self.ty))
+        write!(f, "{}", self.reading.words(self.ty))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
@@ -126,12 +133,13 @@ impl<'de> Visitor<'de> for FlagNames<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Value, A::Error> {
         let members = &self.declared.members;
+        self.reading.pay(members.len().div_ceil(8))?;
         let mut flags = Flags::none(members.len());
         let seed = NameSeed { members, noun: "flag", likely: 0, key_of: None };
         let mut read = 0;
-        while let Some(found) = array.next_element_seed(seed).inspect_err(|_| self.trail.index(read))? {
+        while let Some(found) = array.next_element_seed(seed).inspect_err(|_| self.reading.index(read))? {
             if flags.get(found.index) {
-                self.trail.index(read);
+                self.reading.index(read);
                 return Err(A::Error::custom("the flag is given twice"));
             }
             flags.set(found.index);

@@ -1,7 +1,7 @@
-//! JSON to values: one seed, which picks a visitor by type.
+//! Text to values: one seed, which picks a visitor by type.
 //!
-//! Reading needs no stack or memory that the text did not pay for: serde_json bounds the depth, and no length is known
-//! before its elements have been read.
+//! Reading needs no stack or memory out of proportion: the format's deserializer bounds the depth, no length is believed
+//! before its elements have been read, and everything that is made was paid for out of the [`Reading`]'s budget.
 
 mod fields;
 mod lists;
@@ -12,30 +12,31 @@ use base64::{DecodeError, Engine};
 use bytes::Bytes;
 use serde::de::{DeserializeSeed, Deserializer, Error, Expected, Unexpected, Visitor};
 use std::fmt;
+use std::sync::Arc;
 
 use super::names::NameSeed;
+use super::reading::Reading;
 use super::scalar::{Scalar, ScalarSeed};
-use super::trail::Trail;
-use super::words::{Words, clip};
+use super::words::{Notation, clip};
 use crate::value::packed::Layout;
 use crate::value::stream::Stream;
 use crate::value::ty::{Declared, Type};
 use crate::value::{List, Value};
 
-pub(super) use fields::Params;
+pub(in crate::value) use fields::Params;
 
-/// Reads a value of type `ty`; on an error, `trail` tells where it was.
+/// Reads a value of type `ty`; on an error, `reading` tells where it was.
 #[derive(Clone, Copy)]
-pub(super) struct Seed<'a> {
+pub(in crate::value) struct Seed<'a> {
     pub ty: &'a Type,
-    pub trail: &'a Trail,
+    pub reading: &'a Reading,
 }
 
 impl<'de> DeserializeSeed<'de> for Seed<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        let Seed { ty, trail } = self;
+        let Seed { ty, reading } = self;
         match ty {
             Type::Bool => scalar(deserializer).map(Value::Bool),
             Type::S8 => scalar(deserializer).map(Value::S8),
@@ -49,21 +50,21 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
             Type::F32 => scalar(deserializer).map(Value::F32),
             Type::F64 => scalar(deserializer).map(Value::F64),
             Type::Char => scalar(deserializer).map(Value::Char),
-            Type::String => deserializer.deserialize_any(Text).map(Value::String),
+            Type::String => deserializer.deserialize_any(Text { reading }).map(Value::String),
             Type::List(inner) => self.list(inner, deserializer).map(Value::List),
             Type::Stream(inner) => self.list(inner, deserializer).map(Stream::of).map(Value::Stream),
             Type::Future(inner) => self.future(inner, deserializer).map(Value::Future),
-            Type::Tuple(types) => deserializer.deserialize_any(lists::Tuple { ty, types, trail }),
+            Type::Tuple(types) => deserializer.deserialize_any(lists::Tuple { ty, types, reading }),
             Type::Option(inner) if matches!(**inner, Type::Option(_)) => {
-                deserializer.deserialize_any(sums::NestedOption { ty, inner, trail })
+                deserializer.deserialize_any(sums::NestedOption { ty, inner, reading })
             }
-            Type::Option(inner) => deserializer.deserialize_option(sums::PlainOption { ty, inner, trail }),
-            Type::Result { ok, err } => deserializer.deserialize_any(sums::Sides { ty, ok, err, trail }),
-            Type::Record(declared) => deserializer.deserialize_any(fields::Record { ty, declared, trail }),
-            Type::Variant(declared) => deserializer.deserialize_any(sums::Variant { ty, declared, trail }),
+            Type::Option(inner) => deserializer.deserialize_option(sums::PlainOption { ty, inner, reading }),
+            Type::Result { ok, err } => deserializer.deserialize_any(sums::Sides { ty, ok, err, reading }),
+            Type::Record(declared) => deserializer.deserialize_any(fields::Record { ty, declared, reading }),
+            Type::Variant(declared) => deserializer.deserialize_any(sums::Variant { ty, declared, reading }),
             Type::Enum(declared) => enum_case(declared, deserializer),
-            Type::Flags(declared) => deserializer.deserialize_any(lists::FlagNames { ty, declared, trail }),
-            Type::Unsupported(_) => Err(D::Error::custom(format_args!("expected {}", Words(ty)))),
+            Type::Flags(declared) => deserializer.deserialize_any(lists::FlagNames { ty, declared, reading }),
+            Type::Unsupported(_) => Err(D::Error::custom(format_args!("expected {}", reading.words(ty)))),
         }
     }
 }
@@ -71,7 +72,7 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
 impl Seed<'_> {
     fn list<'de, D: Deserializer<'de>>(self, inner: &Type, deserializer: D) -> Result<List, D::Error> {
         match inner {
-            Type::U8 => deserializer.deserialize_any(Base64).map(List::U8),
+            Type::U8 => deserializer.deserialize_any(Blob { reading: self.reading }).map(List::U8),
             Type::Bool => self.packed(deserializer).map(List::Bool),
             Type::S8 => self.packed(deserializer).map(List::S8),
             Type::S16 => self.packed(deserializer).map(List::S16),
@@ -85,7 +86,7 @@ impl Seed<'_> {
             Type::Char => self.packed(deserializer).map(List::Char),
             _ => match Layout::of(inner) {
                 Some(layout) => deserializer
-                    .deserialize_any(lists::Rows { ty: self.ty, inner, layout: &layout, trail: self.trail })
+                    .deserialize_any(lists::Rows { ty: self.ty, inner, layout: &layout, reading: self.reading })
                     .map(List::Packed),
                 None => self.elements(Seed { ty: inner, ..self }, deserializer).map(List::Values),
             },
@@ -108,7 +109,7 @@ impl Seed<'_> {
         D: Deserializer<'de>,
         S: DeserializeSeed<'de> + Copy,
     {
-        deserializer.deserialize_any(lists::Elements { ty: self.ty, seed, trail: self.trail })
+        deserializer.deserialize_any(lists::Elements { ty: self.ty, seed, reading: self.reading })
     }
 }
 
@@ -132,31 +133,50 @@ fn no_string<E: Error>(text: &str, expected: &dyn Expected) -> E {
 }
 
 /// Reads a string.
-struct Text;
+struct Text<'a> {
+    reading: &'a Reading,
+}
 
-impl Visitor<'_> for Text {
+impl Visitor<'_> for Text<'_> {
     type Value = Box<str>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", Words(&Type::String))
+        write!(f, "{}", self.reading.words(&Type::String))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Box<str>, E> {
+        self.reading.pay(text.len())?;
         Ok(text.into())
     }
 }
 
-/// Reads a `list<u8>`.
-struct Base64;
+/// Reads a `list<u8>`: bytes where the notation has them, else base64.
+struct Blob<'a> {
+    reading: &'a Reading,
+}
 
-impl Visitor<'_> for Base64 {
+impl<'de> Visitor<'de> for Blob<'_> {
     type Value = Bytes;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("list<u8> (a base64 string)")
+        write!(f, "{}", self.reading.words(&Type::List(Arc::new(Type::U8))))
+    }
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
+        self.reading.pay(bytes.len())?;
+        Ok(self.reading.bytes(bytes))
+    }
+
+    fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Bytes, E> {
+        self.reading.pay(bytes.len())?;
+        Ok(bytes.into())
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Bytes, E> {
+        if self.reading.notation() == Notation::Cbor {
+            return Err(no_string(text, &self));
+        }
+        self.reading.pay(text.len() / 4 * 3)?;
         STANDARD.decode(text).map(Bytes::from).map_err(|error| {
             E::custom(format_args!(
                 "bad base64 for a list<u8>: {}; expected the standard alphabet (`+` and `/`) with `=` padding",

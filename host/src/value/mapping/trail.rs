@@ -1,4 +1,4 @@
-//! Where in a JSON document a refusal happened.
+//! Where in a document a refusal happened.
 
 use std::cell::RefCell;
 

@@ -6,22 +6,22 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 
 use super::{Seed, no_string};
 use crate::value::Value;
-use crate::value::json::names::NameSeed;
-use crate::value::json::trail::Trail;
-use crate::value::json::words::{TypedNames, Words};
+use crate::value::mapping::names::NameSeed;
+use crate::value::mapping::reading::Reading;
+use crate::value::mapping::words::TypedNames;
 use crate::value::ty::{Declared, Member, Type};
 
 /// Reads the parameters of a call, in their order.
-pub(in crate::value::json) struct Params<'a> {
+pub(in crate::value) struct Params<'a> {
     pub params: &'a [Member],
-    pub trail: &'a Trail,
+    pub reading: &'a Reading,
 }
 
 /// Reads a record.
 pub(super) struct Record<'a> {
     pub ty: &'a Type,
     pub declared: &'a Declared,
-    pub trail: &'a Trail,
+    pub reading: &'a Reading,
 }
 
 impl<'de> DeserializeSeed<'de> for Params<'_> {
@@ -37,8 +37,11 @@ impl<'de> Visitor<'de> for Params<'_> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.params {
-            [] => f.write_str("an empty object, for there are no parameters"),
-            params => write!(f, "an object keyed by parameter name: {}", TypedNames(params)),
+            [] => write!(f, "an empty {}, for there are no parameters", self.reading.notation().object()),
+            params => {
+                let article = self.reading.notation().an_object();
+                write!(f, "{article} keyed by parameter name: {}", TypedNames(params))
+            }
         }
     }
 
@@ -47,7 +50,7 @@ impl<'de> Visitor<'de> for Params<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Vec<Value>, A::Error> {
-        members(self.params, "parameter", self.trail, map)
+        members(self.params, "parameter", self.reading, map)
     }
 }
 
@@ -55,7 +58,7 @@ impl<'de> Visitor<'de> for Record<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", Words(self.ty))
+        write!(f, "{}", self.reading.words(self.ty))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
@@ -63,7 +66,7 @@ impl<'de> Visitor<'de> for Record<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
-        members(&self.declared.members, "field", self.trail, map).map(|fields| Value::Record(fields.into()))
+        members(&self.declared.members, "field", self.reading, map).map(|fields| Value::Record(fields.into()))
     }
 }
 
@@ -71,25 +74,26 @@ impl<'de> Visitor<'de> for Record<'_> {
 fn members<'de, A: MapAccess<'de>>(
     members: &[Member],
     noun: &'static str,
-    trail: &Trail,
+    reading: &Reading,
     mut map: A,
 ) -> Result<Vec<Value>, A::Error> {
+    reading.pay_values(members.len())?;
     let mut slots: Vec<Option<Value>> = Vec::new();
     slots.resize_with(members.len(), || None);
     let mut likely = 0;
-    while let Some(found) = map.next_key_seed(NameSeed { members, noun, likely, key_of: Some(trail) })? {
+    while let Some(found) = map.next_key_seed(NameSeed { members, noun, likely, key_of: Some(reading) })? {
         likely = found.index + 1;
         let (Some(member), Some(slot)) = (members.get(found.index), slots.get_mut(found.index)) else {
             return Err(A::Error::custom("a name was found where there is none"));
         };
         let value = match (&member.ty, &slot) {
-            (Some(ty), None) => map.next_value_seed(Seed { ty, trail }),
+            (Some(ty), None) => map.next_value_seed(Seed { ty, reading }),
             (Some(_), Some(_)) => {
                 Err(A::Error::custom(format_args!("{noun} `{}` is given twice", member.name.snake())))
             }
             (None, _) => Err(untyped(noun, member)),
         };
-        *slot = Some(value.inspect_err(|_| trail.key(found.spelled(&member.name)))?);
+        *slot = Some(value.inspect_err(|_| reading.key(found.spelled(&member.name)))?);
     }
     for (slot, member) in slots.iter_mut().zip(members) {
         if slot.is_none() && matches!(member.ty, Some(Type::Option(_))) {

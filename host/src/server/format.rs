@@ -1,0 +1,234 @@
+//! Which format a request has, and which its answer is to have (RFC 9110, 8.3 and 12.5.1).
+
+use std::cmp::Reverse;
+
+use http::{HeaderMap, HeaderValue, header};
+
+use super::problem::{Kind, Problem};
+use crate::value::Signature;
+use crate::value::format::Format;
+
+/// The format that a request's headers say its body has.
+///
+/// # Errors
+/// They say none, or one that `signature`, which is looked up where it matters, does not take.
+pub(super) fn of_body<S: AsRef<Signature>>(
+    headers: &HeaderMap,
+    signature: impl Fn() -> Option<S>,
+) -> Result<Format, Problem> {
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let fits = |format: Format| signature().is_some_and(|signature| format.fits_params(&signature.as_ref().params));
+    match kind.and_then(named) {
+        Some(format @ (Format::Json | Format::Cbor)) => Ok(format),
+        Some(format) if fits(format) => Ok(format),
+        _ => {
+            let found = match kind {
+                Some(kind) => format!("the body is `{}`", String::from_utf8_lossy(kind)),
+                None => "the body has no Content-Type".to_owned(),
+            };
+            let all = listed(Format::ALL.into_iter().filter(|format| *format == Format::Json || fits(*format)));
+            Err(Problem::new(
+                Kind::MediaType,
+                format!("{found}; this takes {all}, with a header such as `Content-Type: application/json`"),
+            ))
+        }
+    }
+}
+
+/// The format of an answer by `signature` that the client likes best: JSON, unless it says otherwise.
+///
+/// # Errors
+/// It accepts none that there is.
+pub(super) fn of_answer<S: AsRef<Signature>>(
+    headers: &HeaderMap,
+    signature: impl Fn() -> Option<S>,
+) -> Result<Format, Problem> {
+    // Nearly everyone asks for JSON, or for anything.
+    if headers.get(header::ACCEPT).is_none_or(|accept| matches!(accept.as_bytes(), b"*/*" | b"application/json"))
+        && headers.get_all(header::ACCEPT).iter().nth(1).is_none()
+    {
+        return Ok(Format::Json);
+    }
+    let signature = signature();
+    let result = signature.as_ref().and_then(|signature| signature.as_ref().result.as_ref());
+    let offers = || Format::ALL.into_iter().filter(|format| format.fits_answer(result));
+    best(headers, offers().map(|format| (format, format.media_type()))).ok_or_else(|| {
+        let all = listed(offers());
+        Problem::new(Kind::NotAcceptable, format!("the answer can be {all}, and the header Accept names none of them"))
+    })
+}
+
+/// What the client likes best of `offers`, each with its media type; the first of them where it does not say.
+///
+/// Of those that it likes the same, that comes first which it names in more detail, then what it names first.
+pub(super) fn best<'a, T>(headers: &HeaderMap, offers: impl IntoIterator<Item = (T, &'a str)>) -> Option<T> {
+    let lines = headers.get_all(header::ACCEPT);
+    let elements = lines.iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
+    let ranges: Vec<Range<'_>> = elements.filter_map(Range::parse).collect();
+    let mut offers = offers.into_iter();
+    if ranges.is_empty() {
+        return offers.next().map(|(offer, _)| offer);
+    }
+    let liking = |media_type: &str| {
+        let matching = ranges
+            .iter()
+            .enumerate()
+            .filter_map(|(position, range)| Some((range.detail(media_type)?, position, range.quality)));
+        // The most detailed range that matches decides, even against.
+        let (detail, position, quality) = matching.max_by_key(|(detail, position, _)| (*detail, Reverse(*position)))?;
+        (quality > 0).then_some((quality, detail, Reverse(position)))
+    };
+    let liked = offers
+        .enumerate()
+        .filter_map(|(order, (offer, media_type))| Some(((liking(media_type)?, Reverse(order)), offer)));
+    liked.max_by_key(|(liking, _)| *liking).map(|(_, offer)| offer)
+}
+
+/// The format that a media type names. Everything with the suffix `+json` is JSON.
+fn named(media_type: &[u8]) -> Option<Format> {
+    let essence = media_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let is_json = || {
+        let suffix = essence.len().checked_sub(b"+json".len()).and_then(|at| essence.get(at..));
+        suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case(b"+json")) && essence.contains(&b'/')
+    };
+    let same = |format: &Format| essence.eq_ignore_ascii_case(format.media_type().as_bytes());
+    Format::ALL.into_iter().find(same).or_else(|| is_json().then_some(Format::Json))
+}
+
+fn listed(formats: impl Iterator<Item = Format>) -> String {
+    formats.map(Format::media_type).collect::<Vec<_>>().join(", ")
+}
+
+/// An element of the header Accept.
+#[derive(Debug, PartialEq)]
+struct Range<'a> {
+    kind: &'a str,
+    subtype: &'a str,
+    /// In thousandths.
+    quality: u16,
+}
+
+impl<'a> Range<'a> {
+    /// What is malformed is as if it was not there.
+    fn parse(element: &'a str) -> Option<Self> {
+        let mut parts = element.split(';').map(str::trim);
+        let (kind, subtype) = parts.next()?.split_once('/')?;
+        let weight = parts.find_map(|part| {
+            let (name, value) = part.split_once('=')?;
+            name.trim().eq_ignore_ascii_case("q").then_some(value.trim())
+        });
+        let quality =
+            weight.map_or(Some(1.0), |weight| weight.parse::<f32>().ok().filter(|q| (0.0..=1.0).contains(q)))?;
+        let is_range = !kind.is_empty() && !subtype.is_empty() && (kind != "*" || subtype == "*");
+        is_range.then_some(Range { kind, subtype, quality: (quality * 1000.0).round() as u16 })
+    }
+
+    /// In how much detail it names `media_type`, if it does.
+    fn detail(&self, media_type: &str) -> Option<u8> {
+        let (kind, subtype) = media_type.split_once('/')?;
+        match (self.kind, self.subtype) {
+            ("*", _) => Some(0),
+            (own, "*") if own.eq_ignore_ascii_case(kind) => Some(1),
+            (own, exactly) if own.eq_ignore_ascii_case(kind) && exactly.eq_ignore_ascii_case(subtype) => Some(2),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::value::Type;
+    use crate::value::json::arbitrary::member;
+    use crate::value::ty::Docs;
+
+    fn signature(ty: Type) -> Arc<Signature> {
+        let list = Type::List(Arc::new(ty));
+        let params = vec![member("data", Some(list.clone()))];
+        Arc::new(Signature { is_async: true, params, result: Some(list), docs: Docs(None) })
+    }
+
+    fn headers(name: http::HeaderName, values: &[&str]) -> HeaderMap {
+        values.iter().map(|value| (name.clone(), value.parse().unwrap())).collect()
+    }
+
+    fn body(kind: &str, ty: Type) -> Result<Format, String> {
+        let signature = signature(ty);
+        of_body(&headers(header::CONTENT_TYPE, &[kind]), || Some(signature.clone()))
+            .map_err(|problem| problem.detail().to_owned())
+    }
+
+    fn answer(accept: &[&str], ty: Type) -> Result<Format, String> {
+        let signature = signature(ty);
+        of_answer(&headers(header::ACCEPT, accept), || Some(signature.clone())).map_err(|problem| {
+            assert_eq!(problem.kind(), Kind::NotAcceptable);
+            problem.detail().to_owned()
+        })
+    }
+
+    #[test]
+    fn a_media_type_names_a_format() {
+        for kind in ["application/json", "Application/JSON; charset=utf-8", "application/ld+json", " application/json "]
+        {
+            assert_eq!(named(kind.as_bytes()), Some(Format::Json), "{kind}");
+        }
+        for kind in
+            ["", "json", "+json", "text/plain", "application/x-www-form-urlencoded", "application/jsonx", "text/json"]
+        {
+            assert_eq!(named(kind.as_bytes()), None, "{kind}");
+        }
+        assert_eq!(named(b"application/cbor"), Some(Format::Cbor));
+        assert_eq!(named(b"application/octet-stream;x=y"), Some(Format::Bytes));
+    }
+
+    #[test]
+    fn bytes_are_taken_where_the_function_takes_nothing_else() {
+        assert_eq!(body("application/octet-stream", Type::U8), Ok(Format::Bytes));
+        assert_eq!(body("application/cbor", Type::S8), Ok(Format::Cbor));
+        assert_eq!(
+            body("application/octet-stream", Type::S8).unwrap_err(),
+            "the body is `application/octet-stream`; this takes application/json, application/cbor, with a header such \
+             as `Content-Type: application/json`"
+        );
+        assert!(body("text/plain", Type::U8).unwrap_err().contains("application/cbor, application/octet-stream,"));
+        let nobody = of_body(&HeaderMap::new(), || None::<Arc<Signature>>).unwrap_err();
+        assert!(nobody.detail().starts_with("the body has no Content-Type; this takes application/json"));
+    }
+
+    #[test]
+    fn an_answer_is_json_unless_the_client_prefers_another_format() {
+        for (accept, format) in [
+            (&[][..], Format::Json),
+            (&["*/*"], Format::Json),
+            (&["application/*"], Format::Json),
+            (&[""], Format::Json),
+            (&["nonsense, */json, application/cbor;q=2"], Format::Json),
+            (&["application/octet-stream"], Format::Bytes),
+            (&["application/octet-stream, */*"], Format::Bytes),
+            (&["*/*", "application/octet-stream"], Format::Bytes),
+            (&["application/json", "application/cbor;q=0.9"], Format::Json),
+            (&["application/json;q=0.5, application/CBOR;q=0.501"], Format::Cbor),
+            (&["application/cbor, application/json"], Format::Cbor),
+            (&["application/json, application/cbor"], Format::Json),
+            (&["application/json;q=0, */*"], Format::Cbor),
+            (&["application/*;q=0.1, application/cbor;q=0"], Format::Json),
+            (&["text/html, application/cbor ; Q=0.8"], Format::Cbor),
+        ] {
+            assert_eq!(answer(accept, Type::U8), Ok(format), "{accept:?}");
+        }
+        assert_eq!(answer(&["application/octet-stream, application/*;q=0.1"], Type::S8), Ok(Format::Json));
+    }
+
+    #[test]
+    fn a_client_that_accepts_nothing_that_there_is_learns_what_there_is() {
+        for accept in ["text/html", "application/octet-stream", "*/*;q=0", "application/cbor;q=0, image/*"] {
+            assert_eq!(
+                answer(&[accept], Type::S8).unwrap_err(),
+                "the answer can be application/json, application/cbor, and the header Accept names none of them"
+            );
+        }
+        assert!(answer(&["text/*"], Type::U8).unwrap_err().contains("application/octet-stream"));
+    }
+}

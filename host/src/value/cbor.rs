@@ -1,0 +1,79 @@
+//! CBOR (RFC 8949) to [`Value`]s and back, driven by the WIT type, by the rules of [`json`](super::json) but for what a
+//! binary notation has of its own:
+//!
+//! | WIT | CBOR |
+//! |---|---|
+//! | `list<u8>` | a byte string |
+//! | integers | an integer, of 64 bits too |
+//! | `f32`, `f64` | a float of any width, NaN and the infinities too, or an integer; written as a float of its own width |
+//! | names, `string`, `char` | a text string |
+//!
+//! No number and no bytes are taken from a text string. Lengths may be indefinite; keys are text strings; there are no tags,
+//! but for those of integers of more than 64 bits, which a float may be. CBOR may nest at least 127 levels deep.
+
+mod error;
+mod reader;
+
+#[cfg(test)]
+mod tests;
+
+use bytes::Bytes;
+use cbor4ii::serde::{Deserializer, to_writer};
+use serde::de::DeserializeSeed;
+
+pub use self::error::{CborError, CborErrorKind};
+use self::reader::Reader;
+use super::Value;
+use super::mapping::{MismatchError, Notation, Params, Reading, Seed, Typed};
+use super::ty::{Member, Type};
+
+/// Reads a body: a CBOR map keyed by parameter name, whose values may take `limit` bytes. The values come in the order of
+/// `params`, and large byte strings share the memory of `body`.
+///
+/// An empty body is accepted where there are no parameters.
+///
+/// # Errors
+/// The body is not CBOR, does not fit the parameters' types, or its values would take more than `limit`: the error says
+/// which, where and why.
+pub fn params_within(params: &[Member], body: &Bytes, limit: usize) -> Result<Vec<Value>, CborError> {
+    if body.is_empty() {
+        return if params.is_empty() { Ok(Vec::new()) } else { Err(CborError::empty_body(params)) };
+    }
+    let reading = Reading::new(Notation::Cbor, limit).sharing(body);
+    parse(Params { params, reading: &reading }, &reading, body)
+}
+
+/// Reads one value of type `ty`, which may take `limit` bytes. Large byte strings share the memory of `bytes`.
+///
+/// # Errors
+/// As [`params_within`].
+pub fn value_within(ty: &Type, bytes: &Bytes, limit: usize) -> Result<Value, CborError> {
+    let reading = Reading::new(Notation::Cbor, limit).sharing(bytes);
+    parse(Seed { ty, reading: &reading }, &reading, bytes)
+}
+
+/// Appends `value`, which is of type `ty`, to `out` as CBOR.
+///
+/// # Errors
+/// The value is not of that type, which is a bug in the host. `out` is then as it was.
+pub fn write(ty: &Type, value: &Value, out: &mut Vec<u8>) -> Result<(), MismatchError> {
+    let start = out.len();
+    to_writer(&mut *out, &Typed { ty, value }).map_err(|error| {
+        out.truncate(start);
+        match error {
+            cbor4ii::serde::EncodeError::Custom(message) => MismatchError::new(message),
+            error => MismatchError::new(error),
+        }
+    })
+}
+
+fn parse<'a, S: DeserializeSeed<'a>>(seed: S, reading: &Reading, bytes: &'a [u8]) -> Result<S::Value, CborError> {
+    let mut deserializer = Deserializer::new(Reader::new(bytes));
+    let value = seed.deserialize(&mut deserializer);
+    let reader = deserializer.into_inner();
+    let value = value.map_err(|error| CborError::new(error, reader.offset(), reading))?;
+    match reader.is_at_the_end() {
+        true => Ok(value),
+        false => Err(CborError::trailing(reader.offset())),
+    }
+}

@@ -1,0 +1,57 @@
+//! What cbor4ii reads from.
+
+use std::convert::Infallible;
+
+use cbor4ii::core::dec::{Read, Reference};
+
+/// How many steps deep cbor4ii may go: 127 levels of arrays and maps as JSON may have, for each of which it takes two, and
+/// one more where it is optional; and the innermost value.
+const DEEPEST: usize = 3 * 127 + 1;
+
+/// Bytes, how far they have been read, and how deep.
+pub(super) struct Reader<'a> {
+    rest: &'a [u8],
+    length: usize,
+    steps_left: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Reader { rest: bytes, length: bytes.len(), steps_left: DEEPEST }
+    }
+
+    /// How many bytes have been read.
+    pub(super) fn offset(&self) -> usize {
+        self.length - self.rest.len()
+    }
+
+    pub(super) fn is_at_the_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+}
+
+impl<'de> Read<'de> for Reader<'de> {
+    type Error = Infallible;
+
+    fn fill<'short>(&'short mut self, want: usize) -> Result<Reference<'de, 'short>, Infallible> {
+        Ok(Reference::Long(self.rest.get(..want).unwrap_or(self.rest)))
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.rest = self.rest.get(count..).unwrap_or_default();
+    }
+
+    fn step_in(&mut self) -> bool {
+        match self.steps_left.checked_sub(1) {
+            Some(left) => {
+                self.steps_left = left;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn step_out(&mut self) {
+        self.steps_left += 1;
+    }
+}

@@ -1,0 +1,193 @@
+//! The formats in which a call's parameters and its answer can be had as bytes.
+
+use bytes::Bytes;
+
+use super::mapping::MismatchError;
+use super::ty::{Member, Type};
+use super::{List, Value, cbor, json};
+
+/// A format of a call's parameters, or of its answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// JSON, by the rules of [`json`]: parameters are an object keyed by name.
+    #[default]
+    Json,
+    /// CBOR, by the rules of [`cbor`]: parameters are a map keyed by name.
+    Cbor,
+    /// The bytes themselves, for a function whose only parameter, or whose answer, is a `list<u8>`. They are not copied.
+    Bytes,
+}
+
+/// Bytes that are no parameters.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct FormatError {
+    /// Whether they may be parameters, but of more bytes than those may take.
+    pub is_too_large: bool,
+    /// The offending place, as a JSON pointer (RFC 6901).
+    pub pointer: String,
+    /// What is wrong there.
+    pub message: String,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Format; 3] = [Format::Json, Format::Cbor, Format::Bytes];
+
+    /// Its media type.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Format::Json => "application/json",
+            Format::Cbor => "application/cbor",
+            Format::Bytes => "application/octet-stream",
+        }
+    }
+
+    /// Whether the parameters `params` can come in it.
+    pub fn fits_params(self, params: &[Member]) -> bool {
+        match (self, params) {
+            (Format::Json | Format::Cbor, _) => true,
+            (Format::Bytes, [Member { ty: Some(ty), .. }]) => is_bytes(ty),
+            (Format::Bytes, _) => false,
+        }
+    }
+
+    /// Whether the answer of a function that returns `result` can be in it; of a `result<T, E>`, that is the `T`.
+    pub fn fits_answer(self, result: Option<&Type>) -> bool {
+        let answer = match result {
+            Some(Type::Result { ok, .. }) => ok.as_deref(),
+            other => other,
+        };
+        match self {
+            Format::Json | Format::Cbor => true,
+            Format::Bytes => answer.is_some_and(is_bytes),
+        }
+    }
+
+    /// The values of `params`, in their order, which may take `limit` bytes.
+    ///
+    /// # Errors
+    /// `input` is not of this format, does not fit the parameters, or would take more.
+    pub fn read(self, params: &[Member], input: &Bytes, limit: usize) -> Result<Vec<Value>, FormatError> {
+        match self {
+            Format::Json => Ok(json::params_within(params, input, limit)?),
+            Format::Cbor => Ok(cbor::params_within(params, input, limit)?),
+            Format::Bytes if !self.fits_params(params) => Err(FormatError {
+                is_too_large: false,
+                pointer: String::new(),
+                message: "the parameters are not one list<u8>, so that bytes alone are none of them".to_owned(),
+            }),
+            Format::Bytes if input.len() > limit => Err(FormatError {
+                is_too_large: true,
+                pointer: String::new(),
+                message: format!("its {} bytes are more than the limit of {limit} bytes", input.len()),
+            }),
+            Format::Bytes => Ok(vec![Value::List(List::U8(input.clone()))]),
+        }
+    }
+
+    /// `value`, which is of type `ty`; where there is none, null.
+    ///
+    /// # Errors
+    /// The value is not of that type, or the type has no such format.
+    pub fn write(self, ty: Option<&Type>, value: Option<Value>) -> Result<Bytes, MismatchError> {
+        match (self, ty, value) {
+            (Format::Bytes, _, Some(Value::List(List::U8(bytes)))) => Ok(bytes),
+            (Format::Bytes, _, _) => Err(MismatchError::new("expected list<u8>")),
+            (format, Some(ty), Some(value)) => {
+                let mut out = Vec::new();
+                match format {
+                    Format::Cbor => cbor::write(ty, &value, &mut out)?,
+                    _ => json::write(ty, &value, &mut out)?,
+                }
+                Ok(out.into())
+            }
+            (Format::Cbor, _, _) => Ok(Bytes::from_static(&[0xf6])),
+            (Format::Json, _, _) => Ok(Bytes::from_static(b"null")),
+        }
+    }
+}
+
+fn is_bytes(ty: &Type) -> bool {
+    matches!(ty, Type::List(inner) if **inner == Type::U8)
+}
+
+impl From<json::JsonError> for FormatError {
+    fn from(error: json::JsonError) -> Self {
+        let is_too_large = matches!(error.kind, json::JsonErrorKind::TooLarge { .. });
+        let message = match error.kind {
+            json::JsonErrorKind::Syntax { line, column } => {
+                format!("bad JSON in line {line}, column {column}: {}", error.message)
+            }
+            _ => error.message,
+        };
+        FormatError { is_too_large, pointer: error.pointer, message }
+    }
+}
+
+impl From<cbor::CborError> for FormatError {
+    fn from(error: cbor::CborError) -> Self {
+        let is_too_large = matches!(error.kind, cbor::CborErrorKind::TooLarge { .. });
+        let message = match error.kind {
+            cbor::CborErrorKind::Syntax { offset } => format!("bad CBOR after {offset} bytes: {}", error.message),
+            _ => error.message,
+        };
+        FormatError { is_too_large, pointer: error.pointer, message }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::json::arbitrary::member;
+    use crate::value::json::tests::list;
+
+    fn data() -> Vec<Member> {
+        vec![member("data", Some(list(Type::U8)))]
+    }
+
+    #[test]
+    fn bytes_are_for_one_list_of_bytes_alone() {
+        let other = [member("data", Some(list(Type::U8))), member("name", Some(Type::String))];
+        assert!(Format::Bytes.fits_params(&data()));
+        for params in [&other[..], &other[1..], &[]] {
+            assert!(!Format::Bytes.fits_params(params) && Format::Cbor.fits_params(params));
+            assert!(Format::Bytes.read(params, &Bytes::new(), 100).is_err());
+        }
+        let bytes = list(Type::U8);
+        let result = |ok: Option<Type>| Type::Result { ok: ok.map(Into::into), err: Some(Type::String.into()) };
+        assert!(Format::Bytes.fits_answer(Some(&bytes)) && Format::Bytes.fits_answer(Some(&result(Some(bytes)))));
+        for answer in [None, Some(&list(Type::S8)), Some(&result(None)), Some(&Type::String)] {
+            assert!(!Format::Bytes.fits_answer(answer) && Format::Json.fits_answer(answer));
+        }
+    }
+
+    #[test]
+    fn bytes_go_in_and_out_as_they_are() {
+        let input = Bytes::from(vec![7; 1000]);
+        let values = Format::Bytes.read(&data(), &input, 1000).unwrap();
+        let [value] = <[Value; 1]>::try_from(values).unwrap();
+        let output = Format::Bytes.write(Some(&list(Type::U8)), Some(value)).unwrap();
+        assert_eq!((output.as_ptr(), output.len()), (input.as_ptr(), 1000));
+        assert!(Format::Bytes.read(&data(), &input, 999).unwrap_err().is_too_large);
+        assert!(Format::Bytes.write(Some(&Type::U8), Some(Value::U8(1))).is_err());
+    }
+
+    #[test]
+    fn nothing_is_null() {
+        assert_eq!(Format::Json.write(None, None).unwrap(), "null");
+        assert_eq!(Format::Cbor.write(None, None).unwrap(), [0xf6][..]);
+    }
+
+    #[test]
+    fn a_refusal_says_where_it_is_in_every_format() {
+        let json = Format::Json.read(&data(), &Bytes::from_static(b"{\"data\":\n 7]"), 100).unwrap_err();
+        assert_eq!((json.pointer.as_str(), json.is_too_large), ("/data", false));
+        let cut = Format::Json.read(&data(), &Bytes::from_static(b"{\n"), 100).unwrap_err();
+        assert!(cut.message.starts_with("bad JSON in line 2, column 0: "), "{cut}");
+        let cut = Format::Cbor.read(&data(), &Bytes::from_static(b"\xa1\x64data"), 100).unwrap_err();
+        assert_eq!(cut.to_string(), "bad CBOR after 6 bytes: it ends in the middle of a value");
+        assert!(Format::Cbor.read(&data(), &Bytes::from_static(b"\xa1\x64data\x41a"), 1).unwrap_err().is_too_large);
+    }
+}
