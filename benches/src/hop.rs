@@ -8,11 +8,10 @@ use chainhost::config::{ChainSpec, ChainletSpec};
 use chainhost::host::Host;
 use wac_graph::types::Package;
 use wac_graph::{CompositionGraph, EncodeOptions};
-use wasmtime::component::{Component, Linker, ResourceTable};
-use wasmtime::{AsContextMut, Config, Engine, Store};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime::component::Component;
+use wasmtime::{AsContextMut, Store};
 
-use crate::{guest, median};
+use crate::{bare, guest, median};
 
 /// Calls in one sample, and samples; the median of the samples is the figure.
 const CALLS: u32 = 5_000;
@@ -90,33 +89,16 @@ fn fuse(caller: &[u8], callee: &[u8]) -> anyhow::Result<Vec<u8>> {
 
 /// The fused component in wasmtime alone: no chainhost, no JSON, a function typed at compile time.
 struct Bare {
-    store: Store<State>,
+    store: Store<bare::State>,
     run_remote: wasmtime::component::TypedFunc<(String,), (String,)>,
-}
-
-struct State {
-    wasi: WasiCtx,
-    table: ResourceTable,
-}
-
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
-    }
 }
 
 impl Bare {
     async fn new(component: &[u8]) -> wasmtime::Result<Self> {
-        let mut config = Config::new();
-        config.wasm_component_model_async(true).epoch_interruption(true);
-        let engine = Engine::new(&config)?;
+        let engine = bare::engine()?;
         let component = Component::from_binary(&engine, component)?;
-        let mut linker = Linker::new(&engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
-        let mut store = Store::new(&engine, State { wasi: WasiCtx::builder().build(), table: ResourceTable::new() });
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
+        let linker = bare::linker(&engine)?;
+        let mut store = bare::store(&engine);
         let instance = linker.instantiate_async(&mut store, &component).await?;
         let run_remote = instance.get_typed_func(&mut store, "run-remote")?;
         Ok(Bare { store, run_remote })

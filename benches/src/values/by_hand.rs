@@ -1,0 +1,145 @@
+//! The same two components with the edge between them written by hand in wasmtime, as one would for this pair alone: each
+//! in a store of its own, a task that owns the callee's, and a channel to it.
+//!
+//! It does one call at a time, and knows no deadline, no limit and no second replica.
+
+use tokio::sync::{mpsc, oneshot};
+use wasmtime::component::{Component, ComponentType, Func, Instance, Lift, Linker, Lower, TypedFunc, Val};
+use wasmtime::{Engine, Result, Store, format_err};
+
+use crate::bare::{self, State};
+
+/// More than any value here is, in wasmtime's own count.
+const HOSTCALL_FUEL: usize = 1 << 30;
+
+/// Both components, compiled.
+pub struct Components {
+    engine: Engine,
+    echo: Component,
+    sender: Component,
+}
+
+/// The sender, with an echo behind the one interface that it was made for.
+pub struct ByHand {
+    store: Store<State>,
+    run_remote: TypedFunc<(String, u32, u32), (u64,)>,
+}
+
+/// A value on its way, and where it is to come back.
+type Call<V> = (V, oneshot::Sender<V>);
+
+impl Components {
+    pub fn new(echo: &[u8], sender: &[u8]) -> Result<Self> {
+        let engine = bare::engine()?;
+        let echo = Component::from_binary(&engine, echo)?;
+        let sender = Component::from_binary(&engine, sender)?;
+        Ok(Components { engine, echo, sender })
+    }
+
+    /// With `T` for the type of interface `what`.
+    pub async fn typed<T>(&self, what: &str) -> Result<ByHand>
+    where
+        T: ComponentType + Lift + Lower + Send + Sync + 'static,
+    {
+        let (mut store, func) = self.echo(what).await?;
+        let func = func.typed::<(T,), (T,)>(&store)?;
+        let (calls, mut next) = mpsc::channel::<Call<T>>(16);
+        tokio::spawn(async move {
+            store
+                .run_concurrent(async |accessor| {
+                    while let Some((value, back)) = next.recv().await {
+                        let (value,) = func.call_concurrent(accessor, (value,)).await?;
+                        // Whoever asked is gone when a benchmark ends in mid-call.
+                        let _ = back.send(value);
+                    }
+                    Ok::<_, wasmtime::Error>(())
+                })
+                .await?
+        });
+        let mut linker = bare::linker(&self.engine)?;
+        linker.instance(&interface(what))?.func_wrap_concurrent("run-remote", move |_, (value,): (T,)| {
+            let calls = calls.clone();
+            Box::pin(async move { Ok((through(&calls, value).await?,)) })
+        })?;
+        self.sender(linker).await
+    }
+
+    /// With wasmtime's own dynamic values.
+    pub async fn dynamic(&self, what: &str) -> Result<ByHand> {
+        let (mut store, func) = self.echo(what).await?;
+        let (calls, mut next) = mpsc::channel::<Call<Val>>(16);
+        tokio::spawn(async move {
+            store
+                .run_concurrent(async |accessor| {
+                    while let Some((value, back)) = next.recv().await {
+                        let mut results = [Val::Bool(false)];
+                        func.call_concurrent(accessor, &[value], &mut results).await?;
+                        let [value] = results;
+                        // As above.
+                        let _ = back.send(value);
+                    }
+                    Ok::<_, wasmtime::Error>(())
+                })
+                .await?
+        });
+        let mut linker = bare::linker(&self.engine)?;
+        linker.instance(&interface(what))?.func_new_concurrent("run-remote", move |_, _, params, results| {
+            let (calls, value) = (calls.clone(), params.first().cloned());
+            Box::pin(async move {
+                let value = value.ok_or_else(|| format_err!("a call without its parameter"))?;
+                let value = through(&calls, value).await?;
+                *results.first_mut().ok_or_else(|| format_err!("a call without a result"))? = value;
+                Ok(())
+            })
+        })?;
+        self.sender(linker).await
+    }
+
+    async fn echo(&self, what: &str) -> Result<(Store<State>, Func)> {
+        let mut store = self.store();
+        let instance = bare::linker(&self.engine)?.instantiate_async(&mut store, &self.echo).await?;
+        let func = exported(&mut store, &instance, &interface(what));
+        Ok((store, func.ok_or_else(|| format_err!("the echo has no interface {what}"))?))
+    }
+
+    async fn sender(&self, mut linker: Linker<State>) -> Result<ByHand> {
+        linker.define_unknown_imports_as_traps(&self.sender)?;
+        let mut store = self.store();
+        let instance = linker.instantiate_async(&mut store, &self.sender).await?;
+        let run_remote = instance.get_typed_func(&mut store, "run-remote")?;
+        Ok(ByHand { store, run_remote })
+    }
+
+    fn store(&self) -> Store<State> {
+        let mut store = bare::store(&self.engine);
+        store.set_hostcall_fuel(HOSTCALL_FUEL);
+        store
+    }
+}
+
+impl ByHand {
+    /// Calls the sender; how many elements came back.
+    pub async fn call(&mut self, what: &str, length: u32, times: u32) -> Result<u64> {
+        let (run_remote, params) = (self.run_remote, (what.to_string(), length, times));
+        let (came_back,) =
+            self.store.run_concurrent(async |accessor| run_remote.call_concurrent(accessor, params).await).await??;
+        Ok(came_back)
+    }
+}
+
+/// Sends `value` to the task of the callee, and waits for what comes back.
+async fn through<V>(calls: &mpsc::Sender<Call<V>>, value: V) -> Result<V> {
+    let (back, answer) = oneshot::channel();
+    calls.send((value, back)).await.map_err(|_| format_err!("the callee has ended"))?;
+    Ok(answer.await?)
+}
+
+fn interface(what: &str) -> String {
+    format!("bench:values/{what}")
+}
+
+fn exported(store: &mut Store<State>, instance: &Instance, interface: &str) -> Option<Func> {
+    let index = instance.get_export_index(&mut *store, None, interface)?;
+    let index = instance.get_export_index(&mut *store, Some(&index), "run-remote")?;
+    instance.get_func(store, index)
+}
