@@ -6,8 +6,6 @@ mod json;
 mod types;
 
 pub fn run() -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    // In a task, so that what both sides wake runs on the thread that waits for it.
-    runtime.block_on(async { tokio::spawn(echo::run()).await? })?;
+    echo::run()?;
     json::run()
 }

@@ -1,8 +1,10 @@
 //! The same two components with the edge between them written by hand in wasmtime, as one would for this pair alone: each
 //! in a store of its own, a task that owns the callee's, and a channel to it.
 //!
-//! It does one call at a time, and knows no deadline, no limit and no second replica.
+//! It does one call at a time, and knows no deadline, no limit and no second replica. All of it runs on one thread, which
+//! is as fast as it gets: on several, a call often wakes one that then only gets in the way.
 
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 use wasmtime::component::{Component, ComponentType, Func, Instance, Lift, Linker, Lower, TypedFunc, Val};
 use wasmtime::{Engine, Result, Store, format_err};
@@ -12,15 +14,17 @@ use crate::bare::{self, State};
 /// More than any value here is, in wasmtime's own count.
 const HOSTCALL_FUEL: usize = 1 << 30;
 
-/// Both components, compiled.
+/// Both components, compiled, and where they run.
 pub struct Components {
+    runtime: Runtime,
     engine: Engine,
     echo: Component,
     sender: Component,
 }
 
 /// The sender, with an echo behind the one interface that it was made for.
-pub struct ByHand {
+pub struct ByHand<'a> {
+    runtime: &'a Runtime,
     store: Store<State>,
     run_remote: TypedFunc<(String, u32, u32), (u64,)>,
 }
@@ -30,21 +34,22 @@ type Call<V> = (V, oneshot::Sender<V>);
 
 impl Components {
     pub fn new(echo: &[u8], sender: &[u8]) -> Result<Self> {
+        let runtime = Builder::new_current_thread().build()?;
         let engine = bare::engine()?;
         let echo = Component::from_binary(&engine, echo)?;
         let sender = Component::from_binary(&engine, sender)?;
-        Ok(Components { engine, echo, sender })
+        Ok(Components { runtime, engine, echo, sender })
     }
 
     /// With `T` for the type of interface `what`.
-    pub async fn typed<T>(&self, what: &str) -> Result<ByHand>
+    pub fn typed<T>(&self, what: &str) -> Result<ByHand<'_>>
     where
         T: ComponentType + Lift + Lower + Send + Sync + 'static,
     {
-        let (mut store, func) = self.echo(what).await?;
+        let (mut store, func) = self.echo(what)?;
         let func = func.typed::<(T,), (T,)>(&store)?;
         let (calls, mut next) = mpsc::channel::<Call<T>>(16);
-        tokio::spawn(async move {
+        self.runtime.spawn(async move {
             store
                 .run_concurrent(async |accessor| {
                     while let Some((value, back)) = next.recv().await {
@@ -61,14 +66,14 @@ impl Components {
             let calls = calls.clone();
             Box::pin(async move { Ok((through(&calls, value).await?,)) })
         })?;
-        self.sender(linker).await
+        self.sender(linker)
     }
 
     /// With wasmtime's own dynamic values.
-    pub async fn dynamic(&self, what: &str) -> Result<ByHand> {
-        let (mut store, func) = self.echo(what).await?;
+    pub fn dynamic(&self, what: &str) -> Result<ByHand<'_>> {
+        let (mut store, func) = self.echo(what)?;
         let (calls, mut next) = mpsc::channel::<Call<Val>>(16);
-        tokio::spawn(async move {
+        self.runtime.spawn(async move {
             store
                 .run_concurrent(async |accessor| {
                     while let Some((value, back)) = next.recv().await {
@@ -92,22 +97,23 @@ impl Components {
                 Ok(())
             })
         })?;
-        self.sender(linker).await
+        self.sender(linker)
     }
 
-    async fn echo(&self, what: &str) -> Result<(Store<State>, Func)> {
+    fn echo(&self, what: &str) -> Result<(Store<State>, Func)> {
         let mut store = self.store();
-        let instance = bare::linker(&self.engine)?.instantiate_async(&mut store, &self.echo).await?;
+        let linker = bare::linker(&self.engine)?;
+        let instance = self.runtime.block_on(linker.instantiate_async(&mut store, &self.echo))?;
         let func = exported(&mut store, &instance, &interface(what));
         Ok((store, func.ok_or_else(|| format_err!("the echo has no interface {what}"))?))
     }
 
-    async fn sender(&self, mut linker: Linker<State>) -> Result<ByHand> {
+    fn sender(&self, mut linker: Linker<State>) -> Result<ByHand<'_>> {
         linker.define_unknown_imports_as_traps(&self.sender)?;
         let mut store = self.store();
-        let instance = linker.instantiate_async(&mut store, &self.sender).await?;
+        let instance = self.runtime.block_on(linker.instantiate_async(&mut store, &self.sender))?;
         let run_remote = instance.get_typed_func(&mut store, "run-remote")?;
-        Ok(ByHand { store, run_remote })
+        Ok(ByHand { runtime: &self.runtime, store, run_remote })
     }
 
     fn store(&self) -> Store<State> {
@@ -117,12 +123,12 @@ impl Components {
     }
 }
 
-impl ByHand {
+impl ByHand<'_> {
     /// Calls the sender; how many elements came back.
-    pub async fn call(&mut self, what: &str, length: u32, times: u32) -> Result<u64> {
+    pub fn call(&mut self, what: &str, length: u32, times: u32) -> Result<u64> {
         let (run_remote, params) = (self.run_remote, (what.to_string(), length, times));
-        let (came_back,) =
-            self.store.run_concurrent(async |accessor| run_remote.call_concurrent(accessor, params).await).await??;
+        let call = self.store.run_concurrent(async |accessor| run_remote.call_concurrent(accessor, params).await);
+        let (came_back,) = self.runtime.block_on(call)??;
         Ok(came_back)
     }
 }

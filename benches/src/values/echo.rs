@@ -6,6 +6,7 @@ use anyhow::{Context, anyhow};
 use chainhost::chain::{CallOptions, Chain};
 use chainhost::config::{ChainSpec, ChainletSpec};
 use chainhost::host::Host;
+use tokio::runtime::{Builder, Runtime};
 
 use super::by_hand::{ByHand, Components};
 use super::types::{Embedding, Score, Wide};
@@ -15,13 +16,13 @@ const SAMPLES: usize = 11;
 
 /// What is sent, each through the interface of its name.
 const SENT: [Sent; 6] = [
-    Sent { what: "bytes", shown: "`list<u8>`, 1 MiB", length: 1 << 20, times: 50, dynamic_times: 1, target: TYPED },
-    Sent { what: "floats", shown: "`list<f32>`, 1 MiB", length: 1 << 18, times: 50, dynamic_times: 1, target: TYPED },
+    Sent { what: "bytes", shown: "`list<u8>`, 1 MiB", length: 1 << 20, times: 200, dynamic_times: 1, target: TYPED },
+    Sent { what: "floats", shown: "`list<f32>`, 1 MiB", length: 1 << 18, times: 200, dynamic_times: 1, target: TYPED },
     Sent {
         what: "embedding",
         shown: "a record of two numbers and a `list<f32>` of 1 MiB",
         length: 1 << 18,
-        times: 50,
+        times: 200,
         dynamic_times: 1,
         target: TYPED,
     },
@@ -82,10 +83,11 @@ struct Samples {
     dynamic: Vec<f64>,
 }
 
-pub async fn run() -> anyhow::Result<()> {
+pub fn run() -> anyhow::Result<()> {
+    let runtime = Builder::new_multi_thread().enable_all().build()?;
     let (echo, sender) = (std::fs::read(guest("bench_echo")?)?, std::fs::read(guest("bench_sender")?)?);
-    let host = Host::new()?;
-    let chain = chain(&host, &echo, &sender).await?;
+    let chain = runtime.block_on(chain(&echo, &sender))?;
+    let mut chainhost = Chainhost { runtime, chain };
     let components = Components::new(&echo, &sender).map_err(wasmtime_failed)?;
     println!("### A value there and back between two chainlets, in two stores\n");
     println!(
@@ -93,7 +95,7 @@ pub async fn run() -> anyhow::Result<()> {
     );
     println!("|---|---|---|---|---|---|---|");
     for sent in &SENT {
-        let samples = measure(&chain, &components, sent).await.with_context(|| format!("sending {}", sent.what))?;
+        let samples = measure(&mut chainhost, &components, sent).with_context(|| format!("sending {}", sent.what))?;
         println!("{}", row(sent, samples));
     }
     println!();
@@ -101,40 +103,39 @@ pub async fn run() -> anyhow::Result<()> {
 }
 
 /// A sender, and an echo for each interface that it imports.
-async fn chain(host: &Host, echo: &[u8], sender: &[u8]) -> anyhow::Result<Chain> {
+async fn chain(echo: &[u8], sender: &[u8]) -> anyhow::Result<Chain> {
     let sender = ChainSpec::builder("values").chainlet("sender", ChainletSpec::builder(sender.to_vec()));
     let spec = SENT.iter().fold(sender, |spec, Sent { what, .. }| {
         spec.chainlet(*what, ChainletSpec::builder(echo.to_vec()).export(format!("bench:values/{what}")))
     });
-    Ok(host.load(&spec.entrypoint("sender").build()?).await?)
+    Ok(Host::new()?.load(&spec.entrypoint("sender").build()?).await?)
 }
 
 /// Samples in turn, so that a change in the machine's speed meets all sides.
-async fn measure(chain: &Chain, components: &Components, sent: &Sent) -> anyhow::Result<Samples> {
-    let mut chainhost = chain.clone();
-    let mut typed = typed(components, sent.what).await.map_err(wasmtime_failed)?;
-    let mut dynamic = components.dynamic(sent.what).await.map_err(wasmtime_failed)?;
+fn measure(chainhost: &mut Chainhost, components: &Components, sent: &Sent) -> anyhow::Result<Samples> {
+    let mut typed = typed(components, sent.what).map_err(wasmtime_failed)?;
+    let mut dynamic = components.dynamic(sent.what).map_err(wasmtime_failed)?;
     // What the guests' memories grow to is theirs before it counts.
-    sample(&mut chainhost, sent, 1).await?;
-    sample(&mut typed, sent, 1).await?;
-    sample(&mut dynamic, sent, 1).await?;
+    sample(chainhost, sent, 1)?;
+    sample(&mut typed, sent, 1)?;
+    sample(&mut dynamic, sent, 1)?;
     let mut samples = Samples::default();
     for _ in 0..SAMPLES {
-        samples.chainhost.push(sample(&mut chainhost, sent, sent.times).await?);
-        samples.typed.push(sample(&mut typed, sent, sent.times).await?);
-        samples.dynamic.push(sample(&mut dynamic, sent, sent.dynamic_times).await?);
+        samples.chainhost.push(sample(chainhost, sent, sent.times)?);
+        samples.typed.push(sample(&mut typed, sent, sent.times)?);
+        samples.dynamic.push(sample(&mut dynamic, sent, sent.dynamic_times)?);
     }
     Ok(samples)
 }
 
-async fn typed(components: &Components, what: &str) -> wasmtime::Result<ByHand> {
+fn typed<'a>(components: &'a Components, what: &str) -> wasmtime::Result<ByHand<'a>> {
     match what {
-        "bytes" => components.typed::<Vec<u8>>(what).await,
-        "floats" => components.typed::<Vec<f32>>(what).await,
-        "embedding" => components.typed::<Embedding>(what).await,
-        "scores" => components.typed::<Vec<Score>>(what).await,
-        "wide" => components.typed::<Wide>(what).await,
-        "texts" => components.typed::<Vec<String>>(what).await,
+        "bytes" => components.typed::<Vec<u8>>(what),
+        "floats" => components.typed::<Vec<f32>>(what),
+        "embedding" => components.typed::<Embedding>(what),
+        "scores" => components.typed::<Vec<Score>>(what),
+        "wide" => components.typed::<Wide>(what),
+        "texts" => components.typed::<Vec<String>>(what),
         _ => wasmtime::bail!("no type of Rust for {what}"),
     }
 }
@@ -142,30 +143,34 @@ async fn typed(components: &Components, what: &str) -> wasmtime::Result<ByHand> 
 /// Whoever can have the sender send.
 trait Side {
     /// Has it send a value of `length` there and back `times` times; how many elements came back.
-    fn send(&mut self, what: &'static str, length: u32, times: u32)
-    -> impl Future<Output = anyhow::Result<u64>> + Send;
+    fn send(&mut self, what: &str, length: u32, times: u32) -> anyhow::Result<u64>;
 }
 
-impl Side for Chain {
-    async fn send(&mut self, what: &'static str, length: u32, times: u32) -> anyhow::Result<u64> {
+struct Chainhost {
+    runtime: Runtime,
+    chain: Chain,
+}
+
+impl Side for Chainhost {
+    fn send(&mut self, what: &str, length: u32, times: u32) -> anyhow::Result<u64> {
         let args = serde_json::json!({ "what": what, "length": length, "times": times });
-        Ok(self.call(&args, CallOptions::default()).await?)
+        Ok(self.runtime.block_on(self.chain.call(&args, CallOptions::default()))?)
     }
 }
 
-impl Side for ByHand {
-    async fn send(&mut self, what: &'static str, length: u32, times: u32) -> anyhow::Result<u64> {
-        self.call(what, length, times).await.map_err(wasmtime_failed)
+impl Side for ByHand<'_> {
+    fn send(&mut self, what: &str, length: u32, times: u32) -> anyhow::Result<u64> {
+        self.call(what, length, times).map_err(wasmtime_failed)
     }
 }
 
 /// The microseconds that a value takes there and back; to make it, and to call the sender, does not count.
-async fn sample(side: &mut impl Side, sent: &Sent, times: u32) -> anyhow::Result<f64> {
+fn sample(side: &mut impl Side, sent: &Sent, times: u32) -> anyhow::Result<f64> {
     let start = Instant::now();
-    side.send(sent.what, sent.length, 0).await?;
+    side.send(sent.what, sent.length, 0)?;
     let made = start.elapsed();
     let start = Instant::now();
-    let came_back = side.send(sent.what, sent.length, times).await?;
+    let came_back = side.send(sent.what, sent.length, times)?;
     let took = start.elapsed().saturating_sub(made);
     let expected = u64::from(sent.length) * u64::from(times);
     anyhow::ensure!(came_back == expected, "{came_back} elements of {expected} came back");
