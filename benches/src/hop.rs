@@ -6,11 +6,10 @@ use anyhow::anyhow;
 use chainhost::chain::{CallOptions, Chain};
 use chainhost::config::{ChainSpec, ChainletSpec};
 use chainhost::host::Host;
-use wac_graph::types::Package;
-use wac_graph::{CompositionGraph, EncodeOptions};
 use wasmtime::component::Component;
 use wasmtime::{AsContextMut, Store};
 
+use crate::fuse::fuse;
 use crate::{bare, guest, median};
 
 /// Calls in one sample, and samples; the median of the samples is the figure.
@@ -22,7 +21,7 @@ pub fn run() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let (caller, callee) = (std::fs::read(guest("bench_caller")?)?, std::fs::read(guest("bench_callee")?)?);
-        let fused = fuse(&caller, &callee)?;
+        let fused = fuse(&caller, &callee, &["callee"])?;
         let host = Host::new()?;
         let separate = host
             .load(
@@ -70,21 +69,6 @@ async fn sample(chain: &Chain) -> anyhow::Result<f64> {
         Ok(start.elapsed().as_secs_f64() * 1e6 / f64::from(CALLS))
     });
     calls.await?
-}
-
-/// One component of both: the callee's instance serves the caller's import.
-fn fuse(caller: &[u8], callee: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let mut graph = CompositionGraph::new();
-    let package = Package::from_bytes("bench:callee", None, callee.to_vec(), graph.types_mut())?;
-    let callee = graph.register_package(package)?;
-    let package = Package::from_bytes("bench:caller", None, caller.to_vec(), graph.types_mut())?;
-    let caller = graph.register_package(package)?;
-    let callee = graph.instantiate(callee);
-    let caller = graph.instantiate(caller);
-    graph.set_instantiation_argument(caller, "callee", callee)?;
-    let run_remote = graph.alias_instance_export(caller, "run-remote")?;
-    graph.export(run_remote, "run-remote")?;
-    Ok(graph.encode(EncodeOptions::default())?)
 }
 
 /// The fused component in wasmtime alone: no chainhost, no JSON, a function typed at compile time.

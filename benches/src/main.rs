@@ -5,6 +5,7 @@
 
 mod bare;
 mod client;
+mod fuse;
 mod hop;
 mod http;
 mod scale;

@@ -14,15 +14,16 @@ use crate::bare::{self, State};
 /// More than any value here is, in wasmtime's own count.
 const HOSTCALL_FUEL: usize = 1 << 30;
 
-/// Both components, compiled, and where they run.
+/// Both components and what they are fused into, compiled, and where they run.
 pub struct Components {
     runtime: Runtime,
     engine: Engine,
     echo: Component,
     sender: Component,
+    fused: Component,
 }
 
-/// The sender, with an echo behind the one interface that it was made for.
+/// A sender, with an echo behind the one interface that it was made for.
 pub struct ByHand<'a> {
     runtime: &'a Runtime,
     store: Store<State>,
@@ -33,12 +34,13 @@ pub struct ByHand<'a> {
 type Call<V> = (V, oneshot::Sender<V>);
 
 impl Components {
-    pub fn new(echo: &[u8], sender: &[u8]) -> Result<Self> {
+    pub fn new(echo: &[u8], sender: &[u8], fused: &[u8]) -> Result<Self> {
         let runtime = Builder::new_current_thread().build()?;
         let engine = bare::engine()?;
         let echo = Component::from_binary(&engine, echo)?;
         let sender = Component::from_binary(&engine, sender)?;
-        Ok(Components { runtime, engine, echo, sender })
+        let fused = Component::from_binary(&engine, fused)?;
+        Ok(Components { runtime, engine, echo, sender, fused })
     }
 
     /// With `T` for the type of interface `what`.
@@ -100,6 +102,11 @@ impl Components {
         self.sender(linker)
     }
 
+    /// Both in one component, with no edge between them.
+    pub fn fused(&self) -> Result<ByHand<'_>> {
+        self.instance(bare::linker(&self.engine)?, &self.fused)
+    }
+
     fn echo(&self, what: &str) -> Result<(Store<State>, Func)> {
         let mut store = self.store();
         let linker = bare::linker(&self.engine)?;
@@ -110,8 +117,12 @@ impl Components {
 
     fn sender(&self, mut linker: Linker<State>) -> Result<ByHand<'_>> {
         linker.define_unknown_imports_as_traps(&self.sender)?;
+        self.instance(linker, &self.sender)
+    }
+
+    fn instance(&self, linker: Linker<State>, component: &Component) -> Result<ByHand<'_>> {
         let mut store = self.store();
-        let instance = self.runtime.block_on(linker.instantiate_async(&mut store, &self.sender))?;
+        let instance = self.runtime.block_on(linker.instantiate_async(&mut store, component))?;
         let run_remote = instance.get_typed_func(&mut store, "run-remote")?;
         Ok(ByHand { runtime: &self.runtime, store, run_remote })
     }

@@ -1,4 +1,5 @@
-//! A value from one chainlet to another and back, beside the same two components with an edge written by hand.
+//! A value from one chainlet to another and back, beside the same two components fused, and with an edge written by
+//! hand.
 
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::by_hand::{ByHand, Components};
 use super::types::{Embedding, Score, Wide};
+use crate::fuse::fuse;
 use crate::{guest, median};
 
 const SAMPLES: usize = 11;
@@ -79,6 +81,7 @@ enum Target {
 #[derive(Default)]
 struct Samples {
     chainhost: Vec<f64>,
+    fused: Vec<f64>,
     typed: Vec<f64>,
     dynamic: Vec<f64>,
 }
@@ -88,12 +91,14 @@ pub fn run() -> anyhow::Result<()> {
     let (echo, sender) = (std::fs::read(guest("bench_echo")?)?, std::fs::read(guest("bench_sender")?)?);
     let chain = runtime.block_on(chain(&echo, &sender))?;
     let mut chainhost = Chainhost { runtime, chain };
-    let components = Components::new(&echo, &sender).map_err(wasmtime_failed)?;
+    let interfaces = SENT.map(|sent| format!("bench:values/{}", sent.what));
+    let fused = fuse(&sender, &echo, &interfaces.each_ref().map(String::as_str))?;
+    let components = Components::new(&echo, &sender, &fused).map_err(wasmtime_failed)?;
     println!("### A value there and back between two chainlets, in two stores\n");
     println!(
-        "| value | µs: **chainhost** | static types | `Val` | chainhost / static types | `Val` / chainhost | target |"
+        "| value | µs: **chainhost** | fused | static types | `Val` | chainhost / static types | `Val` / chainhost | target |"
     );
-    println!("|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|");
     for sent in &SENT {
         let samples = measure(&mut chainhost, &components, sent).with_context(|| format!("sending {}", sent.what))?;
         println!("{}", row(sent, samples));
@@ -113,15 +118,18 @@ async fn chain(echo: &[u8], sender: &[u8]) -> anyhow::Result<Chain> {
 
 /// Samples in turn, so that a change in the machine's speed meets all sides.
 fn measure(chainhost: &mut Chainhost, components: &Components, sent: &Sent) -> anyhow::Result<Samples> {
+    let mut fused = components.fused().map_err(wasmtime_failed)?;
     let mut typed = typed(components, sent.what).map_err(wasmtime_failed)?;
     let mut dynamic = components.dynamic(sent.what).map_err(wasmtime_failed)?;
     // What the guests' memories grow to is theirs before it counts.
     sample(chainhost, sent, 1)?;
+    sample(&mut fused, sent, 1)?;
     sample(&mut typed, sent, 1)?;
     sample(&mut dynamic, sent, 1)?;
     let mut samples = Samples::default();
     for _ in 0..SAMPLES {
         samples.chainhost.push(sample(chainhost, sent, sent.times)?);
+        samples.fused.push(sample(&mut fused, sent, sent.times)?);
         samples.typed.push(sample(&mut typed, sent, sent.times)?);
         samples.dynamic.push(sample(&mut dynamic, sent, sent.dynamic_times)?);
     }
@@ -178,16 +186,23 @@ fn sample(side: &mut impl Side, sent: &Sent, times: u32) -> anyhow::Result<f64> 
 }
 
 fn row(sent: &Sent, samples: Samples) -> String {
-    let (chainhost, typed, dynamic) = (median(samples.chainhost), median(samples.typed), median(samples.dynamic));
+    let (chainhost, fused) = (median(samples.chainhost), median(samples.fused));
+    let (typed, dynamic) = (median(samples.typed), median(samples.dynamic));
     let (of_typed, of_dynamic) = (chainhost / typed, dynamic / chainhost);
     let (of_typed, of_dynamic, target) = match sent.target {
         Target::Typed(most) => (format!("**{of_typed:.2}**"), format!("{of_dynamic:.1}"), format!("≤ {most}")),
         Target::Dynamic(least) => (format!("{of_typed:.2}"), format!("**{of_dynamic:.1}**"), format!("≥ {least}")),
     };
+    let [chainhost, fused, typed, dynamic] = [chainhost, fused, typed, dynamic].map(micros);
     format!(
-        "| {} | **{chainhost:.0}** | {typed:.0} | {dynamic:.0} | {of_typed} | {of_dynamic} | {target} |",
+        "| {} | **{chainhost}** | {fused} | {typed} | {dynamic} | {of_typed} | {of_dynamic} | {target} |",
         sent.shown
     )
+}
+
+/// Three digits at least.
+fn micros(time: f64) -> String {
+    if time < 100.0 { format!("{time:.1}") } else { format!("{time:.0}") }
 }
 
 fn wasmtime_failed(error: wasmtime::Error) -> anyhow::Error {
