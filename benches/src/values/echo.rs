@@ -14,7 +14,7 @@ use super::types::{Embedding, Score, Wide};
 use crate::fuse::fuse;
 use crate::{guest, median};
 
-const SAMPLES: usize = 11;
+const SAMPLES: usize = 21;
 
 /// What is sent, each through the interface of its name.
 const SENT: [Sent; 6] = [
@@ -40,7 +40,7 @@ const SENT: [Sent; 6] = [
         what: "wide",
         shown: "a record of 100 fields: numbers, strings, options",
         length: 10,
-        times: 1_000,
+        times: 2_000,
         dynamic_times: 500,
         target: DYNAMIC,
     },
