@@ -6,13 +6,11 @@ use anyhow::anyhow;
 use chainhost::chain::{CallOptions, Chain};
 use chainhost::config::{ChainSpec, ChainletSpec};
 use chainhost::host::Host;
-use wac_graph::types::Package;
-use wac_graph::{CompositionGraph, EncodeOptions};
-use wasmtime::component::{Component, Linker, ResourceTable};
-use wasmtime::{AsContextMut, Config, Engine, Store};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime::component::Component;
+use wasmtime::{AsContextMut, Store};
 
-use crate::{guest, median};
+use crate::fuse::fuse;
+use crate::{bare, guest, median};
 
 /// Calls in one sample, and samples; the median of the samples is the figure.
 const CALLS: u32 = 5_000;
@@ -23,7 +21,7 @@ pub fn run() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let (caller, callee) = (std::fs::read(guest("bench_caller")?)?, std::fs::read(guest("bench_callee")?)?);
-        let fused = fuse(&caller, &callee)?;
+        let fused = fuse(&caller, &callee, &["callee"])?;
         let host = Host::new()?;
         let separate = host
             .load(
@@ -73,50 +71,18 @@ async fn sample(chain: &Chain) -> anyhow::Result<f64> {
     calls.await?
 }
 
-/// One component of both: the callee's instance serves the caller's import.
-fn fuse(caller: &[u8], callee: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let mut graph = CompositionGraph::new();
-    let package = Package::from_bytes("bench:callee", None, callee.to_vec(), graph.types_mut())?;
-    let callee = graph.register_package(package)?;
-    let package = Package::from_bytes("bench:caller", None, caller.to_vec(), graph.types_mut())?;
-    let caller = graph.register_package(package)?;
-    let callee = graph.instantiate(callee);
-    let caller = graph.instantiate(caller);
-    graph.set_instantiation_argument(caller, "callee", callee)?;
-    let run_remote = graph.alias_instance_export(caller, "run-remote")?;
-    graph.export(run_remote, "run-remote")?;
-    Ok(graph.encode(EncodeOptions::default())?)
-}
-
 /// The fused component in wasmtime alone: no chainhost, no JSON, a function typed at compile time.
 struct Bare {
-    store: Store<State>,
+    store: Store<bare::State>,
     run_remote: wasmtime::component::TypedFunc<(String,), (String,)>,
-}
-
-struct State {
-    wasi: WasiCtx,
-    table: ResourceTable,
-}
-
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
-    }
 }
 
 impl Bare {
     async fn new(component: &[u8]) -> wasmtime::Result<Self> {
-        let mut config = Config::new();
-        config.wasm_component_model_async(true).epoch_interruption(true);
-        let engine = Engine::new(&config)?;
+        let engine = bare::engine()?;
         let component = Component::from_binary(&engine, component)?;
-        let mut linker = Linker::new(&engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
-        let mut store = Store::new(&engine, State { wasi: WasiCtx::builder().build(), table: ResourceTable::new() });
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
+        let linker = bare::linker(&engine)?;
+        let mut store = bare::store(&engine);
         let instance = linker.instantiate_async(&mut store, &component).await?;
         let run_remote = instance.get_typed_func(&mut store, "run-remote")?;
         Ok(Bare { store, run_remote })

@@ -3,11 +3,14 @@
 //! `cargo xtask bench` builds what they need and runs them all; `cargo run --release -p chainhost-benches -- NAME` runs
 //! one. They print Markdown, as it stands in `docs/performance.md`.
 
+mod bare;
 mod client;
+mod fuse;
 mod hop;
 mod http;
 mod scale;
 mod start;
+mod values;
 
 use std::path::{Path, PathBuf};
 
@@ -21,18 +24,20 @@ fn main() -> anyhow::Result<()> {
     match words.as_slice() {
         [] | ["all"] => {
             hop::run()?;
+            values::run()?;
             http::run()?;
             start::run()?;
             scale::run()
         }
         ["hop"] => hop::run(),
+        ["values"] => values::run(),
         ["http"] => http::run(),
         ["start"] => start::run(),
         ["scale"] => scale::run(),
         // What the benchmarks run in processes of their own.
         ["serve", which, rest @ ..] => http::serve(which, rest),
         ["start-once", cache] => start::once(Path::new(cache)),
-        _ => anyhow::bail!("usage: chainhost-benches [all|hop|http|start|scale]"),
+        _ => anyhow::bail!("usage: chainhost-benches [all|hop|values|http|start|scale]"),
     }
 }
 
