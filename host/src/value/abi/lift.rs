@@ -42,7 +42,7 @@ pub(super) fn tuple_from_flat(cx: &mut Lifting<'_, '_>, ty: InterfaceType, src: 
     let mut src = Slots(src);
     let types = cx.types;
     let InterfaceType::Tuple(index) = ty else { bail!("the values of a call are not a tuple") };
-    types[index].types.iter().map(|ty| from_flat(cx, *ty, &mut src)).collect()
+    all_from_flat(cx, types[index].types.iter().copied(), &mut src)
 }
 
 /// Lifts the values of a parameter or result list that stands in the guest's memory at `offset`.
@@ -97,13 +97,13 @@ fn from_flat(cx: &mut Lifting<'_, '_>, ty: InterfaceType, src: &mut Slots<'_>) -
             let types = cx.types;
             let fields = &types[index].fields;
             cx.consume_fuel_array(fields.len(), size_of::<Value>())?;
-            Value::Record(fields.iter().map(|field| from_flat(cx, field.ty, src)).collect::<Result<_>>()?)
+            Value::Record(all_from_flat(cx, fields.iter().map(|field| field.ty), src)?.into())
         }
         InterfaceType::Tuple(index) => {
             let types = cx.types;
             let elements = &types[index].types;
             cx.consume_fuel_array(elements.len(), size_of::<Value>())?;
-            Value::Tuple(elements.iter().map(|ty| from_flat(cx, *ty, src)).collect::<Result<_>>()?)
+            Value::Tuple(all_from_flat(cx, elements.iter().copied(), src)?.into())
         }
         InterfaceType::Variant(index) => {
             let types = cx.types;
@@ -145,6 +145,19 @@ fn from_flat(cx: &mut Lifting<'_, '_>, ty: InterfaceType, src: &mut Slots<'_>) -
         InterfaceType::Future(_) => Value::Future(stream::lift(cx, ty, src.next()?)?),
         other => return unsupported(other),
     })
+}
+
+/// One value after the other. Their number is known, so that the list of them is allocated once.
+fn all_from_flat(
+    cx: &mut Lifting<'_, '_>,
+    types: impl ExactSizeIterator<Item = InterfaceType>,
+    src: &mut Slots<'_>,
+) -> Result<Vec<Value>> {
+    let mut values = Vec::with_capacity(types.len());
+    for ty in types {
+        values.push(from_flat(cx, ty, src)?);
+    }
+    Ok(values)
 }
 
 /// The payload of the variant-like type `ty`, and past the slots that its widest case would take.
@@ -254,16 +267,21 @@ fn from_memory(cx: &mut Lifting<'_, '_>, ty: InterfaceType, bytes: &[u8]) -> Res
 }
 
 /// Values that stand one after the other, each at its own alignment: the fields of a record, the elements of a tuple.
-fn sequence(cx: &mut Lifting<'_, '_>, types: impl Iterator<Item = InterfaceType>, bytes: &[u8]) -> Result<Vec<Value>> {
+fn sequence(
+    cx: &mut Lifting<'_, '_>,
+    types: impl ExactSizeIterator<Item = InterfaceType>,
+    bytes: &[u8],
+) -> Result<Vec<Value>> {
     let mut offset = 0;
-    types
-        .map(|ty| {
-            let abi = cx.types.canonical_abi(&ty);
-            let size = usize::try_from(abi.size32)?;
-            let start = usize::try_from(abi.next_field32(&mut offset))?;
-            from_memory(cx, ty, window(bytes, start, size).ok_or_else(|| format_err!("a field lies out of bounds"))?)
-        })
-        .collect()
+    let mut values = Vec::with_capacity(types.len());
+    for ty in types {
+        let abi = cx.types.canonical_abi(&ty);
+        let size = usize::try_from(abi.size32)?;
+        let start = usize::try_from(abi.next_field32(&mut offset))?;
+        let bytes = window(bytes, start, size).ok_or_else(|| format_err!("a field lies out of bounds"))?;
+        values.push(from_memory(cx, ty, bytes)?);
+    }
+    Ok(values)
 }
 
 fn payload_from_memory(

@@ -1,6 +1,6 @@
 //! From [`Value`]s to a guest's core-wasm values and memory.
 
-use wasmtime::component::__internal::wasmtime_environ::component::VariantInfo;
+use wasmtime::component::__internal::wasmtime_environ::component::{StringEncoding, VariantInfo};
 use wasmtime::component::__internal::{InterfaceType, LowerContext};
 use wasmtime::component::Lower;
 use wasmtime::{Result, ValRaw, bail, format_err};
@@ -128,7 +128,7 @@ fn to_memory<T>(cx: &mut LowerContext<'_, T>, ty: InterfaceType, value: &Value, 
         (InterfaceType::Float32, Value::F32(value)) => write(cx, offset, value.to_le_bytes()),
         (InterfaceType::Float64, Value::F64(value)) => write(cx, offset, value.to_le_bytes()),
         (InterfaceType::Char, Value::Char(value)) => write(cx, offset, u32::from(*value).to_le_bytes()),
-        (InterfaceType::String, Value::String(value)) => value.linear_lower_to_memory(cx, ty, offset),
+        (InterfaceType::String, Value::String(value)) => string(cx, ty, value, offset),
         (InterfaceType::List(index), Value::List(value)) => {
             let (pointer, length) = list(cx, types[index].element, value)?;
             write(cx, offset, u32::try_from(pointer)?.to_le_bytes())?;
@@ -287,6 +287,25 @@ fn fill<T, E: Copy, const N: usize>(
     for (target, item) in target.as_chunks_mut().0.iter_mut().zip(items) {
         *target = bytes(*item);
     }
+    Ok(())
+}
+
+/// The longest string of the canonical ABI, in bytes; what wasmtime says of a longer one is as good as we could.
+const LONGEST_STRING: usize = (1 << 31) - 1;
+
+fn string<T>(cx: &mut LowerContext<'_, T>, ty: InterfaceType, text: &str, offset: usize) -> Result<()> {
+    if cx.options().string_encoding != StringEncoding::Utf8 || text.len() > LONGEST_STRING {
+        return text.linear_lower_to_memory(cx, ty, offset);
+    }
+    let length = u32::try_from(text.len())?;
+    let pointer = cx.realloc(0, 0, 1, text.len())?;
+    // Both with one look-up of the memory, which costs as much as a short string does.
+    let memory = cx.as_slice_mut();
+    let target = memory.get_mut(pointer..).and_then(|memory| memory.get_mut(..text.len()));
+    target.ok_or_else(|| format_err!("a string lies out of bounds of memory"))?.copy_from_slice(text.as_bytes());
+    let pair = memory.get_mut(offset..).and_then(|memory| memory.first_chunk_mut::<8>());
+    let pair = pair.ok_or_else(|| format_err!("a string lies out of bounds of memory"))?;
+    *pair = (u64::from(length) << 32 | u64::from(u32::try_from(pointer)?)).to_le_bytes();
     Ok(())
 }
 
