@@ -2,6 +2,7 @@
 //!
 //! [`Plan`] says who calls whom, and is all that `chainhost check` needs. A [`Chain`] is a plan that runs.
 
+pub(crate) mod answer;
 mod edge;
 mod link;
 mod plan;
@@ -15,6 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
+use self::answer::{Answer, own_error};
 use self::edge::EdgeImport;
 use self::link::{Unresolved, link};
 pub use self::plan::{Edge, Plan};
@@ -30,8 +32,6 @@ use crate::error::{CallError, EdgeName, ErrorKind};
 use crate::log_rate::LogRate;
 use crate::value::format::{Format, FormatError};
 use crate::value::rust::{self, RustError};
-use crate::value::stream::StreamError;
-use crate::value::stream::collect::collect;
 use crate::value::{Signature, Type, Value, json};
 
 /// Why a chain does not load.
@@ -123,10 +123,9 @@ impl Chain {
             RustError::Arguments(error) => invalid(chainlet, error),
             error => CallError::new(ErrorKind::InvalidInput, chainlet.name(), error),
         })?;
-        let answer = self.call_values(chainlet, params, options).await?;
-        let answer = match &answer {
-            (Some(ty), Some(value)) => rust::from_value(ty, value).map_err(|error| error.to_string()),
-            _ => serde_json::from_str("null").map_err(|_| "the chainlet returns nothing".to_string()),
+        let answer = match answer(chainlet, params, options).await?.whole().await? {
+            Some((ty, value)) => rust::from_value(&ty, &value).map_err(|error| error.to_string()),
+            None => serde_json::from_str("null").map_err(|_| "the chainlet returns nothing".to_string()),
         };
         answer.map_err(|error| {
             CallError::new(ErrorKind::Internal, chainlet.name(), format_args!("the answer does not fit: {error}"))
@@ -207,9 +206,12 @@ impl Chain {
     async fn call_json_of(&self, chainlet: &Chainlet, body: &[u8], options: CallOptions) -> Result<Vec<u8>, CallError> {
         let params = json::params_within(&chainlet.signature().params, body, chainlet.value_limit())
             .map_err(|error| invalid(chainlet, error))?;
-        let (ty, value) = self.call_values(chainlet, params, options).await?;
         let mut text = Vec::new();
-        write(chainlet, ty.as_deref(), &value, &mut text)?;
+        match answer(chainlet, params, options).await?.whole().await? {
+            Some((ty, value)) => json::write(&ty, &value, &mut text)
+                .map_err(|error| CallError::new(ErrorKind::Internal, chainlet.name(), error))?,
+            None => text.extend_from_slice(b"null"),
+        }
         Ok(text)
     }
 
@@ -220,73 +222,54 @@ impl Chain {
         formats: Formats,
         options: CallOptions,
     ) -> Result<Bytes, CallError> {
-        let signature = chainlet.signature();
-        if !formats.answer.fits_answer(signature.result.as_ref()) {
+        if !formats.answer.fits_answer(chainlet.signature().result.as_ref()) {
             let message = format_args!("its answer cannot be {}", formats.answer.media_type());
             return Err(CallError::new(ErrorKind::InvalidInput, chainlet.name(), message));
         }
-        let params = formats
-            .input
-            .read(&signature.params, input, chainlet.value_limit())
-            .map_err(|error| invalid(chainlet, error))?;
-        let (ty, value) = self.call_values(chainlet, params, options).await?;
-        formats
-            .answer
-            .write(ty.as_deref(), value)
-            .map_err(|error| CallError::new(ErrorKind::Internal, chainlet.name(), error))
+        let params = read(chainlet, formats.input, input)?;
+        answer(chainlet, params, options).await?.written(formats.answer).await
     }
 
-    /// As [`Chain::open`], with what the streams of the answer come to in their places.
-    async fn call_values(
-        &self,
-        chainlet: &Chainlet,
-        params: Vec<Value>,
-        options: CallOptions,
-    ) -> Result<(Option<TypeRef>, Option<Value>), CallError> {
-        match self.open(chainlet, params, options).await? {
-            (Some(ty), Some(value)) if ty.has_streams() => {
-                let value = collect(&ty, value, chainlet.value_limit()).await.map_err(|error| match error {
-                    StreamError::Call(error) => error,
-                    other => CallError::new(ErrorKind::Internal, chainlet.name(), format_args!("its answer: {other}")),
-                })?;
-                Ok((Some(ty), Some(value)))
-            }
-            answer => Ok(answer),
-        }
-    }
-
-    /// Calls `run-remote` and takes its answer apart: a result's `T` is the answer, its `E` an error.
-    async fn open(
-        &self,
-        chainlet: &Chainlet,
-        params: Vec<Value>,
-        options: CallOptions,
-    ) -> Result<(Option<TypeRef>, Option<Value>), CallError> {
-        let deadline = options.timeout.map(|timeout| Instant::now() + timeout);
-        let context = CallContext { request: options.request_id, deadline };
-        let value = chainlet.within(deadline, chainlet.call(params, context)).await?;
-        match (&chainlet.signature().result, value) {
-            (Some(Type::Result { ok, .. }), Some(Value::Result(Ok(value)))) => {
-                Ok((ok.clone(), value.map(|value| *value)))
-            }
-            (Some(Type::Result { err, .. }), Some(Value::Result(Err(value)))) => {
-                let mut text = Vec::new();
-                write(chainlet, err.as_deref(), &value.map(|value| *value), &mut text)?;
-                let error =
-                    String::from_utf8(text).ok().and_then(|text| serde_json::value::RawValue::from_string(text).ok());
-                let failure =
-                    CallError::new(ErrorKind::Chainlet, chainlet.name(), "the chainlet answered with its error");
-                Err(match error {
-                    Some(error) => failure.with_guest_error(error),
-                    None => failure,
-                })
-            }
-            (ty, value) => Ok((ty.clone().map(Arc::new), value)),
+    /// The chainlet `name`, or the entrypoint where there is none.
+    pub(crate) fn chainlet(&self, name: Option<&str>) -> Option<&Arc<Chainlet>> {
+        match name {
+            Some(name) => self.0.chainlets.get(name),
+            None => Some(&self.0.entrypoint),
         }
     }
 }
 
-type TypeRef = Arc<Type>;
+/// The parameters of `chainlet` that `input` holds.
+pub(crate) fn read(chainlet: &Chainlet, format: Format, input: &Bytes) -> Result<Vec<Value>, CallError> {
+    let params = format.read(&chainlet.signature().params, input, chainlet.value_limit());
+    params.map_err(|error| invalid(chainlet, error))
+}
+
+/// Calls `run-remote` and takes its answer apart: a result's `T` is the answer, its `E` an error.
+pub(crate) async fn answer(
+    chainlet: &Chainlet,
+    params: Vec<Value>,
+    options: CallOptions,
+) -> Result<Answer, CallError> {
+    let deadline = options.timeout.map(|timeout| Instant::now() + timeout);
+    let context = CallContext { request: options.request_id, deadline };
+    let value = chainlet.within(deadline, chainlet.call(params, context)).await?;
+    let value = match (&chainlet.signature().result, value) {
+        (Some(Type::Result { ok, .. }), Some(Value::Result(Ok(value)))) => ok.clone().zip(value.map(|value| *value)),
+        (Some(Type::Result { err, .. }), Some(Value::Result(Err(value)))) => {
+            let value = match (err, value) {
+                (Some(ty), Some(value)) => {
+                    let error = Answer::new(chainlet, Some((ty.clone(), *value)));
+                    error.whole().await?.map(|(_, value)| value)
+                }
+                _ => None,
+            };
+            return Err(own_error(chainlet.name(), err.as_deref(), value.as_ref()));
+        }
+        (ty, value) => ty.clone().map(Arc::new).zip(value),
+    };
+    Ok(Answer::new(chainlet, value))
+}
 
 fn invalid(chainlet: &Chainlet, error: impl Into<FormatError>) -> CallError {
     let FormatError { is_too_large, pointer, message } = error.into();
@@ -300,18 +283,6 @@ fn invalid(chainlet: &Chainlet, error: impl Into<FormatError>) -> CallError {
         ),
     };
     error.at(pointer)
-}
-
-fn write(chainlet: &Chainlet, ty: Option<&Type>, value: &Option<Value>, text: &mut Vec<u8>) -> Result<(), CallError> {
-    match (ty, value) {
-        (Some(ty), Some(value)) => {
-            json::write(ty, value, text).map_err(|error| CallError::new(ErrorKind::Internal, chainlet.name(), error))
-        }
-        _ => {
-            text.extend_from_slice(b"null");
-            Ok(())
-        }
-    }
 }
 
 /// Compiles the components of `spec` and resolves its dependencies. No guest code runs.

@@ -33,7 +33,9 @@ mod problem;
 mod request_id;
 mod routes;
 mod run_remote;
+mod streaming;
 mod tls;
+mod upload;
 
 #[cfg(test)]
 mod tests;

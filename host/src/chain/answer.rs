@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::future::try_join_all;
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
+use crate::chainlet::Chainlet;
 use crate::config::ChainletName;
 use crate::error::{CallError, ErrorKind};
+use crate::value::format::Format;
 use crate::value::json::{self, Typed};
 use crate::value::stream::collect::collect;
 use crate::value::stream::{Items, StreamError};
@@ -62,6 +65,22 @@ pub(crate) fn stream_of(ty: &Type) -> Option<(Option<usize>, &Type)> {
 }
 
 impl Answer {
+    pub(super) fn new(chainlet: &Chainlet, value: Option<(Arc<Type>, Value)>) -> Self {
+        Answer { chainlet: chainlet.name().clone(), value, limit: chainlet.value_limit() }
+    }
+
+    /// The answer in `format`, which its type has, with what its streams come to in their places.
+    ///
+    /// # Errors
+    /// A stream broke off, or they hold too much.
+    pub(crate) async fn written(self, format: Format) -> Result<Bytes, CallError> {
+        let chainlet = self.chainlet.clone();
+        let (ty, value) = self.whole().await?.unzip();
+        format
+            .write(ty.as_deref(), value)
+            .map_err(|error| CallError::new(ErrorKind::Internal, &chainlet, error))
+    }
+
     /// The answer with what its streams come to in their places.
     ///
     /// # Errors

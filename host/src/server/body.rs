@@ -31,7 +31,7 @@ impl<B> RequestBody for B where
 }
 
 /// How much bodies may hold.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Limits {
     /// Of one, in bytes.
     one: usize,
@@ -40,20 +40,30 @@ pub(super) struct Limits {
 }
 
 /// In what the bytes of all bodies are counted.
-const UNIT: usize = 1024;
+pub(super) const UNIT: usize = 1024;
 
 /// A body that was read. What it holds of the limit to all is free again when this is dropped.
 #[derive(Debug, Default)]
 pub(super) struct Received {
     pub bytes: Bytes,
     pub format: Format,
-    _held: Option<OwnedSemaphorePermit>,
+    pub held: Option<OwnedSemaphorePermit>,
 }
 
 impl Limits {
     /// `one` body has at most so many bytes, and `all` together.
     pub(super) fn new(one: usize, all: usize) -> Self {
         Limits { one, all: Arc::new(Semaphore::new((all / UNIT).min(Semaphore::MAX_PERMITS))) }
+    }
+
+    /// How many bytes one may have.
+    pub(super) fn one(&self) -> usize {
+        self.one
+    }
+
+    /// Room for `units` more of all, where there is so much.
+    pub(super) fn hold(&self, units: usize) -> Option<OwnedSemaphorePermit> {
+        self.all.clone().try_acquire_many_owned(u32::try_from(units).ok()?).ok()
     }
 }
 
@@ -112,12 +122,10 @@ async fn collect<B: RequestBody>(body: &mut B, limits: &Limits) -> Result<Receiv
         }
         let units = (before + piece.len()).div_ceil(UNIT) - before.div_ceil(UNIT);
         if units > 0 {
-            let held =
-                u32::try_from(units).ok().and_then(|units| limits.all.clone().try_acquire_many_owned(units).ok());
-            let held = held.ok_or_else(|| {
+            let held = limits.hold(units).ok_or_else(|| {
                 Problem::new(Kind::Overloaded, "the server has as many bytes of requests in flight as it may")
             })?;
-            match &mut received._held {
+            match &mut received.held {
                 Some(all) => all.merge(held),
                 none => *none = Some(held),
             }
@@ -136,12 +144,18 @@ async fn collect<B: RequestBody>(body: &mut B, limits: &Limits) -> Result<Receiv
 }
 
 fn acceptable(headers: &HeaderMap, length: u64, limit: usize) -> Result<(), Problem> {
+    encoded_as_it_is(headers)?;
+    if usize::try_from(length).map_or(true, |length| length > limit) {
+        return Err(too_large(limit));
+    }
+    Ok(())
+}
+
+/// Refuses a body in any coding.
+pub(super) fn encoded_as_it_is(headers: &HeaderMap) -> Result<(), Problem> {
     let coding = headers.get(header::CONTENT_ENCODING).map(|value| String::from_utf8_lossy(value.as_bytes()));
     if let Some(coding) = coding.filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
         return Err(Problem::new(Kind::MediaType, format!("the body is encoded as `{coding}`; send it as it is")));
-    }
-    if usize::try_from(length).map_or(true, |length| length > limit) {
-        return Err(too_large(limit));
     }
     Ok(())
 }
@@ -150,9 +164,9 @@ fn too_large(limit: usize) -> Problem {
     Problem::new(Kind::TooLarge, format!("the body is longer than this server's limit of {limit} bytes"))
 }
 
-/// Reads what is left of a refused body for a while. A client that writes its whole request before it reads would
+/// Reads what is left of a body that is of no use for a while. A client that writes its whole request before it reads would
 /// otherwise find its connection, or its HTTP/2 stream, reset, and never see why.
-async fn discard<B: RequestBody>(mut body: B) {
+pub(super) async fn discard<B: RequestBody>(mut body: B) {
     let all = async {
         let mut read = 0;
         while let Some(Ok(frame)) = body.frame().await {
@@ -171,6 +185,7 @@ mod tests {
     use http_body_util::{Full, StreamBody};
     use hyper::body::Frame;
 
+    use super::super::format::Input;
     use super::*;
     use crate::value::Signature;
 
@@ -184,7 +199,10 @@ mod tests {
 
     /// The format that the headers say.
     fn format(headers: &HeaderMap) -> Result<Format, Problem> {
-        super::super::format::of_body(headers, || None::<Arc<Signature>>)
+        match super::super::format::of_body(headers, || None::<Arc<Signature>>)? {
+            Input::Whole(format) => Ok(format),
+            Input::Stream(upload) => panic!("{upload:?} for nobody"),
+        }
     }
 
     async fn read_all(headers: HeaderMap, body: impl RequestBody, limit: usize) -> Result<Bytes, Kind> {

@@ -5,28 +5,140 @@ use std::cmp::Reverse;
 use http::{HeaderMap, HeaderValue, header};
 
 use super::problem::{Kind, Problem};
-use crate::value::Signature;
+use super::upload::stream_param;
+use crate::chain::answer::stream_of;
 use crate::value::format::Format;
+use crate::value::ty::Member;
+use crate::value::{Signature, Type};
 
-/// The format that a request's headers say its body has.
+/// The media type of items in lines.
+pub(super) const LINES: &str = "application/x-ndjson";
+/// The media type of items as server-sent events.
+pub(super) const EVENTS: &str = "text/event-stream";
+
+/// How a request brings its parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Input {
+    /// All at once.
+    Whole(Format),
+    /// With the items of a stream, while the call goes on.
+    Stream(Upload),
+}
+
+/// How the items of a stream come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Upload {
+    /// Each in a line, as JSON.
+    Lines,
+    /// As the bytes that they are.
+    Bytes,
+}
+
+/// How an answer goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Output {
+    /// All at once.
+    Whole(Format),
+    /// Item by item, as they are made.
+    Stream(Framing),
+}
+
+/// How the items of a stream go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// Each in a line, as JSON.
+    Lines,
+    /// Each as a server-sent event, as JSON.
+    Events,
+    /// As the bytes that they are.
+    Bytes,
+}
+
+impl Input {
+    /// Every way in which parameters can come.
+    const ALL: [Input; 5] = [
+        Input::Whole(Format::Json),
+        Input::Whole(Format::Cbor),
+        Input::Stream(Upload::Bytes),
+        Input::Whole(Format::Bytes),
+        Input::Stream(Upload::Lines),
+    ];
+
+    pub(super) fn media_type(self) -> &'static str {
+        match self {
+            Input::Whole(format) => format.media_type(),
+            Input::Stream(Upload::Lines) => LINES,
+            Input::Stream(Upload::Bytes) => Format::Bytes.media_type(),
+        }
+    }
+
+    fn fits(self, params: &[Member]) -> bool {
+        match self {
+            Input::Whole(format) => format.fits_params(params),
+            Input::Stream(Upload::Lines) => stream_param(params).is_some(),
+            Input::Stream(Upload::Bytes) => {
+                params.len() == 1 && stream_param(params).is_some_and(|(_, item)| *item == Type::U8)
+            }
+        }
+    }
+
+    /// The ways in which `params` can come.
+    pub(super) fn of_params(params: &[Member]) -> impl Iterator<Item = Input> {
+        Input::ALL.into_iter().filter(|input| input.fits(params))
+    }
+}
+
+impl Output {
+    pub(super) fn media_type(self) -> &'static str {
+        match self {
+            Output::Whole(format) => format.media_type(),
+            Output::Stream(Framing::Lines) => LINES,
+            Output::Stream(Framing::Events) => EVENTS,
+            Output::Stream(Framing::Bytes) => Format::Bytes.media_type(),
+        }
+    }
+
+    /// The ways in which the answer of a function that returns `result` can be given, the usual one first.
+    pub(super) fn of_result(result: Option<&Type>) -> Vec<Output> {
+        let answer = match result {
+            Some(Type::Result { ok, .. }) => ok.as_deref(),
+            other => other,
+        };
+        let streamed: &[Output] = match answer.and_then(stream_of) {
+            Some((_, Type::U8)) => &[Output::Stream(Framing::Bytes)],
+            Some(_) => &[Output::Stream(Framing::Lines), Output::Stream(Framing::Events)],
+            None => &[],
+        };
+        let whole = Format::ALL.into_iter().filter(|format| format.fits_answer(result)).map(Output::Whole);
+        streamed.iter().copied().chain(whole).collect()
+    }
+}
+
+/// The way in which a request's headers say that its parameters come.
 ///
 /// # Errors
 /// They say none, or one that `signature`, which is looked up where it matters, does not take.
 pub(super) fn of_body<S: AsRef<Signature>>(
     headers: &HeaderMap,
     signature: impl Fn() -> Option<S>,
-) -> Result<Format, Problem> {
+) -> Result<Input, Problem> {
     let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let fits = |format: Format| signature().is_some_and(|signature| format.fits_params(&signature.as_ref().params));
-    match kind.and_then(named) {
-        Some(format @ (Format::Json | Format::Cbor)) => Ok(format),
-        Some(format) if fits(format) => Ok(format),
+    let fitting = || match signature() {
+        Some(signature) => Input::of_params(&signature.as_ref().params).collect(),
+        None => vec![Input::Whole(Format::Json)],
+    };
+    let named = kind.map(named).unwrap_or_default();
+    match named {
+        Some(format @ (Format::Json | Format::Cbor)) => Ok(Input::Whole(format)),
+        _ if let Some(input) = kind.and_then(|kind| fitting().into_iter().find(|input| input.is_named(kind))) => {
+            Ok(input)
+        }
         _ => {
             let found = match kind {
                 Some(kind) => format!("the body is `{}`", String::from_utf8_lossy(kind)),
                 None => "the body has no Content-Type".to_owned(),
             };
-            let all = listed(Format::ALL.into_iter().filter(|format| *format == Format::Json || fits(*format)));
+            let all = listed(fitting().into_iter().map(Input::media_type));
             Err(Problem::new(
                 Kind::MediaType,
                 format!("{found}; this takes {all}, with a header such as `Content-Type: application/json`"),
@@ -35,25 +147,28 @@ pub(super) fn of_body<S: AsRef<Signature>>(
     }
 }
 
-/// The format of an answer by `signature` that the client likes best: JSON, unless it says otherwise.
+/// The way in which the client likes best to have an answer by `signature`: JSON, or a stream as one, unless it says otherwise.
 ///
 /// # Errors
 /// It accepts none that there is.
 pub(super) fn of_answer<S: AsRef<Signature>>(
     headers: &HeaderMap,
     signature: impl Fn() -> Option<S>,
-) -> Result<Format, Problem> {
+) -> Result<Output, Problem> {
     // Nearly everyone asks for JSON, or for anything.
-    if headers.get(header::ACCEPT).is_none_or(|accept| matches!(accept.as_bytes(), b"*/*" | b"application/json"))
-        && headers.get_all(header::ACCEPT).iter().nth(1).is_none()
-    {
-        return Ok(Format::Json);
+    let accept = headers.get(header::ACCEPT).map(HeaderValue::as_bytes);
+    let is_only = headers.get_all(header::ACCEPT).iter().nth(1).is_none();
+    if is_only && accept == Some(b"application/json") {
+        return Ok(Output::Whole(Format::Json));
     }
     let signature = signature();
     let result = signature.as_ref().and_then(|signature| signature.as_ref().result.as_ref());
-    let offers = || Format::ALL.into_iter().filter(|format| format.fits_answer(result));
-    best(headers, offers().map(|format| (format, format.media_type()))).ok_or_else(|| {
-        let all = listed(offers());
+    if is_only && matches!(accept, None | Some(b"*/*")) && !result.is_some_and(Type::has_streams) {
+        return Ok(Output::Whole(Format::Json));
+    }
+    let offers = Output::of_result(result);
+    best(headers, offers.iter().map(|output| (*output, output.media_type()))).ok_or_else(|| {
+        let all = listed(offers.iter().map(|output| output.media_type()));
         Problem::new(Kind::NotAcceptable, format!("the answer can be {all}, and the header Accept names none of them"))
     })
 }
@@ -86,7 +201,7 @@ pub(super) fn best<'a, T>(headers: &HeaderMap, offers: impl IntoIterator<Item = 
 
 /// The format that a media type names. Everything with the suffix `+json` is JSON.
 fn named(media_type: &[u8]) -> Option<Format> {
-    let essence = media_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let essence = essence(media_type);
     let is_json = || {
         let suffix = essence.len().checked_sub(b"+json".len()).and_then(|at| essence.get(at..));
         suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case(b"+json")) && essence.contains(&b'/')
@@ -95,8 +210,18 @@ fn named(media_type: &[u8]) -> Option<Format> {
     Format::ALL.into_iter().find(same).or_else(|| is_json().then_some(Format::Json))
 }
 
-fn listed(formats: impl Iterator<Item = Format>) -> String {
-    formats.map(Format::media_type).collect::<Vec<_>>().join(", ")
+impl Input {
+    fn is_named(self, media_type: &[u8]) -> bool {
+        essence(media_type).eq_ignore_ascii_case(self.media_type().as_bytes())
+    }
+}
+
+fn essence(media_type: &[u8]) -> &[u8] {
+    media_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
+}
+
+fn listed<'a>(media_types: impl Iterator<Item = &'a str>) -> String {
+    media_types.collect::<Vec<_>>().join(", ")
 }
 
 /// An element of the header Accept.
@@ -154,13 +279,13 @@ mod tests {
         values.iter().map(|value| (name.clone(), value.parse().unwrap())).collect()
     }
 
-    fn body(kind: &str, ty: Type) -> Result<Format, String> {
+    fn body(kind: &str, ty: Type) -> Result<Input, String> {
         let signature = signature(ty);
         of_body(&headers(header::CONTENT_TYPE, &[kind]), || Some(signature.clone()))
             .map_err(|problem| problem.detail().to_owned())
     }
 
-    fn answer(accept: &[&str], ty: Type) -> Result<Format, String> {
+    fn answer(accept: &[&str], ty: Type) -> Result<Output, String> {
         let signature = signature(ty);
         of_answer(&headers(header::ACCEPT, accept), || Some(signature.clone())).map_err(|problem| {
             assert_eq!(problem.kind(), Kind::NotAcceptable);
@@ -185,8 +310,8 @@ mod tests {
 
     #[test]
     fn bytes_are_taken_where_the_function_takes_nothing_else() {
-        assert_eq!(body("application/octet-stream", Type::U8), Ok(Format::Bytes));
-        assert_eq!(body("application/cbor", Type::S8), Ok(Format::Cbor));
+        assert_eq!(body("application/octet-stream", Type::U8), Ok(Input::Whole(Format::Bytes)));
+        assert_eq!(body("application/cbor", Type::S8), Ok(Input::Whole(Format::Cbor)));
         assert_eq!(
             body("application/octet-stream", Type::S8).unwrap_err(),
             "the body is `application/octet-stream`; this takes application/json, application/cbor, with a header such \
@@ -216,9 +341,9 @@ mod tests {
             (&["application/*;q=0.1, application/cbor;q=0"], Format::Json),
             (&["text/html, application/cbor ; Q=0.8"], Format::Cbor),
         ] {
-            assert_eq!(answer(accept, Type::U8), Ok(format), "{accept:?}");
+            assert_eq!(answer(accept, Type::U8), Ok(Output::Whole(format)), "{accept:?}");
         }
-        assert_eq!(answer(&["application/octet-stream, application/*;q=0.1"], Type::S8), Ok(Format::Json));
+        assert_eq!(answer(&["application/octet-stream, application/*;q=0.1"], Type::S8), Ok(Output::Whole(Format::Json)));
     }
 
     #[test]
@@ -230,5 +355,42 @@ mod tests {
             );
         }
         assert!(answer(&["text/*"], Type::U8).unwrap_err().contains("application/octet-stream"));
+    }
+
+    #[test]
+    fn a_stream_is_given_and_taken_as_one_unless_something_else_is_asked_for() {
+        let stream = |item| Type::Stream(Arc::new(item));
+        let signature = |param: Type, result: Type| {
+            let params = vec![member("items", Some(param))];
+            Arc::new(Signature { is_async: true, params, result: Some(result), docs: Docs(None) })
+        };
+        let words = signature(stream(Type::String), stream(Type::String));
+        let given = |accept: &[&str], signature: &Arc<Signature>| {
+            of_answer(&headers(header::ACCEPT, accept), || Some(signature.clone())).map_err(|problem| problem.kind())
+        };
+        for (accept, output) in [
+            (&[][..], Output::Stream(Framing::Lines)),
+            (&["*/*"], Output::Stream(Framing::Lines)),
+            (&["text/event-stream"], Output::Stream(Framing::Events)),
+            (&["text/*, application/json;q=0.5"], Output::Stream(Framing::Events)),
+            (&["application/json"], Output::Whole(Format::Json)),
+            (&["application/cbor"], Output::Whole(Format::Cbor)),
+        ] {
+            assert_eq!(given(accept, &words), Ok(output), "{accept:?}");
+        }
+        assert_eq!(given(&["application/octet-stream"], &words), Err(Kind::NotAcceptable));
+        let bytes = signature(stream(Type::U8), stream(Type::U8));
+        assert_eq!(given(&["*/*"], &bytes), Ok(Output::Stream(Framing::Bytes)));
+        assert_eq!(given(&["text/event-stream"], &bytes), Err(Kind::NotAcceptable));
+
+        let taken = |kind: &str, signature: &Arc<Signature>| {
+            of_body(&headers(header::CONTENT_TYPE, &[kind]), || Some(signature.clone()))
+                .map_err(|problem| problem.kind())
+        };
+        assert_eq!(taken("application/x-ndjson; charset=utf-8", &words), Ok(Input::Stream(Upload::Lines)));
+        assert_eq!(taken("application/octet-stream", &words), Err(Kind::MediaType));
+        assert_eq!(taken("application/octet-stream", &bytes), Ok(Input::Stream(Upload::Bytes)));
+        assert_eq!(taken("application/json", &bytes), Ok(Input::Whole(Format::Json)));
+        assert_eq!(taken("application/x-ndjson", &signature(Type::U8, Type::U8)), Err(Kind::MediaType));
     }
 }

@@ -151,9 +151,9 @@ impl Problem {
         &self.detail
     }
 
-    /// The answer to the request `id`.
-    pub(super) fn into_response(self, id: &RequestId) -> Response {
-        let Appearance { status, uri, title, retry_after } = self.kind.appearance();
+    /// The document for the request `id`, as JSON in one line.
+    pub(super) fn document(&self, id: &RequestId) -> Vec<u8> {
+        let Appearance { status, uri, title, .. } = self.kind.appearance();
         let mut document = Document {
             r#type: uri,
             title,
@@ -183,10 +183,15 @@ impl Problem {
             document.backtrace = error.backtrace().filter(|_| *audience == Audience::Admin);
         }
         // Texts and JSON that was checked before always serialise; if not, the status still says what kind it is.
-        let body = serde_json::to_vec(&document)
+        serde_json::to_vec(&document)
             .inspect_err(|error| tracing::error!(request = %id, %error, "a problem has no document"))
-            .unwrap_or_default();
-        let mut response = Response::new(Body::from(body));
+            .unwrap_or_default()
+    }
+
+    /// The answer to the request `id`.
+    pub(super) fn into_response(self, id: &RequestId) -> Response {
+        let Appearance { status, retry_after, .. } = self.kind.appearance();
+        let mut response = Response::new(Body::from(self.document(id)));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

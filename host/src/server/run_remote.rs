@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::response::Response;
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use tokio::time::Instant;
 
@@ -13,78 +11,131 @@ use super::body::{self, Received, RequestBody};
 use super::observe::Asked;
 use super::problem::{Kind, Problem};
 use super::request_id::RequestId;
-use super::{Audience, Http, format};
-use crate::chain::{CallOptions, Chain, Formats};
+use super::format::{Framing, Input, Output};
+use super::{Audience, Http, format, streaming, upload};
+use crate::chain::{self, CallOptions, Chain};
+use crate::chainlet::Chainlet;
 use crate::error::{CallError, ErrorKind};
-use crate::value::Signature;
+use crate::live::InVersion;
+use crate::value::Value;
 use crate::value::format::Format;
 
 /// The header by which a client says how long it waits.
 const TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
 
-/// What a call is answered with.
-type Answer = Result<(Bytes, Format), Problem>;
+/// What a request is answered with.
+type Answer = Result<Response, Problem>;
 
-/// A request that has been read.
+/// A request that has been read, as far as its call waits for that.
 struct Read {
     headers: HeaderMap,
-    body: Received,
+    body: Body,
     options: CallOptions,
+}
+
+/// A request's body.
+enum Body {
+    Whole(Received),
+    /// With the items of a stream, read while the call goes on. It is of the version of the chain that was current when it came.
+    Stream { params: Vec<Value>, version: InVersion },
 }
 
 /// Calls the entrypoint.
 pub(super) async fn entrypoint<B: RequestBody>(http: Http, request: Request<B>, asked: Asked) -> Response {
-    respond(call_entrypoint(&http, request, &asked).await, &asked.id)
+    call(&http, None, request, &asked).await.unwrap_or_else(|problem| problem.into_response(&asked.id))
 }
 
 /// Calls the chainlet `name`, for an admin.
 pub(super) async fn chainlet<B: RequestBody>(http: Http, name: &str, request: Request<B>, asked: Asked) -> Response {
-    respond(call_chainlet(&http, name, request, &asked).await, &asked.id)
+    call(&http, Some(name), request, &asked).await.unwrap_or_else(|problem| problem.into_response(&asked.id))
 }
 
-async fn call_entrypoint<B: RequestBody>(http: &Http, request: Request<B>, asked: &Asked) -> Answer {
-    let signature = |chain: &Chain| chain.signature(chain.entrypoint().as_str()).cloned();
-    let Read { headers, body, options } = receive(http, request, asked, || signature(&http.0.chain.current())).await?;
-    let chain = http.0.chain.begin();
-    let answer = format::of_answer(&headers, || signature(&chain))?;
-    let formats = Formats { input: body.format, answer };
-    let outcome = chain.call_bytes(&body.bytes, formats, options).await;
-    chain.count(&outcome);
-    match outcome {
-        Ok(bytes) => Ok((bytes, answer)),
-        Err(error) => Err(failed(http, error, Audience::Public, &asked.id)),
+/// Calls the chainlet `name`, or the entrypoint where there is none.
+async fn call<B: RequestBody>(http: &Http, name: Option<&str>, request: Request<B>, asked: &Asked) -> Answer {
+    let audience = if name.is_some() { Audience::Admin } else { Audience::Public };
+    let fail = |error| failed(http, error, audience, &asked.id);
+    let Read { headers, body, options } = receive(http, name, request, asked).await?;
+    let (version, params) = match body {
+        Body::Stream { params, version } => (version, Ok(params)),
+        Body::Whole(Received { bytes, format, held }) => {
+            let version = http.0.chain.begin();
+            let params = chain::read(target(http, &version, name)?, format, &bytes);
+            // What was read is not needed any more.
+            drop((bytes, held));
+            (version, params)
+        }
+    };
+    let chainlet = target(http, &version, name)?;
+    let output = format::of_answer(&headers, || Some(chainlet.signature().clone()))?;
+    let outcome = match params {
+        Ok(params) => chain::answer(chainlet, params, options).await,
+        Err(error) => Err(error),
+    };
+    if name.is_none() {
+        version.count(&outcome);
     }
-}
-
-async fn call_chainlet<B: RequestBody>(http: &Http, name: &str, request: Request<B>, asked: &Asked) -> Answer {
-    let signature = |chain: &Chain| chain.signature(name).cloned();
-    let Read { headers, body, options } = receive(http, request, asked, || signature(&http.0.chain.current())).await?;
-    let chain = http.0.chain.begin();
-    let answer = format::of_answer(&headers, || signature(&chain))?;
-    let formats = Formats { input: body.format, answer };
-    match chain.call_chainlet_bytes(name, &body.bytes, formats, options).await {
-        Some(Ok(bytes)) => Ok((bytes, answer)),
-        Some(Err(error)) => Err(failed(http, error, Audience::Admin, &asked.id)),
-        None => Err(Problem::new(Kind::NotFound, no_chainlet(http, name))),
+    let answer = outcome.map_err(fail)?;
+    let body = match output {
+        Output::Whole(format) => answer.written(format).await.map_err(fail)?.into(),
+        Output::Stream(framing) => match answer.streamed() {
+            Ok(streamed) => streaming::body(streamed, framing, asked.clone(), http.clone(), audience, version),
+            Err(answer) => answer.written(Format::Json).await.map_err(fail)?.into(),
+        },
+    };
+    let mut response = with_type(body, output.media_type());
+    if output == Output::Stream(Framing::Events) {
+        // So that no cache and no proxy on the way gathers what is to be seen at once.
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     }
+    Ok(response)
 }
 
-/// Reads the request, which must be complete before its deadline, and of a format that the function of `signature` takes.
+/// The chainlet `name` of `chain`, or its entrypoint.
+fn target<'a>(http: &Http, chain: &'a Chain, name: Option<&str>) -> Result<&'a Arc<Chainlet>, Problem> {
+    chain.chainlet(name).ok_or_else(|| Problem::new(Kind::NotFound, no_chainlet(http, name.unwrap_or_default())))
+}
+
+/// Reads the request, which must be complete before its deadline, and of a format that its chainlet takes.
 async fn receive<B: RequestBody>(
     http: &Http,
+    name: Option<&str>,
     request: Request<B>,
     asked: &Asked,
-    signature: impl Fn() -> Option<Arc<Signature>>,
 ) -> Result<Read, Problem> {
     let (head, body) = request.into_parts();
+    let deadline = deadline(http, &head.headers, asked)?;
+    let signature = || http.0.chain.current().chainlet(name).map(|chainlet| chainlet.signature().clone());
+    let body = match format::of_body(&head.headers, signature) {
+        Ok(Input::Stream(upload)) => {
+            let version = http.0.chain.begin();
+            let chainlet = target(http, &version, name)?;
+            let params = upload::open(&head.headers, body, upload, chainlet, &http.0.bodies, deadline).await;
+            let audience = if name.is_some() { Audience::Admin } else { Audience::Public };
+            let params = params.map_err(|refusal| match refusal {
+                Ok(error) => failed(http, error, audience, &asked.id),
+                Err(problem) => problem,
+            })?;
+            Body::Stream { params, version }
+        }
+        Ok(Input::Whole(format)) => {
+            Body::Whole(body::read(&head.headers, body, Ok(format), &http.0.bodies, deadline).await?)
+        }
+        Err(refusal) => Body::Whole(body::read(&head.headers, body, Err(refusal), &http.0.bodies, deadline).await?),
+    };
+    Ok(Read { headers: head.headers, body, options: options(deadline, asked) })
+}
+
+/// When a request must have its whole answer.
+pub(super) fn deadline(http: &Http, headers: &HeaderMap, asked: &Asked) -> Result<Instant, Problem> {
     let longest = http.0.options.request_timeout;
-    let timeout = asked_timeout(&head.headers)?.map_or(longest, |timeout| timeout.min(longest));
-    let deadline = asked.at + timeout;
-    let format = format::of_body(&head.headers, signature);
-    let body = body::read(&head.headers, body, format, &http.0.bodies, deadline).await?;
+    Ok(asked.at + asked_timeout(headers)?.map_or(longest, |timeout| timeout.min(longest)))
+}
+
+/// How the call is made that is to be done by `deadline`.
+pub(super) fn options(deadline: Instant, asked: &Asked) -> CallOptions {
     let timeout = Some(deadline.saturating_duration_since(Instant::now()));
-    let options = CallOptions { timeout, request_id: Some(asked.id.text.clone()) };
-    Ok(Read { headers: head.headers, body, options })
+    CallOptions { timeout, request_id: Some(asked.id.text.clone()) }
 }
 
 /// What the client says it waits: `2.5` in seconds, or `500ms`, or any such duration.
@@ -104,7 +155,7 @@ fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
 }
 
 /// A failed call as a problem. What the client is not told is in the log.
-fn failed(http: &Http, error: CallError, audience: Audience, id: &RequestId) -> Problem {
+pub(super) fn failed(http: &Http, error: CallError, audience: Audience, id: &RequestId) -> Problem {
     let untold = || http.0.log_rate.admit().map(|left_out| (left_out > 0).then_some(left_out));
     match error.kind() {
         ErrorKind::Trap | ErrorKind::Internal => {
@@ -134,21 +185,14 @@ fn no_chainlet(http: &Http, name: &str) -> String {
     format!("the chain has no chainlet `{name}`; it has {}", names.join(", "))
 }
 
-fn respond(answer: Answer, id: &RequestId) -> Response {
-    match answer {
-        Ok((body, format)) => with_type(body, format),
-        Err(problem) => problem.into_response(id),
-    }
-}
-
 /// An answer of JSON.
-pub(super) fn json(body: impl Into<Body>) -> Response {
-    with_type(body, Format::Json)
+pub(super) fn json(body: impl Into<axum::body::Body>) -> Response {
+    with_type(body.into(), Format::Json.media_type())
 }
 
-fn with_type(body: impl Into<Body>, format: Format) -> Response {
-    let mut response = Response::new(body.into());
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
+fn with_type(body: axum::body::Body, media_type: &'static str) -> Response {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }
 

@@ -35,6 +35,7 @@ pub(in crate::value) mod tests;
 
 use serde::de::DeserializeSeed;
 
+pub(crate) use super::mapping::Elements;
 pub use super::mapping::{MismatchError, Typed};
 pub use error::{JsonError, JsonErrorKind};
 
@@ -72,7 +73,15 @@ pub fn params_within(params: &[Member], body: &[u8], limit: usize) -> Result<Vec
 /// # Errors
 /// The text is not JSON, or does not fit the type: the error says which, where and why.
 pub fn value_from_slice(ty: &Type, text: &[u8]) -> Result<Value, JsonError> {
-    let reading = Reading::new(Notation::Json, usize::MAX);
+    value_within(ty, text, usize::MAX)
+}
+
+/// As [`value_from_slice`], where the value may take `limit` bytes.
+///
+/// # Errors
+/// As there, and where the value would take more: the error is found before it does.
+pub fn value_within(ty: &Type, text: &[u8], limit: usize) -> Result<Value, JsonError> {
+    let reading = Reading::new(Notation::Json, limit);
     parse(Seed { ty, reading: &reading }, &reading, text)
 }
 
@@ -86,6 +95,14 @@ pub fn write(ty: &Type, value: &Value, out: &mut Vec<u8>) -> Result<(), Mismatch
         out.truncate(start);
         MismatchError::new(error)
     })
+}
+
+/// Appends element `index` of a list to `out` as compact JSON.
+///
+/// # Errors
+/// The list is of another type, or shorter.
+pub(crate) fn write_element(elements: &Elements<'_>, index: usize, out: &mut Vec<u8>) -> Result<(), MismatchError> {
+    elements.serialize(index, &mut serde_json::Serializer::new(out)).map_err(MismatchError::new)
 }
 
 fn parse<'a, S: DeserializeSeed<'a>>(seed: S, reading: &Reading, text: &'a [u8]) -> Result<S::Value, JsonError> {

@@ -24,6 +24,7 @@ pub(super) use read::{Params, Seed};
 pub(super) use reading::Reading;
 pub(super) use words::{Notation, TypedNames};
 pub use write::Typed;
+pub(crate) use write::Elements;
 
 /// A value that is not of the type it was said to have: a bug in the host, never the fault of a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

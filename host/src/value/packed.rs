@@ -330,7 +330,7 @@ impl Packed {
         self.bytes.chunks_exact(self.stride.max(1))
     }
 
-    fn row(&self, index: usize) -> Option<&[u8]> {
+    pub(crate) fn row(&self, index: usize) -> Option<&[u8]> {
         self.bytes.get(index.checked_mul(self.stride)?..)?.get(..self.stride)
     }
 }

@@ -171,6 +171,45 @@ floats! {
     f64 F64 serialize_f64,
 }
 
+/// The elements of a list, each by itself.
+pub(crate) struct Elements<'a> {
+    ty: &'a Type,
+    list: &'a List,
+    layout: Option<Layout>,
+}
+
+impl<'a> Elements<'a> {
+    /// Those of `list`, which are of type `ty`.
+    pub(crate) fn of(ty: &'a Type, list: &'a List) -> Self {
+        let layout = matches!(list, List::Packed(_)).then(|| Layout::of(ty)).flatten();
+        Elements { ty, list, layout }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Writes element `index` by `serializer`.
+    pub(in crate::value) fn serialize<S: Serializer>(&self, index: usize, serializer: S) -> Result<S::Ok, S::Error> {
+        let Elements { ty, list, layout } = self;
+        let mismatch = || S::Error::custom("a list is of another type");
+        match (list, layout) {
+            (List::Values(values), _) => {
+                let value = values.get(index).ok_or_else(mismatch)?;
+                Typed { ty, value }.serialize(serializer)
+            }
+            (List::Packed(items), Some(layout)) => {
+                let row = items.row(index).ok_or_else(mismatch)?;
+                Row { ty, leaves: layout.leaves(), next: &Cell::new(0), row }.serialize(serializer)
+            }
+            _ => {
+                let value = list.get(ty, index).ok_or_else(mismatch)?;
+                Typed { ty, value: &value }.serialize(serializer)
+            }
+        }
+    }
+}
+
 /// An element of a packed list, or a part of one.
 struct Row<'a> {
     ty: &'a Type,

@@ -1,0 +1,155 @@
+//! Answers that are streams, written item by item as they are made.
+//!
+//! | | an item | what stands beside the stream, at its end | a failure |
+//! |---|---|---|---|
+//! | `text/event-stream` | `data: ITEM` | `event: end`, always | `event: error`, with a problem document |
+//! | `application/x-ndjson` | `ITEM` in a line | `{"$end": …}`, if there is anything | `{"$error": …}` |
+//! | `application/octet-stream` | its byte | nothing | the connection breaks off |
+//!
+//! No WIT name has a `$`, so that no item looks like one of these lines.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use tokio::time::timeout;
+
+use super::format::Framing;
+use super::observe::Asked;
+use super::run_remote::failed;
+use super::{Audience, Http};
+use crate::chain::answer::{End, Streamed, broken};
+use crate::config::ChainletName;
+use crate::error::{CallError, ErrorKind};
+use crate::live::InVersion;
+use crate::value::json::{self, Elements};
+use crate::value::stream::Items;
+use crate::value::{List, Type};
+
+/// From how many bytes on items go out although more are here.
+const PIECE: usize = 32 * 1024;
+/// How long a stream of events may be silent; then it says so, lest a proxy takes it for dead.
+const SILENCE: Duration = Duration::from_secs(15);
+const STILL_HERE: &[u8] = b": still here\n\n";
+
+/// An answer being written.
+struct Writing {
+    framing: Framing,
+    chainlet: ChainletName,
+    item: Type,
+    items: Items,
+    end: Option<End>,
+    /// What has come, and how much of it is written.
+    batch: List,
+    written: usize,
+    http: Http,
+    asked: Asked,
+    audience: Audience,
+    /// The call belongs to it until the stream has ended.
+    _version: InVersion,
+}
+
+/// The stream was cut off because its call failed.
+#[derive(Debug, thiserror::Error)]
+#[error("the stream broke off")]
+struct CutOff;
+
+/// The body of an answer that is `streamed`. It is the call's last part: when it is dropped, its producer ends.
+pub(super) fn body(
+    streamed: Streamed,
+    framing: Framing,
+    asked: Asked,
+    http: Http,
+    audience: Audience,
+    version: InVersion,
+) -> Body {
+    let Streamed { chainlet, item, items, end } = streamed;
+    let batch = List::Values(Vec::new());
+    let (end, written) = (Some(end), 0);
+    let writing =
+        Writing { framing, chainlet, item, items, end, batch, written, http, asked, audience, _version: version };
+    Body::from_stream(stream::unfold(Some(writing), |writing| async {
+        let mut writing = writing?;
+        match writing.next().await {
+            Ok((bytes, true)) => Some((Ok(bytes), Some(writing))),
+            Ok((bytes, false)) => Some((Ok(bytes), None)),
+            Err(cut_off) => Some((Err(cut_off), None)),
+        }
+    }))
+}
+
+impl Writing {
+    /// The next bytes, and whether there are more.
+    async fn next(&mut self) -> Result<(Bytes, bool), CutOff> {
+        if self.written >= self.batch.len() {
+            let next = match self.framing {
+                Framing::Events => match timeout(SILENCE, self.items.next()).await {
+                    Ok(next) => next,
+                    Err(_) => return Ok((Bytes::from_static(STILL_HERE), true)),
+                },
+                Framing::Lines | Framing::Bytes => self.items.next().await,
+            };
+            match next {
+                Some(Ok(batch)) => (self.batch, self.written) = (batch, 0),
+                Some(Err(error)) => return self.failed(broken(&self.chainlet, error)),
+                None => return self.ended().await,
+            }
+        }
+        match (self.framing, &self.batch) {
+            (Framing::Bytes, List::U8(bytes)) => {
+                self.written = bytes.len();
+                Ok((bytes.clone(), true))
+            }
+            _ => match self.items_here() {
+                Ok(out) => Ok((out.into(), true)),
+                Err(error) => self.failed(error),
+            },
+        }
+    }
+
+    /// Items that are here, up to a piece.
+    fn items_here(&mut self) -> Result<Vec<u8>, CallError> {
+        let (before, after) = match self.framing {
+            Framing::Events => (&b"data: "[..], &b"\n\n"[..]),
+            Framing::Lines | Framing::Bytes => (&b""[..], &b"\n"[..]),
+        };
+        let mut out = Vec::new();
+        let elements = Elements::of(&self.item, &self.batch);
+        while self.written < elements.len() && out.len() < PIECE {
+            out.extend_from_slice(before);
+            json::write_element(&elements, self.written, &mut out)
+                .map_err(|error| CallError::new(ErrorKind::Internal, &self.chainlet, error))?;
+            out.extend_from_slice(after);
+            self.written += 1;
+        }
+        Ok(out)
+    }
+
+    async fn ended(&mut self) -> Result<(Bytes, bool), CutOff> {
+        let rest = match self.end.take() {
+            Some(end) => end.json().await,
+            None => Ok(None),
+        };
+        match (rest, self.framing) {
+            (Err(error), _) => self.failed(error),
+            (Ok(rest), Framing::Events) => {
+                let rest = rest.unwrap_or_else(|| b"null".to_vec());
+                Ok(([&b"event: end\ndata: "[..], &rest, b"\n\n"].concat().into(), false))
+            }
+            (Ok(Some(rest)), Framing::Lines) => {
+                Ok(([&b"{\"$end\":"[..], &rest, b"}\n"].concat().into(), false))
+            }
+            (Ok(_), Framing::Lines | Framing::Bytes) => Ok((Bytes::new(), false)),
+        }
+    }
+
+    fn failed(&self, error: CallError) -> Result<(Bytes, bool), CutOff> {
+        let document = failed(&self.http, error, self.audience, &self.asked.id).document(&self.asked.id);
+        match self.framing {
+            Framing::Events => Ok(([&b"event: error\ndata: "[..], &document, b"\n\n"].concat().into(), false)),
+            Framing::Lines => Ok(([&b"{\"$error\":"[..], &document, b"}\n"].concat().into(), false)),
+            Framing::Bytes => Err(CutOff),
+        }
+    }
+}

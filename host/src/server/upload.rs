@@ -1,0 +1,342 @@
+//! Request bodies that are read while the call goes on: the items of a stream that run-remote takes.
+
+use bytes::{Bytes, BytesMut};
+use futures::stream;
+use http::HeaderMap;
+use http_body_util::BodyExt;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout_at};
+
+use super::body::{self, Limits, RequestBody, UNIT};
+use super::format::Upload;
+use super::problem::{Kind, Problem};
+use crate::chainlet::Chainlet;
+use crate::config::ChainletName;
+use crate::error::{CallError, ErrorKind};
+use crate::value::format::FormatError;
+use crate::value::json::JsonError;
+use crate::value::stream::{Items, Stream, StreamError};
+use crate::value::ty::Member;
+use crate::value::{List, Type, Value, json};
+
+/// How many lines become one batch at most, where so many are here at once.
+const BATCH: usize = 1024;
+
+/// The place of the one parameter that is a stream, where a body may bring its items; `None` where there is none, or several.
+pub(super) fn stream_param(params: &[Member]) -> Option<(usize, &Type)> {
+    let mut found = None;
+    for (index, param) in params.iter().enumerate() {
+        match param.ty.as_ref()? {
+            Type::Stream(item) if found.is_none() && !item.has_streams() => found = Some((index, &**item)),
+            ty if ty.has_streams() => return None,
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The parameters of `chainlet`, of which the stream is what is to come of `body`. Of lines, the first is an object of the other
+/// parameters, where there are any.
+///
+/// # Errors
+/// The body begins with something else, or is not of a kind that is taken.
+pub(super) async fn open<B: RequestBody>(
+    headers: &HeaderMap,
+    body: B,
+    upload: Upload,
+    chainlet: &Chainlet,
+    limits: &Limits,
+    deadline: Instant,
+) -> Result<Vec<Value>, Result<CallError, Problem>> {
+    body::encoded_as_it_is(headers).map_err(Err)?;
+    let params = &chainlet.signature().params;
+    let Some((place, item)) = stream_param(params) else {
+        return Err(Err(Problem::new(Kind::MediaType, "this run-remote takes no stream")));
+    };
+    let (body, reader) = (Rest(Some(body)), Reader::new(chainlet));
+    if matches!(upload, Upload::Bytes) {
+        return Ok(vec![Value::Stream(Stream::new(bytes(body, reader)))]);
+    }
+    let mut lines = Lines::new(body, limits);
+    let mut others: Vec<Member> = params.clone();
+    others.remove(place);
+    let mut values = Vec::new();
+    if !others.is_empty() {
+        let first = timeout_at(deadline, lines.next()).await;
+        let first = first.map_err(|_| Err(Problem::new(Kind::SlowRequest, "the body was not here in time")))?;
+        let line = first.map_err(|fault| Ok(reader.fault(fault)))?.unwrap_or_default();
+        let read = json::params_within(&others, &line, reader.limit);
+        values = read.map_err(|error| Ok(reader.refuse(error, lines.number)))?;
+    }
+    values.insert(place, Value::Stream(Stream::new(items(lines, reader, item.clone()))));
+    Ok(values)
+}
+
+/// What is left of a body. Where nobody reads on, the rest is thrown away for a while, so that a client which writes all before
+/// it reads finds its answer.
+struct Rest<B: RequestBody>(Option<B>);
+
+impl<B: RequestBody> Rest<B> {
+    async fn next(&mut self) -> Option<Result<Bytes, Fault>> {
+        loop {
+            let body = self.0.as_mut()?;
+            match body.frame().await {
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Some(Ok(data));
+                    }
+                }
+                Some(Err(error)) => {
+                    self.0 = None;
+                    return Some(Err(Fault::BrokeOff(error.to_string())));
+                }
+                None => self.0 = None,
+            }
+        }
+    }
+}
+
+impl<B: RequestBody> Drop for Rest<B> {
+    fn drop(&mut self) {
+        if let Some(body) = self.0.take().filter(|body| !body.is_end_stream())
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(body::discard(body));
+        }
+    }
+}
+
+/// What is wrong with a body.
+enum Fault {
+    BrokeOff(String),
+    LongLine { number: usize, limit: usize },
+    NoRoom,
+}
+
+/// For whom a body is read.
+struct Reader {
+    chainlet: ChainletName,
+    /// How many bytes an item may take as a value.
+    limit: usize,
+}
+
+impl Reader {
+    fn new(chainlet: &Chainlet) -> Self {
+        Reader { chainlet: chainlet.name().clone(), limit: chainlet.value_limit() }
+    }
+
+    fn fault(&self, fault: Fault) -> CallError {
+        let new = |kind, message: String| CallError::new(kind, &self.chainlet, message);
+        match fault {
+            Fault::BrokeOff(error) => new(ErrorKind::InvalidInput, format!("the body broke off: {error}")),
+            Fault::LongLine { number, limit } => new(
+                ErrorKind::TooLarge,
+                format!("line {number} of the body is longer than this server's limit of {limit} bytes"),
+            ),
+            Fault::NoRoom => {
+                new(ErrorKind::Overloaded, "the server has as many bytes of requests in flight as it may".to_owned())
+            }
+        }
+    }
+
+    /// What is wrong with line `number`.
+    fn refuse(&self, error: JsonError, number: usize) -> CallError {
+        let FormatError { is_too_large, pointer, message } = error.into();
+        let kind = if is_too_large { ErrorKind::TooLarge } else { ErrorKind::InvalidInput };
+        CallError::new(kind, &self.chainlet, format_args!("in line {number} of the body: {message}")).at(pointer)
+    }
+}
+
+/// A body, line by line.
+struct Lines<B: RequestBody> {
+    body: Rest<B>,
+    /// What has come of the lines that are next.
+    buffer: BytesMut,
+    /// How much of that is known to have no end of a line.
+    searched: usize,
+    /// The number of the line that was read last.
+    number: usize,
+    limits: Limits,
+    held: Option<OwnedSemaphorePermit>,
+}
+
+impl<B: RequestBody> Lines<B> {
+    fn new(body: Rest<B>, limits: &Limits) -> Self {
+        Lines { body, buffer: BytesMut::new(), searched: 0, number: 0, limits: limits.clone(), held: None }
+    }
+
+    /// The next line that is not blank; none at the end of the body.
+    async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
+        loop {
+            if let Some(line) = self.next_here() {
+                return Ok(Some(line));
+            }
+            match self.body.next().await {
+                Some(data) => self.take(&data?)?,
+                None => {
+                    // The last line may lack its end.
+                    let line = std::mem::take(&mut self.buffer).freeze();
+                    self.number += 1;
+                    self.held = None;
+                    return Ok(Some(line).filter(|line| !line.trim_ascii().is_empty()));
+                }
+            }
+        }
+    }
+
+    /// The next line that is here as a whole already, and not blank.
+    fn next_here(&mut self) -> Option<Bytes> {
+        loop {
+            let unseen = self.buffer.get(self.searched..).unwrap_or_default();
+            let Some(end) = unseen.iter().position(|byte| *byte == b'\n') else {
+                self.searched = self.buffer.len();
+                return None;
+            };
+            let line = self.buffer.split_to(self.searched + end + 1).freeze();
+            self.searched = 0;
+            self.number += 1;
+            if !line.trim_ascii().is_empty() {
+                return Some(line);
+            }
+        }
+    }
+
+    fn take(&mut self, data: &[u8]) -> Result<(), Fault> {
+        if self.buffer.is_empty() {
+            self.held = None;
+        }
+        let length = self.buffer.len() + data.len();
+        // The data may hold the end of the line, but what is here already does not.
+        if self.buffer.len() > self.limits.one() {
+            return Err(Fault::LongLine { number: self.number + 1, limit: self.limits.one() });
+        }
+        let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let more = length.div_ceil(UNIT).saturating_sub(held);
+        if more > 0 {
+            let more = self.limits.hold(more).ok_or(Fault::NoRoom)?;
+            match &mut self.held {
+                Some(held) => held.merge(more),
+                none => *none = Some(more),
+            }
+        }
+        self.buffer.extend_from_slice(data);
+        Ok(())
+    }
+}
+
+/// The items of lines, in batches of those that are here at once.
+fn items<B: RequestBody>(lines: Lines<B>, reader: Reader, item: Type) -> Items {
+    Box::pin(stream::unfold(Some((lines, reader, item)), |reading| async {
+        let (mut lines, reader, item) = reading?;
+        match batch(&mut lines, &reader, &item).await {
+            Ok(Some(batch)) => Some((Ok(batch), Some((lines, reader, item)))),
+            Ok(None) => None,
+            Err(error) => Some((Err(StreamError::Call(error)), None)),
+        }
+    }))
+}
+
+async fn batch<B: RequestBody>(
+    lines: &mut Lines<B>,
+    reader: &Reader,
+    item: &Type,
+) -> Result<Option<List>, CallError> {
+    let mut values = Vec::new();
+    let mut next = lines.next().await.map_err(|fault| reader.fault(fault))?;
+    while let Some(line) = next {
+        let value = json::value_within(item, &line, reader.limit);
+        values.push(value.map_err(|error| reader.refuse(error, lines.number))?);
+        next = if values.len() < BATCH { lines.next_here() } else { None };
+    }
+    if values.is_empty() {
+        return Ok(None);
+    }
+    let list = List::of(item, values);
+    list.map(Some).ok_or_else(|| CallError::new(ErrorKind::Internal, &reader.chainlet, "an item is not of its type"))
+}
+
+/// The bytes of a body as they come.
+fn bytes<B: RequestBody>(body: Rest<B>, reader: Reader) -> Items {
+    Box::pin(stream::unfold(Some((body, reader)), |reading| async {
+        let (mut body, reader) = reading?;
+        match body.next().await? {
+            Ok(data) => Some((Ok(List::U8(data)), Some((body, reader)))),
+            Err(fault) => Some((Err(StreamError::Call(reader.fault(fault))), None)),
+        }
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures::StreamExt;
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits::new(16, 64 * UNIT)
+    }
+
+    fn body(parts: &[&'static str]) -> impl RequestBody {
+        let frames: Vec<_> =
+            parts.iter().map(|part| Ok::<_, Infallible>(Frame::data(Bytes::from_static(part.as_bytes())))).collect();
+        StreamBody::new(stream::iter(frames))
+    }
+
+    fn reader() -> Reader {
+        Reader { chainlet: "a".parse().unwrap(), limit: 1024 }
+    }
+
+    async fn read(parts: &[&'static str], limits: &Limits) -> Vec<Result<List, String>> {
+        let lines = Lines::new(Rest(Some(body(parts))), limits);
+        let items = items(lines, reader(), Type::U32);
+        items.map(|batch| batch.map_err(|error| error.to_string())).collect().await
+    }
+
+    fn batch(items: &[u32]) -> Result<List, String> {
+        Ok(List::U32(items.to_vec()))
+    }
+
+    #[tokio::test]
+    async fn lines_are_items_however_the_body_is_cut() {
+        assert_eq!(read(&["1\n2\n", "3\n"], &limits()).await, [batch(&[1, 2]), batch(&[3])]);
+        assert_eq!(read(&["1", "2", "3\n\n", " \r\n45"], &limits()).await, [batch(&[123]), batch(&[45])]);
+        assert_eq!(read(&["7"], &limits()).await, [batch(&[7])]);
+        assert_eq!(read(&[], &limits()).await, []);
+        assert_eq!(read(&["\n\n"], &limits()).await, []);
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_no_item_is_named_by_its_number() {
+        let read = read(&["1\n\n", "x\n3\n"], &limits()).await;
+        let [first, Err(error)] = read.as_slice() else { panic!("{read:?}") };
+        assert_eq!(*first, batch(&[1]));
+        assert!(error.contains("in line 3 of the body"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_line_without_an_end_is_refused_before_it_is_all_in_memory() {
+        let read = read(&["1\n", "0123456789012345", "6", "7", "8\n"], &limits()).await;
+        let [_, Err(error)] = read.as_slice() else { panic!("{read:?}") };
+        assert!(error.contains("line 2 of the body is longer than this server's limit of 16 bytes"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn lines_hold_their_part_of_the_room_for_all_bodies_until_they_are_read() {
+        let limits = Limits::new(1 << 20, 2 * UNIT);
+        let long: &'static str = Box::leak(" ".repeat(3 * UNIT).into_boxed_str());
+        let read = read(&[long, "1\n"], &limits).await;
+        assert!(matches!(read.as_slice(), [Err(error)] if error.contains("bytes of requests in flight")), "{read:?}");
+        assert_eq!(limits.hold(2).map(|held| held.num_permits()), Some(2));
+    }
+
+    #[tokio::test]
+    async fn bytes_come_as_they_are_sent() {
+        let items = bytes(Rest(Some(body(&["ab", "c"]))), reader());
+        let batches: Vec<_> = items.map(Result::unwrap).collect().await;
+        assert_eq!(batches, [List::U8(Bytes::from("ab")), List::U8(Bytes::from("c"))]);
+    }
+}
