@@ -228,10 +228,12 @@ async fn whatever_never_ends_is_given_up_at_its_deadline_and_another_replica_tak
 #[tokio::test]
 async fn an_answer_that_is_too_long_fails_its_call_alone() {
     for sync in ["", "_sync"] {
-        let served = Chain::new(&FAULTY.replace("<guest_faulty>", &format!("<guest_faulty{sync}>"))).serve();
+        let chain = FAULTY.replace("<guest_faulty>", &format!("<guest_faulty{sync}>"));
+        let served = Chain::new(&format!("{chain}resources.value_limit = \"2MiB\"\n")).serve();
         assert_eq!(served.ask("long:1").await.len(), 1 << 20);
-        let problem = served.tell("faulty", "long:129").await.problem(500, "trap");
-        assert!(problem["detail"].as_str().unwrap().contains("too much data"), "{problem}");
+        let problem = served.tell("faulty", "long:3").await.problem(500, "trap");
+        let key = "raise resources.value_limit of the chainlet faulty";
+        assert!(problem["detail"].as_str().unwrap().contains(key), "{problem}");
         assert_eq!(served.ask("echo:x").await, "x");
     }
 }

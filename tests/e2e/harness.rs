@@ -1,6 +1,7 @@
 //! What the tests have in common: chains in folders of their own, the program as a child process, and an HTTP client
 //! that hides nothing.
 
+pub mod cbor;
 mod chain;
 mod http;
 mod process;

@@ -22,6 +22,7 @@ mod dependencies;
 mod edges;
 mod embedding;
 mod faults;
+mod formats;
 mod health;
 mod hello;
 mod limits;

@@ -14,7 +14,8 @@ use crate::failure::Failure;
 use crate::step::{Steps, say};
 
 /// The targets, each a file in `fuzz/targets`, with the folders of inputs that they begin with.
-const TARGETS: [(&str, &[&str]); 3] = [
+const TARGETS: [(&str, &[&str]); 4] = [
+    ("cbor_to_value", &[]),
     ("chain_toml", &["tests/config/good", "tests/config/bad"]),
     ("component", &["fuzz/seeds/component"]),
     ("json_to_value", &[]),
