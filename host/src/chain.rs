@@ -6,6 +6,7 @@ pub(crate) mod answer;
 mod edge;
 mod link;
 mod plan;
+mod streaming;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use self::answer::{Answer, own_error};
 use self::edge::EdgeImport;
 use self::link::{Unresolved, link};
 pub use self::plan::{Edge, Plan};
+pub use self::streaming::Streaming;
 use crate::capability::Grants;
 use crate::chainlet::call::CallContext;
 use crate::chainlet::limits::ValueLimits;
@@ -119,16 +121,47 @@ impl Chain {
     /// typed error is one, too: see [`CallError::guest_error`].
     pub async fn call<R: DeserializeOwned>(&self, args: &impl Serialize, options: CallOptions) -> Result<R, CallError> {
         let chainlet = &*self.0.entrypoint;
-        let params = rust::to_values(&chainlet.signature().params, args).map_err(|error| match error {
-            RustError::Arguments(error) => invalid(chainlet, error),
-            error => CallError::new(ErrorKind::InvalidInput, chainlet.name(), error),
-        })?;
+        let params = arguments(chainlet, args)?;
         let answer = match answer(chainlet, params, options).await?.whole().await? {
             Some((ty, value)) => rust::from_value(&ty, &value).map_err(|error| error.to_string()),
             None => serde_json::from_str("null").map_err(|_| "the chainlet returns nothing".to_string()),
         };
         answer.map_err(|error| {
             CallError::new(ErrorKind::Internal, chainlet.name(), format_args!("the answer does not fit: {error}"))
+        })
+    }
+
+    /// Calls the entrypoint with Rust values, where its answer is a stream, or has one beside other members: the items come as
+    /// they are made, each read as an `R`. The timeout in `options` is for the whole of it.
+    ///
+    /// ```no_run
+    /// # use chainhost::chain::{CallOptions, Chain};
+    /// use futures::StreamExt;
+    ///
+    /// # async fn example(chain: Chain) -> Result<(), chainhost::error::CallError> {
+    /// // Of a `run-remote: async func(prompt: string) -> stream<string>`:
+    /// let args = serde_json::json!({ "prompt": "Call me" });
+    /// let mut tokens = chain.stream::<String>(&args, CallOptions::default()).await?;
+    /// while let Some(token) = tokens.next().await {
+    ///     print!("{}", token?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Chain::call`], and where the answer is no stream.
+    pub async fn stream<R: DeserializeOwned + Send + 'static>(
+        &self,
+        args: &impl Serialize,
+        options: CallOptions,
+    ) -> Result<Streaming<R>, CallError> {
+        let chainlet = &*self.0.entrypoint;
+        let params = arguments(chainlet, args)?;
+        let answer = answer(chainlet, params, options).await?;
+        answer.streamed().map(Streaming::new).map_err(|_| {
+            CallError::new(ErrorKind::InvalidInput, chainlet.name(), "its answer is no stream; call it without")
         })
     }
 
@@ -239,6 +272,13 @@ impl Chain {
     }
 }
 
+fn arguments(chainlet: &Chainlet, args: &impl Serialize) -> Result<Vec<Value>, CallError> {
+    rust::to_values(&chainlet.signature().params, args).map_err(|error| match error {
+        RustError::Arguments(error) => invalid(chainlet, error),
+        error => CallError::new(ErrorKind::InvalidInput, chainlet.name(), error),
+    })
+}
+
 /// The parameters of `chainlet` that `input` holds.
 pub(crate) fn read(chainlet: &Chainlet, format: Format, input: &Bytes) -> Result<Vec<Value>, CallError> {
     let params = format.read(&chainlet.signature().params, input, chainlet.value_limit());
@@ -246,11 +286,7 @@ pub(crate) fn read(chainlet: &Chainlet, format: Format, input: &Bytes) -> Result
 }
 
 /// Calls `run-remote` and takes its answer apart: a result's `T` is the answer, its `E` an error.
-pub(crate) async fn answer(
-    chainlet: &Chainlet,
-    params: Vec<Value>,
-    options: CallOptions,
-) -> Result<Answer, CallError> {
+pub(crate) async fn answer(chainlet: &Chainlet, params: Vec<Value>, options: CallOptions) -> Result<Answer, CallError> {
     let deadline = options.timeout.map(|timeout| Instant::now() + timeout);
     let context = CallContext { request: options.request_id, deadline };
     let value = chainlet.within(deadline, chainlet.call(params, context)).await?;
@@ -271,7 +307,8 @@ pub(crate) async fn answer(
     Ok(Answer::new(chainlet, value))
 }
 
-fn invalid(chainlet: &Chainlet, error: impl Into<FormatError>) -> CallError {
+/// The failure of a call of `chainlet` whose input does not fit.
+pub(crate) fn invalid(chainlet: &Chainlet, error: impl Into<FormatError>) -> CallError {
     let FormatError { is_too_large, pointer, message } = error.into();
     let name = chainlet.name();
     let error = match is_too_large {

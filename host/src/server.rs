@@ -33,6 +33,7 @@ mod problem;
 mod request_id;
 mod routes;
 mod run_remote;
+mod socket;
 mod streaming;
 mod tls;
 mod upload;

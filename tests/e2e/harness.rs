@@ -6,6 +6,7 @@ mod chain;
 mod http;
 mod process;
 mod served;
+mod streams;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ pub use chain::Chain;
 pub use http::{Endpoint, Reply, json_request};
 pub use process::{Finished, Process, chainhost};
 pub use served::Served;
+pub use streams::{Answer, End, Event};
 
 /// How long anything may take that a test waits for. Nothing comes near it unless it is broken.
 pub const LIMIT: Duration = Duration::from_secs(120);

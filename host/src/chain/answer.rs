@@ -76,9 +76,7 @@ impl Answer {
     pub(crate) async fn written(self, format: Format) -> Result<Bytes, CallError> {
         let chainlet = self.chainlet.clone();
         let (ty, value) = self.whole().await?.unzip();
-        format
-            .write(ty.as_deref(), value)
-            .map_err(|error| CallError::new(ErrorKind::Internal, &chainlet, error))
+        format.write(ty.as_deref(), value).map_err(|error| CallError::new(ErrorKind::Internal, &chainlet, error))
     }
 
     /// The answer with what its streams come to in their places.

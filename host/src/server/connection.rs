@@ -25,7 +25,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
@@ -36,6 +36,7 @@ use tower::ServiceExt;
 use super::activity::{Activity, Over};
 use super::observe::{observed, with};
 use super::problem::{Kind, Problem};
+use super::socket::Place;
 use super::tls::Tls;
 use super::{Audience, Http, run_remote};
 
@@ -192,7 +193,9 @@ impl Connections {
             return;
         };
         // Children, so that connections do not contend for the lock inside a token at each of their turns.
-        let end = End { closing: self.closing.child_token(), cut: self.cut.child_token(), _place: place };
+        let cut = self.cut.child_token();
+        let place = Place { tasks: self.tasks.clone(), cut: cut.clone(), _permit: Arc::new(place) };
+        let end = End { closing: self.closing.child_token(), cut, place };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection ended before it began");
             return;
@@ -226,16 +229,19 @@ impl Connections {
 struct End {
     closing: CancellationToken,
     cut: CancellationToken,
-    _place: OwnedSemaphorePermit,
+    place: Place,
 }
 
 /// Serves one connection to its end.
 async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(front: Arc<Front>, stream: S, end: End) {
     let activity = Activity::new(front.idle, UNTAKEN);
     let service = {
-        let (front, activity) = (front.clone(), activity.clone());
-        service_fn(move |request| {
+        let (front, activity, place) = (front.clone(), activity.clone(), end.place.clone());
+        service_fn(move |mut request: Request<Incoming>| {
             let (front, activity) = (front.clone(), activity.clone());
+            if request.headers().contains_key(header::UPGRADE) {
+                request.extensions_mut().insert(place.clone());
+            }
             let asking = activity.ask();
             async move {
                 let response = front.serve(request).await;
@@ -247,7 +253,7 @@ async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(front: Arc<Front>, st
     };
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(UNREAD));
-    let mut connection = pin!(front.protocol.serve_connection(TokioIo::new(Box::pin(stream)), service));
+    let mut connection = pin!(front.protocol.serve_connection_with_upgrades(TokioIo::new(Box::pin(stream)), service));
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => Some(ended),

@@ -343,7 +343,10 @@ mod tests {
         ] {
             assert_eq!(answer(accept, Type::U8), Ok(Output::Whole(format)), "{accept:?}");
         }
-        assert_eq!(answer(&["application/octet-stream, application/*;q=0.1"], Type::S8), Ok(Output::Whole(Format::Json)));
+        assert_eq!(
+            answer(&["application/octet-stream, application/*;q=0.1"], Type::S8),
+            Ok(Output::Whole(Format::Json))
+        );
     }
 
     #[test]

@@ -5,16 +5,22 @@
 
 mod problem;
 mod schema;
+mod stream;
 
 #[cfg(test)]
 mod tests;
 
 use serde_json::{Map, Value as Json, json};
 
+use super::format::{Input, Output};
+use super::socket;
 use crate::value::format::Format;
 use crate::value::ty::{Signature, Type};
 use problem::{PROBLEM, Status};
 use schema::{Direction, Schemas};
+
+/// Where the entrypoint is called.
+const PUBLIC_CALL: &str = "/run_remote";
 
 /// What a document says about the chain as a whole.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +52,11 @@ pub fn document(info: &Info<'_>, operations: &[Operation<'_>]) -> Json {
     schemas.reserve(PROBLEM, problem::schema());
     let mut paths = own_paths();
     for operation in operations {
-        paths.insert(operation.path.to_owned(), json!({ "post": post(operation, &mut schemas) }));
+        let mut path = json!({ "post": post(operation, &mut schemas) });
+        if operation.path == PUBLIC_CALL && socket::fits(operation.signature) {
+            path["get"] = stream::socket(operation.id, operation.signature);
+        }
+        paths.insert(operation.path.to_owned(), path);
     }
     let mut about = json!({ "title": info.title, "version": info.version });
     describe(&mut about, info.description);
@@ -76,7 +86,7 @@ fn post(operation: &Operation<'_>, schemas: &mut Schemas) -> Json {
         "requestBody": {
             "description": "The parameters by name.",
             "required": !signature.params.is_empty(),
-            "content": content(body, |format| format.fits_params(&signature.params)),
+            "content": taken(signature, body, schemas),
         },
         "responses": responses,
     });
@@ -91,23 +101,40 @@ fn answer(signature: &Signature, schemas: &mut Schemas) -> Json {
         other => other.as_ref(),
     };
     let schema = ty.map_or_else(|| json!({ "type": "null" }), |ty| schemas.of(ty, Direction::Output));
-    let content = content(schema, |format| format.fits_answer(signature.result.as_ref()));
+    let outputs = Output::of_result(signature.result.as_ref()).into_iter();
+    let content: Map<_, _> = outputs
+        .map(|output| {
+            let media_type = match output {
+                Output::Whole(format) => whole(format, &schema),
+                Output::Stream(framing) => stream::given(framing, ty, schemas),
+            };
+            (output.media_type().to_owned(), media_type)
+        })
+        .collect();
     json!({ "description": "What the call returned.", "content": content })
 }
 
-/// The formats that fit, of which JSON has `schema`. CBOR has the same shape, but JSON Schema has no words for its byte strings;
-/// and of plain bytes OpenAPI says no more than that they are such.
-fn content(schema: Json, fits: impl Fn(Format) -> bool) -> Map<String, Json> {
-    let fitting = Format::ALL.into_iter().filter(|format| fits(*format));
-    fitting
-        .map(|format| {
-            let media_type = match format {
-                Format::Json => json!({ "schema": schema }),
-                Format::Cbor | Format::Bytes => json!({}),
+/// The formats of the parameters, of which JSON has `schema`.
+fn taken(signature: &Signature, schema: Json, schemas: &mut Schemas) -> Map<String, Json> {
+    let inputs = Input::of_params(&signature.params);
+    inputs
+        .map(|input| {
+            let media_type = match input {
+                Input::Whole(format) => whole(format, &schema),
+                Input::Stream(upload) => stream::taken(upload, &signature.params, schemas),
             };
-            (format.media_type().to_owned(), media_type)
+            (input.media_type().to_owned(), media_type)
         })
         .collect()
+}
+
+/// A format, of which JSON has `schema`. CBOR has the same shape, but JSON Schema has no words for its byte strings; and of
+/// plain bytes OpenAPI says no more than that they are such.
+fn whole(format: Format, schema: &Json) -> Json {
+    match format {
+        Format::Json => json!({ "schema": schema }),
+        Format::Cbor | Format::Bytes => json!({}),
+    }
 }
 
 /// The paths that every public listener has.

@@ -142,6 +142,11 @@ impl Problem {
         Problem { kind, detail: detail.into(), call: Some((error, audience)) }
     }
 
+    /// What is wrong in a few words, the same for all of the kind.
+    pub(super) fn title(&self) -> &'static str {
+        self.kind.appearance().title
+    }
+
     pub(super) fn kind(&self) -> Kind {
         self.kind
     }

@@ -12,12 +12,12 @@ use serde_json::json;
 use super::observe::Asked;
 use super::openapi::{self, Info, Operation};
 use super::problem::{Kind, Problem};
-use super::{Audience, Http, run_remote};
+use super::{Audience, Http, run_remote, socket};
 use crate::chain::Chain;
 
 /// The public routes. There is no fallback, so that an embedding server can have its own.
 pub(super) fn public(http: &Http) -> Router {
-    let routes = Router::new().route("/run_remote", post(call)).route("/openapi.json", get(document));
+    let routes = Router::new().route("/run_remote", post(call).get(socket::call)).route("/openapi.json", get(document));
     common(routes, Audience::Public).with_state(http.clone())
 }
 

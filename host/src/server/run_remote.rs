@@ -8,10 +8,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use tokio::time::Instant;
 
 use super::body::{self, Received, RequestBody};
+use super::format::{Framing, Input, Output};
 use super::observe::Asked;
 use super::problem::{Kind, Problem};
 use super::request_id::RequestId;
-use super::format::{Framing, Input, Output};
 use super::{Audience, Http, format, streaming, upload};
 use crate::chain::{self, CallOptions, Chain};
 use crate::chainlet::Chainlet;
@@ -37,7 +37,10 @@ struct Read {
 enum Body {
     Whole(Received),
     /// With the items of a stream, read while the call goes on. It is of the version of the chain that was current when it came.
-    Stream { params: Vec<Value>, version: InVersion },
+    Stream {
+        params: Vec<Value>,
+        version: InVersion,
+    },
 }
 
 /// Calls the entrypoint.

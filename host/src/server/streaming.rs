@@ -137,9 +137,7 @@ impl Writing {
                 let rest = rest.unwrap_or_else(|| b"null".to_vec());
                 Ok(([&b"event: end\ndata: "[..], &rest, b"\n\n"].concat().into(), false))
             }
-            (Ok(Some(rest)), Framing::Lines) => {
-                Ok(([&b"{\"$end\":"[..], &rest, b"}\n"].concat().into(), false))
-            }
+            (Ok(Some(rest)), Framing::Lines) => Ok(([&b"{\"$end\":"[..], &rest, b"}\n"].concat().into(), false)),
             (Ok(_), Framing::Lines | Framing::Bytes) => Ok((Bytes::new(), false)),
         }
     }

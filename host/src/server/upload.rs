@@ -236,11 +236,7 @@ fn items<B: RequestBody>(lines: Lines<B>, reader: Reader, item: Type) -> Items {
     }))
 }
 
-async fn batch<B: RequestBody>(
-    lines: &mut Lines<B>,
-    reader: &Reader,
-    item: &Type,
-) -> Result<Option<List>, CallError> {
+async fn batch<B: RequestBody>(lines: &mut Lines<B>, reader: &Reader, item: &Type) -> Result<Option<List>, CallError> {
     let mut values = Vec::new();
     let mut next = lines.next().await.map_err(|fault| reader.fault(fault))?;
     while let Some(line) = next {

@@ -23,8 +23,8 @@ use std::fmt;
 pub(super) use read::{Params, Seed};
 pub(super) use reading::Reading;
 pub(super) use words::{Notation, TypedNames};
-pub use write::Typed;
 pub(crate) use write::Elements;
+pub use write::Typed;
 
 /// A value that is not of the type it was said to have: a bug in the host, never the fault of a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +34,7 @@ pub struct MismatchError {
 }
 
 impl MismatchError {
-    pub(super) fn new(error: impl fmt::Display) -> Self {
+    pub(crate) fn new(error: impl fmt::Display) -> Self {
         MismatchError { message: error.to_string() }
     }
 }

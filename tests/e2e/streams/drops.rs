@@ -1,0 +1,90 @@
+//! Readers and writers who leave, at whatever moment.
+
+use serde_json::json;
+
+use super::{EVENTS, LINES, RELAYED};
+use crate::harness::{Chain, eventually};
+
+#[tokio::test]
+async fn a_client_that_goes_away_ends_the_producer() {
+    let served = Chain::new(RELAYED).serve();
+    for (count, accept) in [LINES, EVENTS].into_iter().enumerate() {
+        let mut answer = served.public.stream(accept, &json!({ "plan": "endless", "count": 0 })).await;
+        for _ in 0..10 {
+            answer.piece().await.unwrap();
+        }
+        drop(answer);
+        for chainlet in ["outer", "inner", "source"] {
+            served.until_state(chainlet, "active", json!(0)).await;
+        }
+        // The source was told, and ended by itself.
+        let left = served.public.stream(LINES, &json!({ "plan": "left", "count": 0 })).await.lines().await;
+        assert_eq!(left, [json!((count + 1).to_string())]);
+    }
+}
+
+/// From a seed, so that a failure comes again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_who_leave_at_random_leave_nothing_behind() {
+    const READERS: usize = 200;
+    let served = Chain::new(RELAYED).serve();
+    let mut random = fastrand::Rng::with_seed(20_261_125);
+    let mut readers = Vec::new();
+    for _ in 0..READERS {
+        let plan = *random.choice(&["endless", "", "silent", "at-once", "hand:endless", "hand:hand:endless"]).unwrap();
+        let (count, pieces) = (random.u32(0..200), random.usize(0..40));
+        let accept = *random.choice(&[LINES, EVENTS]).unwrap();
+        let public = served.public;
+        readers.push(tokio::spawn(async move {
+            let mut answer = public.stream(accept, &json!({ "plan": plan, "count": count.max(1) })).await;
+            assert_eq!(answer.status, 200);
+            // A stream of one piece ends before it is left.
+            for _ in 0..pieces.min(if plan.ends_with("endless") { 40 } else { 1 }) {
+                if answer.piece().await.is_err() {
+                    break;
+                }
+            }
+        }));
+        if readers.len() == 16 {
+            for reader in readers.drain(..) {
+                reader.await.unwrap();
+            }
+        }
+    }
+    for reader in readers {
+        reader.await.unwrap();
+    }
+    for chainlet in ["outer", "inner"] {
+        served.until_state(chainlet, "active", json!(0)).await;
+    }
+    eventually("no request is in flight", async || {
+        let metrics = served.admin.get("/metrics").await.text();
+        // The one that asks is in flight itself.
+        metrics.contains("chainhost_http_requests_in_flight 1\n").then_some(())
+    })
+    .await;
+    let tokens = served.public.stream(LINES, &json!({ "plan": "", "count": 2 })).await.lines().await;
+    assert_eq!(tokens, ["TOKEN 0", "TOKEN 1"]);
+}
+
+#[tokio::test]
+async fn a_guest_that_does_not_see_its_reader_leave_loses_its_place_after_its_grace() {
+    let served = Chain::new(
+        r#"
+[chain]
+name = "silent"
+
+[chainlets.source]
+component = "<guest_stream_source>"
+concurrency = 1
+grace = "200ms"
+"#,
+    )
+    .serve();
+    let mut answer = served.public.stream(LINES, &json!({ "plan": "silent", "count": 1 })).await;
+    answer.piece().await.unwrap();
+    drop(answer);
+    // The silent guest holds the one place of its replica, which is replaced.
+    let tokens = served.public.stream(LINES, &json!({ "plan": "", "count": 1 })).await.lines().await;
+    assert_eq!(tokens, ["token 0"]);
+}

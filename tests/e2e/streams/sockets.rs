@@ -1,0 +1,203 @@
+//! Calls over WebSockets, by a client of another make than the server's own tests would be.
+
+use futures::{SinkExt, StreamExt};
+use rustix::process::Signal;
+use serde_json::{Value as Json, json};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use super::{RELAYED, one};
+use crate::harness::{Chain, Endpoint, LIMIT};
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+const END: &str = r#"{"$end":null}"#;
+
+/// A chain that takes a stream of points, and gives one of their running totals back.
+async fn open(endpoint: Endpoint) -> Socket {
+    connect_async(format!("ws://{}/run_remote", endpoint.0)).await.unwrap().0
+}
+
+async fn refused(endpoint: Endpoint, origin: Option<&str>) -> u16 {
+    let mut request = format!("ws://{}/run_remote", endpoint.0).into_client_request().unwrap();
+    if let Some(origin) = origin {
+        request.headers_mut().insert("origin", origin.parse().unwrap());
+    }
+    match connect_async(request).await {
+        Err(Error::Http(response)) => response.status().as_u16(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The next message that is no ping.
+async fn next(socket: &mut Socket) -> Message {
+    loop {
+        match timeout(LIMIT, socket.next()).await.unwrap() {
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Ok(message)) => return message,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+async fn json_of(socket: &mut Socket) -> Json {
+    match next(socket).await {
+        Message::Text(text) => serde_json::from_str(&text).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn closed(socket: &mut Socket) -> CloseCode {
+    match next(socket).await {
+        Message::Close(Some(frame)) => frame.code,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn bytes_go_both_ways_until_the_client_has_said_all() {
+    let served = Chain::new(&one("guest_stream_echo")).serve();
+    let mut socket = open(served.public).await;
+    for part in ["first", "second"] {
+        socket.send(Message::binary(part)).await.unwrap();
+        assert_eq!(next(&mut socket).await, Message::binary(part));
+    }
+    socket.send(Message::text(END)).await.unwrap();
+    assert_eq!(json_of(&mut socket).await, json!({ "$end": null }));
+    assert_eq!(closed(&mut socket).await, CloseCode::Normal);
+    served.until_state("only", "active", json!(0)).await;
+}
+
+#[tokio::test]
+async fn items_are_json_after_the_other_parameters() {
+    let served = Chain::new(&one("guest_stream_scale")).serve();
+    let mut socket = open(served.public).await;
+    socket.send(Message::text(r#"{"factor": 3}"#)).await.unwrap();
+    for (sent, got) in [(r#"{"id": 1, "score": 0.5}"#, 1.5), (r#"{"id": 2, "score": 2}"#, 6.0)] {
+        socket.send(Message::text(sent)).await.unwrap();
+        assert_eq!(json_of(&mut socket).await["score"], got);
+    }
+    socket.send(Message::text(END)).await.unwrap();
+    assert_eq!(json_of(&mut socket).await, json!({ "$end": 2 }));
+    assert_eq!(closed(&mut socket).await, CloseCode::Normal);
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_said_and_closes_the_socket() {
+    let served = Chain::new(&one("guest_stream_scale")).serve();
+    let fits = r#"{"factor": 3}"#;
+    let cases: [(&[Message], &str, &str); 5] = [
+        (&[Message::text(r#"{"factor": "x"}"#)], "/factor", "factor"),
+        (&[Message::binary("x")], "", "the parameters come first"),
+        (&[Message::text(fits), Message::text(r#"{"id": -1, "score": 1}"#)], "/id", "u32"),
+        (&[Message::text(fits), Message::binary("x")], "", "text messages"),
+        (&[Message::text(fits), Message::text("nonsense")], "", "JSON"),
+    ];
+    for (messages, pointer, detail) in cases {
+        let mut socket = open(served.public).await;
+        for message in messages {
+            socket.send(message.clone()).await.unwrap();
+        }
+        let problem = json_of(&mut socket).await["$error"].take();
+        assert_eq!(problem["type"], "urn:chainhost:problem:invalid-input", "{messages:?}: {problem}");
+        assert_eq!(problem["pointer"].as_str().unwrap_or_default(), pointer, "{messages:?}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(detail), "{messages:?}: {problem}");
+        assert_eq!(closed(&mut socket).await, CloseCode::Invalid, "{messages:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_chainlets_own_error_at_the_end_is_said() {
+    let served = Chain::new(&one("guest_stream_scale")).serve();
+    let mut socket = open(served.public).await;
+    socket.send(Message::text(r#"{"factor": 1}"#)).await.unwrap();
+    socket.send(Message::text(r#"{"id": 13, "score": 1}"#)).await.unwrap();
+    let problem = json_of(&mut socket).await["$error"].take();
+    assert_eq!((&problem["status"], &problem["error"]), (&json!(422), &json!("13 brings bad luck")), "{problem}");
+    assert_eq!(closed(&mut socket).await, CloseCode::Error);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_ends_the_call_and_that_is_no_end_of_its_stream() {
+    let served = Chain::new(&one("guest_stream_scale")).serve();
+    for farewell in [false, true] {
+        let mut socket = open(served.public).await;
+        socket.send(Message::text(r#"{"factor": 1}"#)).await.unwrap();
+        socket.send(Message::text(r#"{"id": 1, "score": 1}"#)).await.unwrap();
+        json_of(&mut socket).await;
+        served.until_state("only", "active", json!(1)).await;
+        if farewell {
+            socket.close(None).await.unwrap();
+        }
+        drop(socket);
+        served.until_state("only", "active", json!(0)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_long_ends_the_conversation() {
+    let served = Chain::new(&one("guest_stream_echo")).serve_with(&["--body-limit", "1KiB"]);
+    let mut socket = open(served.public).await;
+    socket.send(Message::binary(vec![0; 1024])).await.unwrap();
+    assert_eq!(next(&mut socket).await, Message::binary(vec![0; 1024]));
+    socket.send(Message::binary(vec![0; 1025])).await.unwrap();
+    served.until_state("only", "active", json!(0)).await;
+}
+
+#[tokio::test]
+async fn a_ping_is_answered() {
+    let served = Chain::new(&one("guest_stream_echo")).serve();
+    let mut socket = open(served.public).await;
+    socket.send(Message::Ping("still there?".into())).await.unwrap();
+    loop {
+        match timeout(LIMIT, socket.next()).await.unwrap().unwrap().unwrap() {
+            Message::Pong(text) => break assert_eq!(text, "still there?"),
+            Message::Ping(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_or_cannot_converse_is_refused() {
+    let served = Chain::new(&one("guest_stream_echo")).serve();
+    assert_eq!(refused(served.public, Some("https://evil.example")).await, 403);
+    let same = format!("http://{}", served.public.0);
+    let mut request = format!("ws://{}/run_remote", served.public.0).into_client_request().unwrap();
+    request.headers_mut().insert("origin", same.parse().unwrap());
+    connect_async(request).await.unwrap();
+    let reply = served.public.get("/run_remote").await;
+    let detail = reply.problem(405, "method-not-allowed")["detail"].to_string();
+    assert!(detail.contains("WebSocket handshake"), "{detail}");
+    assert_eq!(reply.headers["allow"], "POST");
+
+    let served = Chain::new(RELAYED).serve();
+    assert_eq!(refused(served.public, None).await, 405);
+
+    let chain = Chain::new(&one("guest_stream_echo"));
+    let mut command = chain.serve_command(&[]);
+    command.env("CHAINHOST_API_KEY", "not-to-be-guessed-0123456789");
+    let served = crate::harness::Served::start(command);
+    assert_eq!(refused(served.public, None).await, 401);
+}
+
+#[tokio::test]
+async fn a_conversation_goes_on_when_the_server_stops_and_is_told_when_it_waits_no_longer() {
+    let served = Chain::new(&one("guest_stream_echo")).serve_with(&["--drain", "1s"]);
+    let mut socket = open(served.public).await;
+    socket.send(Message::binary("before")).await.unwrap();
+    assert_eq!(next(&mut socket).await, Message::binary("before"));
+    served.signal(Signal::TERM);
+    served.until_log("stopping").await;
+    socket.send(Message::binary("after")).await.unwrap();
+    assert_eq!(next(&mut socket).await, Message::binary("after"));
+    let problem = json_of(&mut socket).await["$error"].take();
+    assert_eq!(problem["type"], "urn:chainhost:problem:stopping", "{problem}");
+    assert_eq!(closed(&mut socket).await, CloseCode::Away);
+    drop(socket);
+    served.finish().await;
+}

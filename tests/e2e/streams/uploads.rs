@@ -1,0 +1,121 @@
+//! Bodies that are read while the call goes on.
+
+use serde_json::{Value as Json, json};
+
+use super::{BYTES, JSON, LINES, one};
+use crate::harness::{Answer, Chain, End};
+
+async fn json_of(mut answer: Answer) -> Json {
+    let (bytes, end) = answer.rest().await;
+    assert_eq!(end, End::Whole);
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+#[tokio::test]
+async fn bytes_come_back_before_the_last_are_sent() {
+    let served = Chain::new(&one("guest_stream_echo")).serve();
+    let (mut upload, answer) = served.public.upload(BYTES).await;
+    let (mut answer, sent) = tokio::join!(answer, upload.send("first"));
+    assert!(sent);
+    assert_eq!(answer.headers["content-type"], BYTES);
+    assert_eq!(answer.piece().await.unwrap(), "first");
+    assert!(upload.send("second").await);
+    assert_eq!(answer.piece().await.unwrap(), "second");
+    drop(upload);
+    assert_eq!(answer.piece().await, Err(End::Whole));
+}
+
+#[tokio::test]
+async fn many_bytes_come_back_as_they_were() {
+    let served = Chain::new(&one("guest_stream_echo")).serve();
+    let piece: Vec<u8> = (0..1_000_003_u32).map(|number| (number % 251) as u8).collect();
+    let (mut upload, answer) = served.public.upload(BYTES).await;
+    let sending = async {
+        for _ in 0..20 {
+            assert!(upload.send(piece.clone()).await);
+        }
+        drop(upload);
+    };
+    let receiving = async {
+        let (bytes, end) = answer.await.rest().await;
+        assert_eq!((bytes.len(), end), (20 * piece.len(), End::Whole));
+        assert!(bytes.chunks(piece.len()).all(|chunk| chunk == piece));
+    };
+    tokio::join!(sending, receiving);
+}
+
+#[tokio::test]
+async fn items_come_in_lines_after_the_other_parameters() {
+    let served = Chain::new(&one("guest_stream_sum")).serve();
+    let (mut upload, answer) = served.public.upload(LINES).await;
+    let sending = async {
+        assert!(upload.send("{\"scale\": 2}\n{\"id\": 1, \"score\"").await);
+        assert!(upload.send(": 0.5}\n\n{\"id\": 2, \"score\": 1}\n{\"id\": 3, \"score\": 1}").await);
+        drop(upload);
+    };
+    let (answer, ()) = tokio::join!(answer, sending);
+    assert_eq!(json_of(answer).await, json!({ "count": 3, "score": 5.0 }));
+}
+
+#[tokio::test]
+async fn a_line_that_does_not_fit_is_named() {
+    let served = Chain::new(&one("guest_stream_sum")).serve();
+    let cases = [
+        ("{\"scale\": 2}\n{\"id\": 1, \"score\": 0.5}\n{\"id\": -1, \"score\": 0.5}\n", "in line 3 of the body", "/id"),
+        ("{\"scale\": 2}\nnonsense\n", "in line 2 of the body", ""),
+        ("{\"scale\": \"x\"}\n", "in line 1 of the body", "/scale"),
+        ("{\"id\": 1, \"score\": 0.5}\n", "in line 1 of the body", "/id"),
+        ("", "the body is empty", ""),
+    ];
+    for (body, detail, pointer) in cases {
+        let (mut upload, answer) = served.public.upload(LINES).await;
+        let sending = async {
+            upload.send(body).await;
+            drop(upload);
+        };
+        let (answer, ()) = tokio::join!(answer, sending);
+        assert_eq!(answer.status, 400, "{body}");
+        let problem = json_of(answer).await;
+        assert!(problem["detail"].as_str().unwrap().contains(detail), "{body}: {problem}");
+        assert_eq!(problem["pointer"], pointer, "{body}: {problem}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_may_come_before_the_end_of_the_body() {
+    let served = Chain::new(&one("guest_stream_sum")).serve();
+    let (mut upload, answer) = served.public.upload(LINES).await;
+    let (answer, sent) = tokio::join!(answer, upload.send("{\"scale\": 2}\n{\"id\": 13, \"score\": 0.5}\n"));
+    assert!(sent);
+    assert_eq!(answer.status, 422);
+    assert_eq!(json_of(answer).await["error"], "13 brings bad luck");
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_no_end_of_the_stream() {
+    let served = Chain::new(&one("guest_stream_sum")).serve();
+    let (mut upload, answer) = served.public.upload(LINES).await;
+    {
+        let mut answer = Box::pin(answer);
+        let mut sent = Box::pin(upload.send("{\"scale\": 2}\n{\"id\": 1, \"score\": 0.5}\n"));
+        tokio::select! {
+            _ = answer.as_mut() => panic!("there is an answer"),
+            sent = sent.as_mut() => assert!(sent),
+        }
+        served.until_state("only", "active", json!(1)).await;
+        // The connection is cut.
+    }
+    served.until_state("only", "active", json!(0)).await;
+    let metrics = served.admin.get("/metrics").await.text();
+    assert!(metrics.contains("chainhost_http_requests_total{route=\"/run_remote\",status=\"499\"} 1"), "{metrics}");
+}
+
+#[tokio::test]
+async fn only_what_is_a_stream_is_taken_as_one() {
+    let served = Chain::hello().serve();
+    let (_upload, answer) = served.public.upload(LINES).await;
+    let answer = answer.await;
+    assert_eq!(answer.status, 415);
+    let problem = json_of(answer).await;
+    assert!(problem["detail"].as_str().unwrap().contains(JSON), "{problem}");
+}
