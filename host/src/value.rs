@@ -26,7 +26,7 @@ pub mod ty;
 
 use std::ops::Range;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use self::packed::{Layout, Packed, Scalar};
 use self::stream::Stream;
@@ -93,6 +93,7 @@ impl Value {
                 Value::String(text) => text.len(),
                 Value::List(list) => list.weight(),
                 Value::Record(values) | Value::Tuple(values) => of_all(values),
+                Value::Stream(_) | Value::Future(_) => abi::stream::STREAM,
                 Value::Variant(_, value) | Value::Option(value) => payload(value),
                 Value::Result(Ok(value) | Err(value)) => payload(value),
                 _ => 0,
@@ -185,6 +186,28 @@ impl List {
         Some(packed!(Bool S8 U8 S16 U16 S32 U32 S64 U64 F32 F64 Char))
     }
 
+    /// Adds the elements of `more`, which are of the same type; false where they are not.
+    pub(crate) fn append(&mut self, more: List) -> bool {
+        match (self, more) {
+            (List::Bool(all), List::Bool(more)) => all.extend(more),
+            (List::U8(all), List::U8(more)) => *all = joined(std::mem::take(all), &more),
+            (List::S8(all), List::S8(more)) => all.extend(more),
+            (List::U16(all), List::U16(more)) => all.extend(more),
+            (List::S16(all), List::S16(more)) => all.extend(more),
+            (List::U32(all), List::U32(more)) => all.extend(more),
+            (List::S32(all), List::S32(more)) => all.extend(more),
+            (List::U64(all), List::U64(more)) => all.extend(more),
+            (List::S64(all), List::S64(more)) => all.extend(more),
+            (List::F32(all), List::F32(more)) => all.extend(more),
+            (List::F64(all), List::F64(more)) => all.extend(more),
+            (List::Char(all), List::Char(more)) => all.extend(more),
+            (List::Packed(all), List::Packed(more)) => return all.append(&more),
+            (List::Values(all), List::Values(more)) => all.extend(more),
+            _ => return false,
+        }
+        true
+    }
+
     /// Element `index`, which is of type `element`; `None` past the end, or where the list is of another type.
     pub fn get(&self, element: &Type, index: usize) -> Option<Value> {
         Some(match self {
@@ -250,6 +273,16 @@ impl List {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// `bytes` with `more` behind them: in place, where nobody shares them and there is room.
+fn joined(bytes: Bytes, more: &[u8]) -> Bytes {
+    let mut bytes = match bytes.try_into_mut() {
+        Ok(bytes) => bytes,
+        Err(shared) => BytesMut::from(&shared[..]),
+    };
+    bytes.extend_from_slice(more);
+    bytes.freeze()
 }
 
 /// The bits of a WIT `flags` value, in words of 32 as the canonical ABI has them; bits past the last flag are zero.

@@ -290,11 +290,12 @@ impl Packed {
         Packed { bytes: bytes.into(), stride: layout.size }
     }
 
-    /// All elements of `lists`, which are of the type of `empty`.
-    pub(crate) fn concat(empty: &Packed, lists: impl Iterator<Item = Packed>) -> Packed {
-        let mut bytes = bytes::BytesMut::new();
-        lists.filter(|list| list.stride == empty.stride).for_each(|list| bytes.extend_from_slice(&list.bytes));
-        Packed { bytes: bytes.freeze(), stride: empty.stride }
+    /// Adds the elements of `more`; false where they are of another size.
+    pub(super) fn append(&mut self, more: &Packed) -> bool {
+        if self.stride == more.stride {
+            self.bytes = super::joined(std::mem::take(&mut self.bytes), &more.bytes);
+        }
+        self.stride == more.stride
     }
 
     /// How many elements the list has.

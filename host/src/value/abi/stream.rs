@@ -8,6 +8,7 @@
 //! wasmtime knows the type of a stream's items by a Rust type. [`item`] has one for all but `stream<u8>`, whose bytes
 //! wasmtime lets be copied from and to the guest's memory without any.
 
+mod budget;
 mod item;
 mod reading;
 mod writing;
@@ -16,11 +17,12 @@ use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use wasmtime::component::__internal::{ComponentTypes, InterfaceType, LowerContext};
 use wasmtime::component::{FutureReader, Lift, Lower, StreamReader};
 use wasmtime::{AsContextMut, Result, StoreContextMut, ValRaw, bail, format_err};
 
+use self::budget::Budget;
 use self::item::Item;
 use self::reading::{Batch, Reading, Sender};
 use self::writing::Writing;
@@ -30,8 +32,11 @@ use crate::value::stream::{Items, Stream};
 /// How many batches of one stream wait between its writer and its reader.
 const DEPTH: usize = 2;
 
-/// In what the bytes of batches are counted.
-const UNIT: usize = 1024;
+/// How many bytes of items one batch has at most, where an item is not larger: what a guest writes at once is taken in parts.
+const CHUNK: usize = 1 << 20;
+
+/// What a stream or future costs the host beside its batches, about: most of it is its channel.
+pub(crate) const STREAM: usize = 4 * 1024;
 
 /// What is kept for as long as a guest may write to any stream of a call.
 pub type Held = Arc<dyn Any + Send + Sync>;
@@ -45,8 +50,8 @@ pub trait Streaming: Send + 'static {
 /// What the streams that one guest writes have in common.
 #[derive(Debug, Clone)]
 pub struct Streams {
-    /// What their batches may hold that wait for a reader, in units of [`UNIT`].
-    budget: Arc<Semaphore>,
+    /// What their batches may hold that wait for a reader.
+    budget: Arc<Budget>,
     /// The store is about to be dropped, so what ends now was not ended by the guest.
     over: Arc<AtomicBool>,
 }
@@ -54,8 +59,7 @@ pub struct Streams {
 impl Streams {
     /// For streams whose batches may hold `bytes` together, before a reader takes them.
     pub fn new(bytes: usize) -> Self {
-        let budget = Arc::new(Semaphore::new((bytes / UNIT).clamp(1, Semaphore::MAX_PERMITS)));
-        Streams { budget, over: Arc::default() }
+        Streams { budget: Budget::new(bytes), over: Arc::default() }
     }
 
     /// What must be dropped before the store is: from then on, the streams that end were not written to their end.
@@ -83,6 +87,8 @@ pub(super) struct Opened {
     end: End,
     sender: mpsc::Sender<Batch>,
     whole: Arc<AtomicBool>,
+    /// How many items a batch has at most.
+    most: usize,
 }
 
 enum End {
@@ -122,7 +128,10 @@ fn payload(types: &ComponentTypes, ty: InterfaceType) -> Result<InterfaceType> {
 
 /// Takes the readable end `handle` of a stream or future out of the guest.
 pub(super) fn lift(cx: &mut Lifting<'_, '_>, ty: InterfaceType, handle: ValRaw) -> Result<Stream> {
-    let kind = Kind::of(cx.types, payload(cx.types, ty)?);
+    cx.consume_fuel(STREAM)?;
+    let payload = payload(cx.types, ty)?;
+    let size = usize::try_from(cx.types.canonical_abi(&payload).size32)?;
+    let kind = Kind::of(cx.types, payload);
     let end = match (ty, kind) {
         (InterfaceType::Stream(_), Kind::Bytes) => End::Bytes(StreamReader::linear_lift_from_flat(cx, ty, &handle)?),
         (InterfaceType::Stream(_), Kind::Plain) => End::Plain(StreamReader::linear_lift_from_flat(cx, ty, &handle)?),
@@ -132,7 +141,7 @@ pub(super) fn lift(cx: &mut Lifting<'_, '_>, ty: InterfaceType, handle: ValRaw) 
     };
     let (sender, receiver) = mpsc::channel(DEPTH);
     let whole = Arc::new(AtomicBool::new(false));
-    cx.opened.push(Opened { end, sender, whole: whole.clone() });
+    cx.opened.push(Opened { end, sender, whole: whole.clone(), most: (CHUNK / size.max(1)).max(1) });
     Ok(Stream::new(reading::Received::new(receiver, whole)))
 }
 
@@ -142,8 +151,8 @@ pub(super) fn connect<T: Streaming>(
     opened: Vec<Opened>,
     held: Option<&Held>,
 ) -> Result<()> {
-    for Opened { end, sender, whole } in opened {
-        let sender = Sender::new(sender, whole, store.data().streams().clone(), held.cloned());
+    for Opened { end, sender, whole, most } in opened {
+        let sender = Sender::new(sender, whole, most, store.data().streams().clone(), held.cloned());
         match end {
             End::Bytes(end) => end.pipe(store.as_context_mut(), Reading::<u8>::new(sender))?,
             End::Plain(end) => end.pipe(store.as_context_mut(), Reading::<Item<false>>::new(sender))?,

@@ -3,6 +3,7 @@
 
 mod component;
 mod oracle;
+mod streams;
 
 use std::sync::Arc;
 
@@ -62,12 +63,7 @@ impl Import<Data> for Identity {
 
 impl Guest {
     async fn new(text: &str, echo: Option<(Echo, &Type)>) -> Self {
-        let mut config = Config::new();
-        config.wasm_component_model_async(true);
-        let engine = Engine::new(&config).unwrap();
-        let component = Component::new(&engine, wat::parse_str(text).expect(text)).expect(text);
-        let mut linker = Linker::new(&engine);
-        match echo {
+        Guest::linked(text, |linker| match echo {
             Some((Echo::Ours, ty)) => {
                 let signature = signature([ty.clone()], Some(ty.clone()));
                 define(&mut linker.root(), "echo", &signature, Arc::new(Identity)).unwrap();
@@ -80,7 +76,19 @@ impl Guest {
                 })
                 .unwrap(),
             None => {}
-        }
+        })
+        .await
+    }
+
+    async fn linked(text: &str, link: impl FnOnce(&mut Linker<Data>)) -> Self {
+        let mut config = Config::new();
+        config.wasm_component_model_async(true);
+        // Not for chainlets: so that a guest of a few lines can wait for a stream.
+        config.wasm_component_model_more_async_builtins(true);
+        let engine = Engine::new(&config).unwrap();
+        let component = Component::new(&engine, wat::parse_str(text).expect(text)).expect(text);
+        let mut linker = Linker::new(&engine);
+        link(&mut linker);
         let mut store = Store::new(&engine, Data(Streams::new(1 << 20)));
         let instance = linker.instantiate_async(&mut store, &component).await.expect(text);
         Guest { store, instance }

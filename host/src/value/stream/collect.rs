@@ -2,12 +2,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bytes::BytesMut;
 use futures::future::{BoxFuture, try_join_all};
+use futures::stream::FuturesOrdered;
 use futures::{FutureExt, StreamExt};
 
-use super::{Stream, StreamError, one};
-use crate::value::packed::Packed;
+use super::{Items, Stream, StreamError, one};
 use crate::value::{List, Type, Value};
 
 /// `value`, which is of type `ty`, with a list in the place of each stream and a value in that of each future.
@@ -75,18 +74,41 @@ impl Room {
 
     async fn read(&self, inner: &Type, stream: &Stream) -> Result<List, StreamError> {
         let mut items = stream.take().ok_or(StreamError::Lost)?;
-        let mut batches = Vec::new();
+        if inner.has_streams() {
+            return self.read_nested(inner, items).await;
+        }
+        // As they come: many small batches are more than what they hold.
+        let mut all: Option<List> = None;
         while let Some(batch) = items.next().await {
             let batch = batch?;
             self.take(batch.weight())?;
-            batches.push(batch);
-        }
-        Ok(match joined(inner, batches) {
-            List::Values(values) if inner.has_streams() => {
-                List::Values(try_join_all(values.into_iter().map(|value| self.collect(inner, value))).await?)
+            match &mut all {
+                None => all = Some(batch),
+                Some(all) => {
+                    all.append(batch);
+                }
             }
-            list => list,
-        })
+        }
+        Ok(all.or_else(|| List::of(inner, Vec::new())).unwrap_or_else(|| List::Values(Vec::new())))
+    }
+
+    /// Reads the streams among the items while more items come: their writer may wait for any of them.
+    async fn read_nested(&self, inner: &Type, mut items: Items) -> Result<List, StreamError> {
+        let (mut reading, mut all, mut open) = (FuturesOrdered::new(), Vec::new(), true);
+        while open || !reading.is_empty() {
+            tokio::select! {
+                batch = items.next(), if open => match batch.transpose()? {
+                    Some(List::Values(values)) => {
+                        self.take(values.iter().map(Value::weight).sum())?;
+                        values.into_iter().for_each(|value| reading.push_back(self.collect(inner, value)));
+                    }
+                    Some(_) => {}
+                    None => open = false,
+                },
+                Some(value) = reading.next(), if !reading.is_empty() => all.push(value?),
+            }
+        }
+        Ok(List::Values(all))
     }
 
     fn take(&self, bytes: usize) -> Result<(), StreamError> {
@@ -95,54 +117,6 @@ impl Room {
             .map(drop)
             .map_err(|_| StreamError::TooLarge { limit: self.limit })
     }
-}
-
-/// The items of all batches of a stream of `element`, in one list.
-fn joined(element: &Type, mut batches: Vec<List>) -> List {
-    if batches.len() == 1
-        && let Some(only) = batches.pop()
-    {
-        return only;
-    }
-    let mut all = match List::of(element, Vec::new()) {
-        Some(List::U8(_)) => {
-            let mut bytes = BytesMut::new();
-            for batch in &batches {
-                if let List::U8(batch) = batch {
-                    bytes.extend_from_slice(batch);
-                }
-            }
-            return List::U8(bytes.freeze());
-        }
-        Some(List::Packed(empty)) => {
-            let packed = batches.into_iter().filter_map(|batch| match batch {
-                List::Packed(batch) => Some(batch),
-                _ => None,
-            });
-            return List::Packed(Packed::concat(&empty, packed));
-        }
-        Some(empty) => empty,
-        None => List::Values(Vec::new()),
-    };
-    for batch in batches {
-        match (&mut all, batch) {
-            (List::Bool(all), List::Bool(batch)) => all.extend(batch),
-            (List::S8(all), List::S8(batch)) => all.extend(batch),
-            (List::U16(all), List::U16(batch)) => all.extend(batch),
-            (List::S16(all), List::S16(batch)) => all.extend(batch),
-            (List::U32(all), List::U32(batch)) => all.extend(batch),
-            (List::S32(all), List::S32(batch)) => all.extend(batch),
-            (List::U64(all), List::U64(batch)) => all.extend(batch),
-            (List::S64(all), List::S64(batch)) => all.extend(batch),
-            (List::F32(all), List::F32(batch)) => all.extend(batch),
-            (List::F64(all), List::F64(batch)) => all.extend(batch),
-            (List::Char(all), List::Char(batch)) => all.extend(batch),
-            (List::Values(all), List::Values(batch)) => all.extend(batch),
-            // Which variant it is follows from the element's type, so that all are the same.
-            _ => {}
-        }
-    }
-    all
 }
 
 #[cfg(test)]
@@ -192,6 +166,29 @@ mod tests {
         let value = Value::Tuple([Value::Stream(Stream::new(first)), Value::Future(Stream::new(second))].into());
         let collected = collect(&ty, value, ENOUGH).await.unwrap();
         assert_eq!(collected, Value::Tuple([Value::List(List::U32(vec![1])), Value::U32(2)].into()));
+    }
+
+    #[tokio::test]
+    async fn streams_of_streams_are_read_while_they_come() {
+        // A writer that passes its next stream on only when the one before was read.
+        let (done, wait) = tokio::sync::oneshot::channel();
+        let inner = |item, then: Option<tokio::sync::oneshot::Sender<()>>| {
+            Value::Stream(Stream::new(stream::once(async move {
+                if let Some(then) = then {
+                    then.send(()).unwrap();
+                }
+                Ok(List::U32(vec![item]))
+            })))
+        };
+        let (first, second) = (inner(1, Some(done)), inner(2, None));
+        let outer = stream::iter([Ok(List::Values(vec![first]))]).chain(stream::once(async move {
+            wait.await.unwrap();
+            Ok(List::Values(vec![second]))
+        }));
+        let ty = stream_of(stream_of(Type::U32));
+        let collected = collect(&ty, Value::Stream(Stream::new(outer)), ENOUGH).await.unwrap();
+        let lists = [1, 2].map(|item| Value::List(List::U32(vec![item])));
+        assert_eq!(collected, Value::List(List::Values(lists.to_vec())));
     }
 
     #[tokio::test]

@@ -2,8 +2,8 @@
 //!
 //! wasmtime moves items one by one, by the size that their Rust type says. Here the first item of a batch stands for all
 //! of them: it moves the batch as one [`List`], by the sizes in the component's own type tables, and the others move
-//! nothing. So [`Item`] has no size, and a batch is always read and written as a whole: there is never a second item
-//! whose place would have to be known.
+//! nothing. So [`Item`] has no size, and each read begins with the first item that a guest writes at once: where only a part of
+//! them is taken, the guest is told how many, and the rest is another write.
 //!
 //! # Why the `unsafe impl`s are sound
 //! What the module above says of `Flat` holds for [`Item`], too: memory is only read and written through checked slices,
@@ -49,14 +49,17 @@ impl<const REALLOC: bool> Item<REALLOC> {
         items
     }
 
-    /// All `count` items that `source` has, and the streams in them.
+    /// The next items of the `count` that `source` has, and the streams in them: at most `most` of what a guest writes, all of what
+    /// the host writes itself.
     pub(super) fn read(
         source: &mut Source<'_, Self>,
         store: impl AsContextMut,
         count: usize,
+        most: usize,
     ) -> Result<(List, Vec<Opened>)> {
-        let mut buffer = Buffer::<REALLOC> { room: count, load: None };
-        COUNT.set(count);
+        let part = count.min(most);
+        let mut buffer = Buffer::<REALLOC> { room: part, load: None };
+        COUNT.set(part);
         let read = source.read(store, &mut buffer);
         COUNT.set(0);
         read?;
@@ -85,9 +88,10 @@ impl<const REALLOC: bool> ReadBuffer<Item<REALLOC>> for Buffer<REALLOC> {
 
     /// From a stream that the host itself writes.
     fn move_from(&mut self, input: &mut dyn WriteBuffer<Item<REALLOC>>, count: usize) {
+        // A batch is one: there is no part of it.
         self.room = self.room.saturating_sub(count);
         self.load = input.remaining().first().and_then(|item| item.0.clone());
-        input.skip(count);
+        input.skip(input.remaining().len());
     }
 }
 

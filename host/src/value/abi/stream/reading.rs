@@ -7,23 +7,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio_util::sync::{PollSemaphore, PollSender};
+use tokio::sync::mpsc;
+use tokio_util::sync::PollSender;
 use wasmtime::component::{FutureConsumer, Source, StreamConsumer, StreamResult};
 use wasmtime::{AsContextMut, Result, StoreContextMut, format_err};
 
+use super::budget::Charge;
 use super::item::Item;
-use super::{Held, Streaming, Streams, UNIT, connect};
+use super::{Held, Streaming, Streams, connect};
 use crate::value::List;
 use crate::value::stream::StreamError;
-
-/// How many bytes of a `stream<u8>` one batch has at most.
-const CHUNK: usize = 1 << 20;
 
 /// Items that wait for their reader.
 pub(super) struct Batch {
     list: List,
-    _held: OwnedSemaphorePermit,
+    _charge: Charge,
 }
 
 /// The reader's end of a channel.
@@ -57,10 +55,9 @@ impl futures::Stream for Received {
 /// The writer's end of a channel.
 pub(super) struct Sender {
     channel: PollSender<Batch>,
-    budget: PollSemaphore,
-    /// What the next batch may hold, once there is room for it.
-    permit: Option<OwnedSemaphorePermit>,
     whole: Arc<AtomicBool>,
+    /// How many items a batch has at most.
+    most: usize,
     streams: Streams,
     held: Option<Held>,
 }
@@ -76,39 +73,25 @@ impl Sender {
     pub(super) fn new(
         channel: mpsc::Sender<Batch>,
         whole: Arc<AtomicBool>,
+        most: usize,
         streams: Streams,
         held: Option<Held>,
     ) -> Self {
-        let budget = PollSemaphore::new(streams.budget.clone());
-        Sender { channel: PollSender::new(channel), budget, permit: None, whole, streams, held }
+        Sender { channel: PollSender::new(channel), whole, most, streams, held }
     }
 
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Room> {
         if ready!(self.channel.poll_reserve(cx)).is_err() {
             return Poll::Ready(Room::Closed);
         }
-        if self.permit.is_none() {
-            // The budget is never closed, so that there is a permit.
-            self.permit = ready!(self.budget.poll_acquire(cx));
-        }
-        Poll::Ready(Room::Yes)
+        self.streams.budget.poll_room(cx).map(|()| Room::Yes)
     }
 
-    /// Leaves `list` for the reader, where there was [room](Sender::poll_room).
-    fn send(&mut self, list: List, weight: usize) {
-        let Some(mut held) = self.permit.take() else { return };
-        // A batch that is larger than what is left takes all that is left: its size is not known before.
-        let more = (weight / UNIT).min(self.streams.budget.available_permits());
-        if let Ok(more) = self.streams.budget.clone().try_acquire_many_owned(u32::try_from(more).unwrap_or(u32::MAX)) {
-            held.merge(more);
-        }
+    /// Leaves `list` for the reader, in the place that [`Sender::poll_room`] has reserved.
+    fn send(&mut self, list: List) {
+        let charge = self.streams.budget.charge(list.weight());
         // An error says that the reader has left, which the next batch will find.
-        let _ = self.channel.send_item(Batch { list, _held: held });
-    }
-
-    fn give_up_room(&mut self) {
-        self.channel.abort_send();
-        self.permit = None;
+        let _ = self.channel.send_item(Batch { list, _charge: charge });
     }
 }
 
@@ -137,7 +120,7 @@ impl<I> Reading<I> {
         if !finish {
             return Poll::Pending;
         }
-        self.sender.give_up_room();
+        self.sender.channel.abort_send();
         Poll::Ready(Ok(StreamResult::Cancelled))
     }
 }
@@ -149,7 +132,7 @@ impl<const REALLOC: bool> Reading<Item<REALLOC>> {
         source: &mut Source<'_, Item<REALLOC>>,
         count: usize,
     ) -> Result<List> {
-        let (list, opened) = Item::read(source, store.as_context_mut(), count)?;
+        let (list, opened) = Item::read(source, store.as_context_mut(), count, self.sender.most)?;
         connect(store, opened, self.sender.held.as_ref())?;
         Ok(list)
     }
@@ -175,10 +158,9 @@ impl<T: Streaming> StreamConsumer<T> for Reading<u8> {
         }
         let mut direct = source.as_direct(store);
         let bytes = direct.remaining();
-        let chunk = Bytes::copy_from_slice(bytes.get(..CHUNK).unwrap_or(bytes));
-        let length = chunk.len();
-        direct.mark_read(length);
-        self.sender.send(List::U8(chunk), length);
+        let chunk = Bytes::copy_from_slice(bytes.get(..self.sender.most).unwrap_or(bytes));
+        direct.mark_read(chunk.len());
+        self.sender.send(List::U8(chunk));
         Poll::Ready(Ok(StreamResult::Completed))
     }
 }
@@ -201,8 +183,7 @@ impl<T: Streaming, const REALLOC: bool> StreamConsumer<T> for Reading<Item<REALL
         let count = source.remaining(store.as_context_mut());
         if count > 0 {
             let list = self.take(store, &mut source, count)?;
-            let weight = list.weight();
-            self.sender.send(list, weight);
+            self.sender.send(list);
         }
         Poll::Ready(Ok(StreamResult::Completed))
     }
@@ -219,7 +200,10 @@ impl<T: Streaming, const REALLOC: bool> FutureConsumer<T> for Reading<Item<REALL
         finish: bool,
     ) -> Poll<Result<()>> {
         let room = match self.sender.poll_room(cx) {
-            Poll::Pending => return self.not_now(finish).map_ok(|_| ()),
+            Poll::Pending if !finish => return Poll::Pending,
+            // wasmtime counts a future as written from here on, so that it cannot be cancelled any more. There is a place for
+            // its one item, whatever the budget says.
+            Poll::Pending => Room::Yes,
             Poll::Ready(room) => room,
         };
         if source.remaining(store.as_context_mut()) != 1 {
@@ -228,8 +212,7 @@ impl<T: Streaming, const REALLOC: bool> FutureConsumer<T> for Reading<Item<REALL
         // Where nobody reads, it is taken all the same: wasmtime knows no other answer to the guest.
         let list = self.take(store, &mut source, 1)?;
         if matches!(room, Room::Yes) {
-            let weight = list.weight();
-            self.sender.send(list, weight);
+            self.sender.send(list);
         }
         Poll::Ready(Ok(()))
     }

@@ -17,6 +17,7 @@ impl Types {
             Type::F64 => return "float64".into(),
             Type::List(inner) => return format!("(list {})", self.name(inner)),
             Type::Option(inner) => return format!("(option {})", self.name(inner)),
+            Type::Stream(inner) => return format!("(stream {})", self.name(inner)),
             Type::Tuple(types) => {
                 let types: Vec<_> = types.iter().map(|ty| self.name(ty)).collect();
                 return format!("(tuple {})", types.join(" "));
@@ -157,6 +158,123 @@ pub(super) fn passer(ty: &Type) -> Option<String> {
     (canon lift (core func $i "pass") (memory $mi "memory") (realloc (func $mi "realloc")))))"#,
         declared = types.text,
     ))
+}
+
+/// Exports `gather: async func(stream<T>) -> list<T>`, which reads the stream into its memory, at most `batch` items at a time;
+/// `spread: async func(list<T>)`, which writes the list to a stream, `batch` items at a time, whose readable end it has passed
+/// to the import `sink: func(stream<T>)`; and `pass: func(stream<T>) -> stream<T>`, which never looks at it.
+pub(super) fn streamer(item: &Type, batch: u32) -> String {
+    let mut types = Types::default();
+    let name = types.name(item);
+    let (size, align) = size_and_align(item);
+    format!(
+        r#"(component
+  {declared}
+  (type $stream (stream {name}))
+  (import "sink" (func $sink (param "p0" $stream)))
+  (core module $memory {MEMORY})
+  (core instance $mi (instantiate $memory))
+  (core func $new (canon stream.new $stream))
+  (core func $read (canon stream.read $stream (memory $mi "memory") (realloc (func $mi "realloc"))))
+  (core func $write (canon stream.write $stream (memory $mi "memory") (realloc (func $mi "realloc"))))
+  (core func $drop_read (canon stream.drop-readable $stream))
+  (core func $drop_write (canon stream.drop-writable $stream))
+  (core func $sink_low (canon lower (func $sink)))
+  (core module $m
+    (import "memory" "memory" (memory 1))
+    (import "memory" "realloc" (func $realloc (param i32 i32 i32 i32) (result i32)))
+    (import "s" "new" (func $new (result i64)))
+    (import "s" "read" (func $read (param i32 i32 i32) (result i32)))
+    (import "s" "write" (func $write (param i32 i32 i32) (result i32)))
+    (import "s" "drop-read" (func $drop_read (param i32)))
+    (import "s" "drop-write" (func $drop_write (param i32)))
+    (import "s" "sink" (func $sink (param i32)))
+    (func (export "gather") (param $from i32) (result i32)
+      (local $at i32) (local $count i32) (local $got i32) (local $back i32)
+      ;; More room than any list of the tests needs.
+      (local.set $at (call $realloc (i32.const 0) (i32.const 0) (i32.const {align}) (i32.const {room})))
+      (loop $more
+        (local.set $got (call $read (local.get $from)
+          (i32.add (local.get $at) (i32.mul (local.get $count) (i32.const {size}))) (i32.const {batch})))
+        (local.set $count (i32.add (local.get $count) (i32.shr_u (local.get $got) (i32.const 4))))
+        ;; Until the writer has dropped its end.
+        (br_if $more (i32.eqz (i32.and (local.get $got) (i32.const 15)))))
+      (call $drop_read (local.get $from))
+      (local.set $back (call $realloc (i32.const 0) (i32.const 0) (i32.const 4) (i32.const 8)))
+      (i32.store (local.get $back) (local.get $at))
+      (i32.store offset=4 (local.get $back) (local.get $count))
+      (local.get $back))
+    (func (export "spread") (param $at i32) (param $left i32)
+      (local $ends i64) (local $to i32) (local $put i32) (local $next i32)
+      (local.set $ends (call $new))
+      (local.set $to (i32.wrap_i64 (i64.shr_u (local.get $ends) (i64.const 32))))
+      (call $sink (i32.wrap_i64 (local.get $ends)))
+      (block $done (loop $more
+        (br_if $done (i32.eqz (local.get $left)))
+        (local.set $next (select (local.get $left) (i32.const {batch})
+          (i32.lt_u (local.get $left) (i32.const {batch}))))
+        (local.set $put (i32.shr_u (call $write (local.get $to) (local.get $at) (local.get $next)) (i32.const 4)))
+        (br_if $done (i32.eqz (local.get $put)))
+        (local.set $at (i32.add (local.get $at) (i32.mul (local.get $put) (i32.const {size}))))
+        (local.set $left (i32.sub (local.get $left) (local.get $put)))
+        (br $more)))
+      (call $drop_write (local.get $to)))
+    (func (export "pass") (param i32) (result i32) (local.get 0)))
+  (core instance $i (instantiate $m
+    (with "memory" (instance $mi))
+    (with "s" (instance
+      (export "new" (func $new)) (export "read" (func $read)) (export "write" (func $write))
+      (export "drop-read" (func $drop_read)) (export "drop-write" (func $drop_write))
+      (export "sink" (func $sink_low))))))
+  (type $gather (func async (param "p0" $stream) (result (list {name}))))
+  (type $spread (func async (param "p0" (list {name}))))
+  (func (export "gather") (type $gather)
+    (canon lift (core func $i "gather") (memory $mi "memory") (realloc (func $mi "realloc"))))
+  (func (export "spread") (type $spread)
+    (canon lift (core func $i "spread") (memory $mi "memory") (realloc (func $mi "realloc"))))
+  (func (export "pass") (param "p0" $stream) (result $stream) (canon lift (core func $i "pass"))))"#,
+        declared = types.text,
+        room = size * 64,
+    )
+}
+
+/// The size and alignment of a type in memory, by the canonical ABI's `elem_size` and `alignment`.
+fn size_and_align(ty: &Type) -> (u32, u32) {
+    fn fields<'a>(types: impl Iterator<Item = &'a Type>) -> (u32, u32) {
+        let (size, align) = types.map(size_and_align).fold((0_u32, 1_u32), |(end, most), (size, align)| {
+            (end.next_multiple_of(align) + size, most.max(align))
+        });
+        (size.next_multiple_of(align), align)
+    }
+    fn cases<'a>(count: usize, payloads: impl Iterator<Item = &'a Type>) -> (u32, u32) {
+        let tag = if count <= 256 { 1 } else { 2 };
+        let (size, align) = payloads
+            .map(size_and_align)
+            .fold((0_u32, 1_u32), |(most, widest), (size, align)| (most.max(size), widest.max(align)));
+        let align = align.max(tag);
+        ((tag.next_multiple_of(align) + size).next_multiple_of(align), align)
+    }
+    match ty {
+        Type::Bool | Type::S8 | Type::U8 => (1, 1),
+        Type::S16 | Type::U16 => (2, 2),
+        Type::S32 | Type::U32 | Type::F32 | Type::Char | Type::Stream(_) | Type::Future(_) => (4, 4),
+        Type::S64 | Type::U64 | Type::F64 => (8, 8),
+        Type::String | Type::List(_) => (8, 4),
+        Type::Tuple(types) => fields(types.iter()),
+        Type::Record(declared) => fields(declared.members.iter().map(|member| member.ty.as_ref().unwrap())),
+        Type::Option(inner) => cases(2, std::iter::once(&**inner)),
+        Type::Result { ok, err } => cases(2, [ok, err].into_iter().flatten().map(|ty| &**ty)),
+        Type::Variant(declared) => {
+            cases(declared.members.len(), declared.members.iter().filter_map(|member| member.ty.as_ref()))
+        }
+        Type::Enum(declared) => cases(declared.members.len(), std::iter::empty()),
+        Type::Flags(declared) => match declared.members.len() {
+            0..=8 => (1, 1),
+            9..=16 => (2, 2),
+            count => (4 * count.div_ceil(32) as u32, 4),
+        },
+        Type::Unsupported(text) => panic!("{text} has no size"),
+    }
 }
 
 /// The core-wasm values of a type, by the canonical ABI's `flatten_type`.
