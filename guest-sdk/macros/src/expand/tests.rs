@@ -292,6 +292,21 @@ fn streams_and_futures_can_be_made_where_the_world_has_types_of_them() {
 }
 
 #[test]
+fn a_plain_func_that_returns_a_stream_is_refused() {
+    for (signature, unit) in [
+        ("func() -> result<stream<u8>, string>", UNIT.replace("&self)", "&self) -> Result<StreamReader<u8>, String>")),
+        ("func() -> tuple<u8, future<u8>>", UNIT.replace("&self)", "&self) -> (u8, FutureReader<u8>)")),
+    ] {
+        let wit = format!("package test:streams; world unit {{ export run-remote: {signature}; }}");
+        let (message, at) = mistake(&format!("inline = {wit:?}"), &unit);
+        assert!(message.contains("declare it `async func`"), "{message}");
+        assert!(at.starts_with("Result") || at.starts_with('('), "{at}");
+    }
+    let wit = "package test:streams; world unit { export run-remote: func(data: stream<u8>); }";
+    expanded(&format!("inline = {wit:?}"), &UNIT.replace("&self", "&self, data: StreamReader<u8>"));
+}
+
+#[test]
 fn the_state_may_be_borrowed_for_as_long_as_the_instance_lives() {
     let wit = "package test:streams; world unit { export run-remote: async func() -> stream<u8>; }";
     let unit = "impl Unit { async fn run_remote(&'static self) -> StreamReader<u8> { wit::stream(async |_| {}) } }";
