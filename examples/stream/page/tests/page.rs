@@ -1,7 +1,7 @@
 //! The program, as a browser meets it. It needs the components of the chain: `cargo xtask guests` builds them.
 #![allow(clippy::unwrap_used, reason = "all of this is test code")]
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
