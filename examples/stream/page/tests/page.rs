@@ -1,5 +1,5 @@
 //! The program, as a browser meets it. It needs the components of the chain: `cargo xtask guests` builds them.
-#![allow(clippy::unwrap_used, reason = "all of this is test code")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "all of this is test code")]
 
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
