@@ -7,7 +7,8 @@
 //! A stream that a chainlet returns, or passes to a dependency, is made by the
 //! function `stream` in the module `wit` that the macro writes, and written by
 //! the async closure that it is given, which goes on after `run_remote` has
-//! returned:
+//! returned. So a `run-remote` that returns one is an `async func`: a plain
+//! `func` is over when it returns.
 //!
 //! ```
 //! # mod words {

@@ -14,6 +14,7 @@ mod bad_config;
 mod bad_requests;
 mod cache;
 mod chaos;
+mod chat;
 mod cli;
 mod context;
 mod contract;

@@ -33,6 +33,8 @@ enum How<'c> {
     Install,
     /// By going on in another folder.
     Enter(&'c str),
+    /// By going back to where a newcomer has the clone.
+    Return,
     /// By leaving it running, until the next one is served or the text ends.
     Serve,
     /// As it is.
@@ -45,6 +47,7 @@ impl How<'_> {
             ["git", "clone", ..] | ["cd", "chainhost"] => How::Already,
             ["cargo", "xtask", ..] => How::InCi,
             ["cargo", "install", "--path", "host"] => How::Install,
+            ["cd", "../chainhost"] => How::Return,
             ["cd", folder] => How::Enter(folder),
             ["chainhost", "serve", ..] => How::Serve,
             _ => How::Run,
@@ -102,6 +105,7 @@ impl<'r> Reader<'r> {
                 succeed(&mut install)?;
             }
             How::Enter(folder) => self.folder.push(folder),
+            How::Return => self.folder = self.root.to_owned(),
             How::Serve => {
                 self.end()?;
                 let mut serve = Command::new("/bin/sh");
@@ -189,6 +193,7 @@ mod tests {
         assert_eq!(How::of("cargo install --path host"), How::Install);
         assert_eq!(How::of("cd hello"), How::Enter("hello"));
         assert_eq!(How::of("cd chainhost"), How::Already);
+        assert_eq!(How::of("cd ../chainhost"), How::Return);
         assert_eq!(How::of("chainhost serve chain.toml"), How::Serve);
         assert_eq!(How::of("chainhost build chain.toml"), How::Run);
         assert_eq!(How::of("cargo test"), How::Run);

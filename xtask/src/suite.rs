@@ -14,9 +14,12 @@ use crate::{fuzz, guests};
 const GROUPS: [(&str, &[&str]); 2] = [
     (
         "Test the guest SDK, the examples' own code and these tasks",
-        &["chainlet", "chainlet-macros", "retrieval", "xtask"],
+        &["chainlet", "chainlet-macros", "retrieval", "stream-filter", "stream-model", "xtask"],
     ),
-    ("Test the host, by itself, end to end and embedded (the first time takes many minutes)", &["chainhost", "embed"]),
+    (
+        "Test the host, by itself, end to end and embedded (the first time takes many minutes)",
+        &["chainhost", "embed", "stream-page"],
+    ),
 ];
 
 /// Runs everything; `arguments` go to each `cargo test`.

@@ -81,6 +81,16 @@ fn check(author: &Author, world: &World) -> Result<()> {
             ),
         ));
     }
+    if !world::is_async(function) && world::returns_streams(&world.resolve, function) {
+        return Err(Error::new(
+            written.output,
+            format!(
+                "`run-remote` of world `{}` is a plain `func` and returns a stream or a future, which nobody would write \
+                 after it has returned; declare it `async func`",
+                world.name
+            ),
+        ));
+    }
     Ok(())
 }
 

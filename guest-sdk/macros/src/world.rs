@@ -182,6 +182,12 @@ pub fn is_async(function: &Function) -> bool {
     )
 }
 
+/// Whether there is a stream or a future in what a function returns.
+pub fn returns_streams(resolve: &Resolve, function: &Function) -> bool {
+    let result = Function { params: Vec::new(), ..function.clone() };
+    !result.find_futures_and_streams(resolve).is_empty()
+}
+
 /// What a function returns, as far as errors go.
 pub enum Outcome {
     /// Anything but a result: there is no error to convert.

@@ -258,3 +258,77 @@ fn the_docs_of_the_contract_are_embedded_and_no_others() {
     assert!(code.contains(&literal), "{docs}");
     assert!(!expanded(&inline(), UNIT).contains("chainlet:docs"));
 }
+
+/// What makes streams and futures, for a world whose run-remote is `signature`.
+fn makers(signature: &str) -> Vec<&'static str> {
+    let wit = format!("package test:streams; world unit {{ {signature} }}");
+    let parameters = if signature.contains("data:") { "&self, data: Data" } else { "&self" };
+    let unit = UNIT.replace("&self", parameters);
+    let code = expanded(&format!("inline = {wit:?}"), &unit);
+    ["stream", "future", "try_stream"].into_iter().filter(|name| code.contains(&format!("pub fn {name} <"))).collect()
+}
+
+#[test]
+fn streams_and_futures_can_be_made_where_the_world_has_types_of_them() {
+    for (signature, expected) in [
+        ("export run-remote: func() -> list<string>;", &[][..]),
+        ("export run-remote: async func() -> stream<string>;", &["stream"]),
+        ("export run-remote: async func() -> result<stream<u8>, string>;", &["stream"]),
+        ("export run-remote: async func() -> future<u32>;", &["future"]),
+        ("export run-remote: async func(data: stream<u8>);", &["stream"]),
+        ("record report { rows: stream<f64> } export run-remote: async func() -> report;", &["stream"]),
+        (
+            "export run-remote: async func() -> tuple<stream<string>, future<result<u32, string>>>;",
+            &["stream", "future", "try_stream"],
+        ),
+        // What a dependency takes has to be made, too.
+        (
+            "import sum: interface { run-remote: async func(points: stream<f64>) -> f64; } export run-remote: func();",
+            &["stream"],
+        ),
+    ] {
+        assert_eq!(makers(signature), expected, "{signature}");
+    }
+}
+
+#[test]
+fn a_plain_func_that_returns_a_stream_is_refused() {
+    for (signature, unit) in [
+        ("func() -> result<stream<u8>, string>", UNIT.replace("&self)", "&self) -> Result<StreamReader<u8>, String>")),
+        ("func() -> tuple<u8, future<u8>>", UNIT.replace("&self)", "&self) -> (u8, FutureReader<u8>)")),
+    ] {
+        let wit = format!("package test:streams; world unit {{ export run-remote: {signature}; }}");
+        let (message, at) = mistake(&format!("inline = {wit:?}"), &unit);
+        assert!(message.contains("declare it `async func`"), "{message}");
+        assert!(at.starts_with("Result") || at.starts_with('('), "{at}");
+    }
+    let wit = "package test:streams; world unit { export run-remote: func(data: stream<u8>); }";
+    expanded(&format!("inline = {wit:?}"), &UNIT.replace("&self", "&self, data: StreamReader<u8>"));
+}
+
+#[test]
+fn the_state_may_be_borrowed_for_as_long_as_the_instance_lives() {
+    let wit = "package test:streams; world unit { export run-remote: async func() -> stream<u8>; }";
+    let unit = "impl Unit { async fn run_remote(&'static self) -> StreamReader<u8> { wit::stream(async |_| {}) } }";
+    expanded(&format!("inline = {wit:?}"), unit);
+}
+
+#[test]
+fn types_that_stand_only_in_streams_and_futures_are_in_scope_and_documented() {
+    let wit = r#"
+        package test:streams;
+        world unit {
+            /// A row.
+            record row { number: u32 }
+            /// How it ended.
+            enum end { well, badly }
+            export run-remote: async func() -> tuple<stream<row>, future<end>>;
+        }
+    "#;
+    let code = expanded(&format!("inline = {wit:?}"), UNIT);
+    for name in ["Row", "End"] {
+        assert!(code.contains(&format!("pub use self :: bindings :: {name} ;")), "{name}");
+    }
+    let docs = br#"{"types":{"row":{"docs":"A row."},"end":{"docs":"How it ended."}}}"#;
+    assert!(code.contains(&proc_macro2::Literal::byte_string(docs).to_string()));
+}

@@ -1,0 +1,53 @@
+//! What may be said.
+
+use serde::Deserialize;
+
+/// `[chainlets.filter.config]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rules {
+    /// Words that are hidden.
+    hide: Vec<String>,
+    /// Words before which an answer is broken off.
+    refuse: Vec<String>,
+}
+
+/// What becomes of a word.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is passed on.
+    Say,
+    /// This is passed on in its place.
+    Hide(String),
+    /// Nothing more is passed on, because of this.
+    Refuse(String),
+}
+
+impl Rules {
+    /// Judges a word, with whatever stands before and after it.
+    pub fn judge(&self, word: &str) -> Verdict {
+        let plain = word.trim_matches(|c: char| !c.is_alphanumeric());
+        let is_in = |words: &[String]| words.iter().any(|listed| listed.eq_ignore_ascii_case(plain));
+        if is_in(&self.refuse) {
+            Verdict::Refuse(plain.to_owned())
+        } else if is_in(&self.hide) {
+            Verdict::Hide(word.chars().map(|c| if c.is_alphanumeric() { '•' } else { c }).collect())
+        } else {
+            Verdict::Say
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_known_with_any_mark_beside_it() {
+        let rules = Rules { hide: vec!["Wickham".to_owned()], refuse: vec!["scandal".to_owned()] };
+        assert_eq!(rules.judge(" Wickham,"), Verdict::Hide(" •••••••,".to_owned()));
+        assert_eq!(rules.judge(" \"Scandal!\""), Verdict::Refuse("Scandal".to_owned()));
+        assert_eq!(rules.judge(" scandalous"), Verdict::Say);
+        assert_eq!(rules.judge(" --"), Verdict::Say);
+    }
+}

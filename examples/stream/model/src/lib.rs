@@ -1,0 +1,77 @@
+//! `model`: writes a text, a token at a time.
+
+mod prose;
+
+use std::{fs, time::Duration};
+
+use chainlet::{Context as _, FutureReader, Result, StreamReader, chainlet, context};
+use prose::{Prose, ends_a_sentence, pieces};
+use serde::Deserialize;
+use wasip3::clocks::monotonic_clock;
+
+/// `[chainlets.model.config]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    /// Where the book is whose words it knows, among the files that chain.toml gives this chainlet.
+    book: String,
+    /// How many words it writes before it stops at the end of a sentence.
+    words: u32,
+    /// How many milliseconds it takes for each token.
+    pause: u64,
+}
+
+struct Novelist {
+    prose: Prose,
+    words: u32,
+    pause: Duration,
+}
+
+#[chainlet]
+impl Novelist {
+    /// Reads the book once. All calls write from what it has learnt.
+    async fn init() -> Result<Self> {
+        let Settings { book, words, pause } = context::settings()?;
+        let text = fs::read_to_string(&book).context(format!("cannot read the book {book}"))?;
+        let prose = Prose::learn(&text);
+        if prose.is_empty() {
+            return Err(format!("{book} has no sentences to learn from").into());
+        }
+        println!("{} different words are known from {book}", prose.words());
+        Ok(Self { prose, words, pause: Duration::from_millis(pause) })
+    }
+
+    /// Returns at once; what it returns is written afterwards. `&'static self`, since that goes on for longer than the
+    /// function.
+    async fn run_remote(&'static self, prompt: String, max_words: u32) -> (StreamReader<String>, FutureReader<Finish>) {
+        wit::try_stream(async move |mut tokens| {
+            let mut written = 0;
+            for word in self.prose.after(&prompt) {
+                if written == max_words {
+                    return Finish::Length;
+                }
+                for token in pieces(word) {
+                    self.think().await;
+                    if !tokens.send(token).await {
+                        println!("the reader left after {written} words");
+                        // Who has left the stream does not ask how it ended.
+                        return Finish::Stop;
+                    }
+                }
+                written += 1;
+                if written >= self.words && ends_a_sentence(word) {
+                    break;
+                }
+            }
+            Finish::Stop
+        })
+    }
+}
+
+impl Novelist {
+    /// What a larger model would do here. Other calls go on meanwhile.
+    async fn think(&self) {
+        let nanoseconds = u64::try_from(self.pause.as_nanos()).unwrap_or(u64::MAX);
+        monotonic_clock::wait_for(nanoseconds).await;
+    }
+}
