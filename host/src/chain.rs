@@ -152,7 +152,7 @@ impl Chain {
     /// # Errors
     ///
     /// As [`Chain::call`], and where the answer is no stream.
-    pub async fn stream<R: DeserializeOwned + Send + 'static>(
+    pub async fn stream<R: DeserializeOwned + Unpin>(
         &self,
         args: &impl Serialize,
         options: CallOptions,

@@ -41,7 +41,7 @@ use self::fleet::Fleet;
 pub use self::pool::Status;
 use self::pool::{Pool, Refusal};
 use self::replica::{Blueprint, Replica};
-use self::streams::{Reading, until_deadline};
+use self::streams::{Leaving, Reading, until_deadline};
 use crate::config::{ChainletName, Replicas};
 use crate::error::{CallError, ErrorKind};
 use crate::threads::GuestThreads;
@@ -135,11 +135,16 @@ impl Chainlet {
             let reply = reply.await;
             let call = waiting.answered();
             match reply {
-                Ok(Reply::Answer(Ok(Some(value)))) if self.streams => {
-                    value.wrap_streams(&self.reading(call, replica));
-                    return Ok(Some(value));
+                Ok(Reply::Answer(mut answer)) => {
+                    if self.streams {
+                        // Whoever gets no stream has nothing to read: what is left of the call has its grace from now on.
+                        let reading = self.reading(call, replica);
+                        if let Ok(Some(value)) = &mut answer {
+                            value.wrap_streams(&reading);
+                        }
+                    }
+                    return answer;
                 }
-                Ok(Reply::Answer(answer)) => return answer,
                 Ok(Reply::NotBegun(given_back, place)) => {
                     params = given_back;
                     lease = self.pool.acquire_another(place).await.map_err(|refusal| self.refusal(refusal))?;
@@ -155,8 +160,8 @@ impl Chainlet {
 
     /// What is done to the streams of an answer for their reader.
     fn reading(&self, call: Weak<Call>, replica: Arc<Replica>) -> Wrap {
-        let (chainlet, grace, runtime) = (self.name.clone(), self.grace, self.threads.handle().clone());
-        let reading = Reading { call, replica, chainlet, grace, runtime };
+        let leaving = Leaving::new(call, self.grace, self.threads.handle().clone());
+        let reading = Reading { leaving: Arc::new(leaving), replica, chainlet: self.name.clone() };
         Arc::new(move |items| reading.of(items))
     }
 
@@ -175,12 +180,12 @@ impl Chainlet {
     /// The deadline is that of the answer's streams, too.
     pub(crate) async fn within(&self, deadline: Option<Instant>, call: impl Future<Output = Answer>) -> Answer {
         let Some(deadline) = deadline else { return call.await };
-        let answer = tokio::time::timeout_at(deadline, call)
+        let mut answer = tokio::time::timeout_at(deadline, call)
             .await
             .unwrap_or_else(|_| Err(self.error(ErrorKind::Deadline, "no answer before the deadline")))?;
-        if let Some(value) = answer.as_ref().filter(|_| self.streams) {
-            let name = self.name.clone();
-            let wrap: Wrap = Arc::new(move |items| until_deadline(items, deadline, name.clone()));
+        if let Some(value) = answer.as_mut().filter(|_| self.streams) {
+            let (name, runtime) = (self.name.clone(), self.threads.handle().clone());
+            let wrap: Wrap = Arc::new(move |items| until_deadline(items, deadline, name.clone(), &runtime));
             value.wrap_streams(&wrap);
         }
         Ok(answer)

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::future::try_join_all;
+use futures::StreamExt;
+use futures::future::{BoxFuture, try_join_all};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
@@ -15,7 +16,7 @@ use crate::value::json::{self, Typed};
 use crate::value::stream::collect::collect;
 use crate::value::stream::{Items, StreamError};
 use crate::value::ty::Name;
-use crate::value::{Type, Value};
+use crate::value::{List, Type, Value};
 
 /// The answer of a chainlet: the `T` of its result.
 pub(crate) struct Answer {
@@ -30,16 +31,14 @@ pub(crate) struct Answer {
 pub(crate) struct Streamed {
     pub chainlet: ChainletName,
     pub item: Type,
-    pub items: Items,
-    pub end: End,
+    items: Items,
+    /// What stands beside the stream. It is awaited while the stream is read, whose writer may wait for that.
+    end: BoxFuture<'static, End>,
+    ended: Option<End>,
 }
 
-/// What an answer has beside its stream. It is there when the stream has ended.
-pub(crate) struct End {
-    chainlet: ChainletName,
-    members: Vec<(Option<Name>, Type, Value)>,
-    limit: usize,
-}
+/// What an answer comes to beside its stream, as JSON.
+type End = Result<Option<Vec<u8>>, CallError>;
 
 /// The place of the one stream of a type that is served as it is made: the whole value, or a member of a tuple or record at
 /// its top. `None` where there is no stream, or it stands elsewhere, or there are several.
@@ -124,44 +123,63 @@ impl Answer {
         if let Some(index) = place.filter(|index| *index < members.len()) {
             members.remove(index);
         }
-        let end = End { chainlet: chainlet.clone(), members, limit };
-        Ok(Streamed { chainlet, item, items, end })
+        let end = Box::pin(rest_of(chainlet.clone(), members, limit));
+        Ok(Streamed { chainlet, item, items, end, ended: None })
     }
 }
 
-impl End {
-    /// What the rest of the answer comes to, as JSON: an object of a record's other members, an array of a tuple's, or the
-    /// member itself where a tuple has only one; `None` where there is nothing to say. It is awaited when the stream has
-    /// ended.
+impl Streamed {
+    /// The next items; none at the end. Dropping the future loses none.
+    pub(crate) async fn next(&mut self) -> Option<Result<List, CallError>> {
+        loop {
+            tokio::select! {
+                biased;
+                next = self.items.next() => {
+                    return next.map(|batch| batch.map_err(|error| broken(&self.chainlet, error)));
+                }
+                end = &mut self.end, if self.ended.is_none() => self.ended = Some(end),
+            }
+        }
+    }
+
+    /// What stands beside the stream, as JSON, when that has ended: an object of a record's other members, an array of a
+    /// tuple's, or the member itself where a tuple has only one; `None` where there is nothing to say. Dropping the future loses
+    /// nothing.
     ///
     /// # Errors
     /// A future among them broke off, or came to an `err`: that is the answer's own error.
-    pub(crate) async fn json(self) -> Result<Option<Vec<u8>>, CallError> {
-        let End { chainlet, members, limit } = self;
-        let members = try_join_all(members.into_iter().map(async |(name, ty, value)| {
-            let value = collect(&ty, value, limit).await.map_err(|error| broken(&chainlet, error))?;
-            Ok::<_, CallError>((name, ty, value))
-        }))
-        .await?;
-        let mut rest = Vec::new();
-        for (name, ty, value) in members {
-            match (ty, value) {
-                (Type::Future(inner), Value::Result(outcome)) => {
-                    let Type::Result { ok, err } = &*inner else { return Err(mismatch(&chainlet)) };
-                    match (outcome, ok) {
-                        (Ok(Some(value)), Some(ok)) => rest.push((name, ok.clone(), *value)),
-                        (Ok(_), _) => {}
-                        (Err(value), _) => return Err(own_error(&chainlet, err.as_deref(), value.as_deref())),
-                    }
-                }
-                (ty, value) => rest.push((name, Arc::new(ty), value)),
-            }
+    pub(crate) async fn end(&mut self) -> Result<Option<Vec<u8>>, CallError> {
+        match self.ended.take() {
+            Some(end) => end,
+            None => (&mut self.end).await,
         }
-        if rest.is_empty() {
-            return Ok(None);
-        }
-        serde_json::to_vec(&Rest(&rest)).map(Some).map_err(|_| mismatch(&chainlet))
     }
+}
+
+async fn rest_of(chainlet: ChainletName, members: Vec<(Option<Name>, Type, Value)>, limit: usize) -> End {
+    let members = try_join_all(members.into_iter().map(async |(name, ty, value)| {
+        let value = collect(&ty, value, limit).await.map_err(|error| broken(&chainlet, error))?;
+        Ok::<_, CallError>((name, ty, value))
+    }))
+    .await?;
+    let mut rest = Vec::new();
+    for (name, ty, value) in members {
+        match (ty, value) {
+            (Type::Future(inner), Value::Result(outcome)) => {
+                let Type::Result { ok, err } = &*inner else { return Err(mismatch(&chainlet)) };
+                match (outcome, ok) {
+                    (Ok(Some(value)), Some(ok)) => rest.push((name, ok.clone(), *value)),
+                    (Ok(_), _) => {}
+                    (Err(value), _) => return Err(own_error(&chainlet, err.as_deref(), value.as_deref())),
+                }
+            }
+            (ty, value) => rest.push((name, Arc::new(ty), value)),
+        }
+    }
+    if rest.is_empty() {
+        return Ok(None);
+    }
+    serde_json::to_vec(&Rest(&rest)).map(Some).map_err(|_| mismatch(&chainlet))
 }
 
 /// The chainlet's own error `value`, of type `ty`, as the failure of its call.
@@ -220,12 +238,12 @@ impl Serialize for Rest<'_> {
 
 #[cfg(test)]
 mod tests {
-    use futures::{FutureExt, StreamExt};
+    use futures::FutureExt;
 
     use super::*;
     use crate::value::json::arbitrary::member;
+    use crate::value::stream::Stream;
     use crate::value::ty::Declared;
-    use crate::value::{List, stream::Stream};
 
     fn stream(item: Type) -> Type {
         Type::Stream(Arc::new(item))
@@ -257,9 +275,12 @@ mod tests {
 
     /// The items, and the end.
     fn read(answer: Answer) -> (Vec<List>, Result<String, CallError>) {
-        let Ok(Streamed { items, end, .. }) = answer.streamed() else { panic!("the answer is no stream") };
-        let items = items.map(Result::unwrap).collect().now_or_never().unwrap();
-        let end = end.json().now_or_never().unwrap();
+        let Ok(mut streamed) = answer.streamed() else { panic!("the answer is no stream") };
+        let mut items = Vec::new();
+        while let Some(batch) = streamed.next().now_or_never().unwrap() {
+            items.push(batch.unwrap());
+        }
+        let end = streamed.end().now_or_never().unwrap();
         (items, end.map(|end| end.map_or(String::new(), |end| String::from_utf8(end).unwrap())))
     }
 
@@ -304,5 +325,36 @@ mod tests {
         let error = read(answer(ty, Value::Tuple([items(), future(Err("late"))].into()))).1.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Chainlet);
         assert_eq!(error.guest_error().map(|error| error.get()), Some(r#""late""#));
+    }
+
+    #[test]
+    fn what_stands_beside_the_stream_may_have_to_be_read_before_it() {
+        // A writer that begins its stream when its future was read.
+        let (read, wait) = tokio::sync::oneshot::channel();
+        let head = futures::stream::once(async move {
+            read.send(()).unwrap();
+            Ok(List::U32(vec![7]))
+        });
+        let rows = futures::stream::once(async move {
+            wait.await.unwrap();
+            Ok(List::U32(vec![1, 2]))
+        });
+        let ty = Type::Tuple([Type::Future(Arc::new(Type::U32)), stream(Type::U32)].into());
+        let value = Value::Tuple([Value::Future(Stream::new(head)), Value::Stream(Stream::new(rows))].into());
+        let (items, end) = read_slowly(answer(ty, value));
+        assert_eq!((items, end.unwrap()), (vec![List::U32(vec![1, 2])], "7".to_owned()));
+    }
+
+    fn read_slowly(answer: Answer) -> (Vec<List>, Result<String, CallError>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let Ok(mut streamed) = answer.streamed() else { panic!("the answer is no stream") };
+            let mut items = Vec::new();
+            while let Some(batch) = streamed.next().await {
+                items.push(batch.unwrap());
+            }
+            let end = streamed.end().await;
+            (items, end.map(|end| end.map_or(String::new(), |end| String::from_utf8(end).unwrap())))
+        })
     }
 }

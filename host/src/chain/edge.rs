@@ -66,9 +66,9 @@ impl Edge {
     /// Calls the dependency, within the caller's deadline and the edge's own bounds.
     async fn call(&self, params: Vec<Value>, context: CallContext) -> Result<Option<Value>, CallError> {
         let request = context.request.clone();
-        let answer = self.service.clone().oneshot(EdgeCall { params, context }).await;
+        let mut answer = self.service.clone().oneshot(EdgeCall { params, context }).await;
         if self.has_streams
-            && let Ok(Some(value)) = &answer
+            && let Ok(Some(value)) = &mut answer
         {
             let (name, request) = (self.name.clone(), request.clone());
             let wrap: Wrap = Arc::new(move |items| {

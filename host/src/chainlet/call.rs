@@ -5,7 +5,7 @@
 //! frees no guest. A guest that does not come back for its chainlet's grace after its caller left has overrun, and its
 //! replica is replaced.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -53,7 +53,9 @@ pub(crate) struct Call {
     /// The caller has left without an answer.
     abandoned: SetOnce<()>,
     /// What ended the call after its answer, while streams of it were open.
-    failure: SetOnce<CallError>,
+    failure: Arc<SetOnce<CallError>>,
+    /// How many streams the guest waits for that somebody else writes.
+    waits: AtomicUsize,
     /// No stream of the call is open any more.
     streams_ended: SetOnce<()>,
 }
@@ -93,7 +95,8 @@ impl Call {
             open: Mutex::new(Open { reply: Some(reply), lease }),
             begun: AtomicBool::new(false),
             abandoned: SetOnce::new(),
-            failure: SetOnce::new(),
+            failure: Arc::default(),
+            waits: AtomicUsize::new(0),
             streams_ended: SetOnce::new(),
         };
         (Arc::new(call), answer)
@@ -137,9 +140,15 @@ impl Call {
         self.streams_ended.wait().await;
     }
 
-    /// Returns when the call has failed after its answer.
-    pub(super) async fn failure(&self) -> CallError {
-        self.failure.wait().await.clone()
+    /// What the call failed by after its answer, once it has.
+    pub(super) fn failure(&self) -> Arc<SetOnce<CallError>> {
+        self.failure.clone()
+    }
+
+    /// The guest waits for a stream of somebody else's until what comes back is dropped.
+    pub(super) fn wait(&self) -> Waits<'_> {
+        self.waits.fetch_add(1, Ordering::Relaxed);
+        Waits(&self.waits)
     }
 
     /// The caller leaves without an answer: the guest's own calls end, and it has its `grace`.
@@ -197,7 +206,9 @@ impl Call {
         let Some(lease) = self.take().lease else { return };
         // What the guest has not seen yet is left out when it is its turn, and has no place until then.
         if self.begun.load(Ordering::Relaxed) {
-            lease.lose(Loss::Overran);
+            // A guest that waits for others holds nobody up but itself.
+            let waits = self.waits.load(Ordering::Relaxed) > 0;
+            lease.lose(if waits { Loss::Unanswered } else { Loss::Overran });
         }
     }
 
@@ -208,6 +219,15 @@ impl Call {
 
     fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// See [`Call::wait`].
+pub(super) struct Waits<'a>(&'a AtomicUsize);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -386,7 +386,7 @@ async fn serve_all(
 }
 
 async fn serve(accessor: &Accessor<State>, export: Export, job: Job, name: &ChainletName) {
-    let Job { params, call } = job;
+    let Job { mut params, call } = job;
     if !call.begin() {
         return;
     }
@@ -394,7 +394,7 @@ async fn serve(accessor: &Accessor<State>, export: Export, job: Job, name: &Chai
     if let Some(streams) = &streams {
         let (streams, call, name) = (streams.clone(), call.clone(), name.clone());
         let wrap: Wrap = Arc::new(move |items| holding(feed(items, Some(call.clone()), name.clone()), streams.clone()));
-        params.iter().for_each(|param| param.wrap_streams(&wrap));
+        params.iter_mut().for_each(|param| param.wrap_streams(&wrap));
     }
     let mut task: Option<GuestTaskId> = None;
     let answer = export

@@ -8,25 +8,31 @@
 //!   where such a stream breaks off, the guest's own call fails, as where a dependency gives no answer.
 //! - A reader who leaves ends the stream; the guest learns of it when it next writes. From then on it has the grace.
 
-use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream;
 use tokio::runtime::Handle;
+use tokio::sync::SetOnce;
 use tokio::time::{Instant, sleep_until};
 
 use super::call::Call;
 use super::replica::Replica;
 use crate::config::ChainletName;
 use crate::error::{CallError, ErrorKind};
-use crate::value::stream::{Items, StreamError, until};
+use crate::value::stream::lasting::until;
+use crate::value::stream::{Items, StreamError};
 
 /// What a guest reads on behalf of `call`: `items`, and where they break off, the call fails and nothing more comes.
 pub(crate) fn feed(items: Items, call: Option<Arc<Call>>, reader: ChainletName) -> Items {
     Box::pin(stream::unfold((items, call, reader), |(mut items, call, reader)| async {
-        match items.next().await? {
+        let next = {
+            // For as long as the guest waits for somebody else.
+            let _waits = call.as_ref().map(|call| call.wait());
+            items.next().await
+        };
+        match next? {
             Ok(list) => Some((Ok(list), (items, call, reader))),
             Err(error) => {
                 let error = match error {
@@ -48,18 +54,23 @@ pub(crate) fn feed(items: Items, call: Option<Arc<Call>>, reader: ChainletName) 
 
 /// A stream that leaves a chainlet, for whoever reads it.
 pub(super) struct Reading {
-    pub call: Weak<Call>,
+    /// The same for all streams of an answer: whoever leaves one has not left the others.
+    pub leaving: Arc<Leaving>,
     pub replica: Arc<Replica>,
     pub chainlet: ChainletName,
-    pub grace: Duration,
-    pub runtime: Handle,
 }
 
-/// Tells the call where a reader leaves early.
-struct Leaving {
+/// Dropped when nobody reads any stream of an answer any more. If the guest writes one still, it has its grace from then on.
+pub(super) struct Leaving {
     call: Weak<Call>,
     grace: Duration,
     runtime: Handle,
+}
+
+impl Leaving {
+    pub(super) fn new(call: Weak<Call>, grace: Duration, runtime: Handle) -> Self {
+        Leaving { call, grace, runtime }
+    }
 }
 
 impl Drop for Leaving {
@@ -70,47 +81,60 @@ impl Drop for Leaving {
     }
 }
 
+/// How many batches are handed on after the call has failed: those that were on their way by then.
+const AFTER_FAILURE: usize = 4;
+
 impl Reading {
     /// `items`, and at their end what the guest and its calls came to.
     pub(super) fn of(&self, items: Items) -> Items {
-        let Reading { call, replica, chainlet, grace, runtime } = self;
-        let leaving = Leaving { call: call.clone(), grace: *grace, runtime: runtime.clone() };
-        let reading = Some((items, leaving, replica.clone(), chainlet.clone()));
+        let Reading { leaving, replica, chainlet } = self;
+        let failure = leaving.call.upgrade().map(|call| call.failure());
+        let reading = Some((items, leaving.clone(), failure, replica.clone(), chainlet.clone(), AFTER_FAILURE));
         Box::pin(stream::unfold(reading, |reading| async {
-            let (mut items, mut leaving, replica, chainlet) = reading?;
-            let failure = async {
-                match leaving.call.upgrade() {
-                    Some(call) => call.failure().await,
-                    None => std::future::pending().await,
-                }
+            let (mut items, leaving, failure, replica, chainlet, left) = reading?;
+            let failed = failure.as_ref().and_then(|failure| failure.get());
+            let next = match (failed, left) {
+                (Some(error), 0) => Some(Err(error.clone().into())),
+                // What is here comes before the failure.
+                _ => tokio::select! {
+                    biased;
+                    next = items.next() => match (next, failed) {
+                        // A guest may end its stream though a call of it has failed.
+                        (None, Some(error)) => Some(Err(error.clone().into())),
+                        (next, _) => next,
+                    },
+                    error = failure_of(failure.as_deref()) => Some(Err(error.into())),
+                },
             };
-            let next = tokio::select! {
-                biased;
-                error = failure => Some(Err(error.into())),
-                next = items.next() => next,
-            };
-            match next {
-                Some(Ok(list)) => return Some((Ok(list), Some((items, leaving, replica, chainlet)))),
-                // All was read, or nothing more will be written.
-                _ => leaving.call = Weak::new(),
-            }
             match next? {
+                Ok(list) => {
+                    let left = if failed.is_some() { left - 1 } else { left };
+                    Some((Ok(list), Some((items, leaving, failure, replica, chainlet, left))))
+                }
                 Err(StreamError::Lost) => {
                     let death = replica.death().await;
                     let error =
                         CallError::new(death.kind, &chainlet, &death.message).with_backtrace(death.backtrace.clone());
                     Some((Err(error.into()), None))
                 }
-                other => Some((other, None)),
+                Err(error) => Some((Err(error), None)),
             }
         }))
     }
 }
 
-/// `items` for as long as their reader waits: until `deadline`, and then the failure of `chainlet`.
-pub(super) fn until_deadline(items: Items, deadline: Instant, chainlet: ChainletName) -> Items {
-    until(items, async move {
-        pin!(sleep_until(deadline)).await;
+async fn failure_of(failure: Option<&SetOnce<CallError>>) -> CallError {
+    match failure {
+        Some(failure) => failure.wait().await.clone(),
+        None => std::future::pending().await,
+    }
+}
+
+/// `items` until `deadline`, whether or not they are read, and then the failure of `chainlet`.
+pub(super) fn until_deadline(items: Items, deadline: Instant, chainlet: ChainletName, runtime: &Handle) -> Items {
+    let over = async move {
+        sleep_until(deadline).await;
         CallError::new(ErrorKind::Deadline, &chainlet, "its stream had not come to an end before the deadline").into()
-    })
+    };
+    until(items, over, runtime)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, header};
+use http::{HeaderMap, Version, header};
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -42,6 +42,9 @@ pub(super) struct Limits {
 /// In what the bytes of all bodies are counted.
 pub(super) const UNIT: usize = 1024;
 
+/// What is said where there is no room for more.
+pub(super) const NO_ROOM: &str = "the server has as many bytes of requests in flight as it may";
+
 /// A body that was read. What it holds of the limit to all is free again when this is dropped.
 #[derive(Debug, Default)]
 pub(super) struct Received {
@@ -74,6 +77,7 @@ impl Limits {
 /// there is no room, when that is known; one that is not there by `deadline`, then.
 pub(super) async fn read<B: RequestBody>(
     headers: &HeaderMap,
+    version: Version,
     mut body: B,
     format: Result<Format, Problem>,
     limits: &Limits,
@@ -96,7 +100,7 @@ pub(super) async fn read<B: RequestBody>(
         Ok(format)
     });
     let refusal = match format {
-        Ok(format) => match timeout_at(deadline, collect(&mut body, limits)).await {
+        Ok(format) => match timeout_at(deadline, collect(&mut body, version, limits)).await {
             Ok(Ok(received)) => return Ok(Received { format, ..received }),
             Ok(Err(refusal)) => refusal,
             Err(_) => Problem::new(Kind::SlowRequest, "the body was not here in time"),
@@ -109,11 +113,24 @@ pub(super) async fn read<B: RequestBody>(
     Err(refusal)
 }
 
-async fn collect<B: RequestBody>(body: &mut B, limits: &Limits) -> Result<Received, Problem> {
+/// Whether a body of which nothing more comes was reset without an error (RFC 9113, 8.1): over HTTP/2, its end is known when it has
+/// come.
+pub(super) fn is_reset<B: RequestBody>(body: &B, version: Version) -> bool {
+    version == Version::HTTP_2 && !body.is_end_stream()
+}
+
+async fn collect<B: RequestBody>(body: &mut B, version: Version, limits: &Limits) -> Result<Received, Problem> {
     let mut received = Received::default();
+    let length = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
     // Most bodies are one piece, which needs no copy.
     let mut more = BytesMut::new();
-    while let Some(frame) = body.frame().await {
+    loop {
+        let Some(frame) = body.frame().await else {
+            match is_reset(body, version) {
+                true => return Err(Problem::new(Kind::BadRequest, "the body broke off: the client reset its stream")),
+                false => break,
+            }
+        };
         let frame = frame.map_err(|error| Problem::new(Kind::BadRequest, format!("the body broke off: {error}")))?;
         let Ok(piece) = frame.into_data() else { continue };
         let before = received.bytes.len() + more.len();
@@ -122,9 +139,7 @@ async fn collect<B: RequestBody>(body: &mut B, limits: &Limits) -> Result<Receiv
         }
         let units = (before + piece.len()).div_ceil(UNIT) - before.div_ceil(UNIT);
         if units > 0 {
-            let held = limits.hold(units).ok_or_else(|| {
-                Problem::new(Kind::Overloaded, "the server has as many bytes of requests in flight as it may")
-            })?;
+            let held = limits.hold(units).ok_or_else(|| Problem::new(Kind::Overloaded, NO_ROOM))?;
             match &mut received.held {
                 Some(all) => all.merge(held),
                 none => *none = Some(held),
@@ -133,14 +148,31 @@ async fn collect<B: RequestBody>(body: &mut B, limits: &Limits) -> Result<Receiv
         if before == 0 {
             received.bytes = piece;
         } else {
-            more.extend_from_slice(&std::mem::take(&mut received.bytes));
-            more.extend_from_slice(&piece);
+            append(&mut more, &std::mem::take(&mut received.bytes), length);
+            append(&mut more, &piece, length);
         }
     }
     if !more.is_empty() {
         received.bytes = more.freeze();
     }
     Ok(received)
+}
+
+/// Adds a piece to a body, of this length by what its client says.
+///
+/// The last buffer is as long as the body, so that a large one is not held twice, and there are few before it. But a client that
+/// says much and sends little gets no more than four times what it has sent.
+fn append(body: &mut BytesMut, piece: &[u8], length: Option<usize>) {
+    let needed = body.len() + piece.len();
+    if needed > body.capacity() {
+        let room = match length {
+            Some(length) => needed.saturating_mul(4).min(length).max(needed),
+            None => needed.saturating_mul(2),
+        };
+        let smaller = std::mem::replace(body, BytesMut::with_capacity(room));
+        body.extend_from_slice(&smaller);
+    }
+    body.extend_from_slice(piece);
 }
 
 fn acceptable(headers: &HeaderMap, length: u64, limit: usize) -> Result<(), Problem> {
@@ -207,7 +239,7 @@ mod tests {
 
     async fn read_all(headers: HeaderMap, body: impl RequestBody, limit: usize) -> Result<Bytes, Kind> {
         let limits = Limits::new(limit, UNIT);
-        let received = read(&headers, body, format(&headers), &limits, soon()).await;
+        let received = read(&headers, Version::HTTP_11, body, format(&headers), &limits, soon()).await;
         received.map(|body| body.bytes).map_err(|problem| problem.kind())
     }
 
@@ -215,6 +247,20 @@ mod tests {
         let frames =
             pieces.iter().map(|piece| Ok::<_, std::io::Error>(Frame::data(Bytes::from_static(piece.as_bytes()))));
         StreamBody::new(futures::stream::iter(frames))
+    }
+
+    #[test]
+    fn a_large_body_is_in_one_buffer_of_its_own_length_and_a_claim_takes_no_memory() {
+        let mut body = BytesMut::new();
+        for _ in 0..6 {
+            append(&mut body, &[7; 1000], Some(6000));
+        }
+        assert_eq!((body.len(), body.capacity()), (6000, 6000));
+        let mut body = BytesMut::new();
+        for sent in 1..100 {
+            append(&mut body, &[7; 100], Some(usize::MAX));
+            assert!(body.len() == sent * 100 && body.capacity() <= 4 * body.len());
+        }
     }
 
     #[tokio::test]
@@ -241,7 +287,8 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_never_comes_is_refused_at_the_deadline() {
         let never = StreamBody::new(futures::stream::pending::<Result<Frame<Bytes>, std::io::Error>>());
-        let outcome = read(&json(), never, Ok(Format::Json), &Limits::new(8, UNIT), Instant::now()).await;
+        let outcome =
+            read(&json(), Version::HTTP_11, never, Ok(Format::Json), &Limits::new(8, UNIT), Instant::now()).await;
         assert_eq!(outcome.map(drop).map_err(|problem| problem.kind()), Err(Kind::SlowRequest));
     }
 
@@ -250,7 +297,7 @@ mod tests {
         let limits = Limits::new(4 * UNIT, 3 * UNIT);
         let body = |length: usize| Full::from(vec![b' '; length]);
         let read = async |length| {
-            let received = read(&json(), body(length), Ok(Format::Json), &limits, soon()).await;
+            let received = read(&json(), Version::HTTP_11, body(length), Ok(Format::Json), &limits, soon()).await;
             received.map_err(|problem| problem.kind())
         };
         let (one, two) = (read(UNIT + 1).await.unwrap(), read(UNIT).await.unwrap());

@@ -72,7 +72,8 @@ impl Input {
         }
     }
 
-    fn fits(self, params: &[Member]) -> bool {
+    /// Whether `params` can come so.
+    pub(super) fn fits(self, params: &[Member]) -> bool {
         match self {
             Input::Whole(format) => format.fits_params(params),
             Input::Stream(Upload::Lines) => stream_param(params).is_some(),

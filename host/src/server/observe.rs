@@ -56,7 +56,8 @@ pub(super) async fn observed<B, F: Future<Output = Response>>(
         Problem::new(Kind::Internal, "the host failed; its log says more, under this request_id").into_response(&id)
     });
     response.headers_mut().insert(request_id::HEADER, id.header.clone());
-    if http.is_draining() && version <= Version::HTTP_11 {
+    let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if http.is_draining() && version <= Version::HTTP_11 && !is_upgrade {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     let took = entered.elapsed();
@@ -87,7 +88,7 @@ impl hyper::body::Body for Underway {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let next = Pin::new(&mut self.body).poll_frame(cx);
-        if let Poll::Ready(None) = next
+        if let Poll::Ready(None | Some(Err(_))) = next
             && let Some((entered, status)) = self.entered.take()
         {
             entered.answered(status);

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Version, header};
 use tokio::time::Instant;
 
 use super::body::{self, Received, RequestBody};
@@ -13,6 +14,7 @@ use super::observe::Asked;
 use super::problem::{Kind, Problem};
 use super::request_id::RequestId;
 use super::{Audience, Http, format, streaming, upload};
+use crate::chain::answer::Streamed;
 use crate::chain::{self, CallOptions, Chain};
 use crate::chainlet::Chainlet;
 use crate::error::{CallError, ErrorKind};
@@ -29,6 +31,7 @@ type Answer = Result<Response, Problem>;
 /// A request that has been read, as far as its call waits for that.
 struct Read {
     headers: HeaderMap,
+    version: Version,
     body: Body,
     options: CallOptions,
 }
@@ -41,6 +44,12 @@ enum Body {
         params: Vec<Value>,
         version: InVersion,
     },
+}
+
+/// What came of a call.
+enum Outcome {
+    Whole(Bytes),
+    Stream(Streamed, Framing),
 }
 
 /// Calls the entrypoint.
@@ -57,7 +66,7 @@ pub(super) async fn chainlet<B: RequestBody>(http: Http, name: &str, request: Re
 async fn call<B: RequestBody>(http: &Http, name: Option<&str>, request: Request<B>, asked: &Asked) -> Answer {
     let audience = if name.is_some() { Audience::Admin } else { Audience::Public };
     let fail = |error| failed(http, error, audience, &asked.id);
-    let Read { headers, body, options } = receive(http, name, request, asked).await?;
+    let Read { headers, version: protocol, body, options } = receive(http, name, request, asked).await?;
     let (version, params) = match body {
         Body::Stream { params, version } => (version, Ok(params)),
         Body::Whole(Received { bytes, format, held }) => {
@@ -70,23 +79,33 @@ async fn call<B: RequestBody>(http: &Http, name: Option<&str>, request: Request<
     };
     let chainlet = target(http, &version, name)?;
     let output = format::of_answer(&headers, || Some(chainlet.signature().clone()))?;
-    let outcome = match params {
-        Ok(params) => chain::answer(chainlet, params, options).await,
-        Err(error) => Err(error),
-    };
-    if name.is_none() {
+    let outcome = async {
+        let answer = chain::answer(chainlet, params?, options).await?;
+        match output {
+            Output::Whole(format) => answer.written(format).await.map(Outcome::Whole),
+            // Over HTTP/1.0, the end of a connection is the end of its answer, even in mid-stream.
+            Output::Stream(Framing::Bytes) if protocol < Version::HTTP_11 => {
+                answer.written(Format::Bytes).await.map(Outcome::Whole)
+            }
+            Output::Stream(framing) => match answer.streamed() {
+                Ok(streamed) => Ok(Outcome::Stream(streamed, framing)),
+                Err(answer) => answer.written(Format::Json).await.map(Outcome::Whole),
+            },
+        }
+    }
+    .await;
+    // How a stream went is known at its end.
+    if name.is_none() && !matches!(outcome, Ok(Outcome::Stream(..))) {
         version.count(&outcome);
     }
-    let answer = outcome.map_err(fail)?;
-    let body = match output {
-        Output::Whole(format) => answer.written(format).await.map_err(fail)?.into(),
-        Output::Stream(framing) => match answer.streamed() {
-            Ok(streamed) => streaming::body(streamed, framing, asked.clone(), http.clone(), audience, version),
-            Err(answer) => answer.written(Format::Json).await.map_err(fail)?.into(),
-        },
+    let body = match outcome.map_err(fail)? {
+        Outcome::Whole(bytes) => bytes.into(),
+        Outcome::Stream(streamed, framing) => {
+            streaming::body(streamed, framing, asked.clone(), http.clone(), audience, version)
+        }
     };
     let mut response = with_type(body, output.media_type());
-    if output == Output::Stream(Framing::Events) {
+    if matches!(output, Output::Stream(_)) {
         // So that no cache and no proxy on the way gathers what is to be seen at once.
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
@@ -113,7 +132,7 @@ async fn receive<B: RequestBody>(
         Ok(Input::Stream(upload)) => {
             let version = http.0.chain.begin();
             let chainlet = target(http, &version, name)?;
-            let params = upload::open(&head.headers, body, upload, chainlet, &http.0.bodies, deadline).await;
+            let params = upload::open(&head, body, upload, chainlet, &http.0.bodies, deadline).await;
             let audience = if name.is_some() { Audience::Admin } else { Audience::Public };
             let params = params.map_err(|refusal| match refusal {
                 Ok(error) => failed(http, error, audience, &asked.id),
@@ -122,11 +141,13 @@ async fn receive<B: RequestBody>(
             Body::Stream { params, version }
         }
         Ok(Input::Whole(format)) => {
-            Body::Whole(body::read(&head.headers, body, Ok(format), &http.0.bodies, deadline).await?)
+            Body::Whole(body::read(&head.headers, head.version, body, Ok(format), &http.0.bodies, deadline).await?)
         }
-        Err(refusal) => Body::Whole(body::read(&head.headers, body, Err(refusal), &http.0.bodies, deadline).await?),
+        Err(refusal) => {
+            Body::Whole(body::read(&head.headers, head.version, body, Err(refusal), &http.0.bodies, deadline).await?)
+        }
     };
-    Ok(Read { headers: head.headers, body, options: options(deadline, asked) })
+    Ok(Read { headers: head.headers, version: head.version, body, options: options(deadline, asked) })
 }
 
 /// When a request must have its whole answer.

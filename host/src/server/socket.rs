@@ -28,17 +28,20 @@ use futures::stream::{self, SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use http::{HeaderMap, header};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, Interval, interval, timeout, timeout_at};
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_tungstenite::tungstenite;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::body::{Limits, NO_ROOM, UNIT};
 use super::observe::Asked;
 use super::problem::{Kind, Problem};
 use super::run_remote::{deadline, failed, options};
 use super::upload::stream_param;
 use super::{Audience, Http};
 use crate::chain;
-use crate::chain::answer::{Streamed, broken, stream_of};
+use crate::chain::answer::{Streamed, stream_of};
 use crate::chainlet::Chainlet;
 use crate::error::{CallError, ErrorKind};
 use crate::live::InVersion;
@@ -53,6 +56,10 @@ const PING: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_secs(60);
 /// How long a client may take to answer that the connection is closed.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How long a message that says nothing holds up the next one.
+const PACE: Duration = Duration::from_millis(10);
+/// How many bytes are read, and gathered to be written, at once.
+const BUFFER: usize = 16 * 1024;
 /// What ends the client's stream.
 const END: &str = r#"{"$end":null}"#;
 
@@ -115,11 +122,14 @@ async fn upgrade(http: Http, asked: &Asked, request: Request) -> Result<Response
     let asked = asked.clone();
     let failed = asked.id.clone();
     Ok(upgrade
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(BUFFER)
         .max_message_size(limit)
         .max_frame_size(limit)
         .on_failed_upgrade(move |error| tracing::debug!(request = %failed, %error, "a WebSocket did not come to be"))
         .on_upgrade(move |socket| async move {
-            let conversation = Conversation { http, asked, version, deadline }.hold(socket);
+            let speaking = AtomicBool::new(false);
+            let conversation = Conversation { http, asked, version, deadline, speaking }.hold(socket);
             match &place {
                 Some((_, place)) => tokio::select! {
                     () = conversation => {}
@@ -133,9 +143,11 @@ async fn upgrade(http: Http, asked: &Asked, request: Request) -> Result<Response
 
 /// Refuses web pages of other origins. A browser lets any page open a WebSocket to anywhere, and only says which page it is.
 fn from_here(headers: &HeaderMap) -> Result<(), Problem> {
+    if !headers.contains_key(header::ORIGIN) {
+        return Ok(());
+    }
     let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
-    let Some(origin) = text(header::ORIGIN) else { return Ok(()) };
-    let origin = origin.split_once("://").map(|(_, host)| host);
+    let origin = text(header::ORIGIN).and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
     match (origin, text(header::HOST)) {
         (Some(origin), Some(host)) if origin.eq_ignore_ascii_case(host) => Ok(()),
         _ => Err(Problem::new(Kind::Forbidden, "a web page of another origin may not open a WebSocket here")),
@@ -148,6 +160,8 @@ struct Conversation {
     asked: Asked,
     version: InVersion,
     deadline: Instant,
+    /// The client is sent something, and may be slow to take it.
+    speaking: AtomicBool,
 }
 
 /// How a conversation ends.
@@ -160,12 +174,15 @@ enum Farewell {
 }
 
 type Heard = mpsc::Sender<Result<List, StreamError>>;
+type Source = SplitStream<WebSocket>;
 
 impl Conversation {
     async fn hold(self, socket: WebSocket) {
-        let (mut sink, mut source) = socket.split();
-        let farewell = self.talk(&mut sink, &mut source).await;
-        let (text, code, reason) = match farewell {
+        let (sink, mut source) = socket.split();
+        let mut mouth = Mouth { sink, speaking: &self.speaking };
+        // The call has its deadline from the chain; this is for a client that takes nothing of its failure.
+        let farewell = timeout_at(self.deadline + FAREWELL, self.talk(&mut mouth, &mut source)).await;
+        let (text, code, reason) = match farewell.unwrap_or(Farewell::Gone) {
             Farewell::Gone => return,
             Farewell::End(rest) => {
                 let rest = rest.unwrap_or_else(|| b"null".to_vec());
@@ -179,171 +196,201 @@ impl Conversation {
             }
         };
         let Ok(text) = String::from_utf8(text) else { return };
-        let close = CloseFrame { code, reason: reason.into() };
-        let last = async {
-            sink.send(Message::text(text)).await?;
-            sink.send(Message::Close(Some(close))).await?;
+        let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
+        let said = async { mouth.say(Message::text(text)).await && mouth.say(close).await };
+        if timeout(SILENCE, said).await == Ok(true) {
             // Until the client has closed its side, too: what it has sent meanwhile would reset the connection otherwise.
-            while let Some(Ok(_)) = source.next().await {}
-            Ok::<_, axum::Error>(())
-        };
-        // Whether the client came to an end or not, there is nothing more to say.
-        let _ = timeout(FAREWELL, last).await;
+            let closed = async { while let Some(Ok(_)) = source.next().await {} };
+            let _ = timeout(FAREWELL, closed).await;
+        }
     }
 
-    async fn talk(&self, sink: &mut SplitSink<WebSocket, Message>, source: &mut SplitStream<WebSocket>) -> Farewell {
+    async fn talk(&self, mouth: &mut Mouth<'_>, source: &mut Source) -> Farewell {
         let Some(chainlet) = self.version.chainlet(None) else { return Farewell::Gone };
         let params = &chainlet.signature().params;
         let Some((place, item)) = stream_param(params) else { return Farewell::Gone };
         let mut others = params.clone();
         others.remove(place);
-        let listener = Listener { chainlet, item, ended: Arc::new(AtomicBool::new(false)) };
-        let mut values = match listener.others(source, &others, self.deadline).await {
-            Ok(Some(values)) => values,
-            Ok(None) => return Farewell::Gone,
-            Err(error) => return Farewell::Failure(error),
+        let ear = Ear {
+            chainlet,
+            item,
+            ended: Arc::new(AtomicBool::new(false)),
+            limits: &self.http.0.bodies,
+            speaking: &self.speaking,
+        };
+        let mut values = match ear.others(source, &others, self.deadline).await {
+            Ok(values) => values,
+            Err(farewell) => return farewell,
         };
         let (heard, items) = mpsc::channel(0);
-        values.insert(place, Value::Stream(Stream::new(items.chain(listener.last()))));
+        values.insert(place, Value::Stream(Stream::new(items.chain(ear.last()))));
 
-        let mut listening = pin!(listener.listen(source, heard));
         let answer = async {
-            let outcome = chain::answer(chainlet, values, options(self.deadline, &self.asked)).await;
-            self.version.count(&outcome);
-            outcome?.streamed().map_err(|_| {
-                CallError::new(
-                    ErrorKind::Internal,
-                    chainlet.name(),
-                    "an answer is no stream, which is a bug of chainhost",
-                )
+            let answer = chain::answer(chainlet, values, options(self.deadline, &self.asked)).await?;
+            answer.streamed().map_err(|_| {
+                let message = "an answer is no stream, which is a bug of chainhost";
+                CallError::new(ErrorKind::Internal, chainlet.name(), message)
             })
         };
         let speaking = async {
-            let mut ping = interval(PING);
-            let mut answer = pin!(answer);
-            let streamed = loop {
-                tokio::select! {
-                    biased;
-                    answer = answer.as_mut() => break answer,
-                    _ = ping.tick() => {
-                        if sink.send(Message::Ping(Bytes::new())).await.is_err() {
-                            return Farewell::Gone;
-                        }
-                    }
-                }
-            };
-            match streamed {
-                Ok(streamed) => speak(sink, streamed, ping).await,
-                Err(error) => Farewell::Failure(error),
+            match mouth.wait_for(answer).await {
+                Some(Ok(streamed)) => mouth.speak(streamed).await,
+                Some(Err(error)) => Farewell::Failure(error),
+                None => Farewell::Gone,
             }
         };
-        tokio::select! {
+        let farewell = tokio::select! {
             biased;
-            // It ends only where the client has left.
-            () = listening.as_mut() => Farewell::Gone,
+            farewell = ear.listen(source, heard) => farewell,
             farewell = speaking => farewell,
+        };
+        match &farewell {
+            Farewell::Failure(error) => self.version.count(&Err::<(), _>(error.clone())),
+            Farewell::End(_) | Farewell::Gone => self.version.count(&Ok::<_, CallError>(())),
         }
+        farewell
     }
 }
 
-/// Sends what the guest says.
-async fn speak(sink: &mut SplitSink<WebSocket, Message>, streamed: Streamed, mut ping: Interval) -> Farewell {
-    let Streamed { chainlet, item, mut items, end } = streamed;
-    loop {
-        let batch = tokio::select! {
-            biased;
-            batch = items.next() => batch,
-            _ = ping.tick() => {
-                if sink.send(Message::Ping(Bytes::new())).await.is_err() {
+/// Says to the client what the guest does.
+struct Mouth<'a> {
+    sink: SplitSink<WebSocket, Message>,
+    speaking: &'a AtomicBool,
+}
+
+impl Mouth<'_> {
+    /// Sends a message; false where nobody takes it.
+    async fn say(&mut self, message: Message) -> bool {
+        self.speaking.store(true, Ordering::Relaxed);
+        let said = self.sink.send(message).await;
+        self.speaking.store(false, Ordering::Relaxed);
+        said.is_ok()
+    }
+
+    /// What comes of `work`, with a ping from time to time meanwhile; `None` where the client has left.
+    async fn wait_for<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        loop {
+            match timeout(PING, work.as_mut()).await {
+                Ok(done) => return Some(done),
+                Err(_) if self.say(Message::Ping(Bytes::new())).await => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    async fn speak(&mut self, mut streamed: Streamed) -> Farewell {
+        let mut pinged = Instant::now();
+        loop {
+            let Some(next) = self.wait_for(streamed.next()).await else { return Farewell::Gone };
+            match next {
+                Some(Ok(batch)) => match self.batch(&streamed.item, &batch).await {
+                    Ok(true) => {}
+                    Ok(false) => return Farewell::Gone,
+                    Err(error) => {
+                        return Farewell::Failure(CallError::new(ErrorKind::Internal, &streamed.chainlet, error));
+                    }
+                },
+                Some(Err(error)) => return Farewell::Failure(error),
+                None => break,
+            }
+            // A guest that never pauses leaves no other time for it.
+            if pinged.elapsed() >= PING {
+                pinged = Instant::now();
+                if !self.say(Message::Ping(Bytes::new())).await {
                     return Farewell::Gone;
                 }
-                continue;
-            }
-        };
-        match batch {
-            Some(Ok(batch)) => match say(sink, &item, &batch).await {
-                Ok(true) => {}
-                Ok(false) => return Farewell::Gone,
-                Err(error) => return Farewell::Failure(CallError::new(ErrorKind::Internal, &chainlet, error)),
-            },
-            Some(Err(error)) => return Farewell::Failure(broken(&chainlet, error)),
-            None => {
-                return match end.json().await {
-                    Ok(rest) => Farewell::End(rest),
-                    Err(error) => Farewell::Failure(error),
-                };
             }
         }
+        match self.wait_for(streamed.end()).await {
+            Some(Ok(rest)) => Farewell::End(rest),
+            Some(Err(error)) => Farewell::Failure(error),
+            None => Farewell::Gone,
+        }
     }
-}
 
-/// Sends a batch; false where nobody takes it.
-async fn say(sink: &mut SplitSink<WebSocket, Message>, item: &Type, batch: &List) -> Result<bool, json::MismatchError> {
-    if let List::U8(bytes) = batch {
-        return Ok(sink.send(Message::Binary(bytes.clone())).await.is_ok());
-    }
-    let elements = Elements::of(item, batch);
-    for index in 0..elements.len() {
-        let mut text = Vec::new();
-        json::write_element(&elements, index, &mut text)?;
-        let text = String::from_utf8(text).map_err(|_| json::MismatchError::new("text that is no UTF-8"))?;
-        if sink.feed(Message::text(text)).await.is_err() {
-            return Ok(false);
+    /// Sends a batch; false where nobody takes it.
+    async fn batch(&mut self, item: &Type, batch: &List) -> Result<bool, json::MismatchError> {
+        if let List::U8(bytes) = batch {
+            return Ok(self.say(Message::Binary(bytes.clone())).await);
         }
+        let elements = Elements::of(item, batch);
+        for index in 0..elements.len() {
+            let mut text = Vec::new();
+            json::write_element(&elements, index, &mut text)?;
+            let text = String::from_utf8(text).map_err(|_| json::MismatchError::new("text that is no UTF-8"))?;
+            self.speaking.store(true, Ordering::Relaxed);
+            if self.sink.feed(Message::text(text)).await.is_err() {
+                return Ok(false);
+            }
+        }
+        let flushed = self.sink.flush().await;
+        self.speaking.store(false, Ordering::Relaxed);
+        Ok(flushed.is_ok())
     }
-    Ok(sink.flush().await.is_ok())
 }
 
 /// Takes what a client says.
-struct Listener<'a> {
+struct Ear<'a> {
     chainlet: &'a Chainlet,
     item: &'a Type,
     /// The client has said that its stream has ended.
     ended: Arc<AtomicBool>,
+    limits: &'a Limits,
+    speaking: &'a AtomicBool,
 }
 
-impl Listener<'_> {
-    /// The parameters beside the stream, which come first; `None` where the client leaves before it has said them.
-    async fn others(
-        &self,
-        source: &mut SplitStream<WebSocket>,
-        others: &[Member],
-        deadline: Instant,
-    ) -> Result<Option<Vec<Value>>, CallError> {
+impl Ear<'_> {
+    /// The parameters beside the stream, which come first.
+    async fn others(&self, source: &mut Source, others: &[Member], deadline: Instant) -> Result<Vec<Value>, Farewell> {
         if others.is_empty() {
-            return Ok(Some(Vec::new()));
+            return Ok(Vec::new());
         }
         let first = async {
             loop {
                 match source.next().await {
-                    Some(Ok(Message::Text(text))) => return Some(Ok(text)),
+                    Some(Ok(Message::Text(text))) => return Ok(text),
                     Some(Ok(Message::Binary(_))) => {
-                        return Some(Err(self.refuse("the parameters come first, as an object in a text message")));
+                        let message = "the parameters come first, as an object in a text message";
+                        return Err(Farewell::Failure(self.refuse(message)));
                     }
-                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => sleep(PACE).await,
+                    other => return Err(self.farewell(source, other).await),
                 }
             }
         };
-        let late =
-            |_| CallError::new(ErrorKind::Deadline, self.chainlet.name(), "the parameters were not here in time");
-        let Some(text) = timeout_at(deadline, first).await.map_err(late)? else { return Ok(None) };
-        let values = json::params_within(others, text?.as_bytes(), self.chainlet.value_limit());
-        values.map(Some).map_err(|error| self.refuse_json(error))
+        let late = |_| {
+            let message = "the parameters were not here in time";
+            Farewell::Failure(CallError::new(ErrorKind::Deadline, self.chainlet.name(), message))
+        };
+        let text = timeout_at(deadline, first).await.map_err(late)??;
+        let values = json::params_within(others, text.as_bytes(), self.chainlet.value_limit());
+        values.map_err(|error| Farewell::Failure(self.refuse_json(error)))
     }
 
-    /// Hands on what the client says, as the guest takes it. It returns when the client has left.
-    async fn listen(&self, source: &mut SplitStream<WebSocket>, heard: Heard) {
+    /// Hands on what the client says, as the guest takes it. It returns when the client has left, or says what cannot be taken.
+    async fn listen(&self, source: &mut Source, heard: Heard) -> Farewell {
         let mut heard = Some(heard);
         loop {
             let message = match timeout(SILENCE, source.next()).await {
                 Ok(Some(Ok(message))) => message,
-                // What breaks a connection ends it, too.
-                Ok(Some(Err(_)) | None) | Err(_) => break,
+                Ok(other) => return self.farewell(source, other).await,
+                // It may be busy with what it is sent, which has a limit of its own.
+                Err(_) if self.speaking.load(Ordering::Relaxed) => continue,
+                Err(_) => return Farewell::Gone,
+            };
+            let length = match &message {
+                Message::Text(text) => text.as_str().len(),
+                Message::Binary(bytes) => bytes.len(),
+                Message::Ping(_) | Message::Pong(_) | Message::Close(_) => 0,
             };
             let batch = match message {
-                Message::Close(_) => break,
-                Message::Ping(_) | Message::Pong(_) => continue,
+                Message::Close(_) => return self.farewell(source, None).await,
+                // Each is answered, so that a client could have the server do nothing else.
+                Message::Ping(_) | Message::Pong(_) => {
+                    sleep(PACE).await;
+                    continue;
+                }
                 Message::Text(text) if is_end(&text) => {
                     self.ended.store(true, Ordering::SeqCst);
                     heard = None;
@@ -354,12 +401,37 @@ impl Listener<'_> {
                 Message::Binary(_) => Err(self.refuse("items come as JSON, in text messages")),
             };
             // After the end, and when the guest takes no more, nothing is done with what is said.
-            let Some(open) = &mut heard else { continue };
+            let Some(open) = &mut heard else {
+                yield_now().await;
+                continue;
+            };
+            let held = self.limits.hold(length.div_ceil(UNIT));
+            let batch = match held {
+                Some(_) => batch,
+                None => Err(CallError::new(ErrorKind::Overloaded, self.chainlet.name(), NO_ROOM)),
+            };
             let is_last = batch.is_err();
             if open.send(batch.map_err(StreamError::Call)).await.is_err() || is_last {
                 heard = None;
             }
+            drop(held);
         }
+    }
+
+    /// How a conversation ends in which the client says nothing more: it has closed its side, or broken off, or said too much.
+    async fn farewell(&self, source: &mut Source, last: Option<Result<Message, axum::Error>>) -> Farewell {
+        if let Some(Err(error)) = last {
+            let inner = error.into_inner();
+            if let Some(tungstenite::Error::Capacity(limit)) = inner.downcast_ref() {
+                let error =
+                    CallError::new(ErrorKind::TooLarge, self.chainlet.name(), format_args!("a message: {limit}"));
+                return Farewell::Failure(error);
+            }
+            return Farewell::Gone;
+        }
+        // It is told that its farewell was heard when the next message is asked for.
+        let _ = timeout(FAREWELL, source.next()).await;
+        Farewell::Gone
     }
 
     /// What comes after all that was heard: nothing where the client has ended its stream, an error where it has just left.

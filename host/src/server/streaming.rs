@@ -3,7 +3,7 @@
 //! | | an item | what stands beside the stream, at its end | a failure |
 //! |---|---|---|---|
 //! | `text/event-stream` | `data: ITEM` | `event: end`, always | `event: error`, with a problem document |
-//! | `application/x-ndjson` | `ITEM` in a line | `{"$end": …}`, if there is anything | `{"$error": …}` |
+//! | `application/x-ndjson` | `ITEM` in a line | `{"$end": …}`, always | `{"$error": …}` |
 //! | `application/octet-stream` | its byte | nothing | the connection breaks off |
 //!
 //! No WIT name has a `$`, so that no item looks like one of these lines.
@@ -12,20 +12,18 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures::stream;
 use tokio::time::timeout;
 
 use super::format::Framing;
 use super::observe::Asked;
 use super::run_remote::failed;
 use super::{Audience, Http};
-use crate::chain::answer::{End, Streamed, broken};
-use crate::config::ChainletName;
+use crate::chain::answer::Streamed;
 use crate::error::{CallError, ErrorKind};
 use crate::live::InVersion;
+use crate::value::List;
 use crate::value::json::{self, Elements};
-use crate::value::stream::Items;
-use crate::value::{List, Type};
 
 /// From how many bytes on items go out although more are here.
 const PIECE: usize = 32 * 1024;
@@ -36,10 +34,9 @@ const STILL_HERE: &[u8] = b": still here\n\n";
 /// An answer being written.
 struct Writing {
     framing: Framing,
-    chainlet: ChainletName,
-    item: Type,
-    items: Items,
-    end: Option<End>,
+    streamed: Streamed,
+    /// All items have come.
+    ended: bool,
     /// What has come, and how much of it is written.
     batch: List,
     written: usize,
@@ -47,7 +44,7 @@ struct Writing {
     asked: Asked,
     audience: Audience,
     /// The call belongs to it until the stream has ended.
-    _version: InVersion,
+    version: InVersion,
 }
 
 /// The stream was cut off because its call failed.
@@ -64,11 +61,8 @@ pub(super) fn body(
     audience: Audience,
     version: InVersion,
 ) -> Body {
-    let Streamed { chainlet, item, items, end } = streamed;
-    let batch = List::Values(Vec::new());
-    let (end, written) = (Some(end), 0);
-    let writing =
-        Writing { framing, chainlet, item, items, end, batch, written, http, asked, audience, _version: version };
+    let (batch, written, ended) = (List::Values(Vec::new()), 0, false);
+    let writing = Writing { framing, streamed, ended, batch, written, http, asked, audience, version };
     Body::from_stream(stream::unfold(Some(writing), |writing| async {
         let mut writing = writing?;
         match writing.next().await {
@@ -82,19 +76,29 @@ pub(super) fn body(
 impl Writing {
     /// The next bytes, and whether there are more.
     async fn next(&mut self) -> Result<(Bytes, bool), CutOff> {
-        if self.written >= self.batch.len() {
-            let next = match self.framing {
-                Framing::Events => match timeout(SILENCE, self.items.next()).await {
-                    Ok(next) => next,
-                    Err(_) => return Ok((Bytes::from_static(STILL_HERE), true)),
-                },
-                Framing::Lines | Framing::Bytes => self.items.next().await,
-            };
-            match next {
+        match self.framing {
+            Framing::Events => match timeout(SILENCE, self.next_said()).await {
+                Ok(next) => next,
+                Err(_) => Ok((Bytes::from_static(STILL_HERE), true)),
+            },
+            Framing::Lines | Framing::Bytes => self.next_said().await,
+        }
+    }
+
+    /// As [`Writing::next`]; dropping the future loses nothing.
+    async fn next_said(&mut self) -> Result<(Bytes, bool), CutOff> {
+        if self.written >= self.batch.len() && !self.ended {
+            match self.streamed.next().await {
                 Some(Ok(batch)) => (self.batch, self.written) = (batch, 0),
-                Some(Err(error)) => return self.failed(broken(&self.chainlet, error)),
-                None => return self.ended().await,
+                Some(Err(error)) => return self.failed(error),
+                None => self.ended = true,
             }
+        }
+        if self.ended {
+            return match self.streamed.end().await {
+                Ok(rest) => Ok((self.end(rest), false)),
+                Err(error) => self.failed(error),
+            };
         }
         match (self.framing, &self.batch) {
             (Framing::Bytes, List::U8(bytes)) => {
@@ -115,34 +119,36 @@ impl Writing {
             Framing::Lines | Framing::Bytes => (&b""[..], &b"\n"[..]),
         };
         let mut out = Vec::new();
-        let elements = Elements::of(&self.item, &self.batch);
+        let elements = Elements::of(&self.streamed.item, &self.batch);
         while self.written < elements.len() && out.len() < PIECE {
             out.extend_from_slice(before);
             json::write_element(&elements, self.written, &mut out)
-                .map_err(|error| CallError::new(ErrorKind::Internal, &self.chainlet, error))?;
+                .map_err(|error| CallError::new(ErrorKind::Internal, &self.streamed.chainlet, error))?;
             out.extend_from_slice(after);
             self.written += 1;
         }
         Ok(out)
     }
 
-    async fn ended(&mut self) -> Result<(Bytes, bool), CutOff> {
-        let rest = match self.end.take() {
-            Some(end) => end.json().await,
-            None => Ok(None),
-        };
-        match (rest, self.framing) {
-            (Err(error), _) => self.failed(error),
-            (Ok(rest), Framing::Events) => {
-                let rest = rest.unwrap_or_else(|| b"null".to_vec());
-                Ok(([&b"event: end\ndata: "[..], &rest, b"\n\n"].concat().into(), false))
-            }
-            (Ok(Some(rest)), Framing::Lines) => Ok(([&b"{\"$end\":"[..], &rest, b"}\n"].concat().into(), false)),
-            (Ok(_), Framing::Lines | Framing::Bytes) => Ok((Bytes::new(), false)),
+    fn end(&self, rest: Option<Vec<u8>>) -> Bytes {
+        self.count(&Ok(()));
+        let rest = rest.unwrap_or_else(|| b"null".to_vec());
+        match self.framing {
+            Framing::Events => [&b"event: end\ndata: "[..], &rest, b"\n\n"].concat().into(),
+            Framing::Lines => [&b"{\"$end\":"[..], &rest, b"}\n"].concat().into(),
+            Framing::Bytes => Bytes::new(),
+        }
+    }
+
+    /// Counts how the call went, by which a version on trial is judged.
+    fn count(&self, outcome: &Result<(), CallError>) {
+        if self.audience == Audience::Public {
+            self.version.count(outcome);
         }
     }
 
     fn failed(&self, error: CallError) -> Result<(Bytes, bool), CutOff> {
+        self.count(&Err(error.clone()));
         let document = failed(&self.http, error, self.audience, &self.asked.id).document(&self.asked.id);
         match self.framing {
             Framing::Events => Ok(([&b"event: error\ndata: "[..], &document, b"\n\n"].concat().into(), false)),

@@ -2,13 +2,14 @@
 
 use bytes::{Bytes, BytesMut};
 use futures::stream;
-use http::HeaderMap;
+use http::Version;
+use http::request::Parts;
 use http_body_util::BodyExt;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use super::body::{self, Limits, RequestBody, UNIT};
-use super::format::Upload;
+use super::format::{Input, Upload};
 use super::problem::{Kind, Problem};
 use crate::chainlet::Chainlet;
 use crate::config::ChainletName;
@@ -41,19 +42,20 @@ pub(super) fn stream_param(params: &[Member]) -> Option<(usize, &Type)> {
 /// # Errors
 /// The body begins with something else, or is not of a kind that is taken.
 pub(super) async fn open<B: RequestBody>(
-    headers: &HeaderMap,
+    head: &Parts,
     body: B,
     upload: Upload,
     chainlet: &Chainlet,
     limits: &Limits,
     deadline: Instant,
 ) -> Result<Vec<Value>, Result<CallError, Problem>> {
-    body::encoded_as_it_is(headers).map_err(Err)?;
+    let (body, reader) = (Rest { body: Some(body), version: head.version }, Reader::new(chainlet));
+    body::encoded_as_it_is(&head.headers).map_err(Err)?;
     let params = &chainlet.signature().params;
-    let Some((place, item)) = stream_param(params) else {
-        return Err(Err(Problem::new(Kind::MediaType, "this run-remote takes no stream")));
+    let place = stream_param(params).filter(|_| Input::Stream(upload).fits(params));
+    let Some((place, item)) = place else {
+        return Err(Err(Problem::new(Kind::MediaType, "the new version of this run-remote takes no such stream")));
     };
-    let (body, reader) = (Rest(Some(body)), Reader::new(chainlet));
     if matches!(upload, Upload::Bytes) {
         return Ok(vec![Value::Stream(Stream::new(bytes(body, reader)))]);
     }
@@ -74,12 +76,15 @@ pub(super) async fn open<B: RequestBody>(
 
 /// What is left of a body. Where nobody reads on, the rest is thrown away for a while, so that a client which writes all before
 /// it reads finds its answer.
-struct Rest<B: RequestBody>(Option<B>);
+struct Rest<B: RequestBody> {
+    body: Option<B>,
+    version: Version,
+}
 
 impl<B: RequestBody> Rest<B> {
     async fn next(&mut self) -> Option<Result<Bytes, Fault>> {
         loop {
-            let body = self.0.as_mut()?;
+            let body = self.body.as_mut()?;
             match body.frame().await {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
@@ -87,10 +92,16 @@ impl<B: RequestBody> Rest<B> {
                     }
                 }
                 Some(Err(error)) => {
-                    self.0 = None;
+                    self.body = None;
                     return Some(Err(Fault::BrokeOff(error.to_string())));
                 }
-                None => self.0 = None,
+                None => {
+                    let was_reset = body::is_reset(body, self.version);
+                    self.body = None;
+                    if was_reset {
+                        return Some(Err(Fault::BrokeOff("the client reset its stream".to_owned())));
+                    }
+                }
             }
         }
     }
@@ -98,7 +109,7 @@ impl<B: RequestBody> Rest<B> {
 
 impl<B: RequestBody> Drop for Rest<B> {
     fn drop(&mut self) {
-        if let Some(body) = self.0.take().filter(|body| !body.is_end_stream())
+        if let Some(body) = self.body.take().filter(|body| !body.is_end_stream())
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             runtime.spawn(body::discard(body));
@@ -133,9 +144,7 @@ impl Reader {
                 ErrorKind::TooLarge,
                 format!("line {number} of the body is longer than this server's limit of {limit} bytes"),
             ),
-            Fault::NoRoom => {
-                new(ErrorKind::Overloaded, "the server has as many bytes of requests in flight as it may".to_owned())
-            }
+            Fault::NoRoom => new(ErrorKind::Overloaded, body::NO_ROOM.to_owned()),
         }
     }
 
@@ -287,7 +296,7 @@ mod tests {
     }
 
     async fn read(parts: &[&'static str], limits: &Limits) -> Vec<Result<List, String>> {
-        let lines = Lines::new(Rest(Some(body(parts))), limits);
+        let lines = Lines::new(Rest { body: Some(body(parts)), version: Version::HTTP_11 }, limits);
         let items = items(lines, reader(), Type::U32);
         items.map(|batch| batch.map_err(|error| error.to_string())).collect().await
     }
@@ -331,7 +340,7 @@ mod tests {
 
     #[tokio::test]
     async fn bytes_come_as_they_are_sent() {
-        let items = bytes(Rest(Some(body(&["ab", "c"]))), reader());
+        let items = bytes(Rest { body: Some(body(&["ab", "c"])), version: Version::HTTP_11 }, reader());
         let batches: Vec<_> = items.map(Result::unwrap).collect().await;
         assert_eq!(batches, [List::U8(Bytes::from("ab")), List::U8(Bytes::from("c"))]);
     }

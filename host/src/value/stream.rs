@@ -5,6 +5,7 @@
 //! [`Items`] holds up whoever writes them. Dropping them tells the writer that nobody reads any more.
 
 pub(crate) mod collect;
+pub(crate) mod lasting;
 
 use std::fmt;
 use std::pin::Pin;
@@ -64,17 +65,17 @@ impl Stream {
         self.lock().is_none()
     }
 
-    /// Puts `wrap` around the items, unless they were taken, and around those of streams among them.
-    fn wrap(&self, wrap: &Wrap) {
-        let mut items = self.lock();
-        if let Some(inner) = items.take() {
-            let nested = wrap.clone();
-            *items = Some(Box::pin(wrap(inner).inspect_ok(move |list| {
-                if let List::Values(values) = list {
-                    values.iter().for_each(|value| value.wrap_streams(&nested));
-                }
-            })));
-        }
+    /// Takes the items, unless they were taken, and is a new end of them with `wrap` around them, and around those of streams
+    /// among them. What was cloned before is spent.
+    fn wrap(&mut self, wrap: &Wrap) {
+        let Some(items) = self.take() else { return };
+        let nested = wrap.clone();
+        *self = Stream::new(wrap(items).map_ok(move |mut list| {
+            if let List::Values(values) = &mut list {
+                values.iter_mut().for_each(|value| value.wrap_streams(&nested));
+            }
+            list
+        }));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Items>> {
@@ -110,9 +111,19 @@ impl Value {
         }
     }
 
-    /// Puts `wrap` around the items of every stream and future in the value, and of those that come out of them.
-    pub(crate) fn wrap_streams(&self, wrap: &Wrap) {
-        self.for_each_stream(&mut |stream| stream.wrap(wrap));
+    /// Puts `wrap` around the items of every stream and future in the value, and of those that come out of them. Clones of the
+    /// value have none of them any more.
+    pub(crate) fn wrap_streams(&mut self, wrap: &Wrap) {
+        match self {
+            Value::Stream(stream) | Value::Future(stream) => stream.wrap(wrap),
+            Value::List(List::Values(values)) => values.iter_mut().for_each(|value| value.wrap_streams(wrap)),
+            Value::Record(values) | Value::Tuple(values) => {
+                values.iter_mut().for_each(|value| value.wrap_streams(wrap));
+            }
+            Value::Variant(_, Some(value)) | Value::Option(Some(value)) => value.wrap_streams(wrap),
+            Value::Result(Ok(Some(value)) | Err(Some(value))) => value.wrap_streams(wrap),
+            _ => {}
+        }
     }
 }
 
@@ -127,29 +138,6 @@ pub(crate) async fn one(element: &Type, mut items: Items) -> Result<Value, Strea
         }
     }
     Err(StreamError::Lost)
-}
-
-/// `items` with an end of one's own choice: once `over` is there, its error is the last that comes, and the writer is told.
-pub(crate) fn until(items: Items, over: impl Future<Output = StreamError> + Send + 'static) -> Items {
-    enum Next {
-        Item(Option<Result<List, StreamError>>),
-        Over(StreamError),
-    }
-    let reading = Some((items, Box::pin(over)));
-    Box::pin(stream::unfold(reading, |reading| async {
-        let (mut items, mut over) = reading?;
-        let next = tokio::select! {
-            biased;
-            error = over.as_mut() => Next::Over(error),
-            item = items.next() => Next::Item(item),
-        };
-        match next {
-            Next::Over(error) => Some((Err(error), None)),
-            Next::Item(Some(Ok(list))) => Some((Ok(list), Some((items, over)))),
-            Next::Item(Some(Err(error))) => Some((Err(error), None)),
-            Next::Item(None) => None,
-        }
-    }))
 }
 
 /// `items`, with `held` kept for as long as they are.
@@ -192,22 +180,6 @@ mod tests {
         let items = stream::iter([Ok(batch(&[])), Ok(batch(&[7]))]).boxed();
         assert_eq!(one(&Type::U32, items).await.unwrap(), Value::U32(7));
         assert!(matches!(one(&Type::U32, stream::empty().boxed()).await, Err(StreamError::Lost)));
-    }
-
-    #[tokio::test]
-    async fn a_stream_that_is_over_ends_with_the_reason_and_drops_its_source() {
-        let (sender, receiver) = futures::channel::mpsc::unbounded();
-        let (end, over) = tokio::sync::oneshot::channel::<()>();
-        let mut items = until(receiver.boxed(), async move {
-            drop(over.await);
-            StreamError::Lost
-        });
-        sender.unbounded_send(Ok(batch(&[1]))).unwrap();
-        assert_eq!(items.next().await.unwrap().unwrap(), batch(&[1]));
-        end.send(()).unwrap();
-        assert!(matches!(items.next().await, Some(Err(StreamError::Lost))));
-        assert!(sender.is_closed());
-        assert!(items.next().await.is_none());
     }
 
     #[test]

@@ -91,7 +91,7 @@ async fn what_does_not_fit_is_said_and_closes_the_socket() {
     let served = Chain::new(&one("guest_stream_scale")).serve();
     let fits = r#"{"factor": 3}"#;
     let cases: [(&[Message], &str, &str); 5] = [
-        (&[Message::text(r#"{"factor": "x"}"#)], "/factor", "factor"),
+        (&[Message::text(r#"{"factor": "x"}"#)], "/factor", "f32"),
         (&[Message::binary("x")], "", "the parameters come first"),
         (&[Message::text(fits), Message::text(r#"{"id": -1, "score": 1}"#)], "/id", "u32"),
         (&[Message::text(fits), Message::binary("x")], "", "text messages"),
@@ -132,6 +132,7 @@ async fn a_client_that_goes_away_ends_the_call_and_that_is_no_end_of_its_stream(
         served.until_state("only", "active", json!(1)).await;
         if farewell {
             socket.close(None).await.unwrap();
+            assert!(matches!(next(&mut socket).await, Message::Close(_)), "its farewell is answered");
         }
         drop(socket);
         served.until_state("only", "active", json!(0)).await;
@@ -145,7 +146,35 @@ async fn a_message_that_is_too_long_ends_the_conversation() {
     socket.send(Message::binary(vec![0; 1024])).await.unwrap();
     assert_eq!(next(&mut socket).await, Message::binary(vec![0; 1024]));
     socket.send(Message::binary(vec![0; 1025])).await.unwrap();
+    let problem = json_of(&mut socket).await["$error"].take();
+    assert_eq!(problem["type"], "urn:chainhost:problem:body-too-large", "{problem}");
+    assert_eq!(closed(&mut socket).await, CloseCode::Size);
     served.until_state("only", "active", json!(0)).await;
+}
+
+#[tokio::test]
+async fn a_flood_of_pings_does_not_hold_up_what_is_said() {
+    let served = Chain::new(&one("guest_stream_echo")).serve();
+    let socket = open(served.public).await;
+    let (mut mouth, mut ear) = socket.split();
+    let flood = tokio::spawn(async move {
+        while mouth.send(Message::Ping("x".into())).await.is_ok() {
+            if fastrand::u8(..) == 0 && mouth.send(Message::binary("data")).await.is_err() {
+                break;
+            }
+        }
+    });
+    let heard = async {
+        loop {
+            match ear.next().await.unwrap().unwrap() {
+                Message::Binary(data) => break data,
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    assert_eq!(timeout(LIMIT, heard).await.unwrap(), "data");
+    flood.abort();
 }
 
 #[tokio::test]
@@ -187,7 +216,7 @@ async fn who_may_not_or_cannot_converse_is_refused() {
 
 #[tokio::test]
 async fn a_conversation_goes_on_when_the_server_stops_and_is_told_when_it_waits_no_longer() {
-    let served = Chain::new(&one("guest_stream_echo")).serve_with(&["--drain", "1s"]);
+    let served = Chain::new(&one("guest_stream_echo")).serve_with(&["--drain", "5s"]);
     let mut socket = open(served.public).await;
     socket.send(Message::binary("before")).await.unwrap();
     assert_eq!(next(&mut socket).await, Message::binary("before"));

@@ -54,8 +54,8 @@ where
         Box::pin(async move {
             // The semaphore is never closed, so that there is a permit.
             let permit = permits.acquire_owned().await.ok();
-            let answer = inner.oneshot(call).await?;
-            if let Some(value) = &answer {
+            let mut answer = inner.oneshot(call).await?;
+            if let Some(value) = &mut answer {
                 let permit = Arc::new(permit);
                 let wrap: Wrap = Arc::new(move |items| holding(items, permit.clone()));
                 value.wrap_streams(&wrap);

@@ -82,10 +82,10 @@ struct Underway {
 impl Underway {
     async fn finish(self, context: CallContext) -> Result<Option<Value>, CallError> {
         let Underway { edge, params, held, read_by: (caller, reader) } = self;
-        let answer = edge.call(params, context).await;
+        let mut answer = edge.call(params, context).await;
         drop(held);
         if edge.has_streams
-            && let Ok(Some(value)) = &answer
+            && let Ok(Some(value)) = &mut answer
         {
             let wrap: Wrap = Arc::new(move |items| feed(items, caller.clone(), reader.clone()));
             value.wrap_streams(&wrap);

@@ -241,9 +241,9 @@ pub(super) fn streamer(item: &Type, batch: u32) -> String {
 /// The size and alignment of a type in memory, by the canonical ABI's `elem_size` and `alignment`.
 fn size_and_align(ty: &Type) -> (u32, u32) {
     fn fields<'a>(types: impl Iterator<Item = &'a Type>) -> (u32, u32) {
-        let (size, align) = types.map(size_and_align).fold((0_u32, 1_u32), |(end, most), (size, align)| {
-            (end.next_multiple_of(align) + size, most.max(align))
-        });
+        let (size, align) = types
+            .map(size_and_align)
+            .fold((0_u32, 1_u32), |(end, most), (size, align)| (end.next_multiple_of(align) + size, most.max(align)));
         (size.next_multiple_of(align), align)
     }
     fn cases<'a>(count: usize, payloads: impl Iterator<Item = &'a Type>) -> (u32, u32) {
