@@ -60,7 +60,7 @@ pub fn run() -> anyhow::Result<()> {
             let (stream, fused) = (median(samples.stream), median(samples.fused));
             let (channel, hop) = (median(samples.channel), median(samples.hop));
             println!(
-                "| {} | **{stream:.2}** | {fused:.2} | {channel:.2} | {hop:.2} | {:.2} | **{:.2}** | **{:.1}** |",
+                "| {} | **{stream:.2}** | {fused:.2} | {channel:.2} | {hop:.2} | {:.2} | **{:.3}** | **{:.1}** |",
                 row.shown,
                 stream / fused,
                 stream / channel,
@@ -90,7 +90,7 @@ async fn measure(separate: &Chain, fused: &Chain, row: &Row) -> anyhow::Result<S
     Ok(samples)
 }
 
-/// The same items, read as they are written: nothing holds more than one back in a channel.
+/// The same items, in the batches that they are written in: a channel has no room for a part of one.
 async fn through_a_channel(read: Read) -> anyhow::Result<(Duration, u64)> {
     let Read { what, count, batch, .. } = read;
     match what {
