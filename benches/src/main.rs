@@ -10,6 +10,7 @@ mod hop;
 mod http;
 mod scale;
 mod start;
+mod streams;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -25,19 +26,22 @@ fn main() -> anyhow::Result<()> {
         [] | ["all"] => {
             hop::run()?;
             values::run()?;
+            streams::run()?;
             http::run()?;
             start::run()?;
             scale::run()
         }
         ["hop"] => hop::run(),
         ["values"] => values::run(),
+        ["streams"] => streams::run(),
         ["http"] => http::run(),
         ["start"] => start::run(),
         ["scale"] => scale::run(),
         // What the benchmarks run in processes of their own.
         ["serve", which, rest @ ..] => http::serve(which, rest),
         ["start-once", cache] => start::once(Path::new(cache)),
-        _ => anyhow::bail!("usage: chainhost-benches [all|hop|values|http|start|scale]"),
+        ["peak", what @ ..] => streams::peak(what),
+        _ => anyhow::bail!("usage: chainhost-benches [all|hop|values|streams|http|start|scale]"),
     }
 }
 

@@ -82,11 +82,47 @@
 //! The closure may use what `init` made where `run_remote` takes
 //! `&'static self` in place of `&self`: it lives as long as the instance.
 //!
-//! Where many items are at hand, `send_all` moves them at once; that is where
-//! streams are fast.
+//! Where many items are at hand, `send_all` moves them at once, and [`Items`]
+//! reads them so; that is where streams are fast.
 
 pub use wit_bindgen::rt::async_support::{FutureReader, StreamReader};
 use wit_bindgen::rt::async_support::{FutureWriter, StreamWriter};
+
+/// How many items [`Items`] asks for at once.
+const BATCH: usize = 256;
+
+/// A stream whose items are read one by one, and moved many at a time, as
+/// many as are there: an item by itself costs about as much as a call.
+///
+/// ```
+/// # async fn example(words: chainlet::StreamReader<String>) {
+/// let mut words = chainlet::stream::Items::new(words);
+/// while let Some(word) = words.next().await {
+///     println!("{word}");
+/// }
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Items<T: 'static> {
+    reader: StreamReader<T>,
+    here: std::vec::IntoIter<T>,
+}
+
+impl<T: 'static> Items<T> {
+    /// The items of `reader`.
+    pub fn new(reader: StreamReader<T>) -> Self {
+        Items { reader, here: Vec::new().into_iter() }
+    }
+
+    /// The next item; `None` after the last.
+    pub async fn next(&mut self) -> Option<T> {
+        if self.here.len() == 0 {
+            let (_, read) = self.reader.read(Vec::with_capacity(BATCH)).await;
+            self.here = read.into_iter();
+        }
+        self.here.next()
+    }
+}
 
 /// The writable end of a stream. Dropping it ends the stream.
 #[derive(Debug)]

@@ -58,6 +58,8 @@ pub(crate) struct Call {
     waits: AtomicUsize,
     /// No stream of the call is open any more.
     streams_ended: SetOnce<()>,
+    /// Nobody wants anything of the guest's work on the call any more.
+    given_up: SetOnce<()>,
 }
 
 /// What is left to be done for a call: each part is taken by whoever does it first.
@@ -98,6 +100,7 @@ impl Call {
             failure: Arc::default(),
             waits: AtomicUsize::new(0),
             streams_ended: SetOnce::new(),
+            given_up: SetOnce::new(),
         };
         (Arc::new(call), answer)
     }
@@ -177,6 +180,7 @@ impl Call {
 
     /// A dependency failed, so the guest will never be done: the caller has its answer, and the slot is lost.
     pub(crate) fn fail(&self, error: CallError) {
+        self.end_work();
         let Open { reply, lease } = self.take();
         if let Some(lease) = lease {
             lease.lose(Loss::Unanswered);
@@ -191,6 +195,7 @@ impl Call {
 
     /// Nobody waits for the guest any more, and it will never be done: the slot is lost.
     pub(crate) fn give_up(&self) {
+        self.end_work();
         if let Some(lease) = self.take().lease {
             lease.lose(Loss::Unanswered);
         }
@@ -201,8 +206,19 @@ impl Call {
         self.abandoned.wait().await;
     }
 
+    /// Returns when nobody wants anything of the guest's work on the call any more: it failed, or its grace is over.
+    pub(super) async fn given_up(&self) {
+        self.given_up.wait().await;
+    }
+
+    fn end_work(&self) {
+        // Once is enough.
+        let _ = self.given_up.set(());
+    }
+
     /// The grace is over.
     fn overrun(&self) {
+        self.end_work();
         let Some(lease) = self.take().lease else { return };
         // What the guest has not seen yet is left out when it is its turn, and has no place until then.
         if self.begun.load(Ordering::Relaxed) {

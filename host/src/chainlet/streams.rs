@@ -30,7 +30,22 @@ pub(crate) fn feed(items: Items, call: Option<Arc<Call>>, reader: ChainletName) 
         let next = {
             // For as long as the guest waits for somebody else.
             let _waits = call.as_ref().map(|call| call.wait());
-            items.next().await
+            let given_up = async {
+                match &call {
+                    Some(call) => call.given_up().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                next = items.next() => Some(next),
+                () = given_up => None,
+            }
+        };
+        let Some(next) = next else {
+            // Whoever writes it is not to go on for nobody.
+            drop((items, call));
+            return std::future::pending().await;
         };
         match next? {
             Ok(list) => Some((Ok(list), (items, call, reader))),

@@ -67,14 +67,13 @@ async fn call<B: RequestBody>(http: &Http, name: Option<&str>, request: Request<
     let audience = if name.is_some() { Audience::Admin } else { Audience::Public };
     let fail = |error| failed(http, error, audience, &asked.id);
     let Read { headers, version: protocol, body, options } = receive(http, name, request, asked).await?;
-    let (version, params) = match body {
-        Body::Stream { params, version } => (version, Ok(params)),
+    // The room of a body is taken until its call is answered, for what it became is in flight until then.
+    let (version, params, _held) = match body {
+        Body::Stream { params, version } => (version, Ok(params), None),
         Body::Whole(Received { bytes, format, held }) => {
             let version = http.0.chain.begin();
             let params = chain::read(target(http, &version, name)?, format, &bytes);
-            // What was read is not needed any more.
-            drop((bytes, held));
-            (version, params)
+            (version, params, held)
         }
     };
     let chainlet = target(http, &version, name)?;

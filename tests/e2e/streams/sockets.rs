@@ -216,7 +216,7 @@ async fn who_may_not_or_cannot_converse_is_refused() {
 
 #[tokio::test]
 async fn a_conversation_goes_on_when_the_server_stops_and_is_told_when_it_waits_no_longer() {
-    let served = Chain::new(&one("guest_stream_echo")).serve_with(&["--drain", "5s"]);
+    let served = Chain::new(&one("guest_stream_echo")).serve_with(&["--drain", "3s"]);
     let mut socket = open(served.public).await;
     socket.send(Message::binary("before")).await.unwrap();
     assert_eq!(next(&mut socket).await, Message::binary("before"));

@@ -11,7 +11,7 @@ impl Relay {
         if let Some(plan) = plan.strip_prefix("hand:") {
             return next::run_remote(plan.to_owned(), count).await;
         }
-        let mut tokens = next::run_remote(plan, count).await;
+        let mut tokens = chainlet::stream::Items::new(next::run_remote(plan, count).await);
         wit::stream(async move |mut capitals| {
             while let Some(token) = tokens.next().await {
                 if !capitals.send(token.to_uppercase()).await {

@@ -49,6 +49,17 @@ impl<const REALLOC: bool> Item<REALLOC> {
         items
     }
 
+    /// The first of `count` items in the guest's memory, which has them all.
+    #[cold]
+    #[inline(never)]
+    fn lift_all(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8], count: usize) -> Result<Self> {
+        COUNT.set(0);
+        let pointer = offset_of(cx, bytes);
+        let mut lifting = Lifting::new(cx);
+        let list = lift::list(&mut lifting, ty, pointer, count)?;
+        Ok(Item(Some(Arc::new(Load { list, opened: Mutex::new(lifting.opened) }))))
+    }
+
     /// The next items of the `count` that `source` has, and the streams in them: at most `most` of what a guest writes, all of what
     /// the host writes itself.
     pub(super) fn read(
@@ -78,7 +89,9 @@ impl<const REALLOC: bool> ReadBuffer<Item<REALLOC>> for Buffer<REALLOC> {
     fn extend<I: IntoIterator<Item = Item<REALLOC>>>(&mut self, items: I) {
         for item in items {
             self.room = self.room.saturating_sub(1);
-            self.load = item.0.or(self.load.take());
+            if item.0.is_some() {
+                self.load = item.0;
+            }
         }
     }
 
@@ -115,15 +128,13 @@ unsafe impl<const REALLOC: bool> Lift for Item<REALLOC> {
         bail!("an item of a stream stands in core-wasm values")
     }
 
+    // wasmtime calls it for each item, and nearly all of them are of the short kind.
+    #[inline]
     fn linear_lift_from_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Self> {
-        let count = COUNT.take();
-        if count == 0 {
-            return Ok(Item(None));
+        match COUNT.get() {
+            0 => Ok(Item(None)),
+            count => Self::lift_all(cx, ty, bytes, count),
         }
-        let pointer = offset_of(cx, bytes);
-        let mut lifting = Lifting::new(cx);
-        let list = lift::list(&mut lifting, ty, pointer, count)?;
-        Ok(Item(Some(Arc::new(Load { list, opened: Mutex::new(lifting.opened) }))))
     }
 }
 
