@@ -31,7 +31,8 @@ fn items() -> impl Strategy<Value = (Type, Vec<Value>, usize, u32)> {
             other => other,
         }),
     ];
-    item.prop_flat_map(|ty| {
+    // The component model has no streams of chars yet.
+    item.prop_filter("a stream of chars", |ty| *ty != Type::Char).prop_flat_map(|ty| {
         let values = proptest::collection::vec(value_of(&ty), 0..24);
         (Just(ty), values, 1_usize..8, 1_u32..8)
     })
