@@ -52,11 +52,11 @@ pub fn document(info: &Info<'_>, operations: &[Operation<'_>]) -> Json {
     schemas.reserve(PROBLEM, problem::schema());
     let mut paths = own_paths();
     for operation in operations {
-        let mut path = json!({ "post": post(operation, &mut schemas) });
+        let mut path = Map::from_iter([("post".to_owned(), post(operation, &mut schemas))]);
         if operation.path == PUBLIC_CALL && socket::fits(operation.signature) {
-            path["get"] = stream::socket(operation.id, operation.signature);
+            path.insert("get".into(), stream::socket(operation.id, operation.signature));
         }
-        paths.insert(operation.path.to_owned(), path);
+        paths.insert(operation.path.to_owned(), path.into());
     }
     let mut about = json!({ "title": info.title, "version": info.version });
     describe(&mut about, info.description);
