@@ -2,8 +2,8 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{BYTES, JSON, LINES, one};
-use crate::harness::{Answer, Chain, End};
+use super::{BYTES, JSON, LINES, RELAYED, one};
+use crate::harness::{Answer, Chain, End, Reply, json_request};
 
 async fn json_of(mut answer: Answer) -> Json {
     let (bytes, end) = answer.rest().await;
@@ -107,8 +107,26 @@ async fn a_body_that_breaks_off_is_no_end_of_the_stream() {
     }
     served.until_state("only", "active", json!(0)).await;
     let metrics = served.admin.get("/metrics").await.text();
+    let ended = served.public.call(&json!({ "points": [], "scale": -1 })).await.json();
+    assert_eq!(ended["count"], 0, "the guest took it for the end");
     // Whichever is seen first: that the body broke off, or that nobody is there for the answer.
     assert!(!metrics.contains("route=\"/run_remote\",status=\"200\""), "{metrics}");
+}
+
+#[tokio::test]
+async fn streams_go_over_http_2_as_well() {
+    let served = Chain::new(RELAYED).serve();
+    let mut connection = served.public.http2().await.unwrap();
+    let path = format!("http://{}/run_remote", served.public.0);
+    let request = json_request(&path, json!({ "plan": "", "count": 2 }).to_string());
+    let reply = Reply::read(connection.send_request(request).await.unwrap()).await;
+    assert_eq!(reply.text(), "\"TOKEN 0\"\n\"TOKEN 1\"\n{\"$end\":null}\n");
+    // One that is not read to its end ends its producer.
+    let request = json_request(&path, json!({ "plan": "endless", "count": 0 }).to_string());
+    let answer = connection.send_request(request).await.unwrap();
+    served.until_state("source", "active", json!(1)).await;
+    drop(answer);
+    served.until_state("source", "active", json!(0)).await;
 }
 
 #[tokio::test]
