@@ -29,14 +29,14 @@ pub(crate) mod state;
 pub(crate) mod streams;
 mod supervisor;
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::call::{Answer, Call, CallContext, Job, Reply, Waiting};
+use self::call::{Answer, Answered, CallContext, Job, Reply, Waiting};
 use self::fleet::Fleet;
 pub use self::pool::Status;
 use self::pool::{Pool, Refusal};
@@ -159,7 +159,7 @@ impl Chainlet {
     }
 
     /// What is done to the streams of an answer for their reader.
-    fn reading(&self, call: Weak<Call>, replica: Arc<Replica>) -> Wrap {
+    fn reading(&self, call: Answered, replica: Arc<Replica>) -> Wrap {
         let leaving = Leaving::new(call, self.grace, self.threads.handle().clone());
         let reading = Reading { leaving: Arc::new(leaving), replica, chainlet: self.name.clone() };
         Arc::new(move |items| reading.of(items))

@@ -27,11 +27,17 @@ impl<R> Streaming<R> {
     }
 
     /// What the answer has beside its stream, which is there when that has ended: the other member of a tuple, an array of
-    /// several, an object of a record's; `()` where there is nothing.
+    /// several, an object of a record's; `()` where there is nothing. What was not read of the stream is read, and thrown away.
     ///
     /// # Errors
-    /// The chainlet's own error, where a future of a `result` came to one; or what stands beside the stream is no `E`.
+    /// The stream broke off; or the chainlet's own error, where a future of a `result` came to one; or what stands beside the stream is no `E`.
     pub async fn end<E: DeserializeOwned>(mut self) -> Result<E, CallError> {
+        while !self.ended {
+            match self.streamed.next().await {
+                Some(batch) => drop(batch?),
+                None => self.ended = true,
+            }
+        }
         let text = self.streamed.end().await?.unwrap_or_else(|| b"null".to_vec());
         serde_json::from_slice(&text).map_err(|error| {
             let message = format_args!("the end of its answer does not fit: {error}");

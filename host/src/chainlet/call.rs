@@ -54,7 +54,7 @@ pub(crate) struct Call {
     abandoned: SetOnce<()>,
     /// What ended the call after its answer, while streams of it were open.
     failure: Arc<SetOnce<CallError>>,
-    /// How many streams the guest waits for that somebody else writes.
+    /// For how many streams and dependencies the guest waits.
     waits: AtomicUsize,
     /// No stream of the call is open any more.
     streams_ended: SetOnce<()>,
@@ -143,13 +143,8 @@ impl Call {
         self.streams_ended.wait().await;
     }
 
-    /// What the call failed by after its answer, once it has.
-    pub(super) fn failure(&self) -> Arc<SetOnce<CallError>> {
-        self.failure.clone()
-    }
-
-    /// The guest waits for a stream of somebody else's until what comes back is dropped.
-    pub(super) fn wait(&self) -> Waits<'_> {
+    /// The guest waits for somebody else, a stream or a dependency, until what comes back is dropped.
+    pub(crate) fn wait(&self) -> Waits<'_> {
         self.waits.fetch_add(1, Ordering::Relaxed);
         Waits(&self.waits)
     }
@@ -207,7 +202,7 @@ impl Call {
     }
 
     /// Returns when nobody wants anything of the guest's work on the call any more: it failed, or its grace is over.
-    pub(super) async fn given_up(&self) {
+    pub(crate) async fn given_up(&self) {
         self.given_up.wait().await;
     }
 
@@ -218,12 +213,13 @@ impl Call {
 
     /// The grace is over.
     fn overrun(&self) {
+        // Before those who wait are told, for then they do not wait any more.
+        let waits = self.waits.load(Ordering::Relaxed) > 0;
         self.end_work();
         let Some(lease) = self.take().lease else { return };
         // What the guest has not seen yet is left out when it is its turn, and has no place until then.
         if self.begun.load(Ordering::Relaxed) {
             // A guest that waits for others holds nobody up but itself.
-            let waits = self.waits.load(Ordering::Relaxed) > 0;
             lease.lose(if waits { Loss::Unanswered } else { Loss::Overran });
         }
     }
@@ -239,7 +235,7 @@ impl Call {
 }
 
 /// See [`Call::wait`].
-pub(super) struct Waits<'a>(&'a AtomicUsize);
+pub(crate) struct Waits<'a>(&'a AtomicUsize);
 
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
@@ -261,18 +257,26 @@ impl Drop for OpenStreams {
 /// grace.
 pub(super) struct Waiting<'a> {
     call: Weak<Call>,
+    failure: Arc<SetOnce<CallError>>,
     grace: Duration,
     runtime: &'a Handle,
 }
 
+/// What is left of a call that was answered.
+pub(super) struct Answered {
+    pub call: Weak<Call>,
+    /// What it failed by after its answer, once it has.
+    pub failure: Arc<SetOnce<CallError>>,
+}
+
 impl<'a> Waiting<'a> {
     pub(super) fn new(job: &Job, grace: Duration, runtime: &'a Handle) -> Self {
-        Waiting { call: Arc::downgrade(&job.call), grace, runtime }
+        Waiting { call: Arc::downgrade(&job.call), failure: job.call.failure.clone(), grace, runtime }
     }
 
     /// There is an answer. What is left of the call goes on while its streams are open.
-    pub(super) fn answered(mut self) -> Weak<Call> {
-        std::mem::take(&mut self.call)
+    pub(super) fn answered(mut self) -> Answered {
+        Answered { call: std::mem::take(&mut self.call), failure: self.failure.clone() }
     }
 }
 

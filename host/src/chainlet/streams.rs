@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::SetOnce;
 use tokio::time::{Instant, sleep_until};
 
-use super::call::Call;
+use super::call::{Answered, Call};
 use super::replica::Replica;
 use crate::config::ChainletName;
 use crate::error::{CallError, ErrorKind};
@@ -38,8 +38,8 @@ pub(crate) fn feed(items: Items, call: Option<Arc<Call>>, reader: ChainletName) 
             };
             tokio::select! {
                 biased;
-                next = items.next() => Some(next),
                 () = given_up => None,
+                next = items.next() => Some(next),
             }
         };
         let Some(next) = next else {
@@ -78,13 +78,16 @@ pub(super) struct Reading {
 /// Dropped when nobody reads any stream of an answer any more. If the guest writes one still, it has its grace from then on.
 pub(super) struct Leaving {
     call: Weak<Call>,
+    /// What the call failed by after its answer, once it has. It outlasts the call.
+    failure: Arc<SetOnce<CallError>>,
     grace: Duration,
     runtime: Handle,
 }
 
 impl Leaving {
-    pub(super) fn new(call: Weak<Call>, grace: Duration, runtime: Handle) -> Self {
-        Leaving { call, grace, runtime }
+    pub(super) fn new(answered: Answered, grace: Duration, runtime: Handle) -> Self {
+        let Answered { call, failure } = answered;
+        Leaving { call, failure, grace, runtime }
     }
 }
 
@@ -103,22 +106,22 @@ impl Reading {
     /// `items`, and at their end what the guest and its calls came to.
     pub(super) fn of(&self, items: Items) -> Items {
         let Reading { leaving, replica, chainlet } = self;
-        let failure = leaving.call.upgrade().map(|call| call.failure());
+        let failure = leaving.failure.clone();
         let reading = Some((items, leaving.clone(), failure, replica.clone(), chainlet.clone(), AFTER_FAILURE));
         Box::pin(stream::unfold(reading, |reading| async {
             let (mut items, leaving, failure, replica, chainlet, left) = reading?;
-            let failed = failure.as_ref().and_then(|failure| failure.get());
+            let failed = failure.get();
             let next = match (failed, left) {
                 (Some(error), 0) => Some(Err(error.clone().into())),
                 // What is here comes before the failure.
                 _ => tokio::select! {
                     biased;
-                    next = items.next() => match (next, failed) {
-                        // A guest may end its stream though a call of it has failed.
-                        (None, Some(error)) => Some(Err(error.clone().into())),
-                        (next, _) => next,
+                    next = items.next() => match next {
+                        // A guest may end its stream though a call of it has failed, perhaps while this waited.
+                        None => failure.get().map(|error| Err(error.clone().into())),
+                        next => next,
                     },
-                    error = failure_of(failure.as_deref()) => Some(Err(error.into())),
+                    error = failure.wait() => Some(Err(error.clone().into())),
                 },
             };
             match next? {
@@ -135,13 +138,6 @@ impl Reading {
                 Err(error) => Some((Err(error), None)),
             }
         }))
-    }
-}
-
-async fn failure_of(failure: Option<&SetOnce<CallError>>) -> CallError {
-    match failure {
-        Some(failure) => failure.wait().await.clone(),
-        None => std::future::pending().await,
     }
 }
 

@@ -56,6 +56,8 @@ const PING: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_secs(60);
 /// How long a client may take to answer that the connection is closed.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// By how many bytes a message may exceed the limit and still be read, so that its sender finds an answer and no reset.
+const SLACK: usize = 1 << 20;
 /// How long a message that says nothing holds up the next one.
 const PACE: Duration = Duration::from_millis(10);
 /// How many bytes are read, and gathered to be written, at once.
@@ -124,8 +126,8 @@ async fn upgrade(http: Http, asked: &Asked, request: Request) -> Result<Response
     Ok(upgrade
         .read_buffer_size(BUFFER)
         .write_buffer_size(BUFFER)
-        .max_message_size(limit)
-        .max_frame_size(limit)
+        .max_message_size(limit.saturating_add(SLACK))
+        .max_frame_size(limit.saturating_add(SLACK))
         .on_failed_upgrade(move |error| tracing::debug!(request = %failed, %error, "a WebSocket did not come to be"))
         .on_upgrade(move |socket| async move {
             let speaking = AtomicBool::new(false);
@@ -246,7 +248,9 @@ impl Conversation {
         };
         match &farewell {
             Farewell::Failure(error) => self.version.count(&Err::<(), _>(error.clone())),
-            Farewell::End(_) | Farewell::Gone => self.version.count(&Ok::<_, CallError>(())),
+            Farewell::End(_) => self.version.count(&Ok::<_, CallError>(())),
+            // Whether it would have gone well, nobody knows.
+            Farewell::Gone => {}
         }
         farewell
     }
@@ -349,6 +353,9 @@ impl Ear<'_> {
         let first = async {
             loop {
                 match source.next().await {
+                    Some(Ok(Message::Text(text))) if text.as_str().len() > self.limits.one() => {
+                        return Err(Farewell::Failure(self.too_long()));
+                    }
                     Some(Ok(Message::Text(text))) => return Ok(text),
                     Some(Ok(Message::Binary(_))) => {
                         let message = "the parameters come first, as an object in a text message";
@@ -384,6 +391,9 @@ impl Ear<'_> {
                 Message::Binary(bytes) => bytes.len(),
                 Message::Ping(_) | Message::Pong(_) | Message::Close(_) => 0,
             };
+            if length > self.limits.one() {
+                return Farewell::Failure(self.too_long());
+            }
             let batch = match message {
                 Message::Close(_) => return self.farewell(source, None).await,
                 // Each is answered, so that a client could have the server do nothing else.
@@ -422,10 +432,8 @@ impl Ear<'_> {
     async fn farewell(&self, source: &mut Source, last: Option<Result<Message, axum::Error>>) -> Farewell {
         if let Some(Err(error)) = last {
             let inner = error.into_inner();
-            if let Some(tungstenite::Error::Capacity(limit)) = inner.downcast_ref() {
-                let error =
-                    CallError::new(ErrorKind::TooLarge, self.chainlet.name(), format_args!("a message: {limit}"));
-                return Farewell::Failure(error);
+            if let Some(tungstenite::Error::Capacity(_)) = inner.downcast_ref() {
+                return Farewell::Failure(self.too_long());
             }
             return Farewell::Gone;
         }
@@ -451,6 +459,12 @@ impl Ear<'_> {
         let value = json::value_within(self.item, text.as_bytes(), self.chainlet.value_limit());
         let value = value.map_err(|error| self.refuse_json(error))?;
         List::of(self.item, vec![value]).ok_or_else(|| self.refuse("an item is not of its type"))
+    }
+
+    fn too_long(&self) -> CallError {
+        let limit = self.limits.one();
+        let message = format_args!("a message is longer than this server's limit of {limit} bytes");
+        CallError::new(ErrorKind::TooLarge, self.chainlet.name(), message)
     }
 
     fn refuse(&self, message: &str) -> CallError {

@@ -96,9 +96,12 @@ impl Underway {
 
 /// The dependency's answer for `caller`; `None` where there is none and the guest is not to be resumed.
 async fn for_as_long_as_it_is_wanted(call: Underway, caller: &Call) -> Option<Option<Value>> {
+    let _waits = caller.wait();
     let answer = tokio::select! {
         biased;
         () = caller.abandoned() => None,
+        // Those who read its streams have left, too.
+        () = caller.given_up() => None,
         answer = call.finish(caller.context.clone()) => Some(answer),
     };
     match answer {

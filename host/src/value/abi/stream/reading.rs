@@ -81,6 +81,10 @@ impl Sender {
     }
 
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Room> {
+        // A place that was reserved before stays one when the reader has left.
+        if self.channel.get_ref().is_none_or(|channel| channel.is_closed()) {
+            return Poll::Ready(Room::Closed);
+        }
         if ready!(self.channel.poll_reserve(cx)).is_err() {
             return Poll::Ready(Room::Closed);
         }
