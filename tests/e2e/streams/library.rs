@@ -136,3 +136,19 @@ fn small() -> Resources {
     resources.value_limit = ByteSize::kib(64);
     resources
 }
+
+#[tokio::test]
+async fn a_slow_reader_slows_the_producer() {
+    let chain = one("guest_stream_source").await;
+    let args = json!({ "plan": "endless", "count": 0 });
+    let mut tokens = chain.stream::<String>(&args, CallOptions::default()).await.unwrap();
+    for read in 1..=3 {
+        tokens.next().await.unwrap().unwrap();
+        // Each question gives the source its turn.
+        for _ in 0..20 {
+            let sent = call(&chain, json!({ "plan": "sent", "count": 0 })).await.unwrap();
+            let sent: u32 = sent[0].as_str().unwrap().parse().unwrap();
+            assert!(sent >= read && sent <= read + 4, "{read} tokens were read, and {sent} taken");
+        }
+    }
+}

@@ -4,19 +4,26 @@ use std::cell::Cell;
 
 use chainlet::StreamReader;
 
-/// What is kept from one call to the next: how many streams have ended with their reader.
+/// What is kept from one call to the next.
 #[derive(Default)]
 struct Source {
+    /// How many streams have ended with their reader.
     left: Cell<u32>,
+    /// How many tokens were taken, one by one.
+    sent: Cell<u32>,
 }
 
 #[chainlet::chainlet]
 impl Source {
     async fn run_remote(&'static self, plan: String, count: u32) -> StreamReader<String> {
-        if plan == "left" {
-            let left = self.left.get();
+        let told = match plan.as_str() {
+            "left" => Some(self.left.get()),
+            "sent" => Some(self.sent.get()),
+            _ => None,
+        };
+        if let Some(told) = told {
             return wit::stream(async move |mut tokens| {
-                tokens.send(left.to_string()).await;
+                tokens.send_all(vec![told.to_string()]).await;
             });
         }
         wit::stream(async move |mut tokens| match plan.as_str() {
@@ -31,6 +38,7 @@ impl Source {
                         return;
                     }
                     number += 1;
+                    self.sent.set(self.sent.get() + 1);
                 }
                 match plan.as_str() {
                     #[expect(clippy::panic, reason = "this is what is tested")]
