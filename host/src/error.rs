@@ -13,6 +13,9 @@ pub enum ErrorKind {
     InvalidInput,
     /// The input becomes values of more bytes than the `resources.value_limit` of the chainlet that was called.
     TooLarge,
+    /// The streams of an answer hold more bytes than the `resources.value_limit` of the chainlet that was called, and were asked
+    /// for as one value; item by item, they may be of any length.
+    AnswerTooLarge,
     /// The chainlet answered with the error that its own signature declares.
     Chainlet,
     /// The chainlet has as many calls in flight and waiting as it may; try again later.

@@ -204,6 +204,13 @@ pub(crate) fn own_error(chainlet: &ChainletName, ty: Option<&Type>, value: Optio
 pub(crate) fn broken(chainlet: &ChainletName, error: StreamError) -> CallError {
     match error {
         StreamError::Call(error) => error,
+        StreamError::TooLarge { limit } => {
+            let message = format_args!(
+                "the streams of its answer hold more than {limit} bytes, the resources.value_limit of the chainlet {chainlet}: \
+                 ask for them item by item (Accept: application/x-ndjson, or Chain::stream), or raise it"
+            );
+            CallError::new(ErrorKind::AnswerTooLarge, chainlet, message)
+        }
         other => CallError::new(ErrorKind::Internal, chainlet, format_args!("its answer cannot be read: {other}")),
     }
 }

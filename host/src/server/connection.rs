@@ -194,18 +194,16 @@ impl Connections {
         };
         // Children, so that connections do not contend for the lock inside a token at each of their turns.
         let cut = self.cut.child_token();
-        let place = Place { tasks: self.tasks.clone(), cut: cut.clone(), _permit: Arc::new(place) };
+        let held = Arc::new((place, metrics.connection_opened()));
+        let place = Place { tasks: self.tasks.clone(), cut: cut.clone(), _held: held };
         let end = End { closing: self.closing.child_token(), cut, place };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection ended before it began");
             return;
         }
-        let (front, open) = (self.front.clone(), metrics.connection_opened());
+        let front = self.front.clone();
         match &self.tls {
-            None => self.tasks.spawn(async move {
-                drive(front, stream, end).await;
-                drop(open);
-            }),
+            None => self.tasks.spawn(drive(front, stream, end)),
             Some(tls) => {
                 let handshake = timeout(HANDSHAKE, tls.accept(stream));
                 self.tasks.spawn(async move {
@@ -218,7 +216,6 @@ impl Connections {
                         Ok(Err(error)) => tracing::debug!(%error, "a connection has no TLS"),
                         Err(_) => tracing::debug!("a client was too slow with its TLS handshake"),
                     }
-                    drop(open);
                 })
             }
         };

@@ -80,6 +80,7 @@ impl From<ErrorKind> for Kind {
         match kind {
             ErrorKind::InvalidInput => Kind::InvalidInput,
             ErrorKind::TooLarge => Kind::TooLarge,
+            ErrorKind::AnswerTooLarge => Kind::NotAcceptable,
             ErrorKind::Chainlet => Kind::Chainlet,
             ErrorKind::Overloaded => Kind::Overloaded,
             ErrorKind::NotReady => Kind::NotReady,

@@ -193,6 +193,7 @@ pub(super) fn failed(http: &Http, error: CallError, audience: Audience, id: &Req
         }
         ErrorKind::InvalidInput
         | ErrorKind::TooLarge
+        | ErrorKind::AnswerTooLarge
         | ErrorKind::Chainlet
         | ErrorKind::Overloaded
         | ErrorKind::Stopping => {

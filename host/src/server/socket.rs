@@ -35,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::body::{Limits, NO_ROOM, UNIT};
+use super::metrics::Connected;
 use super::observe::Asked;
 use super::problem::{Kind, Problem};
 use super::run_remote::{deadline, failed, options};
@@ -72,8 +73,8 @@ pub(super) struct Place {
     pub tasks: TaskTracker,
     /// When it waits no longer.
     pub cut: CancellationToken,
-    /// Its place among the listener's connections.
-    pub _permit: Arc<OwnedSemaphorePermit>,
+    /// Its place among the listener's connections, and in the count of those that are open.
+    pub _held: Arc<(OwnedSemaphorePermit, Connected)>,
 }
 
 /// Whether a function can be called over a WebSocket: it takes one stream, and returns one.
@@ -487,7 +488,11 @@ fn code(kind: ErrorKind) -> u16 {
         ErrorKind::TooLarge => close_code::SIZE,
         ErrorKind::Overloaded | ErrorKind::NotReady => close_code::AGAIN,
         ErrorKind::Stopping => close_code::AWAY,
-        ErrorKind::Chainlet | ErrorKind::Deadline | ErrorKind::Trap | ErrorKind::Internal => close_code::ERROR,
+        ErrorKind::AnswerTooLarge
+        | ErrorKind::Chainlet
+        | ErrorKind::Deadline
+        | ErrorKind::Trap
+        | ErrorKind::Internal => close_code::ERROR,
     }
 }
 

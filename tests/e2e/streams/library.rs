@@ -128,7 +128,8 @@ async fn a_stream_that_holds_more_than_a_value_may_is_not_gathered() {
         .unwrap();
     let chain = host().load(&spec).await.unwrap();
     let error = call(&chain, json!({ "plan": "endless", "count": 0 })).await.unwrap_err();
-    assert!(error.to_string().contains("holds more than the 65536 bytes"), "{error}");
+    assert_eq!(error.kind(), ErrorKind::AnswerTooLarge, "{error}");
+    assert!(error.to_string().contains("more than 65536 bytes, the resources.value_limit"), "{error}");
 }
 
 fn small() -> Resources {
