@@ -30,7 +30,8 @@
 //!    replica takes it from there: often the caller, else the replica's task.
 //! 4. There, [`value::abi`] lowers the parameters into the guest's memory, and the guest runs. When it calls a dependency,
 //!    its edge begins again at 3, with another chainlet.
-//! 5. The result is lifted out of the guest's memory, and goes back the same way.
+//! 5. The result is lifted out of the guest's memory, and goes back the same way. The streams in it ([`value::stream`]) are
+//!    read batch by batch afterwards, and the call lasts until they have ended.
 //!
 //! A chain starts the other way round: [`config`] makes a [`config::ChainSpec`] of a chain.toml, [`component`] compiles
 //! each component and reads its types, [`chain`] checks them against each other, and each chainlet starts with what

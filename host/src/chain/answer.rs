@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use futures::future::{BoxFuture, try_join_all};
 use serde::ser::{SerializeMap, SerializeSeq};
@@ -76,6 +76,28 @@ impl Answer {
         let chainlet = self.chainlet.clone();
         let (ty, value) = self.whole().await?.unzip();
         format.write(ty.as_deref(), value).map_err(|error| CallError::new(ErrorKind::Internal, &chainlet, error))
+    }
+
+    /// The bytes of the `stream<u8>` that the answer is or has, when it has ended.
+    ///
+    /// # Errors
+    /// It broke off, or holds too much; or what stands beside it is an error.
+    pub(crate) async fn bytes(self) -> Result<Bytes, CallError> {
+        let limit = self.limit;
+        let mut streamed = match self.streamed() {
+            Ok(streamed) => streamed,
+            Err(answer) => return answer.written(Format::Bytes).await,
+        };
+        let mut all = BytesMut::new();
+        while let Some(batch) = streamed.next().await {
+            let List::U8(bytes) = batch? else { return Err(mismatch(&streamed.chainlet)) };
+            if bytes.len() > limit.saturating_sub(all.len()) {
+                return Err(broken(&streamed.chainlet, StreamError::TooLarge { limit }));
+            }
+            all.extend_from_slice(&bytes);
+        }
+        streamed.end().await?;
+        Ok(all.freeze())
     }
 
     /// The answer with what its streams come to in their places.

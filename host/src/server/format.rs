@@ -8,7 +8,7 @@ use super::problem::{Kind, Problem};
 use super::upload::stream_param;
 use crate::chain::answer::stream_of;
 use crate::value::format::Format;
-use crate::value::ty::Member;
+use crate::value::ty::{Member, answer_of};
 use crate::value::{Signature, Type};
 
 /// The media type of items in lines.
@@ -101,10 +101,7 @@ impl Output {
 
     /// The ways in which the answer of a function that returns `result` can be given, the usual one first.
     pub(super) fn of_result(result: Option<&Type>) -> Vec<Output> {
-        let answer = match result {
-            Some(Type::Result { ok, .. }) => ok.as_deref(),
-            other => other,
-        };
+        let answer = answer_of(result);
         let streamed: &[Output] = match answer.and_then(stream_of) {
             Some((_, Type::U8)) => &[Output::Stream(Framing::Bytes)],
             Some(_) => &[Output::Stream(Framing::Lines), Output::Stream(Framing::Events)],

@@ -96,10 +96,7 @@ fn post(operation: &Operation<'_>, schemas: &mut Schemas) -> Json {
 
 /// The answer of a call that went well: of a `result`, its `T`; of nothing, null.
 fn answer(signature: &Signature, schemas: &mut Schemas) -> Json {
-    let ty = match &signature.result {
-        Some(Type::Result { ok, .. }) => ok.as_deref(),
-        other => other.as_ref(),
-    };
+    let ty = signature.answer();
     let schema = ty.map_or_else(|| json!({ "type": "null" }), |ty| schemas.of(ty, Direction::Output));
     let outputs = Output::of_result(signature.result.as_ref()).into_iter();
     let content: Map<_, _> = outputs

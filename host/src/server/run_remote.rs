@@ -83,9 +83,7 @@ async fn call<B: RequestBody>(http: &Http, name: Option<&str>, request: Request<
         match output {
             Output::Whole(format) => answer.written(format).await.map(Outcome::Whole),
             // Over HTTP/1.0, the end of a connection is the end of its answer, even in mid-stream.
-            Output::Stream(Framing::Bytes) if protocol < Version::HTTP_11 => {
-                answer.written(Format::Bytes).await.map(Outcome::Whole)
-            }
+            Output::Stream(Framing::Bytes) if protocol < Version::HTTP_11 => answer.bytes().await.map(Outcome::Whole),
             Output::Stream(framing) => match answer.streamed() {
                 Ok(streamed) => Ok(Outcome::Stream(streamed, framing)),
                 Err(answer) => answer.written(Format::Json).await.map(Outcome::Whole),

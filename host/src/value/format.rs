@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::mapping::MismatchError;
-use super::ty::{Member, Type};
+use super::ty::{Member, Type, answer_of};
 use super::{List, Value, cbor, json};
 
 /// A format of a call's parameters, or of its answer.
@@ -55,10 +55,7 @@ impl Format {
 
     /// Whether the answer of a function that returns `result` can be in it; of a `result<T, E>`, that is the `T`.
     pub fn fits_answer(self, result: Option<&Type>) -> bool {
-        let answer = match result {
-            Some(Type::Result { ok, .. }) => ok.as_deref(),
-            other => other,
-        };
+        let answer = answer_of(result);
         match self {
             Format::Json | Format::Cbor => true,
             Format::Bytes => answer.is_some_and(is_bytes),

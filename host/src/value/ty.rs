@@ -155,7 +155,20 @@ impl PartialEq for Member {
     }
 }
 
+/// What a caller gets of a function that returns `result`, where all goes well; see [`Signature::answer`].
+pub(crate) fn answer_of(result: Option<&Type>) -> Option<&Type> {
+    match result {
+        Some(Type::Result { ok, .. }) => ok.as_deref(),
+        other => other,
+    }
+}
+
 impl Signature {
+    /// What a caller gets where all goes well: of a `result<T, E>` its `T`, of nothing nothing.
+    pub fn answer(&self) -> Option<&Type> {
+        answer_of(self.result.as_ref())
+    }
+
     /// Whether it takes or returns a stream or a future.
     pub fn has_streams(&self) -> bool {
         self.params.iter().filter_map(|param| param.ty.as_ref()).chain(&self.result).any(Type::has_streams)

@@ -130,6 +130,16 @@ async fn streams_go_over_http_2_as_well() {
 }
 
 #[tokio::test]
+async fn over_http_1_0_bytes_are_sent_with_their_length_when_all_are_there() {
+    let served = Chain::new(&one("guest_stream_echo")).serve();
+    let mut request = http::Request::post("/run_remote").body(http_body_util::Full::from("abc")).unwrap();
+    *request.version_mut() = http::Version::HTTP_10;
+    request.headers_mut().insert("content-type", BYTES.parse().unwrap());
+    let reply = served.public.send(request).await;
+    assert_eq!((reply.text().as_str(), &reply.headers["content-length"]), ("abc", &"3".parse().unwrap()));
+}
+
+#[tokio::test]
 async fn only_what_is_a_stream_is_taken_as_one() {
     let served = Chain::hello().serve();
     let (_upload, answer) = served.public.upload(LINES).await;

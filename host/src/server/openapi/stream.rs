@@ -50,10 +50,7 @@ pub(super) fn taken(upload: Upload, params: &[Member], schemas: &mut Schemas) ->
 pub(super) fn socket(id: &str, signature: &Signature) -> Json {
     let bytes = |ty: Option<&Type>| ty == Some(&Type::U8);
     let sent = bytes(stream_param(&signature.params).map(|(_, item)| item));
-    let answer = match &signature.result {
-        Some(Type::Result { ok, .. }) => ok.as_deref(),
-        other => other.as_ref(),
-    };
+    let answer = signature.answer();
     let got = bytes(answer.and_then(stream_of).map(|(_, item)| item));
     let frames = |bytes: bool| if bytes { "bytes in binary messages" } else { "an item of JSON in each text message" };
     let description = format!(

@@ -205,6 +205,7 @@ impl<T: Streaming, const REALLOC: bool> FutureConsumer<T> for Reading<Item<REALL
     ) -> Poll<Result<()>> {
         let room = match self.sender.poll_room(cx) {
             Poll::Pending if !finish => return Poll::Pending,
+            // The channel itself is never full for a future, and tokio's budget holds nothing back in a store's turn.
             // wasmtime counts a future as written from here on, so that it cannot be cancelled any more. There is a place for
             // its one item, whatever the budget says.
             Poll::Pending => Room::Yes,

@@ -1,0 +1,190 @@
+//! What the client says: the parameters beside the stream, and its items.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::extract::ws::Message;
+use futures::{SinkExt, StreamExt, stream};
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_tungstenite::tungstenite;
+
+use super::{FAREWELL, Farewell, Heard, SILENCE, Source};
+use crate::chain;
+use crate::chainlet::Chainlet;
+use crate::error::{CallError, ErrorKind};
+use crate::server::body::{Limits, NO_ROOM, UNIT};
+use crate::value::json::{self, JsonError};
+use crate::value::stream::StreamError;
+use crate::value::ty::Member;
+use crate::value::{List, Type, Value};
+
+/// How long a message that says nothing holds up the next one.
+const PACE: Duration = Duration::from_millis(10);
+/// What ends the client's stream.
+const END: &str = r#"{"$end":null}"#;
+
+/// Takes what a client says.
+pub(super) struct Ear<'a> {
+    pub chainlet: &'a Chainlet,
+    pub item: &'a Type,
+    /// The client has said that its stream has ended.
+    pub ended: Arc<AtomicBool>,
+    pub limits: &'a Limits,
+    pub speaking: &'a AtomicBool,
+}
+
+impl Ear<'_> {
+    /// The parameters beside the stream, which come first.
+    pub(super) async fn others(
+        &self,
+        source: &mut Source,
+        others: &[Member],
+        deadline: Instant,
+    ) -> Result<Vec<Value>, Farewell> {
+        if others.is_empty() {
+            return Ok(Vec::new());
+        }
+        let first = async {
+            loop {
+                match source.next().await {
+                    Some(Ok(Message::Text(text))) if text.as_str().len() > self.limits.one() => {
+                        return Err(Farewell::Failure(self.too_long()));
+                    }
+                    Some(Ok(Message::Text(text))) => return Ok(text),
+                    Some(Ok(Message::Binary(_))) => {
+                        let message = "the parameters come first, as an object in a text message";
+                        return Err(Farewell::Failure(self.refuse(message)));
+                    }
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => sleep(PACE).await,
+                    other => return Err(self.farewell(source, other).await),
+                }
+            }
+        };
+        let late = |_| {
+            let message = "the parameters were not here in time";
+            Farewell::Failure(CallError::new(ErrorKind::Deadline, self.chainlet.name(), message))
+        };
+        let text = timeout_at(deadline, first).await.map_err(late)??;
+        let values = json::params_within(others, text.as_bytes(), self.chainlet.value_limit());
+        values.map_err(|error| Farewell::Failure(self.refuse_json(error)))
+    }
+
+    /// Hands on what the client says, as the guest takes it. It returns when the client has left, or says what cannot be taken.
+    pub(super) async fn listen(&self, source: &mut Source, heard: Heard) -> Farewell {
+        let mut heard = Some(heard);
+        loop {
+            let message = match timeout(SILENCE, source.next()).await {
+                Ok(Some(Ok(message))) => message,
+                Ok(other) => return self.farewell(source, other).await,
+                // It may be busy with what it is sent, which has a limit of its own.
+                Err(_) if self.speaking.load(Ordering::Relaxed) => continue,
+                Err(_) => return Farewell::Gone,
+            };
+            let length = match &message {
+                Message::Text(text) => text.as_str().len(),
+                Message::Binary(bytes) => bytes.len(),
+                Message::Ping(_) | Message::Pong(_) | Message::Close(_) => 0,
+            };
+            if length > self.limits.one() {
+                return Farewell::Failure(self.too_long());
+            }
+            let batch = match message {
+                Message::Close(_) => return self.farewell(source, None).await,
+                // Each is answered, so that a client could have the server do nothing else.
+                Message::Ping(_) | Message::Pong(_) => {
+                    sleep(PACE).await;
+                    continue;
+                }
+                Message::Text(text) if is_end(&text) => {
+                    self.ended.store(true, Ordering::SeqCst);
+                    heard = None;
+                    continue;
+                }
+                Message::Text(text) => self.item(&text),
+                Message::Binary(bytes) if *self.item == Type::U8 => Ok(List::U8(bytes)),
+                Message::Binary(_) => Err(self.refuse("items come as JSON, in text messages")),
+            };
+            // After the end, and when the guest takes no more, nothing is done with what is said.
+            let Some(open) = &mut heard else {
+                yield_now().await;
+                continue;
+            };
+            let held = self.limits.hold(length.div_ceil(UNIT));
+            let batch = match held {
+                Some(_) => batch,
+                None => Err(CallError::new(ErrorKind::Overloaded, self.chainlet.name(), NO_ROOM)),
+            };
+            let is_last = batch.is_err();
+            if open.send(batch.map_err(StreamError::Call)).await.is_err() || is_last {
+                heard = None;
+            }
+            drop(held);
+        }
+    }
+
+    /// How a conversation ends in which the client says nothing more: it has closed its side, or broken off, or said too much.
+    async fn farewell(&self, source: &mut Source, last: Option<Result<Message, axum::Error>>) -> Farewell {
+        if let Some(Err(error)) = last {
+            let inner = error.into_inner();
+            if let Some(tungstenite::Error::Capacity(_)) = inner.downcast_ref() {
+                return Farewell::Failure(self.too_long());
+            }
+            return Farewell::Gone;
+        }
+        // It is told that its farewell was heard when the next message is asked for.
+        let _ = timeout(FAREWELL, source.next()).await;
+        Farewell::Gone
+    }
+
+    /// What comes after all that was heard: nothing where the client has ended its stream, an error where it has just left.
+    pub(super) fn last(&self) -> impl futures::Stream<Item = Result<List, StreamError>> + Send + 'static {
+        let (ended, chainlet) = (self.ended.clone(), self.chainlet.name().clone());
+        stream::iter(std::iter::once_with(move || {
+            let left = || CallError::new(ErrorKind::InvalidInput, &chainlet, "the client left in mid-stream");
+            (!ended.load(Ordering::SeqCst)).then(|| Err(left().into()))
+        }))
+        .filter_map(std::future::ready)
+    }
+
+    fn item(&self, text: &str) -> Result<List, CallError> {
+        if *self.item == Type::U8 {
+            return Err(self.refuse("bytes come in binary messages"));
+        }
+        let value = json::value_within(self.item, text.as_bytes(), self.chainlet.value_limit());
+        let value = value.map_err(|error| self.refuse_json(error))?;
+        List::of(self.item, vec![value]).ok_or_else(|| self.refuse("an item is not of its type"))
+    }
+
+    fn too_long(&self) -> CallError {
+        let limit = self.limits.one();
+        let message = format_args!("a message is longer than this server's limit of {limit} bytes");
+        CallError::new(ErrorKind::TooLarge, self.chainlet.name(), message)
+    }
+
+    fn refuse(&self, message: &str) -> CallError {
+        CallError::new(ErrorKind::InvalidInput, self.chainlet.name(), message)
+    }
+
+    fn refuse_json(&self, error: JsonError) -> CallError {
+        chain::invalid(self.chainlet, error)
+    }
+}
+
+fn is_end(text: &str) -> bool {
+    text.starts_with('{') && text.contains("$end") && text.split_whitespace().collect::<String>() == END
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_stream_is_told_from_items() {
+        assert!(is_end(END) && is_end("{ \"$end\": null }"));
+        for item in ["", "null", "{}", r#"{"$end":1}"#, r#"{"end":null}"#, r#"" {\"$end\":null}""#] {
+            assert!(!is_end(item), "{item}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What is said to the client: what the guest does, and a ping from time to time.
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::extract::ws::{Message, WebSocket};
+use bytes::Bytes;
+use futures::SinkExt;
+use futures::stream::SplitSink;
+use tokio::time::{Instant, timeout};
+
+use super::{Farewell, PING};
+use crate::chain::answer::Streamed;
+use crate::error::{CallError, ErrorKind};
+use crate::value::json::{self, Elements};
+use crate::value::{List, Type};
+
+/// Says to the client what the guest does.
+pub(super) struct Mouth<'a> {
+    pub sink: SplitSink<WebSocket, Message>,
+    pub speaking: &'a AtomicBool,
+}
+
+impl Mouth<'_> {
+    /// Sends a message; false where nobody takes it.
+    pub(super) async fn say(&mut self, message: Message) -> bool {
+        self.speaking.store(true, Ordering::Relaxed);
+        let said = self.sink.send(message).await;
+        self.speaking.store(false, Ordering::Relaxed);
+        said.is_ok()
+    }
+
+    /// What comes of `work`, with a ping from time to time meanwhile; `None` where the client has left.
+    pub(super) async fn wait_for<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        loop {
+            match timeout(PING, work.as_mut()).await {
+                Ok(done) => return Some(done),
+                Err(_) if self.say(Message::Ping(Bytes::new())).await => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    pub(super) async fn speak(&mut self, mut streamed: Streamed) -> Farewell {
+        let mut pinged = Instant::now();
+        loop {
+            let Some(next) = self.wait_for(streamed.next()).await else { return Farewell::Gone };
+            match next {
+                Some(Ok(batch)) => match self.batch(&streamed.item, &batch).await {
+                    Ok(true) => {}
+                    Ok(false) => return Farewell::Gone,
+                    Err(error) => {
+                        return Farewell::Failure(CallError::new(ErrorKind::Internal, &streamed.chainlet, error));
+                    }
+                },
+                Some(Err(error)) => return Farewell::Failure(error),
+                None => break,
+            }
+            // A guest that never pauses leaves no other time for it.
+            if pinged.elapsed() >= PING {
+                pinged = Instant::now();
+                if !self.say(Message::Ping(Bytes::new())).await {
+                    return Farewell::Gone;
+                }
+            }
+        }
+        match self.wait_for(streamed.end()).await {
+            Some(Ok(rest)) => Farewell::End(rest),
+            Some(Err(error)) => Farewell::Failure(error),
+            None => Farewell::Gone,
+        }
+    }
+
+    /// Sends a batch; false where nobody takes it.
+    async fn batch(&mut self, item: &Type, batch: &List) -> Result<bool, json::MismatchError> {
+        if let List::U8(bytes) = batch {
+            return Ok(self.say(Message::Binary(bytes.clone())).await);
+        }
+        let elements = Elements::of(item, batch);
+        for index in 0..elements.len() {
+            let mut text = Vec::new();
+            json::write_element(&elements, index, &mut text)?;
+            let text = String::from_utf8(text).map_err(|_| json::MismatchError::new("text that is no UTF-8"))?;
+            self.speaking.store(true, Ordering::Relaxed);
+            if self.sink.feed(Message::text(text)).await.is_err() {
+                return Ok(false);
+            }
+        }
+        let flushed = self.sink.flush().await;
+        self.speaking.store(false, Ordering::Relaxed);
+        Ok(flushed.is_ok())
+    }
+}
