@@ -10,7 +10,7 @@ use crate::chainlet::state::State;
 use crate::config::{Assets, ChainSpec, ChainletName, ChainletSpec, Secret, SecretName, Settings};
 
 mod bindings {
-    wasmtime::component::bindgen!({ path: "../wit", world: "chainlet:host/imports" });
+    wasmtime::component::bindgen!({ path: "../wit", interfaces: "import chainlet:host/context@0.1.0;" });
 }
 
 /// What all replicas of a chainlet may know.
