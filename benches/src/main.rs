@@ -6,6 +6,7 @@
 mod bare;
 mod client;
 mod fuse;
+mod gpu;
 mod hop;
 mod http;
 mod scale;
@@ -20,6 +21,9 @@ use std::path::{Path, PathBuf};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> anyhow::Result<()> {
+    if chainhost::gpu_worker().is_some() {
+        return Ok(());
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
@@ -29,7 +33,8 @@ fn main() -> anyhow::Result<()> {
             streams::run()?;
             http::run()?;
             start::run()?;
-            scale::run()
+            scale::run()?;
+            gpu::run()
         }
         ["hop"] => hop::run(),
         ["values"] => values::run(),
@@ -37,11 +42,12 @@ fn main() -> anyhow::Result<()> {
         ["http"] => http::run(),
         ["start"] => start::run(),
         ["scale"] => scale::run(),
+        ["gpu"] => gpu::run(),
         // What the benchmarks run in processes of their own.
         ["serve", which, rest @ ..] => http::serve(which, rest),
         ["start-once", cache] => start::once(Path::new(cache)),
         ["peak", what @ ..] => streams::peak(what),
-        _ => anyhow::bail!("usage: chainhost-benches [all|hop|values|streams|http|start|scale]"),
+        _ => anyhow::bail!("usage: chainhost-benches [all|hop|values|streams|http|start|scale|gpu]"),
     }
 }
 

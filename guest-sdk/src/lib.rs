@@ -118,6 +118,10 @@
 //! `stream<T>` and `future<T>` may stand in parameters and results; see
 //! [`stream`].
 //!
+//! # GPU
+//!
+//! See [`gpu`].
+//!
 //! # Names
 //!
 //! Beside the `impl` block the macro writes a module `wit`, and brings its
@@ -210,6 +214,7 @@ pub use futures::future::{join, join_all, try_join, try_join_all};
 pub mod __private;
 pub mod context;
 mod error;
+pub mod gpu;
 pub mod stream;
 
 #[cfg(doc)]
@@ -220,8 +225,7 @@ pub use error::{Context, Error, Result};
 pub use stream::{FutureReader, StreamReader};
 
 /// The host's interfaces, as every chainlet imports them. The linker leaves
-/// out what a chainlet does not use.
-#[cfg(target_arch = "wasm32")]
+/// out what a chainlet does not use. Outside a host nothing of it may be called.
 #[allow(warnings, clippy::all, clippy::pedantic, clippy::restriction)]
 mod host {
     wit_bindgen::generate!({ path: "wit", world: "imports" });

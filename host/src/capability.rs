@@ -5,12 +5,14 @@
 //! WASI are all there, and empty.
 //!
 //! - [`context`]: settings, secrets and deployment facts (`chainlet:host/context`).
+//! - [`gpu`]: compute on the GPU that chain.toml gives a chainlet (`chainlet:host/gpu`).
 //! - [`files`]: the folders that chain.toml mounts, through `wasi:filesystem`.
 //! - [`http`]: requests to the hosts that chain.toml names (`wasi:http`); [`network`] decides which, and which sockets.
 //! - [`output`]: stdout and stderr as log lines.
 
 mod context;
 mod files;
+mod gpu;
 mod http;
 mod network;
 pub(crate) mod output;
@@ -22,12 +24,14 @@ use wasmtime_wasi::WasiCtx;
 
 use self::context::{Context, Facts};
 use self::files::Mounts;
+use self::gpu::Gpu;
 pub(crate) use self::http::Http;
 use self::http::Outgoing;
 use self::network::Network;
 use self::output::Output;
 use crate::chainlet::state::State;
 use crate::config::{ChainSpec, ChainletName, ChainletSpec, Secret, SecretName};
+use crate::gpu::{Grant, Meter};
 use crate::log_rate::LogRate;
 
 /// What one chainlet's guests may use of the host: the part that all its replicas share.
@@ -37,6 +41,7 @@ pub(crate) struct Grants {
     network: Arc<Network>,
     outgoing: Arc<Outgoing>,
     log_rate: Arc<LogRate>,
+    gpu: Option<Arc<Grant>>,
 }
 
 /// What the store of one replica holds for its guest's use of the host.
@@ -44,6 +49,7 @@ pub(crate) struct Capabilities {
     pub(crate) context: Context,
     pub(crate) output: Output,
     pub(crate) http: Http,
+    pub(crate) gpu: Gpu,
 }
 
 impl Grants {
@@ -54,6 +60,7 @@ impl Grants {
         name: &ChainletName,
         chainlet: &ChainletSpec,
         secrets: indexmap::IndexMap<SecretName, Secret>,
+        gpu: Option<Arc<Grant>>,
     ) -> Self {
         let network = Arc::new(Network::new(name, &chainlet.network));
         Grants {
@@ -62,6 +69,7 @@ impl Grants {
             outgoing: Arc::new(Outgoing::new(network.clone(), chainlet.network.concurrency)),
             network,
             log_rate: Arc::new(LogRate::new()),
+            gpu,
         }
     }
 
@@ -71,7 +79,13 @@ impl Grants {
             context: Context::new(self.facts.clone(), number),
             output: Output::new(self.facts.chainlet(), number, &self.log_rate),
             http: self.outgoing.replica(),
+            gpu: Gpu::new(self.gpu.as_ref()),
         }
+    }
+
+    /// What is measured of its GPU, if it has one.
+    pub(crate) fn gpu(&self) -> Option<&Meter> {
+        self.gpu.as_deref().map(Grant::meter)
     }
 
     /// The WASI context for the store of a replica: its mounts, its sockets and its output, and nothing else.
@@ -88,14 +102,17 @@ impl Grants {
     }
 }
 
-/// Adds everything that a guest may import of the host.
+/// Adds everything that a guest may import of the host; the GPU for those alone that have one.
 ///
 /// # Errors
 ///
 /// Where two interfaces share a name.
-pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+pub(crate) fn add_to_linker(linker: &mut Linker<State>, gpu: bool) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     wasmtime_wasi::p3::add_to_linker(linker)?;
     http::add_to_linker(linker)?;
+    if gpu {
+        gpu::add_to_linker(linker)?;
+    }
     context::add_to_linker(linker)
 }

@@ -4,6 +4,7 @@
 
 pub(crate) mod answer;
 mod edge;
+mod gpu;
 mod link;
 mod plan;
 mod streaming;
@@ -31,6 +32,7 @@ use crate::component::Component;
 use crate::config::{ChainSecrets, ChainSpec, ChainletName, ComponentSource, ConfigError, ConfigErrors, KeyPath};
 use crate::engine::Shared;
 use crate::error::{CallError, EdgeName, ErrorKind};
+use crate::gpu::Meter;
 use crate::log_rate::LogRate;
 use crate::value::format::{Format, FormatError};
 use crate::value::rust::{self, RustError};
@@ -93,6 +95,11 @@ impl Chain {
     /// The chainlets and their state at this moment, each after those that it calls.
     pub fn status(&self) -> impl Iterator<Item = (&ChainletName, Status)> {
         self.0.chainlets.iter().map(|(name, chainlet)| (name, chainlet.status()))
+    }
+
+    /// What is measured of the GPUs of those chainlets that have one.
+    pub(crate) fn gpus(&self) -> impl Iterator<Item = (&ChainletName, &Meter)> {
+        self.0.chainlets.iter().filter_map(|(name, chainlet)| Some((name, chainlet.gpu()?)))
     }
 
     /// Whether every chainlet has a replica that takes calls, or would have one for the next call.
@@ -353,7 +360,7 @@ pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec) -> Result<Plan, Load
     for (name, load) in loads {
         let place = KeyPath::root().key("chainlets").key(&name).key("component");
         let (message, help) = match load.await {
-            Ok(Ok(Ok(component))) => match link(&shared.engine, &component, |_| Arc::new(Unresolved)) {
+            Ok(Ok(Ok(component))) => match link(&shared.engine, &component, true, |_| Arc::new(Unresolved)) {
                 Ok(_) => {
                     components.insert(name, component);
                     continue;
@@ -377,15 +384,12 @@ pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec) -> Result<Plan, Load
         };
         errors.push(ConfigError::new(spec.at(place), message, help));
     }
-    for (name, chainlet) in &spec.chainlets {
-        if chainlet.resources.gpu {
-            let place = KeyPath::root().key("chainlets").key(name).key("resources").key("gpu");
-            errors.push(ConfigError::new(
-                spec.at(place),
-                "this version of chainhost has no GPU for chainlets",
-                "set `gpu = false`, or leave it out",
-            ));
-        }
+    if spec.chainlets.values().any(|chainlet| chainlet.resources.gpu.is_some()) {
+        gpu::find(shared, spec.gpu.isolation).await;
+    }
+    for (name, component) in &components {
+        let Some(chainlet) = spec.chainlets.get(name) else { continue };
+        errors.extend(gpu::grant(shared, spec, name, chainlet, component).err());
     }
     ConfigErrors::check(errors)?;
     Ok(plan::resolve(spec, components)?)
@@ -408,8 +412,12 @@ pub(crate) async fn start(
                 "the component imports wasi:http, and every request will be refused: chain.toml has no network.hosts for it"
             );
         }
-        let grants = Grants::new(spec, name, chainlet, secrets.take(name.as_str()));
-        let instance = link(&shared.engine, component, |dependency| {
+        let gpu = gpu::grant(shared, spec, name, chainlet, component).map_err(ConfigErrors::from)?.map(Arc::new);
+        if let Some(gpu) = &gpu {
+            gpu.announce();
+        }
+        let grants = Grants::new(spec, name, chainlet, secrets.take(name.as_str()), gpu.clone());
+        let instance = link(&shared.engine, component, gpu.is_some(), |dependency| {
             let edge = plan.edges_from(name).find(|edge| edge.dependency.import == dependency.import);
             match edge.and_then(|edge| Some((edge, running.get(&edge.name.to)?))) {
                 Some((edge, target)) => Arc::new(EdgeImport {

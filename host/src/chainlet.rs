@@ -44,6 +44,7 @@ use self::replica::{Blueprint, Replica};
 use self::streams::{Leaving, Reading, until_deadline};
 use crate::config::{ChainletName, Replicas};
 use crate::error::{CallError, ErrorKind};
+use crate::gpu::Meter;
 use crate::threads::GuestThreads;
 use crate::value::stream::Wrap;
 use crate::value::{Signature, Value};
@@ -66,6 +67,8 @@ pub struct Chainlet {
     threads: Arc<GuestThreads>,
     /// How many bytes the values of one call may take.
     value_limit: usize,
+    /// What is measured of its GPU, if it has one.
+    gpu: Option<Meter>,
 }
 
 impl Chainlet {
@@ -87,6 +90,7 @@ impl Chainlet {
             grace: blueprint.grace,
             threads: blueprint.threads.clone(),
             value_limit: blueprint.values.one,
+            gpu: blueprint.grants.gpu().cloned(),
         });
         let (stop, tasks) = (chainlet.stop.clone(), chainlet.tasks.clone());
         let mut fleet = Fleet::new(blueprint, chainlet.pool.clone(), stop, tasks);
@@ -118,6 +122,11 @@ impl Chainlet {
     /// How many replicas are ready, and how many calls are in flight and waiting.
     pub fn status(&self) -> Status {
         self.pool.status()
+    }
+
+    /// What is measured of its GPU; `None` where chain.toml gives it none.
+    pub(crate) fn gpu(&self) -> Option<&Meter> {
+        self.gpu.as_ref()
     }
 
     /// Calls `run-remote` in the least loaded replica, waiting in the queue for one where all are busy.

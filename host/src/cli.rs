@@ -10,6 +10,7 @@ mod call;
 mod check;
 mod completions;
 mod exit;
+mod gpus;
 mod near;
 mod new;
 mod output;
@@ -67,6 +68,7 @@ enum Command {
     Check(check::Check),
     Build(build::BuildCommand),
     New(new::New),
+    Gpus(gpus::Gpus),
     Completions(completions::Completions),
 }
 
@@ -84,6 +86,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Check(check) => in_runtime(signals::or_signal(check.run())),
         Command::Build(build) => in_runtime(signals::or_signal(build.run())),
         Command::New(new) => new.run(),
+        Command::Gpus(gpus) => gpus.run(),
         Command::Completions(completions) => completions.run(),
     }
 }

@@ -110,4 +110,6 @@ pub(crate) struct Shared {
     pub cache: Option<Arc<crate::component::cache::Cache>>,
     /// Where guests run.
     pub threads: Arc<GuestThreads>,
+    /// What guests compute on beside the processors.
+    pub gpus: Arc<crate::gpu::Gpus>,
 }

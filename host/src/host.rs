@@ -7,6 +7,7 @@ use crate::chain::{self, Chain, LoadError, Plan};
 use crate::component::cache::Cache;
 use crate::config::{ChainSpec, ConfigErrors, SecretStore};
 use crate::engine::{self, Shared};
+use crate::gpu::Gpus;
 use crate::threads::GuestThreads;
 
 /// Compiles components and runs chains. Clones share everything.
@@ -42,6 +43,7 @@ pub struct HostBuilder {
     cache: CodeCache,
     secrets: Option<SecretStore>,
     guest_threads: Option<usize>,
+    gpu_worker: Option<PathBuf>,
 }
 
 enum CodeCache {
@@ -62,7 +64,7 @@ impl Host {
 
     /// Begins a host.
     pub fn builder() -> HostBuilder {
-        HostBuilder { cache: CodeCache::Default, secrets: None, guest_threads: None }
+        HostBuilder { cache: CodeCache::Default, secrets: None, guest_threads: None, gpu_worker: None }
     }
 
     /// The same host with other secrets, for chains that are loaded from now on.
@@ -92,6 +94,12 @@ impl Host {
         let plan = chain::plan(&self.shared, spec).await?;
         let secrets = self.secrets.resolve(spec)?;
         chain::start(&self.shared, spec, plan, secrets).await
+    }
+
+    /// The GPUs of this machine, each as a line that begins with the number by which chain.toml can name it. The first time
+    /// it may take a second.
+    pub fn gpus(&self) -> Vec<String> {
+        self.shared.gpus.list()
     }
 
     /// As [`Host::load`], of a chain.toml.
@@ -131,6 +139,14 @@ impl HostBuilder {
         self
     }
 
+    /// Starts `program` for chains that say `[gpu] isolation = "process"`. It must be a program that calls
+    /// [`gpu_worker`](crate::gpu_worker) first of all: the one that embeds the host may do so and name itself, by
+    /// `/proc/self/exe` or [`std::env::current_exe`]. There is none unless it is said, and such chains do not load.
+    pub fn gpu_worker(mut self, program: impl Into<PathBuf>) -> Self {
+        self.gpu_worker = Some(program.into());
+        self
+    }
+
     /// Starts the host.
     ///
     /// # Errors
@@ -155,7 +171,8 @@ impl HostBuilder {
             None => environment_secrets()?,
         };
         let threads = Arc::new(GuestThreads::start(self.guest_threads).map_err(HostError::Threads)?);
-        Ok(Host { shared: Shared { engine, cache: cache.map(Arc::new), threads }, secrets: Arc::new(secrets) })
+        let shared = Shared { engine, cache: cache.map(Arc::new), threads, gpus: Arc::new(Gpus::new(self.gpu_worker)) };
+        Ok(Host { shared, secrets: Arc::new(secrets) })
     }
 }
 

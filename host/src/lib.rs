@@ -44,6 +44,7 @@ pub mod component;
 pub mod config;
 mod engine;
 pub mod error;
+mod gpu;
 mod guest_words;
 pub mod host;
 pub mod live;
@@ -51,3 +52,20 @@ mod log_rate;
 pub mod server;
 mod threads;
 pub mod value;
+
+/// Does the GPU work of a host that started this process for it, and returns how it ended; returns none at once where no
+/// host did. See [`HostBuilder::gpu_worker`](host::HostBuilder::gpu_worker).
+///
+/// ```no_run
+/// fn main() -> std::process::ExitCode {
+///     if let Some(ended) = chainhost::gpu_worker() {
+///         return ended;
+///     }
+///     // …
+///     std::process::ExitCode::SUCCESS
+/// }
+/// ```
+#[must_use]
+pub fn gpu_worker() -> Option<std::process::ExitCode> {
+    gpu::work_if_asked()
+}

@@ -12,6 +12,9 @@ use clap::Parser as _;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    if let Some(ended) = chainhost::gpu_worker() {
+        return ended;
+    }
     cli::bug::report_panics_in_one_line();
     match cli::run(cli::Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,

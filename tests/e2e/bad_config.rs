@@ -162,9 +162,3 @@ fn an_address_that_is_none_is_a_wrong_command_line() {
         finished.refused(2, &["--listen"]);
     }
 }
-
-#[test]
-fn a_gpu_is_refused_as_long_as_there_is_none() {
-    let chain = Chain::new(&format!("{FAULTY}resources.gpu = true\n"));
-    chain.run(&["check", "chain.toml"]).refused(3, &["chain.toml:7:", "chainlets.faulty.resources.gpu", "GPU"]);
-}

@@ -24,6 +24,7 @@ mod edges;
 mod embedding;
 mod faults;
 mod formats;
+mod gpu;
 mod health;
 mod hello;
 mod limits;

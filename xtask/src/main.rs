@@ -11,6 +11,7 @@ mod guests;
 mod http;
 mod json;
 mod lint;
+mod models;
 mod readme;
 mod served;
 mod step;
@@ -29,6 +30,7 @@ The tasks of this repository.
   cargo xtask demo             build everything, serve examples/search, and ask it three questions
   cargo xtask test [ARGS]      run the whole test suite; ARGS go to each `cargo test`
   cargo xtask guests           build the components of the examples and of the tests
+  cargo xtask models           fetch the model of examples/embeddings, which is too large for the repository
   cargo xtask lint             format, clippy and docs, as CI checks them
   cargo xtask readme           run the commands of README.md and compare what they print with what it says
   cargo xtask bench [NAME]     run the benchmarks
@@ -60,6 +62,7 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
         ["demo"] => demo::run(&root),
         ["test", rest @ ..] => suite::run(&root, rest),
         ["guests"] => guests::run(&root),
+        ["models"] => models::run(&root),
         ["lint"] => lint::run(&root),
         ["readme"] => readme::run(&root),
         ["bench", rest @ ..] => bench::run(&root, rest),

@@ -6,39 +6,42 @@ use crate::cargo::{cargo, succeed};
 use crate::failure::Failure;
 use crate::step::Steps;
 use crate::toolchain;
-use crate::{fuzz, guests};
+use crate::{fuzz, guests, models};
 
-/// The packages with tests, in groups, from quick to slow. A group is built together: what depends on the host stands
+/// The packages with tests, in groups, from quick to slow, and the features that they are tested with. A group is built together: what depends on the host stands
 /// beside it, so that the host is built once, and apart from the rest, so that what it depends on is built with the
 /// features that `cargo build -p chainhost` gives it, and not for these tests alone.
-const GROUPS: [(&str, &[&str]); 2] = [
+const GROUPS: [(&str, &[&str], &[&str]); 2] = [
     (
         "Test the guest SDK, the examples' own code and these tasks",
-        &["chainlet", "chainlet-macros", "retrieval", "stream-filter", "stream-model", "xtask"],
+        &["chainlet", "chainlet-macros", "matmul", "minilm", "retrieval", "stream-filter", "stream-model", "xtask"],
+        &["--features", "chainlet/wgpu"],
     ),
     (
         "Test the host, by itself, end to end and embedded (the first time takes many minutes)",
         &["chainhost", "embed", "stream-page"],
+        &[],
     ),
 ];
 
 /// Runs everything; `arguments` go to each `cargo test`.
 pub fn run(root: &Path, arguments: &[&str]) -> Result<(), Failure> {
-    let mut steps = Steps::new(3 + GROUPS.len());
+    let mut steps = Steps::new(4 + GROUPS.len());
     steps.run("Check the toolchain", || toolchain::ensure(root))?;
     steps.run("Build the guests", || guests::build(root))?;
-    for (title, packages) in GROUPS {
-        steps.run(title, || test(root, packages, arguments))?;
+    steps.run("Fetch the model of examples/embeddings", || models::ensure(root))?;
+    for (title, packages, features) in GROUPS {
+        steps.run(title, || test(root, packages, features, arguments))?;
     }
     steps.run("Fuzz for a short time what reads what others wrote", || fuzz::run_shortly(root))?;
     steps.finish("All tests pass.");
     Ok(())
 }
 
-fn test(root: &Path, packages: &[&str], arguments: &[&str]) -> Result<(), Failure> {
+fn test(root: &Path, packages: &[&str], features: &[&str], arguments: &[&str]) -> Result<(), Failure> {
     let mut command = cargo(root, "test");
     for package in packages {
         command.args(["--package", package]);
     }
-    succeed(command.args(arguments))
+    succeed(command.args(features).args(arguments))
 }

@@ -20,6 +20,7 @@ const HOST: &str = concat!(
     include_str!("../wit/init.wit"),
     include_str!("../wit/health.wit"),
     include_str!("../wit/context.wit"),
+    include_str!("../wit/gpu.wit"),
 );
 
 /// The name of the public function of a chainlet.

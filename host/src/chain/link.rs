@@ -12,7 +12,8 @@ use crate::component::{Component, Dependency};
 use crate::value::Value;
 use crate::value::abi::call::{Import, define};
 
-/// Connects the imports of `component`: the host's interfaces to the host, each dependency to what `answer` says.
+/// Connects the imports of `component`: the host's interfaces to the host, with that of the GPU if it has one, each
+/// dependency to what `answer` says.
 ///
 /// # Errors
 ///
@@ -20,10 +21,11 @@ use crate::value::abi::call::{Import, define};
 pub(super) fn link(
     engine: &Engine,
     component: &Component,
+    gpu: bool,
     answer: impl Fn(&Dependency) -> Arc<dyn Import<State>>,
 ) -> Result<InstancePre<State>> {
     let mut linker = Linker::new(engine);
-    capability::add_to_linker(&mut linker)?;
+    capability::add_to_linker(&mut linker, gpu)?;
     for dependency in &component.dependencies {
         let mut instance = linker.instance(&dependency.import)?;
         define(&mut instance, "run-remote", &dependency.signature, answer(dependency))?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chainhost::config::{ChainSpec, ConfigErrors, EnvironmentName, SecretStore};
-use chainhost::host::Host;
+use chainhost::host::{Host, HostBuilder};
 use clap::{Args, ValueHint};
 
 use super::Failure;
@@ -74,7 +74,7 @@ impl Setting {
     /// A host that has the secrets.
     pub fn host(&self) -> Result<Host, Failure> {
         let secrets = self.secrets()?;
-        let mut host = Host::builder().secrets(secrets);
+        let mut host = builder(secrets);
         if let Some(count) = self.guest_threads {
             host = host.guest_threads(count.get());
         }
@@ -85,7 +85,18 @@ impl Setting {
 /// A host for which every secret is set, to something: enough to check types, for which no value matters.
 pub fn host_without_secrets() -> Result<Host, Failure> {
     let secrets = SecretStore::from_environment_and_file(|_| Some("unknown".into()), None)?;
-    Ok(Host::builder().secrets(secrets).build()?)
+    Ok(builder(secrets).build()?)
+}
+
+/// A host whose GPU workers are this program.
+fn builder(secrets: SecretStore) -> HostBuilder {
+    let builder = Host::builder().secrets(secrets);
+    // On Linux, what runs now, even if another file has its name by then.
+    let program = if cfg!(target_os = "linux") { Some("/proc/self/exe".into()) } else { std::env::current_exe().ok() };
+    match program {
+        Some(program) => builder.gpu_worker(program),
+        None => builder,
+    }
 }
 
 /// An address to listen on: `ADDRESS:PORT`, `NAME:PORT`, or a port of this machine alone.

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 
 use super::component::ComponentSource;
 use super::error::{ConfigError, ConfigErrors};
+use super::gpu::GpuHost;
 use super::key::KeyPath;
 use super::location::Location;
 use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, NameError, SecretName};
@@ -24,6 +25,7 @@ pub struct ChainBuilder {
     entrypoint: Option<String>,
     environment: Option<String>,
     rollout: Rollout,
+    gpu: GpuHost,
     base_dir: PathBuf,
     chainlets: Vec<(String, ChainletBuilder)>,
 }
@@ -44,6 +46,7 @@ impl ChainBuilder {
             entrypoint: None,
             environment: None,
             rollout: Rollout::default(),
+            gpu: GpuHost::default(),
             base_dir: PathBuf::from(DEFAULT_WORKDIR),
             chainlets: Vec::new(),
         }
@@ -64,6 +67,12 @@ impl ChainBuilder {
     /// How the chain takes the place of an older version of it; at once if it is not said.
     pub fn rollout(mut self, rollout: Rollout) -> Self {
         self.rollout = rollout;
+        self
+    }
+
+    /// How the host works on GPUs for the chain; in this process if it is not said.
+    pub fn gpu(mut self, gpu: GpuHost) -> Self {
+        self.gpu = gpu;
         self
     }
 
@@ -119,8 +128,16 @@ impl ChainBuilder {
                 let rollout = self.rollout;
                 let locate = |key: &KeyPath| Location::in_code(key.clone());
                 ConfigErrors::check(validate::check(&chainlets, entrypoint.as_ref(), rollout, &locate))?;
-                let environment = environment.unwrap_or_default();
-                Ok(ChainSpec::new(name, entrypoint, environment, rollout, chainlets, self.base_dir, None))
+                Ok(ChainSpec {
+                    name,
+                    entrypoint,
+                    environment: environment.unwrap_or_default(),
+                    rollout,
+                    gpu: self.gpu,
+                    chainlets,
+                    base_dir: self.base_dir,
+                    source: None,
+                })
             }
             _ => Err(ConfigErrors::all(errors)),
         }
@@ -256,6 +273,8 @@ fn misnamed(key: KeyPath, error: &NameError) -> ConfigError {
 mod tests {
     use std::path::Path;
 
+    use super::super::gpu::{AdapterChoice, Gpu, Isolation};
+    use super::super::size::ByteSize;
     use super::*;
 
     #[test]
@@ -315,6 +334,42 @@ mod tests {
             "chainlets.a",
         ];
         assert_eq!(keys, expected, "{errors}");
+    }
+
+    #[test]
+    fn a_gpu_in_code_equals_the_same_gpu_in_a_file() {
+        let text = r#"
+            [chain]
+            name = "hello"
+            [gpu]
+            isolation = "process"
+            [chainlets.a]
+            component = "a.wasm"
+            resources.gpu = { adapter = 1, memory = "8GiB" }
+        "#;
+        let from_file = ChainSpec::from_toml(text, Path::new("chain.toml")).unwrap();
+        let gpu = Gpu { adapter: Some(AdapterChoice::Index(1)), memory: ByteSize::gib(8), ..Gpu::default() };
+        let resources = Resources { gpu: Some(gpu), ..Resources::default() };
+        let in_code = ChainSpec::builder("hello")
+            .gpu(GpuHost::new(Isolation::Process))
+            .chainlet("a", ChainletSpec::builder("a.wasm").resources(resources))
+            .build()
+            .unwrap();
+        assert_eq!((in_code.gpu, in_code.chainlets), (from_file.gpu, from_file.chainlets));
+    }
+
+    #[test]
+    fn an_adapter_without_a_name_is_refused_in_code_too() {
+        let gpu = Gpu { adapter: Some(AdapterChoice::Name(" ".to_owned())), queue: 0, ..Gpu::default() };
+        let resources = Resources { gpu: Some(gpu), ..Resources::default() };
+        let chainlet = ChainletSpec::builder("a.wasm").resources(resources);
+        let errors = ChainSpec::builder("c").chainlet("a", chainlet).build().unwrap_err();
+        let expected = "chainlets.a.resources.gpu.adapter: expected a part of an adapter's name, found \" \": every \
+            adapter's name holds it, so it chooses none\n\
+            help: write it like adapter = \"RTX\", or remove it for the best adapter that there is\n\n\
+            chainlets.a.resources.gpu.queue: expected at least 1, found 0 submissions\n\
+            help: raise it, or remove it for the default";
+        assert_eq!(errors.to_string(), expected);
     }
 
     #[test]

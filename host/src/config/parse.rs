@@ -2,11 +2,13 @@
 
 mod chainlet;
 mod expected;
+mod gpu;
 mod policy;
 mod settings;
 mod syntax;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use toml::de::DeTable;
@@ -64,17 +66,23 @@ pub(super) fn chain_text(text: &str, origin: &Path) -> Result<ChainSpec, ConfigE
     let chain = root.required("chain", CHAIN).and_then(|node| read_chain(&mut problems, &node)).unwrap_or_default();
     let chainlets = root.required("chainlets", CHAINLETS).map(|node| read_chainlets(&mut problems, &node));
     let chainlets = chainlets.unwrap_or_default();
+    let gpu = root.optional("gpu").and_then(|node| gpu::read_host(&mut problems, &node)).unwrap_or_default();
     root.finish(&mut problems, &[]);
     let locate = |key: &KeyPath| source.locate_in(document, key);
     problems.add_independent(validate::check(&chainlets, chain.entrypoint.as_ref(), chain.rollout, &locate));
 
     let errors = problems.into_errors();
     match chain.name {
-        Some(name) if errors.is_empty() => {
-            let environment = chain.environment.unwrap_or_default();
-            let (entrypoint, rollout) = (chain.entrypoint, chain.rollout);
-            Ok(ChainSpec::new(name, entrypoint, environment, rollout, chainlets, folder_of(origin), Some(source)))
-        }
+        Some(name) if errors.is_empty() => Ok(ChainSpec {
+            name,
+            entrypoint: chain.entrypoint,
+            environment: chain.environment.unwrap_or_default(),
+            rollout: chain.rollout,
+            gpu,
+            chainlets,
+            base_dir: folder_of(origin),
+            source: Some(Arc::new(source)),
+        }),
         _ => Err(ConfigErrors::all(errors)),
     }
 }

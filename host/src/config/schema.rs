@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use super::gpu::{AdapterKind, Gpu, GpuHost};
 use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, SecretName};
 use super::policy::{Breaker, Canary, DependencySpec, Replicas};
 use super::spec::{Build, ChainletSpec};
@@ -21,6 +22,10 @@ pub(super) fn json_schema() -> serde_json::Value {
 struct ChainFile {
     /// The chain as a whole.
     chain: ChainTable,
+
+    /// How the host works on GPUs for the whole chain, for example `isolation = "process"`.
+    #[schemars(default)]
+    gpu: GpuHost,
 
     /// The chainlets, each in a table of its name, for example `[chainlets.say-hello]`.
     #[schemars(extend("minProperties" = 1))]
@@ -88,6 +93,22 @@ fn rollout(generator: &mut SchemaGenerator) -> Schema {
 pub(super) fn breaker(generator: &mut SchemaGenerator) -> Schema {
     let table = generator.subschema_for::<Breaker>();
     json_schema!({ "anyOf": [{ "type": "boolean" }, table] })
+}
+
+pub(super) fn gpu(generator: &mut SchemaGenerator) -> Schema {
+    let table = generator.subschema_for::<Gpu>();
+    json_schema!({ "anyOf": [{ "type": "boolean" }, table] })
+}
+
+/// The kinds stand apart from other texts so that editors offer them.
+pub(super) fn adapter(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "anyOf": [
+            { "enum": AdapterKind::ALL.map(AdapterKind::as_str) },
+            { "type": "integer", "minimum": 0, "maximum": u32::MAX },
+            { "type": "string", "pattern": r"\S" },
+        ],
+    })
 }
 
 pub(super) fn depends(generator: &mut SchemaGenerator) -> Schema {

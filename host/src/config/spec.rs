@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::builder::{ChainBuilder, ChainletBuilder};
 use super::component::ComponentSource;
 use super::error::ConfigErrors;
+use super::gpu::{Gpu, GpuHost};
 use super::key::KeyPath;
 use super::location::Location;
 use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, SecretName};
@@ -22,7 +23,7 @@ use super::policy::{DependencySpec, Health, Replicas, Rollout};
 use super::settings::Settings;
 use super::size::ByteSize;
 use super::source::Source;
-use super::{parse, policy, schema, validate};
+use super::{gpu, parse, policy, schema, validate};
 
 /// The folder in which the build command runs that names none: that of chain.toml.
 pub(super) const DEFAULT_WORKDIR: &str = ".";
@@ -43,13 +44,15 @@ pub struct ChainSpec {
     pub environment: EnvironmentName,
     /// How a new version of the chain takes the place of the running one.
     pub rollout: Rollout,
+    /// How the host works on GPUs.
+    pub gpu: GpuHost,
     /// The chainlets by name, in the order of the file.
     pub chainlets: IndexMap<ChainletName, ChainletSpec>,
     /// The folder that relative paths start from: that of chain.toml.
     #[serde(skip)]
     pub base_dir: PathBuf,
     #[serde(skip)]
-    source: Option<Arc<Source>>,
+    pub(super) source: Option<Arc<Source>>,
 }
 
 /// One chainlet of the chain, for example
@@ -153,7 +156,7 @@ pub struct Build {
 }
 
 /// What one replica may use of the machine.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Resources {
@@ -189,9 +192,11 @@ pub struct Resources {
     )]
     pub values_limit: ByteSize,
 
-    /// Whether the chainlet may use a GPU, for example `gpu = true`.
-    #[schemars(default)]
-    pub gpu: bool,
+    /// Whether the chainlet may use a GPU: `gpu = true` for one with the default limits, or a table with others,
+    /// `gpu = { adapter = "discrete", memory = "8GiB" }`.
+    #[serde(serialize_with = "gpu::or_false")]
+    #[schemars(default, schema_with = "schema::gpu")]
+    pub gpu: Option<Gpu>,
 }
 
 /// What a chainlet may see of its surroundings.
@@ -309,18 +314,6 @@ impl ChainSpec {
     pub fn json_schema() -> serde_json::Value {
         schema::json_schema()
     }
-
-    pub(super) fn new(
-        name: ChainName,
-        entrypoint: Option<ChainletName>,
-        environment: EnvironmentName,
-        rollout: Rollout,
-        chainlets: IndexMap<ChainletName, ChainletSpec>,
-        base_dir: PathBuf,
-        source: Option<Source>,
-    ) -> Self {
-        Self { name, entrypoint, environment, rollout, chainlets, base_dir, source: source.map(Arc::new) }
-    }
 }
 
 impl ChainletSpec {
@@ -366,7 +359,7 @@ impl Default for Resources {
             memory: defaults::memory(),
             value_limit: defaults::value_limit(),
             values_limit: defaults::values_limit(),
-            gpu: false,
+            gpu: None,
         }
     }
 }

@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 
 use super::component::ComponentSource;
 use super::error::ConfigError;
+use super::gpu::{AdapterChoice, AdapterChoiceError, Gpu};
 use super::key::KeyPath;
 use super::location::Location;
 use super::name::ChainletName;
@@ -24,6 +25,9 @@ const MOST_MEMORY: ByteSize = ByteSize::gib(4);
 
 /// The least that a limit to values may leave: a line of output is a call of the host, too.
 const LEAST_VALUE: ByteSize = ByteSize::kib(64);
+
+/// The least that a limit to buffers on a GPU may leave: what one of WebGPU's uniform buffers may be at most, everywhere.
+const LEAST_GPU_MEMORY: ByteSize = ByteSize::kib(64);
 
 /// The longest time that a setting may say. A call that takes longer is a job, and needs no timeout.
 const LONGEST_TIME: Duration = Duration::from_hours(7 * 24);
@@ -94,7 +98,7 @@ impl Checker<'_> {
                 "raise queue, or replicas.min",
             );
         }
-        self.resources(&at.key("resources"), chainlet.resources);
+        self.resources(&at.key("resources"), &chainlet.resources);
         self.secrets(&at.key("assets").key("secrets"), chainlet);
         self.files(&at.key("assets"), &chainlet.assets);
         self.at_least_one(&at.key("network").key("concurrency"), chainlet.network.concurrency, "requests at once");
@@ -153,7 +157,8 @@ impl Checker<'_> {
         }
     }
 
-    fn resources(&mut self, at: &KeyPath, Resources { cpu, memory, value_limit, values_limit, gpu: _ }: Resources) {
+    fn resources(&mut self, at: &KeyPath, resources: &Resources) {
+        let &Resources { cpu, memory, value_limit, values_limit, ref gpu } = resources;
         if !(cpu.is_finite() && cpu > 0.0) {
             self.error(
                 &at.key("cpu"),
@@ -181,6 +186,30 @@ impl Checker<'_> {
                 "raise values_limit, or lower value_limit",
             );
         }
+        if let Some(gpu) = gpu {
+            self.gpu(&at.key("gpu"), gpu);
+        }
+    }
+
+    fn gpu(&mut self, at: &KeyPath, Gpu { adapter, memory, queue, timeout, optional: _ }: &Gpu) {
+        if let Some(AdapterChoice::Name(name)) = adapter
+            && name.trim().is_empty()
+        {
+            self.error(
+                &at.key("adapter"),
+                format!("expected a part of an adapter's name, found {name:?}: {AdapterChoiceError}"),
+                "write it like adapter = \"RTX\", or remove it for the best adapter that there is",
+            );
+        }
+        if *memory < LEAST_GPU_MEMORY {
+            self.error(
+                &at.key("memory"),
+                format!("expected at least {LEAST_GPU_MEMORY}, found {memory}"),
+                "raise it, or remove it for the default",
+            );
+        }
+        self.at_least_one(&at.key("queue"), *queue, "submissions");
+        self.time(&at.key("timeout"), *timeout, "timeout = \"10s\"");
     }
 
     fn secrets(&mut self, at: &KeyPath, chainlet: &ChainletSpec) {

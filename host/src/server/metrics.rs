@@ -15,9 +15,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 
 use super::{Audience, Http};
+use crate::chain::Chain;
 use crate::chainlet::Status;
 use crate::live::LiveChain;
 
@@ -230,6 +231,25 @@ impl Collector for Chainlets {
                     .encode(gauge.encode_family(&labels)?)?;
             }
         }
-        Ok(())
+        encode_gpus(&chain, &mut encoder)
     }
+}
+
+/// What chainlets use of GPUs, where any does.
+fn encode_gpus(chain: &Chain, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    if chain.gpus().next().is_none() {
+        return Ok(());
+    }
+    let help = "Bytes of GPU memory that all replicas hold";
+    let mut memory = encoder.encode_descriptor("chainlet_gpu_memory_bytes", help, None, MetricType::Gauge)?;
+    for (chainlet, meter) in chain.gpus() {
+        meter.memory.encode(memory.encode_family(&[("chainlet", chainlet.as_str())])?)?;
+    }
+    let help = "How long a GPU was at each submission";
+    let mut time =
+        encoder.encode_descriptor("chainlet_gpu_submission", help, Some(&Unit::Seconds), MetricType::Histogram)?;
+    for (chainlet, meter) in chain.gpus() {
+        meter.submissions.encode(time.encode_family(&[("chainlet", chainlet.as_str())])?)?;
+    }
+    Ok(())
 }

@@ -4,8 +4,8 @@ use std::fs;
 
 use chainlet::{Context as _, Result, chainlet, context, try_join_all};
 use retrieval::{
-    bm25::{Index, Parameters},
     chapters,
+    index::{Bm25, Index, Measure},
 };
 use serde::Deserialize;
 
@@ -15,8 +15,7 @@ use serde::Deserialize;
 struct Settings {
     /// Where the book is, among the files that chain.toml gives this chainlet.
     book: String,
-    k1: f32,
-    b: f32,
+    measure: Measure,
 }
 
 struct Indexer {
@@ -28,8 +27,10 @@ struct Indexer {
 impl Indexer {
     /// Reads the book and builds the index. All chapters are cut and embedded at once.
     async fn init() -> Result<Self> {
-        let Settings { book: path, k1, b } = context::settings()?;
-        if k1 < 0.0 || !(0.0..=1.0).contains(&b) {
+        let Settings { book: path, measure } = context::settings()?;
+        if let Measure::Bm25(Bm25 { k1, b }) = measure
+            && (k1 < 0.0 || !(0.0..=1.0).contains(&b))
+        {
             return Err(format!("k1 is {k1} and b is {b}: k1 is 0 or more, b is from 0 to 1").into());
         }
         let book = fs::read_to_string(&path).context(format!("cannot read the book {path}"))?;
@@ -39,7 +40,7 @@ impl Indexer {
             return Err(format!("{path} has no text below a line like \"Chapter 1\"").into());
         }
         println!("{} passages of {path} are in the index", passages.len());
-        Ok(Self { passages, index: Index::new(&vectors, Parameters { k1, b }) })
+        Ok(Self { passages, index: Index::new(&vectors, measure) })
     }
 
     async fn run_remote(&self, question: Vector, limit: u32) -> Vec<Hit> {

@@ -4,14 +4,14 @@
 //!
 //! - [`chapters`] takes the book apart, and [`passages`] cuts a chapter into windows of sentences.
 //! - [`vector`] turns a text into a sparse vector of its [`terms`].
-//! - [`bm25`] keeps the vectors of all passages in an inverted index and finds those that fit.
+//! - [`index`] keeps the vectors of all passages, and finds those that fit.
 //! - [`rank`] looks closely at one passage: do the words of the question stand together there?
 //! - [`question`] says what may be asked, and [`best`] puts the answer in order.
 //!
 //! Passages and questions meet only if both were cut into the same terms, so what is known about
 //! English ([`terms`], [`sentences`]) is here once, and each chainlet compiles it in.
 
-pub mod bm25;
+pub mod index;
 pub mod question;
 
 mod book;

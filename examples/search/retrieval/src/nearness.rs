@@ -66,7 +66,7 @@ fn kept_pairs(asked: &[Term], found: &[Term]) -> usize {
 }
 
 /// The sentence, or the two sentences in a row, with most words of the question; of several with as
-/// many, the shortest, and then the first.
+/// many, the shortest, and then the first. Where none has a word of it, the first sentence.
 fn best_window(wanted: &HashSet<&str>, passage: &str, found: &[Term]) -> Range<usize> {
     let sentences = sentences(passage);
     let pairs = sentences.iter().zip(sentences.iter().skip(1)).map(|(one, next)| one.start..next.end);
@@ -76,6 +76,8 @@ fn best_window(wanted: &HashSet<&str>, passage: &str, found: &[Term]) -> Range<u
             let by_matches = matches(wanted, found, left).cmp(&matches(wanted, found, right));
             by_matches.then(right.len().cmp(&left.len())).then(right.start.cmp(&left.start))
         })
+        .filter(|window| matches(wanted, found, window) > 0)
+        .or_else(|| sentences.first().cloned())
         .unwrap_or_default()
 }
 
@@ -128,7 +130,8 @@ mod tests {
     }
 
     #[test]
-    fn a_question_without_words_is_worth_nothing_and_shows_the_shortest_sentence() {
-        assert_eq!(rank("", PASSAGE, "*"), Ranking { score: 0.0, snippet: "Mr. Darcy walked off.".into() });
+    fn a_passage_without_a_word_of_the_question_shows_its_first_sentence() {
+        let passage = "Elizabeth told the story. No.";
+        assert_eq!(rank("", passage, "*"), Ranking { score: 0.0, snippet: "Elizabeth told the story.".into() });
     }
 }

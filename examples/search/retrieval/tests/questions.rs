@@ -5,9 +5,9 @@
 use std::{collections::HashSet, fs, path::Path};
 
 use retrieval::{
-    Finding, Size, Vector, best,
-    bm25::{Index, Parameters},
-    chapters, passages,
+    Finding, Size, Vector, best, chapters,
+    index::{Index, Measure},
+    passages,
     question::Question,
     rank, vector,
 };
@@ -47,7 +47,7 @@ impl Library {
         let chain: toml::Table = read("chain.toml");
         let config = |chainlet: &str| chain["chainlets"][chainlet]["config"].clone();
         let number = |chainlet: &str, name: &str| -> usize { config(chainlet)[name].clone().try_into().unwrap() };
-        let factor = |name: &str| -> f32 { config("index")[name].clone().try_into().unwrap() };
+        let measure: Measure = config("index")["measure"].clone().try_into().unwrap();
 
         let size = Size { words: number("chunk", "words"), overlap: number("chunk", "overlap") };
         let book = text("data/pride-and-prejudice.txt");
@@ -61,7 +61,7 @@ impl Library {
         let vectors: Vec<Vector> = found.iter().map(|passage| vector(&passage.text)).collect();
         Self {
             passages: found,
-            index: Index::new(&vectors, Parameters { k1: factor("k1"), b: factor("b") }),
+            index: Index::new(&vectors, measure),
             mark: config("rank")["mark"].as_str().unwrap().to_owned(),
             candidates: number("search", "candidates"),
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use chainhost::chain::Edge;
 use chainhost::component::Component;
 use chainhost::config::{
-    Breaker, ChainletName, ChainletSpec, FileMount, Health, Network, Replicas, Resources, SecretName,
+    Breaker, ChainletName, ChainletSpec, FileMount, GpuHost, Health, Network, Replicas, Resources, SecretName,
 };
 use serde::Serialize;
 
@@ -16,6 +16,7 @@ use super::Checked;
 pub(super) struct ChainJson<'a> {
     chain: &'a str,
     environment: &'a str,
+    gpu: &'a GpuHost,
     entrypoint: &'a ChainletName,
     /// Each after those that it calls: the order in which they start.
     chainlets: Vec<ChainletJson<'a>>,
@@ -36,7 +37,7 @@ struct ChainletJson<'a> {
     /// Calls at once in one replica.
     concurrency: u32,
     queue: u32,
-    resources: Resources,
+    resources: &'a Resources,
     capabilities: &'a [String],
     secrets: &'a [SecretName],
     network: &'a Network,
@@ -69,6 +70,7 @@ impl Checked<'_> {
         ChainJson {
             chain: self.spec.name.as_str(),
             environment: self.spec.environment.as_str(),
+            gpu: &self.spec.gpu,
             entrypoint: &self.plan.entrypoint,
             chainlets: chainlets.collect(),
         }
@@ -92,7 +94,7 @@ impl Checked<'_> {
             replicas: chainlet.replicas,
             concurrency: if signature.is_async { chainlet.concurrency } else { 1 },
             queue: chainlet.queue,
-            resources: chainlet.resources,
+            resources: &chainlet.resources,
             capabilities: &component.capabilities,
             secrets: &chainlet.assets.secrets,
             network: &chainlet.network,

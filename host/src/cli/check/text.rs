@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Write as _};
 
 use chainhost::chain::Edge;
 use chainhost::component::Component;
-use chainhost::config::{Assets, Breaker, ChainletName, ChainletSpec, FileMount, Health, Network};
+use chainhost::config::{Assets, Breaker, ChainletName, ChainletSpec, FileMount, Gpu, Health, Isolation, Network};
 use chainhost::error::EdgeName;
 
 use super::{Checked, counts};
@@ -22,7 +22,11 @@ impl Checked<'_> {
     fn write(&self, out: &mut String) -> fmt::Result {
         let (spec, plan) = (self.spec, self.plan);
         let counts = counts(plan.chainlets.len(), plan.edges.len());
-        writeln!(out, "chain {}: {counts}, environment {}\n", spec.name, spec.environment)?;
+        let gpu = match spec.gpu.isolation {
+            Isolation::InProcess => "",
+            Isolation::Process => ", GPU work in processes of its own",
+        };
+        writeln!(out, "chain {}: {counts}, environment {}{gpu}\n", spec.name, spec.environment)?;
         writeln!(out, "{} (entrypoint)", plan.entrypoint)?;
         let mut shown = vec![&plan.entrypoint];
         self.tree(out, &plan.entrypoint, "", &mut shown)?;
@@ -87,7 +91,7 @@ impl Checked<'_> {
             (min, max) => format!("{min} to {max}"),
         };
         row("replicas", &format_args!("{replicas}, each {calls} calls at once; {} may wait", chainlet.queue))?;
-        let gpu = if chainlet.resources.gpu { ", GPU" } else { "" };
+        let gpu = chainlet.resources.gpu.as_ref().map(gpu).unwrap_or_default();
         row("resources", &format_args!("{} CPU, {}{gpu}", chainlet.resources.cpu, chainlet.resources.memory))?;
         row("start", &format_args!("at most {}", humantime::format_duration(chainlet.start_timeout)))?;
         if component.health.is_some() {
@@ -126,6 +130,17 @@ fn list(items: &[impl Display]) -> String {
 fn callee(edge: &Edge) -> String {
     let EdgeName { dependency, to, .. } = &edge.name;
     if dependency.as_str() == to.as_str() { to.to_string() } else { format!("{to} (as {dependency})") }
+}
+
+/// What a replica may use of a GPU, after its other resources.
+fn gpu(gpu: &Gpu) -> String {
+    let mut text = format!(", GPU ({}", gpu.memory);
+    if let Some(adapter) = &gpu.adapter {
+        // Writing to a string cannot fail.
+        let _ = write!(text, ", adapter {adapter}");
+    }
+    text.push_str(if gpu.optional { ", optional)" } else { ")" });
+    text
 }
 
 /// How calls through an edge are bounded, as far as they are.
@@ -176,6 +191,17 @@ fn capabilities(interfaces: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_replica_may_use_of_a_gpu_is_told_in_short() {
+        let mut allowed = Gpu::default();
+        assert_eq!(gpu(&allowed), ", GPU (1GiB)");
+        allowed.adapter = "cpu".parse().ok();
+        assert_eq!(gpu(&allowed), ", GPU (1GiB, adapter cpu)");
+        allowed.adapter = "RTX 4090".parse().ok();
+        allowed.optional = true;
+        assert_eq!(gpu(&allowed), ", GPU (1GiB, adapter \"RTX 4090\", optional)");
+    }
 
     #[test]
     fn capabilities_are_told_by_package() {

@@ -11,6 +11,7 @@ use super::super::network::Network;
 use super::super::reader::{Expected, Node, Problems};
 use super::super::spec::{Assets, Build, ChainletSpec, FileMount, Resources};
 use super::expected::*;
+use super::gpu::read_gpu;
 use super::policy::{read_depends, read_health, read_replicas, time};
 use super::settings;
 
@@ -104,7 +105,7 @@ fn read_resources(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Resour
     {
         resources.values_limit = limit;
     }
-    if let Some(gpu) = table.optional("gpu").and_then(|node| node.truth(problems, GPU)) {
+    if let Some(gpu) = table.optional("gpu").and_then(|node| read_gpu(problems, &node)) {
         resources.gpu = gpu;
     }
     table.finish(problems, &[]);

@@ -19,6 +19,9 @@ expected! {
     SHARE: "a share greater than 0 and less than 1", like "share = 0.1";
     TRIAL: "a length of time with a unit", like "trial = \"5m\"";
 
+    GPU_HOST: "a table that says how GPU work runs", like "[gpu] with isolation = \"process\" in it; what a chainlet may use of a GPU is said in its resources.gpu";
+    ISOLATION: "\"in-process\" or \"process\"", like "isolation = \"process\"";
+
     CHAINLETS: "a table of chainlets", like "[chainlets.say-hello] with component = \"say_hello.wasm\" in it";
     CHAINLET: "a table that describes a chainlet", like "[chainlets.say-hello] with component = \"say_hello.wasm\" in it";
     COMPONENT: "the path of a component file", like "component = \"say_hello.wasm\"";
@@ -48,7 +51,12 @@ expected! {
     MEMORY: "an amount of memory with a unit", like "memory = \"256MiB\"";
     VALUE_LIMIT: "an amount of memory with a unit", like "value_limit = \"512MiB\"";
     VALUES_LIMIT: "an amount of memory with a unit", like "values_limit = \"1GiB\"";
-    GPU: "true or false", like "gpu = true";
+    GPU: "true, false, or a table", like "gpu = true or gpu = { memory = \"4GiB\", timeout = \"2s\" }";
+    ADAPTER: "a kind of adapter (\"discrete\", \"integrated\", \"virtual\", \"cpu\"), a part of its name, or its number in the list of `chainhost gpus`", like "adapter = \"discrete\" or adapter = 0";
+    GPU_MEMORY: "an amount of memory with a unit", like "memory = \"4GiB\"";
+    GPU_QUEUE: "a whole number from 1 to 4294967295", like "queue = 32";
+    GPU_TIMEOUT: "a length of time with a unit", like "timeout = \"10s\"";
+    OPTIONAL: "true or false", like "optional = true";
 
     ASSETS: "a table of assets", like "assets = { secrets = [\"hf_access_token\"] }";
     SECRETS: "an array of names of secrets", like "secrets = [\"hf_access_token\"]";

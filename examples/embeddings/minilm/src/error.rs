@@ -1,0 +1,46 @@
+//! Why a model cannot be loaded.
+
+use std::io;
+
+use thiserror::Error;
+
+/// What is wrong with the files of a model.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// config.json is of another kind of model.
+    #[error("config.json is not of a model that this can run: {0}")]
+    Config(String),
+    /// vocab.txt is not a list of tokens.
+    #[error("vocab.txt has no token `{0}`")]
+    Vocabulary(&'static str),
+    /// model.safetensors has no readable header.
+    #[error("model.safetensors has no header that can be read: {0}")]
+    Header(String),
+    /// A tensor is missing.
+    #[error("model.safetensors has no tensor `{0}`")]
+    Missing(String),
+    /// A tensor has other sizes than config.json says, or other numbers.
+    #[error("the tensor `{name}` is {found} in model.safetensors, and should be {expected}")]
+    Mismatch {
+        /// Its name.
+        name: String,
+        /// What the file has.
+        found: String,
+        /// What config.json says.
+        expected: String,
+    },
+    /// The file cannot be read.
+    #[error("model.safetensors cannot be read: {0}")]
+    Unreadable(#[from] io::Error),
+    /// The numbers cannot be put where they are to be.
+    #[error("the tensor `{name}` cannot be kept: {reason}")]
+    Unkept {
+        /// The name of the tensor.
+        name: String,
+        /// What stands in the way.
+        reason: String,
+    },
+    /// The GPU cannot be used.
+    #[error("the GPU cannot be used: {0}")]
+    Gpu(#[from] chainlet::gpu::Error),
+}

@@ -1,0 +1,115 @@
+//! The sizes of a model, as its config.json says them.
+
+use serde::Deserialize;
+
+use crate::Error;
+
+/// How many numbers of a token's vector one head of attention looks at. The kernels are written for it; it is the same in
+/// all models of this family.
+pub(crate) const HEAD: usize = 32;
+
+/// The sizes of a model.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Shape {
+    /// How many tokens it knows.
+    pub vocabulary: usize,
+    /// How many tokens a text may have.
+    pub positions: usize,
+    /// The numbers of a token's vector, and of a text's.
+    pub width: usize,
+    /// The numbers of a token's vector between the two matrices in which a layer thinks about it alone.
+    pub inner: usize,
+    /// How many layers there are.
+    pub layers: usize,
+    /// What keeps a norm from dividing by nothing.
+    pub epsilon: f32,
+}
+
+/// As much of config.json as decides what is computed.
+#[derive(Deserialize)]
+struct Config {
+    model_type: String,
+    hidden_act: String,
+    position_embedding_type: String,
+    vocab_size: usize,
+    max_position_embeddings: usize,
+    hidden_size: usize,
+    intermediate_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    layer_norm_eps: f32,
+}
+
+impl Shape {
+    /// Reads the text of config.json.
+    ///
+    /// # Errors
+    /// If it is of a model that computes something else.
+    pub fn read(config: &str) -> Result<Self, Error> {
+        let config: Config = serde_json::from_str(config).map_err(|error| Error::Config(error.to_string()))?;
+        let expect = |name: &str, found: &str, expected: &str| {
+            let message = || Error::Config(format!("`{name}` is {found}, and should be {expected}"));
+            if found == expected { Ok(()) } else { Err(message()) }
+        };
+        expect("model_type", &config.model_type, "bert")?;
+        expect("hidden_act", &config.hidden_act, "gelu")?;
+        expect("position_embedding_type", &config.position_embedding_type, "absolute")?;
+        let heads = config.hidden_size / HEAD;
+        expect("num_attention_heads", &config.num_attention_heads.to_string(), &heads.to_string())?;
+        // A workgroup makes 64 numbers of each row, and a norm takes them 128 at a time.
+        if !config.hidden_size.is_multiple_of(128) || !config.intermediate_size.is_multiple_of(64) {
+            let (width, inner) = (config.hidden_size, config.intermediate_size);
+            return Err(Error::Config(format!(
+                "`hidden_size` is {width} and `intermediate_size` {inner}, and should be multiples of 128 and 64"
+            )));
+        }
+        Ok(Shape {
+            vocabulary: config.vocab_size,
+            positions: config.max_position_embeddings,
+            width: config.hidden_size,
+            inner: config.intermediate_size,
+            layers: config.num_hidden_layers,
+            epsilon: config.layer_norm_eps,
+        })
+    }
+
+    /// How many heads of attention each layer has.
+    #[must_use]
+    pub fn heads(&self) -> usize {
+        self.width / HEAD
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = r#"{
+        "model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute", "vocab_size": 30522,
+        "max_position_embeddings": 512, "hidden_size": 384, "intermediate_size": 1536, "num_hidden_layers": 6,
+        "num_attention_heads": 12, "layer_norm_eps": 1e-12, "use_cache": true
+    }"#;
+
+    #[test]
+    fn the_sizes_are_those_of_the_file() {
+        let shape = Shape::read(CONFIG).unwrap();
+        assert_eq!((shape.width, shape.inner, shape.layers, shape.heads()), (384, 1536, 6, 12));
+        assert_eq!((shape.vocabulary, shape.positions), (30522, 512));
+    }
+
+    #[test]
+    fn a_model_that_computes_something_else_is_refused() {
+        for (right, wrong) in [
+            ("\"bert\"", "\"gpt2\""),
+            ("\"gelu\"", "\"relu\""),
+            ("\"absolute\"", "\"relative_key\""),
+            ("heads\": 12", "heads\": 6"),
+            ("hidden_size\": 384", "hidden_size\": 100"),
+            ("vocab_size", "vocabulary"),
+        ] {
+            let config = CONFIG.replace(right, wrong);
+            assert_ne!(config, CONFIG);
+            assert!(matches!(Shape::read(&config), Err(Error::Config(_))), "{wrong}");
+        }
+    }
+}

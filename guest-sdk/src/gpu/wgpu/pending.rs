@@ -1,0 +1,201 @@
+//! What waits for the GPU: mappings, and callbacks for work that is done.
+//!
+//! Each waits for a submission. It is completed by whatever comes first: a
+//! poll, a submission, or the task that waits for the GPU so that code which
+//! only awaits need not poll.
+
+use std::fmt::{self, Debug};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use wgpu::custom::BoxSubmittedWorkDoneCallback;
+use wgpu::{PollError, PollStatus};
+
+use super::mapping::{Memory, Ticket};
+use super::shared::{Shared, lock};
+
+/// How long a wait with a timeout sleeps between two looks.
+const PAUSE: Duration = Duration::from_micros(100);
+
+#[derive(Default)]
+pub struct Pending {
+    waiting: Mutex<Vec<Waiting>>,
+    /// The last submission.
+    submitted: AtomicU64,
+    /// Whether a task is about to start that will complete what waits now.
+    scheduled: AtomicBool,
+}
+
+struct Waiting {
+    /// The submission that it waits for.
+    submission: u64,
+    then: Then,
+}
+
+enum Then {
+    Map(Arc<Memory>, Ticket),
+    WorkDone(BoxSubmittedWorkDoneCallback),
+}
+
+impl Pending {
+    pub fn submitted(&self) -> u64 {
+        self.submitted.load(Ordering::Relaxed)
+    }
+
+    pub fn has_submitted(&self, submission: u64) {
+        self.submitted.store(submission, Ordering::Relaxed);
+    }
+
+    /// Ends all waiting after the loss of the device.
+    pub fn fail(&self) {
+        for waiting in std::mem::take(&mut *lock(&self.waiting)) {
+            match waiting.then {
+                Then::Map(memory, ticket) => memory.fail_map(ticket),
+                Then::WorkDone(callback) => callback(),
+            }
+        }
+    }
+
+    /// The first submission, up to `last`, that something waits for.
+    fn next(&self, last: u64) -> Option<u64> {
+        lock(&self.waiting).iter().map(|waiting| waiting.submission).filter(|submission| *submission <= last).min()
+    }
+
+    /// Takes out what waits for nothing later than `done`, in order.
+    fn take(&self, done: u64) -> Vec<Waiting> {
+        lock(&self.waiting).extract_if(.., |waiting| waiting.submission <= done).collect()
+    }
+
+    fn is_empty(&self) -> bool {
+        lock(&self.waiting).is_empty()
+    }
+}
+
+impl Debug for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pending({} submitted)", self.submitted())
+    }
+}
+
+impl Shared {
+    /// Maps a buffer when the GPU is done with it.
+    pub fn map_later(self: &Arc<Self>, memory: Arc<Memory>, ticket: Ticket) {
+        let submission = memory.last_submission();
+        self.later(submission, Then::Map(memory, ticket));
+    }
+
+    /// Calls back when all that was submitted is done.
+    pub fn work_done_later(self: &Arc<Self>, callback: BoxSubmittedWorkDoneCallback) {
+        self.later(self.pending.submitted(), Then::WorkDone(callback));
+    }
+
+    fn later(self: &Arc<Self>, submission: u64, then: Then) {
+        lock(&self.pending.waiting).push(Waiting { submission, then });
+        if self.is_lost() {
+            self.pending.fail();
+        } else if !self.pending.scheduled.swap(true, Ordering::Relaxed) {
+            let scheduled = Scheduled(Arc::clone(self));
+            // It runs in the call that is running now. Where that is not async, it runs in the next that is, or never:
+            // then, nobody can await anything either.
+            wit_bindgen::rt::async_support::spawn_local(scheduled.run());
+        }
+    }
+
+    /// Completes what waits for submissions that are done.
+    pub fn complete(&self) {
+        if !self.pending.is_empty() && !self.is_lost() {
+            self.complete_until(self.host.completed());
+        }
+    }
+
+    fn complete_until(&self, done: u64) {
+        // Nothing is locked while a callback runs, which may use the device.
+        for waiting in self.pending.take(done) {
+            match waiting.then {
+                Then::Map(memory, ticket) => memory.finish_map(ticket),
+                Then::WorkDone(callback) => callback(),
+            }
+        }
+    }
+
+    /// Holds up the instance until a submission is done, or all are.
+    pub fn wait(&self, submission: Option<u64>) {
+        let submission = submission.unwrap_or_else(|| self.pending.submitted());
+        if submission > 0
+            && !self.is_lost()
+            && let Err(error) = self.host.wait_blocking(Some(submission))
+        {
+            self.raise("Device::poll", "", error);
+        }
+    }
+
+    /// As [`wait`](Shared::wait), but for no longer than `timeout`; false where
+    /// the submission is not done then.
+    fn wait_for(&self, submission: u64, timeout: Duration) -> bool {
+        let start = Instant::now();
+        while !self.is_lost() && self.host.completed() < submission {
+            if start.elapsed() >= timeout {
+                return false;
+            }
+            sleep(PAUSE);
+        }
+        true
+    }
+
+    /// Whether the GPU is done with all that was submitted.
+    pub fn is_idle(&self) -> bool {
+        let submitted = self.pending.submitted();
+        submitted == 0 || self.is_lost() || self.host.completed() >= submitted
+    }
+
+    pub fn poll(&self, poll: wgpu::wgt::PollType<u64>) -> Result<PollStatus, PollError> {
+        let waits = poll.is_wait();
+        if let wgpu::wgt::PollType::Wait { submission_index, timeout } = poll {
+            let last = self.pending.submitted();
+            let submission = submission_index.unwrap_or(last);
+            if submission > last {
+                return Err(PollError::WrongSubmissionIndex(submission, last));
+            }
+            match timeout {
+                Some(timeout) if !self.wait_for(submission, timeout) => return Err(PollError::Timeout),
+                Some(_) => {}
+                None => self.wait(Some(submission)),
+            }
+        }
+        let idle = self.is_idle();
+        self.complete();
+        Ok(match (idle, waits) {
+            (true, _) => PollStatus::QueueEmpty,
+            (false, true) => PollStatus::WaitSucceeded,
+            (false, false) => PollStatus::Poll,
+        })
+    }
+}
+
+/// A task that completes what waits when it starts. What comes later has another,
+/// as this one may belong to a call that ends early.
+struct Scheduled(Arc<Shared>);
+
+impl Scheduled {
+    async fn run(self) {
+        let shared = Arc::clone(&self.0);
+        drop(self);
+        let last = shared.pending.submitted();
+        while let Some(submission) = shared.pending.next(last) {
+            if submission > shared.host.completed()
+                && let Err(error) = shared.host.wait(Some(submission)).await
+            {
+                return shared.raise("Device::poll", "", error);
+            }
+            shared.complete_until(submission);
+        }
+    }
+}
+
+impl Drop for Scheduled {
+    fn drop(&mut self) {
+        self.0.pending.scheduled.store(false, Ordering::Relaxed);
+    }
+}

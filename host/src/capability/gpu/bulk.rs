@@ -1,0 +1,120 @@
+//! Bytes of buffers straight out of a guest's memory and into it, without a copy in between.
+//!
+//! The types that wasmtime makes of a `list<u8>` are a `Vec` on the way in, and one on the way out. These functions stand in
+//! their place.
+//!
+//! # Safety
+//!
+//! wasmtime lets types be lifted and lowered that say how by `unsafe` traits. [`Lowered`] is a `[u8]` to it: each method is
+//! that of `[u8]`, for the same bytes, so what holds for that type holds for this one.
+
+use std::mem::MaybeUninit;
+use std::sync::Arc;
+
+use wasmtime::component::__internal::{CanonicalAbiInfo, InstanceType, InterfaceType, LowerContext};
+use wasmtime::component::{ComponentType, Linker, Lower, Resource, WasmList};
+
+use super::{BufferHandle, wit};
+use crate::chainlet::state::State;
+use crate::gpu::device::Buffer;
+use crate::gpu::protocol::Result;
+use crate::gpu::session::Bytes;
+
+/// A `list<u8>` for a guest.
+struct Lowered(Bytes);
+
+// SAFETY: see the module's documentation.
+unsafe impl ComponentType for Lowered {
+    type Lower = <[u8] as ComponentType>::Lower;
+
+    const ABI: CanonicalAbiInfo = <[u8] as ComponentType>::ABI;
+
+    fn typecheck(ty: &InterfaceType, types: &InstanceType<'_>) -> wasmtime::Result<()> {
+        <[u8] as ComponentType>::typecheck(ty, types)
+    }
+}
+
+// SAFETY: see the module's documentation.
+unsafe impl Lower for Lowered {
+    fn linear_lower_to_flat<T>(
+        &self,
+        cx: &mut LowerContext<'_, T>,
+        ty: InterfaceType,
+        dst: &mut MaybeUninit<Self::Lower>,
+    ) -> wasmtime::Result<()> {
+        <[u8] as Lower>::linear_lower_to_flat(&self.0, cx, ty, dst)
+    }
+
+    fn linear_lower_to_memory<T>(
+        &self,
+        cx: &mut LowerContext<'_, T>,
+        ty: InterfaceType,
+        offset: usize,
+    ) -> wasmtime::Result<()> {
+        <[u8] as Lower>::linear_lower_to_memory(&self.0, cx, ty, offset)
+    }
+}
+
+/// Puts these functions in the place of those that the bindings have.
+pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    let mut instance = linker.instance("chainlet:host/gpu@0.1.0")?;
+    instance.func_wrap_async(
+        "[method]buffer.write",
+        |mut store, (buffer, offset, data): (Resource<BufferHandle>, u64, WasmList<u8>)| {
+            Box::new(async move {
+                let buffer = store.data().capabilities.gpu.buffer(&buffer)?;
+                let length = data.as_le_slice(&store).len();
+                let written: Result<()> = async {
+                    let size = u64::try_from(length).unwrap_or(u64::MAX);
+                    buffer.check(offset, size)?;
+                    let mut done = 0;
+                    while done < length {
+                        let room = usize::try_from(buffer.room(size).await?).unwrap_or(usize::MAX);
+                        let end = done.saturating_add(room).min(length);
+                        piece(&buffer, offset, data.as_le_slice(&mut store), done..end).await?;
+                        done = end;
+                    }
+                    Ok(())
+                }
+                .await;
+                Ok((written.map_err(wit::Error::from),))
+            })
+        },
+    )?;
+    instance.func_wrap_async(
+        "[method]buffer.read-blocking",
+        |store, (buffer, offset, size): (Resource<BufferHandle>, u64, u64)| {
+            Box::new(async move {
+                let buffer = store.data().capabilities.gpu.buffer(&buffer)?;
+                Ok((lowered(buffer.read(offset, size).await),))
+            })
+        },
+    )?;
+    instance.func_wrap_concurrent(
+        "[method]buffer.read",
+        |accessor, (buffer, offset, size): (Resource<BufferHandle>, u64, u64)| {
+            Box::pin(async move {
+                let buffer = accessor.with(|mut access| access.get().capabilities.gpu.buffer(&buffer))?;
+                Ok((lowered(buffer.read(offset, size).await),))
+            })
+        },
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+fn lowered(read: Result<Bytes>) -> std::result::Result<Lowered, wit::Error> {
+    read.map(Lowered).map_err(wit::Error::from)
+}
+
+/// Writes a part of `data`, which is for `offset`. What is returned does not hold it.
+fn piece(
+    buffer: &Arc<Buffer>,
+    offset: u64,
+    data: &[u8],
+    part: std::ops::Range<usize>,
+) -> impl Future<Output = Result<()>> + Send + use<> {
+    let begin = u64::try_from(part.start).unwrap_or(u64::MAX);
+    buffer.write(offset.saturating_add(begin), data.get(part).unwrap_or_default())
+}

@@ -1,0 +1,445 @@
+//! The functions of devices, buffers and pipelines.
+//!
+//! A guest's mistake is its error; a handle that it does not have is a trap, by wasmtime's own check.
+
+use std::sync::Arc;
+
+use wasmtime::component::{Accessor, Resource, ResourceTable, ResourceTableError};
+
+use super::{
+    BindGroup, BindGroupLayout, BufferHandle, ComputePipeline, DeviceHandle, Gpu, HasGpu, PipelineLayout, QuerySet,
+    ShaderModule, plain, wit,
+};
+use crate::gpu::device::{Buffer, Device, Object};
+use crate::gpu::protocol::{Blueprint, Command, Failure, GroupEntry, ObjectId, PassCommand, Pipeline, Timestamps};
+use plain::told;
+
+/// What a function returns: its result, unless the guest is to be ended.
+type Answer<T> = wasmtime::Result<Result<T, wit::Error>>;
+
+/// The most commands of one submission, those of its passes included.
+const COMMANDS: usize = 1 << 16;
+
+/// What is made from a device, and known to its guest by a handle.
+trait Made: Send + 'static {
+    const WHAT: &'static str;
+    fn device(&self) -> &Arc<Device>;
+    fn id(&self) -> ObjectId;
+}
+
+macro_rules! made {
+    ($($Type:ty: $what:literal;)+) => {
+        $(impl Made for $Type {
+            const WHAT: &'static str = $what;
+            fn device(&self) -> &Arc<Device> {
+                &self.0.device
+            }
+            fn id(&self) -> ObjectId {
+                self.0.id
+            }
+        })+
+    };
+}
+
+made! {
+    BindGroupLayout: "bind group layout";
+    BindGroup: "bind group";
+    PipelineLayout: "pipeline layout";
+    ShaderModule: "shader module";
+    ComputePipeline: "compute pipeline";
+    QuerySet: "query set";
+}
+
+impl Made for BufferHandle {
+    const WHAT: &'static str = "buffer";
+
+    fn device(&self) -> &Arc<Device> {
+        self.0.device()
+    }
+
+    fn id(&self) -> ObjectId {
+        self.0.id()
+    }
+}
+
+/// What is behind the handles that are given to a device's function.
+struct Handles<'a> {
+    table: &'a ResourceTable,
+    device: &'a Arc<Device>,
+}
+
+impl Handles<'_> {
+    /// The number of an object, which must be of this device.
+    fn id<T: Made>(&self, handle: &Resource<T>) -> Asked<ObjectId> {
+        let object = self.table.get(handle)?;
+        match Arc::ptr_eq(object.device(), self.device) {
+            true => Ok(object.id()),
+            false => Err(Failure::invalid(format_args!("the {} was made from another device", T::WHAT)).into()),
+        }
+    }
+}
+
+/// Why a function does not do what it was asked.
+enum Refusal {
+    /// A guest's own mistake, or what it may not have.
+    Failure(Failure),
+    /// A handle that the guest does not have, or one too many.
+    Trap(wasmtime::Error),
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Refusal::Failure(failure)
+    }
+}
+
+impl From<ResourceTableError> for Refusal {
+    fn from(error: ResourceTableError) -> Self {
+        Refusal::Trap(error.into())
+    }
+}
+
+type Asked<T> = Result<T, Refusal>;
+
+fn answer<T>(asked: Asked<T>) -> Answer<T> {
+    match asked {
+        Ok(value) => Ok(Ok(value)),
+        Err(Refusal::Failure(failure)) => Ok(Err(failure.into())),
+        Err(Refusal::Trap(error)) => Err(error),
+    }
+}
+
+impl Gpu {
+    fn device(&self, handle: &Resource<DeviceHandle>) -> Result<Arc<Device>, ResourceTableError> {
+        Ok(self.table.get(handle)?.0.clone())
+    }
+
+    /// Makes an object and gives the guest its handle.
+    async fn make<T: Send + 'static>(
+        &mut self,
+        device: &Arc<Device>,
+        label: Option<String>,
+        what: Blueprint,
+        wrap: impl FnOnce(Object) -> T,
+    ) -> Asked<Resource<T>> {
+        let object = device.create(label, what).await?;
+        Ok(self.table.push(wrap(object))?)
+    }
+
+    fn group(
+        &self,
+        device: &Arc<Device>,
+        layout: &Resource<BindGroupLayout>,
+        entries: Vec<wit::BindGroupEntry>,
+    ) -> Asked<(Blueprint, Vec<Arc<Buffer>>)> {
+        let handles = Handles { table: &self.table, device };
+        let layout = handles.id(layout)?;
+        let mut buffers = Vec::with_capacity(entries.len());
+        let mut numbered = Vec::with_capacity(entries.len());
+        for wit::BindGroupEntry { binding, buffer, offset, size } in entries {
+            numbered.push(GroupEntry { binding, buffer: handles.id(&buffer)?, offset, size });
+            buffers.push(self.table.get(&buffer)?.0.clone());
+        }
+        Ok((Blueprint::BindGroup { layout, entries: numbered }, buffers))
+    }
+
+    fn layouts(
+        &self,
+        device: &Arc<Device>,
+        layouts: &[Option<Resource<BindGroupLayout>>],
+        immediate_size: u32,
+    ) -> Asked<Blueprint> {
+        let handles = Handles { table: &self.table, device };
+        let groups = layouts.iter().map(|layout| layout.as_ref().map(|layout| handles.id(layout)).transpose());
+        Ok(Blueprint::PipelineLayout { groups: groups.collect::<Asked<_>>()?, immediate_size })
+    }
+
+    fn pipeline(&self, device: &Arc<Device>, descriptor: wit::ComputePipelineDescriptor) -> Asked<Blueprint> {
+        let handles = Handles { table: &self.table, device };
+        Ok(Blueprint::ComputePipeline(Pipeline {
+            layout: descriptor.layout.map(|layout| handles.id(&layout)).transpose()?,
+            module: handles.id(&descriptor.module)?,
+            entry_point: descriptor.entry_point,
+            constants: descriptor.constants,
+            zero_workgroup_memory: descriptor.zero_initialize_workgroup_memory,
+        }))
+    }
+
+    fn commands(&self, device: &Arc<Device>, commands: Vec<wit::Command>) -> Asked<Vec<Command>> {
+        let handles = Handles { table: &self.table, device };
+        let commands = commands.into_iter().map(|command| handles.command(command)).collect::<Asked<Vec<_>>>()?;
+        let within = |command: &Command| match command {
+            Command::ComputePass { commands, .. } => 1 + commands.len(),
+            _ => 1,
+        };
+        match commands.iter().map(within).sum::<usize>() {
+            ..=COMMANDS => Ok(commands),
+            count => {
+                let words = format_args!("{count} commands are more than the {COMMANDS} of one submission");
+                Err(Failure::quota(words).into())
+            }
+        }
+    }
+}
+
+impl wit::HostDevice for Gpu {
+    fn features(&mut self, device: Resource<DeviceHandle>) -> wasmtime::Result<wit::Features> {
+        Ok(plain::features_of(self.device(&device)?.features))
+    }
+
+    fn limits(&mut self, device: Resource<DeviceHandle>) -> wasmtime::Result<wit::Limits> {
+        Ok(plain::limits_of(&self.device(&device)?.limits))
+    }
+
+    fn timestamp_period(&mut self, device: Resource<DeviceHandle>) -> wasmtime::Result<f32> {
+        Ok(self.device(&device)?.timestamp_period)
+    }
+
+    async fn create_buffer(
+        &mut self,
+        device: Resource<DeviceHandle>,
+        descriptor: wit::BufferDescriptor,
+    ) -> Answer<Resource<BufferHandle>> {
+        let device = self.device(&device)?;
+        let usage = plain::usages(descriptor.usage);
+        match Buffer::create(&device, descriptor.label, descriptor.size, usage).await {
+            Ok(buffer) => Ok(Ok(self.table.push(BufferHandle(buffer))?)),
+            Err(failure) => Ok(Err(failure.into())),
+        }
+    }
+
+    async fn create_bind_group_layout(
+        &mut self,
+        device: Resource<DeviceHandle>,
+        label: Option<String>,
+        entries: Vec<wit::BindGroupLayoutEntry>,
+    ) -> Answer<Resource<BindGroupLayout>> {
+        let entries = entries.into_iter().map(plain::layout_entry).collect();
+        let device = self.device(&device)?;
+        answer(self.make(&device, label, Blueprint::BindGroupLayout(entries), BindGroupLayout).await)
+    }
+
+    async fn create_bind_group(
+        &mut self,
+        device: Resource<DeviceHandle>,
+        label: Option<String>,
+        layout: Resource<BindGroupLayout>,
+        entries: Vec<wit::BindGroupEntry>,
+    ) -> Answer<Resource<BindGroup>> {
+        let device = self.device(&device)?;
+        match self.group(&device, &layout, entries) {
+            Ok((what, buffers)) => answer(self.make(&device, label, what, |object| BindGroup(object, buffers)).await),
+            Err(refusal) => answer(Err(refusal)),
+        }
+    }
+
+    async fn create_pipeline_layout(
+        &mut self,
+        device: Resource<DeviceHandle>,
+        label: Option<String>,
+        bind_group_layouts: Vec<Option<Resource<BindGroupLayout>>>,
+        immediate_size: u32,
+    ) -> Answer<Resource<PipelineLayout>> {
+        let device = self.device(&device)?;
+        match self.layouts(&device, &bind_group_layouts, immediate_size) {
+            Ok(what) => answer(self.make(&device, label, what, PipelineLayout).await),
+            Err(refusal) => answer(Err(refusal)),
+        }
+    }
+
+    async fn create_shader_module(
+        &mut self,
+        device: Resource<DeviceHandle>,
+        label: Option<String>,
+        wgsl: String,
+    ) -> Answer<Resource<ShaderModule>> {
+        let device = self.device(&device)?;
+        answer(self.make(&device, label, Blueprint::ShaderModule { wgsl }, ShaderModule).await)
+    }
+
+    async fn create_compute_pipeline(
+        &mut self,
+        device: Resource<DeviceHandle>,
+        descriptor: wit::ComputePipelineDescriptor,
+    ) -> Answer<Resource<ComputePipeline>> {
+        let device = self.device(&device)?;
+        let label = descriptor.label.clone();
+        match self.pipeline(&device, descriptor) {
+            Ok(what) => answer(self.make(&device, label, what, ComputePipeline).await),
+            Err(refusal) => answer(Err(refusal)),
+        }
+    }
+
+    async fn create_query_set(
+        &mut self,
+        device: Resource<DeviceHandle>,
+        label: Option<String>,
+        count: u32,
+    ) -> Answer<Resource<QuerySet>> {
+        let device = self.device(&device)?;
+        if !device.features.contains(wgpu::Features::TIMESTAMP_QUERY) {
+            let failure = Failure::unsupported("the device was requested without the feature `timestamp-query`");
+            return Ok(Err(failure.into()));
+        }
+        answer(self.make(&device, label, Blueprint::QuerySet { count }, QuerySet).await)
+    }
+
+    async fn submit(&mut self, device: Resource<DeviceHandle>, commands: Vec<wit::Command>) -> Answer<u64> {
+        let device = self.device(&device)?;
+        match self.commands(&device, commands) {
+            Ok(commands) => Ok(told(device.submit(commands).await)),
+            Err(refusal) => answer(Err(refusal)),
+        }
+    }
+
+    async fn wait_blocking(&mut self, device: Resource<DeviceHandle>, submission: Option<u64>) -> Answer<()> {
+        Ok(told(self.device(&device)?.wait(submission).await))
+    }
+
+    fn completed(&mut self, device: Resource<DeviceHandle>) -> wasmtime::Result<u64> {
+        Ok(self.device(&device)?.completed())
+    }
+
+    fn destroy(&mut self, device: Resource<DeviceHandle>) -> wasmtime::Result<()> {
+        self.device(&device)?.destroy();
+        Ok(())
+    }
+
+    fn drop(&mut self, device: Resource<DeviceHandle>) -> wasmtime::Result<()> {
+        self.table.delete(device)?;
+        Ok(())
+    }
+}
+
+impl Handles<'_> {
+    fn command(&self, command: wit::Command) -> Asked<Command> {
+        Ok(match command {
+            wit::Command::ComputePass(pass) => {
+                let timestamps = match pass.timestamps {
+                    Some(timestamps) => Some(Timestamps {
+                        queries: self.id(&timestamps.query_set)?,
+                        beginning: timestamps.beginning,
+                        end: timestamps.end,
+                    }),
+                    None => None,
+                };
+                let commands = pass.commands.into_iter().map(|command| self.pass_command(command));
+                Command::ComputePass { label: pass.label, timestamps, commands: commands.collect::<Asked<_>>()? }
+            }
+            wit::Command::CopyBuffer(copy) => Command::Copy {
+                source: self.id(&copy.source)?,
+                source_offset: copy.source_offset,
+                destination: self.id(&copy.destination)?,
+                destination_offset: copy.destination_offset,
+                size: copy.size,
+            },
+            wit::Command::ClearBuffer(clear) => {
+                Command::Clear { buffer: self.id(&clear.buffer)?, offset: clear.offset, size: clear.size }
+            }
+            wit::Command::ResolveQueries(resolve) => Command::Resolve {
+                queries: self.id(&resolve.query_set)?,
+                first: resolve.first,
+                count: resolve.count,
+                destination: self.id(&resolve.destination)?,
+                offset: resolve.destination_offset,
+            },
+        })
+    }
+
+    fn pass_command(&self, command: wit::PassCommand) -> Asked<PassCommand> {
+        Ok(match command {
+            wit::PassCommand::SetPipeline(pipeline) => PassCommand::SetPipeline(self.id(&pipeline)?),
+            wit::PassCommand::SetBindGroup(setting) => PassCommand::SetBindGroup {
+                index: setting.index,
+                group: setting.group.map(|group| self.id(&group)).transpose()?,
+                offsets: setting.dynamic_offsets,
+            },
+            wit::PassCommand::SetImmediates(setting) => {
+                PassCommand::SetImmediates { offset: setting.offset, data: setting.data }
+            }
+            wit::PassCommand::Dispatch(wit::Workgroups { x, y, z }) => PassCommand::Dispatch([x, y, z]),
+            wit::PassCommand::DispatchIndirect(dispatch) => {
+                PassCommand::DispatchIndirect { buffer: self.id(&dispatch.buffer)?, offset: dispatch.offset }
+            }
+        })
+    }
+}
+
+impl<T: 'static> wit::HostDeviceWithStore<T> for HasGpu {
+    async fn wait(accessor: &Accessor<T, Self>, device: Resource<DeviceHandle>, submission: Option<u64>) -> Answer<()> {
+        let device = accessor.with(|mut access| access.get().device(&device))?;
+        Ok(told(device.wait(submission).await))
+    }
+}
+
+/// What the bindings have for calls that `bulk` has taken the place of in the linker.
+fn misled<T, U>(_: U) -> Answer<T> {
+    Err(wasmtime::format_err!("a call of a buffer went the wrong way, which is a bug of chainhost"))
+}
+
+impl wit::HostBuffer for Gpu {
+    async fn write(&mut self, buffer: Resource<BufferHandle>, offset: u64, data: Vec<u8>) -> Answer<()> {
+        misled((buffer, offset, data))
+    }
+
+    async fn read_blocking(&mut self, buffer: Resource<BufferHandle>, offset: u64, size: u64) -> Answer<Vec<u8>> {
+        misled((buffer, offset, size))
+    }
+
+    fn destroy(&mut self, buffer: Resource<BufferHandle>) -> wasmtime::Result<()> {
+        self.table.get(&buffer)?.0.destroy();
+        Ok(())
+    }
+
+    fn drop(&mut self, buffer: Resource<BufferHandle>) -> wasmtime::Result<()> {
+        self.table.delete(buffer)?;
+        Ok(())
+    }
+}
+
+impl<T: 'static> wit::HostBufferWithStore<T> for HasGpu {
+    async fn read(
+        accessor: &Accessor<T, Self>,
+        buffer: Resource<BufferHandle>,
+        offset: u64,
+        size: u64,
+    ) -> Answer<Vec<u8>> {
+        misled((accessor, buffer, offset, size))
+    }
+}
+
+impl wit::HostComputePipeline for Gpu {
+    async fn get_bind_group_layout(
+        &mut self,
+        pipeline: Resource<ComputePipeline>,
+        index: u32,
+    ) -> Answer<Resource<BindGroupLayout>> {
+        let pipeline = self.table.get(&pipeline)?;
+        let (device, id) = (pipeline.device().clone(), pipeline.id());
+        answer(self.make(&device, None, Blueprint::LayoutOf { pipeline: id, index }, BindGroupLayout).await)
+    }
+
+    fn drop(&mut self, pipeline: Resource<ComputePipeline>) -> wasmtime::Result<()> {
+        self.table.delete(pipeline)?;
+        Ok(())
+    }
+}
+
+macro_rules! only_dropped {
+    ($($Trait:ident: $Type:ty;)+) => {
+        $(impl wit::$Trait for Gpu {
+            fn drop(&mut self, object: Resource<$Type>) -> wasmtime::Result<()> {
+                self.table.delete(object)?;
+                Ok(())
+            }
+        })+
+    };
+}
+
+only_dropped! {
+    HostBindGroupLayout: BindGroupLayout;
+    HostBindGroup: BindGroup;
+    HostPipelineLayout: PipelineLayout;
+    HostShaderModule: ShaderModule;
+    HostQuerySet: QuerySet;
+}

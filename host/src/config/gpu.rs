@@ -1,0 +1,281 @@
+//! What a chainlet may do on a graphics processor, and where the host does it.
+//!
+//! As in [`spec`](super::spec), the text on the items of chain.toml is also that of the JSON Schema.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer};
+
+use super::size::ByteSize;
+use super::{policy, schema};
+
+/// What one replica may use of a GPU, for example
+///
+/// ```toml
+/// [chainlets.embed.resources]
+/// gpu = { adapter = "discrete", memory = "8GiB", timeout = "2s" }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Gpu {
+    /// Which adapter it is, by its kind, `adapter = "discrete"`, `"integrated"`, `"virtual"` or `"cpu"`; by a part of its
+    /// name, `adapter = "RTX 4090"`; or by its number in the list that `chainhost gpus` prints, `adapter = 0`. Without it,
+    /// the best that there is: a discrete one before an integrated, a virtual, any other, and `cpu`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(default, schema_with = "schema::adapter")]
+    pub adapter: Option<AdapterChoice>,
+
+    /// The most bytes that all buffers of one replica may have together, with a unit, for example `memory = "8GiB"`.
+    #[schemars(
+        default = "defaults::memory",
+        with = "String",
+        regex(pattern = r"^\s*[0-9][0-9_]*(\.[0-9]+)?\s*([KMGTPE]i?)?B\s*$")
+    )]
+    pub memory: ByteSize,
+
+    /// How many submissions of one replica may be under way, for example `queue = 8`. A further one waits.
+    #[schemars(default = "defaults::queue", range(min = 1))]
+    pub queue: u32,
+
+    /// How long the GPU may work on one submission, and how long a shader may compile, for example `timeout = "2s"`. After
+    /// that the device is lost.
+    #[serde(serialize_with = "policy::duration")]
+    #[schemars(default = "defaults::timeout_text", with = "String")]
+    pub timeout: Duration,
+
+    /// Whether the chainlet starts where no adapter fits, for example `optional = true`. The list of its
+    /// adapters is empty then.
+    #[schemars(default)]
+    pub optional: bool,
+}
+
+/// Which adapter of the machine a chainlet gets.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum AdapterChoice {
+    /// One of this kind.
+    Kind(AdapterKind),
+    /// The one at this place, counted from 0, of the list that `chainhost gpus` prints.
+    Index(u32),
+    /// One whose name holds this text, in capitals or not.
+    Name(String),
+}
+
+/// What an adapter is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AdapterKind {
+    /// A GPU with memory of its own.
+    Discrete,
+    /// A GPU that shares the memory of the processor.
+    Integrated,
+    /// A part of a GPU, in a virtual machine.
+    Virtual,
+    /// Software on the processor: correct, and slow.
+    Cpu,
+}
+
+/// Why a text chooses no adapter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("every adapter's name holds it, so it chooses none")]
+pub struct AdapterChoiceError;
+
+/// How the host works on GPUs for the whole chain, for example
+///
+/// ```toml
+/// [gpu]
+/// isolation = "process"
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct GpuHost {
+    /// Where GPU work runs, for example `isolation = "process"`.
+    #[schemars(default)]
+    pub isolation: Isolation,
+}
+
+/// Where GPU work runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// In the host itself. That is fastest; but what a driver cannot interrupt goes on after its deadline, and a crash in the
+    /// driver is a crash of the host.
+    #[default]
+    InProcess,
+    /// Each device in a worker process, which the host can kill and replace. What that costs is in `docs/gpu.md`.
+    Process,
+}
+
+impl Default for Gpu {
+    fn default() -> Self {
+        Self {
+            adapter: None,
+            memory: defaults::memory(),
+            queue: defaults::queue(),
+            timeout: defaults::TIMEOUT,
+            optional: false,
+        }
+    }
+}
+
+impl GpuHost {
+    /// GPU work runs as `isolation` says.
+    #[must_use]
+    pub const fn new(isolation: Isolation) -> Self {
+        Self { isolation }
+    }
+}
+
+impl AdapterKind {
+    pub(super) const ALL: [Self; 4] = [Self::Discrete, Self::Integrated, Self::Virtual, Self::Cpu];
+
+    /// The word for it in chain.toml.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Discrete => "discrete",
+            Self::Integrated => "integrated",
+            Self::Virtual => "virtual",
+            Self::Cpu => "cpu",
+        }
+    }
+}
+
+impl Isolation {
+    pub(super) const ALL: [Self; 2] = [Self::InProcess, Self::Process];
+
+    /// The word for it in chain.toml.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InProcess => "in-process",
+            Self::Process => "process",
+        }
+    }
+}
+
+impl fmt::Display for AdapterKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Isolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A part of a name is quoted, so that it cannot be taken for a kind or an index.
+impl fmt::Display for AdapterChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kind(kind) => kind.fmt(f),
+            Self::Index(index) => index.fmt(f),
+            Self::Name(name) => write!(f, "{name:?}"),
+        }
+    }
+}
+
+/// A text as chain.toml has it: a kind, else a part of a name. A number in a text is part of a name, too, such as that of
+/// the model.
+impl FromStr for AdapterChoice {
+    type Err = AdapterChoiceError;
+
+    fn from_str(text: &str) -> Result<Self, AdapterChoiceError> {
+        if text.trim().is_empty() {
+            return Err(AdapterChoiceError);
+        }
+        let kind = AdapterKind::ALL.into_iter().find(|kind| text.eq_ignore_ascii_case(kind.as_str()));
+        Ok(kind.map_or_else(|| Self::Name(text.to_owned()), Self::Kind))
+    }
+}
+
+/// As in chain.toml: a number for an index, else a text.
+impl Serialize for AdapterChoice {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Index(index) => serializer.serialize_u32(*index),
+            Self::Kind(kind) => serializer.serialize_str(kind.as_str()),
+            Self::Name(name) => serializer.serialize_str(name),
+        }
+    }
+}
+
+/// As in chain.toml: `false` for none.
+pub(super) fn or_false<S: Serializer>(gpu: &Option<Gpu>, serializer: S) -> Result<S::Ok, S::Error> {
+    match gpu {
+        Some(gpu) => gpu.serialize(serializer),
+        None => serializer.serialize_bool(false),
+    }
+}
+
+/// Every default that is not simply "nothing".
+mod defaults {
+    use std::time::Duration;
+
+    use super::{ByteSize, policy};
+
+    /// What no kernel of a service should take, and some drivers allow no more than.
+    pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+
+    pub(super) fn memory() -> ByteSize {
+        ByteSize::gib(1)
+    }
+
+    pub(super) fn queue() -> u32 {
+        32
+    }
+
+    pub(super) fn timeout_text() -> String {
+        policy::defaults::text(TIMEOUT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_a_kind_of_adapter_or_a_part_of_its_name() {
+        for kind in AdapterKind::ALL {
+            assert_eq!(kind.as_str().parse(), Ok(AdapterChoice::Kind(kind)));
+            assert_eq!(kind.as_str().to_uppercase().parse(), Ok(AdapterChoice::Kind(kind)));
+        }
+        for name in ["RTX 4090", "cpus", "4090", "0", "é"] {
+            assert_eq!(name.parse(), Ok(AdapterChoice::Name(name.to_owned())));
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_part_of_every_name_is_refused() {
+        for text in ["", " ", "\t"] {
+            assert_eq!(text.parse::<AdapterChoice>(), Err(AdapterChoiceError), "{text:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn a_choice_is_written_as_it_stands_in_the_file() {
+        let written = |choice: AdapterChoice| serde_json::to_string(&choice).unwrap();
+        assert_eq!(written(AdapterChoice::Index(1)), "1");
+        assert_eq!(written(AdapterChoice::Kind(AdapterKind::Cpu)), "\"cpu\"");
+        assert_eq!(written(AdapterChoice::Name("1".to_owned())), "\"1\"");
+    }
+
+    #[test]
+    fn in_messages_a_part_of_a_name_is_told_from_an_index_and_a_kind() {
+        assert_eq!(AdapterChoice::Index(1).to_string(), "1");
+        assert_eq!(AdapterChoice::Kind(AdapterKind::Cpu).to_string(), "cpu");
+        assert_eq!(AdapterChoice::Name("1".to_owned()).to_string(), "\"1\"");
+    }
+
+    #[test]
+    fn an_isolation_is_written_with_the_word_that_is_read() {
+        for isolation in Isolation::ALL {
+            assert_eq!(serde_json::to_value(isolation).unwrap(), isolation.as_str());
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The keys about GPUs: `[gpu]`, and `gpu` of a chainlet's resources.
+
+use toml::de::DeValue;
+
+use super::super::gpu::{AdapterChoice, Gpu, GpuHost, Isolation};
+use super::super::reader::{Node, Problems};
+use super::expected::*;
+use super::policy::time;
+
+const TO_THE_CHAINLET: &str = "move it to the chainlet that it is about, as in resources.gpu = { memory = \"4GiB\" }";
+
+/// What to do with keys of a chainlet that are put into `[gpu]`.
+const HINTS_FOR_THE_HOST: [(&str, &str); 5] = [
+    ("adapter", TO_THE_CHAINLET),
+    ("memory", TO_THE_CHAINLET),
+    ("queue", TO_THE_CHAINLET),
+    ("timeout", TO_THE_CHAINLET),
+    ("optional", TO_THE_CHAINLET),
+];
+
+/// What to do with a key of the whole chain that is put into a chainlet.
+const HINTS_FOR_A_CHAINLET: [(&str, &str); 1] =
+    [("isolation", "move it to the table [gpu], as isolation = \"process\"; it holds for the whole chain")];
+
+/// `[gpu]`.
+pub(super) fn read_host(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<GpuHost> {
+    let mut table = node.table(problems, GPU_HOST)?;
+    let mut host = GpuHost::default();
+    if let Some(isolation) = table.optional("isolation").and_then(|node| read_isolation(problems, &node)) {
+        host.isolation = isolation;
+    }
+    table.finish(problems, &HINTS_FOR_THE_HOST);
+    Some(host)
+}
+
+fn read_isolation(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Isolation> {
+    node.parsed(problems, ISOLATION, |text| {
+        Isolation::ALL.into_iter().find(|isolation| isolation.as_str() == text).ok_or("there are these two")
+    })
+}
+
+/// `false` is no GPU, `true` one with the default limits.
+pub(super) fn read_gpu(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Option<Gpu>> {
+    if let DeValue::Boolean(wanted) = node.value {
+        return Some(wanted.then(Gpu::default));
+    }
+    let mut table = node.table(problems, GPU)?;
+    let mut gpu =
+        Gpu { adapter: table.optional("adapter").and_then(|node| read_adapter(problems, &node)), ..Gpu::default() };
+    if let Some(memory) = table.optional("memory").and_then(|node| node.parsed(problems, GPU_MEMORY, str::parse)) {
+        gpu.memory = memory;
+    }
+    if let Some(queue) = table.optional("queue").and_then(|node| node.count(problems, GPU_QUEUE)) {
+        gpu.queue = queue;
+    }
+    if let Some(timeout) = table.optional("timeout").and_then(|node| time(problems, &node, GPU_TIMEOUT)) {
+        gpu.timeout = timeout;
+    }
+    if let Some(optional) = table.optional("optional").and_then(|node| node.truth(problems, OPTIONAL)) {
+        gpu.optional = optional;
+    }
+    table.finish(problems, &HINTS_FOR_A_CHAINLET);
+    Some(Some(gpu))
+}
+
+/// A number is a place in the list of adapters; a text is a kind, or a part of a name.
+fn read_adapter(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<AdapterChoice> {
+    match node.value {
+        DeValue::Integer(_) => node.count(problems, ADAPTER).map(AdapterChoice::Index),
+        _ => node.parsed(problems, ADAPTER, str::parse),
+    }
+}

@@ -1,0 +1,104 @@
+//! The GPUs of this machine, and which of them a chainlet gets.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use futures::FutureExt;
+use serde::{Deserialize, Serialize};
+
+use super::turns::Turns;
+use crate::config::{AdapterChoice, AdapterKind};
+
+/// What can be known of an adapter without opening it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Facts {
+    pub info: wgpu::AdapterInfo,
+    pub features: wgpu::Features,
+    pub limits: wgpu::Limits,
+}
+
+/// An adapter, and the turns that devices take on it.
+pub(crate) struct Adapter {
+    /// Its place in the list.
+    pub index: usize,
+    pub facts: Facts,
+    pub way: Way,
+    pub turns: Arc<Turns>,
+}
+
+/// How to get to an adapter.
+pub(crate) enum Way {
+    /// By wgpu in this process.
+    Here(wgpu::Adapter),
+    /// By a worker that is this program.
+    #[cfg(unix)]
+    Worker(std::path::PathBuf),
+}
+
+/// All adapters of this machine, in an order that is the same each time.
+pub(super) fn enumerate() -> Vec<wgpu::Adapter> {
+    /// Kept to the end of the process: a driver that is unloaded before leaves behind what is to be called then.
+    static INSTANCE: OnceLock<wgpu::Instance> = OnceLock::new();
+    let instance = INSTANCE.get_or_init(|| {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+        // Of the flags, the one that keeps indirect dispatches within their limits; the others are for debugging.
+        descriptor.flags = wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL;
+        wgpu::Instance::new(descriptor)
+    });
+    // On the machine itself they are known at once.
+    let mut adapters = instance.enumerate_adapters(wgpu::Backends::all()).now_or_never().unwrap_or_default();
+    adapters
+        .retain(|adapter| adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
+    adapters
+}
+
+impl Facts {
+    pub(super) fn of(adapter: &wgpu::Adapter) -> Self {
+        Facts { info: adapter.get_info(), features: adapter.features(), limits: adapter.limits() }
+    }
+
+    /// What it is, in the words of chain.toml.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.info.device_type {
+            wgpu::DeviceType::DiscreteGpu => "discrete",
+            wgpu::DeviceType::IntegratedGpu => "integrated",
+            wgpu::DeviceType::VirtualGpu => "virtual",
+            wgpu::DeviceType::Cpu => "cpu",
+            wgpu::DeviceType::Other => "other",
+        }
+    }
+
+    /// Its place among kinds: the lower, the faster it is likely to be.
+    fn rank(&self) -> u8 {
+        match self.info.device_type {
+            wgpu::DeviceType::DiscreteGpu => 0,
+            wgpu::DeviceType::IntegratedGpu => 1,
+            wgpu::DeviceType::VirtualGpu => 2,
+            wgpu::DeviceType::Other => 3,
+            wgpu::DeviceType::Cpu => 4,
+        }
+    }
+
+    fn fits(&self, index: usize, choice: &AdapterChoice) -> bool {
+        match choice {
+            AdapterChoice::Index(wanted) => usize::try_from(*wanted) == Ok(index),
+            AdapterChoice::Name(part) => self.info.name.to_lowercase().contains(&part.to_lowercase()),
+            AdapterChoice::Kind(AdapterKind::Discrete) => self.info.device_type == wgpu::DeviceType::DiscreteGpu,
+            AdapterChoice::Kind(AdapterKind::Integrated) => self.info.device_type == wgpu::DeviceType::IntegratedGpu,
+            AdapterChoice::Kind(AdapterKind::Virtual) => self.info.device_type == wgpu::DeviceType::VirtualGpu,
+            AdapterChoice::Kind(AdapterKind::Cpu) => self.info.device_type == wgpu::DeviceType::Cpu,
+        }
+    }
+}
+
+impl fmt::Display for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}, {})", self.info.name, self.kind(), self.info.backend)
+    }
+}
+
+/// The adapter that `choice` names, or the one that is likely the fastest.
+pub(super) fn choose<'a>(adapters: &'a [Arc<Adapter>], choice: Option<&AdapterChoice>) -> Option<&'a Arc<Adapter>> {
+    let fits = |adapter: &&Arc<Adapter>| choice.is_none_or(|choice| adapter.facts.fits(adapter.index, choice));
+    adapters.iter().filter(fits).min_by_key(|adapter| (adapter.facts.rank(), adapter.index))
+}

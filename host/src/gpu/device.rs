@@ -1,0 +1,224 @@
+//! A guest's device as the host sees it: what it may have, when it may submit, and when it has taken too long.
+
+mod buffer;
+mod progress;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+pub(crate) use self::buffer::Buffer;
+pub(super) use self::progress::Progress;
+use super::backend::Backend;
+use super::metrics::Meter;
+use super::protocol::{Blueprint, Command, Create, DeviceDescriptor, DeviceId, Failure, FailureKind, ObjectId, Result};
+use super::quota::{self, Charge, Quota};
+use super::turns::{Seat, Turn};
+use crate::guest_words::clip;
+
+/// How long a device may take to open, where its submissions may take less.
+const OPENING: Duration = Duration::from_secs(30);
+/// The longest label, in bytes.
+const LABEL: usize = 128;
+
+/// A device, for as long as its guest or one of its objects holds it.
+pub(crate) struct Device {
+    pub(crate) features: wgpu::Features,
+    pub(crate) limits: wgpu::Limits,
+    pub(crate) timestamp_period: f32,
+    id: DeviceId,
+    backend: Backend,
+    buffers: Arc<Quota>,
+    objects: Arc<Quota>,
+    seat: Seat,
+    time_limit: Duration,
+    next_object: AtomicU64,
+    progress: Arc<Progress>,
+    /// Counts the devices of the chainlet that were given up.
+    abandoned: Arc<AtomicUsize>,
+}
+
+/// An object of a device, which is gone when this is.
+pub(crate) struct Object {
+    pub(crate) device: Arc<Device>,
+    pub(crate) id: ObjectId,
+    _charge: Charge,
+}
+
+/// What a device is opened with.
+pub(super) struct Opening {
+    pub id: DeviceId,
+    pub backend: Backend,
+    pub buffers: Arc<Quota>,
+    pub objects: Arc<Quota>,
+    pub meter: Meter,
+    pub time_limit: Duration,
+    pub progress: Arc<Progress>,
+    pub seat: Seat,
+    pub abandoned: Arc<AtomicUsize>,
+}
+
+impl Device {
+    pub(super) async fn open(opening: Opening, descriptor: DeviceDescriptor) -> Result<Arc<Self>> {
+        let Opening { id, backend, buffers, objects, meter, time_limit, progress, seat, abandoned } = opening;
+        progress.steps().meter = Some(meter);
+        let (features, limits) = (descriptor.features, descriptor.limits.clone());
+        let facts = timeout(OPENING.max(time_limit), backend.open(id, descriptor)).await;
+        let facts =
+            facts.map_err(|_| Failure::new(FailureKind::Timeout, "the GPU's driver does not open a device"))??;
+        Ok(Arc::new(Device {
+            features,
+            limits,
+            timestamp_period: facts.timestamp_period,
+            id,
+            backend,
+            buffers,
+            objects,
+            seat,
+            time_limit,
+            next_object: AtomicU64::new(1),
+            progress,
+            abandoned,
+        }))
+    }
+
+    /// Frees everything of the device, which can be used no more.
+    pub(crate) fn destroy(&self) {
+        self.progress.lost(Failure::lost("the device has been destroyed"));
+        self.backend.close(self.id);
+    }
+
+    /// Makes an object that is no buffer.
+    pub(crate) async fn create(self: &Arc<Self>, label: Option<String>, what: Blueprint) -> Result<Object> {
+        self.progress.check()?;
+        let charge = self.objects.charge(quota::cost(&what))?;
+        let id = self.next_object.fetch_add(1, Ordering::Relaxed);
+        let create = self.backend.create(self.id, id, Create { label: label.map(clip_label), what });
+        match timeout(self.time_limit, create).await {
+            Ok(created) => created.map_err(|failure| self.explain(failure))?,
+            Err(_) => {
+                let limit = humantime::format_duration(self.time_limit);
+                let why =
+                    format!("the shader was not compiled within {limit}, the timeout of `resources.gpu` in chain.toml");
+                self.lose(FailureKind::Timeout, &why);
+                return Err(Failure::new(FailureKind::Timeout, why));
+            }
+        }
+        Ok(Object { device: self.clone(), id, _charge: charge })
+    }
+
+    /// Takes `bytes` of the quota, if need be once the GPU is done with what was dropped.
+    async fn charge(&self, bytes: u64) -> Result<Charge> {
+        if let Ok(charge) = self.buffers.charge(bytes) {
+            return Ok(charge);
+        }
+        // Reads that their guest has left end in between.
+        tokio::task::yield_now().await;
+        let refusal = match self.buffers.charge(bytes) {
+            Ok(charge) => return Ok(charge),
+            Err(refusal) => refusal,
+        };
+        let (retired, unsubmitted) = {
+            let steps = self.progress.steps();
+            (!steps.retired.is_empty(), steps.unsubmitted > 0)
+        };
+        if !retired {
+            return Err(refusal);
+        }
+        if unsubmitted {
+            self.submit(Vec::new()).await?;
+        }
+        self.wait(None).await?;
+        self.buffers.charge(bytes)
+    }
+
+    /// Submits `commands` when it is this device's turn.
+    pub(crate) async fn submit(&self, commands: Vec<Command>) -> Result<u64> {
+        let turn = self.turn().await?;
+        let number = self.backend.submit(self.id, commands).await.map_err(|failure| self.explain(failure))?;
+        let mut steps = self.progress.steps();
+        steps.unsubmitted = 0;
+        drop(steps);
+        self.progress.submitted(number, turn);
+        Ok(number)
+    }
+
+    async fn turn(&self) -> Result<Turn> {
+        self.progress.check()?;
+        let turn = self.seat.turn().await.ok_or_else(|| Failure::lost("the device has been destroyed"))?;
+        // It may have been lost meanwhile.
+        self.progress.check()?;
+        Ok(turn)
+    }
+
+    /// Waits for the end of submission `number`, or of all so far.
+    pub(crate) fn wait(&self, number: Option<u64>) -> impl Future<Output = Result<()>> + Send + use<> {
+        let waiting = self.waiting(number);
+        async move {
+            match waiting? {
+                None => Ok(()),
+                Some(receiver) => receiver.await.unwrap_or_else(|_| Err(Failure::lost("the device is gone"))),
+            }
+        }
+    }
+
+    fn waiting(&self, number: Option<u64>) -> Result<Option<oneshot::Receiver<Result<()>>>> {
+        let mut steps = self.progress.steps();
+        if let Some(lost) = &steps.lost {
+            return Err(lost.clone());
+        }
+        let number = number.unwrap_or(steps.submitted);
+        if number > steps.submitted {
+            return Err(Failure::invalid(format_args!(
+                "there is no submission {number}: the last was {}",
+                steps.submitted
+            )));
+        }
+        if number <= steps.completed {
+            return Ok(None);
+        }
+        let (sender, receiver) = oneshot::channel();
+        steps.waiting.push((number, sender));
+        Ok(Some(receiver))
+    }
+
+    /// The last submission that the GPU is done with.
+    pub(crate) fn completed(&self) -> u64 {
+        self.progress.steps().completed
+    }
+
+    /// Gives the device up.
+    fn lose(&self, kind: FailureKind, why: &str) {
+        self.progress.lost(Failure::new(kind, why));
+        self.progress.abandoned(&self.abandoned);
+        self.backend.abandon(self.id);
+    }
+
+    /// What a failure means to the device: one that is lost stays so, and what it is lost for explains it best.
+    fn explain(&self, failure: Failure) -> Failure {
+        if failure.kind == FailureKind::DeviceLost {
+            self.lose(failure.kind, &failure.message);
+        }
+        self.progress.check().err().unwrap_or(failure)
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        self.destroy();
+    }
+}
+
+impl Drop for Object {
+    fn drop(&mut self) {
+        self.device.backend.drop_object(self.device.id, self.id);
+    }
+}
+
+fn clip_label(label: String) -> String {
+    clip(label, LABEL)
+}

@@ -1,0 +1,30 @@
+//! What is measured of a chainlet's use of its GPU.
+
+use std::time::Duration;
+
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+
+/// The measurements of one chainlet. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct Meter {
+    /// Bytes of GPU memory that all replicas hold.
+    pub memory: Gauge,
+    /// Seconds that the GPU was at each submission.
+    pub submissions: Histogram,
+}
+
+impl Meter {
+    pub(super) fn new() -> Self {
+        // From 20 µs to some 20 s.
+        Meter { memory: Gauge::default(), submissions: Histogram::new(exponential_buckets(20e-6, 4.0, 11)) }
+    }
+
+    pub(super) fn memory(&self, change: i64) {
+        self.memory.inc_by(change);
+    }
+
+    pub(super) fn submission(&self, time: Duration) {
+        self.submissions.observe(time.as_secs_f64());
+    }
+}

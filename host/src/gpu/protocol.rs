@@ -1,0 +1,176 @@
+//! What is asked of a session, as plain data: the same for one in this process and one in a worker.
+//!
+//! Objects are named by numbers that the asking side chooses, each its own within a device.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A device of a session.
+pub(crate) type DeviceId = u32;
+/// An object of a device.
+pub(crate) type ObjectId = u64;
+
+/// Why something could not be done; `chainlet:host/gpu` says what the kinds mean.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Failure {
+    pub kind: FailureKind,
+    pub message: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum FailureKind {
+    Invalid,
+    Unsupported,
+    Quota,
+    OutOfMemory,
+    Timeout,
+    DeviceLost,
+}
+
+impl Failure {
+    pub(crate) fn new(kind: FailureKind, message: impl fmt::Display) -> Self {
+        Failure { kind, message: message.to_string() }
+    }
+
+    pub(crate) fn invalid(message: impl fmt::Display) -> Self {
+        Failure::new(FailureKind::Invalid, message)
+    }
+
+    pub(crate) fn unsupported(message: impl fmt::Display) -> Self {
+        Failure::new(FailureKind::Unsupported, message)
+    }
+
+    pub(crate) fn quota(message: impl fmt::Display) -> Self {
+        Failure::new(FailureKind::Quota, message)
+    }
+
+    pub(crate) fn lost(message: impl fmt::Display) -> Self {
+        Failure::new(FailureKind::DeviceLost, message)
+    }
+}
+
+pub(crate) type Result<T> = std::result::Result<T, Failure>;
+
+/// What a device is to have.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct DeviceDescriptor {
+    pub label: Option<String>,
+    pub features: wgpu::Features,
+    pub limits: wgpu::Limits,
+    /// What drivers compiled for earlier devices of the chainlet.
+    pub compiled: Option<Vec<u8>>,
+}
+
+/// What a device has.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct DeviceFacts {
+    /// Nanoseconds in a tick of its timestamps.
+    pub timestamp_period: f32,
+}
+
+/// An object to be made, from others of the same device.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Create {
+    pub label: Option<String>,
+    pub what: Blueprint,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Blueprint {
+    Buffer {
+        size: u64,
+        usage: wgpu::BufferUsages,
+    },
+    BindGroupLayout(Vec<LayoutEntry>),
+    BindGroup {
+        layout: ObjectId,
+        entries: Vec<GroupEntry>,
+    },
+    PipelineLayout {
+        groups: Vec<Option<ObjectId>>,
+        immediate_size: u32,
+    },
+    ShaderModule {
+        wgsl: String,
+    },
+    ComputePipeline(Pipeline),
+    /// The layout of a pipeline's bind group.
+    LayoutOf {
+        pipeline: ObjectId,
+        index: u32,
+    },
+    QuerySet {
+        count: u32,
+    },
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct LayoutEntry {
+    pub binding: u32,
+    pub kind: BindingKind,
+    pub has_dynamic_offset: bool,
+    pub min_binding_size: u64,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) enum BindingKind {
+    Uniform,
+    Storage,
+    ReadOnlyStorage,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct GroupEntry {
+    pub binding: u32,
+    pub buffer: ObjectId,
+    pub offset: u64,
+    pub size: Option<u64>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Pipeline {
+    pub layout: Option<ObjectId>,
+    pub module: ObjectId,
+    pub entry_point: Option<String>,
+    pub constants: Vec<(String, f64)>,
+    pub zero_workgroup_memory: bool,
+}
+
+/// One step of a submission.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Command {
+    ComputePass { label: Option<String>, timestamps: Option<Timestamps>, commands: Vec<PassCommand> },
+    Copy { source: ObjectId, source_offset: u64, destination: ObjectId, destination_offset: u64, size: u64 },
+    Clear { buffer: ObjectId, offset: u64, size: Option<u64> },
+    Resolve { queries: ObjectId, first: u32, count: u32, destination: ObjectId, offset: u64 },
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Timestamps {
+    pub queries: ObjectId,
+    pub beginning: Option<u32>,
+    pub end: Option<u32>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum PassCommand {
+    SetPipeline(ObjectId),
+    SetBindGroup { index: u32, group: Option<ObjectId>, offsets: Vec<u32> },
+    SetImmediates { offset: u32, data: Vec<u8> },
+    Dispatch([u32; 3]),
+    DispatchIndirect { buffer: ObjectId, offset: u64 },
+}
+
+/// What becomes of a device without being asked.
+pub(crate) trait Events: Send + Sync + 'static {
+    /// The GPU is done with all submissions of the device up to `number`.
+    fn completed(&self, device: DeviceId, number: u64);
+    /// The device is gone.
+    fn lost(&self, device: DeviceId, why: Failure);
+    /// What the driver has compiled so far, for the devices that come after.
+    fn compiled(&self, all: Vec<u8>);
+    /// The device was closed, and all its memory is free.
+    fn closed(&self, device: DeviceId);
+}

@@ -1,0 +1,121 @@
+//! The memory that one replica may hold for its GPU, counted before anyone is asked for any.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::metrics::Meter;
+use super::protocol::{Blueprint, Failure, Result};
+use crate::config::ByteSize;
+
+/// What all other objects than buffers may cost the host, in bytes: far more than programs that mean well have.
+const OBJECTS: u64 = 256 << 20;
+
+/// An amount of memory, of which parts are taken and given back.
+pub(crate) struct Quota {
+    limit: u64,
+    used: AtomicU64,
+    of: Kind,
+}
+
+enum Kind {
+    /// The GPU's, as chain.toml limits it.
+    Buffers(Meter),
+    /// The host's.
+    Objects,
+}
+
+/// A part of a quota, given back when it is dropped.
+pub(crate) struct Charge {
+    quota: Arc<Quota>,
+    bytes: u64,
+}
+
+impl Quota {
+    /// For the memory of buffers.
+    pub(super) fn buffers(limit: ByteSize, meter: Meter) -> Arc<Self> {
+        Arc::new(Quota { limit: limit.as_bytes(), used: AtomicU64::new(0), of: Kind::Buffers(meter) })
+    }
+
+    /// For what stands beside buffers.
+    pub(super) fn objects() -> Arc<Self> {
+        Arc::new(Quota { limit: OBJECTS, used: AtomicU64::new(0), of: Kind::Objects })
+    }
+
+    pub(super) fn charge(self: &Arc<Self>, bytes: u64) -> Result<Charge> {
+        let more = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.limit);
+        let before = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        match (before, &self.of) {
+            (Ok(_), of) => {
+                of.changed(i64::try_from(bytes).unwrap_or(i64::MAX));
+                Ok(Charge { quota: self.clone(), bytes })
+            }
+            (Err(used), Kind::Buffers(_)) => Err(Failure::quota(format_args!(
+                "{} more would be over the {} that `resources.gpu.memory` in chain.toml allows, of which {} are in use",
+                ByteSize::bytes(bytes),
+                ByteSize::bytes(self.limit),
+                ByteSize::bytes(used)
+            ))),
+            (Err(_), Kind::Objects) => {
+                Err(Failure::quota("there are too many shaders, pipelines, bind groups and queries: drop some first"))
+            }
+        }
+    }
+}
+
+impl Kind {
+    fn changed(&self, bytes: i64) {
+        if let Kind::Buffers(meter) = self {
+            meter.memory(bytes);
+        }
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.quota.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.quota.of.changed(-i64::try_from(self.bytes).unwrap_or(i64::MAX));
+    }
+}
+
+/// About what an object costs the host's memory, its driver's part included, in bytes.
+pub(super) fn cost(what: &Blueprint) -> u64 {
+    let count = |len: usize| u64::try_from(len).unwrap_or(u64::MAX);
+    match what {
+        Blueprint::Buffer { .. } => 1 << 10,
+        // What a parser makes of a text is many times as long.
+        Blueprint::ShaderModule { wgsl } => (4 << 10) + 16 * count(wgsl.len()),
+        Blueprint::ComputePipeline(_) => 64 << 10,
+        Blueprint::BindGroup { entries, .. } => (1 << 10) + 128 * count(entries.len()),
+        Blueprint::BindGroupLayout(entries) => (1 << 10) + 128 * count(entries.len()),
+        Blueprint::PipelineLayout { .. } | Blueprint::LayoutOf { .. } => 1 << 10,
+        Blueprint::QuerySet { count } => (1 << 10) + 8 * u64::from(*count),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_is_taken_to_its_last_byte_and_given_back() {
+        let quota = Quota::buffers(ByteSize::bytes(100), Meter::new());
+        let all = quota.charge(100).unwrap_or_else(|error| panic!("{error}"));
+        assert!(quota.charge(1).is_err());
+        drop(all);
+        let part = quota.charge(60).unwrap_or_else(|error| panic!("{error}"));
+        let refusal = quota.charge(41).err().map(|error| error.message).unwrap_or_default();
+        assert!(refusal.contains("60") && refusal.contains("100"), "{refusal}");
+        drop(part);
+        assert!(quota.charge(u64::MAX).is_err());
+    }
+
+    #[test]
+    fn the_meter_shows_what_is_held() {
+        let meter = Meter::new();
+        let quota = Quota::buffers(ByteSize::bytes(100), meter.clone());
+        let held = quota.charge(70).ok();
+        assert_eq!(meter.memory.get(), 70);
+        drop(held);
+        assert_eq!(meter.memory.get(), 0);
+    }
+}

@@ -1,0 +1,80 @@
+//! A list of commands as one of wgpu's command buffers.
+
+use super::objects::{Buffer, Objects};
+use crate::gpu::protocol::{Command, Failure, ObjectId, PassCommand, Result, Timestamps};
+
+/// Records `commands`. What is wrong with them beyond the objects that they name is found by wgpu when it finishes.
+pub(super) fn encode(device: &wgpu::Device, objects: &Objects, commands: &[Command]) -> Result<wgpu::CommandBuffer> {
+    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
+    for command in commands {
+        match command {
+            Command::ComputePass { label, timestamps, commands } => {
+                pass(&mut encoder, objects, label.as_deref(), *timestamps, commands)?;
+            }
+            Command::Copy { source, source_offset, destination, destination_offset, size } => {
+                let from = used(objects, *source, wgpu::BufferUsages::COPY_SRC, "the source of a copy", "copy-src")?;
+                let to =
+                    used(objects, *destination, wgpu::BufferUsages::COPY_DST, "the destination of a copy", "copy-dst")?;
+                encoder.copy_buffer_to_buffer(&from.raw, *source_offset, &to.raw, *destination_offset, Some(*size));
+            }
+            Command::Clear { buffer, offset, size } => {
+                let buffer = used(objects, *buffer, wgpu::BufferUsages::COPY_DST, "a buffer to clear", "copy-dst")?;
+                encoder.clear_buffer(&buffer.raw, *offset, *size);
+            }
+            Command::Resolve { queries, first, count, destination, offset } => {
+                let to = objects.buffer(*destination)?;
+                let end = first.checked_add(*count).ok_or_else(|| Failure::invalid("the last query has no number"))?;
+                encoder.resolve_query_set(objects.query_set(*queries)?, *first..end, &to.raw, *offset);
+            }
+        }
+    }
+    Ok(encoder.finish())
+}
+
+/// The buffer `id`, which the guest said it would use so: the real one may be used for more.
+fn used<'a>(
+    objects: &'a Objects,
+    id: ObjectId,
+    usage: wgpu::BufferUsages,
+    role: &str,
+    name: &str,
+) -> Result<&'a Buffer> {
+    let buffer = objects.buffer(id)?;
+    match buffer.usage.contains(usage) {
+        true => Ok(buffer),
+        false => Err(Failure::invalid(format_args!("{role} has not the usage `{name}`"))),
+    }
+}
+
+fn pass(
+    encoder: &mut wgpu::CommandEncoder,
+    objects: &Objects,
+    label: Option<&str>,
+    timestamps: Option<Timestamps>,
+    commands: &[PassCommand],
+) -> Result<()> {
+    let timestamp_writes = match timestamps {
+        None => None,
+        Some(Timestamps { queries, beginning, end }) => Some(wgpu::ComputePassTimestampWrites {
+            query_set: objects.query_set(queries)?,
+            beginning_of_pass_write_index: beginning,
+            end_of_pass_write_index: end,
+        }),
+    };
+    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label, timestamp_writes });
+    for command in commands {
+        match command {
+            PassCommand::SetPipeline(pipeline) => pass.set_pipeline(objects.compute_pipeline(*pipeline)?),
+            PassCommand::SetBindGroup { index, group, offsets } => {
+                let group = group.map(|group| objects.bind_group(group)).transpose()?;
+                pass.set_bind_group(*index, group, offsets);
+            }
+            PassCommand::SetImmediates { offset, data } => pass.set_immediates(*offset, data),
+            PassCommand::Dispatch([x, y, z]) => pass.dispatch_workgroups(*x, *y, *z),
+            PassCommand::DispatchIndirect { buffer, offset } => {
+                pass.dispatch_workgroups_indirect(&objects.buffer(*buffer)?.raw, *offset);
+            }
+        }
+    }
+    Ok(())
+}

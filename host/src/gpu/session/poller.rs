@@ -1,0 +1,137 @@
+//! The thread that waits for one device, so that no other has to.
+//!
+//! wgpu calls back from within `poll` alone, and only a thread that is in it learns at once that the GPU is done. What is
+//! done is told through [`Events`] and the callbacks of reads. The thread is also the last to hold the device: dropping
+//! one waits for the GPU, for as long as the driver likes.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::gpu::protocol::{DeviceId, Events, Failure, Result};
+
+/// What a device's poller has to wait for.
+pub(super) struct Poller {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Held while something is submitted, so that numbers are in the order of the queue.
+    submitting: Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    submitted: u64,
+    in_flight: VecDeque<(u64, wgpu::SubmissionIndex)>,
+    /// Reads whose callbacks have not come.
+    reads: usize,
+    /// Buffers to be destroyed between two waits.
+    doomed: Vec<wgpu::Buffer>,
+    closing: bool,
+}
+
+impl Poller {
+    /// Starts the poller of `device`.
+    pub(super) fn start(device: wgpu::Device, id: DeviceId, events: Arc<dyn Events>) -> std::io::Result<Arc<Self>> {
+        let poller =
+            Arc::new(Poller { state: Mutex::default(), changed: Condvar::new(), submitting: Mutex::default() });
+        let thread = std::thread::Builder::new().name(format!("gpu-{id}"));
+        thread.spawn({
+            let poller = poller.clone();
+            move || {
+                let run = catch_unwind(AssertUnwindSafe(|| poller.run(&device, id, events.as_ref())));
+                if run.is_err() {
+                    events
+                        .lost(id, Failure::lost("waiting for the GPU failed, which is a bug of chainhost or of wgpu"));
+                }
+                // Dropping may wait for the GPU, or for its driver.
+                let dropped = catch_unwind(AssertUnwindSafe(|| drop(device)));
+                if dropped.is_err() {
+                    tracing::error!("a GPU's device could not be dropped, which is a bug of wgpu");
+                }
+                events.closed(id);
+            }
+        })?;
+        Ok(poller)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a submission by calling `submit`, with no other submission of the device in between. Returns its number.
+    pub(super) fn submitted(&self, submit: impl FnOnce() -> Result<wgpu::SubmissionIndex>) -> Result<u64> {
+        let _order = self.submitting.lock().unwrap_or_else(PoisonError::into_inner);
+        // Callbacks of reads may come from within, which take the lock of the state.
+        let index = submit()?;
+        let mut state = self.state();
+        state.submitted += 1;
+        let number = state.submitted;
+        state.in_flight.push_back((number, index));
+        drop(state);
+        self.changed.notify_one();
+        Ok(number)
+    }
+
+    /// A read begins, whose callback comes from a poll.
+    pub(super) fn reading(&self) {
+        self.state().reads += 1;
+        self.changed.notify_one();
+    }
+
+    /// Its callback has come.
+    pub(super) fn read(&self) {
+        let mut state = self.state();
+        state.reads = state.reads.saturating_sub(1);
+    }
+
+    /// Whether a read waits for a poll.
+    pub(super) fn has_reads(&self) -> bool {
+        self.state().reads > 0
+    }
+
+    /// Destroys `buffer` when that holds nobody up.
+    pub(super) fn destroy(&self, buffer: wgpu::Buffer) {
+        self.state().doomed.push(buffer);
+        self.changed.notify_one();
+    }
+
+    /// Lets the device go, once.
+    pub(super) fn close(&self) {
+        self.state().closing = true;
+        self.changed.notify_one();
+    }
+
+    fn run(&self, device: &wgpu::Device, id: DeviceId, events: &dyn Events) {
+        loop {
+            let mut state = self.state();
+            while state.in_flight.is_empty() && state.reads == 0 && state.doomed.is_empty() && !state.closing {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            let doomed = std::mem::take(&mut state.doomed);
+            let (oldest, closing) = (state.in_flight.front().cloned(), state.closing);
+            drop(state);
+            doomed.iter().for_each(wgpu::Buffer::destroy);
+            drop(doomed);
+            if closing {
+                device.destroy();
+            }
+            let poll = match &oldest {
+                // Without a time limit: where one passes just as another thread polls, wgpu finds the two at odds.
+                Some((_, index)) => wgpu::PollType::Wait { submission_index: Some(index.clone()), timeout: None },
+                None => wgpu::PollType::Poll,
+            };
+            match (device.poll(poll), oldest) {
+                (Ok(_), Some((number, _))) => {
+                    self.state().in_flight.pop_front();
+                    events.completed(id, number);
+                }
+                (Ok(_), None) if closing => return,
+                (Ok(_), None) | (Err(wgpu::PollError::Timeout), _) => {}
+                (Err(error), _) => {
+                    events.lost(id, Failure::lost(format_args!("the GPU stopped working: {error}")));
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! wgpu's errors as results.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use futures::FutureExt;
+use wgpu::ErrorFilter;
+
+use crate::gpu::protocol::{Failure, FailureKind, Result};
+use crate::guest_words::{SENTENCE, clip};
+
+/// The longest message, in bytes: a shader's error quotes the lines around it.
+const MESSAGE: usize = 8 * SENTENCE;
+
+/// Does `work`, and returns the first error that it caused.
+///
+/// Scopes belong to the thread: `work` must not hand what it does to another. They find all errors that wgpu knows when a
+/// function returns, which on a native device is all there are.
+pub(super) fn scoped<T>(device: &wgpu::Device, work: impl FnOnce() -> T) -> Result<T> {
+    let scopes = [ErrorFilter::Internal, ErrorFilter::OutOfMemory, ErrorFilter::Validation]
+        .map(|filter| device.push_error_scope(filter));
+    let done = caught(work);
+    // They are a stack, so the last goes first.
+    let errors: Vec<_> = scopes.into_iter().rev().filter_map(|scope| scope.pop().now_or_never().flatten()).collect();
+    let done = done?;
+    match errors.into_iter().next() {
+        None => Ok(done),
+        Some(error) => Err(failure(&error)),
+    }
+}
+
+/// Does `work`. A panic would be a bug of wgpu or of a driver, and is to end no more than the guest that met it.
+pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work))
+        .map_err(|_| Failure::lost("the GPU's driver layer failed, which is a bug of chainhost or of wgpu"))
+}
+
+/// `error` as guests are told it.
+fn failure(error: &wgpu::Error) -> Failure {
+    let (kind, text) = match error {
+        wgpu::Error::OutOfMemory { .. } => (FailureKind::OutOfMemory, "the GPU has no memory left for it".to_owned()),
+        wgpu::Error::Validation { source, description } => (FailureKind::Invalid, words(source.as_ref(), description)),
+        wgpu::Error::Internal { source, description } => {
+            (FailureKind::Unsupported, words(source.as_ref(), description))
+        }
+    };
+    // Whoever asks something of a device that is gone is told so by a validation error.
+    let kind = if text.contains("evice is lost") || text.contains("device is invalid") {
+        FailureKind::DeviceLost
+    } else {
+        kind
+    };
+    Failure::new(kind, clip(text, MESSAGE))
+}
+
+/// What an error and its causes say, in a line each.
+fn words(error: &(dyn std::error::Error + 'static), description: &str) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    if text.trim().is_empty() { description.to_owned() } else { text }
+}

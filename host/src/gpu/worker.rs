@@ -1,0 +1,305 @@
+//! A session in a process of its own, which the host can kill: what a driver does not end by itself, ends with it.
+//!
+//! The worker is this program again, with a socket as its standard input ([`serve`] is its side). It gets no secrets: of
+//! the host's environment it has what drivers look for, and nothing else.
+
+mod frames;
+mod serve;
+
+use std::collections::HashMap;
+use std::io::{self, BufReader};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command as Program, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use self::frames::{Answer, Ask, Request, Tell};
+pub(super) use self::serve::run;
+use super::adapters::Facts;
+use super::protocol::{Command, Create, DeviceDescriptor, DeviceFacts, DeviceId, Events, Failure, ObjectId, Result};
+use super::session::Read;
+
+/// The first argument of a worker.
+pub(super) const ARGUMENT: &str = "chainhost-gpu-worker";
+
+/// The beginnings of the environment variables by which drivers and their loaders are configured.
+const ENVIRONMENT: [&str; 14] = [
+    "PATH",
+    "HOME",
+    "LANG",
+    "LD_LIBRARY_PATH",
+    "XDG_",
+    "VK_",
+    "MESA_",
+    "LP_",
+    "GALLIUM_",
+    "LIBGL_",
+    "DRI_",
+    "NVIDIA_",
+    "__GL_",
+    "CUDA_VISIBLE_DEVICES",
+];
+/// How long a new worker may take to find its adapters.
+const LOOKING: Duration = Duration::from_secs(60);
+
+/// A running worker.
+pub(super) struct Worker {
+    child: Arc<Mutex<Child>>,
+    /// What is to be sent, written by a thread: a worker that does not read holds up nobody.
+    outbox: mpsc::Sender<(Request, Vec<u8>)>,
+    next: AtomicU64,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    events: Arc<dyn Events>,
+    waiting: Mutex<Waiting>,
+    ended: AtomicBool,
+}
+
+#[derive(Default)]
+struct Waiting {
+    answers: HashMap<u64, oneshot::Sender<Result<Answer>>>,
+    reads: HashMap<u64, Read>,
+    devices: Vec<DeviceId>,
+}
+
+/// Which adapters a worker of `program` finds.
+pub(super) fn adapters(program: &Path) -> io::Result<Vec<Facts>> {
+    let (mut child, stream) = spawn(program)?;
+    stream.set_read_timeout(Some(LOOKING))?;
+    let asked = frames::write(&stream, &Request { number: 0, ask: Ask::Adapters }, &[]);
+    let answer = asked.and_then(|()| frames::read::<Tell>(&stream));
+    end(&mut child);
+    match answer? {
+        Some((Tell::Answer(_, Ok(Answer::Adapters(adapters))), _)) => Ok(adapters),
+        _ => Err(io::Error::other("it ended without an answer")),
+    }
+}
+
+fn spawn(program: &Path) -> io::Result<(Child, UnixStream)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let environment = std::env::vars_os().filter(|(name, _)| {
+        name.to_str().is_some_and(|name| ENVIRONMENT.iter().any(|beginning| name.starts_with(beginning)))
+    });
+    let child = Program::new(program)
+        .arg(ARGUMENT)
+        .env_clear()
+        .envs(environment)
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::null())
+        .spawn()?;
+    Ok((child, ours))
+}
+
+/// Ends a worker and everything that it does.
+fn end(child: &mut Child) {
+    if let Err(error) = child.kill().and_then(|()| child.wait()) {
+        tracing::error!(%error, "a GPU worker could not be ended");
+    }
+}
+
+impl Worker {
+    /// Starts a worker for the adapter `index`.
+    pub(super) async fn start(program: &Path, index: usize, events: Arc<dyn Events>) -> Result<Arc<Self>> {
+        let failed = |error: io::Error| Failure::lost(format_args!("the GPU's worker process does not start: {error}"));
+        let (child, stream) = spawn(program).map_err(failed)?;
+        let (outbox, sent) = mpsc::channel::<(Request, Vec<u8>)>();
+        let shared = Arc::new(Shared { events, waiting: Mutex::default(), ended: AtomicBool::new(false) });
+        let writing = stream.try_clone().map_err(failed)?;
+        let writer = std::thread::Builder::new().name("gpu-outbox".into()).spawn(move || {
+            for (request, bulk) in sent {
+                // The reader notices that the worker is gone.
+                if frames::write(&writing, &request, &bulk).is_err() {
+                    return;
+                }
+            }
+        });
+        let child = Arc::new(Mutex::new(child));
+        let reader = std::thread::Builder::new().name("gpu-inbox".into()).spawn({
+            let (shared, child) = (shared.clone(), child.clone());
+            move || {
+                shared.listen(stream);
+                end(&mut child.lock().unwrap_or_else(PoisonError::into_inner));
+            }
+        });
+        let worker = Arc::new(Worker { child, outbox, next: AtomicU64::new(1), shared });
+        writer.and(reader).map_err(failed)?;
+        worker.ask(Ask::Adapter(index), Vec::new()).await?;
+        Ok(worker)
+    }
+
+    /// Whether it has ended, and another one is needed.
+    pub(super) fn has_ended(&self) -> bool {
+        self.shared.ended.load(Ordering::Acquire)
+    }
+
+    /// Ends it with all its devices.
+    pub(super) fn kill(&self) {
+        // At once, so that nothing more is asked of it.
+        self.shared.ended.store(true, Ordering::Release);
+        // Where it is locked, it is being ended.
+        if let Ok(mut child) = self.child.try_lock()
+            && let Err(error) = child.kill()
+        {
+            tracing::error!(%error, "a GPU worker could not be ended");
+        }
+    }
+
+    pub(super) async fn open(&self, id: DeviceId, descriptor: DeviceDescriptor) -> Result<DeviceFacts> {
+        self.shared.waiting().devices.push(id);
+        match self.ask(Ask::Open(id, Box::new(descriptor)), Vec::new()).await? {
+            Answer::Opened(facts) => Ok(facts),
+            other => Err(out_of_order(&other)),
+        }
+    }
+
+    pub(super) fn close(&self, device: DeviceId) {
+        self.send(Ask::Close(device));
+    }
+
+    pub(super) async fn create(&self, device: DeviceId, id: ObjectId, create: Create) -> Result<()> {
+        self.ask(Ask::Create(device, id, create), Vec::new()).await.map(drop)
+    }
+
+    pub(super) fn drop_object(&self, device: DeviceId, id: ObjectId) {
+        self.send(Ask::Drop(device, id));
+    }
+
+    pub(super) fn destroy_buffer(&self, device: DeviceId, id: ObjectId) {
+        self.send(Ask::DestroyBuffer(device, id));
+    }
+
+    pub(super) fn write(
+        &self,
+        device: DeviceId,
+        buffer: ObjectId,
+        offset: u64,
+        data: &[u8],
+    ) -> impl Future<Output = Result<()>> + Send + use<> {
+        let answer = self.ask(Ask::Write { device, buffer, offset }, data.to_vec());
+        async move { answer.await.map(drop) }
+    }
+
+    pub(super) async fn submit(&self, device: DeviceId, commands: Vec<Command>) -> Result<u64> {
+        match self.ask(Ask::Submit(device, commands), Vec::new()).await? {
+            Answer::Submitted(Some(number)) => Ok(number),
+            other => Err(out_of_order(&other)),
+        }
+    }
+
+    pub(super) async fn read(
+        &self,
+        device: DeviceId,
+        buffer: ObjectId,
+        offset: u64,
+        size: u64,
+        done: Read,
+    ) -> Result<Option<u64>> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.shared.waiting().reads.insert(number, done);
+        let ask = Ask::Read { device, buffer, offset, size };
+        let answer = self.ask_as(number, ask, Vec::new()).await;
+        match answer {
+            Ok(Answer::Submitted(number)) => Ok(number),
+            other => {
+                self.shared.waiting().reads.remove(&number);
+                other.and_then(|other| Err(out_of_order(&other)))
+            }
+        }
+    }
+
+    /// Asks for what has no answer.
+    fn send(&self, ask: Ask) {
+        // One that has ended has nothing left of what this is about.
+        let _ = self.outbox.send((Request { number: 0, ask }, Vec::new()));
+    }
+
+    fn ask(&self, ask: Ask, bulk: Vec<u8>) -> impl Future<Output = Result<Answer>> + Send + use<> {
+        self.ask_as(self.next.fetch_add(1, Ordering::Relaxed), ask, bulk)
+    }
+
+    fn ask_as(&self, number: u64, ask: Ask, bulk: Vec<u8>) -> impl Future<Output = Result<Answer>> + Send + use<> {
+        let (sender, receiver) = oneshot::channel();
+        self.shared.waiting().answers.insert(number, sender);
+        // Where it is not sent, or the worker ends, the sender is dropped.
+        if self.has_ended() || self.outbox.send((Request { number, ask }, bulk)).is_err() {
+            self.shared.waiting().answers.remove(&number);
+        }
+        async move { receiver.await.unwrap_or_else(|_| Err(ended())) }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn ended() -> Failure {
+    Failure::lost("the GPU's worker process has ended")
+}
+
+fn out_of_order(answer: &Answer) -> Failure {
+    Failure::lost(format_args!("the GPU's worker process gave an answer to another question: {answer:?}"))
+}
+
+impl Shared {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands on what the worker says, until it ends.
+    fn listen(&self, stream: UnixStream) {
+        let mut from = BufReader::new(stream);
+        loop {
+            match frames::read(&mut from) {
+                Ok(Some((tell, bulk))) => self.told(tell, bulk),
+                Ok(None) => break,
+                Err(error) => {
+                    // One that was killed may leave in the middle of a word.
+                    if !self.ended.load(Ordering::Acquire) && error.kind() == io::ErrorKind::InvalidData {
+                        tracing::error!(%error, "a GPU worker could not be understood");
+                    }
+                    break;
+                }
+            }
+        }
+        self.ended.store(true, Ordering::Release);
+        let Waiting { answers, reads, devices } = std::mem::take(&mut *self.waiting());
+        for device in devices {
+            self.events.lost(device, ended());
+            self.events.closed(device);
+        }
+        drop(answers);
+        reads.into_values().for_each(|done| done(Err(ended())));
+    }
+
+    fn told(&self, tell: Tell, bulk: Vec<u8>) {
+        match tell {
+            Tell::Answer(number, answer) => {
+                let waiting = self.waiting().answers.remove(&number);
+                // Whoever asked may have gone.
+                let _ = waiting.map(|waiting| waiting.send(answer));
+            }
+            Tell::Read(number, result) => {
+                let done = self.waiting().reads.remove(&number);
+                if let Some(done) = done {
+                    done(result.map(|()| bulk.into()));
+                }
+            }
+            Tell::Completed(device, number) => self.events.completed(device, number),
+            Tell::Lost(device, why) => self.events.lost(device, why),
+            Tell::Compiled => self.events.compiled(bulk),
+            Tell::Closed(device) => {
+                self.waiting().devices.retain(|open| *open != device);
+                self.events.closed(device);
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What a host and its worker say to each other: frames over a socket, each a small head and, where bytes of buffers are
+//! moved, those as they are.
+//!
+//! Both ends are the same program, so the form has no versions.
+
+use std::io::{self, Read, Write};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::gpu::adapters::Facts;
+use crate::gpu::protocol::{Command, Create, DeviceDescriptor, DeviceFacts, DeviceId, Failure, ObjectId, Result};
+
+/// The longest head, in bytes, which bounds what a worker that went wrong can make its host take.
+const HEAD: usize = 64 << 20;
+/// The most bytes beside it.
+const BULK: usize = 256 << 20;
+
+/// What a host asks. All but what has no answer comes with a number, which the answer has as well.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Ask {
+    /// Which adapters there are.
+    Adapters,
+    /// Use the adapter of this number from now on.
+    Adapter(usize),
+    Open(DeviceId, Box<DeviceDescriptor>),
+    Close(DeviceId),
+    Create(DeviceId, ObjectId, Create),
+    Drop(DeviceId, ObjectId),
+    DestroyBuffer(DeviceId, ObjectId),
+    /// With the bytes beside it.
+    Write {
+        device: DeviceId,
+        buffer: ObjectId,
+        offset: u64,
+    },
+    Submit(DeviceId, Vec<Command>),
+    Read {
+        device: DeviceId,
+        buffer: ObjectId,
+        offset: u64,
+        size: u64,
+    },
+}
+
+/// What a worker says.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Tell {
+    /// The answer to the request of this number.
+    Answer(u64, Result<Answer>),
+    /// What the read of this number gave, with the bytes beside it.
+    Read(u64, Result<()>),
+    Completed(DeviceId, u64),
+    Lost(DeviceId, Failure),
+    /// With what is compiled beside it.
+    Compiled,
+    Closed(DeviceId),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Answer {
+    Done,
+    Adapters(Vec<Facts>),
+    Opened(DeviceFacts),
+    /// The number of a submission, where there is one.
+    Submitted(Option<u64>),
+}
+
+/// A request as it is sent.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Request {
+    pub number: u64,
+    pub ask: Ask,
+}
+
+/// Writes a frame.
+pub(super) fn write(mut to: impl Write, head: &impl Serialize, bulk: &[u8]) -> io::Result<()> {
+    let head = postcard::to_stdvec(head).map_err(io::Error::other)?;
+    let lengths = [head.len(), bulk.len()].map(|length| u32::try_from(length).map_err(io::Error::other));
+    let [head_length, bulk_length] = lengths;
+    let mut start = Vec::with_capacity(8 + head.len());
+    start.extend_from_slice(&head_length?.to_le_bytes());
+    start.extend_from_slice(&bulk_length?.to_le_bytes());
+    start.extend_from_slice(&head);
+    to.write_all(&start)?;
+    to.write_all(bulk)
+}
+
+/// Reads the next frame; none where the other end is closed.
+pub(super) fn read<T: DeserializeOwned>(mut from: impl Read) -> io::Result<Option<(T, Vec<u8>)>> {
+    let mut length = [0; 4];
+    match from.read_exact(&mut length) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        read => read?,
+    }
+    let head_length = usize::try_from(u32::from_le_bytes(length)).map_err(io::Error::other)?;
+    from.read_exact(&mut length)?;
+    let bulk_length = usize::try_from(u32::from_le_bytes(length)).map_err(io::Error::other)?;
+    if head_length > HEAD || bulk_length > BULK {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame is longer than any may be"));
+    }
+    let head = exactly(&mut from, head_length)?;
+    let bulk = exactly(&mut from, bulk_length)?;
+    let head = postcard::from_bytes(&head).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    Ok(Some((head, bulk)))
+}
+
+fn exactly(from: &mut impl Read, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(length);
+    let wanted = u64::try_from(length).map_err(io::Error::other)?;
+    match from.take(wanted).read_to_end(&mut bytes)? {
+        read if read == length => Ok(bytes),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_arrives_as_it_was_sent() {
+        let mut sent = Vec::new();
+        let request = Request { number: 7, ask: Ask::Write { device: 1, buffer: 2, offset: 3 } };
+        write(&mut sent, &request, b"bytes").unwrap();
+        write(&mut sent, &request, b"").unwrap();
+        let mut from = sent.as_slice();
+        let (first, bulk) = read::<Request>(&mut from).unwrap().unwrap();
+        assert_eq!((format!("{first:?}"), bulk.as_slice()), (format!("{request:?}"), b"bytes".as_slice()));
+        assert!(read::<Request>(&mut from).unwrap().unwrap().1.is_empty());
+        assert!(read::<Request>(&mut from).unwrap().is_none());
+    }
+
+    #[test]
+    fn features_and_limits_arrive_as_they_were_sent() {
+        let descriptor = DeviceDescriptor {
+            label: Some("x".into()),
+            features: crate::gpu::FEATURES,
+            compiled: None,
+            limits: wgpu::Limits { max_bind_groups: 3, ..wgpu::Limits::default() },
+        };
+        let mut sent = Vec::new();
+        write(&mut sent, &descriptor, b"").unwrap();
+        let (arrived, _) = read::<DeviceDescriptor>(sent.as_slice()).unwrap().unwrap();
+        assert_eq!(format!("{arrived:?}"), format!("{descriptor:?}"));
+    }
+
+    #[test]
+    fn a_frame_that_is_cut_off_or_too_long_is_an_error() {
+        let mut sent = Vec::new();
+        write(&mut sent, &1_u64, b"bytes").unwrap();
+        assert!(read::<u64>(&sent[..sent.len() - 1]).is_err());
+        assert!(read::<u64>([255; 8].as_slice()).is_err());
+    }
+}

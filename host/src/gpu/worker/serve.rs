@@ -1,0 +1,115 @@
+//! The worker's side: a session for whoever holds the other end of its standard input.
+
+use std::io::{self, BufReader};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::frames::{self, Answer, Ask, Request, Tell};
+use crate::gpu::adapters::{self, Facts};
+use crate::gpu::backend::COMPILER_STACK;
+use crate::gpu::protocol::{DeviceId, Events, Failure, Result};
+use crate::gpu::session::{Bytes, Session};
+
+/// What goes back to the host, a frame at a time.
+struct Host(Mutex<UnixStream>);
+
+impl Host {
+    fn tell(&self, tell: &Tell, bulk: &[u8]) {
+        let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if frames::write(&*stream, tell, bulk).is_err() {
+            // There is nobody left to work for.
+            std::process::exit(0);
+        }
+    }
+}
+
+impl Events for Host {
+    fn completed(&self, device: DeviceId, number: u64) {
+        self.tell(&Tell::Completed(device, number), &[]);
+    }
+
+    fn lost(&self, device: DeviceId, why: Failure) {
+        self.tell(&Tell::Lost(device, why), &[]);
+    }
+
+    fn compiled(&self, all: Vec<u8>) {
+        self.tell(&Tell::Compiled, &all);
+    }
+
+    fn closed(&self, device: DeviceId) {
+        self.tell(&Tell::Closed(device), &[]);
+    }
+}
+
+/// Serves until the other end is closed.
+pub(in crate::gpu) fn run() -> ExitCode {
+    // Shaders are read on this thread, by a parser that goes into itself as deep as they are nested.
+    let thread = std::thread::Builder::new().name("gpu-worker".into()).stack_size(COMPILER_STACK);
+    let served =
+        thread.spawn(serve).and_then(|thread| thread.join().unwrap_or_else(|_| Err(io::Error::other("it panicked"))));
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "the GPU worker ends; it is started by a host, not by hand");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve() -> io::Result<()> {
+    let stream = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let host = Arc::new(Host(Mutex::new(stream.try_clone()?)));
+    let mut from = BufReader::new(stream);
+    let mut session = None;
+    while let Some((Request { number, ask }, bulk)) = frames::read(&mut from)? {
+        match (ask, &session) {
+            (Ask::Adapters, _) => {
+                let adapters = adapters::enumerate().iter().map(Facts::of).collect();
+                host.tell(&Tell::Answer(number, Ok(Answer::Adapters(adapters))), &[]);
+            }
+            (Ask::Adapter(index), _) => {
+                let adapter = adapters::enumerate().into_iter().nth(index);
+                let answer = match adapter {
+                    Some(adapter) => {
+                        session = Some(Session::new(adapter, host.clone()));
+                        Ok(Answer::Done)
+                    }
+                    None => Err(Failure::lost("the GPU is no longer there")),
+                };
+                host.tell(&Tell::Answer(number, answer), &[]);
+            }
+            (ask, Some(session)) => answer(&host, session, number, ask, &bulk),
+            (_, None) => return Err(io::Error::other("no adapter has been chosen")),
+        }
+    }
+    // Dropping devices may take as long as their drivers like, and the process's end frees them all.
+    std::process::exit(0)
+}
+
+fn answer(host: &Arc<Host>, session: &Session, number: u64, ask: Ask, bulk: &[u8]) {
+    let answer = match ask {
+        Ask::Adapters | Ask::Adapter(_) => return,
+        Ask::Close(device) => return session.close(device),
+        Ask::Drop(device, id) => return session.drop_object(device, id),
+        Ask::DestroyBuffer(device, id) => return session.destroy_buffer(device, id),
+        Ask::Open(id, descriptor) => session.open(id, &descriptor).map(Answer::Opened),
+        Ask::Create(device, id, create) => session.create(device, id, &create).map(|()| Answer::Done),
+        Ask::Write { device, buffer, offset } => session.write(device, buffer, offset, bulk).map(|()| Answer::Done),
+        Ask::Submit(device, commands) => {
+            session.submit(device, &commands).map(|number| Answer::Submitted(Some(number)))
+        }
+        Ask::Read { device, buffer, offset, size } => {
+            let read = {
+                let host = host.clone();
+                move |result: Result<Bytes>| match result {
+                    Ok(bytes) => host.tell(&Tell::Read(number, Ok(())), &bytes),
+                    Err(failure) => host.tell(&Tell::Read(number, Err(failure)), &[]),
+                }
+            };
+            session.read(device, buffer, offset, size, Box::new(read)).map(Answer::Submitted)
+        }
+    };
+    host.tell(&Tell::Answer(number, answer), &[]);
+}
