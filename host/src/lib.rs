@@ -35,7 +35,7 @@
 //!
 //! A chain starts the other way round: [`config`] makes a [`config::ChainSpec`] of a chain.toml, [`component`] compiles
 //! each component and reads its types, [`chain`] checks them against each other, and each chainlet starts with what
-//! [`capability`] grants it.
+//! [`capability`] grants it; what a GPU does for a chainlet is done in [`gpu`].
 
 mod capability;
 pub mod chain;

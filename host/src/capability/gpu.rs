@@ -78,7 +78,7 @@ impl Gpu {
     pub(super) fn new(grant: Option<&Arc<Grant>>) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
-        Gpu { table, share: grant.map(Grant::share) }
+        Gpu { table, share: grant.map(Share::new) }
     }
 
     fn buffer(&self, handle: &Resource<BufferHandle>) -> wasmtime::Result<Arc<Buffer>> {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use futures::FutureExt;
-use futures::future::{BoxFuture, ready};
-use tokio::sync::oneshot;
+use futures::future::BoxFuture;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::protocol::{Blueprint, Command, Create, DeviceDescriptor, DeviceFacts, DeviceId, Failure, ObjectId, Result};
 use super::session::{Read, Session};
@@ -17,7 +17,8 @@ pub(super) const COMPILER_STACK: usize = 512 << 20;
 
 #[derive(Clone)]
 pub(super) enum Backend {
-    Here(Arc<Session>),
+    /// With the places of those who compile shaders.
+    Here(Arc<Session>, Arc<Semaphore>),
     #[cfg(unix)]
     Worker(Arc<Worker>),
 }
@@ -25,7 +26,7 @@ pub(super) enum Backend {
 impl Backend {
     pub(super) async fn open(&self, id: DeviceId, descriptor: DeviceDescriptor) -> Result<DeviceFacts> {
         match self {
-            Backend::Here(session) => {
+            Backend::Here(session, _) => {
                 let session = session.clone();
                 aside(move || session.open(id, &descriptor)).await
             }
@@ -37,7 +38,7 @@ impl Backend {
     /// Lets a device go, once the GPU is done with it.
     pub(super) fn close(&self, device: DeviceId) {
         match self {
-            Backend::Here(session) => session.close(device),
+            Backend::Here(session, _) => session.close(device),
             #[cfg(unix)]
             Backend::Worker(worker) => worker.close(device),
         }
@@ -47,7 +48,7 @@ impl Backend {
     /// and all its devices with it.
     pub(super) fn abandon(&self, device: DeviceId) {
         match self {
-            Backend::Here(session) => session.close(device),
+            Backend::Here(session, _) => session.close(device),
             #[cfg(unix)]
             Backend::Worker(worker) => worker.kill(),
         }
@@ -56,20 +57,43 @@ impl Backend {
     /// Whether nothing can be asked of it any more.
     pub(super) fn has_ended(&self) -> bool {
         match self {
-            Backend::Here(_) => false,
+            Backend::Here(..) => false,
             #[cfg(unix)]
             Backend::Worker(worker) => worker.has_ended(),
         }
     }
 
-    pub(super) async fn create(&self, device: DeviceId, id: ObjectId, create: Create) -> Result<()> {
+    /// Waits for a place to make `what`, where that takes long and is done in this process.
+    pub(super) async fn place(&self, what: &Blueprint) -> Option<OwnedSemaphorePermit> {
+        match (self, what) {
+            (Backend::Here(_, compilers), Blueprint::ShaderModule { .. } | Blueprint::ComputePipeline(_)) => {
+                // They are never closed.
+                compilers.clone().acquire_owned().await.ok()
+            }
+            _ => None,
+        }
+    }
+
+    /// Makes an object, in the `place` for it if it needs one.
+    pub(super) async fn create(
+        &self,
+        device: DeviceId,
+        id: ObjectId,
+        create: Create,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Result<()> {
         match self {
-            Backend::Here(session) => match create.what {
-                Blueprint::ShaderModule { .. } | Blueprint::ComputePipeline(_) => {
+            Backend::Here(session, _) => match place {
+                None => session.create(device, id, &create),
+                Some(place) => {
                     let session = session.clone();
-                    aside(move || session.create(device, id, &create)).await
+                    aside(move || {
+                        let created = session.create(device, id, &create);
+                        drop(place);
+                        created
+                    })
+                    .await
                 }
-                _ => session.create(device, id, &create),
             },
             #[cfg(unix)]
             Backend::Worker(worker) => worker.create(device, id, create).await,
@@ -78,7 +102,7 @@ impl Backend {
 
     pub(super) fn drop_object(&self, device: DeviceId, id: ObjectId) {
         match self {
-            Backend::Here(session) => session.drop_object(device, id),
+            Backend::Here(session, _) => session.drop_object(device, id),
             #[cfg(unix)]
             Backend::Worker(worker) => worker.drop_object(device, id),
         }
@@ -86,7 +110,7 @@ impl Backend {
 
     pub(super) fn destroy_buffer(&self, device: DeviceId, id: ObjectId) {
         match self {
-            Backend::Here(session) => session.destroy_buffer(device, id),
+            Backend::Here(session, _) => session.destroy_buffer(device, id),
             #[cfg(unix)]
             Backend::Worker(worker) => worker.destroy_buffer(device, id),
         }
@@ -101,7 +125,7 @@ impl Backend {
         data: &[u8],
     ) -> BoxFuture<'static, Result<()>> {
         match self {
-            Backend::Here(session) => ready(session.write(device, buffer, offset, data)).boxed(),
+            Backend::Here(session, _) => session.clone().write_in_order(device, buffer, offset, data),
             #[cfg(unix)]
             Backend::Worker(worker) => worker.write(device, buffer, offset, data).boxed(),
         }
@@ -109,7 +133,7 @@ impl Backend {
 
     pub(super) async fn submit(&self, device: DeviceId, commands: Vec<Command>) -> Result<u64> {
         match self {
-            Backend::Here(session) => session.submit(device, &commands),
+            Backend::Here(session, _) => session.clone().submit_in_order(device, commands).await,
             #[cfg(unix)]
             Backend::Worker(worker) => worker.submit(device, commands).await,
         }
@@ -125,7 +149,7 @@ impl Backend {
         done: Read,
     ) -> Result<Option<u64>> {
         match self {
-            Backend::Here(session) => session.read(device, buffer, offset, size, done),
+            Backend::Here(session, _) => session.clone().read_in_order(device, buffer, offset, size, done).await,
             #[cfg(unix)]
             Backend::Worker(worker) => worker.read(device, buffer, offset, size, done).await,
         }
@@ -135,7 +159,7 @@ impl Backend {
 /// Does what takes long on a thread of its own.
 async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let (sender, receiver) = oneshot::channel();
-    let thread = std::thread::Builder::new().name("gpu-compiler".into()).stack_size(COMPILER_STACK);
+    let thread = std::thread::Builder::new().name("gpu-aside".into()).stack_size(COMPILER_STACK);
     let spawned = thread.spawn(move || {
         // Whoever waited may have gone.
         let _ = sender.send(work());

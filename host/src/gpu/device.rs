@@ -5,7 +5,7 @@ mod progress;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -14,9 +14,9 @@ use tokio::time::timeout;
 pub(crate) use self::buffer::Buffer;
 pub(super) use self::progress::Progress;
 use super::backend::Backend;
-use super::metrics::Meter;
 use super::protocol::{Blueprint, Command, Create, DeviceDescriptor, DeviceId, Failure, FailureKind, ObjectId, Result};
 use super::quota::{self, Charge, Quota};
+use super::share::Devices;
 use super::turns::{Seat, Turn};
 use crate::guest_words::clip;
 
@@ -38,8 +38,8 @@ pub(crate) struct Device {
     time_limit: Duration,
     next_object: AtomicU64,
     progress: Arc<Progress>,
-    /// Counts the devices of the chainlet that were given up.
-    abandoned: Arc<AtomicUsize>,
+    /// All devices of the replica, this one included.
+    siblings: Arc<Devices>,
 }
 
 /// An object of a device, which is gone when this is.
@@ -55,17 +55,16 @@ pub(super) struct Opening {
     pub backend: Backend,
     pub buffers: Arc<Quota>,
     pub objects: Arc<Quota>,
-    pub meter: Meter,
-    pub time_limit: Duration,
+    pub siblings: Arc<Devices>,
     pub progress: Arc<Progress>,
     pub seat: Seat,
-    pub abandoned: Arc<AtomicUsize>,
 }
 
 impl Device {
     pub(super) async fn open(opening: Opening, descriptor: DeviceDescriptor) -> Result<Arc<Self>> {
-        let Opening { id, backend, buffers, objects, meter, time_limit, progress, seat, abandoned } = opening;
-        progress.steps().meter = Some(meter);
+        let Opening { id, backend, buffers, objects, siblings, progress, seat } = opening;
+        let time_limit = siblings.grant.limits.timeout;
+        progress.steps().meter = Some(siblings.grant.meter.clone());
         let (features, limits) = (descriptor.features, descriptor.limits.clone());
         let facts = timeout(OPENING.max(time_limit), backend.open(id, descriptor)).await;
         let facts =
@@ -82,7 +81,7 @@ impl Device {
             time_limit,
             next_object: AtomicU64::new(1),
             progress,
-            abandoned,
+            siblings,
         }))
     }
 
@@ -96,8 +95,12 @@ impl Device {
     pub(crate) async fn create(self: &Arc<Self>, label: Option<String>, what: Blueprint) -> Result<Object> {
         self.progress.check()?;
         let charge = self.objects.charge(quota::cost(&what))?;
+        // Waiting for a place is not the shader's fault, and costs no device.
+        let place = timeout(self.time_limit, self.backend.place(&what)).await.map_err(|_| {
+            Failure::quota("other shaders of the chainlet are being compiled, and take longer than they may")
+        })?;
         let id = self.next_object.fetch_add(1, Ordering::Relaxed);
-        let create = self.backend.create(self.id, id, Create { label: label.map(clip_label), what });
+        let create = self.backend.create(self.id, id, Create { label: label.map(clip_label), what }, place);
         match timeout(self.time_limit, create).await {
             Ok(created) => created.map_err(|failure| self.explain(failure))?,
             Err(_) => {
@@ -118,31 +121,28 @@ impl Device {
         }
         // Reads that their guest has left end in between.
         tokio::task::yield_now().await;
-        let refusal = match self.buffers.charge(bytes) {
-            Ok(charge) => return Ok(charge),
-            Err(refusal) => refusal,
-        };
+        if let Ok(charge) = self.buffers.charge(bytes) {
+            return Ok(charge);
+        }
         let (retired, unsubmitted) = {
             let steps = self.progress.steps();
             (!steps.retired.is_empty(), steps.unsubmitted > 0)
         };
-        if !retired {
-            return Err(refusal);
+        if retired {
+            if unsubmitted {
+                self.submit(Vec::new()).await?;
+            }
+            self.wait(None).await?;
         }
-        if unsubmitted {
-            self.submit(Vec::new()).await?;
-        }
-        self.wait(None).await?;
-        self.buffers.charge(bytes)
+        self.siblings.once_there_is_room(|| self.buffers.charge(bytes)).await
     }
 
     /// Submits `commands` when it is this device's turn.
     pub(crate) async fn submit(&self, commands: Vec<Command>) -> Result<u64> {
         let turn = self.turn().await?;
-        let number = self.backend.submit(self.id, commands).await.map_err(|failure| self.explain(failure))?;
-        let mut steps = self.progress.steps();
-        steps.unsubmitted = 0;
-        drop(steps);
+        let submitted = self.progress.unless_lost(self.backend.submit(self.id, commands)).await;
+        let number = submitted.map_err(|failure| self.explain(failure))?;
+        self.progress.steps().unsubmitted = 0;
         self.progress.submitted(number, turn);
         Ok(number)
     }
@@ -168,9 +168,7 @@ impl Device {
 
     fn waiting(&self, number: Option<u64>) -> Result<Option<oneshot::Receiver<Result<()>>>> {
         let mut steps = self.progress.steps();
-        if let Some(lost) = &steps.lost {
-            return Err(lost.clone());
-        }
+        self.progress.check()?;
         let number = number.unwrap_or(steps.submitted);
         if number > steps.submitted {
             return Err(Failure::invalid(format_args!(
@@ -194,7 +192,7 @@ impl Device {
     /// Gives the device up.
     fn lose(&self, kind: FailureKind, why: &str) {
         self.progress.lost(Failure::new(kind, why));
-        self.progress.abandoned(&self.abandoned);
+        self.progress.abandoned(&self.siblings.grant.abandoned);
         self.backend.abandon(self.id);
     }
 

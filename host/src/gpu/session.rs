@@ -6,27 +6,29 @@
 mod bytes;
 mod commands;
 mod compiled;
+mod lane;
+mod make;
 mod objects;
 mod poller;
 mod scopes;
 mod shader;
 
 use std::collections::HashMap;
-use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
 
 pub(crate) use self::bytes::Bytes;
 use self::bytes::Spare;
-use self::objects::{Buffer, Object, Objects};
+use self::lane::Lane;
+use self::objects::{Object, Objects};
 use self::poller::Poller;
 use self::scopes::{caught, scoped};
 use super::protocol::{
-    BindingKind, Blueprint, Command, Create, DeviceDescriptor, DeviceFacts, DeviceId, Events, Failure, ObjectId,
-    Pipeline, Result,
+    Blueprint, Command, Create, DeviceDescriptor, DeviceFacts, DeviceId, Events, Failure, ObjectId, Result,
 };
 
 /// What a read gives, or why it does not.
@@ -46,6 +48,7 @@ struct Device {
     raw: wgpu::Device,
     queue: wgpu::Queue,
     poller: Arc<Poller>,
+    lane: Lane,
     objects: Mutex<Objects>,
     cache: Option<wgpu::PipelineCache>,
     spare: Spare,
@@ -66,7 +69,7 @@ impl Session {
     fn try_open(&self, id: DeviceId, descriptor: &DeviceDescriptor) -> Result<DeviceFacts> {
         let requested = self.adapter.request_device(&wgpu::DeviceDescriptor {
             label: descriptor.label.as_deref(),
-            required_features: descriptor.features | self.cache_feature(),
+            required_features: descriptor.features | (self.adapter.features() & wgpu::Features::PIPELINE_CACHE),
             required_limits: descriptor.limits.clone(),
             experimental_features: wgpu::ExperimentalFeatures::disabled(),
             // Guests are many, and each block that the allocator keeps for one is not there for another.
@@ -90,7 +93,7 @@ impl Session {
             }
         });
         let facts = DeviceFacts { timestamp_period: queue.get_timestamp_period() };
-        let poller = Poller::start(raw.clone(), id, self.events.clone()).map_err(|error| {
+        let poller = Poller::start(raw.clone(), queue.clone(), id, self.events.clone()).map_err(|error| {
             Failure::new(
                 super::protocol::FailureKind::OutOfMemory,
                 format_args!("no thread waits for the GPU: {error}"),
@@ -99,17 +102,18 @@ impl Session {
         let before = descriptor.compiled.as_deref();
         let cache = scoped(&raw, || compiled::open(&raw, before))?;
         let known = AtomicUsize::new(before.map_or(0, <[u8]>::len));
-        let device = Device { raw, queue, poller, objects: Mutex::default(), cache, spare: Spare::default(), known };
+        let device = Device {
+            raw,
+            queue,
+            poller,
+            lane: Lane::default(),
+            objects: Mutex::default(),
+            cache,
+            spare: Spare::default(),
+            known,
+        };
         self.devices().insert(id, Arc::new(device));
         Ok(facts)
-    }
-
-    /// What a device needs to share what is compiled. Drivers in software have nothing to share.
-    fn cache_feature(&self) -> wgpu::Features {
-        match self.adapter.get_info().device_type {
-            wgpu::DeviceType::Cpu => wgpu::Features::empty(),
-            _ => self.adapter.features() & wgpu::Features::PIPELINE_CACHE,
-        }
     }
 
     fn devices(&self) -> MutexGuard<'_, HashMap<DeviceId, Arc<Device>>> {
@@ -120,12 +124,60 @@ impl Session {
         self.devices().get(&id).cloned().ok_or_else(|| Failure::lost("the device has been destroyed"))
     }
 
+    /// As [`Session::write`], after what was asked before.
+    pub(crate) fn write_in_order(
+        self: Arc<Self>,
+        id: DeviceId,
+        buffer: ObjectId,
+        offset: u64,
+        data: &[u8],
+    ) -> BoxFuture<'static, Result<()>> {
+        match self.device(id) {
+            Ok(device) if !device.lane.is_free() => {
+                let data = data.to_vec();
+                device.lane.queue(move || self.write(id, buffer, offset, &data))
+            }
+            _ => ready(self.write(id, buffer, offset, data)).boxed(),
+        }
+    }
+
+    /// As [`Session::submit`], after what was asked before, and never waiting for the GPU on this thread.
+    pub(crate) fn submit_in_order(
+        self: Arc<Self>,
+        id: DeviceId,
+        commands: Vec<Command>,
+    ) -> BoxFuture<'static, Result<u64>> {
+        match self.device(id) {
+            Ok(device) if device.poller.is_busy() || !device.lane.is_free() => {
+                device.lane.queue(move || self.submit(id, &commands))
+            }
+            _ => ready(self.submit(id, &commands)).boxed(),
+        }
+    }
+
+    /// As [`Session::read`], after what was asked before, and never waiting for the GPU on this thread.
+    pub(crate) fn read_in_order(
+        self: Arc<Self>,
+        id: DeviceId,
+        buffer: ObjectId,
+        offset: u64,
+        size: u64,
+        done: Read,
+    ) -> BoxFuture<'static, Result<Option<u64>>> {
+        let is_copied = |device: &Device| device.objects().buffer(buffer).is_ok_and(|buffer| !buffer.is_mapped());
+        match self.device(id) {
+            Ok(device) if (device.poller.is_busy() && is_copied(&device)) || !device.lane.is_free() => {
+                device.lane.queue(move || self.read(id, buffer, offset, size, done))
+            }
+            _ => ready(self.read(id, buffer, offset, size, done)).boxed(),
+        }
+    }
+
     /// Lets a device go, with everything that was made from it. That the GPU may have to finish first holds nobody up.
     pub(crate) fn close(&self, id: DeviceId) {
         let device = self.devices().remove(&id);
         if let Some(device) = device {
-            device.objects().clear();
-            device.poller.close();
+            device.close();
         }
     }
 
@@ -189,7 +241,7 @@ impl Session {
     ) -> Result<Option<u64>> {
         let device = self.device(device)?;
         let buffer = device.objects().buffer(buffer)?.clone();
-        match buffer.usage.contains(wgpu::BufferUsages::MAP_READ) {
+        match buffer.is_mapped() {
             true => device.map(buffer.raw, offset, size, None, done).map(|()| None),
             false => device.copy_and_map(&buffer.raw, offset, size, done).map(Some),
         }
@@ -198,126 +250,18 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        for device in self.devices().drain().map(|(_, device)| device) {
-            device.objects().clear();
-            device.poller.close();
-        }
+        self.devices().drain().for_each(|(_, device)| device.close());
     }
 }
 
 impl Device {
+    fn close(&self) {
+        self.objects().clear();
+        self.poller.close();
+    }
+
     fn objects(&self) -> MutexGuard<'_, Objects> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn create(&self, Create { label, what }: &Create) -> Result<Object> {
-        let label = label.as_deref();
-        match what {
-            Blueprint::Buffer { size, usage } => {
-                let descriptor =
-                    wgpu::BufferDescriptor { label, size: *size, usage: real_usage(*usage), mapped_at_creation: false };
-                let raw = scoped(&self.raw, || self.raw.create_buffer(&descriptor))?;
-                Ok(Object::Buffer(Buffer { raw, usage: *usage }))
-            }
-            Blueprint::BindGroupLayout(entries) => {
-                let entries: Vec<_> = entries
-                    .iter()
-                    .map(|entry| wgpu::BindGroupLayoutEntry {
-                        binding: entry.binding,
-                        visibility: wgpu::ShaderStages::COMPUTE,
-                        ty: wgpu::BindingType::Buffer {
-                            ty: match entry.kind {
-                                BindingKind::Uniform => wgpu::BufferBindingType::Uniform,
-                                BindingKind::Storage => wgpu::BufferBindingType::Storage { read_only: false },
-                                BindingKind::ReadOnlyStorage => wgpu::BufferBindingType::Storage { read_only: true },
-                            },
-                            has_dynamic_offset: entry.has_dynamic_offset,
-                            min_binding_size: NonZeroU64::new(entry.min_binding_size),
-                        },
-                        count: None,
-                    })
-                    .collect();
-                let descriptor = wgpu::BindGroupLayoutDescriptor { label, entries: &entries };
-                scoped(&self.raw, || self.raw.create_bind_group_layout(&descriptor)).map(Object::BindGroupLayout)
-            }
-            Blueprint::BindGroup { layout, entries } => {
-                let objects = self.objects();
-                let entries = entries
-                    .iter()
-                    .map(|entry| {
-                        let size = match entry.size {
-                            Some(size) => Some(NonZeroU64::new(size).ok_or_else(|| {
-                                Failure::invalid(format_args!("binding {} would have no bytes", entry.binding))
-                            })?),
-                            None => None,
-                        };
-                        let buffer = &objects.buffer(entry.buffer)?.raw;
-                        let resource =
-                            wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: entry.offset, size });
-                        Ok(wgpu::BindGroupEntry { binding: entry.binding, resource })
-                    })
-                    .collect::<Result<Vec<_>>>()?;
-                let layout = objects.bind_group_layout(*layout)?;
-                let descriptor = wgpu::BindGroupDescriptor { label, layout, entries: &entries };
-                scoped(&self.raw, || self.raw.create_bind_group(&descriptor)).map(Object::BindGroup)
-            }
-            Blueprint::PipelineLayout { groups, immediate_size } => {
-                let most = usize::try_from(self.raw.limits().max_bind_groups).unwrap_or(usize::MAX);
-                if groups.len() > most {
-                    let words = format_args!("{} bind groups are more than the {most} of the device", groups.len());
-                    return Err(Failure::invalid(words));
-                }
-                let objects = self.objects();
-                let groups = groups
-                    .iter()
-                    .map(|group| group.map(|group| objects.bind_group_layout(group)).transpose())
-                    .collect::<Result<Vec<_>>>()?;
-                let descriptor = wgpu::PipelineLayoutDescriptor {
-                    label,
-                    bind_group_layouts: &groups,
-                    immediate_size: *immediate_size,
-                };
-                scoped(&self.raw, || self.raw.create_pipeline_layout(&descriptor)).map(Object::PipelineLayout)
-            }
-            Blueprint::ShaderModule { wgsl } => {
-                caught(|| shader::check(wgsl))??;
-                let source = wgpu::ShaderSource::Wgsl(wgsl.as_str().into());
-                let descriptor = wgpu::ShaderModuleDescriptor { label, source };
-                // The safe kind, which bounds what a shader reaches and how long it loops; there is no other here.
-                scoped(&self.raw, || self.raw.create_shader_module(descriptor)).map(Object::ShaderModule)
-            }
-            Blueprint::ComputePipeline(pipeline) => self.create_pipeline(label, pipeline).map(Object::ComputePipeline),
-            Blueprint::LayoutOf { pipeline, index } => {
-                let pipeline = self.objects().compute_pipeline(*pipeline)?.clone();
-                scoped(&self.raw, || pipeline.get_bind_group_layout(*index)).map(Object::BindGroupLayout)
-            }
-            Blueprint::QuerySet { count } => {
-                let descriptor = wgpu::QuerySetDescriptor { label, ty: wgpu::QueryType::Timestamp, count: *count };
-                scoped(&self.raw, || self.raw.create_query_set(&descriptor)).map(Object::QuerySet)
-            }
-        }
-    }
-
-    fn create_pipeline(&self, label: Option<&str>, pipeline: &Pipeline) -> Result<wgpu::ComputePipeline> {
-        // Compiling takes long, and the objects are wanted meanwhile.
-        let (layout, module) = {
-            let objects = self.objects();
-            let layout = pipeline.layout.map(|layout| objects.pipeline_layout(layout).cloned()).transpose()?;
-            (layout, objects.shader_module(pipeline.module)?.clone())
-        };
-        let constants: Vec<_> = pipeline.constants.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-        let descriptor = wgpu::ComputePipelineDescriptor {
-            label,
-            layout: layout.as_ref(),
-            module: &module,
-            entry_point: pipeline.entry_point.as_deref(),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                constants: &constants,
-                zero_initialize_workgroup_memory: pipeline.zero_workgroup_memory,
-            },
-            cache: self.cache.as_ref(),
-        };
-        scoped(&self.raw, || self.raw.create_compute_pipeline(&descriptor))
     }
 
     fn submit<const N: usize>(&self, buffers: [wgpu::CommandBuffer; N]) -> Result<u64> {
@@ -376,16 +320,5 @@ impl Device {
         scoped(&self.raw, || buffer.map_async(wgpu::MapMode::Read, range, take))?;
         self.poll_for_a_moment();
         Ok(())
-    }
-}
-
-/// What the real buffer may be used for, so that every buffer can be read and written.
-fn real_usage(usage: wgpu::BufferUsages) -> wgpu::BufferUsages {
-    use wgpu::BufferUsages as Usages;
-    // Guests do not map: what they ask `MAP_WRITE` for is done by writes.
-    let usage = usage.difference(Usages::MAP_WRITE);
-    match usage.contains(Usages::MAP_READ) {
-        true => usage | Usages::COPY_DST,
-        false => usage | Usages::COPY_SRC | Usages::COPY_DST,
     }
 }

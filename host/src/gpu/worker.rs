@@ -23,6 +23,7 @@ pub(super) use self::serve::run;
 use super::adapters::Facts;
 use super::protocol::{Command, Create, DeviceDescriptor, DeviceFacts, DeviceId, Events, Failure, ObjectId, Result};
 use super::session::Read;
+use crate::config::ByteSize;
 
 /// The first argument of a worker.
 pub(super) const ARGUMENT: &str = "chainhost-gpu-worker";
@@ -105,8 +106,13 @@ fn end(child: &mut Child) {
 }
 
 impl Worker {
-    /// Starts a worker for the adapter `index`.
-    pub(super) async fn start(program: &Path, index: usize, events: Arc<dyn Events>) -> Result<Arc<Self>> {
+    /// Starts a worker for the adapter `index`, and for buffers of so much `memory`.
+    pub(super) async fn start(
+        program: &Path,
+        index: usize,
+        memory: ByteSize,
+        events: Arc<dyn Events>,
+    ) -> Result<Arc<Self>> {
         let failed = |error: io::Error| Failure::lost(format_args!("the GPU's worker process does not start: {error}"));
         let (child, stream) = spawn(program).map_err(failed)?;
         let (outbox, sent) = mpsc::channel::<(Request, Vec<u8>)>();
@@ -130,7 +136,7 @@ impl Worker {
         });
         let worker = Arc::new(Worker { child, outbox, next: AtomicU64::new(1), shared });
         writer.and(reader).map_err(failed)?;
-        worker.ask(Ask::Adapter(index), Vec::new()).await?;
+        worker.ask(Ask::Adapter { index, memory: memory.as_bytes() }, Vec::new()).await?;
         Ok(worker)
     }
 

@@ -61,7 +61,7 @@ async fn a_submission_is_done_as_a_whole_or_not_at_all_and_can_be_waited_for() {
 
 #[tokio::test]
 async fn an_instance_holds_what_chain_toml_says_and_gets_back_what_it_drops() {
-    play(&["memory", "text", "memory"]).await;
+    play(&["memory", "text", "destroyed-devices", "memory"]).await;
 }
 
 #[tokio::test]
@@ -129,6 +129,38 @@ async fn work_without_end_is_an_error_by_its_deadline_and_holds_up_nobody_else()
         let (hung, ()) = futures::join!(hanging, health);
         assert_eq!(hung.json(), json!("ErrorKind::Timeout"), "{isolation}");
         assert!(served.log().contains("a GPU device is lost"), "{}", served.log());
+    }
+}
+
+#[tokio::test]
+async fn guests_that_submit_behind_work_without_end_leave_the_others_their_threads() {
+    let gpu = |name: &str| {
+        format!(
+            "[chainlets.{name}]\ncomponent = \"<{GUEST}>\"\n\
+             resources = {{ gpu = {{ adapter = \"cpu\", memory = \"64MiB\", timeout = \"500ms\" }} }}\n"
+        )
+    };
+    let chain = Chain::new(&format!(
+        "[chain]\nname = \"test\"\nentrypoint = \"other\"\n\n{}{}{}[chainlets.other]\ncomponent = \"<{GUEST}>\"\n\
+         resources = {{ gpu = {{ adapter = \"cpu\" }} }}\n",
+        gpu("one"),
+        gpu("two"),
+        gpu("three"),
+    ));
+    // More of them than there are threads for guests.
+    let served = chain.serve_with(&["--guest-threads", "2"]);
+    let hang = json!({ "scenario": "hang-and-submit" });
+    let hanging = ["one", "two", "three"].map(|name| {
+        let (admin, hang) = (served.admin, hang.clone());
+        tokio::spawn(async move { admin.post(&format!("/chainlets/{name}/run_remote"), &hang).await })
+    });
+    for _ in 0..50 {
+        assert!(said(&served, "adapters").await.is_string());
+    }
+    for hanging in hanging {
+        let kind = hanging.await.unwrap().json();
+        assert!(["ErrorKind::Timeout", "ErrorKind::DeviceLost"].map(|kind| json!(kind)).contains(&kind), "{kind}");
+        assert!(said(&served, "adapters").await.is_string());
     }
 }
 

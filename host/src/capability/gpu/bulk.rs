@@ -11,13 +11,15 @@
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
+use futures::FutureExt;
+use tokio_util::task::AbortOnDropHandle;
 use wasmtime::component::__internal::{CanonicalAbiInfo, InstanceType, InterfaceType, LowerContext};
 use wasmtime::component::{ComponentType, Linker, Lower, Resource, WasmList};
 
 use super::{BufferHandle, wit};
 use crate::chainlet::state::State;
 use crate::gpu::device::Buffer;
-use crate::gpu::protocol::Result;
+use crate::gpu::protocol::{Failure, Result};
 use crate::gpu::session::Bytes;
 
 /// A `list<u8>` for a guest.
@@ -96,12 +98,24 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
         |accessor, (buffer, offset, size): (Resource<BufferHandle>, u64, u64)| {
             Box::pin(async move {
                 let buffer = accessor.with(|mut access| access.get().capabilities.gpu.buffer(&buffer))?;
-                Ok((lowered(buffer.read(offset, size).await),))
+                Ok((lowered(by_itself(buffer.read(offset, size)).await),))
             })
         },
     )?;
     linker.allow_shadowing(false);
     Ok(())
+}
+
+/// Sees to it that `read` goes on whatever its guest does. A guest that waits in a function that is not async holds its
+/// store, and with it all that is polled there; a read may have what such a guest waits for.
+async fn by_itself(read: impl Future<Output = Result<Bytes>> + Send + 'static) -> Result<Bytes> {
+    let mut read = read.boxed();
+    // Most need no task: the GPU is soon done with them.
+    if let Some(done) = (&mut read).now_or_never() {
+        return done;
+    }
+    let task = AbortOnDropHandle::new(tokio::spawn(read));
+    task.await.unwrap_or_else(|error| Err(Failure::lost(format_args!("the read was cut short: {error}"))))
 }
 
 fn lowered(read: Result<Bytes>) -> std::result::Result<Lowered, wit::Error> {

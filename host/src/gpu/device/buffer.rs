@@ -1,13 +1,12 @@
 //! The buffers of a device: what they may be used for, and how bytes get in and out.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
 use super::{Device, Object};
 use crate::gpu::protocol::{Blueprint, Failure, ObjectId, Result};
-use crate::gpu::quota::Charge;
 use crate::gpu::session::Bytes;
 
 /// How many bytes are written or read in one go. As many again may be on their way.
@@ -25,7 +24,6 @@ pub(crate) struct Buffer {
     size: u64,
     /// Whether it is read without a copy on the GPU.
     is_mapped: bool,
-    charge: Mutex<Option<Charge>>,
 }
 
 impl Buffer {
@@ -36,11 +34,12 @@ impl Buffer {
         size: u64,
         usage: wgpu::BufferUsages,
     ) -> Result<Arc<Self>> {
-        check_usage(usage)?;
+        check_usage(size, usage)?;
         let charge = device.charge(size.checked_next_multiple_of(GRAIN).unwrap_or(u64::MAX).max(GRAIN)).await?;
         let object = device.create(label, Blueprint::Buffer { size, usage }).await?;
         let is_mapped = usage.contains(wgpu::BufferUsages::MAP_READ);
-        Ok(Arc::new(Buffer { object, size, is_mapped, charge: Mutex::new(Some(charge)) }))
+        device.progress.hold(object.id, charge);
+        Ok(Arc::new(Buffer { object, size, is_mapped }))
     }
 
     pub(crate) fn id(&self) -> ObjectId {
@@ -72,7 +71,7 @@ impl Buffer {
         let device = self.device().clone();
         let written = device.backend.write(device.id, self.object.id, offset, data);
         device.progress.steps().unsubmitted += u64::try_from(data.len()).unwrap_or(u64::MAX);
-        async move { written.await.map_err(|failure| device.explain(failure)) }
+        async move { device.progress.unless_lost(written).await.map_err(|failure| device.explain(failure)) }
     }
 
     /// Whether a part of the buffer is one.
@@ -112,8 +111,8 @@ impl Buffer {
                 })
             };
             let turn = if self.is_mapped { None } else { Some(device.turn().await?) };
-            let read = device.backend.read(device.id, self.object.id, offset + begin, piece, done).await;
-            let number = read.map_err(|failure| device.explain(failure))?;
+            let read = device.backend.read(device.id, self.object.id, offset + begin, piece, done);
+            let number = device.progress.unless_lost(read).await.map_err(|failure| device.explain(failure))?;
             if let (Some(number), Some(turn)) = (number, turn) {
                 device.progress.steps().unsubmitted = 0;
                 device.progress.submitted(number, turn);
@@ -132,25 +131,18 @@ impl Buffer {
     pub(crate) fn destroy(&self) {
         let device = self.device();
         device.backend.destroy_buffer(device.id, self.object.id);
-        self.retire();
-    }
-
-    fn retire(&self) {
-        let charge = self.charge.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(charge) = charge {
-            self.device().progress.retire(charge);
-        }
+        device.progress.retire(self.object.id);
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.retire();
+        self.device().progress.retire(self.object.id);
     }
 }
 
-/// Whether `usage` is one that WebGPU allows; the real buffer's may be another.
-fn check_usage(usage: wgpu::BufferUsages) -> Result<()> {
+/// Whether a buffer is one that WebGPU allows; the real one's usage may be another.
+fn check_usage(size: u64, usage: wgpu::BufferUsages) -> Result<()> {
     use wgpu::BufferUsages as Usages;
     if usage.is_empty() {
         return Err(Failure::invalid("a buffer needs a usage"));
@@ -160,6 +152,11 @@ fn check_usage(usage: wgpu::BufferUsages) -> Result<()> {
         (Usages::MAP_WRITE, Usages::COPY_SRC, "map-write", "copy-src"),
     ];
     for (map, with, map_name, with_name) in alone {
+        if usage.contains(map) && !size.is_multiple_of(ALIGNMENT) {
+            return Err(Failure::invalid(format_args!(
+                "a buffer with the usage `{map_name}` has a size that is a multiple of {ALIGNMENT}, and not {size}"
+            )));
+        }
         if usage.contains(map) && !(map | with).contains(usage) {
             return Err(Failure::invalid(format_args!("the usage `{map_name}` goes with `{with_name}` alone")));
         }

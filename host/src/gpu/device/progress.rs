@@ -1,29 +1,35 @@
 //! How far the GPU is with what one device has submitted, and who waits for it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::oneshot;
+use tokio::sync::{SetOnce, oneshot};
 
 use crate::gpu::metrics::Meter;
-use crate::gpu::protocol::{Failure, Result};
+use crate::gpu::protocol::{Failure, ObjectId, Result};
 use crate::gpu::quota::Charge;
 use crate::gpu::turns::Turn;
 
 /// How far the GPU is with a device's submissions.
 #[derive(Default)]
-pub(in crate::gpu) struct Progress(Mutex<Steps>);
+pub(in crate::gpu) struct Progress {
+    steps: Mutex<Steps>,
+    /// Why the device is gone, once it is.
+    lost: SetOnce<Failure>,
+}
 
 #[derive(Default)]
 pub(super) struct Steps {
     pub submitted: u64,
     pub completed: u64,
     pub turns: VecDeque<(u64, Turn)>,
+    /// What its buffers hold.
+    held: HashMap<ObjectId, Charge>,
     /// What is freed once a submission is done.
     pub retired: VecDeque<(u64, Charge)>,
     pub waiting: Vec<(u64, oneshot::Sender<Result<()>>)>,
-    pub lost: Option<Failure>,
     /// Bytes written since the last submission.
     pub unsubmitted: u64,
     /// The submission that carries the writes before those.
@@ -52,7 +58,7 @@ impl Drop for Abandoned {
 
 impl Progress {
     pub(super) fn steps(&self) -> MutexGuard<'_, Steps> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The GPU is done with all submissions up to `number`.
@@ -80,9 +86,9 @@ impl Progress {
 
     /// The device is gone; the first reason counts.
     pub(in crate::gpu) fn lost(&self, why: Failure) {
+        // Where there is a reason already, it stays.
+        let _ = self.lost.set(Failure::lost(&why.message));
         let mut steps = self.steps();
-        let gone = Failure::lost(&why.message);
-        steps.lost.get_or_insert(gone);
         let (turns, waiting) = (std::mem::take(&mut steps.turns), std::mem::take(&mut steps.waiting));
         drop(steps);
         drop(turns);
@@ -104,25 +110,42 @@ impl Progress {
         let mut steps = self.steps();
         steps.closed = true;
         steps.abandoned = None;
-        let retired = std::mem::take(&mut steps.retired);
+        let freed = (std::mem::take(&mut steps.held), std::mem::take(&mut steps.retired));
         drop(steps);
-        drop(retired);
+        drop(freed);
     }
 
     /// Whether the device is lost, or was let go.
     pub(in crate::gpu) fn is_lost(&self) -> bool {
-        self.steps().lost.is_some()
+        self.lost.initialized()
     }
 
     pub(super) fn check(&self) -> Result<()> {
-        self.steps().lost.clone().map_or(Ok(()), Err)
+        self.lost.get().cloned().map_or(Ok(()), Err)
+    }
+
+    /// What `work` gives, unless the device is lost before: a driver may hold it up for as long as its GPU is busy.
+    pub(super) async fn unless_lost<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            done = work => done,
+            why = self.lost.wait() => Err(why.clone()),
+        }
+    }
+
+    /// A buffer holds `charge` from now on.
+    pub(super) fn hold(&self, buffer: ObjectId, charge: Charge) {
+        let mut steps = self.steps();
+        if !steps.closed {
+            steps.held.insert(buffer, charge);
+        }
     }
 
     /// The turn of submission `number` ends with it; it may have ended already.
     pub(super) fn submitted(&self, number: u64, turn: Turn) {
         let mut steps = self.steps();
         steps.submitted = steps.submitted.max(number);
-        if number > steps.completed && steps.lost.is_none() {
+        if number > steps.completed && !self.lost.initialized() {
             let place = steps.turns.partition_point(|(other, _)| *other < number);
             steps.turns.insert(place, (number, turn));
             return;
@@ -134,12 +157,13 @@ impl Progress {
         }
     }
 
-    /// Frees `charge` when the GPU is done with all that may use it. Writes that no submission has taken along need one
-    /// more.
-    pub(super) fn retire(&self, charge: Charge) {
+    /// Frees what a buffer holds when the GPU is done with all that may use it. Writes that no submission has taken along
+    /// need one more.
+    pub(super) fn retire(&self, buffer: ObjectId) {
         let mut steps = self.steps();
         let until = steps.submitted + u64::from(steps.unsubmitted > 0);
-        if until > steps.completed && !steps.closed {
+        let Some(charge) = steps.held.remove(&buffer) else { return };
+        if until > steps.completed {
             steps.retired.push_back((until, charge));
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::shader::Workgroup;
 use crate::gpu::protocol::{Failure, ObjectId, Result};
 
 /// Everything that a guest made from one device and has not dropped.
@@ -13,9 +14,16 @@ pub(super) enum Object {
     BindGroupLayout(wgpu::BindGroupLayout),
     BindGroup(wgpu::BindGroup),
     PipelineLayout(wgpu::PipelineLayout),
-    ShaderModule(wgpu::ShaderModule),
+    ShaderModule(ShaderModule),
     ComputePipeline(wgpu::ComputePipeline),
     QuerySet(wgpu::QuerySet),
+}
+
+#[derive(Clone)]
+pub(super) struct ShaderModule {
+    pub raw: wgpu::ShaderModule,
+    /// What its entry points take of the memory of a workgroup.
+    pub workgroup: Workgroup,
 }
 
 #[derive(Clone)]
@@ -23,6 +31,13 @@ pub(super) struct Buffer {
     pub raw: wgpu::Buffer,
     /// What the guest asked for; `raw` may be used for more.
     pub usage: wgpu::BufferUsages,
+}
+
+impl Buffer {
+    /// Whether it is read without a copy on the GPU.
+    pub(super) fn is_mapped(&self) -> bool {
+        self.usage.contains(wgpu::BufferUsages::MAP_READ)
+    }
 }
 
 macro_rules! find {
@@ -54,7 +69,7 @@ impl Objects {
         bind_group_layout: BindGroupLayout -> wgpu::BindGroupLayout, "bind group layout";
         bind_group: BindGroup -> wgpu::BindGroup, "bind group";
         pipeline_layout: PipelineLayout -> wgpu::PipelineLayout, "pipeline layout";
-        shader_module: ShaderModule -> wgpu::ShaderModule, "shader module";
+        shader_module: ShaderModule -> ShaderModule, "shader module";
         compute_pipeline: ComputePipeline -> wgpu::ComputePipeline, "compute pipeline";
         query_set: QuerySet -> wgpu::QuerySet, "query set";
     }

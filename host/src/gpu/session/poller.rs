@@ -1,8 +1,9 @@
 //! The thread that waits for one device, so that no other has to.
 //!
 //! wgpu calls back from within `poll` alone, and only a thread that is in it learns at once that the GPU is done. What is
-//! done is told through [`Events`] and the callbacks of reads. The thread is also the last to hold the device: dropping
-//! one waits for the GPU, for as long as the driver likes.
+//! done is told through [`Events`] and the callbacks of reads. The thread is also the last to hold the device and its queue:
+//! dropping either waits for the GPU, for as long as the driver likes, and a buffer that is destroyed while the queue is being
+//! dropped is freed under the GPU's hands (in wgpu 30).
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +15,7 @@ use crate::gpu::protocol::{DeviceId, Events, Failure, Result};
 pub(super) struct Poller {
     state: Mutex<State>,
     changed: Condvar,
-    /// Held while something is submitted, so that numbers are in the order of the queue.
+    /// Held while something is submitted, so that numbers are in the order of the queue, and while buffers are destroyed.
     submitting: Mutex<()>,
 }
 
@@ -30,8 +31,13 @@ struct State {
 }
 
 impl Poller {
-    /// Starts the poller of `device`.
-    pub(super) fn start(device: wgpu::Device, id: DeviceId, events: Arc<dyn Events>) -> std::io::Result<Arc<Self>> {
+    /// Starts the poller of `device`, whose queue is `queue`.
+    pub(super) fn start(
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        id: DeviceId,
+        events: Arc<dyn Events>,
+    ) -> std::io::Result<Arc<Self>> {
         let poller =
             Arc::new(Poller { state: Mutex::default(), changed: Condvar::new(), submitting: Mutex::default() });
         let thread = std::thread::Builder::new().name(format!("gpu-{id}"));
@@ -44,7 +50,10 @@ impl Poller {
                         .lost(id, Failure::lost("waiting for the GPU failed, which is a bug of chainhost or of wgpu"));
                 }
                 // Dropping may wait for the GPU, or for its driver.
-                let dropped = catch_unwind(AssertUnwindSafe(|| drop(device)));
+                let dropped = catch_unwind(AssertUnwindSafe(|| {
+                    drop(queue);
+                    drop(device);
+                }));
                 if dropped.is_err() {
                     tracing::error!("a GPU's device could not be dropped, which is a bug of wgpu");
                 }
@@ -84,6 +93,11 @@ impl Poller {
         state.reads = state.reads.saturating_sub(1);
     }
 
+    /// Whether the GPU has work that it is not known to be done with.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.state().in_flight.is_empty()
+    }
+
     /// Whether a read waits for a poll.
     pub(super) fn has_reads(&self) -> bool {
         self.state().reads > 0
@@ -110,7 +124,12 @@ impl Poller {
             let doomed = std::mem::take(&mut state.doomed);
             let (oldest, closing) = (state.in_flight.front().cloned(), state.closing);
             drop(state);
-            doomed.iter().for_each(wgpu::Buffer::destroy);
+            if !doomed.is_empty() {
+                // wgpu frees a buffer at once where it knows of no submission with it, and for a moment it does not know of
+                // the one that another thread has just made.
+                let _order = self.submitting.lock().unwrap_or_else(PoisonError::into_inner);
+                doomed.iter().for_each(wgpu::Buffer::destroy);
+            }
             drop(doomed);
             if closing {
                 device.destroy();
@@ -126,7 +145,7 @@ impl Poller {
                     events.completed(id, number);
                 }
                 (Ok(_), None) if closing => return,
-                (Ok(_), None) | (Err(wgpu::PollError::Timeout), _) => {}
+                (Ok(_), None) => {}
                 (Err(error), _) => {
                     events.lost(id, Failure::lost(format_args!("the GPU stopped working: {error}")));
                     return;

@@ -21,8 +21,11 @@ const BULK: usize = 256 << 20;
 pub(super) enum Ask {
     /// Which adapters there are.
     Adapters,
-    /// Use the adapter of this number from now on.
-    Adapter(usize),
+    /// Use an adapter from now on, for buffers of so many bytes in all.
+    Adapter {
+        index: usize,
+        memory: u64,
+    },
     Open(DeviceId, Box<DeviceDescriptor>),
     Close(DeviceId),
     Create(DeviceId, ObjectId, Create),

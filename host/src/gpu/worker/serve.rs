@@ -6,11 +6,16 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::process::{Resource, Rlimit, setrlimit};
+
 use super::frames::{self, Answer, Ask, Request, Tell};
 use crate::gpu::adapters::{self, Facts};
 use crate::gpu::backend::COMPILER_STACK;
 use crate::gpu::protocol::{DeviceId, Events, Failure, Result};
 use crate::gpu::session::{Bytes, Session};
+
+/// What a worker may have beside its buffers, in bytes: for its driver, the compiler in it, and what is on its way.
+const OWN_MEMORY: u64 = 4 << 30;
 
 /// What goes back to the host, a frame at a time.
 struct Host(Mutex<UnixStream>);
@@ -52,7 +57,8 @@ pub(in crate::gpu) fn run() -> ExitCode {
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(%error, "the GPU worker ends; it is started by a host, not by hand");
+            // A worker has no log of its own, and its host's stderr.
+            eprintln!("a GPU worker ends, which a host starts and nobody else: {error}");
             ExitCode::FAILURE
         }
     }
@@ -69,7 +75,8 @@ fn serve() -> io::Result<()> {
                 let adapters = adapters::enumerate().iter().map(Facts::of).collect();
                 host.tell(&Tell::Answer(number, Ok(Answer::Adapters(adapters))), &[]);
             }
-            (Ask::Adapter(index), _) => {
+            (Ask::Adapter { index, memory }, _) => {
+                limit_memory(memory);
                 let adapter = adapters::enumerate().into_iter().nth(index);
                 let answer = match adapter {
                     Some(adapter) => {
@@ -88,9 +95,20 @@ fn serve() -> io::Result<()> {
     std::process::exit(0)
 }
 
+/// Lets the process have no more memory than its buffers and a compiler need. A shader that takes more ends it, and no
+/// other process.
+fn limit_memory(buffers: u64) {
+    let stack = u64::try_from(COMPILER_STACK).unwrap_or(u64::MAX);
+    let most = buffers.saturating_add(stack).saturating_add(OWN_MEMORY);
+    let limit = Rlimit { current: Some(most), maximum: Some(most) };
+    if let Err(error) = setrlimit(Resource::Data, limit) {
+        eprintln!("the memory of a GPU worker cannot be limited: {error}");
+    }
+}
+
 fn answer(host: &Arc<Host>, session: &Session, number: u64, ask: Ask, bulk: &[u8]) {
     let answer = match ask {
-        Ask::Adapters | Ask::Adapter(_) => return,
+        Ask::Adapters | Ask::Adapter { .. } => return,
         Ask::Close(device) => return session.close(device),
         Ask::Drop(device, id) => return session.drop_object(device, id),
         Ask::DestroyBuffer(device, id) => return session.destroy_buffer(device, id),

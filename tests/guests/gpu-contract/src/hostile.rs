@@ -32,6 +32,19 @@ pub fn hang() -> Result<String> {
     Ok(waited)
 }
 
+/// As `hang`, of a guest that submits more behind it, where a driver may keep it waiting.
+pub fn hang_and_submit() -> Result<String> {
+    let one = device()?;
+    let all = storage(&one, 64)?;
+    let long = fine(pipeline(&one, LONG))?;
+    for _ in 0..100 {
+        if let Err(error) = run(&one, &long, &all, 20_000) {
+            return Ok(format!("{:?}", error.kind));
+        }
+    }
+    Ok("all of it was taken".to_owned())
+}
+
 pub fn out_of_bounds() -> Result<()> {
     let wgsl = "
         @group(0) @binding(0) var<storage, read_write> all: array<u32>;
@@ -85,6 +98,12 @@ pub fn bombs() -> Result<()> {
     }
     types.push_str("@compute @workgroup_size(1) fn main() { var x: S29; }");
     holds("a type without end", device.create_shader_module(None, &types).is_err())?;
+    let mut calls = String::from("fn f0(x: u32) -> u32 { return x + 1u; }\n");
+    for level in 1..30 {
+        calls.push_str(&format!("fn f{level}(x: u32) -> u32 {{ return f{0}(x) + f{0}(x + 1u); }}\n", level - 1));
+    }
+    calls.push_str("@compute @workgroup_size(1) fn main() { _ = f29(1u); }");
+    refused("calls without end", unsupported, "calls", device.create_shader_module(None, &calls))?;
     let big = "@compute @workgroup_size(1) fn main() { var x: array<u32, 100000>; x[5] = 1u; }";
     refused("a variable too large", unsupported, "variables", device.create_shader_module(None, big))?;
     for (open, inner, close) in [("(", "1", ")"), ("-", "1", ""), ("vec2(", "1", ").x"), ("{", "", "}")] {

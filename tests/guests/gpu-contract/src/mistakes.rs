@@ -32,7 +32,15 @@ pub fn requests() -> Result<()> {
         "max_bind_groups",
         request(Features::empty(), Some(Limits { max_bind_groups: u32::MAX, ..most })),
     )?;
-    for alignment in [0, 1, 3] {
+    let quota = most.max_buffer_size;
+    let beyond = Limits { max_buffer_size: quota + 1, ..most };
+    refused(
+        "more than the quota",
+        ErrorKind::Unsupported,
+        "max_buffer_size",
+        request(Features::empty(), Some(beyond)),
+    )?;
+    for alignment in [0, 1, 3, 100] {
         let limits = Limits { min_storage_buffer_offset_alignment: alignment, ..most };
         refused("an odd alignment", ErrorKind::Unsupported, "", request(Features::empty(), Some(limits)))?;
     }
@@ -56,6 +64,9 @@ pub fn buffers() -> Result<()> {
     let (read, write) = (BufferUsages::MAP_READ, BufferUsages::MAP_WRITE);
     refused("map-read and storage", ErrorKind::Invalid, "copy-dst", make(64, read | BufferUsages::STORAGE))?;
     refused("map-write and storage", ErrorKind::Invalid, "copy-src", make(64, write | BufferUsages::STORAGE))?;
+    for (usage, with) in [(read, BufferUsages::COPY_DST), (write, BufferUsages::COPY_SRC)] {
+        refused("an odd size", ErrorKind::Invalid, "multiple", make(6, usage | with))?;
+    }
     refused("more than there is", ErrorKind::Quota, "resources.gpu.memory", make(1 << 40, BufferUsages::STORAGE))?;
     refused("all that a number holds", ErrorKind::Quota, "", make(u64::MAX, BufferUsages::STORAGE))
 }
@@ -161,6 +172,8 @@ pub fn pipelines() -> Result<()> {
     refused("no such constant", ErrorKind::Invalid, "", make(Some("one"), &[("nothing", 1.0)]))?;
     refused("a constant without a value", ErrorKind::Invalid, "", make(Some("two"), &[]))?;
     refused("no number", ErrorKind::Invalid, "", make(Some("one"), &[("factor", f64::NAN)]))?;
+    let large = "var<workgroup> all: array<u32, 1000000>; @compute @workgroup_size(1) fn main() { all[1] = 1u; }";
+    refused("too much workgroup memory", ErrorKind::Invalid, "max-compute-workgroup", pipeline(&device, large))?;
     let made = fine(make(Some("one"), &[]))?;
     refused("a group that is not there", ErrorKind::Invalid, "", made.get_bind_group_layout(9))
 }

@@ -52,6 +52,18 @@ pub fn devices() -> Result<()> {
     refused("more than all have together", ErrorKind::Quota, "", buffer(first, 4, BufferUsages::STORAGE))
 }
 
+pub fn destroyed_devices() -> Result<()> {
+    let mut kept = Vec::new();
+    for _ in 0..6 {
+        let device = device()?;
+        let most = fine(buffer(&device, ALL - (1 << 20), BufferUsages::STORAGE))?;
+        device.destroy();
+        // Its handles are held, and hold nothing.
+        kept.push((device, most));
+    }
+    Ok(())
+}
+
 pub fn text() -> Result<()> {
     let device = device()?;
     let long = format!("// {}\n", "x".repeat(1 << 20));

@@ -1,0 +1,104 @@
+//! Where what is asked of one device's queue is done, in its order: by whoever asks, or by a thread of the device's.
+//!
+//! Some drivers let a thread that submits wait until the GPU is done with what it has. A guest's thread must not be that
+//! one, as other guests need it. So where the GPU has work, the next submission goes to the device's thread, and what
+//! comes while that has something to do goes there, too.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
+use tokio::sync::oneshot;
+
+use crate::gpu::protocol::{Failure, Result};
+
+type Job = Box<dyn FnOnce() + Send>;
+
+#[derive(Default)]
+pub(super) struct Lane {
+    /// Jobs that the thread has not done.
+    waiting: Arc<AtomicUsize>,
+    /// To the thread, which is started for the first job and ends with the lane.
+    thread: Mutex<Option<mpsc::Sender<Job>>>,
+}
+
+impl Lane {
+    /// Whether all that was asked so far is done.
+    pub(super) fn is_free(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) == 0
+    }
+
+    /// Has the thread do `work` after all that it has to do.
+    pub(super) fn queue<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T>> {
+        let (sender, receiver) = oneshot::channel();
+        let waiting = self.waiting.clone();
+        waiting.fetch_add(1, Ordering::AcqRel);
+        let job: Job = Box::new(move || {
+            let done = work();
+            waiting.fetch_sub(1, Ordering::AcqRel);
+            // Whoever waited may have gone.
+            let _ = sender.send(done);
+        });
+        match self.hand_over(job) {
+            Ok(()) => {
+                async move { receiver.await.unwrap_or_else(|_| Err(Failure::lost("the device is gone"))) }.boxed()
+            }
+            Err(failure) => {
+                self.waiting.fetch_sub(1, Ordering::AcqRel);
+                ready(Err(failure)).boxed()
+            }
+        }
+    }
+
+    fn hand_over(&self, job: Job) -> Result<()> {
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let sender = match &*thread {
+            Some(sender) => sender,
+            None => {
+                let (sender, jobs) = mpsc::channel::<Job>();
+                let spawned = std::thread::Builder::new().name("gpu-lane".into()).spawn(move || {
+                    jobs.into_iter().for_each(|job| job());
+                });
+                spawned.map_err(|error| Failure::quota(format_args!("the host has no thread for the GPU: {error}")))?;
+                thread.insert(sender)
+            }
+        };
+        // The thread outlives its sender: what it does cannot panic.
+        sender.send(job).map_err(|_| Failure::lost("the device is gone"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn jobs_are_done_in_their_order_and_the_lane_is_free_again() {
+        let lane = Lane::default();
+        assert!(lane.is_free());
+        let (hold, held) = mpsc::channel::<()>();
+        let done = Arc::new(Mutex::new(Vec::new()));
+        let first = lane.queue(move || held.recv().map_err(Failure::invalid));
+        let others: Vec<_> = (0..5)
+            .map(|number| {
+                let done = done.clone();
+                lane.queue(move || {
+                    done.lock().unwrap().push(number);
+                    Ok(number)
+                })
+            })
+            .collect();
+        assert!(!lane.is_free());
+        hold.send(()).unwrap();
+        first.await.unwrap();
+        for (number, other) in others.into_iter().enumerate() {
+            assert_eq!(other.await, Ok(number));
+        }
+        assert!(lane.is_free());
+        assert_eq!(*done.lock().unwrap(), [0, 1, 2, 3, 4]);
+    }
+}

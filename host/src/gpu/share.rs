@@ -1,0 +1,227 @@
+//! What one replica has of a GPU: its devices, and the quota that they share.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
+use super::adapters::{Adapter, Way};
+use super::backend::Backend;
+use super::device::{Device, Opening, Progress};
+use super::protocol::{DeviceDescriptor, DeviceId, Events, Failure, FailureKind, Result};
+use super::quota::Quota;
+use super::session::Session;
+#[cfg(unix)]
+use super::worker::Worker;
+use super::{FEATURES, Grant};
+
+/// How many devices a replica may have at once.
+const DEVICES: usize = 4;
+/// How many devices of a chainlet may be at work that was given up.
+const ABANDONED: usize = 4;
+
+/// What one replica has of a GPU.
+pub(crate) struct Share {
+    grant: Arc<Grant>,
+    buffers: Arc<Quota>,
+    objects: Arc<Quota>,
+    /// Made for the first device, and again after a worker's end.
+    backend: tokio::sync::Mutex<Option<Backend>>,
+    devices: Arc<Devices>,
+    next: AtomicU32,
+}
+
+/// The devices of a replica, by which what the backend tells finds to them.
+pub(super) struct Devices {
+    pub(super) grant: Arc<Grant>,
+    open: Mutex<HashMap<DeviceId, Arc<Progress>>>,
+    /// One of them is gone.
+    gone: Notify,
+}
+
+impl Share {
+    pub(crate) fn new(grant: &Arc<Grant>) -> Self {
+        Share {
+            buffers: Quota::buffers(grant.limits.memory, grant.meter.clone()),
+            objects: Quota::objects(),
+            backend: tokio::sync::Mutex::default(),
+            devices: Arc::new(Devices { grant: grant.clone(), open: Mutex::default(), gone: Notify::new() }),
+            next: AtomicU32::new(1),
+            grant: grant.clone(),
+        }
+    }
+
+    /// The adapter, if there is one.
+    pub(crate) fn info(&self) -> Option<&wgpu::AdapterInfo> {
+        self.grant.adapter.as_ref().map(|adapter| &adapter.facts.info)
+    }
+
+    /// The features that a device may have.
+    pub(crate) fn features(&self) -> wgpu::Features {
+        self.grant.adapter.as_ref().map_or(wgpu::Features::empty(), |adapter| adapter.facts.features & FEATURES)
+    }
+
+    /// The limits that a device may have.
+    pub(crate) fn limits(&self) -> wgpu::Limits {
+        let mut limits = self.grant.adapter.as_ref().map(|adapter| adapter.facts.limits.clone()).unwrap_or_default();
+        limits.max_buffer_size = limits.max_buffer_size.min(self.grant.limits.memory.as_bytes());
+        limits
+    }
+
+    /// Opens a device.
+    pub(crate) async fn open(&self, mut descriptor: DeviceDescriptor) -> Result<Arc<Device>> {
+        let Some(adapter) = &self.grant.adapter else {
+            return Err(Failure::unsupported("this machine has no GPU for the chainlet"));
+        };
+        let missing = descriptor.features - self.features();
+        if !missing.is_empty() {
+            return Err(Failure::unsupported(format_args!("the adapter has not the features {missing:?}")));
+        }
+        check(&descriptor.limits, &self.limits())?;
+        if self.grant.abandoned.load(Ordering::Relaxed) >= ABANDONED {
+            return Err(Failure::quota(format_args!(
+                "the GPU is still at work for {ABANDONED} devices of this chainlet that took longer than they may"
+            )));
+        }
+        descriptor.compiled = self.grant.compiled.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let backend = self.backend(adapter).await?;
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let progress = self.devices.add(id).await?;
+        let late = {
+            let (progress, backend) = (Arc::downgrade(&progress), backend.clone());
+            let grant = self.grant.clone();
+            move || too_late(&grant, &progress, &backend, id)
+        };
+        let depth = usize::try_from(self.grant.limits.queue).unwrap_or(usize::MAX);
+        let seat = adapter.turns.join(depth, self.grant.limits.timeout, late);
+        let opening = Opening {
+            id,
+            backend: backend.clone(),
+            buffers: self.buffers.clone(),
+            objects: self.objects.clone(),
+            siblings: self.devices.clone(),
+            progress,
+            seat,
+        };
+        Device::open(opening, descriptor).await.inspect_err(|_| {
+            self.devices.closed(id);
+        })
+    }
+
+    async fn backend(&self, adapter: &Adapter) -> Result<Backend> {
+        let mut backend = self.backend.lock().await;
+        match &*backend {
+            Some(backend) if !backend.has_ended() => Ok(backend.clone()),
+            _ => {
+                let new = match &adapter.way {
+                    Way::Here(raw) => {
+                        let session = Session::new(raw.clone(), self.devices.clone());
+                        Backend::Here(Arc::new(session), self.grant.compilers.clone())
+                    }
+                    #[cfg(unix)]
+                    Way::Worker(program) => Backend::Worker(
+                        Worker::start(program, adapter.index, self.grant.limits.memory, self.devices.clone()).await?,
+                    ),
+                };
+                Ok(backend.insert(new).clone())
+            }
+        }
+    }
+}
+
+/// Refuses limits that wgpu would grant, though they are not there or cannot be.
+fn check(limits: &wgpu::Limits, offered: &wgpu::Limits) -> Result<()> {
+    if limits.max_buffer_size > offered.max_buffer_size {
+        return Err(Failure::unsupported(format_args!(
+            "a max_buffer_size of {} is more than the {} that there are",
+            limits.max_buffer_size, offered.max_buffer_size
+        )));
+    }
+    for alignment in [limits.min_uniform_buffer_offset_alignment, limits.min_storage_buffer_offset_alignment] {
+        if !alignment.is_power_of_two() {
+            return Err(Failure::unsupported(format_args!("an alignment of {alignment} is no power of two")));
+        }
+    }
+    Ok(())
+}
+
+/// Ends a device whose submission took longer than it may.
+fn too_late(grant: &Grant, progress: &Weak<Progress>, backend: &Backend, id: DeviceId) {
+    let limit = humantime::format_duration(grant.limits.timeout);
+    let why = format!("a submission took longer than {limit}, the timeout of `resources.gpu` in chain.toml");
+    tracing::warn!(chainlet = %grant.chainlet, reason = why, "a GPU device is lost");
+    if let Some(progress) = progress.upgrade() {
+        progress.lost(Failure::new(FailureKind::Timeout, why));
+        progress.abandoned(&grant.abandoned);
+    }
+    backend.abandon(id);
+}
+
+impl Devices {
+    fn all(&self) -> MutexGuard<'_, HashMap<DeviceId, Arc<Progress>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a new device in.
+    async fn add(&self, id: DeviceId) -> Result<Arc<Progress>> {
+        self.once_there_is_room(|| {
+            let mut all = self.all();
+            match all.len() < DEVICES {
+                true => Ok(all.entry(id).or_default().clone()),
+                false => Err(Failure::quota(format_args!(
+                    "the chainlet has {DEVICES} devices, with those that the GPU is not done with"
+                ))),
+            }
+        })
+        .await
+    }
+
+    /// Does `attempt`, if need be again whenever a device that was let go is gone.
+    pub(super) async fn once_there_is_room<T>(&self, attempt: impl Fn() -> Result<T>) -> Result<T> {
+        let limit = Instant::now() + self.grant.limits.timeout;
+        loop {
+            let gone = self.gone.notified();
+            let refusal = match attempt() {
+                Ok(done) => return Ok(done),
+                Err(refusal) => refusal,
+            };
+            let some_go = self.all().values().any(|progress| progress.is_lost());
+            if !some_go || timeout_at(limit, gone).await.is_err() {
+                return Err(refusal);
+            }
+        }
+    }
+
+    fn get(&self, id: DeviceId) -> Option<Arc<Progress>> {
+        self.all().get(&id).cloned()
+    }
+}
+
+impl Events for Devices {
+    fn completed(&self, device: DeviceId, number: u64) {
+        if let Some(progress) = self.get(device) {
+            progress.completed(number);
+        }
+    }
+
+    fn lost(&self, device: DeviceId, why: Failure) {
+        if let Some(progress) = self.get(device).filter(|progress| !progress.is_lost()) {
+            tracing::warn!(chainlet = %self.grant.chainlet, reason = %why, "a GPU device is lost");
+            progress.lost(why);
+        }
+    }
+
+    fn compiled(&self, all: Vec<u8>) {
+        *self.grant.compiled.lock().unwrap_or_else(PoisonError::into_inner) = Some(all);
+    }
+
+    fn closed(&self, device: DeviceId) {
+        let progress = self.all().remove(&device);
+        if let Some(progress) = progress {
+            progress.closed();
+        }
+        self.gone.notify_waiters();
+    }
+}
