@@ -1,5 +1,6 @@
 //! Compute on a GPU, which is one in software where there is no other.
 
+mod burn;
 mod config;
 mod contract;
 mod embeddings;

@@ -1,6 +1,7 @@
 //! The guests: every crate of an example or a test that is compiled to a component.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::cargo::{WASM, cargo, succeed};
 use crate::failure::Failure;
@@ -19,31 +20,65 @@ pub fn run(root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Builds all guests with one command, so that what they share is compiled once.
+/// Builds all guests, those of a workspace with one command, so that what they share is compiled once.
 pub fn build(root: &Path) -> Result<(), Failure> {
-    let mut command = cargo(root, "build");
-    command.args(["--release", "--target", WASM]);
-    for package in packages(root)? {
-        command.args(["--package", &package]);
-    }
-    succeed(&mut command)
+    workspaces(root)?.iter().try_for_each(|workspace| succeed(&mut workspace.cargo(root, "build")))
 }
 
-/// The packages that are guests, in the order of their folders.
-pub fn packages(root: &Path) -> Result<Vec<String>, Failure> {
-    let mut packages = Vec::new();
+/// A workspace with guests: the one of this repository, or one that an example has for itself, so that its dependencies
+/// are its own.
+pub struct Workspace {
+    folder: PathBuf,
+    /// The packages that are guests, in the order of their folders.
+    guests: Vec<String>,
+}
+
+impl Workspace {
+    /// `cargo SUBCOMMAND` for the guests, as they are compiled.
+    pub fn cargo(&self, root: &Path, subcommand: &str) -> Command {
+        let mut command = cargo(root, subcommand);
+        command.args(["--release", "--target", WASM]);
+        if self.folder != root {
+            command.arg("--manifest-path").arg(self.folder.join("Cargo.toml"));
+        }
+        for guest in &self.guests {
+            command.args(["--package", guest]);
+        }
+        command
+    }
+
+    /// `cargo fmt` for all packages.
+    pub fn fmt(&self, root: &Path) -> Command {
+        let mut command = cargo(root, "fmt");
+        command.current_dir(&self.folder).arg("--all");
+        command
+    }
+}
+
+/// All workspaces with guests, that of this repository first.
+pub fn workspaces(root: &Path) -> Result<Vec<Workspace>, Failure> {
+    let mut workspaces = vec![Workspace { folder: root.to_owned(), guests: Vec::new() }];
     for place in PLACES {
         let parents = match place.strip_suffix("/*") {
             Some(parent) => folders(&root.join(parent))?,
             None => vec![root.join(place)],
         };
         for parent in parents {
+            let mut guests = Vec::new();
             for folder in folders(&parent)? {
-                packages.extend(guest_in(&folder)?);
+                guests.extend(guest_in(&folder)?);
+            }
+            match workspaces.first_mut() {
+                Some(ours) if !is_workspace(&parent)? => ours.guests.append(&mut guests),
+                _ => workspaces.push(Workspace { folder: parent, guests }),
             }
         }
     }
-    Ok(packages)
+    Ok(workspaces)
+}
+
+fn is_workspace(folder: &Path) -> Result<bool, Failure> {
+    Ok(manifest_in(folder)?.is_some_and(|text| text.lines().any(|line| line == "[workspace]")))
 }
 
 /// The folders in `parent`, sorted; none where there is no `parent`.
@@ -59,12 +94,16 @@ fn folders(parent: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn guest_in(folder: &Path) -> Result<Option<String>, Failure> {
+    Ok(manifest_in(folder)?.and_then(|text| guest(&text).map(str::to_owned)))
+}
+
+/// The text of the folder's Cargo.toml, if it has one.
+fn manifest_in(folder: &Path) -> Result<Option<String>, Failure> {
     let manifest = folder.join("Cargo.toml");
     if !manifest.is_file() {
         return Ok(None);
     }
-    let text = std::fs::read_to_string(&manifest).map_err(|error| unreadable(&manifest, &error))?;
-    Ok(guest(&text).map(str::to_owned))
+    std::fs::read_to_string(&manifest).map(Some).map_err(|error| unreadable(&manifest, &error))
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
@@ -104,10 +143,22 @@ mod tests {
 
     #[test]
     fn the_guests_of_the_examples_and_of_the_tests_are_found() {
-        let packages = packages(&crate::root()).unwrap();
+        let workspaces = workspaces(&crate::root()).unwrap();
+        let packages = &workspaces.first().unwrap().guests;
         for expected in ["say-hello", "hello-all", "search", "search-index", "guest-faulty", "guest-values"] {
             assert!(packages.iter().any(|package| package == expected), "{expected} is not among {packages:?}");
         }
         assert!(!packages.iter().any(|package| package == "retrieval"), "{packages:?}");
+    }
+
+    #[test]
+    fn an_example_may_have_a_workspace_of_its_own() {
+        let root = crate::root();
+        let workspaces = workspaces(&root).unwrap();
+        let of_examples: Vec<_> =
+            workspaces.iter().skip(1).map(|own| (own.folder.clone(), own.guests.clone())).collect();
+        assert_eq!(of_examples, [(root.join("examples/burn"), vec!["burn-classify".to_owned()])]);
+        let ours = workspaces.first().unwrap();
+        assert!(!ours.guests.iter().any(|guest| guest == "burn-classify"), "{:?}", ours.guests);
     }
 }

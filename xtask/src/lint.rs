@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::cargo::{WASM, cargo, succeed};
+use crate::cargo::{cargo, succeed};
 use crate::failure::Failure;
 use crate::step::Steps;
 use crate::{guests, toolchain};
@@ -14,14 +14,14 @@ const DOC_FLAGS: &str = "--deny warnings --allow rustdoc::private-intra-doc-link
 pub fn run(root: &Path) -> Result<(), Failure> {
     let mut steps = Steps::new(5);
     steps.run("Check the toolchain", || toolchain::ensure(root))?;
-    steps.run("Check the format", || succeed(cargo(root, "fmt").args(["--all", "--check"])))?;
+    let workspaces = guests::workspaces(root)?;
+    steps.run("Check the format", || {
+        workspaces.iter().try_for_each(|workspace| succeed(workspace.fmt(root).arg("--check")))
+    })?;
     steps.run("Clippy for the guests, as they are compiled", || {
-        let mut command = cargo(root, "clippy");
-        command.args(["--release", "--target", WASM]);
-        for package in guests::packages(root)? {
-            command.args(["--package", &package]);
-        }
-        succeed(command.args(["--", "--deny", "warnings"]))
+        workspaces
+            .iter()
+            .try_for_each(|workspace| succeed(workspace.cargo(root, "clippy").args(["--", "--deny", "warnings"])))
     })?;
     steps.run("Clippy for everything, here", || {
         succeed(cargo(root, "clippy").args(["--workspace", "--all-targets", "--", "--deny", "warnings"]))

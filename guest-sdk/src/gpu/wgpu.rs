@@ -43,7 +43,8 @@ mod shared;
 ///
 /// It has all of wgpu that computes: buffers and their mapping, shaders in WGSL,
 /// bind groups, compute pipelines, command encoders, timestamps, error scopes.
-/// The chainlet depends on wgpu without its backends:
+/// Few of wgpu's features are needed; the others that it has by default do no
+/// harm:
 ///
 /// ```toml
 /// chainlet = { version = "0.1", features = ["wgpu"] }

@@ -12,6 +12,13 @@ use super::bind::{BindGroupLayout, LAYOUT};
 #[derive(Debug)]
 pub struct Absent;
 
+/// Stands in for a JavaScript array of mapped bytes, which only code for
+/// browsers asks for.
+#[cfg(target_arch = "wasm32")]
+pub fn javascript() -> ! {
+    unreachable!("a chainlet has no JavaScript, in which mapped bytes could be an array")
+}
+
 impl TextureInterface for Absent {
     fn create_view(&self, _: &wgpu::TextureViewDescriptor<'_>) -> DispatchTextureView {
         DispatchTextureView::custom(Absent)

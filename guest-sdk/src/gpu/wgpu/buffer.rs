@@ -151,4 +151,9 @@ impl wgpu::custom::BufferMappedRangeInterface for StagingBytes {
     unsafe fn write_slice(&mut self) -> WriteOnly<'_, [u8]> {
         WriteOnly::from_mut(self.0.as_mut_slice())
     }
+
+    #[cfg(target_arch = "wasm32")]
+    fn as_uint8array(&self) -> &wgpu::web_sys::js_sys::Uint8Array {
+        super::absent::javascript()
+    }
 }

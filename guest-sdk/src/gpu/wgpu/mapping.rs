@@ -304,6 +304,11 @@ impl BufferMappedRangeInterface for View {
             Bytes::Read(..) => WriteOnly::from_mut(&mut []),
         }
     }
+
+    #[cfg(target_arch = "wasm32")]
+    fn as_uint8array(&self) -> &wgpu::web_sys::js_sys::Uint8Array {
+        super::absent::javascript()
+    }
 }
 
 impl Drop for View {

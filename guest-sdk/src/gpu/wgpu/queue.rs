@@ -111,6 +111,16 @@ impl QueueInterface for Queue {
         self.shared.absent("Queue::write_texture", None, "textures");
     }
 
+    #[cfg(target_arch = "wasm32")]
+    fn copy_external_image_to_texture(
+        &self,
+        _: &wgpu::CopyExternalImageSourceInfo,
+        _: wgpu::CopyExternalImageDestInfo<&wgpu::Texture>,
+        _: wgpu::Extent3d,
+    ) {
+        self.shared.absent("Queue::copy_external_image_to_texture", None, "textures");
+    }
+
     fn submit(&self, buffers: &mut dyn Iterator<Item = DispatchCommandBuffer>) -> u64 {
         self.shared.made("Queue::submit", None, Queue::submit(self, buffers));
         self.shared.complete();

@@ -1,0 +1,10 @@
+//! Stands in for the crate of this name, which hands futures to the event loop of
+//! a browser. Here they go to the executor of the chainlet.
+
+/// wgpu's backend for browsers awaits these, in code that no chainlet reaches.
+pub use js_sys::futures::JsFuture;
+
+/// Runs a future in the background of the call that is running now.
+pub fn spawn_local(future: impl Future<Output = ()> + 'static) {
+    wit_bindgen::rt::async_support::spawn_local(future);
+}
