@@ -207,6 +207,7 @@ impl Session {
         if let Ok(device) = self.device(device) {
             let object = device.objects().remove(id);
             if let Some(Object::Buffer(buffer)) = object {
+                buffer.destroyed.set();
                 device.poller.destroy(buffer.raw);
             }
         }
@@ -291,9 +292,14 @@ impl Device {
     /// a thread that has nothing else to do comes here, as its guest waits.
     fn poll_for_a_moment(&self) {
         let until = Instant::now() + MOMENT;
-        // An error is seen by the poller, too.
-        while self.poller.has_reads() && self.raw.poll(wgpu::PollType::Poll).is_ok() && Instant::now() < until {
-            std::thread::yield_now();
+        while self.poller.has_reads() && Instant::now() < until {
+            let submitted = self.poller.submissions();
+            match self.raw.poll(wgpu::PollType::Poll) {
+                Ok(status) if status.is_queue_empty() => self.poller.has_seen(submitted),
+                Ok(_) => std::thread::yield_now(),
+                // The poller sees it, too.
+                Err(_) => return,
+            }
         }
     }
 

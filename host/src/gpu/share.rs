@@ -80,6 +80,9 @@ impl Share {
             return Err(Failure::unsupported(format_args!("the adapter has not the features {missing:?}")));
         }
         check(&descriptor.limits, &self.limits())?;
+        if !descriptor.features.contains(wgpu::Features::IMMEDIATES) {
+            descriptor.limits.max_immediate_size = 0;
+        }
         if self.grant.abandoned.load(Ordering::Relaxed) >= ABANDONED {
             return Err(Failure::quota(format_args!(
                 "the GPU is still at work for {ABANDONED} devices of this chainlet that took longer than they may"
@@ -87,6 +90,14 @@ impl Share {
         }
         descriptor.compiled = self.grant.compiled.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let backend = self.backend(adapter).await?;
+        match self.open_by(&backend, adapter, descriptor.clone()).await {
+            // A worker that ended just now, by what it did before, was the wrong one to ask.
+            Err(_) if backend.has_ended() => self.open_by(&self.backend(adapter).await?, adapter, descriptor).await,
+            opened => opened,
+        }
+    }
+
+    async fn open_by(&self, backend: &Backend, adapter: &Adapter, descriptor: DeviceDescriptor) -> Result<Arc<Device>> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let progress = self.devices.add(id).await?;
         let late = {

@@ -79,7 +79,7 @@ impl InstanceInterface for Instance {
     fn poll_all_devices(&self, force_wait: bool) -> bool {
         self.devices.all().iter().fold(true, |empty, device| {
             if force_wait {
-                device.wait(None);
+                device.wait_for_all();
             }
             device.complete();
             empty & device.is_idle()

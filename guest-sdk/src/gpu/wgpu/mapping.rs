@@ -128,9 +128,19 @@ impl Memory {
         Ok(())
     }
 
-    /// What was requested can be done now, as the GPU is done with the buffer.
-    pub fn finish_map(&self, ticket: Ticket) {
-        let Some((mode, range, callback)) = self.take_request(ticket) else { return };
+    /// Whether to do what was requested is to read from the GPU.
+    pub fn is_to_be_read(&self, ticket: Ticket) -> bool {
+        matches!(
+            &*lock(&self.mapping),
+            Mapping::Requested { ticket: requested, mode: MapMode::Read, range, .. }
+                if *requested == ticket && !range.is_empty()
+        )
+    }
+
+    /// Does what was requested, if it still is. The GPU is done with the buffer,
+    /// or [the request is to read](Memory::is_to_be_read).
+    pub fn finish_map(&self, ticket: Ticket) -> Result<(), BufferAsyncError> {
+        let Some((mode, range, callback)) = self.take_request(ticket) else { return Ok(()) };
         let mapping = match mode {
             MapMode::Write => Ok(Mapping::Write { ticket, written: Vec::new() }),
             MapMode::Read => {
@@ -147,7 +157,8 @@ impl Memory {
                 Err(BufferAsyncError)
             }
         };
-        callback(mapped);
+        callback(mapped.clone());
+        mapped
     }
 
     pub fn fail_map(&self, ticket: Ticket) {

@@ -24,6 +24,8 @@ pub struct Pending {
     waiting: Mutex<Vec<Waiting>>,
     /// The last submission.
     submitted: AtomicU64,
+    /// The last submission that the GPU is known to be done with.
+    done: AtomicU64,
     /// Whether a task is about to start that will complete what waits now.
     scheduled: AtomicBool,
 }
@@ -106,28 +108,70 @@ impl Shared {
     /// Completes what waits for submissions that are done.
     pub fn complete(&self) {
         if !self.pending.is_empty() && !self.is_lost() {
-            self.complete_until(self.host.completed());
+            self.complete_until(self.done());
         }
+    }
+
+    /// The last submission that the GPU is done with.
+    fn done(&self) -> u64 {
+        let last = self.pending.submitted();
+        if self.pending.done.load(Ordering::Relaxed) < last {
+            self.is_done(self.host.completed());
+        }
+        self.pending.done.load(Ordering::Relaxed)
+    }
+
+    fn is_done(&self, submission: u64) {
+        self.pending.done.fetch_max(submission, Ordering::Relaxed);
     }
 
     fn complete_until(&self, done: u64) {
         // Nothing is locked while a callback runs, which may use the device.
         for waiting in self.pending.take(done) {
             match waiting.then {
-                Then::Map(memory, ticket) => memory.finish_map(ticket),
+                Then::Map(memory, ticket) => drop(memory.finish_map(ticket)),
                 Then::WorkDone(callback) => callback(),
             }
         }
     }
 
-    /// Holds up the instance until a submission is done, or all are.
-    pub fn wait(&self, submission: Option<u64>) {
-        let submission = submission.unwrap_or_else(|| self.pending.submitted());
-        if submission > 0
-            && !self.is_lost()
-            && let Err(error) = self.host.wait_blocking(Some(submission))
-        {
-            self.raise("Device::poll", "", error);
+    /// Completes what waits for submissions up to `last`, and holds up the
+    /// instance until they are done.
+    fn wait_and_complete(&self, last: u64) {
+        for waiting in self.pending.take(last) {
+            match waiting.then {
+                // To read is to wait.
+                Then::Map(memory, ticket) if memory.is_to_be_read(ticket) => {
+                    if memory.finish_map(ticket).is_ok() {
+                        self.is_done(waiting.submission);
+                    }
+                }
+                Then::Map(memory, ticket) => {
+                    self.wait(waiting.submission);
+                    drop(memory.finish_map(ticket));
+                }
+                Then::WorkDone(callback) => {
+                    self.wait(waiting.submission);
+                    callback();
+                }
+            }
+        }
+        self.wait(last);
+    }
+
+    /// Holds up the instance until all submissions are done.
+    pub fn wait_for_all(&self) {
+        self.wait(self.pending.submitted());
+    }
+
+    /// Holds up the instance until a submission is done.
+    fn wait(&self, submission: u64) {
+        if submission <= self.pending.done.load(Ordering::Relaxed) || self.is_lost() {
+            return;
+        }
+        match self.host.wait_blocking(Some(submission)) {
+            Ok(()) => self.is_done(submission),
+            Err(error) => self.raise("Device::poll", "", error),
         }
     }
 
@@ -135,7 +179,7 @@ impl Shared {
     /// the submission is not done then.
     fn wait_for(&self, submission: u64, timeout: Duration) -> bool {
         let start = Instant::now();
-        while !self.is_lost() && self.host.completed() < submission {
+        while !self.is_lost() && self.done() < submission {
             if start.elapsed() >= timeout {
                 return false;
             }
@@ -147,7 +191,7 @@ impl Shared {
     /// Whether the GPU is done with all that was submitted.
     pub fn is_idle(&self) -> bool {
         let submitted = self.pending.submitted();
-        submitted == 0 || self.is_lost() || self.host.completed() >= submitted
+        self.is_lost() || self.done() >= submitted
     }
 
     pub fn poll(&self, poll: wgpu::wgt::PollType<u64>) -> Result<PollStatus, PollError> {
@@ -161,7 +205,7 @@ impl Shared {
             match timeout {
                 Some(timeout) if !self.wait_for(submission, timeout) => return Err(PollError::Timeout),
                 Some(_) => {}
-                None => self.wait(Some(submission)),
+                None => self.wait_and_complete(submission),
             }
         }
         let idle = self.is_idle();
@@ -184,10 +228,11 @@ impl Scheduled {
         drop(self);
         let last = shared.pending.submitted();
         while let Some(submission) = shared.pending.next(last) {
-            if submission > shared.host.completed()
-                && let Err(error) = shared.host.wait(Some(submission)).await
-            {
-                return shared.raise("Device::poll", "", error);
+            if submission > shared.done() {
+                match shared.host.wait(Some(submission)).await {
+                    Ok(()) => shared.is_done(submission),
+                    Err(error) => return shared.raise("Device::poll", "", error),
+                }
             }
             shared.complete_until(submission);
         }

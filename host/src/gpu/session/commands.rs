@@ -66,7 +66,7 @@ fn pass(
         match command {
             PassCommand::SetPipeline(pipeline) => pass.set_pipeline(objects.compute_pipeline(*pipeline)?),
             PassCommand::SetBindGroup { index, group, offsets } => {
-                let group = group.map(|group| objects.bind_group(group)).transpose()?;
+                let group = group.map(|group| objects.bind_group(group)?.usable()).transpose()?;
                 pass.set_bind_group(*index, group, offsets);
             }
             PassCommand::SetImmediates { offset, data } => pass.set_immediates(*offset, data),

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 
-use super::objects::{Buffer, Object, ShaderModule};
+use super::objects::{BindGroup, Buffer, Destroyed, Object, ShaderModule};
 use super::scopes::{caught, scoped};
 use super::{Device, shader};
 use crate::gpu::protocol::{BindingKind, Blueprint, Create, Failure, Pipeline, Result};
@@ -16,7 +16,7 @@ impl Device {
                 let descriptor =
                     wgpu::BufferDescriptor { label, size: *size, usage: real_usage(*usage), mapped_at_creation: false };
                 let raw = scoped(&self.raw, || self.raw.create_buffer(&descriptor))?;
-                Ok(Object::Buffer(Buffer { raw, usage: *usage }))
+                Ok(Object::Buffer(Buffer { raw, usage: *usage, destroyed: Destroyed::default() }))
             }
             Blueprint::BindGroupLayout(entries) => {
                 let entries: Vec<_> = entries
@@ -41,6 +41,7 @@ impl Device {
             }
             Blueprint::BindGroup { layout, entries } => {
                 let objects = self.objects();
+                let mut buffers = Vec::with_capacity(entries.len());
                 let entries = entries
                     .iter()
                     .map(|entry| {
@@ -50,7 +51,8 @@ impl Device {
                             })?),
                             None => None,
                         };
-                        let buffer = &objects.buffer(entry.buffer)?.raw;
+                        let Buffer { raw: buffer, destroyed, .. } = objects.buffer(entry.buffer)?;
+                        buffers.push(destroyed.clone());
                         let resource =
                             wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: entry.offset, size });
                         Ok(wgpu::BindGroupEntry { binding: entry.binding, resource })
@@ -58,7 +60,8 @@ impl Device {
                     .collect::<Result<Vec<_>>>()?;
                 let layout = objects.bind_group_layout(*layout)?;
                 let descriptor = wgpu::BindGroupDescriptor { label, layout, entries: &entries };
-                scoped(&self.raw, || self.raw.create_bind_group(&descriptor)).map(Object::BindGroup)
+                let raw = scoped(&self.raw, || self.raw.create_bind_group(&descriptor))?;
+                Ok(Object::BindGroup(BindGroup { raw, buffers }))
             }
             Blueprint::PipelineLayout { groups, immediate_size } => {
                 let most = usize::try_from(self.raw.limits().max_bind_groups).unwrap_or(usize::MAX);

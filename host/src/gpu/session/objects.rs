@@ -1,6 +1,8 @@
 //! The objects of a device, by number.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::shader::Workgroup;
 use crate::gpu::protocol::{Failure, ObjectId, Result};
@@ -12,7 +14,7 @@ pub(super) struct Objects(HashMap<ObjectId, Object>);
 pub(super) enum Object {
     Buffer(Buffer),
     BindGroupLayout(wgpu::BindGroupLayout),
-    BindGroup(wgpu::BindGroup),
+    BindGroup(BindGroup),
     PipelineLayout(wgpu::PipelineLayout),
     ShaderModule(ShaderModule),
     ComputePipeline(wgpu::ComputePipeline),
@@ -31,6 +33,37 @@ pub(super) struct Buffer {
     pub raw: wgpu::Buffer,
     /// What the guest asked for; `raw` may be used for more.
     pub usage: wgpu::BufferUsages,
+    pub destroyed: Destroyed,
+}
+
+pub(super) struct BindGroup {
+    pub raw: wgpu::BindGroup,
+    /// Whether they have been destroyed since.
+    pub buffers: Vec<Destroyed>,
+}
+
+/// Whether a buffer has been destroyed, from the moment that its guest says so: wgpu learns of it later.
+#[derive(Clone, Default)]
+pub(super) struct Destroyed(Arc<AtomicBool>);
+
+impl Destroyed {
+    pub(super) fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl BindGroup {
+    /// What a pass is given, unless one of its buffers has been destroyed.
+    pub(super) fn usable(&self) -> Result<&wgpu::BindGroup> {
+        match self.buffers.iter().any(Destroyed::is_set) {
+            true => Err(Failure::invalid("a buffer of the bind group has been destroyed")),
+            false => Ok(&self.raw),
+        }
+    }
 }
 
 impl Buffer {
@@ -67,7 +100,7 @@ impl Objects {
     find! {
         buffer: Buffer -> Buffer, "buffer";
         bind_group_layout: BindGroupLayout -> wgpu::BindGroupLayout, "bind group layout";
-        bind_group: BindGroup -> wgpu::BindGroup, "bind group";
+        bind_group: BindGroup -> BindGroup, "bind group";
         pipeline_layout: PipelineLayout -> wgpu::PipelineLayout, "pipeline layout";
         shader_module: ShaderModule -> ShaderModule, "shader module";
         compute_pipeline: ComputePipeline -> wgpu::ComputePipeline, "compute pipeline";

@@ -23,6 +23,8 @@ pub(super) struct Poller {
 struct State {
     submitted: u64,
     in_flight: VecDeque<(u64, wgpu::SubmissionIndex)>,
+    /// The last submission that another thread has seen the end of.
+    seen: u64,
     /// Reads whose callbacks have not come.
     reads: usize,
     /// Buffers to be destroyed between two waits.
@@ -95,7 +97,19 @@ impl Poller {
 
     /// Whether the GPU has work that it is not known to be done with.
     pub(super) fn is_busy(&self) -> bool {
-        !self.state().in_flight.is_empty()
+        let state = self.state();
+        state.in_flight.back().is_some_and(|(last, _)| *last > state.seen)
+    }
+
+    /// The number of the last submission.
+    pub(super) fn submissions(&self) -> u64 {
+        self.state().submitted
+    }
+
+    /// Another thread has seen that the GPU is done with all submissions up to `number`. Telling so remains the poller's.
+    pub(super) fn has_seen(&self, number: u64) {
+        let mut state = self.state();
+        state.seen = state.seen.max(number);
     }
 
     /// Whether a read waits for a poll.

@@ -48,7 +48,8 @@ pub async fn limits() -> Result<()> {
     let offered = adapter.limits();
     holds("WebGPU's limits are there", offered.max_compute_invocations_per_workgroup >= 256)?;
     let with = |required_limits| DeviceDescriptor { required_limits, ..Default::default() };
-    let (device, _queue) = adapter.request_device(&with(offered.clone())).await?;
+    let all = DeviceDescriptor { required_features: adapter.features(), ..with(offered.clone()) };
+    let (device, _queue) = adapter.request_device(&all).await?;
     same("all limits", device.limits(), offered.clone())?;
     let small = Limits { max_bind_groups: 2, max_buffer_size: 1 << 16, ..Limits::downlevel_defaults() };
     let gpu = Gpu::with(&with(small.clone())).await?;

@@ -1,0 +1,341 @@
+//! Guests and shaders that mean harm: what they may do to themselves, and that they do nothing to others.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::future::join_all;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value as Json, json};
+
+use super::{ISOLATIONS, played, until_memory};
+use crate::harness::{Chain, Reply, Served, eventually, json_request};
+
+const GUEST: &str = "guest_gpu_rules";
+/// How much more memory the host may have after it was done harm than before.
+const MARGIN: u64 = 256 << 20;
+
+/// A chain of `count` chainlets with a GPU, `gpu`, `gpu1` and so on, and of `calm`, which has none.
+fn chain(isolation: &str, timeout: &str, count: usize) -> Chain {
+    let of_number = |number: usize| {
+        let number = if number == 0 { String::new() } else { number.to_string() };
+        format!(
+            r#"
+[chainlets.gpu{number}]
+component = "<{GUEST}>"
+grace = "200ms"
+[chainlets.gpu{number}.resources]
+gpu = {{ adapter = "cpu", memory = "64MiB", timeout = "{timeout}" }}
+"#
+        )
+    };
+    let gpus: String = (0..count).map(of_number).collect();
+    Chain::new(&format!(
+        r#"
+[chain]
+name = "test"
+entrypoint = "gpu"
+
+[gpu]
+isolation = "{isolation}"
+
+[chainlets.calm]
+component = "<guest_faulty>"
+{gpus}"#
+    ))
+}
+
+async fn ask(served: &Served, chainlet: &str, scenario: &str) -> Reply {
+    served.admin.post(&format!("/chainlets/{chainlet}/run_remote"), &json!({ "scenario": scenario })).await
+}
+
+/// What all processes of a host hold of the system: the host's, and its workers'.
+fn held(served: &Served) -> BTreeMap<&'static str, u64> {
+    let folder = format!("/proc/{}", served.id());
+    let status = std::fs::read_to_string(format!("{folder}/status")).unwrap();
+    let threads = status.lines().find_map(|line| line.strip_prefix("Threads:\t")).unwrap().parse().unwrap();
+    let files = std::fs::read_dir(format!("{folder}/fd")).unwrap().count() as u64;
+    BTreeMap::from([
+        ("resident", resident(served)),
+        ("threads", threads),
+        ("files", files),
+        ("workers", workers(served).len() as u64),
+    ])
+}
+
+/// Bytes of memory that the host has.
+fn resident(served: &Served) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", served.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+}
+
+/// The worker processes that the host has now.
+fn workers(served: &Served) -> Vec<Pid> {
+    let parent = format!("PPid:\t{}\n", served.id());
+    let worker = |entry: std::io::Result<std::fs::DirEntry>| {
+        let folder = entry.ok()?.path();
+        // A process may be gone by now.
+        let status = std::fs::read_to_string(folder.join("status")).ok()?;
+        let is_one = status.contains(&parent) && !status.contains("State:\tZ");
+        is_one.then(|| Pid::from_raw(folder.file_name()?.to_str()?.parse().ok()?))?
+    };
+    std::fs::read_dir("/proc").unwrap().filter_map(worker).collect()
+}
+
+/// Waits until the host has no more workers than one.
+async fn until_one_worker(served: &Served) {
+    eventually("the workers that were given up are gone", async || (workers(served).len() <= 1).then_some(())).await;
+}
+
+#[tokio::test]
+async fn work_without_end_is_told_by_its_deadline_and_a_new_device_works() {
+    let served = chain("process", "1s", 1).serve();
+    for scenario in ["hang", "hang-blocking", "hang-often"] {
+        // In the same call, and in the next.
+        played(&served, &[scenario, "well"]).await;
+    }
+    until_one_worker(&served).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_is_killed_costs_its_devices_and_no_more() {
+    let served = chain("process", "60s", 1).serve();
+    played(&served, &["keep"]).await;
+    let workers = workers(&served);
+    assert_eq!(workers.len(), 1, "{workers:?}");
+    kill_process(workers[0], Signal::KILL).unwrap();
+    served.until_log("a GPU device is lost").await;
+    played(&served, &["well"]).await;
+}
+
+#[tokio::test]
+async fn what_an_instance_leaves_is_counted_and_freed_with_it() {
+    for isolation in ISOLATIONS {
+        let served = chain(isolation, "60s", 1).serve();
+        played(&served, &["keep"]).await;
+        until_memory(&served, 24 << 20).await;
+        ask(&served, "gpu", "trap").await.problem(500, "trap");
+        until_memory(&served, 0).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_many_guests_work_without_end_the_others_are_answered_and_the_host_stops() {
+    const GUESTS: usize = 4;
+    for isolation in ISOLATIONS {
+        println!("GPU work runs {isolation}");
+        // More of them than there are threads for guests.
+        let served = chain(isolation, "1s", GUESTS).serve_with(&["--guest-threads", "2"]);
+        let names = ["gpu", "gpu1", "gpu2", "gpu3"];
+        let hangs = async {
+            let hangs = names.map(|name| ask(&served, name, "hang-often"));
+            join_all(hangs).await.iter().map(Reply::said).collect::<Vec<_>>()
+        };
+        let calm = async {
+            for number in 0..200 {
+                assert_eq!(served.tell("calm", &format!("echo:{number}")).await.said(), number.to_string());
+                assert_eq!(served.public.get("/healthz").await.status, 200);
+            }
+        };
+        let (hung, ()) = futures::join!(hangs, calm);
+        assert_eq!(hung, vec!["ok"; GUESTS]);
+        assert!(served.log().contains("a GPU device is lost"), "{}", served.log());
+        assert_eq!(served.tell("calm", "echo:still").await.said(), "still");
+        served.signal(Signal::TERM);
+        assert_eq!(served.finish().await.code, Some(0));
+    }
+}
+
+#[tokio::test]
+async fn shaders_reach_nothing_beyond_their_bounds() {
+    for isolation in ISOLATIONS {
+        let served = chain(isolation, "60s", 2).serve();
+        // A neighbour of another chainlet, which is there all the while.
+        assert_eq!(ask(&served, "gpu1", "keep").await.said(), "ok");
+        played(&served, &["out-of-bounds"; 5]).await;
+        assert_eq!(ask(&served, "gpu1", "well").await.said(), "ok");
+    }
+}
+
+/// Texts that are refused, or compiled, in a moment.
+const SHORT: [&str; 27] = [
+    "parentheses",
+    "negations",
+    "complements",
+    "references",
+    "swizzles",
+    "calls",
+    "indices",
+    "blocks",
+    "cases",
+    "types",
+    "structs",
+    "aliases",
+    "constants",
+    "overrides",
+    "constant-array",
+    "indexed-constant-array",
+    "doubling-constants",
+    "private-array",
+    "local-array",
+    "array-of-arrays",
+    "copied-array",
+    "comments",
+    "garbage",
+    "open",
+    "megabytes",
+    "megabytes-of-signs",
+    "megabytes-of-space",
+];
+/// Texts at which a compiler may be for hours, or which take all memory.
+const LONG: [&str; 14] = [
+    "sum",
+    "sum-of-constants",
+    "conjunction",
+    "else-ifs",
+    "loops",
+    "members",
+    "doubling-calls",
+    "chain-of-calls",
+    "shared-array",
+    "overridden-array",
+    "returned-array",
+    "selections",
+    "statements",
+    "compiled-late",
+];
+
+async fn explode(served: &Served, bombs: &[&str]) {
+    let bombs: Vec<_> = bombs.iter().map(|name| format!("bomb:{name}")).collect();
+    played(served, &bombs.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    until_memory(served, 0).await;
+    assert_eq!(served.tell("calm", "echo:all is well").await.said(), "all is well");
+}
+
+#[tokio::test]
+async fn texts_that_would_break_a_compiler_are_refused_before_it_sees_them() {
+    for isolation in ISOLATIONS {
+        println!("GPU work runs {isolation}");
+        let served = chain(isolation, "60s", 1).serve();
+        // What a compiler needed once, its allocator may keep; what is there afterwards is no leak if it stays so.
+        explode(&served, &SHORT).await;
+        let before = resident(&served);
+        explode(&served, &SHORT).await;
+        let after = resident(&served);
+        assert!(after < before + MARGIN, "{before} bytes, then {after}");
+    }
+}
+
+#[tokio::test]
+async fn a_compiler_that_does_not_end_or_takes_all_memory_costs_no_more_than_a_worker() {
+    let served = chain("process", "2s", 1).serve();
+    played(&served, &["well"]).await;
+    let before = held(&served);
+    explode(&served, &LONG).await;
+    until_one_worker(&served).await;
+    let after = held(&served);
+    assert!(after["resident"] < before["resident"] + MARGIN, "{before:?}, then {after:?}");
+}
+
+#[tokio::test]
+async fn a_guest_that_traps_amid_its_work_leaves_nothing() {
+    const WARM_UP: usize = 20;
+    const TRAPS: usize = 100;
+    for isolation in ISOLATIONS {
+        println!("GPU work runs {isolation}");
+        let served = chain(isolation, "60s", 1).serve();
+        let traps = async |count: usize| {
+            for _ in 0..count {
+                // A replica is there a moment after the trap, and a breaker has nothing to do with it.
+                eventually("a trap", async || (ask(&served, "gpu", "trap").await.status == 500).then_some(())).await;
+            }
+            until_memory(&served, 0).await;
+            played(&served, &["well"]).await;
+        };
+        traps(WARM_UP).await;
+        let before = held(&served);
+        traps(TRAPS).await;
+        for what in ["threads", "files", "workers"] {
+            eventually(&format!("no more {what} than before"), async || {
+                (held(&served)[what] <= before[what]).then_some(())
+            })
+            .await;
+        }
+        let after = held(&served);
+        assert!(after["resident"] < before["resident"] + MARGIN, "{before:?}, then {after:?}");
+    }
+}
+
+#[tokio::test]
+async fn gigabytes_that_are_written_and_never_submitted_do_not_pile_up() {
+    for isolation in ISOLATIONS {
+        let served = chain(isolation, "60s", 1).serve();
+        played(&served, &["well"]).await;
+        let before = resident(&served);
+        let most = Cell::new(before);
+        let watch = async {
+            loop {
+                most.set(most.get().max(resident(&served)));
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let flood = tokio::select! {
+            flood = ask(&served, "gpu", "flood") => flood,
+            () = watch => unreachable!("it watches for ever"),
+        };
+        let most = most.get();
+        assert_eq!(flood.said(), "ok");
+        assert!(most < before + (256 << 20), "{before} bytes at first, and {most} while 2 GiB were written");
+    }
+}
+
+#[tokio::test]
+async fn callers_who_leave_take_their_work_along() {
+    for isolation in ISOLATIONS {
+        let served = chain(isolation, "60s", 1).serve();
+        played(&served, &["well"]).await;
+        for round in 0..20_u64 {
+            let leave = ["large", "queue", "cancelled-reads", "memory"].map(|scenario| {
+                let mut request = json_request("/run_remote", json!({ "scenario": scenario }).to_string());
+                let patience = format!("{}ms", 5 + 20 * round);
+                request.headers_mut().insert("x-request-timeout", patience.parse().unwrap());
+                served.public.send(request)
+            });
+            for reply in join_all(leave).await {
+                // Done by then, given up, or refused what the others have: never anything else.
+                assert!([200, 422, 503, 504].contains(&reply.status.as_u16()), "{}", reply.text());
+            }
+        }
+        until_memory(&served, 0).await;
+        played(&served, &["well", "memory"]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_with_little_to_do_is_not_kept_from_it_by_one_with_much() {
+    for isolation in ISOLATIONS {
+        let served = chain(isolation, "60s", 2).serve();
+        let much = join_all((0..4).map(|_| ask(&served, "gpu1", "never-wait")));
+        let little = async {
+            for _ in 0..10 {
+                played(&served, &["well"]).await;
+            }
+        };
+        let (much, ()) = futures::join!(much, little);
+        assert_eq!(much.iter().map(Reply::json).collect::<Vec<_>>(), vec![json!("ok"); 4]);
+        until_memory(&served, 0).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_measured_is_what_was_done() {
+    let served = chain("in-process", "60s", 1).serve();
+    played(&served, &["queue"]).await;
+    let metrics = served.admin.get("/metrics").await.text();
+    let name = "chainhost_chainlet_gpu_submission_seconds_count{chainlet=\"gpu\"} ";
+    let count: u64 = metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap().parse().unwrap();
+    assert!(count >= 230, "{count} of at least 230 submissions were counted");
+    let state: Json = served.state("gpu").await;
+    assert_eq!(state["active"], 0, "{state}");
+}

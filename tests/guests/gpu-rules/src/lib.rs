@@ -1,0 +1,95 @@
+//! Calls every function of `chainlet:host/gpu` with good arguments and bad ones, and does what a guest should not.
+
+mod bombs;
+mod buffers;
+mod copies;
+mod devices;
+mod hostile;
+mod lab;
+mod layouts;
+mod passes;
+mod quotas;
+mod results;
+mod shaders;
+mod steps;
+mod waiting;
+
+use chainlet::Result;
+use wit::bindings::chainlet::host::gpu;
+
+#[derive(Default)]
+struct Rules;
+
+#[chainlet::chainlet(inline = "
+    package tests:gpu-rules;
+
+    world rules {
+        import chainlet:host/gpu@0.1.0;
+
+        /// Plays a scenario: `ok`, or an error that says which of its steps went otherwise than they must.
+        export run-remote: async func(scenario: string) -> result<string, string>;
+    }
+")]
+impl Rules {
+    async fn run_remote(&self, scenario: String) -> Result<String> {
+        if let Some(name) = scenario.strip_prefix("bomb:") {
+            return bombs::explode(name);
+        }
+        match scenario.as_str() {
+            "describe" => Ok(devices::describe()),
+            "adapters" => devices::adapters(),
+            "requests" => devices::requests(),
+            "many-devices" => devices::many(),
+            "destroyed-device" => devices::destroyed().await,
+            "strangers" => devices::strangers(),
+            "two-devices" => devices::two(),
+            "make-buffers" => buffers::make(),
+            "ranges" => buffers::ranges().await,
+            "zeroed" => buffers::zeroed(),
+            "destroyed-buffer" => buffers::destroyed().await,
+            "reads-at-once" => buffers::reads_at_once().await,
+            "cancelled-reads" => buffers::cancelled().await,
+            "order-of-writes" => buffers::order(),
+            "large" => buffers::large().await,
+            "layouts" => layouts::layouts(),
+            "groups" => layouts::groups(),
+            "layouts-of-pipelines" => layouts::pipeline_layouts(),
+            "modules" => shaders::modules(),
+            "pipelines" => shaders::pipelines(),
+            "pipelines-with-layouts" => shaders::pipeline_layouts(),
+            "constants" => shaders::constants(),
+            "dispatches" => passes::dispatches(),
+            "order-of-dispatches" => passes::order(),
+            "indirect" => passes::indirect(),
+            "dynamic-offsets" => passes::dynamic_offsets(),
+            "immediates" => passes::immediates(),
+            "dropped" => passes::dropped(),
+            "copies" => copies::copies(),
+            "clears" => copies::clears(),
+            "all-or-nothing" => copies::all_or_nothing(),
+            "many-commands" => copies::many(),
+            "numbers" => waiting::numbers().await,
+            "queue" => waiting::queue().await,
+            "timestamps" => waiting::timestamps(),
+            "saxpy" => results::saxpy().await,
+            "reduction" => results::reduction(),
+            "atomics" => results::atomics(),
+            "matmul" => results::matmul(),
+            "workgroup-memory" => results::workgroup_memory(),
+            "memory" => quotas::memory().await,
+            "churn" => quotas::churn(),
+            "hoard" => quotas::hoard(),
+            "hang" => hostile::hang(false).await,
+            "hang-blocking" => hostile::hang(true).await,
+            "hang-often" => hostile::hang_often(),
+            "well" => hostile::well(),
+            "out-of-bounds" => hostile::out_of_bounds(),
+            "arithmetic" => hostile::arithmetic(),
+            "flood" => hostile::flood(),
+            "trap" => hostile::trap(),
+            "keep" => hostile::keep(),
+            "never-wait" => hostile::never_wait(),
+            unknown => Err(format!("there is no scenario `{unknown}`").into()),
+        }
+    }
+}
