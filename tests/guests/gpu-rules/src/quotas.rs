@@ -117,7 +117,8 @@ pub fn hoard() -> Result<String> {
     let text = format!("// {}\n{INCREMENT}", "x".repeat(100_000));
     let one = layout(&lab, &[binding(0, crate::gpu::BufferBindingKind::Storage)])?;
     let all = lab.numbers(&[0; 16])?;
-    let kinds: [(&str, &dyn Fn() -> std::result::Result<Box<dyn Kept>, crate::gpu::Error>); 5] = [
+    type Make<'a> = &'a dyn Fn() -> std::result::Result<Box<dyn Kept>, crate::gpu::Error>;
+    let kinds: [(&str, Make<'_>); 5] = [
         ("small buffers", &|| Ok(Box::new(lab.storage(4)?))),
         ("long shaders", &|| Ok(Box::new(lab.module(&text)?))),
         ("pipelines", &|| Ok(Box::new(lab.device.create_compute_pipeline(&crate::lab::described(&module))?))),
