@@ -71,8 +71,9 @@ impl Progress {
         let (done, waiting): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(until, _)| *until <= number);
         steps.waiting = waiting;
         let meter = steps.meter.clone();
-        drop(steps);
+        // Before anybody can see that the submission is done, and count on what it held.
         drop(retired);
+        drop(steps);
         for turn in turns {
             if let (Some(time), Some(meter)) = (turn.end(), &meter) {
                 meter.submission(time);
