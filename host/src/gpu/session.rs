@@ -288,8 +288,8 @@ impl Device {
         Ok(number)
     }
 
-    /// Calls back at once what is done at once: being woken by the poller takes longer than much of what a GPU does. Only
-    /// a thread that has nothing else to do comes here, as its guest waits.
+    /// Calls back at once what is done at once: being woken by the poller takes longer than much of what a GPU does. It
+    /// costs other guests of this thread no more than [`MOMENT`] a read.
     fn poll_for_a_moment(&self) {
         let until = Instant::now() + MOMENT;
         while self.poller.has_reads() && Instant::now() < until {

@@ -179,7 +179,7 @@ async fn the_quota_is_held_to_the_byte_and_comes_back() {
 }
 
 #[tokio::test]
-async fn ten_thousand_objects_of_each_kind_come_and_go() {
+async fn thousands_of_objects_of_each_kind_come_and_go() {
     play(&["churn"]).await;
 }
 
