@@ -15,24 +15,36 @@ use crate::harness::{Chain, Served, eventually};
 /// Where GPU work can run.
 const ISOLATIONS: [&str; 2] = ["in-process", "process"];
 
-/// A chain of one chainlet with a GPU.
-fn chain(guest: &str) -> Chain {
+/// The GPU in software, with what is enough for all guests here.
+const CPU: &str = r#"{ adapter = "cpu", memory = "64MiB", timeout = "60s" }"#;
+
+/// A chain of one chainlet, whose GPU work runs in `isolation`, with `gpu` in its resources and `more` beside them.
+fn chain(guest: &str, isolation: &str, gpu: &str, more: &str) -> Chain {
     Chain::new(&format!(
         r#"
 [chain]
 name = "test"
 
+[gpu]
+isolation = "{isolation}"
+
 [chainlets.gpu]
 component = "<{guest}>"
+{more}
 [chainlets.gpu.resources]
-gpu = {{ adapter = "cpu", memory = "64MiB" }}
+gpu = {gpu}
 "#
     ))
 }
 
+/// Serves a chain of one chainlet that works with the GPU in software.
+fn serve(guest: &str) -> Served {
+    chain(guest, "in-process", CPU, "").serve()
+}
+
 /// Plays scenarios of a guest one after the other, in one instance, and asserts that all end well.
 async fn play(guest: &str, scenarios: &[&str]) {
-    played(&chain(guest).serve(), scenarios).await;
+    played(&serve(guest), scenarios).await;
 }
 
 async fn played(served: &Served, scenarios: &[&str]) {

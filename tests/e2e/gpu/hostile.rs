@@ -12,8 +12,10 @@ use super::{ISOLATIONS, played, until_memory};
 use crate::harness::{Chain, Reply, Served, eventually, json_request};
 
 const GUEST: &str = "guest_gpu_rules";
-/// How much more memory the host may have after it was done harm than before.
-const MARGIN: u64 = 256 << 20;
+/// How much more memory the host may have after it was done harm than before, once it is warm: the allocators of a driver
+/// and its compiler keep some 200 MiB of what they once had, which levels off after two rounds of texts or 100 traps and
+/// then goes up and down by some 40 MiB.
+const MARGIN: u64 = 96 << 20;
 
 /// A chain of `count` chainlets with a GPU, `gpu`, `gpu1` and so on, and of `calm`, which has none.
 fn chain(isolation: &str, timeout: &str, count: usize) -> Chain {
@@ -218,8 +220,9 @@ async fn texts_that_would_break_a_compiler_are_refused_before_it_sees_them() {
     for isolation in ISOLATIONS {
         println!("GPU work runs {isolation}");
         let served = chain(isolation, "60s", 1).serve();
-        // What a compiler needed once, its allocator may keep; what is there afterwards is no leak if it stays so.
-        explode(&served, &SHORT).await;
+        for _ in 0..2 {
+            explode(&served, &SHORT).await;
+        }
         let before = resident(&served);
         explode(&served, &SHORT).await;
         let after = resident(&served);
@@ -240,7 +243,7 @@ async fn a_compiler_that_does_not_end_or_takes_all_memory_costs_no_more_than_a_w
 
 #[tokio::test]
 async fn a_guest_that_traps_amid_its_work_leaves_nothing() {
-    const WARM_UP: usize = 20;
+    const WARM_UP: usize = 100;
     const TRAPS: usize = 100;
     for isolation in ISOLATIONS {
         println!("GPU work runs {isolation}");

@@ -8,21 +8,7 @@ use crate::harness::{Chain, Served};
 
 /// A chain of one chainlet, with `gpu` in its resources and `more` beside them.
 fn chain(isolation: &str, gpu: &str, more: &str) -> Chain {
-    Chain::new(&format!(
-        r#"
-[chain]
-name = "test"
-
-[gpu]
-isolation = "{isolation}"
-
-[chainlets.gpu]
-component = "<guest_gpu_rules>"
-{more}
-[chainlets.gpu.resources]
-gpu = {gpu}
-"#
-    ))
+    super::chain("guest_gpu_rules", isolation, gpu, more)
 }
 
 async fn described(served: &Served) -> String {

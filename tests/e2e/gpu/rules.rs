@@ -1,35 +1,15 @@
 //! Each function of `chainlet:host/gpu` against its rules, which are WebGPU's where its text has none: good arguments, every
 //! kind of bad ones, results against the processor's. In the host, and in worker processes.
 
-use super::{ISOLATIONS, played, until_memory};
-use crate::harness::{Chain, Served};
+use super::{CPU, ISOLATIONS, chain, played, until_memory};
 
 const GUEST: &str = "guest_gpu_rules";
-
-fn serve(isolation: &str) -> Served {
-    Chain::new(&format!(
-        r#"
-[chain]
-name = "test"
-
-[gpu]
-isolation = "{isolation}"
-
-[chainlets.gpu]
-component = "<{GUEST}>"
-replicas = 1
-[chainlets.gpu.resources]
-gpu = {{ adapter = "cpu", memory = "64MiB", timeout = "60s" }}
-"#
-    ))
-    .serve()
-}
 
 /// Plays `scenarios` in each kind of isolation, one after the other in one instance, of which nothing is left then.
 async fn play(scenarios: &[&str]) {
     for isolation in ISOLATIONS {
         println!("GPU work runs {isolation}");
-        let served = serve(isolation);
+        let served = chain(GUEST, isolation, CPU, "replicas = 1").serve();
         played(&served, scenarios).await;
         until_memory(&served, 0).await;
         assert!(!served.log().contains("this is a bug in chainhost"), "{}", served.log());

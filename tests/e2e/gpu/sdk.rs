@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use serde_json::{Value as Json, json};
 
-use super::{chain, play, said};
+use super::{play, said, serve};
 use crate::harness::{Chain, Served};
 
 const GUEST: &str = "guest_gpu";
@@ -35,7 +35,7 @@ async fn mistakes_are_errors_after_which_all_goes_on() {
 
 #[tokio::test]
 async fn the_calls_of_an_instance_share_its_gpu() {
-    let served = chain(GUEST).serve();
+    let served = serve(GUEST);
     let scenarios = ["saxpy", "matmul", "batch", "at-once", "ranges", "copies", "many-dispatches", "waiting"];
     let answers = join_all(scenarios.iter().cycle().take(24).map(|scenario| said(&served, scenario))).await;
     assert_eq!(answers, vec![json!("ok"); 24]);
@@ -43,7 +43,7 @@ async fn the_calls_of_an_instance_share_its_gpu() {
 
 #[tokio::test]
 async fn the_quota_is_in_the_limits() {
-    let info = said(&chain(GUEST).serve(), "info").await;
+    let info = said(&serve(GUEST), "info").await;
     assert!(info.as_str().unwrap().ends_with("Cpu, buffers of 67108864"), "{info}");
 }
 

@@ -3,13 +3,13 @@
 use futures::future::join_all;
 use serde_json::json;
 
-use super::{chain, play, said};
+use super::{play, said, serve};
 
 const GUEST: &str = "guest_gpu_wgpu";
 
 #[tokio::test]
 async fn adapters_and_devices_are_what_chain_toml_gives() {
-    let adapters = said(&chain(GUEST).serve(), "adapters").await;
+    let adapters = said(&serve(GUEST), "adapters").await;
     assert!(adapters.as_str().unwrap().ends_with(", Cpu"), "{adapters}");
     play(GUEST, &["features", "limits", "two-devices", "texture-formats"]).await;
 }
@@ -72,7 +72,7 @@ async fn what_is_not_for_compute_is_an_error_that_says_so() {
 
 #[tokio::test]
 async fn calls_with_devices_of_their_own_do_not_meet() {
-    let served = chain(GUEST).serve();
+    let served = serve(GUEST);
     // As many devices as one instance may have.
     let scenarios = ["map-read-and-await", "map-read-and-poll", "error-scopes", "passes"];
     let answers = join_all(scenarios.iter().map(|scenario| said(&served, scenario))).await;
