@@ -6,7 +6,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::protocol::{Blueprint, Command, Create, DeviceDescriptor, DeviceFacts, DeviceId, Failure, ObjectId, Result};
+use super::protocol::{
+    Blueprint, Command, Create, DeviceDescriptor, DeviceFacts, DeviceId, Failure, ObjectId, Position, Result,
+};
 use super::session::{Read, Session};
 #[cfg(unix)]
 use super::worker::Worker;
@@ -117,17 +119,11 @@ impl Backend {
     }
 
     /// Takes `data` at once; what is returned says what became of it.
-    pub(super) fn write(
-        &self,
-        device: DeviceId,
-        buffer: ObjectId,
-        offset: u64,
-        data: &[u8],
-    ) -> BoxFuture<'static, Result<()>> {
+    pub(super) fn write(&self, device: DeviceId, to: Position, data: &[u8]) -> BoxFuture<'static, Result<()>> {
         match self {
-            Backend::Here(session, _) => session.clone().write_in_order(device, buffer, offset, data),
+            Backend::Here(session, _) => session.clone().write_in_order(device, to, data),
             #[cfg(unix)]
-            Backend::Worker(worker) => worker.write(device, buffer, offset, data).boxed(),
+            Backend::Worker(worker) => worker.write(device, to, data).boxed(),
         }
     }
 
@@ -140,18 +136,11 @@ impl Backend {
     }
 
     /// As [`Session::read`].
-    pub(super) async fn read(
-        &self,
-        device: DeviceId,
-        buffer: ObjectId,
-        offset: u64,
-        size: u64,
-        done: Read,
-    ) -> Result<Option<u64>> {
+    pub(super) async fn read(&self, device: DeviceId, from: Position, size: u64, done: Read) -> Result<Option<u64>> {
         match self {
-            Backend::Here(session, _) => session.clone().read_in_order(device, buffer, offset, size, done).await,
+            Backend::Here(session, _) => session.clone().read_in_order(device, from, size, done).await,
             #[cfg(unix)]
-            Backend::Worker(worker) => worker.read(device, buffer, offset, size, done).await,
+            Backend::Worker(worker) => worker.read(device, from, size, done).await,
         }
     }
 }

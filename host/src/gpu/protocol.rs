@@ -138,13 +138,20 @@ pub(crate) struct Pipeline {
     pub zero_workgroup_memory: bool,
 }
 
+/// Where bytes of a buffer begin.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Position {
+    pub buffer: ObjectId,
+    pub offset: u64,
+}
+
 /// One step of a submission.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Command {
     ComputePass { label: Option<String>, timestamps: Option<Timestamps>, commands: Vec<PassCommand> },
-    Copy { source: ObjectId, source_offset: u64, destination: ObjectId, destination_offset: u64, size: u64 },
-    Clear { buffer: ObjectId, offset: u64, size: Option<u64> },
-    Resolve { queries: ObjectId, first: u32, count: u32, destination: ObjectId, offset: u64 },
+    Copy { source: Position, destination: Position, size: u64 },
+    Clear { from: Position, size: Option<u64> },
+    Resolve { queries: ObjectId, first: u32, count: u32, destination: Position },
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -160,7 +167,7 @@ pub(crate) enum PassCommand {
     SetBindGroup { index: u32, group: Option<ObjectId>, offsets: Vec<u32> },
     SetImmediates { offset: u32, data: Vec<u8> },
     Dispatch([u32; 3]),
-    DispatchIndirect { buffer: ObjectId, offset: u64 },
+    DispatchIndirect(Position),
 }
 
 /// What becomes of a device without being asked.

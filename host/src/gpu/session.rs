@@ -28,7 +28,7 @@ use self::objects::{Object, Objects};
 use self::poller::Poller;
 use self::scopes::{caught, scoped};
 use super::protocol::{
-    Blueprint, Command, Create, DeviceDescriptor, DeviceFacts, DeviceId, Events, Failure, ObjectId, Result,
+    Blueprint, Command, Create, DeviceDescriptor, DeviceFacts, DeviceId, Events, Failure, ObjectId, Position, Result,
 };
 
 /// What a read gives, or why it does not.
@@ -128,16 +128,15 @@ impl Session {
     pub(crate) fn write_in_order(
         self: Arc<Self>,
         id: DeviceId,
-        buffer: ObjectId,
-        offset: u64,
+        to: Position,
         data: &[u8],
     ) -> BoxFuture<'static, Result<()>> {
         match self.device(id) {
             Ok(device) if !device.lane.is_free() => {
                 let data = data.to_vec();
-                device.lane.queue(move || self.write(id, buffer, offset, &data))
+                device.lane.queue(move || self.write(id, to, &data))
             }
-            _ => ready(self.write(id, buffer, offset, data)).boxed(),
+            _ => ready(self.write(id, to, data)).boxed(),
         }
     }
 
@@ -159,17 +158,16 @@ impl Session {
     pub(crate) fn read_in_order(
         self: Arc<Self>,
         id: DeviceId,
-        buffer: ObjectId,
-        offset: u64,
+        from: Position,
         size: u64,
         done: Read,
     ) -> BoxFuture<'static, Result<Option<u64>>> {
-        let is_copied = |device: &Device| device.objects().buffer(buffer).is_ok_and(|buffer| !buffer.is_mapped());
+        let is_copied = |device: &Device| device.objects().buffer(from.buffer).is_ok_and(|buffer| !buffer.is_mapped());
         match self.device(id) {
             Ok(device) if (device.poller.is_busy() && is_copied(&device)) || !device.lane.is_free() => {
-                device.lane.queue(move || self.read(id, buffer, offset, size, done))
+                device.lane.queue(move || self.read(id, from, size, done))
             }
-            _ => ready(self.read(id, buffer, offset, size, done)).boxed(),
+            _ => ready(self.read(id, from, size, done)).boxed(),
         }
     }
 
@@ -214,10 +212,10 @@ impl Session {
     }
 
     /// Writes `data` before the next submission.
-    pub(crate) fn write(&self, device: DeviceId, buffer: ObjectId, offset: u64, data: &[u8]) -> Result<()> {
+    pub(crate) fn write(&self, device: DeviceId, to: Position, data: &[u8]) -> Result<()> {
         let device = self.device(device)?;
-        let buffer = device.objects().buffer(buffer)?.raw.clone();
-        scoped(&device.raw, || device.queue.write_buffer(&buffer, offset, data))
+        let buffer = device.objects().buffer(to.buffer)?.raw.clone();
+        scoped(&device.raw, || device.queue.write_buffer(&buffer, to.offset, data))
     }
 
     /// Submits `commands`, and all writes before. Returns the number of the submission.
@@ -232,19 +230,12 @@ impl Session {
 
     /// Reads a part of a buffer as it is after all that was submitted and written before. `done` comes later, where an
     /// error is not returned at once. Returns the number of the submission that this took, if any.
-    pub(crate) fn read(
-        &self,
-        device: DeviceId,
-        buffer: ObjectId,
-        offset: u64,
-        size: u64,
-        done: Read,
-    ) -> Result<Option<u64>> {
+    pub(crate) fn read(&self, device: DeviceId, from: Position, size: u64, done: Read) -> Result<Option<u64>> {
         let device = self.device(device)?;
-        let buffer = device.objects().buffer(buffer)?.clone();
+        let buffer = device.objects().buffer(from.buffer)?.clone();
         match buffer.is_mapped() {
-            true => device.map(buffer.raw, offset, size, None, done).map(|()| None),
-            false => device.copy_and_map(&buffer.raw, offset, size, done).map(Some),
+            true => device.map(buffer.raw, from.offset, size, None, done).map(|()| None),
+            false => device.copy_and_map(&buffer.raw, from.offset, size, done).map(Some),
         }
     }
 }

@@ -21,7 +21,9 @@ use tokio::sync::oneshot;
 use self::frames::{Answer, Ask, Request, Tell};
 pub(super) use self::serve::run;
 use super::adapters::Facts;
-use super::protocol::{Command, Create, DeviceDescriptor, DeviceFacts, DeviceId, Events, Failure, ObjectId, Result};
+use super::protocol::{
+    Command, Create, DeviceDescriptor, DeviceFacts, DeviceId, Events, Failure, ObjectId, Position, Result,
+};
 use super::session::Read;
 use crate::config::ByteSize;
 
@@ -184,11 +186,10 @@ impl Worker {
     pub(super) fn write(
         &self,
         device: DeviceId,
-        buffer: ObjectId,
-        offset: u64,
+        to: Position,
         data: &[u8],
     ) -> impl Future<Output = Result<()>> + Send + use<> {
-        let answer = self.ask(Ask::Write { device, buffer, offset }, data.to_vec());
+        let answer = self.ask(Ask::Write(device, to), data.to_vec());
         async move { answer.await.map(drop) }
     }
 
@@ -199,17 +200,10 @@ impl Worker {
         }
     }
 
-    pub(super) async fn read(
-        &self,
-        device: DeviceId,
-        buffer: ObjectId,
-        offset: u64,
-        size: u64,
-        done: Read,
-    ) -> Result<Option<u64>> {
+    pub(super) async fn read(&self, device: DeviceId, from: Position, size: u64, done: Read) -> Result<Option<u64>> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.shared.waiting().reads.insert(number, done);
-        let ask = Ask::Read { device, buffer, offset, size };
+        let ask = Ask::Read { device, from, size };
         let answer = self.ask_as(number, ask, Vec::new()).await;
         match answer {
             Ok(Answer::Submitted(number)) => Ok(number),

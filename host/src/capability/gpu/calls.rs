@@ -11,7 +11,9 @@ use super::{
     ShaderModule, plain, wit,
 };
 use crate::gpu::device::{Buffer, Device, Object};
-use crate::gpu::protocol::{Blueprint, Command, Failure, GroupEntry, ObjectId, PassCommand, Pipeline, Timestamps};
+use crate::gpu::protocol::{
+    Blueprint, Command, Failure, GroupEntry, ObjectId, PassCommand, Pipeline, Position, Timestamps,
+};
 use plain::told;
 
 /// What a function returns: its result, unless the guest is to be ended.
@@ -76,6 +78,10 @@ impl Handles<'_> {
             true => Ok(object.id()),
             false => Err(Failure::invalid(format_args!("the {} was made from another device", T::WHAT)).into()),
         }
+    }
+
+    fn position(&self, buffer: &Resource<BufferHandle>, offset: u64) -> Asked<Position> {
+        Ok(Position { buffer: self.id(buffer)?, offset })
     }
 }
 
@@ -327,21 +333,18 @@ impl Handles<'_> {
                 Command::ComputePass { label: pass.label, timestamps, commands: commands.collect::<Asked<_>>()? }
             }
             wit::Command::CopyBuffer(copy) => Command::Copy {
-                source: self.id(&copy.source)?,
-                source_offset: copy.source_offset,
-                destination: self.id(&copy.destination)?,
-                destination_offset: copy.destination_offset,
+                source: self.position(&copy.source, copy.source_offset)?,
+                destination: self.position(&copy.destination, copy.destination_offset)?,
                 size: copy.size,
             },
             wit::Command::ClearBuffer(clear) => {
-                Command::Clear { buffer: self.id(&clear.buffer)?, offset: clear.offset, size: clear.size }
+                Command::Clear { from: self.position(&clear.buffer, clear.offset)?, size: clear.size }
             }
             wit::Command::ResolveQueries(resolve) => Command::Resolve {
                 queries: self.id(&resolve.query_set)?,
                 first: resolve.first,
                 count: resolve.count,
-                destination: self.id(&resolve.destination)?,
-                offset: resolve.destination_offset,
+                destination: self.position(&resolve.destination, resolve.destination_offset)?,
             },
         })
     }
@@ -359,7 +362,7 @@ impl Handles<'_> {
             }
             wit::PassCommand::Dispatch(wit::Workgroups { x, y, z }) => PassCommand::Dispatch([x, y, z]),
             wit::PassCommand::DispatchIndirect(dispatch) => {
-                PassCommand::DispatchIndirect { buffer: self.id(&dispatch.buffer)?, offset: dispatch.offset }
+                PassCommand::DispatchIndirect(self.position(&dispatch.buffer, dispatch.offset)?)
             }
         })
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::{Device, Object};
-use crate::gpu::protocol::{Blueprint, Failure, ObjectId, Result};
+use crate::gpu::protocol::{Blueprint, Failure, ObjectId, Position, Result};
 use crate::gpu::session::Bytes;
 
 /// How many bytes are written or read in one go. As many again may be on their way.
@@ -69,9 +69,13 @@ impl Buffer {
     /// Writes `data`, of which there is [`Buffer::room`] for.
     pub(crate) fn write(&self, offset: u64, data: &[u8]) -> impl Future<Output = Result<()>> + Send + use<> {
         let device = self.device().clone();
-        let written = device.backend.write(device.id, self.object.id, offset, data);
+        let written = device.backend.write(device.id, self.position(offset), data);
         device.progress.steps().unsubmitted += u64::try_from(data.len()).unwrap_or(u64::MAX);
         async move { device.progress.unless_lost(written).await.map_err(|failure| device.explain(failure)) }
+    }
+
+    fn position(&self, offset: u64) -> Position {
+        Position { buffer: self.object.id, offset }
     }
 
     /// Whether a part of the buffer is one.
@@ -111,7 +115,7 @@ impl Buffer {
                 })
             };
             let turn = if self.is_mapped { None } else { Some(device.turn().await?) };
-            let read = device.backend.read(device.id, self.object.id, offset + begin, piece, done);
+            let read = device.backend.read(device.id, self.position(offset + begin), piece, done);
             let number = device.progress.unless_lost(read).await.map_err(|failure| device.explain(failure))?;
             if let (Some(number), Some(turn)) = (number, turn) {
                 device.progress.steps().unsubmitted = 0;

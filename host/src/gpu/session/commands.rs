@@ -11,20 +11,26 @@ pub(super) fn encode(device: &wgpu::Device, objects: &Objects, commands: &[Comma
             Command::ComputePass { label, timestamps, commands } => {
                 pass(&mut encoder, objects, label.as_deref(), *timestamps, commands)?;
             }
-            Command::Copy { source, source_offset, destination, destination_offset, size } => {
-                let from = used(objects, *source, wgpu::BufferUsages::COPY_SRC, "the source of a copy", "copy-src")?;
-                let to =
-                    used(objects, *destination, wgpu::BufferUsages::COPY_DST, "the destination of a copy", "copy-dst")?;
-                encoder.copy_buffer_to_buffer(&from.raw, *source_offset, &to.raw, *destination_offset, Some(*size));
+            Command::Copy { source, destination, size } => {
+                let from =
+                    used(objects, source.buffer, wgpu::BufferUsages::COPY_SRC, "the source of a copy", "copy-src")?;
+                let to = used(
+                    objects,
+                    destination.buffer,
+                    wgpu::BufferUsages::COPY_DST,
+                    "the destination of a copy",
+                    "copy-dst",
+                )?;
+                encoder.copy_buffer_to_buffer(&from.raw, source.offset, &to.raw, destination.offset, Some(*size));
             }
-            Command::Clear { buffer, offset, size } => {
-                let buffer = used(objects, *buffer, wgpu::BufferUsages::COPY_DST, "a buffer to clear", "copy-dst")?;
-                encoder.clear_buffer(&buffer.raw, *offset, *size);
+            Command::Clear { from, size } => {
+                let buffer = used(objects, from.buffer, wgpu::BufferUsages::COPY_DST, "a buffer to clear", "copy-dst")?;
+                encoder.clear_buffer(&buffer.raw, from.offset, *size);
             }
-            Command::Resolve { queries, first, count, destination, offset } => {
-                let to = objects.buffer(*destination)?;
+            Command::Resolve { queries, first, count, destination } => {
+                let to = objects.buffer(destination.buffer)?;
                 let end = first.checked_add(*count).ok_or_else(|| Failure::invalid("the last query has no number"))?;
-                encoder.resolve_query_set(objects.query_set(*queries)?, *first..end, &to.raw, *offset);
+                encoder.resolve_query_set(objects.query_set(*queries)?, *first..end, &to.raw, destination.offset);
             }
         }
     }
@@ -71,8 +77,8 @@ fn pass(
             }
             PassCommand::SetImmediates { offset, data } => pass.set_immediates(*offset, data),
             PassCommand::Dispatch([x, y, z]) => pass.dispatch_workgroups(*x, *y, *z),
-            PassCommand::DispatchIndirect { buffer, offset } => {
-                pass.dispatch_workgroups_indirect(&objects.buffer(*buffer)?.raw, *offset);
+            PassCommand::DispatchIndirect(from) => {
+                pass.dispatch_workgroups_indirect(&objects.buffer(from.buffer)?.raw, from.offset);
             }
         }
     }

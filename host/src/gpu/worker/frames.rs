@@ -9,7 +9,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::gpu::adapters::Facts;
-use crate::gpu::protocol::{Command, Create, DeviceDescriptor, DeviceFacts, DeviceId, Failure, ObjectId, Result};
+use crate::gpu::protocol::{
+    Command, Create, DeviceDescriptor, DeviceFacts, DeviceId, Failure, ObjectId, Position, Result,
+};
 
 /// The longest head, in bytes, which bounds what a worker that went wrong can make its host take.
 const HEAD: usize = 64 << 20;
@@ -32,16 +34,11 @@ pub(super) enum Ask {
     Drop(DeviceId, ObjectId),
     DestroyBuffer(DeviceId, ObjectId),
     /// With the bytes beside it.
-    Write {
-        device: DeviceId,
-        buffer: ObjectId,
-        offset: u64,
-    },
+    Write(DeviceId, Position),
     Submit(DeviceId, Vec<Command>),
     Read {
         device: DeviceId,
-        buffer: ObjectId,
-        offset: u64,
+        from: Position,
         size: u64,
     },
 }
@@ -124,7 +121,7 @@ mod tests {
     #[test]
     fn a_frame_arrives_as_it_was_sent() {
         let mut sent = Vec::new();
-        let request = Request { number: 7, ask: Ask::Write { device: 1, buffer: 2, offset: 3 } };
+        let request = Request { number: 7, ask: Ask::Write(1, Position { buffer: 2, offset: 3 }) };
         write(&mut sent, &request, b"bytes").unwrap();
         write(&mut sent, &request, b"").unwrap();
         let mut from = sent.as_slice();

@@ -114,11 +114,11 @@ fn answer(host: &Arc<Host>, session: &Session, number: u64, ask: Ask, bulk: &[u8
         Ask::DestroyBuffer(device, id) => return session.destroy_buffer(device, id),
         Ask::Open(id, descriptor) => session.open(id, &descriptor).map(Answer::Opened),
         Ask::Create(device, id, create) => session.create(device, id, &create).map(|()| Answer::Done),
-        Ask::Write { device, buffer, offset } => session.write(device, buffer, offset, bulk).map(|()| Answer::Done),
+        Ask::Write(device, to) => session.write(device, to, bulk).map(|()| Answer::Done),
         Ask::Submit(device, commands) => {
             session.submit(device, &commands).map(|number| Answer::Submitted(Some(number)))
         }
-        Ask::Read { device, buffer, offset, size } => {
+        Ask::Read { device, from, size } => {
             let read = {
                 let host = host.clone();
                 move |result: Result<Bytes>| match result {
@@ -126,7 +126,7 @@ fn answer(host: &Arc<Host>, session: &Session, number: u64, ask: Ask, bulk: &[u8
                     Err(failure) => host.tell(&Tell::Read(number, Err(failure)), &[]),
                 }
             };
-            session.read(device, buffer, offset, size, Box::new(read)).map(Answer::Submitted)
+            session.read(device, from, size, Box::new(read)).map(Answer::Submitted)
         }
     };
     host.tell(&Tell::Answer(number, answer), &[]);
