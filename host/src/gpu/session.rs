@@ -204,7 +204,11 @@ impl Session {
     pub(crate) fn destroy_buffer(&self, device: DeviceId, id: ObjectId) {
         if let Ok(device) = self.device(device) {
             let object = device.objects().remove(id);
-            if let Some(Object::Buffer(buffer)) = object {
+            // What is mapped for a read must stay: wgpu's `destroy` frees it though it is seen (in wgpu 30). Such a buffer
+            // is in no bind group, so it is gone with the last read.
+            if let Some(Object::Buffer(buffer)) = object
+                && !buffer.is_mapped()
+            {
                 buffer.destroyed.set();
                 device.poller.destroy(buffer.raw);
             }

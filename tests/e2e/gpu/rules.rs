@@ -64,6 +64,11 @@ async fn a_destroyed_buffer_is_an_error_wherever_it_is_used() {
 }
 
 #[tokio::test]
+async fn a_buffer_that_is_destroyed_keeps_what_was_read_of_it() {
+    play(&["destroyed-while-read"]).await;
+}
+
+#[tokio::test]
 async fn reads_may_be_under_way_together_and_be_given_up() {
     play(&["reads-at-once", "cancelled-reads", "reads-at-once", "order-of-writes"]).await;
 }

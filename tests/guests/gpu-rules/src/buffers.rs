@@ -1,6 +1,7 @@
 //! Buffers: what may be made, written and read.
 
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use chainlet::Result;
 
@@ -190,6 +191,40 @@ pub async fn reads_at_once() -> Result<String> {
     steps.ok("a copy once it is read", lab.device.submit(&[copy(&numbers, 0, &mapped, 0, 4)]));
     steps.ok("another read", mapped.read(0, 64).await);
     steps.end()
+}
+
+/// Buffers that are destroyed when what was read of them is there, and not taken yet.
+pub async fn destroyed_while_read() -> Result<String> {
+    const SIZE: u64 = 16 << 20;
+    let mut steps = Steps::default();
+    let lab = Lab::open()?;
+    let (numbers, source) = (lab.numbers(&[1; 16])?, lab.storage(SIZE)?);
+    source.write(0, &vec![7; usize::try_from(SIZE)?])?;
+    let slow = lab.pipeline(crate::lab::SLOW)?;
+    for _ in 0..4 {
+        let mapped = lab.buffer(SIZE, READ | BufferUsages::COPY_DST)?;
+        lab.run(&slow, &[&numbers], 50)?;
+        let last = lab.device.submit(&[copy(&source, 0, &mapped, 0, SIZE)])?;
+        let mut read = Box::pin(mapped.read(0, SIZE));
+        let early = futures::poll!(&mut read);
+        while lab.device.completed() < last {}
+        spin();
+        mapped.destroy();
+        spin();
+        let found = match early {
+            Poll::Ready(found) => found,
+            Poll::Pending => read.await,
+        };
+        let found = steps.ok("a read from before", found);
+        steps.holds("it has what was there", found.is_some_and(|found| found.iter().all(|byte| *byte == 7)));
+    }
+    steps.end()
+}
+
+/// Gives others the time to do what they do at once.
+fn spin() {
+    let until = Instant::now() + Duration::from_millis(20);
+    while Instant::now() < until {}
 }
 
 /// Reads that nobody waits for.

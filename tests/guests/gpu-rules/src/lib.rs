@@ -47,6 +47,7 @@ impl Rules {
             "ranges" => buffers::ranges().await,
             "zeroed" => buffers::zeroed(),
             "destroyed-buffer" => buffers::destroyed().await,
+            "destroyed-while-read" => buffers::destroyed_while_read().await,
             "reads-at-once" => buffers::reads_at_once().await,
             "cancelled-reads" => buffers::cancelled().await,
             "order-of-writes" => buffers::order(),
