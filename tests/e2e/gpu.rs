@@ -8,6 +8,7 @@ mod rules;
 mod sdk;
 mod wgpu;
 
+use rustix::process::Pid;
 use serde_json::json;
 
 use crate::harness::{Chain, Served, eventually};
@@ -72,4 +73,17 @@ async fn until_memory(served: &Served, bytes: u64) {
         metrics.lines().any(|found| found == line).then_some(())
     })
     .await;
+}
+
+/// The worker processes that the host has now.
+fn workers(served: &Served) -> Vec<Pid> {
+    let parent = format!("PPid:\t{}\n", served.id());
+    let worker = |entry: std::io::Result<std::fs::DirEntry>| {
+        let folder = entry.ok()?.path();
+        // A process may be gone by now.
+        let status = std::fs::read_to_string(folder.join("status")).ok()?;
+        let is_one = status.contains(&parent) && !status.contains("State:\tZ");
+        is_one.then(|| Pid::from_raw(folder.file_name()?.to_str()?.parse().ok()?))?
+    };
+    std::fs::read_dir("/proc").unwrap().filter_map(worker).collect()
 }

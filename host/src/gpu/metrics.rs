@@ -10,14 +10,17 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 pub(crate) struct Meter {
     /// Bytes of GPU memory that all replicas hold.
     pub memory: Gauge,
-    /// Seconds that the GPU was at each submission.
+    /// Seconds that the GPU was at each submission, as the host sees it.
     pub submissions: Histogram,
+    /// Seconds that the GPU was at some of them, by its own clock.
+    pub executions: Histogram,
 }
 
 impl Meter {
     pub(super) fn new() -> Self {
         // From 20 µs to some 20 s.
-        Meter { memory: Gauge::default(), submissions: Histogram::new(exponential_buckets(20e-6, 4.0, 11)) }
+        let seconds = || Histogram::new(exponential_buckets(20e-6, 4.0, 11));
+        Meter { memory: Gauge::default(), submissions: seconds(), executions: seconds() }
     }
 
     pub(super) fn memory(&self, change: i64) {
@@ -26,5 +29,9 @@ impl Meter {
 
     pub(super) fn submission(&self, time: Duration) {
         self.submissions.observe(time.as_secs_f64());
+    }
+
+    pub(super) fn execution(&self, time: Duration) {
+        self.executions.observe(time.as_secs_f64());
     }
 }

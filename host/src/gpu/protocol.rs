@@ -3,6 +3,7 @@
 //! Objects are named by numbers that the asking side chooses, each its own within a device.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -174,6 +175,8 @@ pub(crate) enum PassCommand {
 pub(crate) trait Events: Send + Sync + 'static {
     /// The GPU is done with all submissions of the device up to `number`.
     fn completed(&self, device: DeviceId, number: u64);
+    /// The GPU was at one of the submissions for `time`, by its own clock.
+    fn timed(&self, device: DeviceId, time: Duration);
     /// The device is gone.
     fn lost(&self, device: DeviceId, why: Failure);
     /// What the driver has compiled so far, for the devices that come after.

@@ -12,9 +12,10 @@ mod objects;
 mod poller;
 mod scopes;
 mod shader;
+mod timer;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,8 +28,10 @@ use self::lane::Lane;
 use self::objects::{Object, Objects};
 use self::poller::Poller;
 use self::scopes::{caught, scoped};
+use self::timer::{Timer, Timing};
 use super::protocol::{
-    Blueprint, Command, Create, DeviceDescriptor, DeviceFacts, DeviceId, Events, Failure, ObjectId, Position, Result,
+    Blueprint, Command, Create, DeviceDescriptor, DeviceFacts, DeviceId, Events, Failure, FailureKind, ObjectId,
+    Position, Result,
 };
 
 /// What a read gives, or why it does not.
@@ -36,6 +39,9 @@ pub(crate) type Read = Box<dyn FnOnce(Result<Bytes>) + Send>;
 
 /// For how long whoever reads looks itself whether the GPU is done.
 const MOMENT: Duration = Duration::from_micros(100);
+
+/// What a device has beyond what its guest requested, where there is that, for the host's own use.
+const ADDED: wgpu::Features = wgpu::Features::PIPELINE_CACHE.union(timer::FEATURES);
 
 /// All devices of one replica.
 pub(crate) struct Session {
@@ -52,6 +58,7 @@ struct Device {
     objects: Mutex<Objects>,
     cache: Option<wgpu::PipelineCache>,
     spare: Spare,
+    timer: Option<Arc<Timer>>,
     /// How many bytes of the cache are known to others.
     known: AtomicUsize,
 }
@@ -69,7 +76,7 @@ impl Session {
     fn try_open(&self, id: DeviceId, descriptor: &DeviceDescriptor) -> Result<DeviceFacts> {
         let requested = self.adapter.request_device(&wgpu::DeviceDescriptor {
             label: descriptor.label.as_deref(),
-            required_features: descriptor.features | (self.adapter.features() & wgpu::Features::PIPELINE_CACHE),
+            required_features: descriptor.features | (self.adapter.features() & ADDED),
             required_limits: descriptor.limits.clone(),
             experimental_features: wgpu::ExperimentalFeatures::disabled(),
             // Guests are many, and each block that the allocator keeps for one is not there for another.
@@ -93,15 +100,14 @@ impl Session {
             }
         });
         let facts = DeviceFacts { timestamp_period: queue.get_timestamp_period() };
-        let poller = Poller::start(raw.clone(), queue.clone(), id, self.events.clone()).map_err(|error| {
-            Failure::new(
-                super::protocol::FailureKind::OutOfMemory,
-                format_args!("no thread waits for the GPU: {error}"),
-            )
-        })?;
+        let timer = Timer::open(&raw, &queue);
         let before = descriptor.compiled.as_deref();
         let cache = scoped(&raw, || compiled::open(&raw, before))?;
         let known = AtomicUsize::new(before.map_or(0, <[u8]>::len));
+        // Last, as it is the poller that lets a device go.
+        let poller = Poller::start(raw.clone(), queue.clone(), id, self.events.clone()).map_err(|error| {
+            Failure::new(FailureKind::OutOfMemory, format_args!("no thread waits for the GPU: {error}"))
+        })?;
         let device = Device {
             raw,
             queue,
@@ -110,6 +116,7 @@ impl Session {
             objects: Mutex::default(),
             cache,
             spare: Spare::default(),
+            timer,
             known,
         };
         self.devices().insert(id, Arc::new(device));
@@ -224,12 +231,36 @@ impl Session {
 
     /// Submits `commands`, and all writes before. Returns the number of the submission.
     pub(crate) fn submit(&self, device: DeviceId, commands: &[Command]) -> Result<u64> {
-        let device = self.device(device)?;
+        let (id, device) = (device, self.device(device)?);
+        // None is what takes writes along.
+        let timer = device.timer.as_ref().filter(|_| !commands.is_empty());
+        let timing = timer.and_then(Timer::start);
         let buffer = {
             let objects = device.objects();
-            scoped(&device.raw, || commands::encode(&device.raw, &objects, commands))??
+            scoped(&device.raw, || commands::encode(&device.raw, &objects, commands, timing.as_ref()))??
         };
-        device.submit([buffer])
+        let number = device.submit([buffer])?;
+        if let Some(timing) = timing {
+            self.tell_time(id, &device, timing);
+        }
+        Ok(number)
+    }
+
+    /// Tells how long what was submitted took, when that is known.
+    fn tell_time(&self, id: DeviceId, device: &Device, timing: Timing) {
+        let (poller, events) = (device.poller.clone(), self.events.clone());
+        device.poller.reading();
+        let asked = timing.tell(&device.raw, move |time| {
+            poller.read();
+            if let Some(time) = time {
+                events.timed(id, time);
+            }
+        });
+        if let Err(failure) = asked
+            && failure.kind != FailureKind::DeviceLost
+        {
+            tracing::error!(%failure, "a GPU's clock cannot be read, which is a bug of chainhost");
+        }
     }
 
     /// Reads a part of a buffer as it is after all that was submitted and written before. `done` comes later, where an
@@ -283,17 +314,18 @@ impl Device {
         Ok(number)
     }
 
-    /// Calls back at once what is done at once: being woken by the poller takes longer than much of what a GPU does. It
-    /// costs other guests of this thread no more than [`MOMENT`] a read.
-    fn poll_for_a_moment(&self) {
+    /// Has a read called back at once that is done at once, which `is_called` says: being woken by the poller takes longer
+    /// than much of what a GPU does. It costs other guests of this thread no more than [`MOMENT`] a read.
+    fn poll_for_a_moment(&self, is_called: &AtomicBool) {
         let until = Instant::now() + MOMENT;
-        while self.poller.has_reads() && Instant::now() < until {
+        while !is_called.load(Ordering::Relaxed) && Instant::now() < until {
             let submitted = self.poller.submissions();
-            match self.raw.poll(wgpu::PollType::Poll) {
-                Ok(status) if status.is_queue_empty() => self.poller.has_seen(submitted),
-                Ok(_) => std::thread::yield_now(),
-                // The poller sees it, too.
-                Err(_) => return,
+            // wgpu panics where the device is lost.
+            match caught(|| self.raw.poll(wgpu::PollType::Poll)) {
+                Ok(Ok(status)) if status.is_queue_empty() => self.poller.has_seen(submitted),
+                Ok(Ok(_)) => std::thread::yield_now(),
+                // The poller sees it, too, and tells.
+                Ok(Err(_)) | Err(_) => return,
             }
         }
     }
@@ -304,22 +336,24 @@ impl Device {
         let skip = usize::try_from(offset - begin).unwrap_or_default();
         let range = begin..offset + size;
         let poller = self.poller.clone();
-        let mapped = buffer.clone();
+        let (device, mapped) = (self.raw.clone(), buffer.clone());
+        let is_called = Arc::new(AtomicBool::new(false));
         let take = {
-            let range = range.clone();
+            let (range, is_called) = (range.clone(), is_called.clone());
             move |result: std::result::Result<(), wgpu::BufferAsyncError>| {
+                is_called.store(true, Ordering::Relaxed);
                 poller.read();
                 if result.is_err() {
                     return done(Err(Failure::invalid(
                         "the buffer is being read already, or it or its device is gone",
                     )));
                 }
-                done(Bytes::mapped(mapped, range, skip, spare));
+                done(Bytes::mapped(device, mapped, range, skip, spare));
             }
         };
         self.poller.reading();
         scoped(&self.raw, || buffer.map_async(wgpu::MapMode::Read, range, take))?;
-        self.poll_for_a_moment();
+        self.poll_for_a_moment(&is_called);
         Ok(())
     }
 }

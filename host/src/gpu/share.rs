@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
@@ -215,6 +216,10 @@ impl Events for Devices {
         if let Some(progress) = self.get(device) {
             progress.completed(number);
         }
+    }
+
+    fn timed(&self, _: DeviceId, time: Duration) {
+        self.grant.meter.execution(time);
     }
 
     fn lost(&self, device: DeviceId, why: Failure) {

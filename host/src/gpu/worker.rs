@@ -294,6 +294,7 @@ impl Shared {
                 }
             }
             Tell::Completed(device, number) => self.events.completed(device, number),
+            Tell::Timed(device, time) => self.events.timed(device, time),
             Tell::Lost(device, why) => self.events.lost(device, why),
             Tell::Compiled => self.events.compiled(bulk),
             Tell::Closed(device) => {

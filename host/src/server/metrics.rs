@@ -20,6 +20,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::{Audience, Http};
 use crate::chain::Chain;
 use crate::chainlet::Status;
+use crate::gpu::Meter;
 use crate::live::LiveChain;
 
 /// The media type of [`Metrics::text`].
@@ -245,11 +246,17 @@ fn encode_gpus(chain: &Chain, encoder: &mut DescriptorEncoder<'_>) -> Result<(),
     for (chainlet, meter) in chain.gpus() {
         meter.memory.encode(memory.encode_family(&[("chainlet", chainlet.as_str())])?)?;
     }
-    let help = "How long a GPU was at each submission";
-    let mut time =
-        encoder.encode_descriptor("chainlet_gpu_submission", help, Some(&Unit::Seconds), MetricType::Histogram)?;
-    for (chainlet, meter) in chain.gpus() {
-        meter.submissions.encode(time.encode_family(&[("chainlet", chainlet.as_str())])?)?;
+    let times: [(_, _, fn(&Meter) -> &Histogram); 2] = [
+        ("chainlet_gpu_submission", "How long a GPU was at each submission", |meter| &meter.submissions),
+        ("chainlet_gpu_execution", "How long a GPU was at some submissions, by its own clock", |meter| {
+            &meter.executions
+        }),
+    ];
+    for (name, help, of) in times {
+        let mut time = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
+        for (chainlet, meter) in chain.gpus() {
+            of(meter).encode(time.encode_family(&[("chainlet", chainlet.as_str())])?)?;
+        }
     }
     Ok(())
 }

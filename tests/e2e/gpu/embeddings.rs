@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use rustix::process::{Signal, kill_process};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::harness::{Chain, component, repository};
+use super::workers;
+use crate::harness::{Chain, Reply, Served, component, repository};
 
 /// `reference.json`, which `examples/embeddings/reference/make.py` has made.
 #[derive(Deserialize)]
@@ -36,14 +38,15 @@ fn model() -> PathBuf {
     model
 }
 
-async fn embeds_as_the_original_does(device: &str) {
+fn serve(isolation: &str, device: &str) -> Served {
     let model = model();
-    let reference = std::fs::read(examples().join("embeddings/reference/reference.json")).unwrap();
-    let reference: Reference = serde_json::from_slice(&reference).unwrap();
-    let served = Chain::new(&format!(
+    Chain::new(&format!(
         r#"
 [chain]
 name = "embeddings"
+
+[gpu]
+isolation = "{isolation}"
 
 [chainlets.embed]
 component = "<embeddings_embed>"
@@ -58,29 +61,57 @@ device = "{device}"
 tokens = 256
 "#
     ))
-    .serve();
-    assert!(reference.texts.len() >= 12, "there are only {} texts", reference.texts.len());
-    let texts: Vec<_> = reference.texts.iter().map(|text| text.text.as_str()).collect();
-    let found = served.public.call(&json!({ "texts": texts })).await.json();
-    let found: Vec<Vector> = serde_json::from_value(found).unwrap();
+    .serve()
+}
+
+/// The texts of which the original's vectors are known, and those.
+fn reference() -> Vec<Text> {
+    let reference = std::fs::read(examples().join("embeddings/reference/reference.json")).unwrap();
+    let Reference { texts } = serde_json::from_slice(&reference).unwrap();
+    assert!(texts.len() >= 12, "there are only {} texts", texts.len());
+    texts
+}
+
+async fn call(served: &Served, texts: &[Text]) -> Reply {
+    let texts: Vec<_> = texts.iter().map(|text| text.text.as_str()).collect();
+    served.public.call(&json!({ "texts": texts })).await
+}
+
+async fn embeds_as_the_original_does(served: &Served, texts: &[Text]) {
+    let found: Vec<Vector> = serde_json::from_value(call(served, texts).await.json()).unwrap();
     assert_eq!(found.len(), texts.len());
-    for (Text { text, vector }, found) in reference.texts.iter().zip(found) {
+    for (Text { text, vector }, found) in texts.iter().zip(found) {
         assert_eq!(found.dimensions, (0..384).collect::<Vec<_>>());
         let product: f32 = vector.iter().zip(&found.weights).map(|(one, other)| one * other).sum();
         let length = |vector: &[f32]| vector.iter().map(|number| number * number).sum::<f32>().sqrt();
         let cosine = product / length(vector) / length(&found.weights);
-        assert!(cosine >= 0.999, "{device}, {text:?}: {cosine}");
+        assert!(cosine >= 0.999, "{text:?}: {cosine}");
     }
 }
 
 #[tokio::test]
 async fn sentences_mean_on_a_gpu_what_they_mean_to_the_original() {
-    embeds_as_the_original_does("gpu").await;
+    embeds_as_the_original_does(&serve("in-process", "gpu"), &reference()).await;
 }
 
 #[tokio::test]
 async fn sentences_mean_on_the_processor_what_they_mean_to_the_original() {
-    embeds_as_the_original_does("cpu").await;
+    embeds_as_the_original_does(&serve("in-process", "cpu"), &reference()).await;
+}
+
+#[tokio::test]
+async fn a_replica_that_loses_its_gpu_says_so_and_the_next_has_the_model_on_another_device() {
+    let mut texts = reference();
+    texts.truncate(2);
+    let served = serve("process", "gpu");
+    embeds_as_the_original_does(&served, &texts).await;
+    let workers = workers(&served);
+    assert_eq!(workers.len(), 1, "{workers:?}");
+    kill_process(workers[0], Signal::KILL).unwrap();
+    served.until_log("a GPU device is lost").await;
+    call(&served, &texts).await.problem(500, "trap");
+    served.until_log("the GPU failed: ").await;
+    embeds_as_the_original_does(&served, &texts).await;
 }
 
 /// The chapters of the book that are searched, so that a processor is soon done with them.

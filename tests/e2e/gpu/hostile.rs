@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::join_all;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 use serde_json::{Value as Json, json};
 
-use super::{ISOLATIONS, played, until_memory};
+use super::{ISOLATIONS, played, until_memory, workers};
 use crate::harness::{Chain, Reply, Served, eventually, json_request};
 
 const GUEST: &str = "guest_gpu_rules";
@@ -70,19 +70,6 @@ fn resident(served: &Served) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", served.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
-}
-
-/// The worker processes that the host has now.
-fn workers(served: &Served) -> Vec<Pid> {
-    let parent = format!("PPid:\t{}\n", served.id());
-    let worker = |entry: std::io::Result<std::fs::DirEntry>| {
-        let folder = entry.ok()?.path();
-        // A process may be gone by now.
-        let status = std::fs::read_to_string(folder.join("status")).ok()?;
-        let is_one = status.contains(&parent) && !status.contains("State:\tZ");
-        is_one.then(|| Pid::from_raw(folder.file_name()?.to_str()?.parse().ok()?))?
-    };
-    std::fs::read_dir("/proc").unwrap().filter_map(worker).collect()
 }
 
 /// Waits until the host has no more workers than one.
@@ -331,14 +318,30 @@ async fn a_guest_with_little_to_do_is_not_kept_from_it_by_one_with_much() {
     }
 }
 
+/// A figure of the chainlet `gpu` in the metrics.
+async fn figure(served: &Served, name: &str) -> f64 {
+    let metrics = served.admin.get("/metrics").await.text();
+    let name = format!("chainhost_chainlet_gpu_{name}{{chainlet=\"gpu\"}} ");
+    let figure = metrics.lines().find_map(|line| line.strip_prefix(name.as_str()));
+    figure.unwrap_or_else(|| panic!("no {name} in\n{metrics}")).parse().unwrap()
+}
+
 #[tokio::test]
 async fn what_is_measured_is_what_was_done() {
-    let served = chain("in-process", "60s", 1).serve();
-    played(&served, &["queue"]).await;
-    let metrics = served.admin.get("/metrics").await.text();
-    let name = "chainhost_chainlet_gpu_submission_seconds_count{chainlet=\"gpu\"} ";
-    let count: u64 = metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap().parse().unwrap();
-    assert!(count >= 230, "{count} of at least 230 submissions were counted");
-    let state: Json = served.state("gpu").await;
-    assert_eq!(state["active"], 0, "{state}");
+    for isolation in ISOLATIONS {
+        let served = chain(isolation, "60s", 1).serve();
+        assert_eq!(figure(&served, "execution_seconds_count").await, 0.0);
+        played(&served, &["queue"]).await;
+        let submissions = figure(&served, "submission_seconds_count").await;
+        assert!(submissions >= 230.0, "{submissions} of at least 230 submissions were counted");
+        let executions = eventually("a time by the GPU's own clock", async || {
+            Some(figure(&served, "execution_seconds_count").await).filter(|count| *count > 0.0)
+        })
+        .await;
+        assert!(executions < submissions, "{executions} of {submissions} were timed");
+        let seconds = figure(&served, "execution_seconds_sum").await;
+        assert!(seconds > 0.0 && seconds < figure(&served, "submission_seconds_sum").await, "{seconds}");
+        let state: Json = served.state("gpu").await;
+        assert_eq!(state["active"], 0, "{state}");
+    }
 }

@@ -3,6 +3,7 @@
 use std::ops::{Deref, Range};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::scopes::unmap;
 use crate::gpu::protocol::{Failure, Result};
 
 /// Bytes of a buffer.
@@ -15,6 +16,7 @@ enum Kind {
         view: Option<wgpu::BufferView>,
         skip: usize,
         buffer: wgpu::Buffer,
+        device: wgpu::Device,
         /// Where the buffer goes afterwards, if it was only for this.
         spare: Option<Spare>,
     },
@@ -45,11 +47,17 @@ impl Spare {
 impl Bytes {
     /// Those of `range` in a buffer that is mapped, but for the first `skip`. The buffer stays mapped as long as they are
     /// held.
-    pub(super) fn mapped(buffer: wgpu::Buffer, range: Range<u64>, skip: usize, spare: Option<Spare>) -> Result<Self> {
+    pub(super) fn mapped(
+        device: wgpu::Device,
+        buffer: wgpu::Buffer,
+        range: Range<u64>,
+        skip: usize,
+        spare: Option<Spare>,
+    ) -> Result<Self> {
         match buffer.get_mapped_range(range) {
-            Ok(view) => Ok(Bytes(Kind::Mapped { view: Some(view), skip, buffer, spare })),
+            Ok(view) => Ok(Bytes(Kind::Mapped { view: Some(view), skip, buffer, device, spare })),
             Err(error) => {
-                buffer.unmap();
+                unmap(&device, &buffer);
                 Err(Failure::invalid(error))
             }
         }
@@ -75,9 +83,9 @@ impl Deref for Bytes {
 
 impl Drop for Kind {
     fn drop(&mut self) {
-        if let Kind::Mapped { view, buffer, spare, .. } = self {
+        if let Kind::Mapped { view, buffer, device, spare, .. } = self {
             drop(view.take());
-            buffer.unmap();
+            unmap(device, buffer);
             if let Some(spare) = spare {
                 spare.put(buffer.clone());
             }

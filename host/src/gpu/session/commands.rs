@@ -1,11 +1,21 @@
 //! A list of commands as one of wgpu's command buffers.
 
 use super::objects::{Buffer, Objects};
+use super::timer::Timing;
 use crate::gpu::protocol::{Command, Failure, ObjectId, PassCommand, Result, Timestamps};
 
-/// Records `commands`. What is wrong with them beyond the objects that they name is found by wgpu when it finishes.
-pub(super) fn encode(device: &wgpu::Device, objects: &Objects, commands: &[Command]) -> Result<wgpu::CommandBuffer> {
+/// Records `commands`, and the times at their begin and end if they are timed. What is wrong with them beyond the objects
+/// that they name is found by wgpu when it finishes.
+pub(super) fn encode(
+    device: &wgpu::Device,
+    objects: &Objects,
+    commands: &[Command],
+    timing: Option<&Timing>,
+) -> Result<wgpu::CommandBuffer> {
     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
+    if let Some(timing) = timing {
+        timing.begin(&mut encoder);
+    }
     for command in commands {
         match command {
             Command::ComputePass { label, timestamps, commands } => {
@@ -33,6 +43,9 @@ pub(super) fn encode(device: &wgpu::Device, objects: &Objects, commands: &[Comma
                 encoder.resolve_query_set(objects.query_set(*queries)?, *first..end, &to.raw, destination.offset);
             }
         }
+    }
+    if let Some(timing) = timing {
+        timing.end(&mut encoder);
     }
     Ok(encoder.finish())
 }

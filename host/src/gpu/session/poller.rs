@@ -112,11 +112,6 @@ impl Poller {
         state.seen = state.seen.max(number);
     }
 
-    /// Whether a read waits for a poll.
-    pub(super) fn has_reads(&self) -> bool {
-        self.state().reads > 0
-    }
-
     /// Destroys `buffer` when that holds nobody up.
     pub(super) fn destroy(&self, buffer: wgpu::Buffer) {
         self.state().doomed.push(buffer);

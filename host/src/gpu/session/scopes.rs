@@ -28,6 +28,13 @@ pub(super) fn scoped<T>(device: &wgpu::Device, work: impl FnOnce() -> T) -> Resu
     }
 }
 
+/// Unmaps `buffer`, if it is not destroyed by now, which is no error.
+pub(super) fn unmap(device: &wgpu::Device, buffer: &wgpu::Buffer) {
+    if let Err(failure) = scoped(device, || buffer.unmap()) {
+        tracing::debug!(%failure, "a buffer is not there to be unmapped");
+    }
+}
+
 /// Does `work`. A panic would be a bug of wgpu or of a driver, and is to end no more than the guest that met it.
 pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work))

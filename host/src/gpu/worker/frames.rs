@@ -4,6 +4,7 @@
 //! Both ends are the same program, so the form has no versions.
 
 use std::io::{self, Read, Write};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,7 @@ pub(super) enum Tell {
     /// What the read of this number gave, with the bytes beside it.
     Read(u64, Result<()>),
     Completed(DeviceId, u64),
+    Timed(DeviceId, Duration),
     Lost(DeviceId, Failure),
     /// With what is compiled beside it.
     Compiled,

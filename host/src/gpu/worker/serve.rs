@@ -1,10 +1,12 @@
 //! The worker's side: a session for whoever holds the other end of its standard input.
 
 use std::io::{self, BufReader};
+use std::ops::Deref;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
@@ -17,34 +19,49 @@ use crate::gpu::session::{Bytes, Session};
 /// What a worker may have beside its buffers, in bytes: for its driver, the compiler in it, and what is on its way.
 const OWN_MEMORY: u64 = 4 << 30;
 
+/// What is beside most frames.
+const NOTHING: &[u8] = &[];
+
 /// What goes back to the host, a frame at a time.
 struct Host(Mutex<UnixStream>);
 
 impl Host {
-    fn tell(&self, tell: &Tell, bulk: &[u8]) {
+    /// Tells, with `bulk` beside it.
+    fn tell(&self, tell: &Tell, bulk: impl Deref<Target = [u8]>) {
         let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if frames::write(&*stream, tell, bulk).is_err() {
+        if frames::write(&*stream, tell, &bulk).is_err() {
             // There is nobody left to work for.
             std::process::exit(0);
         }
+        // While the stream is locked: see `settle`. Letting bytes go tells nothing.
+        drop(bulk);
+    }
+
+    /// Waits until the bytes that were told are let go: a host that has them may use their buffer, which was mapped for them.
+    fn settle(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
 impl Events for Host {
     fn completed(&self, device: DeviceId, number: u64) {
-        self.tell(&Tell::Completed(device, number), &[]);
+        self.tell(&Tell::Completed(device, number), NOTHING);
+    }
+
+    fn timed(&self, device: DeviceId, time: Duration) {
+        self.tell(&Tell::Timed(device, time), NOTHING);
     }
 
     fn lost(&self, device: DeviceId, why: Failure) {
-        self.tell(&Tell::Lost(device, why), &[]);
+        self.tell(&Tell::Lost(device, why), NOTHING);
     }
 
     fn compiled(&self, all: Vec<u8>) {
-        self.tell(&Tell::Compiled, &all);
+        self.tell(&Tell::Compiled, all);
     }
 
     fn closed(&self, device: DeviceId) {
-        self.tell(&Tell::Closed(device), &[]);
+        self.tell(&Tell::Closed(device), NOTHING);
     }
 }
 
@@ -73,7 +90,7 @@ fn serve() -> io::Result<()> {
         match (ask, &session) {
             (Ask::Adapters, _) => {
                 let adapters = adapters::enumerate().iter().map(Facts::of).collect();
-                host.tell(&Tell::Answer(number, Ok(Answer::Adapters(adapters))), &[]);
+                host.tell(&Tell::Answer(number, Ok(Answer::Adapters(adapters))), NOTHING);
             }
             (Ask::Adapter { index, memory }, _) => {
                 limit_memory(memory);
@@ -85,7 +102,7 @@ fn serve() -> io::Result<()> {
                     }
                     None => Err(Failure::lost("the GPU is no longer there")),
                 };
-                host.tell(&Tell::Answer(number, answer), &[]);
+                host.tell(&Tell::Answer(number, answer), NOTHING);
             }
             (ask, Some(session)) => answer(&host, session, number, ask, &bulk),
             (_, None) => return Err(io::Error::other("no adapter has been chosen")),
@@ -107,6 +124,7 @@ fn limit_memory(buffers: u64) {
 }
 
 fn answer(host: &Arc<Host>, session: &Session, number: u64, ask: Ask, bulk: &[u8]) {
+    host.settle();
     let answer = match ask {
         Ask::Adapters | Ask::Adapter { .. } => return,
         Ask::Close(device) => return session.close(device),
@@ -122,12 +140,12 @@ fn answer(host: &Arc<Host>, session: &Session, number: u64, ask: Ask, bulk: &[u8
             let read = {
                 let host = host.clone();
                 move |result: Result<Bytes>| match result {
-                    Ok(bytes) => host.tell(&Tell::Read(number, Ok(())), &bytes),
-                    Err(failure) => host.tell(&Tell::Read(number, Err(failure)), &[]),
+                    Ok(bytes) => host.tell(&Tell::Read(number, Ok(())), bytes),
+                    Err(failure) => host.tell(&Tell::Read(number, Err(failure)), NOTHING),
                 }
             };
             session.read(device, from, size, Box::new(read)).map(Answer::Submitted)
         }
     };
-    host.tell(&Tell::Answer(number, answer), &[]);
+    host.tell(&Tell::Answer(number, answer), NOTHING);
 }

@@ -1,0 +1,117 @@
+//! How long the GPU itself is at a submission, by its own clock, where it has one.
+//!
+//! That takes two timestamps and a read, which is more than a small submission takes: it is done now and then, and never
+//! for two at once.
+
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::scopes::{scoped, unmap};
+use crate::gpu::protocol::Result;
+
+/// What a device needs for it.
+pub(super) const FEATURES: wgpu::Features =
+    wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS);
+/// The least time between two.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// Bytes of the timestamps at the begin and at the end.
+const SIZE: u64 = 2 * wgpu::QUERY_SIZE as u64;
+
+/// The clock of a device.
+pub(super) struct Timer {
+    queries: wgpu::QuerySet,
+    resolved: wgpu::Buffer,
+    landing: wgpu::Buffer,
+    /// Nanoseconds in a tick.
+    period: f64,
+    /// When the next submission is timed; none while one is.
+    next: Mutex<Option<Instant>>,
+}
+
+/// The timing of one submission.
+pub(super) struct Timing(Arc<Timer>);
+
+impl Timer {
+    /// The clock of `device`; none where it has not the features, or no memory for what would be nice to know.
+    pub(super) fn open(device: &wgpu::Device, queue: &wgpu::Queue) -> Option<Arc<Self>> {
+        if !device.features().contains(FEATURES) {
+            return None;
+        }
+        let buffer = |usage| {
+            device.create_buffer(&wgpu::BufferDescriptor { label: None, size: SIZE, usage, mapped_at_creation: false })
+        };
+        let queries = wgpu::QuerySetDescriptor { label: None, ty: wgpu::QueryType::Timestamp, count: 2 };
+        let opened = scoped(device, || Timer {
+            queries: device.create_query_set(&queries),
+            resolved: buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC),
+            landing: buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST),
+            period: queue.get_timestamp_period().into(),
+            next: Mutex::new(Some(Instant::now())),
+        });
+        opened
+            .inspect_err(|failure| tracing::warn!(%failure, "the work of a GPU device is not timed"))
+            .ok()
+            .map(Arc::new)
+    }
+
+    /// Times a submission, if it is time for one.
+    pub(super) fn start(self: &Arc<Self>) -> Option<Timing> {
+        let due = self.next().take_if(|next| *next <= Instant::now());
+        due.map(|_| Timing(self.clone()))
+    }
+
+    fn next(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What `landing`, which is mapped, says of the time between the two; none where they are at odds.
+    fn elapsed(&self) -> Option<Duration> {
+        let view = self.landing.get_mapped_range(..).ok()?;
+        let (begin, rest) = view.deref().split_first_chunk()?;
+        let ticks = u64::from_le_bytes(*rest.first_chunk()?).checked_sub(u64::from_le_bytes(*begin))?;
+        Duration::try_from_secs_f64(ticks as f64 * self.period / 1e9).ok()
+    }
+}
+
+impl Timing {
+    /// Everything in `encoder` so far is before it.
+    pub(super) fn begin(&self, encoder: &mut wgpu::CommandEncoder) {
+        encoder.write_timestamp(&self.0.queries, 0);
+    }
+
+    /// Everything in `encoder` since is in it.
+    pub(super) fn end(&self, encoder: &mut wgpu::CommandEncoder) {
+        encoder.write_timestamp(&self.0.queries, 1);
+        encoder.resolve_query_set(&self.0.queries, 0..2, &self.0.resolved, 0);
+        encoder.copy_buffer_to_buffer(&self.0.resolved, 0, &self.0.landing, 0, SIZE);
+    }
+
+    /// Says, from a poll of `device`, how long what was submitted took, if that can be said.
+    pub(super) fn tell(
+        self,
+        device: &wgpu::Device,
+        told: impl FnOnce(Option<Duration>) + Send + 'static,
+    ) -> Result<()> {
+        let landing = self.0.landing.clone();
+        let take = {
+            let device = device.clone();
+            move |mapped: std::result::Result<(), wgpu::BufferAsyncError>| {
+                let elapsed = mapped.is_ok().then(|| {
+                    let elapsed = self.0.elapsed();
+                    unmap(&device, &self.0.landing);
+                    elapsed
+                });
+                drop(self);
+                told(elapsed.flatten());
+            }
+        };
+        scoped(device, || landing.map_async(wgpu::MapMode::Read, .., take))
+    }
+}
+
+impl Drop for Timing {
+    fn drop(&mut self) {
+        *self.0.next() = Some(Instant::now() + INTERVAL);
+    }
+}
