@@ -9,8 +9,10 @@
 //!
 //! Everything before the backend is a matter of rights: quotas, turns, deadlines. The backend only knows wgpu.
 
+mod abandoned;
 mod adapters;
 mod backend;
+mod compilers;
 pub(crate) mod device;
 mod metrics;
 pub(crate) mod protocol;
@@ -24,12 +26,11 @@ mod worker;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use tokio::sync::Semaphore;
-
+use self::abandoned::Abandoned;
 use self::adapters::{Adapter, Facts, Way};
+use self::compilers::Compilers;
 pub(crate) use self::metrics::Meter;
 pub(crate) use self::share::Share;
 use self::turns::Turns;
@@ -47,9 +48,6 @@ pub(crate) const FEATURES: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
     .union(wgpu::Features::SUBGROUP)
     .union(wgpu::Features::SUBGROUP_BARRIER)
     .union(wgpu::Features::IMMEDIATES);
-
-/// How many shaders of a chainlet are compiled at once in this process.
-const COMPILERS: usize = 4;
 
 /// The GPUs of this machine, as all chains of a host share them. They are looked for when the first chain wants one.
 #[derive(Default)]
@@ -97,10 +95,8 @@ pub(crate) struct Grant {
     meter: Meter,
     /// What drivers have compiled for its replicas, so that the next one need not wait for it.
     compiled: Mutex<Option<Vec<u8>>>,
-    /// Devices that were given up and are not gone.
-    abandoned: Arc<AtomicUsize>,
-    /// For the shaders that are compiled in this process, those included that took too long and go on.
-    compilers: Arc<Semaphore>,
+    abandoned: Arc<Abandoned>,
+    compilers: Arc<Compilers>,
 }
 
 impl Gpus {
@@ -184,7 +180,7 @@ impl Gpus {
             meter: Meter::new(),
             compiled: Mutex::default(),
             abandoned: Arc::default(),
-            compilers: Arc::new(Semaphore::new(COMPILERS)),
+            compilers: Compilers::new(),
         })
     }
 }

@@ -37,7 +37,7 @@ pub struct Gpu {
     )]
     pub memory: ByteSize,
 
-    /// How many submissions of one replica may be under way, for example `queue = 8`. A further one waits.
+    /// How many submissions of one device may be under way, for example `queue = 8`. A further one waits.
     #[schemars(default = "defaults::queue", range(min = 1))]
     pub queue: u32,
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 
+use super::compilers::{Compilers, Place};
 use super::protocol::{
     Blueprint, Command, Create, DeviceDescriptor, DeviceFacts, DeviceId, Failure, ObjectId, Position, Result,
 };
@@ -13,14 +14,10 @@ use super::session::{Read, Session};
 #[cfg(unix)]
 use super::worker::Worker;
 
-/// The stack of a thread that reads shaders, in bytes: parsers and compilers go into themselves as deep as a shader is
-/// nested, which is as deep as the longest has bytes. What of it is not used costs address space alone.
-pub(super) const COMPILER_STACK: usize = 512 << 20;
-
 #[derive(Clone)]
 pub(super) enum Backend {
-    /// With the places of those who compile shaders.
-    Here(Arc<Session>, Arc<Semaphore>),
+    /// With the threads for shaders.
+    Here(Arc<Session>, Arc<Compilers>),
     #[cfg(unix)]
     Worker(Arc<Worker>),
 }
@@ -29,8 +26,8 @@ impl Backend {
     pub(super) async fn open(&self, id: DeviceId, descriptor: DeviceDescriptor) -> Result<DeviceFacts> {
         match self {
             Backend::Here(session, _) => {
-                let session = session.clone();
-                aside(move || session.open(id, &descriptor)).await
+                let (session, late) = (session.clone(), session.clone());
+                aside(move || session.open(id, &descriptor), move || late.close(id)).await
             }
             #[cfg(unix)]
             Backend::Worker(worker) => worker.open(id, descriptor).await,
@@ -66,11 +63,10 @@ impl Backend {
     }
 
     /// Waits for a place to make `what`, where that takes long and is done in this process.
-    pub(super) async fn place(&self, what: &Blueprint) -> Option<OwnedSemaphorePermit> {
+    pub(super) async fn place(&self, what: &Blueprint) -> Option<Place> {
         match (self, what) {
             (Backend::Here(_, compilers), Blueprint::ShaderModule { .. } | Blueprint::ComputePipeline(_)) => {
-                // They are never closed.
-                compilers.clone().acquire_owned().await.ok()
+                compilers.place().await
             }
             _ => None,
         }
@@ -82,19 +78,14 @@ impl Backend {
         device: DeviceId,
         id: ObjectId,
         create: Create,
-        place: Option<OwnedSemaphorePermit>,
+        place: Option<Place>,
     ) -> Result<()> {
         match self {
-            Backend::Here(session, _) => match place {
+            Backend::Here(session, compilers) => match place {
                 None => session.create(device, id, &create),
                 Some(place) => {
                     let session = session.clone();
-                    aside(move || {
-                        let created = session.create(device, id, &create);
-                        drop(place);
-                        created
-                    })
-                    .await
+                    compilers.run(place, move || session.create(device, id, &create)).await
                 }
             },
             #[cfg(unix)]
@@ -127,31 +118,56 @@ impl Backend {
         }
     }
 
-    pub(super) async fn submit(&self, device: DeviceId, commands: Vec<Command>) -> Result<u64> {
+    pub(super) fn submit(&self, device: DeviceId, commands: Vec<Command>) -> BoxFuture<'static, Result<u64>> {
         match self {
-            Backend::Here(session, _) => session.clone().submit_in_order(device, commands).await,
+            Backend::Here(session, _) => session.clone().submit_in_order(device, commands),
             #[cfg(unix)]
-            Backend::Worker(worker) => worker.submit(device, commands).await,
+            Backend::Worker(worker) => {
+                let worker = worker.clone();
+                async move { worker.submit(device, commands).await }.boxed()
+            }
         }
     }
 
     /// As [`Session::read`].
-    pub(super) async fn read(&self, device: DeviceId, from: Position, size: u64, done: Read) -> Result<Option<u64>> {
+    pub(super) fn read(
+        &self,
+        device: DeviceId,
+        from: Position,
+        size: u64,
+        done: Read,
+    ) -> BoxFuture<'static, Result<Option<u64>>> {
         match self {
-            Backend::Here(session, _) => session.clone().read_in_order(device, from, size, done).await,
+            Backend::Here(session, _) => session.clone().read_in_order(device, from, size, done),
             #[cfg(unix)]
-            Backend::Worker(worker) => worker.read(device, from, size, done).await,
+            Backend::Worker(worker) => {
+                let worker = worker.clone();
+                async move { worker.read(device, from, size, done).await }.boxed()
+            }
+        }
+    }
+
+    /// Ends it with its replica.
+    pub(super) fn end(&self) {
+        match self {
+            Backend::Here(..) => {}
+            #[cfg(unix)]
+            Backend::Worker(worker) => worker.kill(),
         }
     }
 }
 
-/// Does what takes long on a thread of its own.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+/// Does what may take long on a thread of its own, and calls `late` after it if nobody waits any more.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+    late: impl FnOnce() + Send + 'static,
+) -> Result<T> {
     let (sender, receiver) = oneshot::channel();
-    let thread = std::thread::Builder::new().name("gpu-aside".into()).stack_size(COMPILER_STACK);
+    let thread = std::thread::Builder::new().name("gpu-aside".into());
     let spawned = thread.spawn(move || {
-        // Whoever waited may have gone.
-        let _ = sender.send(work());
+        if sender.send(work()).is_err() {
+            late();
+        }
     });
     spawned.map_err(|error| Failure::quota(format_args!("the host has no thread left for it: {error}")))?;
     receiver

@@ -5,13 +5,14 @@ mod progress;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures::{FutureExt, TryFutureExt};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-pub(crate) use self::buffer::Buffer;
+pub(crate) use self::buffer::{Buffer, Content};
 pub(super) use self::progress::Progress;
 use super::backend::Backend;
 use super::protocol::{Blueprint, Command, Create, DeviceDescriptor, DeviceId, Failure, FailureKind, ObjectId, Result};
@@ -34,9 +35,10 @@ pub(crate) struct Device {
     backend: Backend,
     buffers: Arc<Quota>,
     objects: Arc<Quota>,
-    seat: Seat,
+    seat: Arc<Seat>,
     time_limit: Duration,
     next_object: AtomicU64,
+    destroyed: AtomicBool,
     progress: Arc<Progress>,
     /// All devices of the replica, this one included.
     siblings: Arc<Devices>,
@@ -77,9 +79,10 @@ impl Device {
             backend,
             buffers,
             objects,
-            seat,
+            seat: Arc::new(seat),
             time_limit,
             next_object: AtomicU64::new(1),
+            destroyed: AtomicBool::new(false),
             progress,
             siblings,
         }))
@@ -87,6 +90,10 @@ impl Device {
 
     /// Frees everything of the device, which can be used no more.
     pub(crate) fn destroy(&self) {
+        if self.destroyed.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.progress.let_go(&self.siblings.grant.abandoned);
         self.progress.lost(Failure::lost("the device has been destroyed"));
         self.backend.close(self.id);
     }
@@ -95,6 +102,10 @@ impl Device {
     pub(crate) async fn create(self: &Arc<Self>, label: Option<String>, what: Blueprint) -> Result<Object> {
         self.progress.check()?;
         let charge = self.objects.charge(quota::cost(&what))?;
+        let made = match &what {
+            Blueprint::ShaderModule { .. } | Blueprint::ComputePipeline(_) => "compiling a shader",
+            _ => "making an object",
+        };
         // Waiting for a place is not the shader's fault, and costs no device.
         let place = timeout(self.time_limit, self.backend.place(&what)).await.map_err(|_| {
             Failure::quota("other shaders of the chainlet are being compiled, and take longer than they may")
@@ -105,8 +116,7 @@ impl Device {
             Ok(created) => created.map_err(|failure| self.explain(failure))?,
             Err(_) => {
                 let limit = humantime::format_duration(self.time_limit);
-                let why =
-                    format!("the shader was not compiled within {limit}, the timeout of `resources.gpu` in chain.toml");
+                let why = format!("{made} took longer than {limit}, the timeout of `resources.gpu` in chain.toml");
                 self.lose(FailureKind::Timeout, &why);
                 return Err(Failure::new(FailureKind::Timeout, why));
             }
@@ -140,11 +150,39 @@ impl Device {
     /// Submits `commands` when it is this device's turn.
     pub(crate) async fn submit(&self, commands: Vec<Command>) -> Result<u64> {
         let turn = self.turn().await?;
-        let submitted = self.progress.unless_lost(self.backend.submit(self.id, commands)).await;
-        let number = submitted.map_err(|failure| self.explain(failure))?;
-        self.progress.steps().unsubmitted = 0;
-        self.progress.submitted(number, turn);
-        Ok(number)
+        let submitted = self.backend.submit(self.id, commands).map_ok(Some);
+        let number = self.handed_over(submitted, Some(turn)).await?;
+        number.ok_or_else(|| Failure::lost("the submission has no number, which is a bug of chainhost"))
+    }
+
+    /// Waits until what is `asked` for is handed to the GPU, and has it hold its turn until the GPU is done, if it is a
+    /// submission. Both go on where nobody waits any more.
+    fn handed_over(
+        &self,
+        asked: impl Future<Output = Result<Option<u64>>> + Send + 'static,
+        turn: Option<Turn>,
+    ) -> impl Future<Output = Result<Option<u64>>> + Send {
+        let (progress, seat) = (self.progress.clone(), self.seat.clone());
+        let mut work = Box::pin(async move {
+            let number = asked.await?;
+            if let (Some(number), Some(turn)) = (number, turn) {
+                progress.submitted(number, turn, &seat);
+            }
+            Ok(number)
+        });
+        async move {
+            // Most is done at once, and needs no task.
+            let done = match (&mut work).now_or_never() {
+                Some(done) => done,
+                None => {
+                    let task = tokio::spawn(work).map(|done| {
+                        done.unwrap_or_else(|error| Err(Failure::lost(format_args!("it was cut short: {error}"))))
+                    });
+                    self.progress.unless_lost(task).await
+                }
+            };
+            done.map_err(|failure| self.explain(failure))
+        }
     }
 
     async fn turn(&self) -> Result<Turn> {
@@ -192,13 +230,13 @@ impl Device {
     /// Gives the device up.
     fn lose(&self, kind: FailureKind, why: &str) {
         self.progress.lost(Failure::new(kind, why));
-        self.progress.abandoned(&self.siblings.grant.abandoned);
+        self.progress.give_up(&self.siblings.grant.abandoned);
         self.backend.abandon(self.id);
     }
 
     /// What a failure means to the device: one that is lost stays so, and what it is lost for explains it best.
     fn explain(&self, failure: Failure) -> Failure {
-        if failure.kind == FailureKind::DeviceLost {
+        if failure.kind == FailureKind::DeviceLost && !self.progress.is_lost() {
             self.lose(failure.kind, &failure.message);
         }
         self.progress.check().err().unwrap_or(failure)

@@ -15,7 +15,7 @@ mod shader;
 mod timer;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,8 +24,9 @@ use futures::future::{BoxFuture, ready};
 
 pub(crate) use self::bytes::Bytes;
 use self::bytes::Spare;
+use self::compiled::Compiled;
 use self::lane::Lane;
-use self::objects::{Object, Objects};
+use self::objects::Objects;
 use self::poller::Poller;
 use self::scopes::{caught, scoped};
 use self::timer::{Timer, Timing};
@@ -47,7 +48,7 @@ const ADDED: wgpu::Features = wgpu::Features::PIPELINE_CACHE.union(timer::FEATUR
 pub(crate) struct Session {
     adapter: wgpu::Adapter,
     events: Arc<dyn Events>,
-    devices: Mutex<HashMap<DeviceId, Arc<Device>>>,
+    devices: Arc<Mutex<HashMap<DeviceId, Arc<Device>>>>,
 }
 
 struct Device {
@@ -56,16 +57,14 @@ struct Device {
     poller: Arc<Poller>,
     lane: Lane,
     objects: Mutex<Objects>,
-    cache: Option<wgpu::PipelineCache>,
+    cache: Compiled,
     spare: Spare,
     timer: Option<Arc<Timer>>,
-    /// How many bytes of the cache are known to others.
-    known: AtomicUsize,
 }
 
 impl Session {
     pub(crate) fn new(adapter: wgpu::Adapter, events: Arc<dyn Events>) -> Self {
-        Session { adapter, events, devices: Mutex::default() }
+        Session { adapter, events, devices: Arc::default() }
     }
 
     /// Opens a device. It takes from a millisecond to seconds.
@@ -101,11 +100,17 @@ impl Session {
         });
         let facts = DeviceFacts { timestamp_period: queue.get_timestamp_period() };
         let timer = Timer::open(&raw, &queue);
-        let before = descriptor.compiled.as_deref();
-        let cache = scoped(&raw, || compiled::open(&raw, before))?;
-        let known = AtomicUsize::new(before.map_or(0, <[u8]>::len));
-        // Last, as it is the poller that lets a device go.
-        let poller = Poller::start(raw.clone(), queue.clone(), id, self.events.clone()).map_err(|error| {
+        let cache = scoped(&raw, || Compiled::new(&raw, descriptor.compiled.as_deref()))?;
+        // Last, as it is the poller that lets a device go; and it may want to at once.
+        let mut devices = self.devices();
+        let let_go = {
+            let devices = self.devices.clone();
+            move || {
+                let device = devices.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+                drop(device);
+            }
+        };
+        let poller = Poller::start(raw.clone(), queue.clone(), id, self.events.clone(), let_go).map_err(|error| {
             Failure::new(FailureKind::OutOfMemory, format_args!("no thread waits for the GPU: {error}"))
         })?;
         let device = Device {
@@ -117,9 +122,8 @@ impl Session {
             cache,
             spare: Spare::default(),
             timer,
-            known,
         };
-        self.devices().insert(id, Arc::new(device));
+        devices.insert(id, Arc::new(device));
         Ok(facts)
     }
 
@@ -154,7 +158,7 @@ impl Session {
         commands: Vec<Command>,
     ) -> BoxFuture<'static, Result<u64>> {
         match self.device(id) {
-            Ok(device) if device.poller.is_busy() || !device.lane.is_free() => {
+            Ok(device) if device.poller.is_busy() || !device.lane.is_free() || is_long(&commands) => {
                 device.lane.queue(move || self.submit(id, &commands))
             }
             _ => ready(self.submit(id, &commands)).boxed(),
@@ -182,7 +186,7 @@ impl Session {
     pub(crate) fn close(&self, id: DeviceId) {
         let device = self.devices().remove(&id);
         if let Some(device) = device {
-            device.close();
+            device.poller.clone().close(device);
         }
     }
 
@@ -191,10 +195,9 @@ impl Session {
         let device = self.device(device)?;
         let object = device.create(create)?;
         device.objects().insert(id, object);
-        if let (Blueprint::ComputePipeline(_), Some(cache)) = (&create.what, &device.cache)
-            && let Some(compiled) = compiled::take(cache, device.known.load(Ordering::Relaxed))
+        if matches!(create.what, Blueprint::ComputePipeline(_))
+            && let Some(compiled) = device.cache.take()
         {
-            device.known.store(compiled.len(), Ordering::Relaxed);
             self.events.compiled(compiled);
         }
         Ok(())
@@ -203,22 +206,16 @@ impl Session {
     /// Lets an object go, once nothing uses it.
     pub(crate) fn drop_object(&self, device: DeviceId, id: ObjectId) {
         if let Ok(device) = self.device(device) {
-            device.objects().remove(id);
+            let object = device.objects().remove(id);
+            drop(object);
         }
     }
 
     /// Frees a buffer's memory, even if bind groups have it.
     pub(crate) fn destroy_buffer(&self, device: DeviceId, id: ObjectId) {
         if let Ok(device) = self.device(device) {
-            let object = device.objects().remove(id);
-            // What is mapped for a read must stay: wgpu's `destroy` frees it though it is seen (in wgpu 30). Such a buffer
-            // is in no bind group, so it is gone with the last read.
-            if let Some(Object::Buffer(buffer)) = object
-                && !buffer.is_mapped()
-            {
-                buffer.destroyed.set();
-                device.poller.destroy(buffer.raw);
-            }
+            let remains = device.objects().destroy(id);
+            drop(remains);
         }
     }
 
@@ -226,7 +223,11 @@ impl Session {
     pub(crate) fn write(&self, device: DeviceId, to: Position, data: &[u8]) -> Result<()> {
         let device = self.device(device)?;
         let buffer = device.objects().buffer(to.buffer)?.raw.clone();
-        scoped(&device.raw, || device.queue.write_buffer(&buffer, to.offset, data))
+        let written = scoped(&device.raw, || device.queue.write_buffer(&buffer, to.offset, data));
+        if written.is_err() {
+            device.write_nothing();
+        }
+        written
     }
 
     /// Submits `commands`, and all writes before. Returns the number of the submission.
@@ -267,32 +268,56 @@ impl Session {
     /// error is not returned at once. Returns the number of the submission that this took, if any.
     pub(crate) fn read(&self, device: DeviceId, from: Position, size: u64, done: Read) -> Result<Option<u64>> {
         let device = self.device(device)?;
-        let buffer = device.objects().buffer(from.buffer)?.clone();
-        match buffer.is_mapped() {
-            true => device.map(buffer.raw, from.offset, size, None, done).map(|()| None),
-            false => device.copy_and_map(&buffer.raw, from.offset, size, done).map(Some),
+        let (buffer, is_mapped) = {
+            let objects = device.objects();
+            let buffer = objects.buffer(from.buffer)?;
+            (buffer.raw.clone(), buffer.is_mapped())
+        };
+        match is_mapped {
+            true => device.map(buffer, from.offset, size, None, done).map(|()| None),
+            false => device.copy_and_map(&buffer, from.offset, size, done).map(Some),
         }
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.devices().drain().for_each(|(_, device)| device.close());
+        let all: Vec<_> = self.devices().drain().collect();
+        all.into_iter().for_each(|(_, device)| device.poller.clone().close(device));
     }
 }
 
-impl Device {
-    fn close(&self) {
-        self.objects().clear();
-        self.poller.close();
-    }
+/// Whether it takes long to record `commands`: a guest's thread is needed by others.
+fn is_long(commands: &[Command]) -> bool {
+    const LONG: usize = 256;
+    let count = |command: &Command| match command {
+        Command::ComputePass { commands, .. } => 1 + commands.len(),
+        _ => 1,
+    };
+    commands.iter().map(count).sum::<usize>() > LONG
+}
 
+impl Device {
     fn objects(&self) -> MutexGuard<'_, Objects> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn submit<const N: usize>(&self, buffers: [wgpu::CommandBuffer; N]) -> Result<u64> {
         self.poller.submitted(|| scoped(&self.raw, || self.queue.submit(buffers)))
+    }
+
+    /// Has the next submission take along what a write that failed left behind: without one that did not, wgpu keeps the
+    /// bytes (in wgpu 30).
+    fn write_nothing(&self) {
+        let usage = wgpu::BufferUsages::COPY_DST;
+        let descriptor = wgpu::BufferDescriptor { label: None, size: 4, usage, mapped_at_creation: false };
+        let written = scoped(&self.raw, || {
+            let buffer = self.raw.create_buffer(&descriptor);
+            self.queue.write_buffer(&buffer, 0, &[0; 4]);
+        });
+        if let Err(failure) = written {
+            tracing::debug!(%failure, "a failed write to a GPU's buffer leaves its bytes behind");
+        }
     }
 
     /// Reads through a buffer that the processor can see.
@@ -348,7 +373,7 @@ impl Device {
                         "the buffer is being read already, or it or its device is gone",
                     )));
                 }
-                done(Bytes::mapped(device, mapped, range, skip, spare));
+                done(Bytes::mapped((device, poller.view()), mapped, range, skip, spare));
             }
         };
         self.poller.reading();

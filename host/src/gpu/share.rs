@@ -16,12 +16,10 @@ use super::quota::Quota;
 use super::session::Session;
 #[cfg(unix)]
 use super::worker::Worker;
-use super::{FEATURES, Grant};
+use super::{FEATURES, Grant, abandoned};
 
 /// How many devices a replica may have at once.
 const DEVICES: usize = 4;
-/// How many devices of a chainlet may be at work that was given up.
-const ABANDONED: usize = 4;
 
 /// What one replica has of a GPU.
 pub(crate) struct Share {
@@ -84,9 +82,10 @@ impl Share {
         if !descriptor.features.contains(wgpu::Features::IMMEDIATES) {
             descriptor.limits.max_immediate_size = 0;
         }
-        if self.grant.abandoned.load(Ordering::Relaxed) >= ABANDONED {
+        if !self.grant.abandoned.have_room(self.grant.limits.timeout).await {
             return Err(Failure::quota(format_args!(
-                "the GPU is still at work for {ABANDONED} devices of this chainlet that took longer than they may"
+                "the GPU is still at work for {} devices of this chainlet that were given up",
+                abandoned::MOST
             )));
         }
         descriptor.compiled = self.grant.compiled.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -118,6 +117,8 @@ impl Share {
             seat,
         };
         Device::open(opening, descriptor).await.inspect_err(|_| {
+            // It may come late.
+            backend.close(id);
             self.devices.closed(id);
         })
     }
@@ -139,6 +140,17 @@ impl Share {
                 };
                 Ok(backend.insert(new).clone())
             }
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        for progress in self.devices.all().values() {
+            progress.lost(Failure::lost("its replica has ended"));
+        }
+        if let Some(backend) = self.backend.get_mut() {
+            backend.end();
         }
     }
 }
@@ -166,7 +178,7 @@ fn too_late(grant: &Grant, progress: &Weak<Progress>, backend: &Backend, id: Dev
     tracing::warn!(chainlet = %grant.chainlet, reason = why, "a GPU device is lost");
     if let Some(progress) = progress.upgrade() {
         progress.lost(Failure::new(FailureKind::Timeout, why));
-        progress.abandoned(&grant.abandoned);
+        progress.give_up(&grant.abandoned);
     }
     backend.abandon(id);
 }
@@ -223,10 +235,12 @@ impl Events for Devices {
     }
 
     fn lost(&self, device: DeviceId, why: Failure) {
-        if let Some(progress) = self.get(device).filter(|progress| !progress.is_lost()) {
+        let Some(progress) = self.get(device) else { return };
+        if !progress.is_lost() {
             tracing::warn!(chainlet = %self.grant.chainlet, reason = %why, "a GPU device is lost");
             progress.lost(why);
         }
+        progress.end_turns();
     }
 
     fn compiled(&self, all: Vec<u8>) {

@@ -2,12 +2,16 @@
 //!
 //! A GPU does what it was handed, in its driver's order, and cannot be told to stop. So fairness and deadlines are made
 //! before it: while one device alone has work it may hand over much at once; while several have, one submission is under
-//! way in all, or two short ones, and the next place goes to the device that has used the GPU least. Time is measured from
-//! one end to the next, as the GPU does one thing at a time, and a submission's deadline runs from when it could have begun.
+//! way in all, or two short ones, and the next place goes to the device that has used the GPU least.
+//!
+//! A GPU is taken to do one thing at a time, in the order of the turns. So a submission's time and its deadline run from
+//! when it could have begun: from its turn, or from the end of what came before it. Nothing that comes after it moves
+//! them, nor does a turn that was given back unused.
 //!
 //! Who has little work at a time and asks for the next when it has seen the result would never get its share beside one
 //! whose long work always waits. So long work waits for a moment where such a device is about to come back (as anticipatory
-//! disk schedulers do: Iyer and Druschel, SOSP 2001), and who was away keeps a part of its claim.
+//! disk schedulers do: Iyer and Druschel, SOSP 2001), and who was away keeps a part of its claim. The time for
+//! which the GPU waits for a device counts as used by it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -41,13 +45,21 @@ pub(crate) struct Turns {
 struct State {
     seats: HashMap<u64, Client>,
     flying: Vec<Flight>,
-    /// When a submission last ended, of whichever device.
-    last_end: Instant,
-    /// The most that a device had used when it got its turn: what all have used who always had work.
+    /// Until when the GPU's time has been shared out: when a submission last ended, of whichever device.
+    shared_until: Instant,
+    /// The most that a device had used when it got its turn, or when it was waited for: what all have used who always had
+    /// work.
     clock: Duration,
-    /// Until when the GPU is kept for one that may come back.
-    kept_until: Option<Instant>,
+    kept: Option<Kept>,
     next: u64,
+}
+
+/// The GPU, while it is kept free for a device that may come back.
+struct Kept {
+    seat: u64,
+    /// From when on the device has not been billed for it.
+    since: Instant,
+    until: Instant,
 }
 
 /// What is done about a submission that takes too long.
@@ -70,9 +82,14 @@ struct Client {
 }
 
 struct Flight {
+    /// In the order of the turns.
     number: u64,
     seat: u64,
-    since: Instant,
+    /// From when on the GPU could have been at it.
+    begun: Instant,
+    /// What it has had of the time that was shared out before its end.
+    had: Duration,
+    timeout: Duration,
 }
 
 /// A device's place among those that take turns.
@@ -81,7 +98,7 @@ pub(crate) struct Seat {
     number: u64,
 }
 
-/// The right to have one submission under way, until it is dropped.
+/// The right to have one submission under way, until that has ended. To drop it gives it back: nothing was handed over.
 pub(crate) struct Turn {
     turns: Arc<Turns>,
     number: Option<u64>,
@@ -89,15 +106,7 @@ pub(crate) struct Turn {
 
 impl Turns {
     pub(super) fn new() -> Arc<Self> {
-        let state = State {
-            seats: HashMap::new(),
-            flying: Vec::new(),
-            last_end: Instant::now(),
-            clock: Duration::ZERO,
-            kept_until: None,
-            next: 0,
-        };
-        let turns = Arc::new(Turns { state: Mutex::new(state), changed: Condvar::new() });
+        let turns = Arc::new(Turns { state: Mutex::new(State::new(Instant::now())), changed: Condvar::new() });
         let watched = Arc::downgrade(&turns);
         let thread = std::thread::Builder::new().name("gpu-deadlines".into());
         if let Err(error) = thread.spawn(move || watch(&watched)) {
@@ -107,29 +116,14 @@ impl Turns {
     }
 
     /// A place for a device that may have `depth` submissions under way, each for `timeout`. `late` is called when one
-    /// takes longer.
+    /// takes longer. It may leave when all of them have ended or been given back.
     pub(super) fn join(
         self: &Arc<Self>,
         depth: usize,
         timeout: Duration,
         late: impl Fn() + Send + Sync + 'static,
     ) -> Seat {
-        let mut state = self.state();
-        let number = state.number();
-        let client = Client {
-            depth: depth.max(1),
-            timeout,
-            // Who comes late has no claim to what the others had before.
-            used: state.clock,
-            usual: GUESS,
-            idle_since: None,
-            usual_pause: Duration::ZERO,
-            flying: 0,
-            waiting: VecDeque::new(),
-            late: Arc::new(late),
-        };
-        state.seats.insert(number, client);
-        drop(state);
+        let number = self.state().join(depth, timeout, Arc::new(late));
         self.changed.notify_one();
         Seat { turns: self.clone(), number }
     }
@@ -139,22 +133,16 @@ impl Turns {
     }
 
     /// Gives turns to those who wait, as many as may be.
-    fn give(self: &Arc<Self>, state: &mut State) {
-        let kept_until = state.kept_until.take();
-        while let Some(seat) = state.next_seat() {
-            let number = state.number();
-            let Some(client) = state.seats.get_mut(&seat) else { return };
-            let Some(waiting) = client.waiting.pop_front() else { return };
-            client.flying += 1;
-            state.clock = state.clock.max(client.used);
-            state.flying.push(Flight { number, seat, since: Instant::now() });
+    fn give(self: &Arc<Self>, state: &mut State, now: Instant) {
+        let kept_until = state.kept_until();
+        while let Some((number, waiting)) = state.next_turn(now) {
             if let Err(mut turn) = waiting.send(Turn { turns: self.clone(), number: Some(number) }) {
                 // Whoever waited has gone. The lock is held, which dropping the turn would take.
                 turn.number = None;
-                state.end(number);
+                state.take(number, now);
             }
         }
-        if state.kept_until != kept_until {
+        if state.kept_until() != kept_until {
             self.changed.notify_one();
         }
     }
@@ -162,39 +150,107 @@ impl Turns {
     /// Ends a turn, and says how long the GPU was at it.
     fn end(self: &Arc<Self>, number: u64) -> Option<Duration> {
         let mut state = self.state();
-        let time = state.end(number);
-        self.give(&mut state);
-        drop(state);
+        let now = Instant::now();
+        let time = state.end(number, now);
+        self.give(&mut state, now);
         time
+    }
+
+    /// Takes a turn back that nothing was handed over with.
+    fn give_back(self: &Arc<Self>, number: u64) {
+        let mut state = self.state();
+        let now = Instant::now();
+        state.give_back(number, now);
+        self.give(&mut state, now);
     }
 }
 
 impl State {
+    fn new(now: Instant) -> Self {
+        State {
+            seats: HashMap::new(),
+            flying: Vec::new(),
+            shared_until: now,
+            clock: Duration::ZERO,
+            kept: None,
+            next: 0,
+        }
+    }
+
     fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
     }
 
+    fn join(&mut self, depth: usize, timeout: Duration, late: Late) -> u64 {
+        let client = Client {
+            depth: depth.max(1),
+            timeout,
+            // Who comes late has no claim to what the others had before.
+            used: self.clock,
+            usual: GUESS,
+            idle_since: None,
+            usual_pause: Duration::ZERO,
+            flying: 0,
+            waiting: VecDeque::new(),
+            late,
+        };
+        let number = self.number();
+        self.seats.insert(number, client);
+        number
+    }
+
+    fn leave(&mut self, seat: u64, now: Instant) -> Option<Client> {
+        self.bill_keeping(now);
+        self.seats.remove(&seat)
+    }
+
     /// A device asks for a turn.
-    fn ask(&mut self, seat: u64, waiting: oneshot::Sender<Turn>) {
+    fn ask(&mut self, seat: u64, waiting: oneshot::Sender<Turn>, now: Instant) {
         let Some(client) = self.seats.get_mut(&seat) else { return };
         if !client.is_active() {
             client.used = client.used.max(self.clock.saturating_sub(CREDIT));
         }
         if let Some(since) = client.idle_since.take() {
-            client.usual_pause = (client.usual_pause * 3 + since.elapsed().min(MOMENT * 4)) / 4;
+            let pause = now.saturating_duration_since(since);
+            client.usual_pause = (client.usual_pause * 3 + pause.min(MOMENT * 4)) / 4;
         }
         client.waiting.push_back(waiting);
     }
 
-    /// Whose turn is next, if there is one now: of those who wait and may, who has used the least. Where it is to wait for
-    /// another one, it is said until when.
-    fn next_seat(&mut self) -> Option<u64> {
-        let now = Instant::now();
+    /// Begins a turn, if one may begin now, of whoever waits for it there.
+    fn next_turn(&mut self, now: Instant) -> Option<(u64, oneshot::Sender<Turn>)> {
+        self.bill_keeping(now);
+        let seat = self.next_seat(now)?;
+        let number = self.number();
+        let client = self.seats.get_mut(&seat)?;
+        let waiting = client.waiting.pop_front()?;
+        client.flying += 1;
+        self.clock = self.clock.max(client.used);
+        self.flying.push(Flight { number, seat, begun: now, had: Duration::ZERO, timeout: client.timeout });
+        Some((number, waiting))
+    }
+
+    fn kept_until(&self) -> Option<Instant> {
+        self.kept.as_ref().map(|kept| kept.until)
+    }
+
+    /// Ends the keeping of the GPU, and bills it to the device for which it was.
+    fn bill_keeping(&mut self, now: Instant) {
+        let Some(Kept { seat, since, until }) = self.kept.take() else { return };
+        let Some(client) = self.seats.get_mut(&seat) else { return };
+        client.used += now.min(until).saturating_duration_since(since);
+        // Or one that leaves and comes as another would have the same claim again.
+        self.clock = self.clock.max(client.used);
+    }
+
+    /// Whose turn is next, if there is one now: of those who wait and may, who has used the least, or came first. Where it
+    /// is to wait for another one, the GPU is kept from now on.
+    fn next_seat(&mut self, now: Instant) -> Option<u64> {
         let comes_back = |client: &Client| client.comes_back_until().filter(|until| *until > now);
         let ready = |client: &Client| !client.waiting.is_empty() && client.flying < client.depth;
-        let (number, next) =
-            self.seats.iter().filter(|(_, client)| ready(client)).min_by_key(|(_, client)| client.used)?;
+        let all_ready = self.seats.iter().filter(|(_, client)| ready(client));
+        let (number, next) = all_ready.min_by_key(|(number, client)| (client.used, **number))?;
         let has_others = self
             .seats
             .iter()
@@ -209,9 +265,10 @@ impl State {
             return None;
         }
         if next.usual > LONG && self.flying.is_empty() {
-            let before = self.seats.values().filter(|client| client.used < next.used);
-            self.kept_until = before.filter_map(comes_back).max();
-            if self.kept_until.is_some() {
+            let before = self.seats.iter().filter(|(_, client)| client.used < next.used);
+            let claims = before.filter_map(|(seat, client)| Some((client.used, *seat, comes_back(client)?)));
+            if let Some((_, seat, until)) = claims.min() {
+                self.kept = Some(Kept { seat, since: now, until });
                 return None;
             }
         }
@@ -226,31 +283,60 @@ impl State {
         self.flying.iter().all(|flight| self.is_short(flight.seat))
     }
 
-    fn end(&mut self, number: u64) -> Option<Duration> {
+    /// Takes out what is under way no more. That alone bills nothing, and moves nothing of others.
+    fn take(&mut self, number: u64, now: Instant) -> Option<Flight> {
         let place = self.flying.iter().position(|flight| flight.number == number)?;
         let flight = self.flying.swap_remove(place);
-        let now = Instant::now();
-        let time = now.saturating_duration_since(flight.since.max(self.last_end));
-        self.last_end = now;
         if let Some(client) = self.seats.get_mut(&flight.seat) {
             client.flying = client.flying.saturating_sub(1);
             if !client.is_active() {
                 client.idle_since = Some(now);
             }
+        }
+        Some(flight)
+    }
+
+    /// Nothing was handed over in a turn. Where it kept the GPU from others, its device has used that time; else one that
+    /// asks for nothing but what fails would always be next.
+    fn give_back(&mut self, number: u64, now: Instant) {
+        let Some(flight) = self.take(number, now) else { return };
+        if self.flying.iter().any(|other| other.number < number) {
+            return;
+        }
+        if let Some(client) = self.seats.get_mut(&flight.seat) {
+            client.used += now.saturating_duration_since(flight.begun.max(self.shared_until));
+        }
+    }
+
+    /// The GPU is done with a submission. Says how long it was at it.
+    fn end(&mut self, number: u64, now: Instant) -> Option<Duration> {
+        let flight = self.take(number, now)?;
+        let mut time = now.saturating_duration_since(flight.begun.max(self.shared_until));
+        let first = self.flying.iter_mut().min_by_key(|other| other.number);
+        if let Some(first) = first.filter(|first| first.number < number) {
+            // The GPU did both at once, or the end of the first is not known yet. They share what is billed once.
+            time /= 2;
+            let shared = now.saturating_duration_since(first.begun.max(self.shared_until));
+            first.had += shared.saturating_sub(time);
+        }
+        time += flight.had;
+        self.shared_until = now;
+        for later in self.flying.iter_mut().filter(|other| other.number > number) {
+            later.begun = later.begun.max(now);
+        }
+        if let Some(client) = self.seats.get_mut(&flight.seat) {
             client.used += time;
             client.usual = (client.usual * 7 + time) / 8;
         }
         Some(time)
     }
 
-    /// The submission whose deadline is first.
-    fn first_deadline(&self) -> Option<(Instant, u64, Late)> {
-        let deadlines = self.flying.iter().filter_map(|flight| {
-            let client = self.seats.get(&flight.seat)?;
-            let deadline = flight.since.max(self.last_end).checked_add(client.timeout)?;
-            Some((deadline, flight.number, client.late.clone()))
-        });
-        deadlines.min_by_key(|(deadline, ..)| *deadline)
+    /// The deadline of what the GPU is at; what comes after that has not begun. Where its device has left, there is nobody
+    /// to tell.
+    fn deadline(&self) -> Option<(Instant, u64, Option<Late>)> {
+        let first = self.flying.iter().min_by_key(|flight| flight.number)?;
+        let late = self.seats.get(&first.seat).map(|client| client.late.clone());
+        Some((first.begun.checked_add(first.timeout)?, first.number, late))
     }
 }
 
@@ -277,8 +363,9 @@ impl Seat {
         let (sender, receiver) = oneshot::channel();
         {
             let mut state = self.turns.state();
-            state.ask(self.number, sender);
-            self.turns.give(&mut state);
+            let now = Instant::now();
+            state.ask(self.number, sender, now);
+            self.turns.give(&mut state, now);
         }
         receiver.await.ok()
     }
@@ -287,15 +374,16 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut state = self.turns.state();
-        let client = state.seats.remove(&self.number);
-        self.turns.give(&mut state);
+        let now = Instant::now();
+        let client = state.leave(self.number, now);
+        self.turns.give(&mut state, now);
         drop(state);
         drop(client);
     }
 }
 
 impl Turn {
-    /// Ends it, and says how long the GPU was at it.
+    /// The GPU is done with what was handed over. Says how long it was at it, unless its deadline ended it before.
     pub(super) fn end(mut self) -> Option<Duration> {
         self.number.take().and_then(|number| self.turns.end(number))
     }
@@ -304,7 +392,7 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         if let Some(number) = self.number.take() {
-            self.turns.end(number);
+            self.turns.give_back(number);
         }
     }
 }
@@ -318,14 +406,17 @@ fn watch(turns: &Weak<Turns>) {
     while let Some(turns) = turns.upgrade() {
         let mut state = turns.state();
         let now = Instant::now();
-        match (state.first_deadline(), state.kept_until) {
+        match (state.deadline(), state.kept_until()) {
             (Some((deadline, number, late)), _) if deadline <= now => {
+                // The others' time runs from here.
+                state.end(number, now);
+                turns.give(&mut state, now);
                 drop(state);
-                // The others' clocks go on from here.
-                turns.end(number);
-                late();
+                if let Some(late) = late {
+                    late();
+                }
             }
-            (_, Some(until)) if until <= now => turns.give(&mut state),
+            (_, Some(until)) if until <= now => turns.give(&mut state, now),
             (_, kept_until) => {
                 let look = if state.seats.is_empty() { IDLE } else { LOOK };
                 let wait = kept_until.map_or(look, |until| look.min(until.saturating_duration_since(now)));
@@ -336,130 +427,4 @@ fn watch(turns: &Weak<Turns>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use futures::FutureExt;
-
-    use super::*;
-
-    const LONG: Duration = Duration::from_secs(600);
-
-    fn seat(turns: &Arc<Turns>, depth: usize) -> Seat {
-        turns.join(depth, LONG, || {})
-    }
-
-    fn now(seat: &Seat) -> Option<Turn> {
-        seat.turn().now_or_never().flatten()
-    }
-
-    /// Changes what is known of a device.
-    fn has<T>(turns: &Turns, seat: &Seat, change: impl FnOnce(&mut Client) -> T) -> T {
-        change(turns.state().seats.get_mut(&seat.number).unwrap())
-    }
-
-    #[test]
-    fn a_device_alone_has_as_many_turns_as_its_depth() {
-        let turns = Turns::new();
-        let seat = seat(&turns, 3);
-        let held: Vec<_> = (0..3).map(|_| now(&seat).unwrap()).collect();
-        assert!(now(&seat).is_none());
-        drop(held);
-        assert!(now(&seat).is_some());
-    }
-
-    #[test]
-    fn a_device_alone_hands_over_no_more_than_a_moments_work() {
-        let turns = Turns::new();
-        let seat = seat(&turns, 1_000);
-        let held: Vec<_> = std::iter::from_fn(|| now(&seat)).collect();
-        assert_eq!(held.len(), 4, "as many as the guess of 5 ms lets into 20 ms");
-    }
-
-    #[test]
-    fn a_turn_goes_to_whoever_has_used_the_gpu_least() {
-        let turns = Turns::new();
-        let (heavy, light) = (seat(&turns, 8), seat(&turns, 8));
-        has(&turns, &heavy, |client| client.used = Duration::from_secs(1));
-        let held = [now(&heavy).unwrap(), now(&heavy).unwrap()];
-        let (mut of_light, mut of_heavy) = (Box::pin(light.turn()), Box::pin(heavy.turn()));
-        assert!(of_light.as_mut().now_or_never().is_none() && of_heavy.as_mut().now_or_never().is_none());
-        drop(held);
-        let first = of_light.as_mut().now_or_never();
-        assert!(first.is_some(), "the light one is served");
-    }
-
-    #[test]
-    fn long_work_of_two_devices_is_not_under_way_at_once_and_short_work_is() {
-        for (usual, at_once) in [(SHORT * 2, false), (SHORT, true)] {
-            let turns = Turns::new();
-            let seats = [seat(&turns, 8), seat(&turns, 8)];
-            for seat in &seats {
-                has(&turns, seat, |client| client.usual = usual);
-            }
-            let held = now(&seats[0]).unwrap();
-            let mut second = Box::pin(seats[1].turn());
-            assert_eq!(second.as_mut().now_or_never().is_some(), at_once, "{usual:?}");
-            drop(held);
-        }
-    }
-
-    #[test]
-    fn who_was_away_has_a_claim_to_a_part_of_what_the_others_had() {
-        let turns = Turns::new();
-        let (away, busy) = (seat(&turns, 1), seat(&turns, 1));
-        has(&turns, &busy, |client| client.used = LONG * 1_000);
-        drop(now(&busy));
-        drop(now(&away));
-        let used = has(&turns, &away, |client| client.used);
-        assert!(used >= LONG * 1_000 - CREDIT, "{used:?}");
-        let late = seat(&turns, 1);
-        assert!(has(&turns, &late, |client| client.used) >= LONG * 1_000);
-    }
-
-    #[tokio::test]
-    async fn long_work_waits_for_a_device_that_comes_back_at_once_and_for_no_other() {
-        let turns = Turns::new();
-        let (heavy, light) = (seat(&turns, 1), seat(&turns, 1));
-        has(&turns, &heavy, |client| {
-            client.used = LONG;
-            client.usual = LONG * 2;
-        });
-        let has_ended = |usual_pause| {
-            has(&turns, &light, |client| {
-                // So that no test has to be quick: it ends in an hour.
-                client.idle_since = Instant::now().checked_add(LONG * 200_000);
-                client.usual_pause = usual_pause;
-            });
-        };
-        has_ended(MOMENT);
-        drop(now(&heavy).expect("nobody comes back at once"));
-        has(&turns, &heavy, |client| client.usual = LONG * 2);
-        has_ended(Duration::ZERO);
-        let mut waits = Box::pin(heavy.turn());
-        assert!(waits.as_mut().now_or_never().is_none(), "the light one is about to come back");
-        drop(now(&light).expect("its turn was kept"));
-        // It may come back again, and does not: the thread that watches sees that the moment has passed.
-        assert!(waits.await.is_some());
-    }
-
-    #[test]
-    fn who_gives_up_waiting_holds_no_turn() {
-        let turns = Turns::new();
-        let seat = seat(&turns, 1);
-        let held = now(&seat).unwrap();
-        assert!(now(&seat).is_none(), "this one has given up");
-        drop(held);
-        assert!(now(&seat).is_some());
-        assert!(turns.state().flying.is_empty());
-    }
-
-    #[test]
-    fn what_takes_too_long_is_told_once_and_ends_its_turn() {
-        let turns = Turns::new();
-        let (told, telling) = std::sync::mpsc::channel();
-        let seat = turns.join(1, Duration::from_millis(1), move || told.send(()).unwrap());
-        let turn = now(&seat).unwrap();
-        telling.recv().unwrap();
-        assert!(turn.end().is_none(), "it has ended already");
-        assert!(now(&seat).is_some());
-    }
-}
+mod tests;

@@ -17,12 +17,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use self::frames::{Answer, Ask, Request, Tell};
 pub(super) use self::serve::run;
 use super::adapters::Facts;
 use super::protocol::{
-    Command, Create, DeviceDescriptor, DeviceFacts, DeviceId, Events, Failure, ObjectId, Position, Result,
+    Command, Create, DeviceDescriptor, DeviceFacts, DeviceId, Events, Failure, FailureKind, ObjectId, Position, Result,
 };
 use super::session::Read;
 use crate::config::ByteSize;
@@ -138,8 +139,11 @@ impl Worker {
         });
         let worker = Arc::new(Worker { child, outbox, next: AtomicU64::new(1), shared });
         writer.and(reader).map_err(failed)?;
-        worker.ask(Ask::Adapter { index, memory: memory.as_bytes() }, Vec::new()).await?;
-        Ok(worker)
+        let asked = worker.ask(Ask::Adapter { index, memory: memory.as_bytes() }, Vec::new());
+        match timeout(LOOKING, asked).await {
+            Ok(answer) => answer.map(|_| worker),
+            Err(_) => Err(Failure::new(FailureKind::Timeout, "the GPU's worker process does not find its adapter")),
+        }
     }
 
     /// Whether it has ended, and another one is needed.
@@ -283,7 +287,13 @@ impl Shared {
     fn told(&self, tell: Tell, bulk: Vec<u8>) {
         match tell {
             Tell::Answer(number, answer) => {
-                let waiting = self.waiting().answers.remove(&number);
+                let (waiting, refused) = {
+                    let mut waiting = self.waiting();
+                    // A read that is refused gives nothing more, and whoever asked for it may have gone.
+                    let refused = answer.is_err().then(|| waiting.reads.remove(&number)).flatten();
+                    (waiting.answers.remove(&number), refused)
+                };
+                drop(refused);
                 // Whoever asked may have gone.
                 let _ = waiting.map(|waiting| waiting.send(answer));
             }

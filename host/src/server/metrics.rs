@@ -246,17 +246,14 @@ fn encode_gpus(chain: &Chain, encoder: &mut DescriptorEncoder<'_>) -> Result<(),
     for (chainlet, meter) in chain.gpus() {
         meter.memory.encode(memory.encode_family(&[("chainlet", chainlet.as_str())])?)?;
     }
-    let times: [(_, _, fn(&Meter) -> &Histogram); 2] = [
-        ("chainlet_gpu_submission", "How long a GPU was at each submission", |meter| &meter.submissions),
-        ("chainlet_gpu_execution", "How long a GPU was at some submissions, by its own clock", |meter| {
-            &meter.executions
-        }),
-    ];
-    for (name, help, of) in times {
+    let mut times = |name: &str, help: &str, of: fn(&Meter) -> &Histogram| -> fmt::Result {
         let mut time = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
         for (chainlet, meter) in chain.gpus() {
             of(meter).encode(time.encode_family(&[("chainlet", chainlet.as_str())])?)?;
         }
-    }
-    Ok(())
+        Ok(())
+    };
+    times("chainlet_gpu_submission", "How long a GPU was at each submission", |meter| &meter.submissions)?;
+    let help = "How long a GPU was at some submissions, by its own clock";
+    times("chainlet_gpu_execution", help, |meter| &meter.executions)
 }

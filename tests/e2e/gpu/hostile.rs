@@ -259,7 +259,8 @@ async fn a_guest_that_traps_amid_its_work_leaves_nothing() {
 
 #[tokio::test]
 async fn gigabytes_that_are_written_and_never_submitted_do_not_pile_up() {
-    for isolation in ISOLATIONS {
+    for (isolation, scenario) in ISOLATIONS.into_iter().flat_map(|one| [(one, "flood"), (one, "refused-flood")]) {
+        println!("GPU work runs {isolation}: {scenario}");
         let served = chain(isolation, "60s", 1).serve();
         played(&served, &["well"]).await;
         let before = resident(&served);
@@ -271,13 +272,61 @@ async fn gigabytes_that_are_written_and_never_submitted_do_not_pile_up() {
             }
         };
         let flood = tokio::select! {
-            flood = ask(&served, "gpu", "flood") => flood,
+            flood = ask(&served, "gpu", scenario) => flood,
             () = watch => unreachable!("it watches for ever"),
         };
         let most = most.get();
         assert_eq!(flood.said(), "ok");
         assert!(most < before + (256 << 20), "{before} bytes at first, and {most} while 2 GiB were written");
     }
+}
+
+#[tokio::test]
+async fn reads_count_until_they_are_taken() {
+    for isolation in ISOLATIONS {
+        let served = chain(isolation, "60s", 1).serve();
+        played(&served, &["reads-not-taken"]).await;
+        until_memory(&served, 0).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_beside_work_without_end_holds_nobody_up() {
+    for isolation in ISOLATIONS {
+        println!("GPU work runs {isolation}");
+        let served = chain(isolation, "1s", 1).serve_with(&["--guest-threads", "1"]);
+        let calm = async {
+            for number in 0..100 {
+                assert_eq!(served.tell("calm", &format!("echo:{number}")).await.said(), number.to_string());
+            }
+        };
+        let (read, ()) = futures::join!(ask(&served, "gpu", "read-beside-endless"), calm);
+        assert_eq!(read.said(), "ok");
+        served.signal(Signal::TERM);
+        assert_eq!(served.finish().await.code, Some(0));
+    }
+}
+
+#[tokio::test]
+async fn a_guest_that_ends_amid_work_without_end_gets_no_more_devices_than_some_or_none_of_it_lasts() {
+    let served = chain("in-process", "1s", 1).serve();
+    let refused = eventually("a device that is refused", async || {
+        let reply = ask(&served, "gpu", "trap-endless").await;
+        (reply.status == 422).then(|| reply.text().to_owned())
+    })
+    .await;
+    assert!(
+        refused.contains("the GPU is still at work for 4 devices of this chainlet that were given up"),
+        "{refused}"
+    );
+    assert_eq!(served.tell("calm", "echo:still").await.said(), "still");
+
+    let served = chain("process", "60s", 1).serve();
+    for _ in 0..6 {
+        eventually("a trap", async || (ask(&served, "gpu", "trap-endless").await.status == 500).then_some(())).await;
+    }
+    played(&served, &["well"]).await;
+    until_one_worker(&served).await;
 }
 
 #[tokio::test]

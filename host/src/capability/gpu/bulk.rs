@@ -18,12 +18,11 @@ use wasmtime::component::{ComponentType, Linker, Lower, Resource, WasmList};
 
 use super::{BufferHandle, wit};
 use crate::chainlet::state::State;
-use crate::gpu::device::Buffer;
+use crate::gpu::device::{Buffer, Content};
 use crate::gpu::protocol::{Failure, Result};
-use crate::gpu::session::Bytes;
 
 /// A `list<u8>` for a guest.
-struct Lowered(Bytes);
+struct Lowered(Content);
 
 // SAFETY: see the module's documentation.
 unsafe impl ComponentType for Lowered {
@@ -108,7 +107,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
 
 /// Sees to it that `read` goes on whatever its guest does. A guest that waits in a function that is not async holds its
 /// store, and with it all that is polled there; a read may have what such a guest waits for.
-async fn by_itself(read: impl Future<Output = Result<Bytes>> + Send + 'static) -> Result<Bytes> {
+async fn by_itself(read: impl Future<Output = Result<Content>> + Send + 'static) -> Result<Content> {
     let mut read = read.boxed();
     // Most need no task: the GPU is soon done with them.
     if let Some(done) = (&mut read).now_or_never() {
@@ -118,7 +117,7 @@ async fn by_itself(read: impl Future<Output = Result<Bytes>> + Send + 'static) -
     task.await.unwrap_or_else(|error| Err(Failure::lost(format_args!("the read was cut short: {error}"))))
 }
 
-fn lowered(read: Result<Bytes>) -> std::result::Result<Lowered, wit::Error> {
+fn lowered(read: Result<Content>) -> std::result::Result<Lowered, wit::Error> {
     read.map(Lowered).map_err(wit::Error::from)
 }
 

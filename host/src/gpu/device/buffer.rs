@@ -1,16 +1,21 @@
 //! The buffers of a device: what they may be used for, and how bytes get in and out.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures::FutureExt;
 use tokio::sync::oneshot;
 
 use super::{Device, Object};
-use crate::gpu::protocol::{Blueprint, Failure, ObjectId, Position, Result};
+use crate::gpu::protocol::{Blueprint, Failure, FailureKind, ObjectId, Position, Result};
+use crate::gpu::quota::Charge;
 use crate::gpu::session::Bytes;
 
 /// How many bytes are written or read in one go. As many again may be on their way.
 const PIECE: u64 = 32 << 20;
+/// What the smallest write is counted as, in bytes: the driver has a buffer of its own for each.
+const WRITE: u64 = 4 << 10;
 /// How many bytes are read in one go; more are gathered first.
 const READ: u64 = 64 << 20;
 /// What a buffer's size is counted in, in bytes.
@@ -24,6 +29,27 @@ pub(crate) struct Buffer {
     size: u64,
     /// Whether it is read without a copy on the GPU.
     is_mapped: bool,
+    /// How it is used now.
+    usage: Mutex<Usage>,
+}
+
+#[derive(Default)]
+struct Usage {
+    /// Reads whose bytes are asked for or held.
+    reads: usize,
+    destroyed: bool,
+}
+
+/// What a read gave. Its memory counts for as long as it is held.
+pub(crate) struct Content {
+    bytes: Bytes,
+    _held: Arc<Held>,
+}
+
+/// What a read holds, until its bytes are let go.
+struct Held {
+    buffer: Arc<Buffer>,
+    _charge: Charge,
 }
 
 impl Buffer {
@@ -39,7 +65,7 @@ impl Buffer {
         let object = device.create(label, Blueprint::Buffer { size, usage }).await?;
         let is_mapped = usage.contains(wgpu::BufferUsages::MAP_READ);
         device.progress.hold(object.id, charge);
-        Ok(Arc::new(Buffer { object, size, is_mapped }))
+        Ok(Arc::new(Buffer { object, size, is_mapped, usage: Mutex::default() }))
     }
 
     pub(crate) fn id(&self) -> ObjectId {
@@ -54,14 +80,15 @@ impl Buffer {
     pub(crate) async fn room(&self, bytes: u64) -> Result<u64> {
         let device = self.device();
         device.progress.check()?;
-        let (unsubmitted, flushed) = {
-            let steps = device.progress.steps();
-            (steps.unsubmitted, steps.flushed)
-        };
-        if unsubmitted >= PIECE {
-            device.wait(Some(flushed)).await?;
-            let number = device.submit(Vec::new()).await?;
-            device.progress.steps().flushed = number;
+        if device.progress.steps().unsubmitted >= PIECE {
+            device.submit(Vec::new()).await?;
+        }
+        loop {
+            let beyond = device.progress.steps().written_beyond(PIECE);
+            match beyond {
+                Some(number) => device.wait(Some(number)).await?,
+                None => break,
+            }
         }
         Ok(bytes.min(PIECE))
     }
@@ -70,7 +97,7 @@ impl Buffer {
     pub(crate) fn write(&self, offset: u64, data: &[u8]) -> impl Future<Output = Result<()>> + Send + use<> {
         let device = self.device().clone();
         let written = device.backend.write(device.id, self.position(offset), data);
-        device.progress.steps().unsubmitted += u64::try_from(data.len()).unwrap_or(u64::MAX);
+        device.progress.steps().unsubmitted += u64::try_from(data.len()).unwrap_or(u64::MAX).max(WRITE);
         async move { device.progress.unless_lost(written).await.map_err(|failure| device.explain(failure)) }
     }
 
@@ -95,53 +122,98 @@ impl Buffer {
     }
 
     /// Reads a part of the buffer, as it is after all that was submitted and written before.
-    pub(crate) async fn read(self: Arc<Self>, offset: u64, size: u64) -> Result<Bytes> {
+    pub(crate) async fn read(self: Arc<Self>, offset: u64, size: u64) -> Result<Content> {
         self.check(offset, size)?;
         let device = self.device().clone();
         device.progress.check()?;
-        // What is read is held once by the driver and once by the host, until the guest has it.
-        let charge = Arc::new(device.charge(size).await?);
-        let mut bytes: Vec<u8> = Vec::new();
-        while (bytes.len() as u64) < size {
-            let begin = bytes.len() as u64;
-            let piece = (size - begin).min(READ);
-            let (sender, receiver) = oneshot::channel();
-            let done = {
-                let charge = charge.clone();
-                Box::new(move |result| {
-                    drop(charge);
-                    // Whoever reads may have gone.
-                    let _ = sender.send(result);
-                })
-            };
-            let turn = if self.is_mapped { None } else { Some(device.turn().await?) };
-            let read = device.backend.read(device.id, self.position(offset + begin), piece, done);
-            let number = device.progress.unless_lost(read).await.map_err(|failure| device.explain(failure))?;
-            if let (Some(number), Some(turn)) = (number, turn) {
-                device.progress.steps().unsubmitted = 0;
-                device.progress.submitted(number, turn);
-            }
-            let read = receiver.await.unwrap_or_else(|_| Err(Failure::lost("the device is gone")));
-            let read = read.map_err(|failure| device.explain(failure))?;
-            if piece == size {
-                return Ok(read);
-            }
-            bytes.extend_from_slice(&read);
+        let held = Arc::new(Held::new(&self, device.charge(size).await?));
+        if self.is_mapped && device.progress.steps().unsubmitted > 0 {
+            // Else wgpu submits them, and nobody knows of it.
+            device.submit(Vec::new()).await?;
         }
-        Ok(bytes.into())
+        if size <= READ {
+            return self.piece(offset, size, held).await;
+        }
+        let mut all: Vec<u8> = Vec::new();
+        let room = usize::try_from(size).ok().and_then(|size| all.try_reserve_exact(size).ok());
+        room.ok_or_else(|| Failure::new(FailureKind::OutOfMemory, "the host has no memory for so large a read"))?;
+        while (all.len() as u64) < size {
+            let begin = all.len() as u64;
+            let piece = self.piece(offset + begin, (size - begin).min(READ), held.clone()).await?;
+            all.extend_from_slice(&piece);
+        }
+        Ok(Content { bytes: all.into(), _held: held })
     }
 
-    /// Frees its memory, even if bind groups have it.
+    /// Reads a part in one go.
+    async fn piece(&self, offset: u64, size: u64, held: Arc<Held>) -> Result<Content> {
+        let device = self.device();
+        let (sender, receiver) = oneshot::channel();
+        let done = Box::new(move |read: Result<Bytes>| {
+            let read = read.map(|bytes| Content { bytes, _held: held });
+            // Whoever reads may have gone.
+            let _ = sender.send(read);
+        });
+        let turn = if self.is_mapped { None } else { Some(device.turn().await?) };
+        let asked = device.backend.read(device.id, self.position(offset), size, done);
+        device.handed_over(asked, turn).await?;
+        let read = receiver.map(|read| read.unwrap_or_else(|_| Err(Failure::lost("the device is gone"))));
+        device.progress.unless_lost(read).await.map_err(|failure| device.explain(failure))
+    }
+
+    /// Frees its memory, even if bind groups have it; where it is being read, when that is over.
     pub(crate) fn destroy(&self) {
+        let is_read = {
+            let mut usage = self.usage();
+            if usage.destroyed {
+                return;
+            }
+            usage.destroyed = true;
+            usage.reads > 0
+        };
         let device = self.device();
         device.backend.destroy_buffer(device.id, self.object.id);
-        device.progress.retire(self.object.id);
+        if !(self.is_mapped && is_read) {
+            device.progress.retire(self.object.id);
+        }
+    }
+
+    fn usage(&self) -> MutexGuard<'_, Usage> {
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
         self.device().progress.retire(self.object.id);
+    }
+}
+
+impl Held {
+    fn new(buffer: &Arc<Buffer>, charge: Charge) -> Self {
+        buffer.usage().reads += 1;
+        Held { buffer: buffer.clone(), _charge: charge }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let is_over = {
+            let mut usage = self.buffer.usage();
+            usage.reads = usage.reads.saturating_sub(1);
+            usage.destroyed && usage.reads == 0
+        };
+        if is_over {
+            self.buffer.device().progress.retire(self.buffer.object.id);
+        }
+    }
+}
+
+impl Deref for Content {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 

@@ -2,15 +2,15 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{SetOnce, oneshot};
 
+use crate::gpu::abandoned::{Abandoned, Counted};
 use crate::gpu::metrics::Meter;
 use crate::gpu::protocol::{Failure, ObjectId, Result};
 use crate::gpu::quota::Charge;
-use crate::gpu::turns::Turn;
+use crate::gpu::turns::{Seat, Turn};
 
 /// How far the GPU is with a device's submissions.
 #[derive(Default)]
@@ -24,7 +24,7 @@ pub(in crate::gpu) struct Progress {
 pub(super) struct Steps {
     pub submitted: u64,
     pub completed: u64,
-    pub turns: VecDeque<(u64, Turn)>,
+    flying: VecDeque<Flying>,
     /// What its buffers hold.
     held: HashMap<ObjectId, Charge>,
     /// What is freed once a submission is done.
@@ -32,28 +32,22 @@ pub(super) struct Steps {
     pub waiting: Vec<(u64, oneshot::Sender<Result<()>>)>,
     /// Bytes written since the last submission.
     pub unsubmitted: u64,
-    /// The submission that carries the writes before those.
-    pub flushed: u64,
+    /// The submissions that carry the writes before those, and how many bytes.
+    written: VecDeque<(u64, u64)>,
     pub meter: Option<Meter>,
     /// Whether the device is gone for good, and its memory free.
     closed: bool,
-    abandoned: Option<Abandoned>,
+    /// Whether it has no turns any more.
+    turnless: bool,
+    abandoned: Option<Counted>,
 }
 
-/// Counts a device that was given up while its GPU is still at work, until it is gone.
-struct Abandoned(Arc<AtomicUsize>);
-
-impl Abandoned {
-    fn count(of: &Arc<AtomicUsize>) -> Self {
-        of.fetch_add(1, Ordering::Relaxed);
-        Abandoned(of.clone())
-    }
-}
-
-impl Drop for Abandoned {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+/// A submission's turn, which ends with it. The device's seat is there until then, though the device may not be, so that a
+/// deadline is watched of everything that the GPU is at.
+struct Flying {
+    number: u64,
+    turn: Turn,
+    _seat: Arc<Seat>,
 }
 
 impl Progress {
@@ -65,8 +59,9 @@ impl Progress {
     pub(in crate::gpu) fn completed(&self, number: u64) {
         let mut steps = self.steps();
         steps.completed = steps.completed.max(number);
-        let turns = take_until(&mut steps.turns, number);
-        let retired = take_until(&mut steps.retired, number);
+        let flying = take_until(&mut steps.flying, number, |flying| flying.number);
+        let retired = take_until(&mut steps.retired, number, |(until, _)| *until);
+        take_until(&mut steps.written, number, |(of, _)| *of);
         let waiting = std::mem::take(&mut steps.waiting);
         let (done, waiting): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(until, _)| *until <= number);
         steps.waiting = waiting;
@@ -74,11 +69,7 @@ impl Progress {
         // Before anybody can see that the submission is done, and count on what it held.
         drop(retired);
         drop(steps);
-        for turn in turns {
-            if let (Some(time), Some(meter)) = (turn.end(), &meter) {
-                meter.submission(time);
-            }
-        }
+        flying.into_iter().for_each(|flying| flying.end(meter.as_ref()));
         for (_, waiting) in done {
             // Whoever waited may have gone.
             let _ = waiting.send(Ok(()));
@@ -89,31 +80,48 @@ impl Progress {
     pub(in crate::gpu) fn lost(&self, why: Failure) {
         // Where there is a reason already, it stays.
         let _ = self.lost.set(Failure::lost(&why.message));
-        let mut steps = self.steps();
-        let (turns, waiting) = (std::mem::take(&mut steps.turns), std::mem::take(&mut steps.waiting));
-        drop(steps);
-        drop(turns);
+        let waiting = std::mem::take(&mut self.steps().waiting);
         for (_, waiting) in waiting {
             let _ = waiting.send(Err(why.clone()));
         }
     }
 
-    /// The device has been given up, and is counted in `count` until it is gone.
-    pub(in crate::gpu) fn abandoned(&self, count: &Arc<AtomicUsize>) {
+    /// Counts the device in `count` until it is gone, if the GPU is at work for it.
+    pub(in crate::gpu) fn let_go(&self, count: &Arc<Abandoned>) {
+        let mut steps = self.steps();
+        if !steps.closed && !steps.flying.is_empty() {
+            steps.abandoned.get_or_insert_with(|| count.count());
+        }
+    }
+
+    /// Nothing waits any more for what the GPU does for the device, which is counted in `count` until it is gone.
+    pub(in crate::gpu) fn give_up(&self, count: &Arc<Abandoned>) {
         let mut steps = self.steps();
         if !steps.closed {
-            steps.abandoned.get_or_insert_with(|| Abandoned::count(count));
+            steps.abandoned.get_or_insert_with(|| count.count());
         }
+        drop(steps);
+        self.end_turns();
+    }
+
+    /// The GPU is at nothing more for the device, or nobody waits for it any more.
+    pub(in crate::gpu) fn end_turns(&self) {
+        let mut steps = self.steps();
+        steps.turnless = true;
+        let flying = std::mem::take(&mut steps.flying);
+        drop(steps);
+        drop(flying);
     }
 
     /// The device is gone for good, and its memory free.
     pub(in crate::gpu) fn closed(&self) {
         let mut steps = self.steps();
         steps.closed = true;
-        steps.abandoned = None;
+        let abandoned = steps.abandoned.take();
         let freed = (std::mem::take(&mut steps.held), std::mem::take(&mut steps.retired));
+        let flying = std::mem::take(&mut steps.flying);
         drop(steps);
-        drop(freed);
+        drop((abandoned, freed, flying));
     }
 
     /// Whether the device is lost, or was let go.
@@ -142,19 +150,24 @@ impl Progress {
         }
     }
 
-    /// The turn of submission `number` ends with it; it may have ended already.
-    pub(super) fn submitted(&self, number: u64, turn: Turn) {
+    /// The turn of submission `number`, which takes all writes along, ends with it; it may have ended already.
+    pub(super) fn submitted(&self, number: u64, turn: Turn, seat: &Arc<Seat>) {
         let mut steps = self.steps();
         steps.submitted = steps.submitted.max(number);
-        if number > steps.completed && !self.lost.initialized() {
-            let place = steps.turns.partition_point(|(other, _)| *other < number);
-            steps.turns.insert(place, (number, turn));
-            return;
+        let flying = Flying { number, turn, _seat: seat.clone() };
+        let is_done = number <= steps.completed;
+        let bytes = std::mem::take(&mut steps.unsubmitted);
+        if bytes > 0 && !is_done {
+            steps.written.push_back((number, bytes));
+        }
+        if !is_done && !steps.turnless && !steps.closed {
+            let place = steps.flying.partition_point(|other| other.number < number);
+            return steps.flying.insert(place, flying);
         }
         let meter = steps.meter.clone();
         drop(steps);
-        if let (Some(time), Some(meter)) = (turn.end(), meter) {
-            meter.submission(time);
+        if is_done {
+            flying.end(meter.as_ref());
         }
     }
 
@@ -170,10 +183,28 @@ impl Progress {
     }
 }
 
-fn take_until<T>(queue: &mut VecDeque<(u64, T)>, number: u64) -> Vec<T> {
+impl Steps {
+    /// The first submission that carries writes, where those and the ones after them are more than `most` bytes.
+    pub(super) fn written_beyond(&self, most: u64) -> Option<u64> {
+        let sum = self.unsubmitted + self.written.iter().map(|(_, bytes)| bytes).sum::<u64>();
+        self.written.front().filter(|_| sum > most).map(|(number, _)| *number)
+    }
+}
+
+impl Flying {
+    /// The GPU is done with it.
+    fn end(self, meter: Option<&Meter>) {
+        if let (Some(time), Some(meter)) = (self.turn.end(), meter) {
+            meter.submission(time);
+        }
+    }
+}
+
+/// Takes what belongs to submissions up to `number` off a queue in their order.
+fn take_until<T>(queue: &mut VecDeque<T>, number: u64, of: impl Fn(&T) -> u64) -> Vec<T> {
     let mut taken = Vec::new();
-    while queue.front().is_some_and(|(of, _)| *of <= number) {
-        taken.extend(queue.pop_front().map(|(_, thing)| thing));
+    while queue.front().is_some_and(|first| of(first) <= number) {
+        taken.extend(queue.pop_front());
     }
     taken
 }

@@ -3,6 +3,7 @@
 use std::ops::{Deref, Range};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::poller::View;
 use super::scopes::unmap;
 use crate::gpu::protocol::{Failure, Result};
 
@@ -17,6 +18,7 @@ enum Kind {
         skip: usize,
         buffer: wgpu::Buffer,
         device: wgpu::Device,
+        _seen: View,
         /// Where the buffer goes afterwards, if it was only for this.
         spare: Option<Spare>,
     },
@@ -29,11 +31,12 @@ pub(super) struct Spare(Arc<Mutex<Option<wgpu::Buffer>>>);
 
 impl Spare {
     const MOST: u64 = 64 << 20;
+    const SMALL: u64 = 64 << 10;
 
-    /// The one that is kept, if it has room for `size` bytes.
+    /// The one that is kept, if it has room for `size` bytes, and not so much more that a small read would hold a large one.
     pub(super) fn take(&self, size: u64) -> Option<wgpu::Buffer> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.take_if(|kept| kept.size() >= size)
+        kept.take_if(|kept| kept.size() >= size && kept.size() <= size.saturating_mul(4).max(Self::SMALL))
     }
 
     fn put(&self, buffer: wgpu::Buffer) {
@@ -46,16 +49,16 @@ impl Spare {
 
 impl Bytes {
     /// Those of `range` in a buffer that is mapped, but for the first `skip`. The buffer stays mapped as long as they are
-    /// held.
+    /// held, which `seen` says.
     pub(super) fn mapped(
-        device: wgpu::Device,
+        (device, seen): (wgpu::Device, View),
         buffer: wgpu::Buffer,
         range: Range<u64>,
         skip: usize,
         spare: Option<Spare>,
     ) -> Result<Self> {
         match buffer.get_mapped_range(range) {
-            Ok(view) => Ok(Bytes(Kind::Mapped { view: Some(view), skip, buffer, device, spare })),
+            Ok(view) => Ok(Bytes(Kind::Mapped { view: Some(view), skip, buffer, device, _seen: seen, spare })),
             Err(error) => {
                 unmap(&device, &buffer);
                 Err(Failure::invalid(error))

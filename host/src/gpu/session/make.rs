@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 
-use super::objects::{BindGroup, Buffer, Destroyed, Object, ShaderModule};
+use super::objects::{BindGroup, Buffer, Object, ShaderModule};
 use super::scopes::{caught, scoped};
 use super::{Device, shader};
 use crate::gpu::protocol::{BindingKind, Blueprint, Create, Failure, Pipeline, Result};
@@ -16,7 +16,7 @@ impl Device {
                 let descriptor =
                     wgpu::BufferDescriptor { label, size: *size, usage: real_usage(*usage), mapped_at_creation: false };
                 let raw = scoped(&self.raw, || self.raw.create_buffer(&descriptor))?;
-                Ok(Object::Buffer(Buffer { raw, usage: *usage, destroyed: Destroyed::default() }))
+                Ok(Object::Buffer(Buffer::new(raw, *usage)))
             }
             Blueprint::BindGroupLayout(entries) => {
                 let entries: Vec<_> = entries
@@ -51,8 +51,8 @@ impl Device {
                             })?),
                             None => None,
                         };
-                        let Buffer { raw: buffer, destroyed, .. } = objects.buffer(entry.buffer)?;
-                        buffers.push(destroyed.clone());
+                        let buffer = &objects.buffer(entry.buffer)?.raw;
+                        buffers.push(entry.buffer);
                         let resource =
                             wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: entry.offset, size });
                         Ok(wgpu::BindGroupEntry { binding: entry.binding, resource })
@@ -61,7 +61,7 @@ impl Device {
                 let layout = objects.bind_group_layout(*layout)?;
                 let descriptor = wgpu::BindGroupDescriptor { label, layout, entries: &entries };
                 let raw = scoped(&self.raw, || self.raw.create_bind_group(&descriptor))?;
-                Ok(Object::BindGroup(BindGroup { raw, buffers }))
+                Ok(Object::BindGroup(BindGroup::new(raw, buffers)))
             }
             Blueprint::PipelineLayout { groups, immediate_size } => {
                 let most = usize::try_from(self.raw.limits().max_bind_groups).unwrap_or(usize::MAX);
@@ -111,6 +111,7 @@ impl Device {
         let most = self.raw.limits().max_compute_workgroup_storage_size;
         module.workgroup.check(pipeline.entry_point.as_deref(), most)?;
         let constants: Vec<_> = pipeline.constants.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        let cache = self.cache.open();
         let descriptor = wgpu::ComputePipelineDescriptor {
             label,
             layout: layout.as_ref(),
@@ -120,7 +121,7 @@ impl Device {
                 constants: &constants,
                 zero_initialize_workgroup_memory: pipeline.zero_workgroup_memory,
             },
-            cache: self.cache.as_ref(),
+            cache: cache.as_ref(),
         };
         scoped(&self.raw, || self.raw.create_compute_pipeline(&descriptor))
     }

@@ -1,8 +1,6 @@
 //! The objects of a device, by number.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{HashMap, HashSet};
 
 use super::shader::Workgroup;
 use crate::gpu::protocol::{Failure, ObjectId, Result};
@@ -28,45 +26,43 @@ pub(super) struct ShaderModule {
     pub workgroup: Workgroup,
 }
 
-#[derive(Clone)]
 pub(super) struct Buffer {
     pub raw: wgpu::Buffer,
     /// What the guest asked for; `raw` may be used for more.
     pub usage: wgpu::BufferUsages,
-    pub destroyed: Destroyed,
+    /// The bind groups that have it.
+    groups: HashSet<ObjectId>,
 }
 
 pub(super) struct BindGroup {
-    pub raw: wgpu::BindGroup,
-    /// Whether they have been destroyed since.
-    pub buffers: Vec<Destroyed>,
+    /// None once one of its buffers has been destroyed.
+    raw: Option<wgpu::BindGroup>,
+    buffers: Vec<ObjectId>,
 }
 
-/// Whether a buffer has been destroyed, from the moment that its guest says so: wgpu learns of it later.
-#[derive(Clone, Default)]
-pub(super) struct Destroyed(Arc<AtomicBool>);
-
-impl Destroyed {
-    pub(super) fn set(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    fn is_set(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
+/// What is left of a buffer that was destroyed, with the bind groups that had it, to be dropped.
+pub(super) struct Remains {
+    _buffer: Buffer,
+    _groups: Vec<wgpu::BindGroup>,
 }
 
 impl BindGroup {
+    /// One that has `buffers`.
+    pub(super) fn new(raw: wgpu::BindGroup, buffers: Vec<ObjectId>) -> Self {
+        BindGroup { raw: Some(raw), buffers }
+    }
+
     /// What a pass is given, unless one of its buffers has been destroyed.
     pub(super) fn usable(&self) -> Result<&wgpu::BindGroup> {
-        match self.buffers.iter().any(Destroyed::is_set) {
-            true => Err(Failure::invalid("a buffer of the bind group has been destroyed")),
-            false => Ok(&self.raw),
-        }
+        self.raw.as_ref().ok_or_else(|| Failure::invalid("a buffer of the bind group has been destroyed"))
     }
 }
 
 impl Buffer {
+    pub(super) fn new(raw: wgpu::Buffer, usage: wgpu::BufferUsages) -> Self {
+        Buffer { raw, usage, groups: HashSet::new() }
+    }
+
     /// Whether it is read without a copy on the GPU.
     pub(super) fn is_mapped(&self) -> bool {
         self.usage.contains(wgpu::BufferUsages::MAP_READ)
@@ -86,15 +82,41 @@ macro_rules! find {
 
 impl Objects {
     pub(super) fn insert(&mut self, id: ObjectId, object: Object) {
+        if let Object::BindGroup(group) = &object {
+            for buffer in &group.buffers {
+                if let Some(Object::Buffer(buffer)) = self.0.get_mut(buffer) {
+                    buffer.groups.insert(id);
+                }
+            }
+        }
         self.0.insert(id, object);
     }
 
     pub(super) fn remove(&mut self, id: ObjectId) -> Option<Object> {
-        self.0.remove(&id)
+        let object = self.0.remove(&id);
+        if let Some(Object::BindGroup(group)) = &object {
+            for buffer in &group.buffers {
+                if let Some(Object::Buffer(buffer)) = self.0.get_mut(buffer) {
+                    buffer.groups.remove(&id);
+                }
+            }
+        }
+        object
     }
 
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
+    /// Takes a buffer out of everything that has it, so that its memory is free when the GPU and whoever reads it are done.
+    ///
+    /// This is what wgpu's `destroy` is for, which must not be called (in wgpu 30): it frees what is mapped while it is
+    /// seen, it frees what is submitted by another thread just then, and it leaves bind groups behind which the next poll
+    /// waits to free for as long as another polls.
+    pub(super) fn destroy(&mut self, id: ObjectId) -> Option<Remains> {
+        let Some(Object::Buffer(buffer)) = self.0.remove(&id) else { return None };
+        let raw_group = |id| match self.0.get_mut(id) {
+            Some(Object::BindGroup(group)) => group.raw.take(),
+            _ => None,
+        };
+        let groups = buffer.groups.iter().filter_map(raw_group).collect();
+        Some(Remains { _buffer: buffer, _groups: groups })
     }
 
     find! {

@@ -1,9 +1,9 @@
 //! The thread that waits for one device, so that no other has to.
 //!
 //! wgpu calls back from within `poll` alone, and only a thread that is in it learns at once that the GPU is done. What is
-//! done is told through [`Events`] and the callbacks of reads. The thread is also the last to hold the device and its queue:
-//! dropping either waits for the GPU, for as long as the driver likes, and a buffer that is destroyed while the queue is being
-//! dropped is freed under the GPU's hands (in wgpu 30).
+//! done is told through [`Events`] and the callbacks of reads. The thread is also the last to hold the device, its queue and
+//! its objects: dropping them may wait for the GPU, for as long as the driver likes, and none of their memory is told to be
+//! free before it is.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +15,7 @@ use crate::gpu::protocol::{DeviceId, Events, Failure, Result};
 pub(super) struct Poller {
     state: Mutex<State>,
     changed: Condvar,
-    /// Held while something is submitted, so that numbers are in the order of the queue, and while buffers are destroyed.
+    /// Held while something is submitted, so that numbers are in the order of the queue.
     submitting: Mutex<()>,
 }
 
@@ -27,18 +27,25 @@ struct State {
     seen: u64,
     /// Reads whose callbacks have not come.
     reads: usize,
-    /// Buffers to be destroyed between two waits.
-    doomed: Vec<wgpu::Buffer>,
+    /// Reads whose bytes are still held.
+    views: usize,
     closing: bool,
+    /// What is dropped with the device.
+    last: Option<Box<dyn Send>>,
 }
 
+/// Says that what a read gave is held.
+pub(super) struct View(Arc<Poller>);
+
 impl Poller {
-    /// Starts the poller of `device`, whose queue is `queue`.
+    /// Starts the poller of `device`, whose queue is `queue`. At its end it calls `let_go`, after which nobody else gets at
+    /// the device.
     pub(super) fn start(
         device: wgpu::Device,
         queue: wgpu::Queue,
         id: DeviceId,
         events: Arc<dyn Events>,
+        let_go: impl FnOnce() + Send + 'static,
     ) -> std::io::Result<Arc<Self>> {
         let poller =
             Arc::new(Poller { state: Mutex::default(), changed: Condvar::new(), submitting: Mutex::default() });
@@ -53,6 +60,10 @@ impl Poller {
                 }
                 // Dropping may wait for the GPU, or for its driver.
                 let dropped = catch_unwind(AssertUnwindSafe(|| {
+                    let_go();
+                    let last = poller.state().last.take();
+                    drop(last);
+                    poller.until_unseen();
                     drop(queue);
                     drop(device);
                 }));
@@ -112,34 +123,37 @@ impl Poller {
         state.seen = state.seen.max(number);
     }
 
-    /// Destroys `buffer` when that holds nobody up.
-    pub(super) fn destroy(&self, buffer: wgpu::Buffer) {
-        self.state().doomed.push(buffer);
-        self.changed.notify_one();
+    /// Counts one who holds what a read gave.
+    pub(super) fn view(self: &Arc<Self>) -> View {
+        self.state().views += 1;
+        View(self.clone())
     }
 
-    /// Lets the device go, once.
-    pub(super) fn close(&self) {
-        self.state().closing = true;
+    /// Waits until nobody holds what a read gave, which is memory of the device.
+    fn until_unseen(&self) {
+        let mut state = self.state();
+        while state.views > 0 {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Lets the device go, and `last` with it.
+    pub(super) fn close(&self, last: impl Send + 'static) {
+        let mut state = self.state();
+        state.closing = true;
+        state.last = Some(Box::new(last));
+        drop(state);
         self.changed.notify_one();
     }
 
     fn run(&self, device: &wgpu::Device, id: DeviceId, events: &dyn Events) {
         loop {
             let mut state = self.state();
-            while state.in_flight.is_empty() && state.reads == 0 && state.doomed.is_empty() && !state.closing {
+            while state.in_flight.is_empty() && state.reads == 0 && !state.closing {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
-            let doomed = std::mem::take(&mut state.doomed);
             let (oldest, closing) = (state.in_flight.front().cloned(), state.closing);
             drop(state);
-            if !doomed.is_empty() {
-                // wgpu frees a buffer at once where it knows of no submission with it, and for a moment it does not know of
-                // the one that another thread has just made.
-                let _order = self.submitting.lock().unwrap_or_else(PoisonError::into_inner);
-                doomed.iter().for_each(wgpu::Buffer::destroy);
-            }
-            drop(doomed);
             if closing {
                 device.destroy();
             }
@@ -161,5 +175,14 @@ impl Poller {
                 }
             }
         }
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.views = state.views.saturating_sub(1);
+        drop(state);
+        self.0.changed.notify_one();
     }
 }

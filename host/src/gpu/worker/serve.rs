@@ -12,7 +12,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::frames::{self, Answer, Ask, Request, Tell};
 use crate::gpu::adapters::{self, Facts};
-use crate::gpu::backend::COMPILER_STACK;
+use crate::gpu::compilers;
 use crate::gpu::protocol::{DeviceId, Events, Failure, Result};
 use crate::gpu::session::{Bytes, Session};
 
@@ -68,7 +68,7 @@ impl Events for Host {
 /// Serves until the other end is closed.
 pub(in crate::gpu) fn run() -> ExitCode {
     // Shaders are read on this thread, by a parser that goes into itself as deep as they are nested.
-    let thread = std::thread::Builder::new().name("gpu-worker".into()).stack_size(COMPILER_STACK);
+    let thread = std::thread::Builder::new().name("gpu-worker".into()).stack_size(compilers::STACK);
     let served =
         thread.spawn(serve).and_then(|thread| thread.join().unwrap_or_else(|_| Err(io::Error::other("it panicked"))));
     match served {
@@ -115,7 +115,7 @@ fn serve() -> io::Result<()> {
 /// Lets the process have no more memory than its buffers and a compiler need. A shader that takes more ends it, and no
 /// other process.
 fn limit_memory(buffers: u64) {
-    let stack = u64::try_from(COMPILER_STACK).unwrap_or(u64::MAX);
+    let stack = u64::try_from(compilers::STACK).unwrap_or(u64::MAX);
     let most = buffers.saturating_add(stack).saturating_add(OWN_MEMORY);
     let limit = Rlimit { current: Some(most), maximum: Some(most) };
     if let Err(error) = setrlimit(Resource::Data, limit) {

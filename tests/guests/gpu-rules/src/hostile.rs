@@ -180,6 +180,93 @@ pub fn flood() -> Result<String> {
     steps.end()
 }
 
+/// Writes gigabytes to a buffer that cannot take them, as it is being read.
+pub async fn refused_flood() -> Result<String> {
+    let mut steps = Steps::default();
+    let lab = Lab::plain()?;
+    let numbers = lab.numbers(&[1; 16])?;
+    let mapped = lab.buffer(8 * MIB as u64, BufferUsages::MAP_READ | BufferUsages::COPY_DST)?;
+    let slow = lab.pipeline(SLOW)?;
+    lab.run(&slow, &[&numbers], 8)?;
+    lab.device.submit(&[crate::lab::copy(&numbers, 0, &mapped, 0, 64)])?;
+    let mut read = Box::pin(mapped.read(0, 64));
+    let early = futures::poll!(&mut read);
+    steps.ok("a wait", lab.device.wait_blocking(None));
+    let bytes = vec![1; 8 * MIB];
+    for _ in 0..256 {
+        // Refused where the host itself maps the buffer, and taken where what was read is there already.
+        drop(mapped.write(0, &bytes));
+    }
+    match early {
+        std::task::Poll::Ready(found) => drop(steps.ok("the read", found)),
+        std::task::Poll::Pending => drop(steps.ok("the read", read.await)),
+    }
+    steps.ok("a write afterwards", mapped.write(0, &[2; 4]));
+    steps.equal("it is there", mapped.read_blocking(0, 4)?, vec![2; 4]);
+    steps.end()
+}
+
+/// Reads that are done and not taken, of more than there is room for.
+pub async fn reads_not_taken() -> Result<String> {
+    const SIZE: u64 = 8 * MIB as u64;
+    let mut steps = Steps::default();
+    let lab = Lab::plain()?;
+    let (numbers, large) = (lab.numbers(&[1; 16])?, lab.storage(SIZE)?);
+    let slow = lab.pipeline(SLOW)?;
+    let mut left = Vec::new();
+    for _ in 0..32 {
+        lab.run(&slow, &[&numbers], 1)?;
+        let mut read = Box::pin(large.read(0, SIZE));
+        if let std::task::Poll::Ready(found) = futures::poll!(&mut read) {
+            drop(found);
+            continue;
+        }
+        left.push(read);
+        // Without giving the host a chance to hand over what is there.
+        steps.ok("a wait", lab.device.wait_blocking(None));
+    }
+    // Of 64 MiB, 8 are the buffer.
+    let (mut given, mut refused) = (0, 0);
+    for read in left {
+        match read.await {
+            Ok(_) => given += 1,
+            Err(error) => {
+                steps.equal("a read too many", error.kind, ErrorKind::Quota);
+                refused += 1;
+            }
+        }
+    }
+    steps.holds(&format!("{given} reads were there at once, and {refused} refused"), given <= 7 || refused > 0);
+    steps.ok("room for all again", soon(|| lab.storage(48 * MIB as u64)));
+    steps.end()
+}
+
+/// A buffer that is destroyed amid work, and a read of another while the GPU is at something that does not end.
+pub fn read_beside_endless() -> Result<String> {
+    let mut steps = Steps::default();
+    let lab = Lab::plain()?;
+    let (numbers, gone) = (lab.numbers(&[1; 16])?, lab.numbers(&[1; 16])?);
+    let mapped = lab.buffer(64, BufferUsages::MAP_READ | BufferUsages::COPY_DST)?;
+    let (slow, endless) = (lab.pipeline(SLOW)?, lab.pipeline(ENDLESS)?);
+    let group = lab.group_of(&slow, &[&gone])?;
+    lab.run(&slow, &[&numbers], 8)?;
+    gone.destroy();
+    lab.run(&endless, &[&numbers], 60_000)?;
+    lab.device.wait_blocking(Some(1))?;
+    let _ = mapped.read_blocking(0, 4);
+    ended(&mut steps, "a wait", lab.device.wait_blocking(None));
+    drop(group);
+    steps.end()
+}
+
+/// Leaves work without an end under way, and is gone.
+pub fn trap_endless() -> Result<String> {
+    let lab = Lab::plain()?;
+    let all = lab.numbers(&[1; 16])?;
+    lab.run(&lab.pipeline(ENDLESS)?, &[&all], 60_000)?;
+    std::process::abort()
+}
+
 /// Leaves everything under way, and is gone.
 pub fn trap() -> Result<String> {
     let lab = Lab::open()?;

@@ -1,0 +1,406 @@
+use futures::FutureExt;
+
+use super::*;
+
+const LONG: Duration = Duration::from_secs(600);
+
+fn seat(turns: &Arc<Turns>, depth: usize) -> Seat {
+    turns.join(depth, LONG, || {})
+}
+
+fn now(seat: &Seat) -> Option<Turn> {
+    seat.turn().now_or_never().flatten()
+}
+
+/// Changes what is known of a device.
+fn has<T>(turns: &Turns, seat: &Seat, change: impl FnOnce(&mut Client) -> T) -> T {
+    change(turns.state().seats.get_mut(&seat.number).unwrap())
+}
+
+#[test]
+fn a_device_alone_has_as_many_turns_as_its_depth() {
+    let turns = Turns::new();
+    let seat = seat(&turns, 3);
+    let held: Vec<_> = (0..3).map(|_| now(&seat).unwrap()).collect();
+    assert!(now(&seat).is_none());
+    drop(held);
+    assert!(now(&seat).is_some());
+}
+
+#[test]
+fn a_device_alone_hands_over_no_more_than_a_moments_work() {
+    let turns = Turns::new();
+    let seat = seat(&turns, 1_000);
+    let held: Vec<_> = std::iter::from_fn(|| now(&seat)).collect();
+    assert_eq!(held.len(), 4, "as many as the guess of 5 ms lets into 20 ms");
+}
+
+#[test]
+fn a_turn_goes_to_whoever_has_used_the_gpu_least() {
+    let turns = Turns::new();
+    let (heavy, light) = (seat(&turns, 8), seat(&turns, 8));
+    has(&turns, &heavy, |client| client.used = Duration::from_secs(1));
+    let held = [now(&heavy).unwrap(), now(&heavy).unwrap()];
+    let (mut of_light, mut of_heavy) = (Box::pin(light.turn()), Box::pin(heavy.turn()));
+    assert!(of_light.as_mut().now_or_never().is_none() && of_heavy.as_mut().now_or_never().is_none());
+    drop(held);
+    let first = of_light.as_mut().now_or_never();
+    assert!(first.is_some(), "the light one is served");
+}
+
+#[test]
+fn long_work_of_two_devices_is_not_under_way_at_once_and_short_work_is() {
+    for (usual, at_once) in [(SHORT * 2, false), (SHORT, true)] {
+        let turns = Turns::new();
+        let seats = [seat(&turns, 8), seat(&turns, 8)];
+        for seat in &seats {
+            has(&turns, seat, |client| client.usual = usual);
+        }
+        let held = now(&seats[0]).unwrap();
+        let mut second = Box::pin(seats[1].turn());
+        assert_eq!(second.as_mut().now_or_never().is_some(), at_once, "{usual:?}");
+        drop(held);
+    }
+}
+
+#[test]
+fn who_was_away_has_a_claim_to_a_part_of_what_the_others_had() {
+    let turns = Turns::new();
+    let (away, busy) = (seat(&turns, 1), seat(&turns, 1));
+    has(&turns, &busy, |client| client.used = LONG * 1_000);
+    drop(now(&busy));
+    drop(now(&away));
+    let used = has(&turns, &away, |client| client.used);
+    assert!(used >= LONG * 1_000 - CREDIT, "{used:?}");
+    let late = seat(&turns, 1);
+    assert!(has(&turns, &late, |client| client.used) >= LONG * 1_000);
+}
+
+#[tokio::test]
+async fn long_work_waits_for_a_device_that_comes_back_at_once_and_for_no_other() {
+    let turns = Turns::new();
+    let (heavy, light) = (seat(&turns, 1), seat(&turns, 1));
+    has(&turns, &heavy, |client| {
+        client.used = LONG;
+        client.usual = LONG * 2;
+    });
+    let has_ended = |usual_pause| {
+        has(&turns, &light, |client| {
+            // So that no test has to be quick: it ends in an hour.
+            client.idle_since = Instant::now().checked_add(LONG * 200_000);
+            client.usual_pause = usual_pause;
+        });
+    };
+    has_ended(MOMENT);
+    drop(now(&heavy).expect("nobody comes back at once"));
+    has_ended(Duration::ZERO);
+    let mut waits = Box::pin(heavy.turn());
+    assert!(waits.as_mut().now_or_never().is_none(), "the light one is about to come back");
+    drop(now(&light).expect("its turn was kept"));
+    // It may come back again, and does not: the thread that watches sees that the moment has passed.
+    assert!(waits.await.is_some());
+}
+
+#[test]
+fn who_gives_up_waiting_holds_no_turn() {
+    let turns = Turns::new();
+    let seat = seat(&turns, 1);
+    let held = now(&seat).unwrap();
+    assert!(now(&seat).is_none(), "this one has given up");
+    drop(held);
+    assert!(now(&seat).is_some());
+    assert!(turns.state().flying.is_empty());
+}
+
+#[test]
+fn what_takes_too_long_is_told_once_and_ends_its_turn() {
+    let turns = Turns::new();
+    let (told, telling) = std::sync::mpsc::channel();
+    let seat = turns.join(1, Duration::from_millis(1), move || told.send(()).unwrap());
+    let turn = now(&seat).unwrap();
+    telling.recv().unwrap();
+    assert!(turn.end().is_none(), "it has ended already");
+    assert!(now(&seat).is_some());
+}
+
+#[test]
+fn a_turn_that_is_dropped_counts_as_no_work_and_one_that_has_ended_does() {
+    let turns = Turns::new();
+    let seat = seat(&turns, 2);
+    drop(now(&seat));
+    let (held, usual, flying) = has(&turns, &seat, |client| (client.used, client.usual, client.flying));
+    assert_eq!((usual, flying), (GUESS, 0));
+    let time = now(&seat).unwrap().end().unwrap();
+    assert_eq!(has(&turns, &seat, |client| (client.used, client.flying)), (held + time, 0));
+}
+
+#[test]
+fn a_device_that_leaves_with_work_under_way_blocks_nobody_and_breaks_nothing() {
+    let turns = Turns::new();
+    let (leaving, stays) = (seat(&turns, 2), seat(&turns, 1));
+    let held = [now(&leaving).unwrap(), now(&leaving).unwrap()];
+    drop(leaving);
+    let [first, second] = held;
+    drop(first);
+    assert!(second.end().is_some());
+    assert!(now(&stays).is_some());
+}
+
+/// Turns at times that a test makes up, in milliseconds.
+struct Times {
+    state: State,
+    start: Instant,
+}
+
+impl Times {
+    fn new() -> Self {
+        let start = Instant::now();
+        Times { state: State::new(start), start }
+    }
+
+    fn at(&self, ms: f64) -> Instant {
+        self.start + Duration::from_secs_f64(ms / 1_000.0)
+    }
+
+    /// A device whose submissions usually take `usual`, each at most for `timeout`.
+    fn join(&mut self, usual: f64, timeout: f64) -> u64 {
+        let seat = self.state.join(8, ms(timeout), Arc::new(|| {}));
+        self.client(seat).usual = ms(usual);
+        seat
+    }
+
+    fn client(&mut self, seat: u64) -> &mut Client {
+        self.state.seats.get_mut(&seat).unwrap()
+    }
+
+    fn ask(&mut self, seat: u64, at: f64) {
+        let at = self.at(at);
+        self.state.ask(seat, oneshot::channel().0, at);
+    }
+
+    /// The next turn that may begin, and whose it is.
+    fn next(&mut self, at: f64) -> Option<(u64, u64)> {
+        let at = self.at(at);
+        let (number, _) = self.state.next_turn(at)?;
+        Some((number, self.state.flying.last().unwrap().seat))
+    }
+
+    /// A turn that may begin at once.
+    fn turn(&mut self, seat: u64, at: f64) -> u64 {
+        self.ask(seat, at);
+        let (number, of) = self.next(at).unwrap();
+        assert_eq!(of, seat);
+        number
+    }
+
+    fn end(&mut self, number: u64, at: f64) -> Option<f64> {
+        let at = self.at(at);
+        self.state.end(number, at).map(as_ms)
+    }
+
+    fn give_back(&mut self, number: u64, at: f64) {
+        let at = self.at(at);
+        self.state.give_back(number, at);
+    }
+
+    /// Which submission is to be ended when.
+    fn deadline(&self) -> (u64, f64) {
+        let (at, number, _) = self.state.deadline().unwrap();
+        (number, as_ms(at - self.start))
+    }
+
+    fn used(&mut self, seat: u64) -> f64 {
+        as_ms(self.client(seat).used)
+    }
+}
+
+fn ms(ms: f64) -> Duration {
+    Duration::from_secs_f64(ms / 1_000.0)
+}
+
+/// In whole microseconds, so that it can be compared.
+fn as_ms(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+#[test]
+fn turns_that_are_given_back_postpone_no_deadline_and_cost_nothing_behind_work() {
+    let mut times = Times::new();
+    let seat = times.join(1.0, 1_000.0);
+    let endless = times.turn(seat, 10.0);
+    for at in 11..1_000 {
+        let failed = times.turn(seat, at.into());
+        times.give_back(failed, f64::from(at) + 0.5);
+        assert_eq!(times.deadline(), (endless, 1_010.0));
+    }
+    assert_eq!((times.used(seat), times.client(seat).usual, times.state.clock), (0.0, ms(1.0), Duration::ZERO));
+    assert_eq!(times.end(endless, 1_000.0), Some(990.0), "all of its time");
+    assert_eq!(times.used(seat), 990.0);
+}
+
+#[test]
+fn a_turn_that_is_given_back_costs_the_time_for_which_it_kept_the_gpu() {
+    let mut times = Times::new();
+    let seat = times.join(1.0, 1_000.0);
+    let failed = times.turn(seat, 10.0);
+    times.give_back(failed, 13.0);
+    assert_eq!((times.used(seat), times.client(seat).usual), (3.0, ms(1.0)));
+}
+
+#[test]
+fn a_turn_that_is_given_back_leaves_the_time_of_what_came_after_it_as_it_was() {
+    let mut times = Times::new();
+    let seat = times.join(1.0, 1_000.0);
+    let (failed, after) = (times.turn(seat, 0.0), times.turn(seat, 1.0));
+    times.give_back(failed, 500.0);
+    assert_eq!(times.deadline(), (after, 1_001.0));
+    assert_eq!(times.end(after, 501.0), Some(500.0));
+}
+
+#[test]
+fn short_work_of_another_device_postpones_no_deadline_and_shares_what_is_billed() {
+    let mut times = Times::new();
+    let (bad, good) = (times.join(1.0, 1_000.0), times.join(1.0, 1_000.0));
+    let endless = times.turn(bad, 0.0);
+    for at in 0..999 {
+        let short = times.turn(good, at.into());
+        assert_eq!(times.end(short, f64::from(at) + 1.0), Some(0.5));
+        assert_eq!(times.deadline(), (endless, 1_000.0));
+    }
+    assert_eq!(times.end(endless, 1_000.0), Some(1_000.0 - 999.0 / 2.0));
+    assert_eq!(times.used(bad) + times.used(good), 1_000.0);
+}
+
+#[test]
+fn a_deadline_runs_from_the_end_of_what_came_before() {
+    let mut times = Times::new();
+    let (patient, hasty) = (times.join(1.0, 1_000.0), times.join(1.0, 10.0));
+    let first = times.turn(patient, 0.0);
+    let second = times.turn(hasty, 1.0);
+    assert_eq!(times.deadline(), (first, 1_000.0), "the hasty one cannot have begun");
+    assert_eq!(times.end(first, 500.0), Some(500.0));
+    assert_eq!(times.deadline(), (second, 510.0));
+    assert_eq!(times.end(second, 501.0), Some(1.0));
+    assert_eq!(times.end(second, 502.0), None, "only once");
+    assert!(times.state.deadline().is_none());
+}
+
+#[test]
+fn what_is_billed_is_the_time_that_went_by_in_whatever_order_work_ends() {
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let mut times = Times::new();
+        let seat = times.join(1.0, 1_000.0);
+        let turns = [0.0, 1.0, 2.0].map(|at| times.turn(seat, at));
+        let billed = [(order[0], 3.0), (order[1], 5.0), (order[2], 7.0)].map(|(which, at)| times.end(turns[which], at));
+        assert_eq!(billed.into_iter().flatten().sum::<f64>(), 7.0, "{order:?}: {billed:?}");
+        assert_eq!(times.used(seat), 7.0, "{order:?}");
+    }
+}
+
+#[test]
+fn work_without_a_pause_is_billed_as_the_time_that_went_by() {
+    // The first is alone, and has more than two under way.
+    for (devices, asked) in [(1, 5), (2, 1), (2, 5)] {
+        let mut times = Times::new();
+        let seats: Vec<_> = (0..devices).map(|_| times.join(1.0, 1_000.0)).collect();
+        for seat in &seats {
+            (0..asked).for_each(|_| times.ask(*seat, 0.0));
+        }
+        let mut under_way = VecDeque::new();
+        for at in 0..1_000 {
+            under_way.extend(std::iter::from_fn(|| times.next(at.into())));
+            let (number, seat) = under_way.pop_front().unwrap();
+            assert_eq!(times.end(number, f64::from(at) + 1.0), Some(1.0));
+            times.ask(seat, f64::from(at) + 1.0);
+        }
+        for seat in seats {
+            assert_eq!(times.used(seat), 1_000.0 / f64::from(devices), "{devices} with {asked}");
+        }
+    }
+}
+
+/// A light device has had a turn until 0.1 ms, and the GPU is kept for it from 1 ms on, as a heavy one waits.
+fn kept() -> (Times, u64, u64) {
+    let mut times = Times::new();
+    let (heavy, light) = (times.join(50.0, 1_000.0), times.join(0.1, 1_000.0));
+    times.client(heavy).used = ms(1_000.0);
+    let turn = times.turn(light, 0.0);
+    times.end(turn, 0.1);
+    times.ask(heavy, 1.0);
+    assert!(times.next(1.0).is_none());
+    (times, heavy, light)
+}
+
+#[test]
+fn the_time_for_which_the_gpu_was_kept_is_billed_to_the_device_for_which_it_was() {
+    let (mut times, _, light) = kept();
+    times.ask(light, 1.5);
+    assert_eq!(times.next(1.5).unwrap().1, light);
+    assert_eq!(times.used(light), 0.6, "it came back");
+
+    let (mut times, heavy, light) = kept();
+    assert!(times.next(2.0).is_none(), "asked in between");
+    assert_eq!(times.next(9.0).unwrap().1, heavy);
+    assert_eq!(times.used(light), 1.2, "it did not, and the GPU was kept until 2.1 ms");
+}
+
+#[test]
+fn who_leaves_while_the_gpu_is_kept_for_it_comes_back_with_no_better_claim() {
+    let (mut times, heavy, light) = kept();
+    let at = times.at(2.0);
+    times.state.leave(light, at).unwrap();
+    let fresh = times.join(0.1, 1_000.0);
+    assert_eq!(times.used(fresh), 1.1);
+    assert_eq!(times.next(2.0).unwrap().1, heavy);
+}
+
+#[test]
+fn a_heavy_device_gets_half_of_the_time_beside_a_light_one_that_pauses() {
+    let shares = [0.5, 1.0, 1.5, 1.9].map(|pause| {
+        let mut times = Times::new();
+        let (heavy, light) = (times.join(50.0, 1_000.0), times.join(0.1, 1_000.0));
+        times.ask(heavy, 0.0);
+        times.ask(light, 0.0);
+        let (mut at, mut of_heavy, mut comes_back) = (0.0, 0.0, f64::INFINITY);
+        while at < 10_000.0 {
+            let turn = times.next(at);
+            let until = match turn {
+                Some((_, seat)) if seat == heavy => at + 50.0,
+                Some(_) => at + 0.1,
+                None => comes_back.min(as_ms(times.state.kept_until().unwrap() - times.start)),
+            };
+            if comes_back <= until {
+                times.ask(light, comes_back);
+                comes_back = f64::INFINITY;
+            }
+            if let Some((number, seat)) = turn {
+                times.end(number, until);
+                if seat == heavy {
+                    of_heavy += 50.0;
+                    times.ask(heavy, until);
+                } else {
+                    comes_back = until + pause;
+                }
+            }
+            at = until;
+        }
+        of_heavy / at
+    });
+    assert!(shares.iter().all(|share| (0.48..0.52).contains(share)), "{shares:?}");
+}
+
+#[test]
+fn what_a_device_left_under_way_ends_at_its_deadline_and_tells_nobody() {
+    let mut times = Times::new();
+    let (leaving, stays) = (times.join(5.0, 1_000.0), times.join(5.0, 1_000.0));
+    let left = times.turn(leaving, 0.0);
+    let at = times.at(1.0);
+    times.state.leave(leaving, at);
+    times.ask(stays, 1.0);
+    let (number, seat) = times.next(1.0).unwrap();
+    assert_eq!(seat, stays);
+    let (_, first, late) = times.state.deadline().unwrap();
+    assert!(first == left && late.is_none());
+    assert_eq!(times.end(left, 1_000.0), Some(1_000.0));
+    assert_eq!(times.end(number, 1_001.0), Some(1.0));
+}
