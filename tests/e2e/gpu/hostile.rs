@@ -80,7 +80,7 @@ async fn until_one_worker(served: &Served) {
 #[tokio::test]
 async fn work_without_end_is_told_by_its_deadline_and_a_new_device_works() {
     let served = chain("process", "1s", 1).serve();
-    for scenario in ["hang", "hang-blocking", "hang-often"] {
+    for scenario in ["hang", "hang-blocking", "hang-often", "hang-destroyed"] {
         // In the same call, and in the next.
         played(&served, &[scenario, "well"]).await;
     }

@@ -63,6 +63,24 @@ pub fn hang_often() -> Result<String> {
     steps.end()
 }
 
+/// Work that does not end and whose device is destroyed ends all the same, and what another device has to do does not wait
+/// for ever.
+pub fn hang_destroyed() -> Result<String> {
+    let mut steps = Steps::default();
+    let (lab, other) = (Lab::plain()?, Lab::plain()?);
+    let (all, own) = (lab.numbers(&[1; 16])?, other.numbers(&[0; 16])?);
+    lab.run(&lab.pipeline(ENDLESS)?, &[&all], 60_000)?;
+    lab.device.destroy();
+    drop(lab);
+    let waited = other.run_shader(INCREMENT, &[&own], 16).and_then(|_| other.device.wait_blocking(None));
+    let told = waited.err().map(|error| error.kind);
+    steps.holds(
+        &format!("another device of the worker: {told:?}"),
+        matches!(told, Some(ErrorKind::Timeout | ErrorKind::DeviceLost)),
+    );
+    steps.end()
+}
+
 /// Whether a new device does what it should.
 pub fn works(steps: &mut Steps) -> Result<()> {
     let lab = Lab::open()?;

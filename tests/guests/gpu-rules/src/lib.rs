@@ -82,6 +82,7 @@ impl Rules {
             "hoard" => quotas::hoard(),
             "hang" => hostile::hang(false).await,
             "hang-blocking" => hostile::hang(true).await,
+            "hang-destroyed" => hostile::hang_destroyed(),
             "hang-often" => hostile::hang_often(),
             "well" => hostile::well(),
             "out-of-bounds" => hostile::out_of_bounds(),
