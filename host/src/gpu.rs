@@ -2,7 +2,8 @@
 //!
 //! From the outside in:
 //! - [`Gpus`] is the machine's: which adapters there are, and whose turn it is on each ([`turns`]).
-//! - A [`Grant`] is a chainlet's: the adapter and the limits that chain.toml gives it, and what is measured ([`metrics`]).
+//! - A [`Grant`] is a chainlet's: the adapter and the limits that chain.toml gives it, what is measured ([`metrics`]), the
+//!   threads for its shaders ([`compilers`]), and what it has left the GPU at ([`abandoned`]).
 //! - A [`Share`] is a replica's ([`share`]): its quota ([`quota`]) and its devices ([`device`]).
 //! - A [`backend`] does the work, here in a [`session`] or in a session of a worker process; [`protocol`] is what it is
 //!   asked.

@@ -1,17 +1,20 @@
 //! The threads on which a chainlet's shaders are compiled in this process.
 //!
-//! They are kept from one shader to the next: wgpu never forgets a thread that it had an error scope for (in wgpu 30).
+//! A thread is kept for the next shader, as wgpu never forgets one that it had an error scope for (in wgpu 30). But not for
+//! long: what a shader took of its stack is free when it ends.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
 
-use rayon::{ThreadPool, ThreadPoolBuilder};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::protocol::{Failure, Result};
 
 /// How many shaders of a chainlet are compiled at once, those included that took too long and go on.
 const MOST: usize = 4;
+/// For how long a thread is kept that has nothing to do.
+const IDLE: Duration = Duration::from_secs(1);
 /// The stack of a thread that reads shaders, in bytes: parsers and compilers go into themselves as deep as a shader is
 /// nested, which is as deep as the longest has bytes. What of it is not used costs address space alone.
 pub(super) const STACK: usize = 512 << 20;
@@ -19,19 +22,26 @@ pub(super) const STACK: usize = 512 << 20;
 /// Those of one chainlet.
 pub(super) struct Compilers {
     places: Arc<Semaphore>,
-    /// Made for the first shader.
-    threads: Mutex<Option<Arc<ThreadPool>>>,
+    /// Threads that wait for work, or did when they were put here.
+    idle: Arc<Mutex<Vec<mpsc::Sender<Job>>>>,
 }
 
 /// The right to compile one shader.
 pub(super) struct Place(OwnedSemaphorePermit);
 
+struct Job {
+    /// What is returned is let go when the thread is there for the next one.
+    work: Box<dyn FnOnce() -> Box<dyn FnOnce() + Send> + Send>,
+    /// Leads to the thread that does it.
+    thread: mpsc::Sender<Job>,
+}
+
 impl Compilers {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Compilers { places: Arc::new(Semaphore::new(MOST)), threads: Mutex::default() })
+        Arc::new(Compilers { places: Arc::new(Semaphore::new(MOST)), idle: Arc::default() })
     }
 
-    /// Waits until there is a thread for one more.
+    /// Waits until there may be a thread for one more.
     pub(super) async fn place(&self) -> Option<Place> {
         // It is never closed.
         self.places.clone().acquire_owned().await.ok().map(Place)
@@ -44,24 +54,47 @@ impl Compilers {
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (sender, receiver) = oneshot::channel();
-        self.threads()?.spawn(move || {
+        self.hand_over(Box::new(move || {
             let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(failed()));
-            drop(place.0);
-            // Whoever waited may have gone.
-            let _ = sender.send(done);
-        });
+            Box::new(move || {
+                drop(place.0);
+                // Whoever waited may have gone.
+                let _ = sender.send(done);
+            })
+        }))?;
         receiver.await.map_err(|_| failed())?
     }
 
-    fn threads(&self) -> Result<Arc<ThreadPool>> {
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(threads) = &*threads {
-            return Ok(threads.clone());
+    fn hand_over(&self, mut work: Box<dyn FnOnce() -> Box<dyn FnOnce() + Send> + Send>) -> Result<()> {
+        loop {
+            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let thread = match idle {
+                Some(thread) => thread,
+                None => self.spawn()?,
+            };
+            match thread.send(Job { work, thread: thread.clone() }) {
+                Ok(()) => return Ok(()),
+                // That one has ended for want of work.
+                Err(mpsc::SendError(job)) => work = job.work,
+            }
         }
-        let name = |number| format!("gpu-compiler-{number}");
-        let new = ThreadPoolBuilder::new().num_threads(MOST).stack_size(STACK).thread_name(name).build();
-        let new = new.map_err(|error| Failure::quota(format_args!("the host has no thread for shaders: {error}")))?;
-        Ok(threads.insert(Arc::new(new)).clone())
+    }
+
+    fn spawn(&self) -> Result<mpsc::Sender<Job>> {
+        let (sender, jobs) = mpsc::channel::<Job>();
+        let idle = Arc::downgrade(&self.idle);
+        let thread = std::thread::Builder::new().name("gpu-compiler".into()).stack_size(STACK);
+        let spawned = thread.spawn(move || {
+            while let Ok(Job { work, thread }) = jobs.recv_timeout(IDLE) {
+                let told = work();
+                if let Some(idle) = idle.upgrade() {
+                    idle.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+                }
+                told();
+            }
+        });
+        spawned.map_err(|error| Failure::quota(format_args!("the host has no thread for shaders: {error}")))?;
+        Ok(sender)
     }
 }
 
@@ -72,8 +105,6 @@ fn failed() -> Failure {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
-    use std::sync::mpsc;
-    use std::time::Duration;
 
     use tokio::time::timeout;
 
@@ -88,6 +119,15 @@ mod tests {
             threads.insert(compilers.run(place, || Ok(std::thread::current().id())).await.unwrap());
         }
         assert!(threads.len() <= MOST, "{threads:?}");
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_has_ended_is_replaced() {
+        let compilers = Compilers::new();
+        let (gone, _) = mpsc::channel();
+        compilers.idle.lock().unwrap().push(gone);
+        let place = compilers.place().await.unwrap();
+        assert_eq!(compilers.run(place, || Ok(7)).await, Ok(7));
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! A guest's device as the host sees it: what it may have, when it may submit, and when it has taken too long.
 
 mod buffer;
+mod lasting;
 mod progress;
 
 use std::future::Future;
@@ -8,11 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures::{FutureExt, TryFutureExt};
+use futures::TryFutureExt;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 pub(crate) use self::buffer::{Buffer, Content};
+use self::lasting::Lasting;
 pub(super) use self::progress::Progress;
 use super::backend::Backend;
 use super::protocol::{Blueprint, Command, Create, DeviceDescriptor, DeviceId, Failure, FailureKind, ObjectId, Result};
@@ -155,34 +157,26 @@ impl Device {
         number.ok_or_else(|| Failure::lost("the submission has no number, which is a bug of chainhost"))
     }
 
-    /// Waits until what is `asked` for is handed to the GPU, and has it hold its turn until the GPU is done, if it is a
+    /// Waits until what is `asked` for is handed to the GPU, and has it hold its `turn` until the GPU is done, if it is a
     /// submission. Both go on where nobody waits any more.
-    fn handed_over(
+    async fn handed_over(
         &self,
         asked: impl Future<Output = Result<Option<u64>>> + Send + 'static,
         turn: Option<Turn>,
-    ) -> impl Future<Output = Result<Option<u64>>> + Send {
+    ) -> Result<Option<u64>> {
         let (progress, seat) = (self.progress.clone(), self.seat.clone());
-        let mut work = Box::pin(async move {
-            let number = asked.await?;
-            if let (Some(number), Some(turn)) = (number, turn) {
-                progress.submitted(number, turn, &seat);
+        let bytes = turn.as_ref().map(|_| progress.submitting());
+        let work = async move {
+            let asked = asked.await;
+            match (&asked, turn, bytes) {
+                (Ok(Some(number)), Some(turn), Some(bytes)) => progress.submitted(*number, bytes, turn, &seat),
+                (_, _, Some(bytes)) => progress.not_submitted(bytes),
+                _ => {}
             }
-            Ok(number)
-        });
-        async move {
-            // Most is done at once, and needs no task.
-            let done = match (&mut work).now_or_never() {
-                Some(done) => done,
-                None => {
-                    let task = tokio::spawn(work).map(|done| {
-                        done.unwrap_or_else(|error| Err(Failure::lost(format_args!("it was cut short: {error}"))))
-                    });
-                    self.progress.unless_lost(task).await
-                }
-            };
-            done.map_err(|failure| self.explain(failure))
-        }
+            asked
+        };
+        let done = self.progress.unless_lost(Lasting::new(work)).await;
+        done.map_err(|failure| self.explain(failure))
     }
 
     async fn turn(&self) -> Result<Turn> {

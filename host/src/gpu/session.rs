@@ -107,7 +107,9 @@ impl Session {
             let devices = self.devices.clone();
             move || {
                 let device = devices.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-                drop(device);
+                if let Some(device) = device {
+                    device.let_go();
+                }
             }
         };
         let poller = Poller::start(raw.clone(), queue.clone(), id, self.events.clone(), let_go).map_err(|error| {
@@ -186,7 +188,7 @@ impl Session {
     pub(crate) fn close(&self, id: DeviceId) {
         let device = self.devices().remove(&id);
         if let Some(device) = device {
-            device.poller.clone().close(device);
+            device.close();
         }
     }
 
@@ -283,7 +285,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         let all: Vec<_> = self.devices().drain().collect();
-        all.into_iter().for_each(|(_, device)| device.poller.clone().close(device));
+        all.into_iter().for_each(|(_, device)| device.close());
     }
 }
 
@@ -298,6 +300,16 @@ fn is_long(commands: &[Command]) -> bool {
 }
 
 impl Device {
+    fn close(self: Arc<Self>) {
+        self.poller.clone().close(move || self.let_go());
+    }
+
+    /// Drops all objects, though another thread may still be making one.
+    fn let_go(&self) {
+        let objects = std::mem::take(&mut *self.objects());
+        drop(objects);
+    }
+
     fn objects(&self) -> MutexGuard<'_, Objects> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -116,9 +116,12 @@ impl Share {
             progress,
             seat,
         };
-        Device::open(opening, descriptor).await.inspect_err(|_| {
-            // It may come late.
-            backend.close(id);
+        Device::open(opening, descriptor).await.inspect_err(|failure| {
+            // It may come late, or never.
+            match failure.kind {
+                FailureKind::Timeout => backend.abandon(id),
+                _ => backend.close(id),
+            }
             self.devices.closed(id);
         })
     }
@@ -235,12 +238,11 @@ impl Events for Devices {
     }
 
     fn lost(&self, device: DeviceId, why: Failure) {
-        let Some(progress) = self.get(device) else { return };
-        if !progress.is_lost() {
+        // Its turns stay: the driver may have given up and the GPU not. What is done is told, and when all is gone.
+        if let Some(progress) = self.get(device).filter(|progress| !progress.is_lost()) {
             tracing::warn!(chainlet = %self.grant.chainlet, reason = %why, "a GPU device is lost");
             progress.lost(why);
         }
-        progress.end_turns();
     }
 
     fn compiled(&self, all: Vec<u8>) {

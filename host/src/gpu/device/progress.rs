@@ -24,6 +24,8 @@ pub(in crate::gpu) struct Progress {
 pub(super) struct Steps {
     pub submitted: u64,
     pub completed: u64,
+    /// Submissions that are being handed over and have no number yet.
+    submitting: u64,
     flying: VecDeque<Flying>,
     /// What its buffers hold.
     held: HashMap<ObjectId, Charge>,
@@ -37,8 +39,8 @@ pub(super) struct Steps {
     pub meter: Option<Meter>,
     /// Whether the device is gone for good, and its memory free.
     closed: bool,
-    /// Whether it has no turns any more.
-    turnless: bool,
+    /// Whether nothing waits any more for what the GPU does for it.
+    given_up: bool,
     abandoned: Option<Counted>,
 }
 
@@ -89,7 +91,7 @@ impl Progress {
     /// Counts the device in `count` until it is gone, if the GPU is at work for it.
     pub(in crate::gpu) fn let_go(&self, count: &Arc<Abandoned>) {
         let mut steps = self.steps();
-        if !steps.closed && !steps.flying.is_empty() {
+        if !steps.closed && (steps.submitting > 0 || !steps.flying.is_empty()) {
             steps.abandoned.get_or_insert_with(|| count.count());
         }
     }
@@ -100,14 +102,7 @@ impl Progress {
         if !steps.closed {
             steps.abandoned.get_or_insert_with(|| count.count());
         }
-        drop(steps);
-        self.end_turns();
-    }
-
-    /// The GPU is at nothing more for the device, or nobody waits for it any more.
-    pub(in crate::gpu) fn end_turns(&self) {
-        let mut steps = self.steps();
-        steps.turnless = true;
+        steps.given_up = true;
         let flying = std::mem::take(&mut steps.flying);
         drop(steps);
         drop(flying);
@@ -150,17 +145,38 @@ impl Progress {
         }
     }
 
-    /// The turn of submission `number`, which takes all writes along, ends with it; it may have ended already.
-    pub(super) fn submitted(&self, number: u64, turn: Turn, seat: &Arc<Seat>) {
+    /// A submission is about to be handed over, with all that was written before. Returns how many bytes that is.
+    pub(super) fn submitting(&self) -> u64 {
         let mut steps = self.steps();
+        steps.submitting += 1;
+        std::mem::take(&mut steps.unsubmitted)
+    }
+
+    /// It was not handed over, and left `bytes` to the next one.
+    pub(super) fn not_submitted(&self, bytes: u64) {
+        let mut steps = self.steps();
+        steps.submitting = steps.submitting.saturating_sub(1);
+        steps.unsubmitted += bytes;
+        let (last, completed) = (steps.last(), steps.completed);
+        for (until, _) in &mut steps.retired {
+            *until = last.min(*until);
+        }
+        let retired = take_until(&mut steps.retired, completed, |(until, _)| *until);
+        drop(steps);
+        drop(retired);
+    }
+
+    /// It was handed over as `number` and with `bytes`. Its turn ends with it; it may have ended already.
+    pub(super) fn submitted(&self, number: u64, bytes: u64, turn: Turn, seat: &Arc<Seat>) {
+        let mut steps = self.steps();
+        steps.submitting = steps.submitting.saturating_sub(1);
         steps.submitted = steps.submitted.max(number);
         let flying = Flying { number, turn, _seat: seat.clone() };
         let is_done = number <= steps.completed;
-        let bytes = std::mem::take(&mut steps.unsubmitted);
         if bytes > 0 && !is_done {
             steps.written.push_back((number, bytes));
         }
-        if !is_done && !steps.turnless && !steps.closed {
+        if !is_done && !steps.given_up && !steps.closed {
             let place = steps.flying.partition_point(|other| other.number < number);
             return steps.flying.insert(place, flying);
         }
@@ -175,7 +191,7 @@ impl Progress {
     /// need one more.
     pub(super) fn retire(&self, buffer: ObjectId) {
         let mut steps = self.steps();
-        let until = steps.submitted + u64::from(steps.unsubmitted > 0);
+        let until = steps.last();
         let Some(charge) = steps.held.remove(&buffer) else { return };
         if until > steps.completed {
             steps.retired.push_back((until, charge));
@@ -184,6 +200,11 @@ impl Progress {
 }
 
 impl Steps {
+    /// The number of the last submission that may have to do with anything so far.
+    fn last(&self) -> u64 {
+        self.submitted + self.submitting + u64::from(self.unsubmitted > 0)
+    }
+
     /// The first submission that carries writes, where those and the ones after them are more than `most` bytes.
     pub(super) fn written_beyond(&self, most: u64) -> Option<u64> {
         let sum = self.unsubmitted + self.written.iter().map(|(_, bytes)| bytes).sum::<u64>();

@@ -18,9 +18,10 @@ enum Kind {
         skip: usize,
         buffer: wgpu::Buffer,
         device: wgpu::Device,
-        _seen: View,
         /// Where the buffer goes afterwards, if it was only for this.
         spare: Option<Spare>,
+        /// The last to go, as it says that all else has gone.
+        _seen: View,
     },
 }
 

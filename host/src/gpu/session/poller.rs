@@ -30,8 +30,10 @@ struct State {
     /// Reads whose bytes are still held.
     views: usize,
     closing: bool,
-    /// What is dropped with the device.
-    last: Option<Box<dyn Send>>,
+    /// What is done when the device is let go.
+    last: Option<Box<dyn FnOnce() + Send>>,
+    /// Whether that has been done.
+    ended: bool,
 }
 
 /// Says that what a read gave is held.
@@ -61,8 +63,9 @@ impl Poller {
                 // Dropping may wait for the GPU, or for its driver.
                 let dropped = catch_unwind(AssertUnwindSafe(|| {
                     let_go();
-                    let last = poller.state().last.take();
-                    drop(last);
+                    if let Some(last) = poller.end() {
+                        last();
+                    }
                     poller.until_unseen();
                     drop(queue);
                     drop(device);
@@ -137,13 +140,24 @@ impl Poller {
         }
     }
 
-    /// Lets the device go, and `last` with it.
-    pub(super) fn close(&self, last: impl Send + 'static) {
+    /// Lets the device go, for which `last` is to be done when the GPU is done with it.
+    pub(super) fn close(&self, last: impl FnOnce() + Send + 'static) {
         let mut state = self.state();
         state.closing = true;
+        if state.ended {
+            drop(state);
+            return last();
+        }
         state.last = Some(Box::new(last));
         drop(state);
         self.changed.notify_one();
+    }
+
+    /// What was left to the end, which this is.
+    fn end(&self) -> Option<Box<dyn FnOnce() + Send>> {
+        let mut state = self.state();
+        state.ended = true;
+        state.last.take()
     }
 
     fn run(&self, device: &wgpu::Device, id: DeviceId, events: &dyn Events) {
