@@ -30,7 +30,8 @@ fuzz_target!(|data: &[u8]| {
         Err(LoadError::Config(errors)) => {
             for error in &errors {
                 assert!(!error.message().is_empty() && !error.help().is_empty(), "{error}");
-                assert!(!error.message().contains("cut short"), "{error}");
+                // By its help, as messages quote what was fuzzed.
+                assert_ne!(error.help(), "report this as a bug of chainhost", "{error}");
             }
         }
         Err(error) => assert!(!error.to_string().is_empty()),

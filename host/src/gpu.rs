@@ -57,7 +57,7 @@ pub(crate) struct Gpus {
     worker: Option<PathBuf>,
     here: OnceLock<Vec<Arc<Adapter>>>,
     in_workers: OnceLock<std::result::Result<Vec<Arc<Adapter>>, String>>,
-    /// Those on each adapter, however it is reached.
+    /// The turns on each adapter, however it is reached.
     turns: Mutex<HashMap<usize, Arc<Turns>>>,
 }
 

@@ -169,7 +169,7 @@ async fn aside<T: Send + 'static>(
             late();
         }
     });
-    spawned.map_err(|error| Failure::quota(format_args!("the host has no thread left for it: {error}")))?;
+    spawned.map_err(Failure::threadless)?;
     receiver
         .await
         .map_err(|_| Failure::lost("the GPU's driver layer failed, which is a bug of chainhost or of wgpu"))?

@@ -93,7 +93,7 @@ impl Compilers {
                 told();
             }
         });
-        spawned.map_err(|error| Failure::quota(format_args!("the host has no thread for shaders: {error}")))?;
+        spawned.map_err(Failure::threadless)?;
         Ok(sender)
     }
 }

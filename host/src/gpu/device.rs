@@ -95,12 +95,12 @@ impl Device {
         if self.destroyed.swap(true, Ordering::Relaxed) {
             return;
         }
-        self.progress.let_go(&self.siblings.grant.abandoned);
+        self.progress.count_if_busy(&self.siblings.grant.abandoned);
         self.progress.lost(Failure::lost("the device has been destroyed"));
         self.backend.close(self.id);
     }
 
-    /// Makes an object that is no buffer.
+    /// Makes an object. The bytes of a buffer are counted apart.
     pub(crate) async fn create(self: &Arc<Self>, label: Option<String>, what: Blueprint) -> Result<Object> {
         self.progress.check()?;
         let charge = self.objects.charge(quota::cost(&what))?;

@@ -47,6 +47,12 @@ impl Failure {
         Failure::new(FailureKind::Quota, message)
     }
 
+    /// The system gives no thread.
+    #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` passes")]
+    pub(crate) fn threadless(error: std::io::Error) -> Self {
+        Failure::new(FailureKind::OutOfMemory, format_args!("the host has no thread for it: {error}"))
+    }
+
     pub(crate) fn lost(message: impl fmt::Display) -> Self {
         Failure::new(FailureKind::DeviceLost, message)
     }

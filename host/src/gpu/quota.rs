@@ -7,7 +7,7 @@ use super::metrics::Meter;
 use super::protocol::{Blueprint, Failure, Result};
 use crate::config::ByteSize;
 
-/// What all other objects than buffers may cost the host, in bytes: far more than programs that mean well have.
+/// What all objects may cost the host beside the bytes of buffers: far more than programs that mean well have.
 const OBJECTS: u64 = 256 << 20;
 
 /// An amount of memory, of which parts are taken and given back.
@@ -36,7 +36,7 @@ impl Quota {
         Arc::new(Quota { limit: limit.as_bytes(), used: AtomicU64::new(0), of: Kind::Buffers(meter) })
     }
 
-    /// For what stands beside buffers.
+    /// For what objects cost the host.
     pub(super) fn objects() -> Arc<Self> {
         Arc::new(Quota { limit: OBJECTS, used: AtomicU64::new(0), of: Kind::Objects })
     }
@@ -55,9 +55,9 @@ impl Quota {
                 ByteSize::bytes(self.limit),
                 ByteSize::bytes(used)
             ))),
-            (Err(_), Kind::Objects) => {
-                Err(Failure::quota("there are too many shaders, pipelines, bind groups and queries: drop some first"))
-            }
+            (Err(_), Kind::Objects) => Err(Failure::quota(
+                "there are too many buffers, shaders, pipelines, bind groups and queries: drop some first",
+            )),
         }
     }
 }

@@ -112,9 +112,8 @@ impl Session {
                 }
             }
         };
-        let poller = Poller::start(raw.clone(), queue.clone(), id, self.events.clone(), let_go).map_err(|error| {
-            Failure::new(FailureKind::OutOfMemory, format_args!("no thread waits for the GPU: {error}"))
-        })?;
+        let poller =
+            Poller::start(raw.clone(), queue.clone(), id, self.events.clone(), let_go).map_err(Failure::threadless)?;
         let device = Device {
             raw,
             queue,
@@ -235,7 +234,7 @@ impl Session {
     /// Submits `commands`, and all writes before. Returns the number of the submission.
     pub(crate) fn submit(&self, device: DeviceId, commands: &[Command]) -> Result<u64> {
         let (id, device) = (device, self.device(device)?);
-        // None is what takes writes along.
+        // An empty list only carries writes.
         let timer = device.timer.as_ref().filter(|_| !commands.is_empty());
         let timing = timer.and_then(Timer::start);
         let buffer = {
@@ -266,8 +265,8 @@ impl Session {
         }
     }
 
-    /// Reads a part of a buffer as it is after all that was submitted and written before. `done` comes later, where an
-    /// error is not returned at once. Returns the number of the submission that this took, if any.
+    /// Reads a part of a buffer as it is after all that was submitted and written before. `done` is called, now or
+    /// later, where no error is returned. Returns the number of the submission that this took, if any.
     pub(crate) fn read(&self, device: DeviceId, from: Position, size: u64, done: Read) -> Result<Option<u64>> {
         let device = self.device(device)?;
         let (buffer, is_mapped) = {

@@ -32,7 +32,7 @@ pub(crate) struct Share {
     next: AtomicU32,
 }
 
-/// The devices of a replica, by which what the backend tells finds to them.
+/// The devices of a replica, to which what the backend tells is passed on.
 pub(super) struct Devices {
     pub(super) grant: Arc<Grant>,
     open: Mutex<HashMap<DeviceId, Arc<Progress>>>,

@@ -32,7 +32,7 @@ use crate::config::ByteSize;
 pub(super) const ARGUMENT: &str = "chainhost-gpu-worker";
 
 /// The beginnings of the environment variables by which drivers and their loaders are configured.
-const ENVIRONMENT: [&str; 14] = [
+const ENVIRONMENT: [&str; 15] = [
     "PATH",
     "HOME",
     "LANG",
@@ -40,6 +40,7 @@ const ENVIRONMENT: [&str; 14] = [
     "XDG_",
     "VK_",
     "MESA_",
+    "NODEVICE_SELECT",
     "LP_",
     "GALLIUM_",
     "LIBGL_",

@@ -182,7 +182,7 @@ impl Gpu {
             ..=COMMANDS => Ok(commands),
             count => {
                 let words = format_args!("{count} commands are more than the {COMMANDS} of one submission");
-                Err(Failure::quota(words).into())
+                Err(Failure::unsupported(words).into())
             }
         }
     }

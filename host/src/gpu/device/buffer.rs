@@ -12,7 +12,7 @@ use crate::gpu::protocol::{Blueprint, Failure, FailureKind, ObjectId, Position, 
 use crate::gpu::quota::Charge;
 use crate::gpu::session::Bytes;
 
-/// How many bytes are written or read in one go. As many again may be on their way.
+/// How many bytes are written in one go. As many again may be on their way.
 const PIECE: u64 = 32 << 20;
 /// What the smallest write is counted as, in bytes: the driver has a buffer of its own for each.
 const WRITE: u64 = 4 << 10;
@@ -23,7 +23,7 @@ const GRAIN: u64 = 256;
 /// What offsets and sizes of reads and writes are multiples of.
 const ALIGNMENT: u64 = wgpu::COPY_BUFFER_ALIGNMENT;
 
-/// A buffer, or what bind groups and submissions keep of it.
+/// A buffer, for as long as its guest or a read has it.
 pub(crate) struct Buffer {
     object: Object,
     size: u64,

@@ -89,7 +89,7 @@ impl Progress {
     }
 
     /// Counts the device in `count` until it is gone, if the GPU is at work for it.
-    pub(in crate::gpu) fn let_go(&self, count: &Arc<Abandoned>) {
+    pub(in crate::gpu) fn count_if_busy(&self, count: &Arc<Abandoned>) {
         let mut steps = self.steps();
         if !steps.closed && (steps.submitting > 0 || !steps.flying.is_empty()) {
             steps.abandoned.get_or_insert_with(|| count.count());

@@ -63,7 +63,7 @@ impl Lane {
                 let spawned = std::thread::Builder::new().name("gpu-lane".into()).spawn(move || {
                     jobs.into_iter().for_each(|job| job());
                 });
-                spawned.map_err(|error| Failure::quota(format_args!("the host has no thread for the GPU: {error}")))?;
+                spawned.map_err(Failure::threadless)?;
                 thread.insert(sender)
             }
         };

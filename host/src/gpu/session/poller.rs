@@ -2,8 +2,8 @@
 //!
 //! wgpu calls back from within `poll` alone, and only a thread that is in it learns at once that the GPU is done. What is
 //! done is told through [`Events`] and the callbacks of reads. The thread is also the last to hold the device, its queue and
-//! its objects: dropping them may wait for the GPU, for as long as the driver likes, and none of their memory is told to be
-//! free before it is.
+//! its objects, but for a thread that is still compiling or submitting: dropping them may wait for the GPU, for as long as
+//! the driver likes, and none of their memory is told to be free before it is.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};

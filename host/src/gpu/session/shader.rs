@@ -44,7 +44,7 @@ impl Workgroup {
 /// Refuses `wgsl` where it is out of all proportion. A shader that is not valid passes: wgpu says better what is wrong.
 pub(super) fn check(wgsl: &str) -> Result<Workgroup> {
     if wgsl.len() > TEXT {
-        return Err(Failure::quota(format_args!(
+        return Err(Failure::unsupported(format_args!(
             "a shader of {} bytes is longer than the {TEXT} that it may be",
             wgsl.len()
         )));
