@@ -308,7 +308,7 @@ async fn a_read_beside_work_without_end_holds_nobody_up() {
 }
 
 #[tokio::test]
-async fn a_guest_that_ends_amid_work_without_end_gets_no_more_devices_than_some_or_none_of_it_lasts() {
+async fn work_without_end_outlives_a_few_guests_of_a_chainlet_or_none() {
     let served = chain("in-process", "1s", 1).serve();
     let refused = eventually("a device that is refused", async || {
         let reply = ask(&served, "gpu", "trap-endless").await;
