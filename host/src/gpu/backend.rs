@@ -170,7 +170,5 @@ async fn aside<T: Send + 'static>(
         }
     });
     spawned.map_err(Failure::threadless)?;
-    receiver
-        .await
-        .map_err(|_| Failure::lost("the GPU's driver layer failed, which is a bug of chainhost or of wgpu"))?
+    receiver.await.map_err(|_| Failure::panicked())?
 }

@@ -29,9 +29,11 @@ pub(super) struct Compilers {
 /// The right to compile one shader.
 pub(super) struct Place(OwnedSemaphorePermit);
 
+/// What it returns is called once the thread is there for the next one.
+type Work = Box<dyn FnOnce() -> Box<dyn FnOnce() + Send> + Send>;
+
 struct Job {
-    /// What is returned is let go when the thread is there for the next one.
-    work: Box<dyn FnOnce() -> Box<dyn FnOnce() + Send> + Send>,
+    work: Work,
     /// Leads to the thread that does it.
     thread: mpsc::Sender<Job>,
 }
@@ -55,17 +57,17 @@ impl Compilers {
     ) -> Result<T> {
         let (sender, receiver) = oneshot::channel();
         self.hand_over(Box::new(move || {
-            let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(failed()));
+            let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Failure::panicked()));
             Box::new(move || {
                 drop(place.0);
                 // Whoever waited may have gone.
                 let _ = sender.send(done);
             })
         }))?;
-        receiver.await.map_err(|_| failed())?
+        receiver.await.map_err(|_| Failure::panicked())?
     }
 
-    fn hand_over(&self, mut work: Box<dyn FnOnce() -> Box<dyn FnOnce() + Send> + Send>) -> Result<()> {
+    fn hand_over(&self, mut work: Work) -> Result<()> {
         loop {
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let thread = match idle {
@@ -96,10 +98,6 @@ impl Compilers {
         spawned.map_err(Failure::threadless)?;
         Ok(sender)
     }
-}
-
-fn failed() -> Failure {
-    Failure::lost("the GPU's driver layer failed, which is a bug of chainhost or of wgpu")
 }
 
 #[cfg(test)]

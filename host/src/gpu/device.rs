@@ -165,13 +165,13 @@ impl Device {
         turn: Option<Turn>,
     ) -> Result<Option<u64>> {
         let (progress, seat) = (self.progress.clone(), self.seat.clone());
-        let bytes = turn.as_ref().map(|_| progress.submitting());
+        let submission = turn.map(|turn| (turn, progress.submitting()));
         let work = async move {
             let asked = asked.await;
-            match (&asked, turn, bytes) {
-                (Ok(Some(number)), Some(turn), Some(bytes)) => progress.submitted(*number, bytes, turn, &seat),
-                (_, _, Some(bytes)) => progress.not_submitted(bytes),
-                _ => {}
+            match (&asked, submission) {
+                (Ok(Some(number)), Some((turn, bytes))) => progress.submitted(*number, bytes, turn, &seat),
+                (_, Some((_, bytes))) => progress.not_submitted(bytes),
+                (_, None) => {}
             }
             asked
         };

@@ -53,6 +53,11 @@ impl Failure {
         Failure::new(FailureKind::OutOfMemory, format_args!("the host has no thread for it: {error}"))
     }
 
+    /// The driver, or what is above it, panicked.
+    pub(crate) fn panicked() -> Self {
+        Failure::lost("the GPU's driver layer failed, which is a bug of chainhost or of wgpu")
+    }
+
     pub(crate) fn lost(message: impl fmt::Display) -> Self {
         Failure::new(FailureKind::DeviceLost, message)
     }

@@ -174,7 +174,8 @@ impl Session {
         size: u64,
         done: Read,
     ) -> BoxFuture<'static, Result<Option<u64>>> {
-        let is_copied = |device: &Device| device.objects().buffer(from.buffer).is_ok_and(|buffer| !buffer.is_mapped());
+        let is_copied =
+            |device: &Device| device.objects().buffer(from.buffer).is_ok_and(|buffer| !buffer.is_mappable());
         match self.device(id) {
             Ok(device) if (device.poller.is_busy() && is_copied(&device)) || !device.lane.is_free() => {
                 device.lane.queue(move || self.read(id, from, size, done))
@@ -269,12 +270,12 @@ impl Session {
     /// later, where no error is returned. Returns the number of the submission that this took, if any.
     pub(crate) fn read(&self, device: DeviceId, from: Position, size: u64, done: Read) -> Result<Option<u64>> {
         let device = self.device(device)?;
-        let (buffer, is_mapped) = {
+        let (buffer, is_mappable) = {
             let objects = device.objects();
             let buffer = objects.buffer(from.buffer)?;
-            (buffer.raw.clone(), buffer.is_mapped())
+            (buffer.raw.clone(), buffer.is_mappable())
         };
-        match is_mapped {
+        match is_mappable {
             true => device.map(buffer, from.offset, size, None, done).map(|()| None),
             false => device.copy_and_map(&buffer, from.offset, size, done).map(Some),
         }

@@ -28,7 +28,7 @@ pub(crate) struct Buffer {
     object: Object,
     size: u64,
     /// Whether it is read without a copy on the GPU.
-    is_mapped: bool,
+    is_mappable: bool,
     /// How it is used now.
     usage: Mutex<Usage>,
 }
@@ -63,9 +63,9 @@ impl Buffer {
         check_usage(size, usage)?;
         let charge = device.charge(size.checked_next_multiple_of(GRAIN).unwrap_or(u64::MAX).max(GRAIN)).await?;
         let object = device.create(label, Blueprint::Buffer { size, usage }).await?;
-        let is_mapped = usage.contains(wgpu::BufferUsages::MAP_READ);
+        let is_mappable = usage.contains(wgpu::BufferUsages::MAP_READ);
         device.progress.hold(object.id, charge);
-        Ok(Arc::new(Buffer { object, size, is_mapped, usage: Mutex::default() }))
+        Ok(Arc::new(Buffer { object, size, is_mappable, usage: Mutex::default() }))
     }
 
     pub(crate) fn id(&self) -> ObjectId {
@@ -127,7 +127,7 @@ impl Buffer {
         let device = self.device().clone();
         device.progress.check()?;
         let held = Arc::new(Held::new(&self, device.charge(size).await?));
-        if self.is_mapped && device.progress.steps().unsubmitted > 0 {
+        if self.is_mappable && device.progress.steps().unsubmitted > 0 {
             // Else wgpu submits them, and nobody knows of it.
             device.submit(Vec::new()).await?;
         }
@@ -154,7 +154,7 @@ impl Buffer {
             // Whoever reads may have gone.
             let _ = sender.send(read);
         });
-        let turn = if self.is_mapped { None } else { Some(device.turn().await?) };
+        let turn = if self.is_mappable { None } else { Some(device.turn().await?) };
         let asked = device.backend.read(device.id, self.position(offset), size, done);
         device.handed_over(asked, turn).await?;
         let read = receiver.map(|read| read.unwrap_or_else(|_| Err(Failure::lost("the device is gone"))));
@@ -173,7 +173,7 @@ impl Buffer {
         };
         let device = self.device();
         device.backend.destroy_buffer(device.id, self.object.id);
-        if !(self.is_mapped && is_read) {
+        if !(self.is_mappable && is_read) {
             device.progress.retire(self.object.id);
         }
     }

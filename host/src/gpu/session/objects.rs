@@ -64,7 +64,7 @@ impl Buffer {
     }
 
     /// Whether it is read without a copy on the GPU.
-    pub(super) fn is_mapped(&self) -> bool {
+    pub(super) fn is_mappable(&self) -> bool {
         self.usage.contains(wgpu::BufferUsages::MAP_READ)
     }
 }

@@ -37,8 +37,7 @@ pub(super) fn unmap(device: &wgpu::Device, buffer: &wgpu::Buffer) {
 
 /// Does `work`. A panic would be a bug of wgpu or of a driver, and is to end no more than the guest that met it.
 pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work))
-        .map_err(|_| Failure::lost("the GPU's driver layer failed, which is a bug of chainhost or of wgpu"))
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| Failure::panicked())
 }
 
 /// `error` as guests are told it.

@@ -254,7 +254,7 @@ pub async fn reads_not_taken() -> Result<String> {
             }
         }
     }
-    steps.holds(&format!("{given} reads were there at once, and {refused} refused"), given <= 7 || refused > 0);
+    steps.holds(&format!("some are refused: {given} were not, and {refused} were"), refused > 0);
     steps.ok("room for all again", soon(|| lab.storage(48 * MIB as u64)));
     steps.end()
 }
