@@ -20,6 +20,8 @@ const HOST: &str = concat!(
     include_str!("../wit/init.wit"),
     include_str!("../wit/health.wit"),
     include_str!("../wit/context.wit"),
+    include_str!("../wit/call.wit"),
+    include_str!("../wit/errors.wit"),
     include_str!("../wit/gpu.wit"),
 );
 
