@@ -4,12 +4,14 @@
 //! chainlet sees no file, socket, environment variable or secret but those that its [`Grants`] hold; the interfaces of
 //! WASI are all there, and empty.
 //!
+//! - [`call`]: the call that a guest is serving (`chainlet:host/call`).
 //! - [`context`]: settings, secrets and deployment facts (`chainlet:host/context`).
 //! - [`gpu`]: compute on the GPU that chain.toml gives a chainlet (`chainlet:host/gpu`).
 //! - [`files`]: the folders that chain.toml mounts, through `wasi:filesystem`.
 //! - [`http`]: requests to the hosts that chain.toml names (`wasi:http`); [`network`] decides which, and which sockets.
 //! - [`output`]: stdout and stderr as log lines.
 
+mod call;
 mod context;
 mod files;
 mod gpu;
@@ -114,5 +116,6 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>, gpu: bool) -> wasmtime::
     if gpu {
         gpu::add_to_linker(linker)?;
     }
+    call::add_to_linker(linker)?;
     context::add_to_linker(linker)
 }

@@ -3,7 +3,8 @@
 //! [`Plan`] says who calls whom, and is all that `chainhost check` needs. A [`Chain`] is a plan that runs.
 
 pub(crate) mod answer;
-mod edge;
+pub(crate) mod deadline;
+pub(crate) mod edge;
 mod gpu;
 mod link;
 mod plan;
@@ -19,14 +20,17 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use self::answer::{Answer, own_error};
+use self::deadline::within;
 use self::edge::EdgeImport;
 use self::link::{Unresolved, link};
 pub use self::plan::{Edge, Plan};
 pub use self::streaming::Streaming;
 use crate::capability::Grants;
-use crate::chainlet::call::CallContext;
+use crate::chainlet::call::{Answered, CallContext, Patience};
+use crate::chainlet::callee::Callee;
 use crate::chainlet::limits::ValueLimits;
 use crate::chainlet::replica::Blueprint;
+use crate::chainlet::streams::Surroundings;
 use crate::chainlet::{Chainlet, Status};
 use crate::component::Component;
 use crate::config::{ChainSecrets, ChainSpec, ChainletName, ComponentSource, ConfigError, ConfigErrors, KeyPath};
@@ -34,6 +38,7 @@ use crate::engine::Shared;
 use crate::error::{CallError, EdgeName, ErrorKind};
 use crate::gpu::Meter;
 use crate::log_rate::LogRate;
+use crate::trace::TraceContext;
 use crate::value::format::{Format, FormatError};
 use crate::value::rust::{self, RustError};
 use crate::value::{Signature, Type, Value, json};
@@ -70,6 +75,8 @@ pub struct CallOptions {
     pub timeout: Option<Duration>,
     /// Names the request in logs.
     pub request_id: Option<Arc<str>>,
+    /// The trace that the request belongs to, for the requests that guests make in turn.
+    pub trace_context: Option<TraceContext>,
 }
 
 /// The formats of one call.
@@ -95,6 +102,14 @@ impl Chain {
     /// The chainlets and their state at this moment, each after those that it calls.
     pub fn status(&self) -> impl Iterator<Item = (&ChainletName, Status)> {
         self.0.chainlets.iter().map(|(name, chainlet)| (name, chainlet.status()))
+    }
+
+    /// The errors that each chainlet declares and answered with: its name, the kind of error, and how many there were.
+    pub(crate) fn errors(&self) -> impl Iterator<Item = (&ChainletName, &'static str, u64)> {
+        self.0
+            .chainlets
+            .iter()
+            .flat_map(|(name, chainlet)| chainlet.errors().map(move |(kind, count)| (name, kind, count)))
     }
 
     /// What is measured of the GPUs of those chainlets that have one.
@@ -127,7 +142,7 @@ impl Chain {
     /// Where `args` do not fit the parameters, the chain does not answer, or its answer is no `R`. The chainlet's own
     /// typed error is one, too: see [`CallError::guest_error`].
     pub async fn call<R: DeserializeOwned>(&self, args: &impl Serialize, options: CallOptions) -> Result<R, CallError> {
-        let chainlet = &*self.0.entrypoint;
+        let chainlet = &self.0.entrypoint;
         let params = arguments(chainlet, args)?;
         let answer = match answer(chainlet, params, options).await?.whole().await? {
             Some((ty, value)) => rust::from_value(&ty, &value).map_err(|error| error.to_string()),
@@ -164,7 +179,7 @@ impl Chain {
         args: &impl Serialize,
         options: CallOptions,
     ) -> Result<Streaming<R>, CallError> {
-        let chainlet = &*self.0.entrypoint;
+        let chainlet = &self.0.entrypoint;
         let params = arguments(chainlet, args)?;
         let answer = answer(chainlet, params, options).await?;
         answer.streamed().map(Streaming::new).map_err(|_| {
@@ -243,7 +258,12 @@ impl Chain {
         }
     }
 
-    async fn call_json_of(&self, chainlet: &Chainlet, body: &[u8], options: CallOptions) -> Result<Vec<u8>, CallError> {
+    async fn call_json_of(
+        &self,
+        chainlet: &Arc<Chainlet>,
+        body: &[u8],
+        options: CallOptions,
+    ) -> Result<Vec<u8>, CallError> {
         let params = json::params_within(&chainlet.signature().params, body, chainlet.value_limit())
             .map_err(|error| invalid(chainlet, error))?;
         let mut text = Vec::new();
@@ -257,7 +277,7 @@ impl Chain {
 
     async fn call_bytes_of(
         &self,
-        chainlet: &Chainlet,
+        chainlet: &Arc<Chainlet>,
         input: &Bytes,
         formats: Formats,
         options: CallOptions,
@@ -293,10 +313,21 @@ pub(crate) fn read(chainlet: &Chainlet, format: Format, input: &Bytes) -> Result
 }
 
 /// Calls `run-remote` and takes its answer apart: a result's `T` is the answer, its `E` an error.
-pub(crate) async fn answer(chainlet: &Chainlet, params: Vec<Value>, options: CallOptions) -> Result<Answer, CallError> {
+pub(crate) async fn answer(
+    chainlet: &Arc<Chainlet>,
+    params: Vec<Value>,
+    options: CallOptions,
+) -> Result<Answer, CallError> {
     let deadline = options.timeout.map(|timeout| Instant::now() + timeout);
-    let context = CallContext { request: options.request_id, deadline };
-    let value = chainlet.within(deadline, chainlet.call(params, context)).await?;
+    let context = CallContext {
+        request: options.request_id,
+        deadline,
+        trace: options.trace_context.map(Arc::new),
+        span: tracing::Span::current(),
+    };
+    let mut answered = within(chainlet.name(), deadline, chainlet.clone().call(params, context)).await?;
+    Surroundings { deadline, ..Surroundings::default() }.surround(&mut answered, chainlet.name());
+    let Answered { value, origin, .. } = answered;
     let value = match (&chainlet.signature().result, value) {
         (Some(Type::Result { ok, .. }), Some(Value::Result(Ok(value)))) => ok.clone().zip(value.map(|value| *value)),
         (Some(Type::Result { err, .. }), Some(Value::Result(Err(value)))) => {
@@ -307,7 +338,11 @@ pub(crate) async fn answer(chainlet: &Chainlet, params: Vec<Value>, options: Cal
                 }
                 _ => None,
             };
-            return Err(own_error(chainlet.name(), err.as_deref(), value.as_ref()));
+            let error = own_error(chainlet.name(), err.as_deref(), value.as_ref());
+            return Err(match origin {
+                Some(origin) => error.began_in(origin),
+                None => error,
+            });
         }
         (ty, value) => ty.clone().map(Arc::new).zip(value),
     };
@@ -423,6 +458,7 @@ pub(crate) async fn start(
                 Some((edge, target)) => Arc::new(EdgeImport {
                     edge: Arc::new(edge::Edge::new(edge.name.clone(), target.clone(), &edge.policy)),
                     is_async: dependency.signature.is_async,
+                    is_fallible: edge.is_fallible,
                 }),
                 None => Arc::new(Unresolved),
             }
@@ -442,7 +478,11 @@ pub(crate) async fn start(
             memory: chainlet.resources.memory.as_bytes(),
             values: ValueLimits::from(&chainlet.resources),
             cpu: chainlet.resources.cpu,
-            grace: chainlet.grace,
+            patience: Arc::new(Patience {
+                grace: chainlet.grace,
+                stall: chainlet.stall,
+                runtime: shared.threads.handle().clone(),
+            }),
             log_rate: LogRate::new(),
             start_timeout: chainlet.start_timeout,
             health: chainlet.health,

@@ -15,7 +15,9 @@
 //! - A chainlet ends with [`Chainlet::stop`]: calls in flight and waiting are served, up to a limit.
 
 pub(crate) mod call;
+pub(crate) mod callee;
 mod driver;
+mod errors;
 mod fleet;
 mod health;
 mod inbox;
@@ -32,22 +34,22 @@ mod supervisor;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::call::{Answer, Answered, CallContext, Job, Reply, Waiting};
+use self::call::{Answered, CallContext, Job, Outcome, Patience, Reply, Tail};
+use self::callee::Callee;
+use self::errors::Errors;
 use self::fleet::Fleet;
 pub use self::pool::Status;
 use self::pool::{Pool, Refusal};
-use self::replica::{Blueprint, Replica};
-use self::streams::{Leaving, Reading, until_deadline};
+use self::replica::Blueprint;
 use crate::config::{ChainletName, Replicas};
 use crate::error::{CallError, ErrorKind};
 use crate::gpu::Meter;
 use crate::threads::GuestThreads;
-use crate::value::stream::Wrap;
-use crate::value::{Signature, Value};
+use crate::value::{Signature, Type, Value};
 
 /// How many replicas a call may be given to that end before they begin it.
 const ENDED_REPLICAS: u32 = 10;
@@ -62,8 +64,8 @@ pub struct Chainlet {
     stop: CancellationToken,
     /// Those of its supervisors, and of what decides how many there are.
     tasks: TaskTracker,
-    /// How long a guest may go on with a call whose caller has left.
-    grace: Duration,
+    patience: Arc<Patience>,
+    errors: Errors,
     threads: Arc<GuestThreads>,
     /// How many bytes the values of one call may take.
     value_limit: usize,
@@ -87,7 +89,8 @@ impl Chainlet {
             pool: Pool::new(blueprint.concurrency, blueprint.queue),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            grace: blueprint.grace,
+            patience: blueprint.patience.clone(),
+            errors: Errors::new(),
             threads: blueprint.threads.clone(),
             value_limit: blueprint.values.one,
             gpu: blueprint.grants.gpu().cloned(),
@@ -104,24 +107,9 @@ impl Chainlet {
         Ok(chainlet)
     }
 
-    /// The chainlet's name in its chain.
-    pub fn name(&self) -> &ChainletName {
-        &self.name
-    }
-
-    /// The type of its `run-remote`.
-    pub fn signature(&self) -> &Arc<Signature> {
-        &self.signature
-    }
-
-    /// How many bytes the values of one call may take.
-    pub(crate) fn value_limit(&self) -> usize {
-        self.value_limit
-    }
-
-    /// How many replicas are ready, and how many calls are in flight and waiting.
-    pub fn status(&self) -> Status {
-        self.pool.status()
+    /// How many of its calls ended with an error that it declares and that began in it, by the kind of error.
+    pub(crate) fn errors(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.errors.counts()
     }
 
     /// What is measured of its GPU; `None` where chain.toml gives it none.
@@ -131,47 +119,28 @@ impl Chainlet {
 
     /// Calls `run-remote` in the least loaded replica, waiting in the queue for one where all are busy.
     ///
-    /// The answer is what the function returned, its typed error included. Dropping the future gives up the answer; the
-    /// guest is not interrupted, but a replica whose call does not end soon after that is replaced. The deadline in
-    /// `context` is for the guest's own calls: keeping to it here is the caller's part, with [`Chainlet::within`].
-    pub(crate) async fn call(&self, mut params: Vec<Value>, context: CallContext) -> Answer {
+    /// Dropping the future gives up the call: its guest is told, and a replica whose guest does not let go of it soon is
+    /// replaced. The deadline in `context` is for the guest's own calls: whoever calls keeps to it.
+    async fn serve(&self, mut params: Vec<Value>, context: CallContext) -> Outcome {
         let mut lease = self.pool.acquire().await.map_err(|refusal| self.refusal(refusal))?;
         for _ in 0..ENDED_REPLICAS {
             let replica = lease.replica().clone();
-            let (job, reply) = Job::new(params, context.clone(), lease);
-            let waiting = Waiting::new(&job, self.grace, self.threads.handle());
+            let (job, caller) = Job::new(params, context.clone(), lease, &self.patience);
             replica.submit(job);
-            let reply = reply.await;
-            let call = waiting.answered();
-            match reply {
-                Ok(Reply::Answer(mut answer)) => {
-                    if self.streams {
-                        // Whoever gets no stream has nothing to read: what is left of the call has its grace from now on.
-                        let reading = self.reading(call, replica);
-                        if let Ok(Some(value)) = &mut answer {
-                            value.wrap_streams(&reading);
-                        }
-                    }
-                    return answer;
+            match caller.reply().await {
+                (Some(Reply::Answer(answer)), call) => {
+                    let (value, origin) = answer?;
+                    let tail = call.filter(|_| self.streams).map(|call| Tail::new(call, replica));
+                    return Ok(Answered { value, origin, tail, permit: None });
                 }
-                Ok(Reply::NotBegun(given_back, place)) => {
+                (Some(Reply::NotBegun(given_back, place)), _) => {
                     params = given_back;
                     lease = self.pool.acquire_another(place).await.map_err(|refusal| self.refusal(refusal))?;
                 }
-                Err(_) => {
-                    let death = replica.death().await;
-                    return Err(self.error(death.kind, &death.message).with_backtrace(death.backtrace.clone()));
-                }
+                (None, _) => return Err(replica.death().await.error(&self.name)),
             }
         }
         Err(self.error(ErrorKind::NotReady, "its replicas end before they begin a call"))
-    }
-
-    /// What is done to the streams of an answer for their reader.
-    fn reading(&self, call: Answered, replica: Arc<Replica>) -> Wrap {
-        let leaving = Leaving::new(call, self.grace, self.threads.handle().clone());
-        let reading = Reading { leaving: Arc::new(leaving), replica, chainlet: self.name.clone() };
-        Arc::new(move |items| reading.of(items))
     }
 
     fn refusal(&self, refusal: Refusal) -> CallError {
@@ -182,22 +151,6 @@ impl Chainlet {
             Refusal::NotReady(why) => self.error(ErrorKind::NotReady, why),
             Refusal::Stopping => self.error(ErrorKind::Stopping, "the chain is stopping"),
         }
-    }
-
-    /// The outcome of `call` on this chainlet, or a failure where it does not come before `deadline`.
-    ///
-    /// The deadline is that of the answer's streams, too.
-    pub(crate) async fn within(&self, deadline: Option<Instant>, call: impl Future<Output = Answer>) -> Answer {
-        let Some(deadline) = deadline else { return call.await };
-        let mut answer = tokio::time::timeout_at(deadline, call)
-            .await
-            .unwrap_or_else(|_| Err(self.error(ErrorKind::Deadline, "no answer before the deadline")))?;
-        if let Some(value) = answer.as_mut().filter(|_| self.streams) {
-            let (name, runtime) = (self.name.clone(), self.threads.handle().clone());
-            let wrap: Wrap = Arc::new(move |items| until_deadline(items, deadline, name.clone(), &runtime));
-            value.wrap_streams(&wrap);
-        }
-        Ok(answer)
     }
 
     /// Takes no new calls, serves the ones that it has for at most `limit`, and stops every replica.
@@ -221,17 +174,41 @@ impl Chainlet {
     }
 }
 
+impl Callee for Chainlet {
+    fn name(&self) -> &ChainletName {
+        &self.name
+    }
+
+    fn signature(&self) -> &Arc<Signature> {
+        &self.signature
+    }
+
+    fn value_limit(&self) -> usize {
+        self.value_limit
+    }
+
+    fn status(&self) -> Status {
+        self.pool.status()
+    }
+
+    fn call(self: Arc<Self>, params: Vec<Value>, context: CallContext) -> BoxFuture<'static, Outcome> {
+        Box::pin(async move {
+            let answered = self.serve(params, context.clone()).await?;
+            if let Answered { value: Some(Value::Result(Err(error))), origin: None, .. } = &answered {
+                let ty = match &self.signature.result {
+                    Some(Type::Result { err, .. }) => err.as_deref(),
+                    _ => None,
+                };
+                self.errors.note(&self.name, ty, error.as_deref(), &context);
+            }
+            Ok(answered)
+        })
+    }
+}
+
 /// A chainlet that nobody can call any more ends, whether or not it was stopped.
 impl Drop for Chainlet {
     fn drop(&mut self) {
         self.stop.cancel();
-    }
-}
-
-/// The earlier of two deadlines, where none is never.
-pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
     }
 }

@@ -1,8 +1,12 @@
 //! Why a call got no answer, in a form that both a program and a person can act on.
 
+pub(crate) mod declared;
+
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+pub use self::declared::{Declared, DeclaredKind};
 use crate::config::{ChainletName, DependencyName};
 
 /// What kind of failure ended a call. The kind decides what a caller should do, and over HTTP the status.
@@ -28,8 +32,32 @@ pub enum ErrorKind {
     Trap,
     /// The chain is stopping and takes no new calls.
     Stopping,
+    /// The machine or service of a chainlet cannot be reached.
+    Unreachable,
+    /// Nobody wants the answer any more.
+    Cancelled,
     /// A fault of the host itself.
     Internal,
+}
+
+impl ErrorKind {
+    /// In how long another attempt makes sense, for failures that pass by themselves.
+    pub const fn retry_after(self) -> Option<Duration> {
+        match self {
+            ErrorKind::Overloaded | ErrorKind::Stopping => Some(Duration::from_secs(1)),
+            ErrorKind::NotReady | ErrorKind::Unreachable => Some(Duration::from_secs(5)),
+            _ => None,
+        }
+    }
+}
+
+/// Where a declared error began, as its caller sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// The chainlet in which it began.
+    pub chainlet: ChainletName,
+    /// The edges to that chainlet, outermost first.
+    pub path: Vec<Arc<EdgeName>>,
 }
 
 /// One chainlet's dependency on another, as the path of a failure names it.
@@ -65,6 +93,7 @@ struct Inner {
     path: Vec<Arc<EdgeName>>,
     pointer: Option<String>,
     guest_error: Option<Box<serde_json::value::RawValue>>,
+    declared: Option<Declared>,
     backtrace: Option<String>,
 }
 
@@ -78,6 +107,7 @@ impl CallError {
             path: Vec::new(),
             pointer: None,
             guest_error: None,
+            declared: None,
             backtrace: None,
         }))
     }
@@ -94,6 +124,19 @@ impl CallError {
         self
     }
 
+    /// What the chainlet's own error says, where it is of the standard type.
+    pub(crate) fn with_declared(mut self, declared: Declared) -> Self {
+        self.0.message.clone_from(&declared.message);
+        self.0.declared = Some(declared);
+        self
+    }
+
+    /// The chainlet in which it began, and the path that it came through.
+    pub(crate) fn began_in(mut self, origin: Origin) -> Self {
+        (self.0.chainlet, self.0.path) = (origin.chainlet, origin.path);
+        self
+    }
+
     /// The guest's frames, innermost first.
     pub(crate) fn with_backtrace(mut self, backtrace: Option<String>) -> Self {
         self.0.backtrace = backtrace;
@@ -104,6 +147,26 @@ impl CallError {
     pub(crate) fn through(mut self, edge: &Arc<EdgeName>) -> Self {
         self.0.path.insert(0, edge.clone());
         self
+    }
+
+    /// Whether the chainlet that was called is known not to have begun the call, for a caller that is `edges` edges away from
+    /// it: it refused the call before its guest saw it. A failure that came through further edges says that the guest was at
+    /// work.
+    pub(crate) fn has_not_begun(&self, edges: usize) -> bool {
+        let refused = matches!(self.kind(), ErrorKind::Overloaded | ErrorKind::NotReady | ErrorKind::Unreachable);
+        refused && self.0.path.len() <= edges
+    }
+
+    /// What happened, for readers outside of the host: without the words of a guest, which may hold anything, such as data of
+    /// other requests, file names or secrets.
+    pub(crate) fn public_message(&self) -> String {
+        let what = match self.kind() {
+            ErrorKind::Trap => "trapped",
+            ErrorKind::NotReady => "cannot serve now",
+            ErrorKind::Internal => "could not be served, by a fault of the host",
+            _ => return self.0.message.clone(),
+        };
+        format!("the chainlet `{}` {what}", self.0.chainlet)
     }
 
     /// What kind of failure it is.
@@ -134,6 +197,12 @@ impl CallError {
     /// The error that the chainlet's signature declares, as JSON, for [`ErrorKind::Chainlet`].
     pub fn guest_error(&self) -> Option<&serde_json::value::RawValue> {
         self.0.guest_error.as_deref()
+    }
+
+    /// What the chainlet's error says, for [`ErrorKind::Chainlet`] where it is of the standard type
+    /// `chainlet:host/errors.error`.
+    pub fn declared(&self) -> Option<&Declared> {
+        self.0.declared.as_ref()
     }
 
     /// The guest's frames at a trap, innermost first, where the component has them.

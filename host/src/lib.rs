@@ -51,6 +51,7 @@ pub mod live;
 mod log_rate;
 pub mod server;
 mod threads;
+pub mod trace;
 pub mod value;
 
 /// Does the GPU work of a host that started this process for it, and returns how it ended; returns none at once where no

@@ -55,6 +55,11 @@ impl Context {
     pub(super) fn new(facts: Arc<Facts>, replica: u32) -> Self {
         Context { facts, replica }
     }
+
+    /// The chainlet whose guest it is.
+    pub(super) fn chainlet(&self) -> &ChainletName {
+        self.facts.chainlet()
+    }
 }
 
 impl wit::Host for Context {

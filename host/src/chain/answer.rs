@@ -9,8 +9,9 @@ use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
 use crate::chainlet::Chainlet;
+use crate::chainlet::callee::Callee;
 use crate::config::ChainletName;
-use crate::error::{CallError, ErrorKind};
+use crate::error::{CallError, Declared, ErrorKind};
 use crate::value::format::Format;
 use crate::value::json::{self, Typed};
 use crate::value::stream::collect::collect;
@@ -215,7 +216,10 @@ pub(crate) fn own_error(chainlet: &ChainletName, ty: Option<&Type>, value: Optio
         }
         _ => text.extend_from_slice(b"null"),
     }
-    let failure = CallError::new(ErrorKind::Chainlet, chainlet, "the chainlet answered with its error");
+    let mut failure = CallError::new(ErrorKind::Chainlet, chainlet, "the chainlet answered with its error");
+    if let Some(declared) = ty.zip(value).and_then(|(ty, value)| Declared::read(ty, value)) {
+        failure = failure.with_declared(declared);
+    }
     match String::from_utf8(text).ok().and_then(|text| serde_json::value::RawValue::from_string(text).ok()) {
         Some(error) => failure.with_guest_error(error),
         None => failure,

@@ -6,19 +6,23 @@
 //! 2. [`concurrency`]: at most so many go on, and others wait.
 //! 3. [`attempts`]: what failed and is safe to repeat is tried again (tower's own retry).
 //! 4. [`breaker`]: after many failures in a row, calls are refused for a while.
-//! 5. The chainlet that is called.
+//! 5. The [`Callee`].
+//!
+//! The guest's side of an edge is its [`import`], which gives the guest a [`failure`] as a value.
 
 mod attempts;
 mod breaker;
 mod concurrency;
 mod deadline;
+pub(crate) mod failure;
 mod import;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use futures::TryStreamExt;
 use futures::future::BoxFuture;
+use tokio::time::Instant;
 use tower::retry::Retry;
 use tower::util::ServiceExt;
 use tower::{Service, ServiceBuilder};
@@ -28,18 +32,22 @@ use self::breaker::{Breaker, BreakerLayer};
 use self::concurrency::{Concurrency, ConcurrencyLayer};
 use self::deadline::{Deadline, DeadlineLayer};
 pub(super) use self::import::EdgeImport;
-use crate::chainlet::Chainlet;
-use crate::chainlet::call::CallContext;
+use super::deadline::{earlier, sooner};
+use crate::chainlet::call::{Answered, CallContext, Outcome};
+use crate::chainlet::callee::Callee;
+use crate::chainlet::streams::{Pace, Reader, Surroundings};
 use crate::config::DependencySpec;
-use crate::error::{CallError, EdgeName};
+use crate::error::{CallError, EdgeName, Origin};
 use crate::value::Value;
-use crate::value::stream::{StreamError, Wrap};
 
 /// A live edge: where calls go, and how they are bounded.
 pub(super) struct Edge {
     name: Arc<EdgeName>,
-    /// Whether the answers hold streams.
-    has_streams: bool,
+    timeout: Option<Duration>,
+    /// Until the first item of an answer's stream.
+    first_item: Option<Duration>,
+    /// From one item to the next.
+    between_items: Option<Duration>,
     service: Deadline<Concurrency<Retry<Attempts, Breaker<Target>>>>,
 }
 
@@ -48,62 +56,77 @@ pub(super) struct Edge {
 struct EdgeCall {
     params: Vec<Value>,
     context: CallContext,
+    /// Until when the first item of its answer's stream must have come.
+    first: Option<Instant>,
 }
 
 impl Edge {
-    pub(super) fn new(name: EdgeName, target: Arc<Chainlet>, policy: &DependencySpec) -> Self {
+    pub(super) fn new(name: EdgeName, target: Arc<dyn Callee>, policy: &DependencySpec) -> Self {
         let name = Arc::new(name);
-        let has_streams = target.signature().has_streams();
+        let streams = target.signature().result.as_ref().is_some_and(|result| result.has_streams());
         let service = ServiceBuilder::new()
-            .layer(DeadlineLayer::new(target.clone(), policy.timeout))
+            .layer(DeadlineLayer(target.name().clone()))
             .layer(ConcurrencyLayer(policy.concurrency))
-            .retry(Attempts::new(policy))
+            .retry(Attempts::new(policy, target.signature()))
             .layer(BreakerLayer::new(name.clone(), policy))
             .service(Target(target));
-        Edge { name, has_streams, service }
-    }
-
-    /// Calls the dependency, within the caller's deadline and the edge's own bounds.
-    async fn call(&self, params: Vec<Value>, context: CallContext) -> Result<Option<Value>, CallError> {
-        let request = context.request.clone();
-        let mut answer = self.service.clone().oneshot(EdgeCall { params, context }).await;
-        if self.has_streams
-            && let Ok(Some(value)) = &mut answer
-        {
-            let (name, request) = (self.name.clone(), request.clone());
-            let wrap: Wrap = Arc::new(move |items| {
-                let (name, request) = (name.clone(), request.clone());
-                Box::pin(items.map_err(move |error| match error {
-                    StreamError::Call(error) => failed(&name, request.as_deref(), error).into(),
-                    other => other,
-                }))
-            });
-            value.wrap_streams(&wrap);
+        Edge {
+            name,
+            timeout: policy.timeout,
+            first_item: policy.first_item_timeout.filter(|_| streams),
+            between_items: policy.item_timeout,
+            service,
         }
-        answer.map_err(|error| failed(&self.name, request.as_deref(), error))
+    }
+
+    /// Calls the dependency for `reader`, within the caller's deadline and the edge's own bounds.
+    async fn call(&self, params: Vec<Value>, mut context: CallContext, reader: Reader) -> Outcome {
+        let (request, span) = (context.request.clone(), context.span.clone());
+        let now = Instant::now();
+        let deadline =
+            earlier(context.deadline.map(|deadline| sooner(deadline, now)), self.timeout.map(|timeout| now + timeout));
+        context.deadline = deadline;
+        let first = self.first_item.map(|time| now + time);
+        let outcome = self.service.clone().oneshot(EdgeCall { params, context, first }).await;
+        match outcome {
+            Ok(mut answered) => {
+                let pace = Pace { first, between: self.between_items };
+                let surroundings = Surroundings { deadline, pace, edge: Some(self.name.clone()), reader: Some(reader) };
+                surroundings.surround(&mut answered, &self.name.to);
+                if let Some(Value::Result(Err(_))) = &answered.value {
+                    let came_here = answered.origin.take();
+                    let mut origin =
+                        came_here.unwrap_or_else(|| Origin { chainlet: self.name.to.clone(), path: Vec::new() });
+                    origin.path.insert(0, self.name.clone());
+                    answered.origin = Some(origin);
+                }
+                Ok(answered)
+            }
+            Err(error) => {
+                span.in_scope(|| {
+                    let request = request.as_deref();
+                    tracing::debug!(request, edge = %self.name, %error, "a call through an edge failed");
+                });
+                Err(error.through(&self.name))
+            }
+        }
     }
 }
 
-fn failed(edge: &Arc<EdgeName>, request: Option<&str>, error: CallError) -> CallError {
-    tracing::debug!(request, %edge, %error, "a call through an edge failed");
-    error.through(edge)
-}
-
-/// The chainlet at the end of an edge. It always takes calls, since it decides itself which wait and which it refuses.
+/// The callee at the end of an edge. It always takes calls, since it decides itself which wait and which it refuses.
 #[derive(Clone)]
-struct Target(Arc<Chainlet>);
+struct Target(Arc<dyn Callee>);
 
 impl Service<EdgeCall> for Target {
-    type Response = Option<Value>;
+    type Response = Answered;
     type Error = CallError;
-    type Future = BoxFuture<'static, Result<Option<Value>, CallError>>;
+    type Future = BoxFuture<'static, Outcome>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), CallError>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, EdgeCall { params, context }: EdgeCall) -> Self::Future {
-        let chainlet = self.0.clone();
-        Box::pin(async move { chainlet.call(params, context).await })
+    fn call(&mut self, EdgeCall { params, context, .. }: EdgeCall) -> Self::Future {
+        self.0.clone().call(params, context)
     }
 }

@@ -2,9 +2,11 @@
 
 use indexmap::IndexMap;
 
+use super::edge::failure::is_failure;
 use crate::component::{Component, Dependency, RunRemote};
 use crate::config::{ChainSpec, ChainletName, ConfigError, ConfigErrors, DependencyName, DependencySpec, KeyPath};
 use crate::error::EdgeName;
+use crate::value::{Signature, Type};
 
 /// A chain whose every dependency is resolved and type-checked.
 #[derive(Debug)]
@@ -24,8 +26,23 @@ pub struct Edge {
     pub name: EdgeName,
     /// What the calling component imports.
     pub dependency: Dependency,
+    /// Whether the import has the callee's type inside a `result`, so that the guest gets failures as values.
+    pub is_fallible: bool,
     /// How calls through it are bounded.
     pub policy: DependencySpec,
+}
+
+impl Edge {
+    /// The type of what the edge carries: the import's, without the `result` that holds failures.
+    pub fn carried(&self) -> Signature {
+        let mut signature = (*self.dependency.signature).clone();
+        if self.is_fallible
+            && let Some(Type::Result { ok, .. }) = signature.result.take()
+        {
+            signature.result = ok.map(|ok| (*ok).clone());
+        }
+        signature
+    }
 }
 
 impl Plan {
@@ -92,14 +109,26 @@ fn edge(
             format!("name the chainlet that serves it: `depends.{name} = \"…\"` under [chainlets.{from}]"),
         )
     })?;
-    let offered = offers.get(&to).map(|offer| &offer.signature);
-    match offered {
-        Some(offered) if *offered == dependency.signature => Ok(Edge {
+    let Some(offered) = offers.get(&to).map(|offer| &*offer.signature) else {
+        return Err(ConfigError::new(spec.at(&place), format!("there is no chainlet `{to}`"), "correct the name"));
+    };
+    let streams = offered.result.as_ref().is_some_and(Type::has_streams);
+    if !streams && (policy.first_item_timeout.is_some() || policy.item_timeout.is_some()) {
+        let key = if policy.first_item_timeout.is_some() { "first_item_timeout" } else { "item_timeout" };
+        return Err(ConfigError::new(
+            spec.at(place.key(key)),
+            format!("{to} returns no stream, which {key} is for\n  {to} exports `run-remote`: {offered}"),
+            "use timeout for the whole answer, or remove the key",
+        ));
+    }
+    match fit(&dependency.signature, offered) {
+        Ok(is_fallible) => Ok(Edge {
             name: EdgeName { from: from.clone(), dependency: name, to },
             dependency: dependency.clone(),
+            is_fallible,
             policy,
         }),
-        Some(offered) => Err(ConfigError::new(
+        Err(Misfit::Types) => Err(ConfigError::new(
             spec.at(&place),
             format!(
                 "the types of the edge {from} → {to} do not match\n  {from} expects `{}`: {}\n  {to} exports `run-remote`: {offered}",
@@ -107,8 +136,44 @@ fn edge(
             ),
             format!("build both components from one WIT, or point `depends.{name}` at another chainlet"),
         )),
-        None => Err(ConfigError::new(spec.at(&place), format!("there is no chainlet `{to}`"), "correct the name")),
+        Err(Misfit::Blocks) => Err(ConfigError::new(
+            spec.at(&place),
+            format!(
+                "the edge {from} → {to} passes streams to an `async func`, and {from} imports `{}` as a plain `func`, which \
+                 cannot write them while it waits\n  {from} expects `{}`: {}\n  {to} exports `run-remote`: {offered}",
+                dependency.import, dependency.import, dependency.signature
+            ),
+            format!("declare the import `async func` in the world of {from}"),
+        )),
     }
+}
+
+/// Why an import cannot be served by an export.
+#[derive(Debug, PartialEq, Eq)]
+enum Misfit {
+    /// They have other types.
+    Types,
+    /// A plain `func` would wait for itself.
+    Blocks,
+}
+
+/// Whether `import`, which `export` can serve, is fallible: has the export's type inside a `result` with a failure.
+///
+/// A function that is `async func` on one side alone fits, as the host waits for either. But a plain `func` blocks its
+/// guest, which then cannot write the streams that it passes.
+fn fit(import: &Signature, export: &Signature) -> Result<bool, Misfit> {
+    let is_fallible = match &import.result {
+        Some(Type::Result { ok, err: Some(err) }) if is_failure(err) => ok.as_deref() == export.result.as_ref(),
+        _ => false,
+    };
+    if import.params != export.params || !is_fallible && import.result != export.result {
+        return Err(Misfit::Types);
+    }
+    let passes_streams = import.params.iter().filter_map(|param| param.ty.as_ref()).any(Type::has_streams);
+    if export.is_async && !import.is_async && passes_streams {
+        return Err(Misfit::Blocks);
+    }
+    Ok(is_fallible)
 }
 
 /// What a dependency resolves to: what `depends` says, else the chainlet of its name, else the only one that exports
@@ -225,5 +290,50 @@ fn entrypoint(
             ),
             "say which one the outside calls: `entrypoint = \"…\"` under [chain]",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::edge::failure::tests::failure;
+    use super::*;
+    use crate::value::json::arbitrary::member;
+    use crate::value::ty::Docs;
+
+    fn signature(is_async: bool, param: Type, result: Option<Type>) -> Signature {
+        Signature { is_async, params: vec![member("it", Some(param))], result, docs: Docs::default() }
+    }
+
+    fn fallible(ok: Option<Type>) -> Option<Type> {
+        Some(Type::Result { ok: ok.map(Arc::new), err: Some(Arc::new(failure())) })
+    }
+
+    #[test]
+    fn an_import_has_the_type_of_the_export_or_that_inside_a_result() {
+        let declared = || Some(Type::Result { ok: Some(Arc::new(Type::U8)), err: Some(Arc::new(Type::String)) });
+        for result in [None, Some(Type::U8), declared()] {
+            let export = signature(true, Type::String, result.clone());
+            assert_eq!(fit(&export, &export), Ok(false));
+            assert_eq!(fit(&signature(true, Type::String, fallible(result)), &export), Ok(true));
+            assert_eq!(fit(&signature(true, Type::String, fallible(Some(Type::U16))), &export), Err(Misfit::Types));
+            assert_eq!(fit(&signature(true, Type::U8, export.result.clone()), &export), Err(Misfit::Types));
+        }
+        let other = Some(Type::Result { ok: Some(Arc::new(Type::U8)), err: Some(Arc::new(Type::U8)) });
+        let export = signature(true, Type::String, Some(Type::U8));
+        assert_eq!(fit(&signature(true, Type::String, other), &export), Err(Misfit::Types), "its error is no failure");
+    }
+
+    #[test]
+    fn an_async_function_fits_a_plain_one_unless_a_blocked_guest_would_write_streams() {
+        let stream = || Type::Stream(Arc::new(Type::U8));
+        for (import, export) in [(true, false), (false, true)] {
+            assert_eq!(fit(&signature(import, Type::U8, None), &signature(export, Type::U8, None)), Ok(false));
+        }
+        assert_eq!(fit(&signature(false, stream(), None), &signature(true, stream(), None)), Err(Misfit::Blocks));
+        assert_eq!(fit(&signature(true, stream(), None), &signature(false, stream(), None)), Ok(false));
+        let result = Some(stream());
+        assert_eq!(fit(&signature(false, Type::U8, result.clone()), &signature(true, Type::U8, result)), Ok(false));
     }
 }

@@ -1,289 +1,371 @@
-//! What the two ends of one call share.
+//! One call of `run-remote`, as its two ends share it.
 //!
-//! The caller holds the receiving end and a [`Waiting`]; the replica holds a [`Job`], then a [`Call`]. The call's slot in
-//! the replica (its lease) goes back when the guest is done with it, not when the caller is: a caller that stops waiting
-//! frees no guest. A guest that does not come back for its chainlet's grace after its caller left has overrun, and its
-//! replica is replaced.
+//! Everything that changes about a call is in one [`State`] behind one lock. Its phase only moves forward:
+//!
+//! | phase | the caller | the guest | what ends the phase |
+//! |---|---|---|---|
+//! | `Waiting` | waits | has not seen the call | the replica begins it, or the caller leaves |
+//! | `Running` | waits | works | an answer, a failure, or the caller leaves |
+//! | `Streaming` | reads the answer's streams | writes them | all streams end, a failure, or the readers leave |
+//! | `Over` | has its failure, or has left | is told, and lets go | the guest returns, or its store ends |
+//! | `Done` | has what it gets | is done with the call | |
+//!
+//! Each end holds a guard, and dropping it says something:
+//!
+//! | held by | guard | what its drop says |
+//! |---|---|---|
+//! | whoever made the call | [`Caller`] | before the answer: nobody wants it, so the call is over |
+//! | whoever reads the answer's streams | [`Tail`] | before their end: nobody reads them, so the call is over |
+//! | the replica | [`Job`], then [`Serving`] | the guest has let go, or its store is gone: the call is done |
+//! | the answer's streams, in the store | [`OpenStreams`] | the guest writes none of them any more |
+//! | a guest that works on after its answer | [`KeptPlace`] | the call's place may come free |
+//!
+//! The call's place in its replica (its [`Lease`]) comes free when the guest has let go, not when the caller has. A guest
+//! that holds a call which is over for longer than its chainlet's `grace` has overrun, and its replica is replaced; one that
+//! does not even return to its event loop for `stall` is replaced then.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{SetOnce, oneshot};
-use tokio::time::Instant;
+use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
+use tokio::time::{Instant, sleep_until};
+use tracing::Span;
 
 use super::pool::{Lease, Loss};
-use crate::error::CallError;
+use super::replica::{Replica, Wear};
+use crate::config::DependencyName;
+use crate::error::{CallError, Origin};
+use crate::trace::TraceContext;
 use crate::value::Value;
 
-/// What comes out of a call.
-pub(crate) type Answer = Result<Option<Value>, CallError>;
+mod ends;
+
+pub(super) use ends::{Job, OpenStreams};
+pub(crate) use ends::{KeptPlace, Tail, TailHandle, Waits};
+
+/// How many failures of dependencies a call remembers, so that the guest can pass one on as it was.
+const REMEMBERED: usize = 16;
+
+/// What a callee gives for a call.
+pub(crate) type Outcome = Result<Answered, CallError>;
+
+/// What a function returned, and what goes on after that.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    /// The function's result, its typed error included.
+    pub value: Option<Value>,
+    /// Where its typed error began, if that is a dependency's which the guest passed on.
+    pub origin: Option<Origin>,
+    /// What goes on while the streams in the value are read.
+    pub tail: Option<Tail>,
+    /// The call's place among those of its edge, until its streams have ended.
+    pub permit: Option<OwnedSemaphorePermit>,
+}
 
 /// What a replica sends back.
 pub(super) enum Reply {
-    /// The guest, or a dependency of it, has come to an end.
-    Answer(Answer),
-    /// The replica ended, or is to, before the guest saw the call: its parameters, and its place, which is to be kept until
-    /// the call has another, so that it is in flight all the while.
+    /// The guest has returned, or the call has failed.
+    Answer(Result<(Option<Value>, Option<Origin>), CallError>),
+    /// The replica ended before the guest saw the call. Its parameters come back, and its place, which is kept until the call
+    /// has another, so that it is in flight all the while.
     NotBegun(Vec<Value>, Option<Lease>),
 }
 
-/// What a call brings along from whoever made it, and hands on to the calls that it makes.
-#[derive(Debug, Clone, Default)]
+/// What a call brings along from its caller, and hands on to the calls that it makes.
+#[derive(Debug, Clone)]
 pub(crate) struct CallContext {
     /// Names the request that the call belongs to, in logs.
     pub request: Option<Arc<str>>,
     /// When the caller stops waiting.
     pub deadline: Option<Instant>,
+    /// The trace that the request belongs to.
+    pub trace: Option<Arc<TraceContext>>,
+    /// The caller's span, for events about the call. It cannot be taken from where they happen, since any caller of a replica
+    /// may be the one who drives it.
+    pub span: Span,
 }
 
-/// A call on its way to a replica.
-pub(crate) struct Job {
-    pub params: Vec<Value>,
-    pub call: Arc<Call>,
+impl Default for CallContext {
+    fn default() -> Self {
+        CallContext { request: None, deadline: None, trace: None, span: Span::none() }
+    }
 }
 
-/// A call in a replica.
+/// How a guest is made to let go of a call that is over.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    /// How long a guest may hold it.
+    pub grace: Duration,
+    /// How long a guest may hold it without returning to its event loop.
+    pub stall: Duration,
+    /// Where that is waited for.
+    pub runtime: Handle,
+}
+
+/// A call, shared by its two ends.
 pub(crate) struct Call {
     pub context: CallContext,
-    open: Mutex<Open>,
-    /// The guest has seen it.
-    begun: AtomicBool,
-    /// The caller has left without an answer.
-    abandoned: SetOnce<()>,
-    /// What ended the call after its answer, while streams of it were open.
-    failure: Arc<SetOnce<CallError>>,
-    /// For how many streams and dependencies the guest waits.
+    state: Mutex<State>,
+    /// Told whenever the state changes in a way that somebody may wait for.
+    changed: Notify,
+    /// Where the call is served; none for the host's own questions, which nobody gives up.
+    site: Option<Site>,
+    /// How many streams and plain imports the guest waits for.
     waits: AtomicUsize,
-    /// No stream of the call is open any more.
-    streams_ended: SetOnce<()>,
-    /// Nobody wants anything of the guest's work on the call any more.
-    given_up: SetOnce<()>,
 }
 
-/// What is left to be done for a call: each part is taken by whoever does it first.
-struct Open {
+struct Site {
+    replica: Arc<Replica>,
+    patience: Arc<Patience>,
+}
+
+#[derive(Default)]
+struct State {
+    phase: Phase,
+    /// Until the caller has its reply.
     reply: Option<oneshot::Sender<Reply>>,
+    /// Until the guest has let go.
     lease: Option<Lease>,
+    /// Why the call is over, once it is.
+    over: Option<Over>,
+    /// The guest has had its grace.
+    expired: bool,
+    /// What the call failed with after its answer.
+    failure: Option<CallError>,
+    /// No stream of the answer is open.
+    streams_ended: bool,
+    /// How many [`KeptPlace`]s there are.
+    kept: usize,
+    /// The last failures of dependencies that the guest was given.
+    failures: Vec<CallError>,
+    /// Where the last declared error of each dependency began.
+    declared: Vec<(DependencyName, Origin)>,
+    /// Where the error began with which the guest is about to return.
+    origin: Option<Origin>,
 }
 
-impl Job {
-    pub(super) fn new(params: Vec<Value>, context: CallContext, lease: Lease) -> (Self, oneshot::Receiver<Reply>) {
-        let (call, answer) = Call::new(context, Some(lease));
-        (Job { params, call }, answer)
-    }
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+enum Phase {
+    #[default]
+    Waiting,
+    Running,
+    Streaming,
+    Over,
+    Done,
+}
 
-    /// Gives the call back to its caller, for another replica.
-    pub(super) fn give_back(self) {
-        let Open { reply, lease } = self.call.take();
-        if let Some(reply) = reply {
-            // An error means that the caller has left, which is its right.
-            let _ = reply.send(Reply::NotBegun(self.params, lease));
-        }
-    }
+/// Why a call is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Over {
+    /// The caller left without an answer.
+    Left,
+    /// Nobody reads the answer's streams any more.
+    Unread,
+    /// It failed.
+    Failed,
 }
 
 impl Call {
-    /// A call of its own kind, such as `init`, that takes no slot.
-    pub(super) fn without_slot(context: CallContext) -> (Arc<Self>, oneshot::Receiver<Reply>) {
-        Call::new(context, None)
-    }
-
-    fn new(context: CallContext, lease: Option<Lease>) -> (Arc<Self>, oneshot::Receiver<Reply>) {
+    fn new(context: CallContext, lease: Option<Lease>, site: Option<Site>) -> (Arc<Self>, oneshot::Receiver<Reply>) {
         let (reply, answer) = oneshot::channel();
-        let call = Call {
-            context,
-            open: Mutex::new(Open { reply: Some(reply), lease }),
-            begun: AtomicBool::new(false),
-            abandoned: SetOnce::new(),
-            failure: Arc::default(),
-            waits: AtomicUsize::new(0),
-            streams_ended: SetOnce::new(),
-            given_up: SetOnce::new(),
-        };
-        (Arc::new(call), answer)
+        let state = State { reply: Some(reply), lease, ..State::default() };
+        (
+            Arc::new(Call {
+                context,
+                state: Mutex::new(state),
+                changed: Notify::new(),
+                site,
+                waits: AtomicUsize::new(0),
+            }),
+            answer,
+        )
     }
 
-    /// Whether the guest is to see the call; not where its caller has left. Then its slot is free.
-    pub(super) fn begin(&self) -> bool {
-        if self.abandoned.initialized() {
-            drop(self.take());
-            return false;
+    /// A question of the host's own, such as `init`, which takes no place. It is failed where a dependency fails that the guest
+    /// imports by its plain type.
+    pub(super) fn question() -> (Arc<Self>, oneshot::Receiver<Reply>) {
+        let (call, answer) = Call::new(CallContext::default(), None, None);
+        call.lock().phase = Phase::Running;
+        (call, answer)
+    }
+
+    /// Whether nobody wants the call's answer any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.lock().phase == Phase::Over
+    }
+
+    /// Whether the guest has returned. What it does after that belongs to no call.
+    pub(crate) fn is_done(&self) -> bool {
+        self.lock().phase == Phase::Done
+    }
+
+    /// Returns when nobody wants the call's answer any more.
+    pub(crate) async fn over(&self) {
+        self.until(|state| state.phase == Phase::Over).await;
+    }
+
+    /// Returns when the work for the call is pointless: its caller left or it failed, so that no answer can come of it, or the
+    /// guest has had its grace. Until then, a guest whose readers have left may end well.
+    pub(crate) async fn pointless(&self) {
+        self.until(|state| state.expired || matches!(state.over, Some(Over::Left | Over::Failed))).await;
+    }
+
+    /// Fails the call: its caller gets `error` in place of an answer, or at the end of the answer's streams. Only the first
+    /// failure counts, and none after the end.
+    pub(crate) fn fail(self: &Arc<Self>, error: CallError) {
+        self.end(Over::Failed, |state| match state.reply.take() {
+            // The caller may have left; then nobody is told.
+            Some(reply) => drop(reply.send(Reply::Answer(Err(error)))),
+            None => state.failure = Some(error),
+        });
+    }
+
+    /// Takes the call's place from a guest that is never resumed: it waits for a dependency that failed, or whose answer
+    /// nobody wants.
+    pub(crate) fn strand(&self) {
+        let lease = self.lock().lease.take();
+        if let Some(lease) = lease {
+            lease.lose(Loss::Unanswered);
         }
-        self.begun.store(true, Ordering::Relaxed);
-        true
     }
 
-    /// The guest is done: its slot is free, and the caller, if it still waits, has its answer.
-    pub(super) fn finish(&self, answer: Answer) {
-        let Open { reply, lease } = self.take();
-        drop(lease);
-        if let Some(reply) = reply {
-            // An error means that the caller has left, which is its right.
-            let _ = reply.send(Reply::Answer(answer));
+    /// Remembers a failure that the guest is given, so that it can be passed on as it was.
+    pub(crate) fn remember(&self, error: CallError) {
+        let mut state = self.lock();
+        if state.failures.len() == REMEMBERED {
+            state.failures.remove(0);
         }
+        state.failures.push(error);
     }
 
-    /// The guest has answered, and goes on with streams of the call: the caller has its answer, and the slot is kept.
-    pub(super) fn answer(&self, answer: Answer) {
-        if let Some(reply) = self.lock().reply.take() {
-            // An error means that the caller has left, and the streams with it.
-            let _ = reply.send(Reply::Answer(answer));
-        }
+    /// The remembered failure that `is_it` knows.
+    pub(crate) fn recall(&self, is_it: impl FnMut(&&CallError) -> bool) -> Option<CallError> {
+        self.lock().failures.iter().rev().find(is_it).cloned()
     }
 
-    /// What every stream of the call keeps for as long as it is open.
+    /// Notes where the declared error began that `dependency` has returned.
+    pub(crate) fn note_declared(&self, dependency: &DependencyName, origin: Origin) {
+        let mut state = self.lock();
+        state.declared.retain(|(other, _)| other != dependency);
+        state.declared.push((dependency.clone(), origin));
+    }
+
+    /// The error with which the guest is about to return is the last one of `dependency`.
+    pub(crate) fn pass_on(&self, dependency: &str) {
+        let mut state = self.lock();
+        let noted = state.declared.iter().find(|(other, _)| other.as_str() == dependency);
+        state.origin = noted.map(|(_, origin)| origin.clone());
+    }
+
+    /// The guest waits for somebody else, a stream or a plain import, until what comes back is dropped.
+    pub(crate) fn wait(self: &Arc<Self>) -> Waits {
+        self.waits.fetch_add(1, Ordering::Relaxed);
+        Waits(self.clone())
+    }
+
+    /// Keeps the call's place after its answer, until what comes back is dropped.
+    pub(crate) fn keep_place(self: &Arc<Self>) -> KeptPlace {
+        self.lock().kept += 1;
+        KeptPlace(self.clone())
+    }
+
+    /// Whether the guest works on after its answer.
+    pub(super) fn keeps_place(&self) -> bool {
+        self.lock().kept > 0
+    }
+
+    /// Guards what every stream of the call's answer keeps for as long as it is open.
     pub(super) fn open_streams(self: &Arc<Self>) -> OpenStreams {
         OpenStreams(self.clone())
     }
 
-    /// Returns when all that [`Call::open_streams`] gave out is dropped.
-    pub(super) async fn streams_ended(&self) {
-        self.streams_ended.wait().await;
-    }
-
-    /// The guest waits for somebody else, a stream or a dependency, until what comes back is dropped.
-    pub(crate) fn wait(&self) -> Waits<'_> {
-        self.waits.fetch_add(1, Ordering::Relaxed);
-        Waits(&self.waits)
-    }
-
-    /// The caller leaves without an answer: the guest's own calls end, and it has its `grace`.
-    fn abandon(self: &Arc<Self>, grace: Duration, runtime: &Handle) {
-        // Only the one who waits can leave, so it was not set before.
-        let _ = self.abandoned.set(());
-        self.leave(grace, runtime);
-    }
-
-    /// The reader of one of the call's streams leaves before its end: the guest has its `grace` to see that, and to end. Its
-    /// own calls go on meanwhile, since it can end well with them, and never without.
-    pub(super) fn leave(self: &Arc<Self>, grace: Duration, runtime: &Handle) {
-        let call = Arc::downgrade(self);
-        runtime.spawn(async move {
-            tokio::time::sleep(grace).await;
-            if let Some(call) = call.upgrade() {
-                call.overrun();
+    /// The call is over for the reason `why`; `tell` says so to its caller.
+    fn end(self: &Arc<Self>, why: Over, tell: impl FnOnce(&mut State)) {
+        let begun = {
+            let mut state = self.lock();
+            if state.phase >= Phase::Over {
+                return;
             }
-        });
-    }
-
-    /// Nothing more comes of a call that was answered: its slot is free.
-    pub(super) fn close(&self) {
-        drop(self.take());
-    }
-
-    /// A dependency failed, so the guest will never be done: the caller has its answer, and the slot is lost.
-    pub(crate) fn fail(&self, error: CallError) {
-        self.end_work();
-        let Open { reply, lease } = self.take();
-        if let Some(lease) = lease {
-            lease.lose(Loss::Unanswered);
-        }
-        // Whoever has no answer yet gets the error as one, whoever reads its streams as their end.
-        match reply {
-            Some(reply) => drop(reply.send(Reply::Answer(Err(error)))),
-            // Only the first failure of several is told.
-            None => drop(self.failure.set(error)),
+            let begun = state.phase != Phase::Waiting;
+            (state.phase, state.over) = (Phase::Over, Some(why));
+            tell(&mut state);
+            if let Some(lease) = &mut state.lease {
+                lease.unawaited();
+            }
+            begun
+        };
+        self.changed.notify_waiters();
+        let Some(site) = &self.site else { return };
+        if begun {
+            site.patience.runtime.spawn(until_let_go(self.clone()));
+        } else {
+            // The guest has not seen it, and will not.
+            site.replica.forget(self);
         }
     }
 
-    /// Nobody waits for the guest any more, and it will never be done: the slot is lost.
-    pub(crate) fn give_up(&self) {
-        self.end_work();
-        if let Some(lease) = self.take().lease {
-            lease.lose(Loss::Unanswered);
-        }
-    }
-
-    /// Returns when the caller has left without an answer.
-    pub(crate) async fn abandoned(&self) {
-        self.abandoned.wait().await;
-    }
-
-    /// Returns when nobody wants anything of the guest's work on the call any more: it failed, or its grace is over.
-    pub(crate) async fn given_up(&self) {
-        self.given_up.wait().await;
-    }
-
-    fn end_work(&self) {
-        // Once is enough.
-        let _ = self.given_up.set(());
-    }
-
-    /// The grace is over.
-    fn overrun(&self) {
+    /// The guest has had its grace, and loses the call's place.
+    fn expire(&self) {
         // Before those who wait are told, for then they do not wait any more.
         let waits = self.waits.load(Ordering::Relaxed) > 0;
-        self.end_work();
-        let Some(lease) = self.take().lease else { return };
-        // What the guest has not seen yet is left out when it is its turn, and has no place until then.
-        if self.begun.load(Ordering::Relaxed) {
+        let lease = {
+            let mut state = self.lock();
+            state.expired = true;
+            state.lease.take()
+        };
+        self.changed.notify_waiters();
+        if let Some(lease) = lease {
             // A guest that waits for others holds nobody up but itself.
             lease.lose(if waits { Loss::Unanswered } else { Loss::Overran });
         }
     }
 
-    fn take(&self) -> Open {
-        let mut open = self.lock();
-        Open { reply: open.reply.take(), lease: open.lease.take() }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// See [`Call::wait`].
-pub(crate) struct Waits<'a>(&'a AtomicUsize);
-
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// See [`Call::open_streams`]; the last of those that share one ends the call's streams.
-pub(super) struct OpenStreams(Arc<Call>);
-
-impl Drop for OpenStreams {
-    fn drop(&mut self) {
-        // It is shared behind one Arc, so that this happens once.
-        let _ = self.0.streams_ended.set(());
-    }
-}
-
-/// The caller's wait for an answer; dropped before there is one, it tells the guest's own calls and starts the call's
-/// grace.
-pub(super) struct Waiting<'a> {
-    call: Weak<Call>,
-    failure: Arc<SetOnce<CallError>>,
-    grace: Duration,
-    runtime: &'a Handle,
-}
-
-/// What is left of a call that was answered.
-pub(super) struct Answered {
-    pub call: Weak<Call>,
-    /// What it failed by after its answer, once it has.
-    pub failure: Arc<SetOnce<CallError>>,
-}
-
-impl<'a> Waiting<'a> {
-    pub(super) fn new(job: &Job, grace: Duration, runtime: &'a Handle) -> Self {
-        Waiting { call: Arc::downgrade(&job.call), failure: job.call.failure.clone(), grace, runtime }
-    }
-
-    /// There is an answer. What is left of the call goes on while its streams are open.
-    pub(super) fn answered(mut self) -> Answered {
-        Answered { call: std::mem::take(&mut self.call), failure: self.failure.clone() }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        if let Some(call) = self.call.upgrade() {
-            call.abandon(self.grace, self.runtime);
+    async fn until(&self, reached: impl Fn(&State) -> bool) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            // Listening before looking, so that a change in between is not missed.
+            changed.as_mut().enable();
+            if reached(&self.lock()) {
+                return;
+            }
+            changed.await;
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The call's place, unless the guest keeps it for work that goes on after the answer.
+    fn free(&mut self) -> Option<Lease> {
+        if self.kept == 0 {
+            return self.lease.take();
+        }
+        if let Some(lease) = &mut self.lease {
+            lease.unawaited();
+        }
+        None
+    }
+}
+
+/// Waits until the guest has let go of a call that is over, and has its replica replaced where it does not.
+async fn until_let_go(call: Arc<Call>) {
+    let Some(Site { replica, patience }) = &call.site else { return };
+    let deadline = Instant::now() + patience.grace;
+    let stalls = async {
+        replica.stuck(patience.stall).await;
+        replica.wear_out(Wear::Stalled);
+        std::future::pending().await
+    };
+    tokio::select! {
+        biased;
+        () = call.until(|state| state.phase == Phase::Done) => {}
+        () = sleep_until(deadline) => call.expire(),
+        () = stalls => {}
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::call::Job;
+use super::call::{Call, Job};
 
 /// Where callers leave calls for a replica. The pool keeps it bounded: no more than the chainlet's concurrency are ever
 /// in it or in flight. Whoever leaves one nudges the replica's driver, so the inbox itself wakes nobody.
@@ -30,6 +30,18 @@ impl Inbox {
 
     pub(super) fn pop(&self) -> Option<Job> {
         self.lock().as_mut()?.pop_front()
+    }
+
+    /// Removes `call`, which nobody wants any more, if it is still here.
+    pub(super) fn forget(&self, call: &Call) {
+        let job = {
+            let mut jobs = self.lock();
+            let Some(jobs) = &mut *jobs else { return };
+            let place = jobs.iter().position(|job| job.is_of(call));
+            place.and_then(|place| jobs.remove(place))
+        };
+        // Its place comes free, which may bring another call here.
+        drop(job);
     }
 
     /// Takes no more calls, and gives back those that it has.

@@ -46,7 +46,9 @@ struct State {
 struct Entry {
     replica: Arc<Replica>,
     active: usize,
-    /// Of those, the calls that have overrun: nobody waits for them, and they keep their places.
+    /// Of those, the calls that nobody waits for any more, and whose guest has not let go.
+    unawaited: usize,
+    /// Of those, the calls that have overrun: they keep their places until the replica's end.
     overran: usize,
     unanswered: usize,
     /// It is to be replaced, and takes calls only where no other replica does.
@@ -61,6 +63,7 @@ pub(crate) struct Lease {
     pool: Arc<Pool>,
     replica: Arc<Replica>,
     loss: Option<Loss>,
+    unawaited: bool,
 }
 
 /// Why a call was not let in.
@@ -173,6 +176,7 @@ impl Pool {
         state.entries.push(Entry {
             replica,
             active: 0,
+            unawaited: 0,
             overran: 0,
             unanswered: 0,
             worn: false,
@@ -228,9 +232,21 @@ impl Pool {
         self.ended.notify_waiters();
     }
 
-    /// Whether `replica` is at work on calls that nobody waits for any more.
-    pub(super) fn has_overrun(&self, replica: &Replica) -> bool {
-        self.lock().entry(replica).is_some_and(|entry| entry.overran > 0)
+    /// `replica` is to be replaced: it takes calls only where no other does.
+    pub(super) fn wear(&self, replica: &Replica) {
+        if let Some(entry) = self.lock().entry(replica) {
+            entry.worn = true;
+        }
+    }
+
+    /// Whether `replica` has calls that nobody waits for any more.
+    pub(super) fn has_unawaited(&self, replica: &Replica) -> bool {
+        self.lock().entry(replica).is_some_and(|entry| entry.unawaited > 0)
+    }
+
+    /// Returns when no guest holds a call in `replica`, but for those that have overrun.
+    pub(super) async fn let_go(&self, replica: &Replica) {
+        self.until(|state| state.entry(replica).is_none_or(|entry| entry.held() == 0)).await;
     }
 
     /// Whether `replica` has calls.
@@ -289,11 +305,11 @@ impl Pool {
         self.until(|state| state.entry(replica).is_none_or(|entry| entry.awaited() == 0)).await;
     }
 
-    /// Returns when no call is waiting, or in flight that anybody waits for.
+    /// Returns when no call is waiting, and no guest holds one, but for those that have overrun.
     pub(super) async fn idle(&self) {
         self.until(|state| {
             state.waiting.retain(|waiter| !waiter.is_closed());
-            state.waiting.is_empty() && state.entries.iter().all(|entry| entry.awaited() == 0)
+            state.waiting.is_empty() && state.entries.iter().all(|entry| entry.held() == 0)
         })
         .await;
     }
@@ -323,7 +339,7 @@ impl Pool {
             .filter(|entry| entry.is_ready() && entry.active < self.concurrency && (only_worn || !entry.worn));
         let entry = free.min_by_key(|entry| entry.active)?;
         entry.active += 1;
-        Some(Lease { pool: self.clone(), replica: entry.replica.clone(), loss: None })
+        Some(Lease { pool: self.clone(), replica: entry.replica.clone(), loss: None, unawaited: false })
     }
 
     /// Hands free slots to those in line, and then the lock back: a lease that nobody waited for any more takes it again
@@ -341,19 +357,20 @@ impl Pool {
         drop(spare);
     }
 
-    fn release(self: &Arc<Self>, replica: &Arc<Replica>, loss: Option<Loss>) {
+    fn release(self: &Arc<Self>, replica: &Arc<Replica>, loss: Option<Loss>, unawaited: bool) {
         let mut state = self.lock();
         let mut wear = None;
         if let Some(entry) = state.entry(replica) {
             match loss {
-                None => entry.active -= 1,
+                None => entry.free(unawaited),
                 Some(Loss::Overran) => {
                     // Its place stays taken: the next in line would be in a guest that may never come back.
                     entry.overran += 1;
+                    entry.unawaited += usize::from(!unawaited);
                     wear = Some(Wear::Overran);
                 }
                 Some(Loss::Unanswered) => {
-                    entry.active -= 1;
+                    entry.free(unawaited);
                     entry.unanswered += 1;
                     wear = (entry.unanswered >= UNANSWERED_LIMIT).then_some(Wear::Unanswered);
                 }
@@ -379,7 +396,17 @@ impl Entry {
 
     /// The calls in flight that anybody waits for.
     fn awaited(&self) -> usize {
+        self.active - self.unawaited
+    }
+
+    /// The calls in flight whose guest is to end them: with their callers, or soon after those have left.
+    fn held(&self) -> usize {
         self.active - self.overran
+    }
+
+    fn free(&mut self, unawaited: bool) {
+        self.active -= 1;
+        self.unawaited -= usize::from(unawaited);
     }
 }
 
@@ -388,7 +415,7 @@ impl State {
         Status {
             ready: self.entries.iter().filter(|entry| entry.is_ready()).count(),
             wanted: self.wanted,
-            active: self.entries.iter().map(Entry::awaited).sum(),
+            active: self.entries.iter().map(Entry::held).sum(),
             waiting: self.waiting.iter().filter(|waiter| !waiter.is_closed()).count(),
             down: self.what_is_missing().as_deref().map(String::from),
         }
@@ -398,7 +425,7 @@ impl State {
     /// after a trap is worth waiting for.
     fn not_ready(&self) -> Option<Arc<str>> {
         // A replica that is stuck with a call is no help where none can take its place.
-        let helps = |entry: &Entry| entry.is_ready() && (entry.overran == 0 || self.down.is_none());
+        let helps = |entry: &Entry| entry.is_ready() && (!(entry.worn && entry.unawaited > 0) || self.down.is_none());
         if self.entries.iter().any(helps) {
             return None;
         }
@@ -421,6 +448,17 @@ impl Lease {
         &self.replica
     }
 
+    /// Nobody waits for the call any more; the guest holds the slot until it has let go.
+    pub(super) fn unawaited(&mut self) {
+        if std::mem::replace(&mut self.unawaited, true) {
+            return;
+        }
+        if let Some(entry) = self.pool.lock().entry(&self.replica) {
+            entry.unawaited += 1;
+        }
+        self.pool.ended.notify_waiters();
+    }
+
     /// Gives up the slot although the guest still holds it.
     pub(super) fn lose(mut self, loss: Loss) {
         self.loss = Some(loss);
@@ -429,7 +467,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.pool.release(&self.replica, self.loss);
+        self.pool.release(&self.replica, self.loss, self.unawaited);
     }
 }
 

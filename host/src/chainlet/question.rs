@@ -3,7 +3,7 @@
 use wasmtime::component::{Accessor, Instance, TypedFunc};
 use wasmtime::{AsContextMut, Result, Store};
 
-use super::call::{Call, CallContext, Reply};
+use super::call::{Call, Reply};
 use super::state::State;
 use crate::error::CallError;
 
@@ -42,7 +42,7 @@ impl Question {
     /// Where the guest breaks the canonical ABI. A trap comes out of the `run_concurrent` that drives the store.
     pub(super) async fn ask(&self, accessor: &Accessor<State>) -> Result<Result<(), Unwell>> {
         let Question(func) = *self;
-        let (call, mut failure) = Call::without_slot(CallContext::default());
+        let (call, mut failure) = Call::question();
         let (task, work) = accessor.with(|mut access| {
             let work = func.start_call_concurrent(access.as_context_mut(), ())?;
             let task = work.task();

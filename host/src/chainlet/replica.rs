@@ -23,7 +23,7 @@ use tokio::time::{sleep, timeout};
 use wasmtime::component::{Accessor, GuestTaskId, InstancePre, ResourceTableError};
 use wasmtime::{AsContextMut, Store, WasmBacktrace};
 
-use super::call::Job;
+use super::call::{Call, Job, Patience};
 use super::driver::{Driver, Panicked};
 use super::health::{self, Monitor};
 use super::inbox::Inbox;
@@ -31,7 +31,7 @@ use super::limits::{self, HOST_RESOURCES, MemoryLimit, ValueLimits};
 use super::pool::Pool;
 use super::question::{Question, Unwell};
 use super::state::State;
-use super::streams::feed;
+use super::streams::{Feed, Reader};
 use crate::capability::Grants;
 use crate::component::Component;
 use crate::config::{ChainletName, Health};
@@ -42,7 +42,6 @@ use crate::threads::GuestThreads;
 use crate::value::Signature;
 use crate::value::abi::call::Export;
 use crate::value::abi::stream::{EndOfStreams, Held, Streaming};
-use crate::value::stream::{Wrap, holding};
 
 /// Everything that the replicas of one chainlet have in common.
 pub(crate) struct Blueprint {
@@ -63,8 +62,8 @@ pub(crate) struct Blueprint {
     pub values: ValueLimits,
     /// What one replica may use of one processor; more than all of it is no more than that.
     pub cpu: f64,
-    /// How long a guest may go on with a call whose caller has left.
-    pub grace: Duration,
+    /// How long a guest may hold a call that is over.
+    pub patience: Arc<Patience>,
     /// How often the log tells of replicas' ends.
     pub log_rate: LogRate,
     /// How long a start may take, `init` included.
@@ -94,8 +93,10 @@ pub(super) struct Replica {
 /// Why a replica is to be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wear {
-    /// It is at work on a call that nobody waits for any more.
+    /// It has held a call that is over for longer than its grace.
     Overran,
+    /// Its guest does not return to its event loop, though a call of it is over.
+    Stalled,
     /// It holds what is left of calls whose dependencies failed.
     Unanswered,
     /// It says itself that it is not well.
@@ -177,6 +178,11 @@ impl Replica {
     /// Returns when the replica is to be replaced.
     pub(super) async fn worn_out(&self) -> Wear {
         *self.worn_out.wait().await
+    }
+
+    /// Leaves out `call`, which nobody wants any more, if the guest has not seen it.
+    pub(super) fn forget(&self, call: &Call) {
+        self.inbox.forget(call);
     }
 
     /// Takes no more calls: those that are not begun go back to their callers, for another replica.
@@ -386,14 +392,12 @@ async fn serve_all(
 }
 
 async fn serve(accessor: &Accessor<State>, export: Export, job: Job, name: &ChainletName) {
-    let Job { mut params, call } = job;
-    if !call.begin() {
-        return;
-    }
+    let Some((mut params, serving)) = job.begin() else { return };
+    let call = serving.call().clone();
     let streams: Option<Held> = export.has_streams().then(|| Arc::new(call.open_streams()) as Held);
     if let Some(streams) = &streams {
-        let (streams, call, name) = (streams.clone(), call.clone(), name.clone());
-        let wrap: Wrap = Arc::new(move |items| holding(feed(items, Some(call.clone()), name.clone()), streams.clone()));
+        let reader = Reader { chainlet: name.clone(), call: Some(call.clone()) };
+        let wrap = Arc::new(Feed { reader, _held: streams.clone() }).wrap();
         params.iter_mut().for_each(|param| param.wrap_streams(&wrap));
     }
     let mut task: Option<GuestTaskId> = None;
@@ -413,22 +417,24 @@ async fn serve(accessor: &Accessor<State>, export: Export, job: Job, name: &Chai
             accessor.with(|mut access| access.as_context_mut().data_mut().end(task));
         }
     };
-    match streams {
-        Some(streams) if answer.is_ok() => {
-            call.answer(answer);
-            drop(streams);
-            call.streams_ended().await;
+    match (streams, answer) {
+        (Some(streams), Ok(answer)) => {
+            serving.stream(answer, streams).await;
             end_task();
-            call.close();
         }
-        _ => {
+        (_, answer) => {
             end_task();
-            call.finish(answer);
+            serving.finish(answer);
         }
     }
 }
 
 impl Death {
+    /// What it means for a call of `chainlet` that was in the replica.
+    pub(super) fn error(&self, chainlet: &ChainletName) -> CallError {
+        CallError::new(self.kind, chainlet, &self.message).with_backtrace(self.backtrace.clone())
+    }
+
     /// The end of a replica that was stopped or replaced.
     pub(super) fn stopped() -> Self {
         Death {
@@ -442,7 +448,8 @@ impl Death {
     pub(super) fn stuck() -> Self {
         Death {
             kind: ErrorKind::Trap,
-            message: "the guest computed on for another call, which nobody waits for any more, and was ended".into(),
+            message: "the guest did not return to its event loop while another call of it was over, and was ended"
+                .into(),
             backtrace: None,
         }
     }

@@ -22,8 +22,10 @@ pub(crate) struct State {
     pub(super) parameters: Parameters,
     /// What the streams have in common that the guest writes.
     streams: Streams,
-    /// The calls in flight, by the guest task that serves each.
+    /// The calls in flight, by the guest task that serves each; and those whose guest works on after its answer.
     calls: HashMap<GuestTaskId, Arc<Call>>,
+    /// Those that have ended but for work after their answer.
+    lingering: Vec<GuestTaskId>,
     wasi: WasiCtx,
     table: ResourceTable,
 }
@@ -38,20 +40,34 @@ impl State {
             parameters: Parameters::new(values),
             streams: Streams::new(values.all),
             calls: HashMap::new(),
+            lingering: Vec::new(),
             wasi,
             table,
         }
     }
 
     pub(super) fn begin(&mut self, task: GuestTaskId, call: Arc<Call>) {
-        self.calls.insert(task, call);
+        let calls = &mut self.calls;
+        self.lingering.retain(|task| {
+            let lingers = calls.get(task).is_some_and(|call| call.keeps_place());
+            if !lingers {
+                calls.remove(task);
+            }
+            lingers
+        });
+        calls.insert(task, call);
     }
 
     pub(super) fn end(&mut self, task: GuestTaskId) {
-        self.calls.remove(&task);
+        if self.calls.get(&task).is_some_and(|call| call.keeps_place()) {
+            self.lingering.push(task);
+        } else {
+            self.calls.remove(&task);
+        }
     }
 
-    /// The call on whose behalf the guest is running now; `None` for work that goes on after its call was answered.
+    /// The call on whose behalf the guest is running now; `None` for work that belongs to none, or that goes on after its
+    /// call's answer without keeping its place.
     pub(crate) fn current_call(store: &mut StoreContextMut<'_, State>) -> Option<Arc<Call>> {
         let task = store.async_call_stack().ok()?.last()?;
         store.data().calls.get(&task).cloned()

@@ -1,151 +1,275 @@
 //! A call's streams, on their way out of a chainlet and into one.
 //!
-//! A call with streams goes on after its answer: its slot, its deadline and its failure are those of its streams, too.
+//! A call with streams goes on after its answer: its place, its deadline and its failure are those of its streams, too. All
+//! streams of one answer share what surrounds them ([`Surroundings`]), and each passes one wrapper.
 //!
-//! - Whoever reads a stream ([`Reading`]) learns at its end whether it was written to its end, or why not: the guest trapped,
-//!   or a dependency of it failed.
-//! - A guest can't learn this from a stream that it reads ([`feed`]): the component model knows only one kind of end. So
-//!   where such a stream breaks off, the guest's own call fails, as where a dependency gives no answer.
-//! - A reader who leaves ends the stream; the guest learns of it when it next writes. From then on it has the grace.
+//! - A reader learns at a stream's end whether it was written to its end, or why not: the guest trapped, a dependency of it
+//!   failed, or its time was over.
+//! - A guest that reads cannot learn this: the component model knows only one kind of end. So where such a stream breaks off,
+//!   the guest's own call fails.
+//! - A reader who leaves ends the stream, and the last reader ends the call: its guest is told.
 
-use std::sync::{Arc, Weak};
+mod alarm;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
-use futures::stream;
-use tokio::runtime::Handle;
-use tokio::sync::SetOnce;
-use tokio::time::{Instant, sleep_until};
+use futures::{StreamExt, stream};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep, sleep_until};
 
-use super::call::{Answered, Call};
-use super::replica::Replica;
+use self::alarm::Alarm;
+use super::call::{Answered, Call, Tail};
 use crate::config::ChainletName;
-use crate::error::{CallError, ErrorKind};
-use crate::value::stream::lasting::until;
-use crate::value::stream::{Items, StreamError};
-
-/// What a guest reads on behalf of `call`: `items`, and where they break off, the call fails and nothing more comes.
-pub(crate) fn feed(items: Items, call: Option<Arc<Call>>, reader: ChainletName) -> Items {
-    Box::pin(stream::unfold((items, call, reader), |(mut items, call, reader)| async {
-        let next = {
-            // For as long as the guest waits for somebody else.
-            let _waits = call.as_ref().map(|call| call.wait());
-            let given_up = async {
-                match &call {
-                    Some(call) => call.given_up().await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                () = given_up => None,
-                next = items.next() => Some(next),
-            }
-        };
-        let Some(next) = next else {
-            // Whoever writes it is not to go on for nobody.
-            drop((items, call));
-            return std::future::pending().await;
-        };
-        match next? {
-            Ok(list) => Some((Ok(list), (items, call, reader))),
-            Err(error) => {
-                let error = match error {
-                    StreamError::Call(error) => error,
-                    other => {
-                        CallError::new(ErrorKind::Internal, &reader, format_args!("a stream that it reads: {other}"))
-                    }
-                };
-                match &call {
-                    Some(call) => call.fail(error),
-                    None => tracing::debug!(%error, "a stream broke off that belongs to no call"),
-                }
-                drop((items, call));
-                std::future::pending().await
-            }
-        }
-    }))
-}
-
-/// A stream that leaves a chainlet, for whoever reads it.
-pub(super) struct Reading {
-    /// The same for all streams of an answer: whoever leaves one has not left the others.
-    pub leaving: Arc<Leaving>,
-    pub replica: Arc<Replica>,
-    pub chainlet: ChainletName,
-}
-
-/// Dropped when nobody reads any stream of an answer any more. If the guest writes one still, it has its grace from then on.
-pub(super) struct Leaving {
-    call: Weak<Call>,
-    /// What the call failed by after its answer, once it has. It outlasts the call.
-    failure: Arc<SetOnce<CallError>>,
-    grace: Duration,
-    runtime: Handle,
-}
-
-impl Leaving {
-    pub(super) fn new(answered: Answered, grace: Duration, runtime: Handle) -> Self {
-        let Answered { call, failure } = answered;
-        Leaving { call, failure, grace, runtime }
-    }
-}
-
-impl Drop for Leaving {
-    fn drop(&mut self) {
-        if let Some(call) = self.call.upgrade() {
-            call.leave(self.grace, &self.runtime);
-        }
-    }
-}
+use crate::error::{CallError, EdgeName, ErrorKind};
+use crate::value::List;
+use crate::value::stream::{Items, Shape, StreamError, Wrap};
 
 /// How many batches are handed on after the call has failed: those that were on their way by then.
 const AFTER_FAILURE: usize = 4;
 
-impl Reading {
-    /// `items`, and at their end what the guest and its calls came to.
-    pub(super) fn of(&self, items: Items) -> Items {
-        let Reading { leaving, replica, chainlet } = self;
-        let failure = leaving.failure.clone();
-        let reading = Some((items, leaving.clone(), failure, replica.clone(), chainlet.clone(), AFTER_FAILURE));
-        Box::pin(stream::unfold(reading, |reading| async {
-            let (mut items, leaving, failure, replica, chainlet, left) = reading?;
-            let failed = failure.get();
-            let next = match (failed, left) {
-                (Some(error), 0) => Some(Err(error.clone().into())),
-                // What is here comes before the failure.
-                _ => tokio::select! {
-                    biased;
-                    next = items.next() => match next {
-                        // A guest may end its stream though a call of it has failed, perhaps while this waited.
-                        None => failure.get().map(|error| Err(error.clone().into())),
-                        next => next,
-                    },
-                    error = failure.wait() => Some(Err(error.clone().into())),
-                },
-            };
-            match next? {
-                Ok(list) => {
-                    let left = if failed.is_some() { left - 1 } else { left };
-                    Some((Ok(list), Some((items, leaving, failure, replica, chainlet, left))))
-                }
-                Err(StreamError::Lost) => {
-                    let death = replica.death().await;
-                    let error =
-                        CallError::new(death.kind, &chainlet, &death.message).with_backtrace(death.backtrace.clone());
-                    Some((Err(error.into()), None))
-                }
-                Err(error) => Some((Err(error), None)),
-            }
-        }))
+/// How long a stream may keep its reader waiting.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Pace {
+    /// Until when its first item must have come.
+    pub first: Option<Instant>,
+    /// How long an item may take after the one before it.
+    pub between: Option<Duration>,
+}
+
+/// What surrounds the streams of one answer, for as long as any of them is read.
+#[derive(Default)]
+pub(crate) struct Surroundings {
+    /// Until when they may go on.
+    pub deadline: Option<Instant>,
+    /// How fast they must go on.
+    pub pace: Pace,
+    /// The edge that they cross, which their failures name.
+    pub edge: Option<Arc<EdgeName>>,
+    /// The guest that reads them, if one does.
+    pub reader: Option<Reader>,
+}
+
+/// A guest that reads streams.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    /// The chainlet.
+    pub chainlet: ChainletName,
+    /// Its call for which it reads, which fails where a stream breaks off.
+    pub call: Option<Arc<Call>>,
+}
+
+impl Surroundings {
+    /// Puts these surroundings around the streams of `answered`, which `callee` writes.
+    pub(crate) fn surround(self, answered: &mut Answered, callee: &ChainletName) {
+        let Some(tail) = answered.tail.take() else { return };
+        let Some(value) = &mut answered.value else { return };
+        let alarm = self.deadline.map(|deadline| Alarm::set(deadline, &tail, callee.clone()));
+        tail.is_read();
+        let (callee, permit) = (callee.clone(), answered.permit.take());
+        let shared = Arc::new(Shared { of: self, callee, tail, _alarm: alarm, _permit: permit });
+        value.wrap_streams(&shared.wrap());
     }
 }
 
-/// `items` until `deadline`, whether or not they are read, and then the failure of `chainlet`.
-pub(super) fn until_deadline(items: Items, deadline: Instant, chainlet: ChainletName, runtime: &Handle) -> Items {
-    let over = async move {
-        sleep_until(deadline).await;
-        CallError::new(ErrorKind::Deadline, &chainlet, "its stream had not come to an end before the deadline").into()
-    };
-    until(items, over, runtime)
+/// The surroundings in use.
+struct Shared {
+    of: Surroundings,
+    callee: ChainletName,
+    tail: Tail,
+    _alarm: Option<Alarm>,
+    /// The call's place among those of the edge.
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Shared {
+    fn wrap(self: Arc<Self>) -> Wrap {
+        Arc::new(move |items, shape| {
+            let open = Open { shared: self.clone(), ended: false };
+            let pace = if shape == Shape::Stream { self.of.pace } else { Pace::default() };
+            let reading = Reading { items, open, pace, left: AFTER_FAILURE };
+            Box::pin(stream::unfold(Some(reading), |reading| async { reading?.next().await }))
+        })
+    }
+}
+
+/// One stream that may be read on.
+struct Open {
+    shared: Arc<Shared>,
+    ended: bool,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.shared.tail.is_left();
+        }
+    }
+}
+
+/// One stream of an answer.
+struct Reading {
+    items: Items,
+    open: Open,
+    pace: Pace,
+    /// How many more batches are handed on after a failure.
+    left: usize,
+}
+
+/// What a look for the next batch comes to.
+enum Next {
+    Batch(Option<Result<List, StreamError>>),
+    /// The call has failed.
+    Failed,
+    /// The next item is late.
+    Late,
+    /// The guest that reads does so for nobody.
+    Unwanted,
+}
+
+impl Reading {
+    async fn next(mut self) -> Option<(Result<List, StreamError>, Option<Self>)> {
+        let shared = self.open.shared.clone();
+        let Shared { of, callee, tail, .. } = &*shared;
+        let error = match self.look(&shared).await {
+            Next::Batch(Some(Ok(mut list))) => {
+                self.pace.first = None;
+                list.wrap_streams(|| shared.clone().wrap());
+                return Some((Ok(list), Some(self)));
+            }
+            // A guest may end its stream although its call has failed.
+            Next::Batch(None) => match tail.failure() {
+                Some(error) => error,
+                None => {
+                    self.open.ended = true;
+                    return None;
+                }
+            },
+            Next::Batch(Some(Err(StreamError::Lost))) => tail.death(callee).await,
+            Next::Batch(Some(Err(StreamError::Call(error)))) => error,
+            Next::Batch(Some(Err(other))) => match &of.reader {
+                Some(reader) => {
+                    let message = format_args!("a stream that it reads: {other}");
+                    CallError::new(ErrorKind::Internal, &reader.chainlet, message)
+                }
+                None => return Some((Err(other), None)),
+            },
+            Next::Failed => tail.failure()?,
+            Next::Late => {
+                let error =
+                    CallError::new(ErrorKind::Deadline, callee, "the next item of its stream did not come in time");
+                tail.fail(error.clone());
+                error
+            }
+            Next::Unwanted => {
+                drop(self);
+                return std::future::pending().await;
+            }
+        };
+        let error = match &of.edge {
+            Some(edge) => {
+                tracing::debug!(%edge, %error, "a stream through an edge broke off");
+                error.through(edge)
+            }
+            None => error,
+        };
+        let Some(reader) = &of.reader else { return Some((Err(error.into()), None)) };
+        drop(self);
+        reader.broke_off(error).await
+    }
+
+    async fn look(&mut self, shared: &Shared) -> Next {
+        let Shared { of, tail, .. } = shared;
+        if tail.failure().is_some() {
+            if self.left == 0 {
+                return Next::Failed;
+            }
+            self.left -= 1;
+        }
+        let reader = of.reader.as_ref();
+        let _waits = reader.and_then(Reader::waits);
+        let late = async {
+            match (self.pace.first, self.pace.between) {
+                (Some(first), _) => sleep_until(first).await,
+                (None, Some(between)) => sleep(between).await,
+                (None, None) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            // What is here comes before a failure.
+            next = self.items.next() => Next::Batch(next),
+            () = tail.failed() => Next::Failed,
+            () = Reader::pointless(reader) => Next::Unwanted,
+            () = late => Next::Late,
+        }
+    }
+}
+
+impl Reader {
+    fn waits(&self) -> Option<super::call::Waits> {
+        self.call.as_ref().map(Call::wait)
+    }
+
+    /// Returns when a guest reads for nobody.
+    async fn pointless(reader: Option<&Self>) {
+        match reader.and_then(|reader| reader.call.as_ref()) {
+            Some(call) => call.pointless().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// A stream that the guest reads broke off, which it is never told.
+    async fn broke_off<T>(&self, error: CallError) -> T {
+        match &self.call {
+            Some(call) => call.fail(error),
+            None => tracing::debug!(%error, "a stream broke off that belongs to no call"),
+        }
+        std::future::pending().await
+    }
+}
+
+/// What a guest reads that is among its parameters.
+pub(super) struct Feed<H> {
+    pub reader: Reader,
+    /// Kept for as long as the guest may read.
+    pub _held: H,
+}
+
+impl<H: Send + Sync + 'static> Feed<H> {
+    /// Puts itself around streams: where one breaks off, the guest's call fails and nothing more comes.
+    pub(super) fn wrap(self: Arc<Self>) -> Wrap {
+        Arc::new(move |items, _| {
+            Box::pin(stream::unfold((items, self.clone()), |(mut items, feed)| async {
+                let next = {
+                    // For as long as the guest waits for somebody else.
+                    let _waits = feed.reader.waits();
+                    tokio::select! {
+                        biased;
+                        next = items.next() => Some(next),
+                        () = Reader::pointless(Some(&feed.reader)) => None,
+                    }
+                };
+                let error = match next {
+                    Some(Some(Ok(mut list))) => {
+                        list.wrap_streams(|| feed.clone().wrap());
+                        return Some((Ok(list), (items, feed)));
+                    }
+                    Some(Some(Err(StreamError::Call(error)))) => Some(error),
+                    Some(Some(Err(other))) => {
+                        let message = format_args!("a stream that it reads: {other}");
+                        Some(CallError::new(ErrorKind::Internal, &feed.reader.chainlet, message))
+                    }
+                    Some(None) => return None,
+                    None => None,
+                };
+                // The writer is not to go on for nobody.
+                drop(items);
+                match error {
+                    Some(error) => feed.reader.broke_off(error).await,
+                    None => std::future::pending().await,
+                }
+            }))
+        })
+    }
 }

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::call::Patience;
 use super::pool::Pool;
 use super::replica::{Blueprint, Death, Running, Wear};
 use crate::error::{CallError, ErrorKind};
@@ -77,7 +78,7 @@ pub(super) async fn supervise(
         match end {
             End::Leaves => {
                 pool.retire(&running.replica);
-                return drain(running, pool, stop.clone(), blueprint.grace).await;
+                return drain(running, pool, stop.clone(), blueprint.patience.clone()).await;
             }
             End::Died(death) => {
                 backoff.proven(has_served || running.replica.was_used());
@@ -88,11 +89,15 @@ pub(super) async fn supervise(
             End::WornOut(why) => {
                 let what = match why {
                     Wear::Overran => "replica has calls that do not end; starting another in its place",
+                    Wear::Stalled => {
+                        "replica does not return to its event loop while a call of it is over; starting another in its place"
+                    }
                     Wear::Unanswered => "replica holds what is left of many calls; starting another in its place",
                     Wear::Unwell => "replica is not well and does not get better; starting another in its place",
                 };
                 tracing::warn!(chainlet = %blueprint.name, replica = number, "{what}");
-                backoff.proven(has_served || why == Wear::Overran);
+                pool.wear(&running.replica);
+                backoff.proven(has_served || matches!(why, Wear::Overran | Wear::Stalled));
                 let (next, old_is_dead) = {
                     let mut next = pin!(restart(&blueprint, number, &pool, &orders, &mut backoff));
                     tokio::select! {
@@ -108,12 +113,12 @@ pub(super) async fn supervise(
                     (Some(next), false) => {
                         let old = std::mem::replace(&mut running, next);
                         pool.retire(&old.replica);
-                        tasks.spawn(drain(old, pool.clone(), stop.clone(), blueprint.grace));
+                        tasks.spawn(drain(old, pool.clone(), stop.clone(), blueprint.patience.clone()));
                     }
                     (None, true) => return,
                     (None, false) => {
                         pool.retire(&running.replica);
-                        return drain(running, pool, stop.clone(), blueprint.grace).await;
+                        return drain(running, pool, stop.clone(), blueprint.patience.clone()).await;
                     }
                 }
             }
@@ -187,14 +192,23 @@ async fn restart(
 }
 
 /// Lets a retired replica finish its calls, then ends it. Those that it has not begun go to others.
-async fn drain(mut old: Running, pool: Arc<Pool>, stop: CancellationToken, grace: Duration) {
+async fn drain(mut old: Running, pool: Arc<Pool>, stop: CancellationToken, patience: Arc<Patience>) {
     old.replica.close();
-    let has_overrun = pool.has_overrun(&old.replica);
+    let drained = async {
+        pool.drained(&old.replica).await;
+        // Nobody waits for its calls any more; its guest may still let go of them, unless it does nothing else anyway.
+        tokio::select! {
+            biased;
+            () = pool.let_go(&old.replica) => {}
+            () = old.replica.stuck(patience.stall) => {}
+            () = tokio::time::sleep(patience.grace) => {}
+        }
+    };
     let death = tokio::select! {
-        () = pool.drained(&old.replica) => Death::stopped(),
+        () = drained => Death::stopped(),
         () = stop.cancelled() => Death::stopped(),
-        // Those whose callers have no deadline would wait for ever behind a call that never ends.
-        () = old.replica.stuck(grace), if has_overrun => Death::stuck(),
+        // Calls whose callers have no deadline would wait for ever behind a call that never ends.
+        () = old.replica.stuck(patience.grace), if pool.has_unawaited(&old.replica) => Death::stuck(),
         death = &mut old.task => {
             let death = death.unwrap_or_else(|error| Death::of_task(&error));
             pool.remove(&old.replica);

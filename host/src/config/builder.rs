@@ -185,9 +185,15 @@ impl ChainletBuilder {
         self
     }
 
-    /// How long a replica may go on with a call that nobody waits for any more.
+    /// How long a guest may hold a call that nobody waits for any more.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.spec.grace = grace;
+        self
+    }
+
+    /// How long a guest may compute without returning to its event loop while a call of it is over.
+    pub fn stall(mut self, stall: Duration) -> Self {
+        self.spec.stall = stall;
         self
     }
 

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::name::ChainletName;
+use super::retry::RetryKind;
 
 /// How many live instances a chainlet has, and when that changes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
@@ -90,6 +91,25 @@ pub struct DependencySpec {
     /// the chainlet was at work on them.
     #[schemars(default)]
     pub idempotent: bool,
+
+    /// For which failures and errors `attempts` repeats a call as well, for example
+    /// `retry_on = ["deadline", "unavailable"]`. Calls that end so must be safe to run twice. Errors are those of the
+    /// standard type `chainlet:host/errors`; one that says of itself that it is repeatable is repeated in any case.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    pub retry_on: Vec<RetryKind>,
+
+    /// How long the first item of an answer's stream may take, from the call on, for example
+    /// `first_item_timeout = "5s"`.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_duration")]
+    #[schemars(default, with = "String")]
+    pub first_item_timeout: Option<Duration>,
+
+    /// How long each further item may take after the one before it, for example `item_timeout = "1s"`. The time in which
+    /// the caller does not read does not count.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_duration")]
+    #[schemars(default, with = "String")]
+    pub item_timeout: Option<Duration>,
 
     /// When calls through this edge stop for a while because they fail, for example
     /// `breaker = { failures = 20, pause = "2s" }`, or `breaker = false` for never.
@@ -175,6 +195,9 @@ impl Default for DependencySpec {
             attempts: defaults::attempts(),
             concurrency: None,
             idempotent: false,
+            retry_on: Vec::new(),
+            first_item_timeout: None,
+            item_timeout: None,
             breaker: defaults::breaker(),
         }
     }

@@ -104,11 +104,17 @@ pub struct ChainletSpec {
     #[schemars(default = "defaults::start_timeout_text", with = "String")]
     pub start_timeout: Duration,
 
-    /// How long a replica may go on with a call that nobody waits for any more, for example `grace = "2m"`; then another
-    /// takes its place. It should be longer than calls usually take.
+    /// How long a guest may hold a call that nobody waits for any more, for example `grace = "2m"`; then another replica
+    /// takes its place. The guest is told at once that the call is over.
     #[serde(serialize_with = "policy::duration")]
     #[schemars(default = "defaults::grace_text", with = "String")]
     pub grace: Duration,
+
+    /// How long a guest may compute without returning to its event loop while a call of it is over, for example
+    /// `stall = "5s"`; then another replica takes its place. A guest that computes can let go of no call meanwhile.
+    #[serde(serialize_with = "policy::duration")]
+    #[schemars(default = "defaults::stall_text", with = "String")]
+    pub stall: Duration,
 
     /// How a replica's own judgement of its condition is watched, where the component exports `chainlet:host/health`,
     /// for example `health = { interval = "1s", failures = 3 }`.
@@ -334,6 +340,7 @@ impl ChainletSpec {
             queue: defaults::queue(),
             start_timeout: defaults::START_TIMEOUT,
             grace: defaults::GRACE,
+            stall: defaults::STALL,
             health: Health::default(),
             resources: Resources::default(),
             assets: Assets::default(),
@@ -377,6 +384,13 @@ pub(super) mod defaults {
 
     /// Longer than most calls take: a client that leaves, or waits for a moment only, must not cost a replica its place.
     pub(in super::super) const GRACE: Duration = Duration::from_secs(30);
+
+    /// Longer than a guest should compute in one piece, and short enough that a chainlet which hangs is soon back.
+    pub(in super::super) const STALL: Duration = Duration::from_secs(1);
+
+    pub(in super::super) fn stall_text() -> String {
+        policy::defaults::text(STALL)
+    }
 
     pub(in super::super) fn grace_text() -> String {
         policy::defaults::text(GRACE)

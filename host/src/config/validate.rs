@@ -90,6 +90,7 @@ impl Checker<'_> {
         self.at_least_one(&at.key("concurrency"), chainlet.concurrency, "calls at once");
         self.time(&at.key("start_timeout"), chainlet.start_timeout, "start_timeout = \"5m\"");
         self.time(&at.key("grace"), chainlet.grace, "grace = \"30s\"");
+        self.time(&at.key("stall"), chainlet.stall, "stall = \"1s\"");
         self.health(&at.key("health"), chainlet.health);
         if chainlet.replicas.min == 0 && chainlet.queue == 0 {
             self.error(
@@ -279,6 +280,20 @@ impl Checker<'_> {
             self.time(&at.key("pause"), pause, "pause = \"2s\", or breaker = false for none");
         }
         self.at_least_one(&at.key("attempts"), dependency.attempts, "attempts");
+        if !dependency.retry_on.is_empty() && dependency.attempts == 1 {
+            self.error(
+                &at.key("retry_on"),
+                "expected attempts of 2 or more beside retry_on, found 1, which repeats nothing",
+                "add attempts = 3, or remove retry_on",
+            );
+        }
+        for (key, timeout) in
+            [("first_item_timeout", dependency.first_item_timeout), ("item_timeout", dependency.item_timeout)]
+        {
+            if let Some(timeout) = timeout {
+                self.time(&at.key(key), timeout, &format!("{key} = \"5s\", or remove it for no timeout"));
+            }
+        }
         if let Some(concurrency) = dependency.concurrency {
             self.at_least_one(&at.key("concurrency"), concurrency, "calls at once");
         }

@@ -41,9 +41,9 @@ impl Counts {
     /// Counts a call that ended, with a failure of this kind if any. What its caller did wrong, and what the chainlet
     /// answered as its own typed error, are no faults of a version; neither is that there are too many calls.
     pub(super) fn count(&self, failure: Option<ErrorKind>) {
-        use ErrorKind::{Deadline, Internal, NotReady, Trap};
+        use ErrorKind::{Deadline, Internal, NotReady, Trap, Unreachable};
         match failure {
-            Some(Trap | Internal | NotReady | Deadline) => self.failed.fetch_add(1, Ordering::Relaxed),
+            Some(Trap | Internal | NotReady | Unreachable | Deadline) => self.failed.fetch_add(1, Ordering::Relaxed),
             _ => self.answered.fetch_add(1, Ordering::Relaxed),
         };
     }

@@ -10,7 +10,7 @@ use prometheus_client::encoding::{
     DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder,
 };
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
@@ -231,6 +231,13 @@ impl Collector for Chainlets {
                 ConstGauge::new(i64::try_from(reading(&status)).unwrap_or(i64::MAX))
                     .encode(gauge.encode_family(&labels)?)?;
             }
+        }
+        let help = "Calls that ended with an error which the chainlet declares, counted where it began; `other` is of \
+                    no standard kind";
+        let mut errors = encoder.encode_descriptor("chainlet_errors", help, None, MetricType::Counter)?;
+        for (chainlet, kind, count) in chain.errors() {
+            let labels = [("chainlet", chainlet.as_str()), ("kind", kind)];
+            ConstCounter::new(count).encode(errors.encode_family(&labels)?)?;
         }
         encode_gpus(&chain, &mut encoder)
     }

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::Audience;
 use super::request_id::RequestId;
-use crate::error::{CallError, ErrorKind};
+use crate::error::{CallError, DeclaredKind, ErrorKind};
 
 /// A kind of problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub(super) enum Kind {
     NotReady,
     Stopping,
     Deadline,
+    Unreachable,
+    Cancelled,
 }
 
 /// What a kind of problem looks like from outside.
@@ -70,6 +72,8 @@ impl Kind {
             Kind::Internal         => of(S::INTERNAL_SERVER_ERROR,  "urn:chainhost:problem:internal",               "The host failed", None),
             Kind::NotReady         => of(S::SERVICE_UNAVAILABLE,    "urn:chainhost:problem:not-ready",              "The chain is not ready", Some(5)),
             Kind::Stopping         => of(S::SERVICE_UNAVAILABLE,    "urn:chainhost:problem:stopping",               "The chain is stopping", Some(1)),
+            Kind::Unreachable      => of(S::BAD_GATEWAY,            "urn:chainhost:problem:unreachable",            "A chainlet cannot be reached", Some(5)),
+            Kind::Cancelled        => of(S::SERVICE_UNAVAILABLE,    "urn:chainhost:problem:cancelled",              "The call was cancelled", None),
             Kind::Deadline         => of(S::GATEWAY_TIMEOUT,        "urn:chainhost:problem:deadline",               "The answer did not come in time", None),
         }
     }
@@ -87,8 +91,29 @@ impl From<ErrorKind> for Kind {
             ErrorKind::Deadline => Kind::Deadline,
             ErrorKind::Trap => Kind::Trap,
             ErrorKind::Stopping => Kind::Stopping,
+            ErrorKind::Unreachable => Kind::Unreachable,
+            ErrorKind::Cancelled => Kind::Cancelled,
             ErrorKind::Internal => Kind::Internal,
         }
+    }
+}
+
+/// The status of an error of the standard type, and after how many seconds another attempt makes sense. This table is
+/// also that of `docs/http.md`.
+const fn of_declared(kind: DeclaredKind) -> (StatusCode, Option<u16>) {
+    match kind {
+        DeclaredKind::Invalid => (StatusCode::BAD_REQUEST, None),
+        DeclaredKind::Unauthenticated => (StatusCode::UNAUTHORIZED, None),
+        DeclaredKind::Forbidden => (StatusCode::FORBIDDEN, None),
+        DeclaredKind::NotFound => (StatusCode::NOT_FOUND, None),
+        DeclaredKind::Conflict => (StatusCode::CONFLICT, None),
+        DeclaredKind::Unprocessable => (StatusCode::UNPROCESSABLE_ENTITY, None),
+        DeclaredKind::TooMany => (StatusCode::TOO_MANY_REQUESTS, Some(1)),
+        DeclaredKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, None),
+        DeclaredKind::Unimplemented => (StatusCode::NOT_IMPLEMENTED, None),
+        DeclaredKind::Upstream => (StatusCode::BAD_GATEWAY, None),
+        DeclaredKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, Some(5)),
+        DeclaredKind::Timeout => (StatusCode::GATEWAY_TIMEOUT, None),
     }
 }
 
@@ -137,7 +162,9 @@ impl Problem {
         let kind = error.kind().into();
         let detail = match (audience, kind) {
             // A guest's words may hold anything: data of other requests, file names, secrets.
-            (Audience::Public, Kind::Trap | Kind::Internal | Kind::NotReady) => withheld(&error),
+            (Audience::Public, Kind::Trap | Kind::Internal | Kind::NotReady) => {
+                format!("{}; the server's log says more, under this request_id", error.public_message())
+            }
             _ => error.message().to_owned(),
         };
         Problem { kind, detail: detail.into(), call: Some((error, audience)) }
@@ -152,6 +179,18 @@ impl Problem {
         self.kind
     }
 
+    /// What it looks like: as its kind, but for an error of the standard type, which says its status itself.
+    fn appearance(&self) -> Appearance {
+        let appearance = self.kind.appearance();
+        match self.call.as_ref().and_then(|(error, _)| error.declared()) {
+            Some(declared) => {
+                let (status, retry_after) = of_declared(declared.kind);
+                Appearance { status, retry_after, ..appearance }
+            }
+            None => appearance,
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn detail(&self) -> &str {
         &self.detail
@@ -159,7 +198,7 @@ impl Problem {
 
     /// The document for the request `id`, as JSON in one line.
     pub(super) fn document(&self, id: &RequestId) -> Vec<u8> {
-        let Appearance { status, uri, title, .. } = self.kind.appearance();
+        let Appearance { status, uri, title, .. } = self.appearance();
         let mut document = Document {
             r#type: uri,
             title,
@@ -196,7 +235,7 @@ impl Problem {
 
     /// The answer to the request `id`.
     pub(super) fn into_response(self, id: &RequestId) -> Response {
-        let Appearance { status, retry_after, .. } = self.kind.appearance();
+        let Appearance { status, retry_after, .. } = self.appearance();
         let mut response = Response::new(Body::from(self.document(id)));
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -211,15 +250,6 @@ impl Problem {
     }
 }
 
-fn withheld(error: &CallError) -> String {
-    let what = match error.kind() {
-        ErrorKind::Trap => "trapped",
-        ErrorKind::NotReady => "cannot serve now",
-        _ => "could not be served, by a fault of the host",
-    };
-    format!("the chainlet `{}` {what}; the server's log says more, under this request_id", error.chainlet())
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -229,7 +259,7 @@ mod tests {
     use serde_json::{Value as Json, json};
 
     use super::*;
-    use crate::error::EdgeName;
+    use crate::error::{Declared, EdgeName};
 
     fn id() -> RequestId {
         RequestId::of(&HeaderMap::from_iter([(super::super::request_id::HEADER, "r1".parse().unwrap())]))
@@ -292,6 +322,27 @@ mod tests {
         let (head, document) = answer(Problem::of_call(error, Audience::Public)).await;
         assert_eq!(head.status, 422);
         assert_eq!(document["error"], json!({ "no_such_book": 7 }));
+    }
+
+    #[tokio::test]
+    async fn an_error_of_the_standard_type_has_the_status_of_its_kind() {
+        for (kind, status, retry_after) in [
+            (DeclaredKind::Invalid, 400, None),
+            (DeclaredKind::NotFound, 404, None),
+            (DeclaredKind::TooMany, 429, Some("1")),
+            (DeclaredKind::Unavailable, 503, Some("5")),
+            (DeclaredKind::Timeout, 504, None),
+        ] {
+            let declared = Declared { kind, message: "gone".into(), repeatable: false };
+            let error = CallError::new(ErrorKind::Chainlet, &"a".parse().unwrap(), "").with_declared(declared);
+            let (head, document) = answer(Problem::of_call(error, Audience::Public)).await;
+            assert_eq!((head.status.as_u16(), document["status"].as_u64()), (status, Some(status.into())));
+            assert_eq!(head.headers.get(header::RETRY_AFTER).map(|value| value.to_str().unwrap()), retry_after);
+            assert_eq!(
+                (&document["type"], &document["detail"]),
+                (&json!("urn:chainhost:problem:chainlet-error"), &json!("gone"))
+            );
+        }
     }
 
     #[tokio::test]

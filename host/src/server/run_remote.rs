@@ -17,13 +17,19 @@ use super::{Audience, Http, format, streaming, upload};
 use crate::chain::answer::Streamed;
 use crate::chain::{self, CallOptions, Chain};
 use crate::chainlet::Chainlet;
+use crate::chainlet::callee::Callee;
 use crate::error::{CallError, ErrorKind};
 use crate::live::InVersion;
+use crate::trace::TraceContext;
 use crate::value::Value;
 use crate::value::format::Format;
 
 /// The header by which a client says how long it waits.
 const TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
+
+/// The headers of a trace context (<https://www.w3.org/TR/trace-context/>).
+const TRACE_PARENT: &str = "traceparent";
+const TRACE_STATE: &str = "tracestate";
 
 /// What a request is answered with.
 type Answer = Result<Response, Problem>;
@@ -144,7 +150,7 @@ async fn receive<B: RequestBody>(
             Body::Whole(body::read(&head.headers, head.version, body, Err(refusal), &http.0.bodies, deadline).await?)
         }
     };
-    Ok(Read { headers: head.headers, version: head.version, body, options: options(deadline, asked) })
+    Ok(Read { options: options(deadline, asked, &head.headers), headers: head.headers, version: head.version, body })
 }
 
 /// When a request must have its whole answer.
@@ -153,10 +159,13 @@ pub(super) fn deadline(http: &Http, headers: &HeaderMap, asked: &Asked) -> Resul
     Ok(asked.at + asked_timeout(headers)?.map_or(longest, |timeout| timeout.min(longest)))
 }
 
-/// How the call is made that is to be done by `deadline`.
-pub(super) fn options(deadline: Instant, asked: &Asked) -> CallOptions {
+/// How the call is made that is to be done by `deadline`, for a request with `headers`.
+pub(super) fn options(deadline: Instant, asked: &Asked, headers: &HeaderMap) -> CallOptions {
     let timeout = Some(deadline.saturating_duration_since(Instant::now()));
-    CallOptions { timeout, request_id: Some(asked.id.text.clone()) }
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let trace_context =
+        header(TRACE_PARENT).and_then(|parent| TraceContext::new(parent, header(TRACE_STATE).unwrap_or_default()));
+    CallOptions { timeout, request_id: Some(asked.id.text.clone()), trace_context }
 }
 
 /// What the client says it waits: `2.5` in seconds, or `500ms`, or any such duration.
@@ -184,7 +193,7 @@ pub(super) fn failed(http: &Http, error: CallError, audience: Audience, id: &Req
                 tracing::error!(request = %id, %error, backtrace = error.backtrace(), untold, "a call failed");
             }
         }
-        ErrorKind::NotReady | ErrorKind::Deadline => {
+        ErrorKind::NotReady | ErrorKind::Unreachable | ErrorKind::Deadline => {
             if let Some(untold) = untold() {
                 tracing::warn!(request = %id, %error, untold, "a call failed");
             }
@@ -194,6 +203,7 @@ pub(super) fn failed(http: &Http, error: CallError, audience: Audience, id: &Req
         | ErrorKind::AnswerTooLarge
         | ErrorKind::Chainlet
         | ErrorKind::Overloaded
+        | ErrorKind::Cancelled
         | ErrorKind::Stopping => {
             tracing::debug!(request = %id, %error, "a call failed");
         }

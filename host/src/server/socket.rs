@@ -42,7 +42,9 @@ use super::run_remote::{deadline, failed, options};
 use super::upload::stream_param;
 use super::{Audience, Http};
 use crate::chain;
+use crate::chain::CallOptions;
 use crate::chain::answer::stream_of;
+use crate::chainlet::callee::Callee;
 use crate::error::{CallError, ErrorKind};
 use crate::live::InVersion;
 use crate::value::stream::{Stream, StreamError};
@@ -113,6 +115,7 @@ async fn upgrade(http: Http, asked: &Asked, request: Request) -> Result<Response
     let place = head.extensions.remove::<Place>().map(|place| (place.tasks.token(), place));
     let limit = http.0.bodies.one();
     let asked = asked.clone();
+    let options = options(deadline, &asked, &head.headers);
     let failed = asked.id.clone();
     Ok(upgrade
         .read_buffer_size(BUFFER)
@@ -122,7 +125,7 @@ async fn upgrade(http: Http, asked: &Asked, request: Request) -> Result<Response
         .on_failed_upgrade(move |error| tracing::debug!(request = %failed, %error, "a WebSocket did not come to be"))
         .on_upgrade(move |socket| async move {
             let speaking = AtomicBool::new(false);
-            let conversation = Conversation { http, asked, version, deadline, speaking }.hold(socket);
+            let conversation = Conversation { http, asked, version, deadline, options, speaking }.hold(socket);
             match &place {
                 Some((_, place)) => tokio::select! {
                     () = conversation => {}
@@ -153,6 +156,7 @@ struct Conversation {
     asked: Asked,
     version: InVersion,
     deadline: Instant,
+    options: CallOptions,
     /// The client is sent something, and may be slow to take it.
     speaking: AtomicBool,
 }
@@ -219,7 +223,7 @@ impl Conversation {
         values.insert(place, Value::Stream(Stream::new(items.chain(ear.last()))));
 
         let answer = async {
-            let answer = chain::answer(chainlet, values, options(self.deadline, &self.asked)).await?;
+            let answer = chain::answer(chainlet, values, self.options.clone()).await?;
             answer.streamed().map_err(|_| {
                 let message = "an answer is no stream, which is a bug of chainhost";
                 CallError::new(ErrorKind::Internal, chainlet.name(), message)
@@ -252,12 +256,13 @@ fn code(kind: ErrorKind) -> u16 {
     match kind {
         ErrorKind::InvalidInput => close_code::INVALID,
         ErrorKind::TooLarge => close_code::SIZE,
-        ErrorKind::Overloaded | ErrorKind::NotReady => close_code::AGAIN,
+        ErrorKind::Overloaded | ErrorKind::NotReady | ErrorKind::Unreachable => close_code::AGAIN,
         ErrorKind::Stopping => close_code::AWAY,
         ErrorKind::AnswerTooLarge
         | ErrorKind::Chainlet
         | ErrorKind::Deadline
         | ErrorKind::Trap
+        | ErrorKind::Cancelled
         | ErrorKind::Internal => close_code::ERROR,
     }
 }

@@ -12,6 +12,7 @@ use super::body::{self, Limits, RequestBody, UNIT};
 use super::format::{Input, Upload};
 use super::problem::{Kind, Problem};
 use crate::chainlet::Chainlet;
+use crate::chainlet::callee::Callee;
 use crate::config::ChainletName;
 use crate::error::{CallError, ErrorKind};
 use crate::value::format::FormatError;

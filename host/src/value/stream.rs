@@ -5,13 +5,11 @@
 //! [`Items`] holds up whoever writes them. Dropping them tells the writer that nobody reads any more.
 
 pub(crate) mod collect;
-pub(crate) mod lasting;
 
 use std::fmt;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use futures::stream::{self, BoxStream, StreamExt};
 
 use super::ty::Type;
 use super::{List, Value};
@@ -20,8 +18,17 @@ use crate::error::CallError;
 /// The batches of a stream. An error is the last that comes of it; a stream that just ends has been written to its end.
 pub type Items = BoxStream<'static, Result<List, StreamError>>;
 
-/// What is done to the items of all streams in a value.
-pub(crate) type Wrap = Arc<dyn Fn(Items) -> Items + Send + Sync>;
+/// What is done to the items of all streams and futures in a value.
+pub(crate) type Wrap = Arc<dyn Fn(Items, Shape) -> Items + Send + Sync>;
+
+/// What a [`Stream`] is in WIT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// `stream<T>`
+    Stream,
+    /// `future<T>`
+    Future,
+}
 
 /// Why a stream broke off.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -65,17 +72,11 @@ impl Stream {
         self.lock().is_none()
     }
 
-    /// Takes the items, unless they were taken, and is a new end of them with `wrap` around them, and around those of streams
-    /// among them. What was cloned before is spent.
-    fn wrap(&mut self, wrap: &Wrap) {
+    /// Takes the items, unless they were taken, and is a new end of them with `wrap` around them. What was cloned before is
+    /// spent.
+    fn wrap(&mut self, wrap: &Wrap, shape: Shape) {
         let Some(items) = self.take() else { return };
-        let nested = wrap.clone();
-        *self = Stream::new(wrap(items).map_ok(move |mut list| {
-            if let List::Values(values) = &mut list {
-                values.iter_mut().for_each(|value| value.wrap_streams(&nested));
-            }
-            list
-        }));
+        *self = Stream(Arc::new(Mutex::new(Some(wrap(items, shape)))));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Items>> {
@@ -111,11 +112,12 @@ impl Value {
         }
     }
 
-    /// Puts `wrap` around the items of every stream and future in the value, and of those that come out of them. Clones of the
-    /// value have none of them any more.
+    /// Puts `wrap` around the items of every stream and future in the value; streams among those items are its own to wrap
+    /// ([`List::wrap_streams`]). Clones of the value have none of them any more.
     pub(crate) fn wrap_streams(&mut self, wrap: &Wrap) {
         match self {
-            Value::Stream(stream) | Value::Future(stream) => stream.wrap(wrap),
+            Value::Stream(stream) => stream.wrap(wrap, Shape::Stream),
+            Value::Future(stream) => stream.wrap(wrap, Shape::Future),
             Value::List(List::Values(values)) => values.iter_mut().for_each(|value| value.wrap_streams(wrap)),
             Value::Record(values) | Value::Tuple(values) => {
                 values.iter_mut().for_each(|value| value.wrap_streams(wrap));
@@ -123,6 +125,16 @@ impl Value {
             Value::Variant(_, Some(value)) | Value::Option(Some(value)) => value.wrap_streams(wrap),
             Value::Result(Ok(Some(value)) | Err(Some(value))) => value.wrap_streams(wrap),
             _ => {}
+        }
+    }
+}
+
+impl List {
+    /// Puts what `wrap` makes around the items of every stream and future in the list.
+    pub(crate) fn wrap_streams(&mut self, wrap: impl FnOnce() -> Wrap) {
+        if let List::Values(values) = self {
+            let wrap = wrap();
+            values.iter_mut().for_each(|value| value.wrap_streams(&wrap));
         }
     }
 }
@@ -138,23 +150,6 @@ pub(crate) async fn one(element: &Type, mut items: Items) -> Result<Value, Strea
         }
     }
     Err(StreamError::Lost)
-}
-
-/// `items`, with `held` kept for as long as they are.
-pub(crate) fn holding(items: Items, held: impl Send + 'static) -> Items {
-    struct Holding<H> {
-        items: Items,
-        _held: H,
-    }
-    impl<H> Unpin for Holding<H> {}
-    impl<H> futures::Stream for Holding<H> {
-        type Item = Result<List, StreamError>;
-
-        fn poll_next(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<Option<Self::Item>> {
-            self.items.poll_next_unpin(cx)
-        }
-    }
-    Box::pin(Holding { items, _held: held })
 }
 
 #[cfg(test)]

@@ -1,13 +1,17 @@
 //! Which failures of a call are tried again, and after which pause.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Sleep, sleep};
 use tower::retry::Policy;
 
 use super::EdgeCall;
-use crate::config::DependencySpec;
-use crate::error::{CallError, ErrorKind};
+use crate::chainlet::call::Answered;
+use crate::config::{DependencySpec, RetryKind};
+use crate::error::declared::is_standard;
+use crate::error::{CallError, Declared, ErrorKind};
+use crate::value::{Signature, Type, Value};
 
 /// The pause before the second attempt; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -23,21 +27,50 @@ pub(super) struct Attempts {
     /// How many are left, the one under way included.
     left: u32,
     idempotent: bool,
+    /// What else is repeated.
+    retry_on: Arc<[RetryKind]>,
+    /// The type of the callee's errors, where that is the standard one.
+    standard: Option<Arc<Type>>,
     pause: Duration,
 }
 
 impl Attempts {
-    pub(super) fn new(policy: &DependencySpec) -> Self {
-        Attempts { left: policy.attempts, idempotent: policy.idempotent, pause: FIRST_PAUSE }
+    pub(super) fn new(policy: &DependencySpec, callee: &Signature) -> Self {
+        let standard = match &callee.result {
+            Some(Type::Result { err: Some(err), .. }) if is_standard(err) => Some(err.clone()),
+            _ => None,
+        };
+        Attempts {
+            left: policy.attempts,
+            idempotent: policy.idempotent,
+            retry_on: policy.retry_on.as_slice().into(),
+            standard,
+            pause: FIRST_PAUSE,
+        }
     }
 
+    /// Whether a call that failed with `error` is tried again.
     fn may_repeat(&self, error: &CallError) -> bool {
-        has_not_begun(error)
+        error.has_not_begun(0)
             || self.idempotent
                 && matches!(
                     error.kind(),
-                    ErrorKind::Overloaded | ErrorKind::NotReady | ErrorKind::Trap | ErrorKind::Internal
+                    ErrorKind::Overloaded
+                        | ErrorKind::NotReady
+                        | ErrorKind::Trap
+                        | ErrorKind::Unreachable
+                        | ErrorKind::Internal
                 )
+            || self.retry_on.iter().any(|kind| kind.is_failure(error.kind()))
+    }
+
+    /// Whether a call that the callee answered with `error` is tried again: the error says itself that it may be, or the edge
+    /// says so of its kind.
+    fn may_repeat_declared(&self, error: &Value) -> bool {
+        let declared = self.standard.as_ref().and_then(|ty| Declared::read(ty, error));
+        declared.is_some_and(|declared| {
+            declared.repeatable || self.retry_on.iter().any(|kind| kind.is_declared(declared.kind))
+        })
     }
 
     /// Shortened at random by up to half, so that callers who failed together do not come back together.
@@ -48,12 +81,6 @@ impl Attempts {
     }
 }
 
-/// Whether the chainlet that was called refused the call before its guest saw it. A failure that came through an edge of
-/// its own says that the guest was at work.
-fn has_not_begun(error: &CallError) -> bool {
-    error.path().len() == 0 && matches!(error.kind(), ErrorKind::Overloaded | ErrorKind::NotReady)
-}
-
 /// Whether a stream among the parameters has gone to a guest, and cannot go to another.
 fn is_spent(call: &EdgeCall) -> bool {
     let mut spent = false;
@@ -61,12 +88,19 @@ fn is_spent(call: &EdgeCall) -> bool {
     spent
 }
 
-impl<T> Policy<EdgeCall, T, CallError> for Attempts {
+impl Policy<EdgeCall, Answered, CallError> for Attempts {
     type Future = Sleep;
 
-    fn retry(&mut self, call: &mut EdgeCall, result: &mut Result<T, CallError>) -> Option<Sleep> {
-        let error = result.as_ref().err()?;
-        if self.left <= 1 || !self.may_repeat(error) || is_spent(call) {
+    fn retry(&mut self, call: &mut EdgeCall, result: &mut Result<Answered, CallError>) -> Option<Sleep> {
+        if self.left <= 1 {
+            return None;
+        }
+        let may_repeat = match result {
+            Err(error) => self.may_repeat(error),
+            Ok(Answered { value: Some(Value::Result(Err(Some(error)))), .. }) => self.may_repeat_declared(error),
+            Ok(_) => false,
+        };
+        if !may_repeat || is_spent(call) {
             return None;
         }
         self.left -= 1;
@@ -80,12 +114,12 @@ impl<T> Policy<EdgeCall, T, CallError> for Attempts {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::error::EdgeName;
+    use crate::error::declared::tests::{error as declared, standard};
+    use crate::error::{DeclaredKind, EdgeName};
+    use crate::value::ty::Docs;
 
-    const KINDS: [ErrorKind; 8] = [
+    const KINDS: [ErrorKind; 10] = [
         ErrorKind::InvalidInput,
         ErrorKind::Chainlet,
         ErrorKind::Overloaded,
@@ -93,11 +127,23 @@ mod tests {
         ErrorKind::Deadline,
         ErrorKind::Trap,
         ErrorKind::Stopping,
+        ErrorKind::Unreachable,
+        ErrorKind::Cancelled,
         ErrorKind::Internal,
     ];
 
+    fn callee() -> Signature {
+        let result = Type::Result { ok: None, err: Some(Arc::new(standard())) };
+        Signature { is_async: true, params: Vec::new(), result: Some(result), docs: Docs::default() }
+    }
+
     fn attempts(idempotent: bool) -> Attempts {
-        Attempts::new(&DependencySpec { attempts: 3, idempotent, ..DependencySpec::default() })
+        Attempts::new(&DependencySpec { attempts: 3, idempotent, ..DependencySpec::default() }, &callee())
+    }
+
+    fn attempts_on(kinds: &[RetryKind]) -> Attempts {
+        let policy = DependencySpec { attempts: 3, retry_on: kinds.to_vec(), ..DependencySpec::default() };
+        Attempts::new(&policy, &callee())
     }
 
     fn error(kind: ErrorKind) -> CallError {
@@ -110,9 +156,22 @@ mod tests {
 
     #[test]
     fn only_a_call_that_has_not_begun_is_repeated_unless_the_edge_is_idempotent() {
-        use ErrorKind::{Internal, NotReady, Overloaded, Trap};
-        assert_eq!(repeated(&attempts(false)), [Overloaded, NotReady]);
-        assert_eq!(repeated(&attempts(true)), [Overloaded, NotReady, Trap, Internal]);
+        use ErrorKind::{Deadline, Internal, NotReady, Overloaded, Trap, Unreachable};
+        assert_eq!(repeated(&attempts(false)), [Overloaded, NotReady, Unreachable]);
+        assert_eq!(repeated(&attempts(true)), [Overloaded, NotReady, Trap, Unreachable, Internal]);
+        assert_eq!(repeated(&attempts_on(&[RetryKind::Deadline])), [Overloaded, NotReady, Deadline, Unreachable]);
+    }
+
+    #[test]
+    fn a_declared_error_is_repeated_if_it_or_the_edge_says_so() {
+        let unavailable = DeclaredKind::Unavailable as u32;
+        assert!(attempts(false).may_repeat_declared(&declared(unavailable, true)));
+        assert!(!attempts(true).may_repeat_declared(&declared(unavailable, false)));
+        assert!(attempts_on(&[RetryKind::Unavailable]).may_repeat_declared(&declared(unavailable, false)));
+        assert!(!attempts_on(&[RetryKind::Timeout]).may_repeat_declared(&declared(unavailable, false)));
+        let other = Signature { result: Some(Type::String), ..callee() };
+        let attempts = Attempts::new(&DependencySpec::default(), &other);
+        assert!(!attempts.may_repeat_declared(&declared(unavailable, true)), "it is of another type");
     }
 
     #[test]

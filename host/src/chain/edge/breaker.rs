@@ -12,9 +12,9 @@ use tokio::time::Instant;
 use tower::{Layer, Service};
 
 use super::EdgeCall;
+use crate::chainlet::call::{Answered, Outcome};
 use crate::config::{self, DependencySpec};
 use crate::error::{CallError, EdgeName, ErrorKind};
-use crate::value::Value;
 
 /// Puts a breaker before a service.
 pub(super) struct BreakerLayer(Option<Arc<Shared>>);
@@ -53,12 +53,12 @@ pub(super) struct Breaker<S> {
 
 impl<S> Service<EdgeCall> for Breaker<S>
 where
-    S: Service<EdgeCall, Response = Option<Value>, Error = CallError>,
+    S: Service<EdgeCall, Response = Answered, Error = CallError>,
     S::Future: Send + 'static,
 {
-    type Response = Option<Value>;
+    type Response = Answered;
     type Error = CallError;
-    type Future = BoxFuture<'static, Result<Option<Value>, CallError>>;
+    type Future = BoxFuture<'static, Outcome>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
         self.inner.poll_ready(cx)
@@ -123,7 +123,7 @@ struct Trial {
 }
 
 impl Trial {
-    fn decide(mut self, answer: &Result<Option<Value>, CallError>) {
+    fn decide(mut self, answer: &Outcome) {
         self.decided = true;
         let now = Instant::now();
         let change = match answer {

@@ -8,12 +8,10 @@ use tokio::sync::Semaphore;
 use tower::{Layer, Service, ServiceExt};
 
 use super::EdgeCall;
-use crate::chainlet::call::Answer;
+use crate::chainlet::call::{Answered, Outcome};
 use crate::error::CallError;
-use crate::value::Value;
-use crate::value::stream::{Wrap, holding};
 
-/// What limits an edge to `0` calls at once, or not at all.
+/// Limits an edge to so many calls at once; `None` means no limit.
 pub(super) struct ConcurrencyLayer(pub Option<u32>);
 
 impl<S> Layer<S> for ConcurrencyLayer {
@@ -36,14 +34,14 @@ pub(super) struct Concurrency<S> {
 
 impl<S> Service<EdgeCall> for Concurrency<S>
 where
-    S: Service<EdgeCall, Response = Option<Value>, Error = CallError> + Clone + Send + 'static,
+    S: Service<EdgeCall, Response = Answered, Error = CallError> + Clone + Send + 'static,
     S::Future: Send,
 {
-    type Response = Option<Value>;
+    type Response = Answered;
     type Error = CallError;
-    type Future = BoxFuture<'static, Answer>;
+    type Future = BoxFuture<'static, Outcome>;
 
-    /// Always: whoever has to wait does so in the call, within its deadline.
+    /// Always ready: a call that has to wait does so within its deadline.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), CallError>> {
         Poll::Ready(Ok(()))
     }
@@ -54,13 +52,8 @@ where
         Box::pin(async move {
             // The semaphore is never closed, so that there is a permit.
             let permit = permits.acquire_owned().await.ok();
-            let mut answer = inner.oneshot(call).await?;
-            if let Some(value) = &mut answer {
-                let permit = Arc::new(permit);
-                let wrap: Wrap = Arc::new(move |items| holding(items, permit.clone()));
-                value.wrap_streams(&wrap);
-            }
-            Ok(answer)
+            let answered = inner.oneshot(call).await?;
+            Ok(Answered { permit, ..answered })
         })
     }
 }
@@ -73,20 +66,18 @@ mod tests {
 
     use super::*;
     use crate::chainlet::call::CallContext;
-    use crate::value::List;
-    use crate::value::stream::Stream;
 
     fn call() -> EdgeCall {
-        EdgeCall { params: Vec::new(), context: CallContext::default() }
+        EdgeCall { params: Vec::new(), context: CallContext::default(), first: None }
     }
 
     #[tokio::test]
-    async fn a_call_keeps_its_place_until_its_stream_is_dropped() {
+    async fn a_call_keeps_its_place_until_its_answer_lets_go_of_it() {
         let begun = Arc::new(AtomicUsize::new(0));
         let counting = begun.clone();
         let inner = service_fn(move |_: EdgeCall| {
             counting.fetch_add(1, Ordering::Relaxed);
-            async { Ok::<_, CallError>(Some(Value::Stream(Stream::of(List::U32(vec![1]))))) }
+            async { Ok::<_, CallError>(Answered { value: None, origin: None, tail: None, permit: None }) }
         });
         let limited = ConcurrencyLayer(Some(1)).layer(inner);
         let first = limited.clone().oneshot(call()).await.unwrap();

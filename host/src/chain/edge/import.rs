@@ -5,29 +5,30 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use wasmtime::{Result, StoreContextMut};
 
-use super::Edge;
-use crate::chainlet::call::{Call, CallContext};
-use crate::chainlet::limits::{Held, Parameters};
+use super::{Edge, failure};
+use crate::chainlet::call::{Answered, Call, CallContext, Outcome};
+use crate::chainlet::limits::Parameters;
 use crate::chainlet::state::State;
-use crate::chainlet::streams::feed;
-use crate::config::ChainletName;
-use crate::error::CallError;
+use crate::chainlet::streams::Reader;
+use crate::error::{CallError, ErrorKind};
 use crate::value::Value;
 use crate::value::abi::call::Import;
-use crate::value::stream::Wrap;
 
 /// Connects an import to an edge.
 ///
-/// A guest has no way to receive a failure of the host, such as a trap of its dependency: the import's type is the
-/// other chainlet's own. So the failure goes straight to whoever called this guest, and the guest is never resumed: what
-/// it holds for this one call is lost until its replica is replaced, and its other calls go on. A function that is not
-/// async blocks its instance while it waits, so there the instance is ended instead, and with it its other calls.
+/// A **fallible** import has the callee's type inside a `result`, and its guest is always resumed: with the answer, or with
+/// the failure as a value. If the running call is over, the dependency's call is dropped, and the guest gets the failure
+/// `cancelled`.
 ///
-/// A caller who left ends the guest's calls of dependencies in the same way, so that a chain does not go on working for
-/// nobody. Only a function that is not async is waited for: ending its instance would cost more than it saves.
+/// A **plain** import has the callee's own type, in which a failure of the host has no place. So the failure goes straight
+/// to whoever called this guest, and the guest is never resumed: what it holds for the one call is lost until its replica is
+/// replaced, and its other calls go on. A plain `func` blocks its instance while it waits, so there a failure ends the
+/// instance, and with it its other calls. If the running call is over, an async guest is not resumed either; a plain `func`
+/// is waited for, since ending its instance would cost more than it saves.
 pub(in super::super) struct EdgeImport {
     pub(in super::super) edge: Arc<Edge>,
     pub(in super::super) is_async: bool,
+    pub(in super::super) is_fallible: bool,
 }
 
 impl Import<State> for EdgeImport {
@@ -36,83 +37,105 @@ impl Import<State> for EdgeImport {
         mut store: StoreContextMut<'_, State>,
         params: Vec<Value>,
     ) -> BoxFuture<'static, Result<Option<Value>>> {
+        // Work that goes on after its call was answered belongs to no call.
         let caller = State::current_call(&mut store);
-        let read_by = (caller.clone(), self.edge.name.from.clone());
-        let call = Underway { read_by, held: Parameters::hold(&mut store, &params), edge: self.edge.clone(), params };
-        match (caller, self.is_async) {
-            (Some(caller), true) => Box::pin(async move {
-                match for_as_long_as_it_is_wanted(call, &caller).await {
+        let context = match &caller {
+            Some(call) if call.is_done() => CallContext { deadline: None, ..call.context.clone() },
+            Some(call) => call.context.clone(),
+            None => CallContext::default(),
+        };
+        let caller = caller.filter(|call| !call.is_done());
+        let held = Parameters::hold(&mut store, &params);
+        let edge = self.edge.clone();
+        let reader = Reader { chainlet: edge.name.from.clone(), call: caller.clone() };
+        let call = async move {
+            let outcome = edge.call(params, context, reader).await;
+            drop(held);
+            outcome
+        };
+        let edge = self.edge.clone();
+        match (self.is_fallible, self.is_async) {
+            (true, _) => Box::pin(async move { Ok(Some(fallible(&edge, caller, call).await)) }),
+            (false, true) => Box::pin(async move {
+                match plain(&edge, caller, call).await {
                     Some(value) => Ok(value),
                     None => std::future::pending().await,
                 }
             }),
-            // What a guest does after its call was answered has nobody who could be told.
-            (None, true) => Box::pin(async move {
-                match call.finish(CallContext::default()).await {
-                    Ok(value) => Ok(value),
+            (false, false) => Box::pin(async move {
+                match call.await {
+                    Ok(answered) => Ok(taken(&edge, caller.as_deref(), answered)),
                     Err(error) => {
-                        tracing::debug!(%error, "a call of a dependency failed that belongs to no call");
-                        std::future::pending().await
+                        let reason = wasmtime::format_err!("a dependency failed: {error}");
+                        if let Some(caller) = caller {
+                            caller.fail(error);
+                        }
+                        Err(reason)
                     }
                 }
             }),
-            (caller, false) => Box::pin(async move {
-                let context = caller.as_ref().map(|call| call.context.clone()).unwrap_or_default();
-                call.finish(context).await.map_err(|error| {
-                    let reason = wasmtime::format_err!("a dependency failed: {error}");
-                    if let Some(caller) = caller {
-                        caller.fail(error);
-                    }
-                    reason
-                })
-            }),
         }
     }
 }
 
-/// A guest's call of its dependency.
-struct Underway {
-    edge: Arc<Edge>,
-    params: Vec<Value>,
-    held: Held,
-    /// For whom the guest reads the streams of the answer.
-    read_by: (Option<Arc<Call>>, ChainletName),
-}
-
-impl Underway {
-    async fn finish(self, context: CallContext) -> Result<Option<Value>, CallError> {
-        let Underway { edge, params, held, read_by: (caller, reader) } = self;
-        let mut answer = edge.call(params, context).await;
-        drop(held);
-        if edge.has_streams
-            && let Ok(Some(value)) = &mut answer
-        {
-            let wrap: Wrap = Arc::new(move |items| feed(items, caller.clone(), reader.clone()));
-            value.wrap_streams(&wrap);
-        }
-        answer
-    }
-}
-
-/// The dependency's answer for `caller`; `None` where there is none and the guest is not to be resumed.
-async fn for_as_long_as_it_is_wanted(call: Underway, caller: &Call) -> Option<Option<Value>> {
-    let _waits = caller.wait();
-    let answer = tokio::select! {
-        biased;
-        () = caller.abandoned() => None,
-        // Those who read its streams have left, too.
-        () = caller.given_up() => None,
-        answer = call.finish(caller.context.clone()) => Some(answer),
+/// The answer inside a `result` whose error is a failure.
+async fn fallible(edge: &Edge, caller: Option<Arc<Call>>, call: impl Future<Output = Outcome>) -> Value {
+    let cancelled = || {
+        let message = "the call on whose behalf it was made is over";
+        Err(CallError::new(ErrorKind::Cancelled, &edge.name.from, message))
     };
-    match answer {
-        Some(Ok(value)) => Some(value),
-        Some(Err(error)) => {
-            caller.fail(error);
-            None
-        }
-        None => {
-            caller.give_up();
-            None
+    let outcome = match &caller {
+        Some(caller) if caller.is_over() => cancelled(),
+        Some(caller) => tokio::select! {
+            biased;
+            outcome = call => outcome,
+            () = caller.over() => cancelled(),
+        },
+        None => call.await,
+    };
+    match outcome {
+        Ok(answered) => Value::Result(Ok(taken(edge, caller.as_deref(), answered).map(Box::new))),
+        Err(error) => {
+            let value = failure::value(&error);
+            if let Some(caller) = caller {
+                caller.remember(error);
+            }
+            Value::Result(Err(Some(Box::new(value))))
         }
     }
+}
+
+/// The answer as it is; `None` where there is none, and the guest is not to be resumed.
+async fn plain(edge: &Edge, caller: Option<Arc<Call>>, call: impl Future<Output = Outcome>) -> Option<Option<Value>> {
+    let Some(caller) = caller else {
+        return match call.await {
+            Ok(answered) => Some(taken(edge, None, answered)),
+            Err(error) => {
+                tracing::debug!(%error, "a call of a dependency failed that belongs to no call");
+                None
+            }
+        };
+    };
+    let _waits = caller.wait();
+    let outcome = tokio::select! {
+        biased;
+        outcome = call => Some(outcome),
+        () = caller.pointless() => None,
+    };
+    match outcome {
+        Some(Ok(answered)) => return Some(taken(edge, Some(&caller), answered)),
+        Some(Err(error)) => caller.fail(error),
+        None => {}
+    }
+    caller.strand();
+    None
+}
+
+/// The value of an answer, with a note of where its error began if it is one.
+fn taken(edge: &Edge, caller: Option<&Call>, answered: Answered) -> Option<Value> {
+    let Answered { value, origin, .. } = answered;
+    if let Some((caller, origin)) = caller.zip(origin) {
+        caller.note_declared(&edge.name.dependency, origin);
+    }
+    value
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 use chainhost::chain::Edge;
 use chainhost::component::Component;
 use chainhost::config::{
-    Breaker, ChainletName, ChainletSpec, FileMount, GpuHost, Health, Network, Replicas, Resources, SecretName,
+    Breaker, ChainletName, ChainletSpec, FileMount, GpuHost, Health, Network, Replicas, Resources, RetryKind,
+    SecretName,
 };
 use serde::Serialize;
 
@@ -44,6 +45,8 @@ struct ChainletJson<'a> {
     files: &'a [FileMount],
     data: Option<&'a Path>,
     start_timeout_ms: u128,
+    grace_ms: u128,
+    stall_ms: u128,
     /// None where the component does not tell of its health.
     health: Option<Health>,
 }
@@ -58,7 +61,12 @@ struct EdgeJson<'a> {
     attempts: u32,
     concurrency: Option<u32>,
     idempotent: bool,
+    retry_on: &'a [RetryKind],
+    first_item_timeout_ms: Option<u128>,
+    item_timeout_ms: Option<u128>,
     breaker: Option<Breaker>,
+    /// Whether the import gives its guest failures as values.
+    failures_as_values: bool,
 }
 
 impl Checked<'_> {
@@ -101,6 +109,8 @@ impl Checked<'_> {
             files: &chainlet.assets.files,
             data: chainlet.assets.data.as_deref(),
             start_timeout_ms: chainlet.start_timeout.as_millis(),
+            grace_ms: chainlet.grace.as_millis(),
+            stall_ms: chainlet.stall.as_millis(),
             health: component.health.as_ref().map(|_| chainlet.health),
         }
     }
@@ -111,11 +121,15 @@ fn edge_json(edge: &Edge) -> EdgeJson<'_> {
         dependency: edge.name.dependency.as_str(),
         import: &edge.dependency.import,
         chainlet: &edge.name.to,
-        signature: edge.dependency.signature.to_string(),
+        signature: edge.carried().to_string(),
         timeout_ms: edge.policy.timeout.map(|timeout| timeout.as_millis()),
         attempts: edge.policy.attempts,
         concurrency: edge.policy.concurrency,
         idempotent: edge.policy.idempotent,
+        retry_on: &edge.policy.retry_on,
+        first_item_timeout_ms: edge.policy.first_item_timeout.map(|timeout| timeout.as_millis()),
+        item_timeout_ms: edge.policy.item_timeout.map(|timeout| timeout.as_millis()),
         breaker: edge.policy.breaker,
+        failures_as_values: edge.is_fallible,
     }
 }

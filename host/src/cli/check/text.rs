@@ -82,7 +82,7 @@ impl Checked<'_> {
         }
         for edge in self.plan.edges_from(name) {
             row("calls", &format_args!("{}{}", callee(edge), policy(edge)))?;
-            row("", &edge.dependency.signature)?;
+            row("", &edge.carried())?;
         }
         row("component", &chainlet.component)?;
         let calls = if component.run_remote.signature.is_async { chainlet.concurrency } else { 1 };
@@ -159,12 +159,24 @@ fn policy(edge: &Edge) -> String {
     if let Some(concurrency) = edge.policy.concurrency {
         let _ = write!(policy, ", {concurrency} calls at once");
     }
+    if !edge.policy.retry_on.is_empty() {
+        let _ = write!(policy, ", repeated on {}", list(&edge.policy.retry_on));
+    }
+    if let Some(timeout) = edge.policy.first_item_timeout {
+        let _ = write!(policy, ", first item within {}", humantime::format_duration(timeout));
+    }
+    if let Some(timeout) = edge.policy.item_timeout {
+        let _ = write!(policy, ", next items within {}", humantime::format_duration(timeout));
+    }
     match edge.policy.breaker {
         None => policy.push_str(", no breaker"),
         Some(breaker) if breaker == Breaker::default() => {}
         Some(Breaker { failures, pause, .. }) => {
             let _ = write!(policy, ", breaker at {failures} failures for {}", humantime::format_duration(pause));
         }
+    }
+    if !edge.is_fallible {
+        policy.push_str(", failures end the caller's call");
     }
     policy
 }

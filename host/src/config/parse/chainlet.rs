@@ -50,6 +50,9 @@ pub(super) fn read_chainlet(problems: &mut Problems<'_>, node: &Node<'_>) -> Opt
     if let Some(timeout) = table.optional("start_timeout").and_then(|node| time(problems, &node, START_TIMEOUT)) {
         chainlet.start_timeout = timeout;
     }
+    if let Some(stall) = table.optional("stall").and_then(|node| time(problems, &node, STALL)) {
+        chainlet.stall = stall;
+    }
     if let Some(grace) = table.optional("grace").and_then(|node| time(problems, &node, GRACE)) {
         chainlet.grace = grace;
     }

@@ -42,6 +42,7 @@ expected! {
 
     START_TIMEOUT: "a length of time with a unit", like "start_timeout = \"5m\"";
     GRACE: "a length of time with a unit", like "grace = \"30s\"";
+    STALL: "a length of time with a unit", like "stall = \"1s\"";
     HEALTH: "a table", like "health = { interval = \"1s\", failures = 3 }";
     INTERVAL: "a length of time with a unit", like "interval = \"1s\"";
     BAD_ANSWERS: "a whole number from 1 to 4294967295", like "failures = 3";
@@ -85,6 +86,10 @@ expected! {
     ATTEMPTS: "a whole number from 1 to 4294967295", like "attempts = 3";
     EDGE_CONCURRENCY: "a whole number from 1 to 4294967295", like "concurrency = 300";
     IDEMPOTENT: "true or false", like "idempotent = true";
+    RETRY_ON: "a list of kinds of failures and errors", like "retry_on = [\"deadline\", \"unavailable\"]";
+    RETRY_KIND: "one of \"overloaded\", \"not-ready\", \"deadline\", \"trap\", \"unreachable\", \"internal\", \"conflict\", \"too-many\", \"upstream\", \"unavailable\" and \"timeout\"", like "retry_on = [\"deadline\", \"unavailable\"]";
+    FIRST_ITEM_TIMEOUT: "a length of time with a unit", like "first_item_timeout = \"5s\"";
+    ITEM_TIMEOUT: "a length of time with a unit", like "item_timeout = \"1s\"";
     BREAKER: "a table, or false for none", like "breaker = { failures = 20, pause = \"2s\" }";
     FAILURES: "a whole number from 1 to 4294967295", like "failures = 20";
     PAUSE: "a length of time with a unit", like "pause = \"2s\"";

@@ -8,6 +8,7 @@ use toml::de::DeValue;
 use super::super::name::DependencyName;
 use super::super::policy::{Breaker, Canary, DependencySpec, Health, Replicas, Rollout};
 use super::super::reader::{Expected, Node, Problems, named_key};
+use super::super::retry::RetryKind;
 use super::expected::*;
 
 /// What to do with keys that others use for a dependency.
@@ -80,11 +81,22 @@ fn read_dependency(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Depen
     if let Some(idempotent) = table.optional("idempotent").and_then(|node| node.truth(problems, IDEMPOTENT)) {
         dependency.idempotent = idempotent;
     }
+    if let Some(kinds) = table.optional("retry_on") {
+        dependency.retry_on = read_retry_on(problems, &kinds).unwrap_or_default();
+    }
+    dependency.first_item_timeout =
+        table.optional("first_item_timeout").and_then(|node| time(problems, &node, FIRST_ITEM_TIMEOUT));
+    dependency.item_timeout = table.optional("item_timeout").and_then(|node| time(problems, &node, ITEM_TIMEOUT));
     if let Some(breaker) = table.optional("breaker").and_then(|node| read_breaker(problems, &node)) {
         dependency.breaker = breaker;
     }
     table.finish(problems, &HINTS_FOR_A_DEPENDENCY);
     Some(dependency)
+}
+
+fn read_retry_on(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Vec<RetryKind>> {
+    let kinds = node.elements(problems, RETRY_ON)?.into_iter();
+    Some(kinds.filter_map(|node| node.parsed(problems, RETRY_KIND, str::parse)).collect())
 }
 
 /// `false` is no breaker, `true` the default one.

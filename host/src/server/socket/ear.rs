@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite;
 use super::{FAREWELL, Farewell, Heard, SILENCE, Source};
 use crate::chain;
 use crate::chainlet::Chainlet;
+use crate::chainlet::callee::Callee;
 use crate::error::{CallError, ErrorKind};
 use crate::server::body::{Limits, NO_ROOM, UNIT};
 use crate::value::json::{self, JsonError};

@@ -1,0 +1,160 @@
+//! `chainlet:host/call`: the call that a guest is serving.
+//!
+//! All of it is about the call whose guest task calls, which is known from the store alone; so the functions are defined
+//! here by hand, with the store as what they are given.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Accessor, ComponentType, Lift, Linker, Lower};
+
+use crate::chain::edge::failure::{KINDS, is_repeatable, retry_after};
+use crate::chainlet::call::Call;
+use crate::chainlet::state::State;
+use crate::error::{CallError, ErrorKind};
+use crate::guest_words::{SENTENCE, clip};
+
+const INTERFACE: &str = "chainlet:host/call@0.1.0";
+
+/// The record `failure`.
+#[derive(Debug, Clone, PartialEq, ComponentType, Lift, Lower)]
+#[component(record)]
+struct Failure {
+    kind: FailureKind,
+    message: String,
+    chainlet: String,
+    path: Vec<Edge>,
+    repeatable: bool,
+    #[component(name = "retry-after")]
+    retry_after: Option<u64>,
+}
+
+/// The record `edge`.
+#[derive(Debug, Clone, PartialEq, ComponentType, Lift, Lower)]
+#[component(record)]
+struct Edge {
+    caller: String,
+    dependency: String,
+    callee: String,
+}
+
+/// The enum `failure-kind`, in the order of [`KINDS`].
+#[derive(Debug, Clone, Copy, PartialEq, ComponentType, Lift, Lower)]
+#[component(enum)]
+#[repr(u8)]
+#[expect(dead_code, reason = "wasmtime makes them")]
+enum FailureKind {
+    #[component(name = "invalid-input")]
+    InvalidInput,
+    #[component(name = "too-large")]
+    TooLarge,
+    #[component(name = "answer-too-large")]
+    AnswerTooLarge,
+    #[component(name = "overloaded")]
+    Overloaded,
+    #[component(name = "not-ready")]
+    NotReady,
+    #[component(name = "deadline")]
+    Deadline,
+    #[component(name = "trap")]
+    Trap,
+    #[component(name = "stopping")]
+    Stopping,
+    #[component(name = "unreachable")]
+    Unreachable,
+    #[component(name = "cancelled")]
+    Cancelled,
+    #[component(name = "internal")]
+    Internal,
+}
+
+/// The record `trace-context`.
+#[derive(Debug, Clone, ComponentType, Lift, Lower)]
+#[component(record)]
+struct TraceContext {
+    traceparent: String,
+    tracestate: String,
+}
+
+impl FailureKind {
+    fn kind(self) -> ErrorKind {
+        KINDS.get(self as usize).map_or(ErrorKind::Internal, |(kind, _)| *kind)
+    }
+}
+
+impl Failure {
+    /// Whether it is what a guest was given for `error`.
+    fn is(&self, error: &CallError) -> bool {
+        let path = error.path().map(|edge| (edge.from.as_str(), edge.dependency.as_str(), edge.to.as_str()));
+        self.kind.kind() == error.kind()
+            && self.message == error.public_message()
+            && self.chainlet == error.chainlet().as_str()
+            && self.path.iter().map(|edge| (&*edge.caller, &*edge.dependency, &*edge.callee)).eq(path)
+            && self.repeatable == is_repeatable(error)
+            && self.retry_after == retry_after(error)
+    }
+}
+
+/// Adds the interface.
+pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    let mut interface = linker.instance(INTERFACE)?;
+    interface.func_wrap("id", |mut store, (): ()| {
+        let request = State::current_call(&mut store).and_then(|call| call.context.request.clone());
+        Ok((request.map(|id| id.to_string()),))
+    })?;
+    interface.func_wrap("time-left", |mut store, (): ()| {
+        let deadline = State::current_call(&mut store).and_then(|call| call.context.deadline);
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        Ok((left.map(|left| u64::try_from(left.as_nanos()).unwrap_or(u64::MAX)),))
+    })?;
+    interface.func_wrap("get-trace-context", |mut store, (): ()| {
+        let trace = State::current_call(&mut store).and_then(|call| call.context.trace.clone());
+        let trace = trace
+            .map(|trace| TraceContext { traceparent: trace.parent().to_owned(), tracestate: trace.state().to_owned() });
+        Ok((trace,))
+    })?;
+    interface.func_wrap_concurrent("cancelled", |accessor, (): ()| {
+        let call = running_call(accessor);
+        Box::pin(async move {
+            match call {
+                Some(call) => call.over().await,
+                None => std::future::pending().await,
+            }
+            Ok(())
+        })
+    })?;
+    interface.func_wrap("is-cancelled", |mut store, (): ()| {
+        Ok((State::current_call(&mut store).is_some_and(|call| call.is_over()),))
+    })?;
+    interface.func_wrap("fail", |mut store: StoreContextMut<'_, State>, (failure,): (Failure,)| {
+        if let Some(call) = State::current_call(&mut store) {
+            let given = call.recall(|error| failure.is(error));
+            let chainlet = store.data().capabilities.context.chainlet();
+            call.fail(
+                given.unwrap_or_else(|| CallError::new(failure.kind.kind(), chainlet, clip(failure.message, SENTENCE))),
+            );
+        }
+        Ok(())
+    })?;
+    interface.func_wrap("pass-on", |mut store: StoreContextMut<'_, State>, (dependency,): (String,)| {
+        if let Some(call) = State::current_call(&mut store) {
+            call.pass_on(&dependency);
+        }
+        Ok(())
+    })?;
+    interface.func_wrap_concurrent("keep-place", |accessor, (): ()| {
+        let kept = running_call(accessor).filter(|call| !call.is_done()).map(|call| call.keep_place());
+        Box::pin(async move {
+            let _kept = kept;
+            std::future::pending::<()>().await;
+            Ok(())
+        })
+    })?;
+    Ok(())
+}
+
+/// The call whose guest task makes the present call of an async function.
+fn running_call(accessor: &Accessor<State>) -> Option<Arc<Call>> {
+    accessor.with(|mut access| State::current_call(&mut wasmtime::AsContextMut::as_context_mut(&mut access)))
+}

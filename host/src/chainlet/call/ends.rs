@@ -1,0 +1,262 @@
+//! The ends of a call: guards that say something when they are dropped. The parent's documentation has the table.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::{Call, CallContext, Over, Patience, Phase, Reply, Site};
+use crate::chainlet::pool::Lease;
+use crate::chainlet::replica::Replica;
+use crate::config::ChainletName;
+use crate::error::CallError;
+use crate::value::Value;
+
+/// A call on its way to a replica, and in it until the guest begins.
+pub(in crate::chainlet) struct Job {
+    params: Vec<Value>,
+    serving: Serving,
+}
+
+impl Job {
+    /// A call with a place in `lease`'s replica, and its caller's end.
+    pub(in crate::chainlet) fn new(
+        params: Vec<Value>,
+        context: CallContext,
+        lease: Lease,
+        patience: &Arc<Patience>,
+    ) -> (Self, Caller) {
+        let site = Site { replica: lease.replica().clone(), patience: patience.clone() };
+        let (call, reply) = Call::new(context, Some(lease), Some(site));
+        let serving = Serving { call: call.clone(), begun: false };
+        (Job { params, serving }, Caller { call: Some(call), reply })
+    }
+
+    /// The parameters, and the call as the guest's; `None` where nobody wants it any more.
+    pub(in crate::chainlet) fn begin(mut self) -> Option<(Vec<Value>, Serving)> {
+        {
+            let mut state = self.serving.call.lock();
+            if state.phase != Phase::Waiting {
+                return None;
+            }
+            state.phase = Phase::Running;
+        }
+        self.serving.begun = true;
+        Some((self.params, self.serving))
+    }
+
+    /// Gives the call back to its caller, for another replica.
+    pub(in crate::chainlet) fn give_back(self) {
+        let (reply, lease) = {
+            let mut state = self.serving.call.lock();
+            (state.reply.take(), state.lease.take())
+        };
+        if let Some(reply) = reply {
+            // Sending fails only after the caller has left.
+            let _ = reply.send(Reply::NotBegun(self.params, lease));
+        }
+    }
+
+    /// Whether this is `call` on its way.
+    pub(in crate::chainlet) fn is_of(&self, call: &Call) -> bool {
+        std::ptr::eq(&*self.serving.call, call)
+    }
+}
+
+/// The replica's end of a call; see the module's documentation.
+pub(in crate::chainlet) struct Serving {
+    call: Arc<Call>,
+    /// The guest has seen the call, and has not returned from it.
+    begun: bool,
+}
+
+impl Serving {
+    pub(in crate::chainlet) fn call(&self) -> &Arc<Call> {
+        &self.call
+    }
+
+    /// The guest has returned `answer`. Nothing of the call goes on.
+    pub(in crate::chainlet) fn finish(mut self, answer: Result<Option<Value>, CallError>) {
+        self.begun = false;
+        self.send(answer, Phase::Done);
+    }
+
+    /// The guest has returned `answer`, and goes on with the streams in it. Returns when they have ended.
+    pub(in crate::chainlet) async fn stream(mut self, answer: Option<Value>, streams: impl Send) {
+        self.send(Ok(answer), Phase::Streaming);
+        drop(streams);
+        self.call.until(|state| state.streams_ended).await;
+        self.begun = false;
+    }
+
+    fn send(&self, answer: Result<Option<Value>, CallError>, phase: Phase) {
+        let (reply, lease) = {
+            let mut state = self.call.lock();
+            if state.phase != Phase::Running {
+                // The call is over, and what the guest returned is ignored.
+                return;
+            }
+            state.phase = phase;
+            let origin = state.origin.take();
+            let lease = if phase == Phase::Done { state.free() } else { None };
+            (state.reply.take().map(|reply| (reply, answer.map(|value| (value, origin)))), lease)
+        };
+        // Before the caller goes on, so that its next call finds the place free.
+        drop(lease);
+        if let Some((reply, answer)) = reply {
+            // Sending fails only after the caller has left.
+            let _ = reply.send(Reply::Answer(answer));
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let (reply, lease) = {
+            let mut state = self.call.lock();
+            state.phase = Phase::Done;
+            // A guest that has not returned is gone with its store. The place is no place for the next in line then: it stays
+            // with the call, which the store keeps until the pool has taken the replica out.
+            let lease = if self.begun { None } else { state.free() };
+            (state.reply.take(), lease)
+        };
+        self.call.changed.notify_waiters();
+        drop((reply, lease));
+    }
+}
+
+/// The caller's end of a call; see the module's documentation.
+pub(in crate::chainlet) struct Caller {
+    /// Until the caller has its answer.
+    call: Option<Arc<Call>>,
+    reply: oneshot::Receiver<Reply>,
+}
+
+impl Caller {
+    /// The reply; `None` where the replica has died. Dropping the future gives up the call.
+    pub(in crate::chainlet) async fn reply(mut self) -> (Option<Reply>, Option<Arc<Call>>) {
+        let reply = (&mut self.reply).await.ok();
+        (reply, self.call.take())
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        if let Some(call) = self.call.take() {
+            call.end(Over::Left, |state| state.reply = None);
+        }
+    }
+}
+
+/// The readers' end of a call whose answer holds streams; see the module's documentation.
+pub(crate) struct Tail {
+    call: Arc<Call>,
+    replica: Arc<Replica>,
+    /// Whether a stream was left before its end, or was never read.
+    unread: AtomicBool,
+}
+
+impl Tail {
+    pub(in crate::chainlet) fn new(call: Arc<Call>, replica: Arc<Replica>) -> Self {
+        Tail { call, replica, unread: AtomicBool::new(true) }
+    }
+
+    /// Where the call's timers run.
+    pub(in crate::chainlet) fn runtime(&self) -> Option<&Handle> {
+        self.call.site.as_ref().map(|site| &site.patience.runtime)
+    }
+
+    /// What the death of the replica, which has ended the streams, means for the call of `chainlet`.
+    pub(in crate::chainlet) async fn death(&self, chainlet: &ChainletName) -> CallError {
+        self.replica.death().await.error(chainlet)
+    }
+
+    /// Ends the call with `error`, which its readers get.
+    pub(crate) fn fail(&self, error: CallError) {
+        self.call.fail(error);
+    }
+
+    /// What ends the call with `error`, for those who do not read.
+    pub(crate) fn handle(&self) -> TailHandle {
+        TailHandle(Arc::downgrade(&self.call))
+    }
+
+    /// What the call failed with after its answer, once it has.
+    pub(crate) fn failure(&self) -> Option<CallError> {
+        self.call.lock().failure.clone()
+    }
+
+    /// Returns when the call has failed.
+    pub(crate) async fn failed(&self) {
+        self.call.until(|state| state.failure.is_some()).await;
+    }
+
+    /// From now on the streams are read, unless [`Tail::is_left`] says otherwise.
+    pub(in crate::chainlet) fn is_read(&self) {
+        self.unread.store(false, Ordering::Relaxed);
+    }
+
+    /// A stream was left before its end.
+    pub(in crate::chainlet) fn is_left(&self) {
+        self.unread.store(true, Ordering::Relaxed);
+    }
+}
+
+impl std::fmt::Debug for Tail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tail").field("unread", &self.unread).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        if *self.unread.get_mut() {
+            self.call.end(Over::Unread, |_| ());
+        }
+    }
+}
+
+/// See [`Tail::handle`].
+pub(crate) struct TailHandle(Weak<Call>);
+
+impl TailHandle {
+    pub(crate) fn fail(&self, error: CallError) {
+        if let Some(call) = self.0.upgrade() {
+            call.fail(error);
+        }
+    }
+}
+
+/// See [`Call::wait`].
+pub(crate) struct Waits(pub(super) Arc<Call>);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.waits.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// See [`Call::keep_place`].
+pub(crate) struct KeptPlace(pub(super) Arc<Call>);
+
+impl Drop for KeptPlace {
+    fn drop(&mut self) {
+        let lease = {
+            let mut state = self.0.lock();
+            state.kept -= 1;
+            if state.phase == Phase::Done { state.free() } else { None }
+        };
+        drop(lease);
+    }
+}
+
+/// See [`Call::open_streams`]; the last of those that share one ends the call's streams.
+pub(in crate::chainlet) struct OpenStreams(pub(super) Arc<Call>);
+
+impl Drop for OpenStreams {
+    fn drop(&mut self) {
+        self.0.lock().streams_ended = true;
+        self.0.changed.notify_waiters();
+    }
+}

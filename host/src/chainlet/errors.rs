@@ -1,0 +1,61 @@
+//! The errors that a chainlet declares and answers with: each is counted by its kind, and logged once, in the chainlet in
+//! which it began.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::call::CallContext;
+use crate::config::ChainletName;
+use crate::error::{Declared, DeclaredKind};
+use crate::log_rate::LogRate;
+use crate::value::{Type, Value};
+
+/// The name under which an error of a type other than the standard one is counted.
+const OTHER: &str = "other";
+
+/// Counts a chainlet's errors.
+#[derive(Debug)]
+pub(super) struct Errors {
+    by_kind: [AtomicU64; DeclaredKind::ALL.len()],
+    other: AtomicU64,
+    log_rate: LogRate,
+}
+
+impl Errors {
+    pub(super) fn new() -> Self {
+        Errors { by_kind: Default::default(), other: AtomicU64::new(0), log_rate: LogRate::new() }
+    }
+
+    /// Takes note of `error`, of type `ty`, with which a call of `chainlet` ended.
+    pub(super) fn note(
+        &self,
+        chainlet: &ChainletName,
+        ty: Option<&Type>,
+        error: Option<&Value>,
+        context: &CallContext,
+    ) {
+        let declared = ty.zip(error).and_then(|(ty, error)| Declared::read(ty, error));
+        let count = declared.as_ref().and_then(|declared| self.by_kind.get(declared.kind as usize));
+        count.unwrap_or(&self.other).fetch_add(1, Ordering::Relaxed);
+        let request = context.request.as_deref();
+        context.span.in_scope(|| match declared {
+            Some(Declared { kind, message, .. }) if kind.is_fault() => {
+                if let Some(left_out) = self.log_rate.admit() {
+                    let suppressed = (left_out > 0).then_some(left_out);
+                    tracing::warn!(request, %chainlet, kind = kind.name(), message, suppressed,
+                        "a chainlet answered with an error");
+                }
+            }
+            Some(Declared { kind, message, .. }) => {
+                tracing::debug!(request, %chainlet, kind = kind.name(), message, "a chainlet answered with an error");
+            }
+            None => tracing::debug!(request, %chainlet, "a chainlet answered with an error of its own type"),
+        });
+    }
+
+    /// How many there were of each kind that occurred.
+    pub(super) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let kinds = DeclaredKind::ALL.iter().map(|kind| kind.name()).chain([OTHER]);
+        let counts = self.by_kind.iter().chain([&self.other]).map(|count| count.load(Ordering::Relaxed));
+        kinds.zip(counts).filter(|(_, count)| *count > 0)
+    }
+}

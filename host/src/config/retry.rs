@@ -1,0 +1,119 @@
+//! Which failures and errors an edge repeats calls for, beside those that are safe to repeat anyway.
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::error::{DeclaredKind, ErrorKind};
+
+/// A kind of failure, or of an error of the standard type `chainlet:host/errors`, for which an edge repeats a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum RetryKind {
+    /// The failure `overloaded`, of the callee or of a chainlet further down.
+    Overloaded,
+    /// The failure `not-ready`, of the callee or of a chainlet further down.
+    NotReady,
+    /// The failure `deadline`: a chainlet further down, or the callee, took too long.
+    Deadline,
+    /// The failure `trap`.
+    Trap,
+    /// The failure `unreachable`.
+    Unreachable,
+    /// The failure `internal` of a host, and the error `internal` of a chainlet.
+    Internal,
+    /// The error `conflict`.
+    Conflict,
+    /// The error `too-many`.
+    TooMany,
+    /// The error `upstream`.
+    Upstream,
+    /// The error `unavailable`.
+    Unavailable,
+    /// The error `timeout`.
+    Timeout,
+}
+
+impl RetryKind {
+    const ALL: [(RetryKind, &str); 11] = [
+        (RetryKind::Overloaded, "overloaded"),
+        (RetryKind::NotReady, "not-ready"),
+        (RetryKind::Deadline, "deadline"),
+        (RetryKind::Trap, "trap"),
+        (RetryKind::Unreachable, "unreachable"),
+        (RetryKind::Internal, "internal"),
+        (RetryKind::Conflict, "conflict"),
+        (RetryKind::TooMany, "too-many"),
+        (RetryKind::Upstream, "upstream"),
+        (RetryKind::Unavailable, "unavailable"),
+        (RetryKind::Timeout, "timeout"),
+    ];
+
+    /// Whether it is this kind of failure.
+    pub(crate) fn is_failure(self, kind: ErrorKind) -> bool {
+        matches!(
+            (self, kind),
+            (RetryKind::Overloaded, ErrorKind::Overloaded)
+                | (RetryKind::NotReady, ErrorKind::NotReady)
+                | (RetryKind::Deadline, ErrorKind::Deadline)
+                | (RetryKind::Trap, ErrorKind::Trap)
+                | (RetryKind::Unreachable, ErrorKind::Unreachable)
+                | (RetryKind::Internal, ErrorKind::Internal)
+        )
+    }
+
+    /// Whether it is this kind of declared error.
+    pub(crate) fn is_declared(self, kind: DeclaredKind) -> bool {
+        matches!(
+            (self, kind),
+            (RetryKind::Internal, DeclaredKind::Internal)
+                | (RetryKind::Conflict, DeclaredKind::Conflict)
+                | (RetryKind::TooMany, DeclaredKind::TooMany)
+                | (RetryKind::Upstream, DeclaredKind::Upstream)
+                | (RetryKind::Unavailable, DeclaredKind::Unavailable)
+                | (RetryKind::Timeout, DeclaredKind::Timeout)
+        )
+    }
+}
+
+impl fmt::Display for RetryKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::ALL.iter().find(|(kind, _)| kind == self).map_or("", |(_, name)| name);
+        f.write_str(name)
+    }
+}
+
+/// A text that names no [`RetryKind`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there are these and no others")]
+pub struct UnknownRetryKind;
+
+impl FromStr for RetryKind {
+    type Err = UnknownRetryKind;
+
+    fn from_str(text: &str) -> Result<Self, UnknownRetryKind> {
+        Self::ALL.iter().find(|(_, name)| *name == text).map(|(kind, _)| *kind).ok_or(UnknownRetryKind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_name_and_means_something() {
+        for (kind, name) in RetryKind::ALL {
+            assert_eq!(name.parse(), Ok(kind));
+            assert_eq!(serde_json::to_value(kind).unwrap(), name);
+            let declared = DeclaredKind::ALL.iter().filter(|declared| kind.is_declared(**declared));
+            assert!(declared.clone().all(|declared| declared.name() == name));
+            let failures = crate::chain::edge::failure::KINDS.iter().filter(|(failure, _)| kind.is_failure(*failure));
+            assert!(failures.clone().all(|(_, failure)| *failure == name));
+            assert!(declared.count() + failures.count() > 0, "{name}");
+        }
+        assert_eq!("invalid".parse::<RetryKind>(), Err(UnknownRetryKind));
+    }
+}
