@@ -13,7 +13,7 @@ pub const DEPTH: u32 = 4;
 /// A type that `data` describes.
 pub fn any_type(data: &mut Unstructured<'_>, depth: u32) -> Result<Type> {
     let leaves = 15;
-    Ok(match data.int_in_range(0..=if depth == 0 { leaves - 1 } else { leaves + 5 })? {
+    Ok(match data.int_in_range(0..=if depth == 0 { leaves - 1 } else { leaves + 6 })? {
         0 => Type::Bool,
         1 => Type::S8,
         2 => Type::U8,
@@ -40,6 +40,11 @@ pub fn any_type(data: &mut Unstructured<'_>, depth: u32) -> Result<Type> {
             Type::Result { ok: side()?, err: side()? }
         }
         19 => Type::Record(declared(data, |data| any_type(data, depth - 1).map(Some))?),
+        20 => {
+            let keys = [Type::String, Type::Bool, Type::Char, Type::S8, Type::U16, Type::S32, Type::U64];
+            let key = data.choose(&keys)?.clone();
+            Type::Map { key: Arc::new(key), value: Arc::new(any_type(data, depth - 1)?) }
+        }
         _ => Type::Variant(declared(data, |data| data.ratio(1, 2)?.then(|| any_type(data, depth - 1)).transpose())?),
     })
 }

@@ -26,7 +26,7 @@ const STACK: usize = 2 << 20;
 /// Makes the engine that compiles and runs every component of a host.
 pub(crate) fn new() -> wasmtime::Result<Engine> {
     let mut config = Config::new();
-    config.wasm_component_model_async(true).epoch_interruption(true);
+    config.wasm_component_model_async(true).wasm_component_model_map(true).epoch_interruption(true);
     config.max_wasm_stack(GUEST_STACK).async_stack_size(STACK);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
     let engine = Engine::new(&config).or_else(|error| {

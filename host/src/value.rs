@@ -9,6 +9,7 @@
 //! - [`json`]: JSON text to values and back, by type.
 //! - [`cbor`]: CBOR to values and back, by type and by the same rules.
 //! - [`format`](mod@format): the formats of parameters and answers, as one choice.
+//! - `entries`: the entries of a map, and their keys.
 //! - [`packed`]: lists of records and tuples of plain data, in one buffer.
 //! - [`abi`]: a guest's memory to values and back, by type: the canonical ABI, behind wasmtime's own traits.
 //! - [`stream`]: what is still to come of a value.
@@ -16,6 +17,7 @@
 
 pub mod abi;
 pub mod cbor;
+mod entries;
 pub mod format;
 pub mod json;
 mod mapping;
@@ -65,6 +67,8 @@ pub enum Value {
     List(List),
     /// `record`: the fields in the order in which WIT declares them.
     Record(Box<[Value]>),
+    /// `map<K, V>`: the entries in the order in which they were written; no two have the same key.
+    Map(Vec<(Value, Value)>),
     /// `tuple<…>`
     Tuple(Box<[Value]>),
     /// `variant`: the case's index and its payload, `None` for a case without one.
@@ -92,6 +96,7 @@ impl Value {
             + match self {
                 Value::String(text) => text.len(),
                 Value::List(list) => list.weight(),
+                Value::Map(entries) => entries.iter().map(|(key, value)| key.weight() + value.weight()).sum(),
                 Value::Record(values) | Value::Tuple(values) => of_all(values),
                 Value::Stream(_) | Value::Future(_) => abi::stream::STREAM,
                 Value::Variant(_, value) | Value::Option(value) => payload(value),

@@ -121,7 +121,7 @@ async fn a_plain_func_serves_one_call_at_a_time() {
 }
 
 #[tokio::test]
-async fn an_async_run_remote_calls_plain_funcs_and_more_parameters_than_fit_in_registers() {
+async fn an_async_run_remote_calls_plain_funcs_with_many_parameters_and_maps() {
     let chain = Chain::new(
         r#"
 [chain]
@@ -141,8 +141,13 @@ component = "<guest_wide>"
         "s8_value": -1, "s16_value": -2, "s32_value": -3, "s64_value": 40,
         "f32_value": 0.5, "f64_value": 0.25,
         "first": "a", "second": "b", "yes": true, "no": false, "letter": "ß", "maybe": "!",
+        "prices": { "tea": 1.5, "bread": 2.0, "salt": 0.5 },
     });
-    let expected = json!({ "total": 44.75, "text": "abß!", "flags": [true, false], "calls": 1 });
+    let expected = json!({
+        "total": 48.75, "text": "abß!", "flags": [true, false], "calls": 1,
+        "prices": { "bread": 2.0, "salt": 0.5, "tea": 1.5, "total": 48.75 },
+        "lengths": { "3": ["tea"], "4": ["salt"], "5": ["bread"] },
+    });
     assert_eq!(served.public.call(&input).await.json(), expected);
     assert_eq!(served.public.call(&input).await.json()["calls"], 2);
 }

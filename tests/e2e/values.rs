@@ -110,6 +110,14 @@ async fn what_does_not_fit_is_refused_with_a_pointer_to_it() {
         ("/value/options/unheard_of", json!(1), "/value/options/unheard_of"),
         ("/value/results/both", json!({ "ok": 1, "err": "x" }), "/value/results/both"),
         ("/value/results/neither", json!({ "ok": 1 }), "/value/results/neither/ok"),
+        ("/value/maps/counts", json!([]), "/value/maps/counts"),
+        ("/value/maps/counts/tea", json!(-1), "/value/maps/counts/tea"),
+        ("/value/maps/points/home/x", json!("y"), "/value/maps/points/home/x"),
+        ("/value/maps/nested/full/more", json!(1), "/value/maps/nested/full/more"),
+        ("/value/maps/by_number/07", json!([]), "/value/maps/by_number/07"),
+        ("/value/maps/by_size/-1", json!(true), "/value/maps/by_size/-1"),
+        ("/value/maps/by_answer/maybe", json!(1), "/value/maps/by_answer/maybe"),
+        ("/value/maps/by_letter/ab", json!("red"), "/value/maps/by_letter/ab"),
         ("/value/nested_tuple/1/1/0", json!(5), "/value/nested_tuple/1/1/0"),
         ("/value/shape", json!({ "square": 2 }), "/value/shape/square"),
         ("/value/shape", json!("circle"), "/value/shape"),
@@ -134,6 +142,22 @@ async fn a_member_that_is_given_twice_in_two_spellings_is_refused() {
     let text = example().to_string().replacen("\"u8_value\"", "\"u8-value\":1,\"u8_value\"", 1);
     let problem = served().public.send(json_request("/run_remote", text)).await.problem(400, "invalid-input");
     assert!(problem["detail"].as_str().unwrap().contains("given twice"), "{problem}");
+}
+
+#[tokio::test]
+async fn the_keys_of_a_map_stay_as_they_are_and_are_given_once() {
+    let served = served();
+    let send = |counts: &str| {
+        let text = example().to_string().replacen("\"Any key/at all~\":4294967295", counts, 1);
+        served.public.send(json_request("/run_remote", text))
+    };
+    let answer = send(r#""top_k":7,"Top-K":8"#).await;
+    // The guest keeps a map in the order of its keys.
+    let counts = r#""counts":{"":0,"Top-K":8,"top-k":1,"top_k":7,"世界":3}"#;
+    assert!(str::from_utf8(&answer.body).unwrap().contains(counts), "{}", answer.json());
+    let problem = send(r#""top_k":7,"\u0074op_k":8"#).await.problem(400, "invalid-input");
+    assert_eq!(problem["pointer"], "/value/maps/counts/top_k", "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("the key `top_k` is given twice"), "{problem}");
 }
 
 #[tokio::test]

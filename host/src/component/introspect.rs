@@ -122,7 +122,10 @@ fn carries_only_values(place: &str, signature: &Signature) -> Result<(), Compone
         Some(part) => Err(ComponentError::new(format_args!(
             "`{place}` has the signature `{signature}`, and a call cannot carry `{part}`"
         ))
-        .help("a run-remote takes and returns values, and streams and futures of values; resources and maps are not served")),
+        .help(
+            "a run-remote takes and returns values, and streams and futures of values, but no resources; \
+            the keys of a map are strings, chars, bools or integers",
+        )),
     }
 }
 
@@ -206,7 +209,13 @@ impl<'a> Reader<'a> {
             },
             WasmType::ErrorContext => Type::Unsupported("error-context".into()),
             WasmType::Map(map) => {
-                Type::Unsupported(format!("map<{}, {}>", self.ty(&map.key()), self.ty(&map.value())).into())
+                let (key, value) = (self.ty(&map.key()), self.ty(&map.value()));
+                // WIT allows no other key, but a component file can hold one.
+                if key.is_key() {
+                    Type::Map { key: Arc::new(key), value: Arc::new(value) }
+                } else {
+                    Type::Unsupported(format!("map<{key}, {value}>").into())
+                }
             }
             WasmType::FixedLengthList(list) => {
                 Type::Unsupported(format!("list<{}, {}>", self.ty(&list.ty()), list.len()).into())

@@ -32,6 +32,7 @@
 pub mod call;
 mod lift;
 mod lower;
+mod map;
 pub mod stream;
 
 use std::mem::MaybeUninit;

@@ -7,8 +7,9 @@
 //! | integers | an integer, of 64 bits too |
 //! | `f32`, `f64` | a float of any width, NaN and the infinities too, or an integer; written as a float of its own width |
 //! | names, `string`, `char` | a text string |
+//! | `map<K, T>` | a map whose keys are as any `K` |
 //!
-//! No number and no bytes are taken from a text string. Lengths may be indefinite; keys are text strings; there are no tags,
+//! No number and no bytes are taken from a text string. Lengths may be indefinite; names are text strings; there are no tags,
 //! but for those of integers of more than 64 bits, which a float may be. CBOR may nest at least 127 levels deep.
 
 mod error;

@@ -12,6 +12,8 @@
 //! | `result<T, E>` | `{"ok": T}` or `{"err": E}`, with `null` for a side that has no type |
 //! | `list<u8>` | a base64 string: standard alphabet, with padding |
 //! | other lists | an array |
+//! | `map<string, T>` | an object with any keys, each at most once |
+//! | `map<K, T>` with other keys | the same: a key is an integer in decimal digits, `true`, `false`, or one character |
 //! | `char` | a string of one character |
 //! | `s64`, `u64` | a number; a decimal string is accepted too |
 //! | smaller integers | a number |
@@ -19,7 +21,7 @@
 //! | `bool`, `string` | themselves |
 //! | `stream<T>`, `future<T>` | as `list<T>` and as `T`, where it is asked for as JSON |
 //!
-//! Every WIT name is written in snake_case, and read in snake_case or kebab-case. Nothing is coerced: an integer is
+//! Every WIT name is written in snake_case, and read in snake_case or kebab-case; the keys of a map stay as they are. Nothing is coerced: an integer is
 //! written in digits only (`1.0` and `1e3` are refused for a `u32`, as 1.5 is), a number that its type cannot hold is
 //! refused, and so is an unknown, missing or repeated field. Each refusal carries the JSON pointer of the place.
 //!

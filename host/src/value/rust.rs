@@ -9,6 +9,7 @@
 //! - a WIT `result` inside a value is an enum of your own with the cases `ok` and `err`, for serde spells those of
 //!   [`Result`] differently;
 //! - flags are a `Vec` of names;
+//! - a map is a `BTreeMap` or `HashMap` with keys of the same type;
 //! - NaN and the infinities do not pass: serde_json writes them as null, which is refused, or none for an option.
 //!
 //! ```
@@ -41,7 +42,7 @@ use super::ty::{Member, Type};
 /// Rust data that does not fit a WIT type, or the other way round.
 #[derive(Debug, thiserror::Error)]
 pub enum RustError {
-    /// The arguments cannot be written as JSON: say, a map whose keys are not strings.
+    /// The arguments cannot be written as JSON: say, a map whose keys are tuples.
     #[error("the arguments cannot be written as JSON: {0}")]
     Unwritable(#[source] serde_json::Error),
     /// The arguments do not fit the parameters.
@@ -158,6 +159,18 @@ mod tests {
             let after: Document = from_value(&ty, &values[0]).unwrap();
             assert_eq!(before, after);
         }
+    }
+
+    #[test]
+    fn rust_maps_go_to_values_and_back() {
+        let map = |key: Type, value: Type| Type::Map { key: key.into(), value: value.into() };
+        let ty = map(Type::String, map(Type::S8, map(Type::Bool, map(Type::Char, Type::U64))));
+        let inner = BTreeMap::from([(-1_i8, BTreeMap::from([(true, BTreeMap::from([('ß', u64::MAX)]))]))]);
+        let before = BTreeMap::from([(String::new(), inner), ("Any-key".to_owned(), BTreeMap::new())]);
+        let values = to_values(&[member("m", Some(ty.clone()))], &BTreeMap::from([("m", &before)])).unwrap();
+        let after: BTreeMap<String, BTreeMap<i8, BTreeMap<bool, BTreeMap<char, u64>>>> =
+            from_value(&ty, &values[0]).unwrap();
+        assert_eq!(before, after);
     }
 
     #[test]

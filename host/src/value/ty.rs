@@ -37,6 +37,13 @@ pub enum Type {
     String,
     /// `list<T>`
     List(Arc<Type>),
+    /// `map<K, V>`
+    Map {
+        /// `K`: a type that [can be a key](Type::is_key).
+        key: Arc<Type>,
+        /// `V`
+        value: Arc<Type>,
+    },
     /// `tuple<…>`
     Tuple(Arc<[Type]>),
     /// `option<T>`
@@ -61,7 +68,7 @@ pub enum Type {
     /// `flags`: no member has a type.
     Flags(Arc<Declared>),
     /// A type that a call cannot carry between two sandboxes (yet), as WIT writes it: a resource handle, a stream
-    /// or future of nothing, an error context, a map.
+    /// or future of nothing, an error context.
     Unsupported(Arc<str>),
 }
 
@@ -187,6 +194,8 @@ impl Type {
         match self {
             Type::Stream(_) | Type::Future(_) => true,
             Type::List(inner) | Type::Option(inner) => inner.has_streams(),
+            // A key is never a stream.
+            Type::Map { value, .. } => value.has_streams(),
             Type::Tuple(types) => types.iter().any(Type::has_streams),
             Type::Result { ok, err } => [ok, err].into_iter().flatten().any(|ty| ty.has_streams()),
             Type::Record(declared) | Type::Variant(declared) => {
@@ -196,11 +205,21 @@ impl Type {
         }
     }
 
+    /// Whether a map's keys can be of the type. WIT allows strings, chars, bools and integers.
+    pub fn is_key(&self) -> bool {
+        match self {
+            Type::Bool | Type::Char | Type::String => true,
+            Type::S8 | Type::U8 | Type::S16 | Type::U16 | Type::S32 | Type::U32 | Type::S64 | Type::U64 => true,
+            _ => false,
+        }
+    }
+
     /// The first part of the type that a call cannot carry, as WIT writes it.
     pub fn unsupported(&self) -> Option<&str> {
         match self {
             Type::Unsupported(text) => Some(text),
             Type::List(inner) | Type::Option(inner) | Type::Stream(inner) | Type::Future(inner) => inner.unsupported(),
+            Type::Map { key, value } => key.unsupported().or_else(|| value.unsupported()),
             Type::Tuple(types) => types.iter().find_map(Type::unsupported),
             Type::Result { ok, err } => [ok, err].into_iter().flatten().find_map(|ty| ty.unsupported()),
             Type::Record(declared) | Type::Variant(declared) => {
@@ -233,6 +252,7 @@ impl fmt::Display for Type {
             Type::Option(inner) => write!(f, "option<{inner}>"),
             Type::Stream(inner) => write!(f, "stream<{inner}>"),
             Type::Future(inner) => write!(f, "future<{inner}>"),
+            Type::Map { key, value } => write!(f, "map<{key}, {value}>"),
             Type::Tuple(types) => {
                 f.write_str("tuple<")?;
                 separated(f, types.iter(), |f, ty| write!(f, "{ty}"))?;
@@ -319,6 +339,20 @@ mod tests {
             err: Some(Arc::new(Type::String)),
         };
         assert_eq!(ty.to_string(), "result<list<option<record { doc-id: u32, score: f32 }>>, string>");
+    }
+
+    #[test]
+    fn maps_are_equal_by_key_and_value_and_written_as_wit() {
+        let map = |key: Type, value: Type| Type::Map { key: key.into(), value: value.into() };
+        let ty = map(Type::String, map(Type::U32, record("hit", &[("id", Type::U8)])));
+        assert_eq!(ty.to_string(), "map<string, map<u32, record { id: u8 }>>");
+        assert_eq!(ty, map(Type::String, map(Type::U32, record("match", &[("id", Type::U8)]))));
+        assert_ne!(map(Type::String, Type::U8), map(Type::Char, Type::U8));
+        assert_ne!(map(Type::String, Type::U8), map(Type::String, Type::S8));
+        let pairs = Type::List(Arc::new(Type::Tuple([Type::String, Type::U8].into())));
+        assert_ne!(map(Type::String, Type::U8), pairs, "the same memory is another type");
+        assert!(map(Type::U8, Type::Stream(Type::U8.into())).has_streams());
+        assert_eq!(map(Type::U8, Type::Unsupported("stream".into())).unsupported(), Some("stream"));
     }
 
     #[test]

@@ -12,9 +12,12 @@ use serde_json::{Map, Value as Json};
 /// The members whose strings are bytes in base64.
 const BYTES: [&str; 3] = ["bytes", "blobs", "data"];
 
-/// `json` as CBOR, with what WIT has and JSON has not: bytes, NaN and the infinities.
+/// The members whose objects have keys that are bools or integers.
+const TYPED_KEYS: [&str; 3] = ["by_number", "by_size", "by_answer"];
+
+/// `json` as CBOR, with what WIT has and JSON has not: bytes, NaN, the infinities, and keys that are no strings.
 pub fn encode(json: &Json) -> Vec<u8> {
-    cbor4ii::serde::to_vec(Vec::new(), &Encoded { json, is_bytes: false }).unwrap()
+    cbor4ii::serde::to_vec(Vec::new(), &Encoded { json, member: "" }).unwrap()
 }
 
 /// What [`encode`] was given.
@@ -25,18 +28,25 @@ pub fn decode(cbor: &[u8]) -> Json {
 
 struct Encoded<'a> {
     json: &'a Json,
-    is_bytes: bool,
+    /// The name of the member that it is in.
+    member: &'a str,
 }
 
 impl Serialize for Encoded<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let is_bytes = self.is_bytes;
+        let is_bytes = BYTES.contains(&self.member);
         match self.json {
-            Json::Object(members) => serializer.collect_map(members.iter().map(|(name, json)| {
-                let is_bytes = BYTES.contains(&name.as_str());
-                (name, Encoded { json, is_bytes })
-            })),
-            Json::Array(items) => serializer.collect_seq(items.iter().map(|json| Encoded { json, is_bytes })),
+            Json::Object(entries) if TYPED_KEYS.contains(&self.member) => serializer.collect_map(
+                entries
+                    .iter()
+                    .map(|(key, json)| (serde_json::from_str::<Json>(key).unwrap(), Encoded { json, member: "" })),
+            ),
+            Json::Object(members) => {
+                serializer.collect_map(members.iter().map(|(name, json)| (name, Encoded { json, member: name })))
+            }
+            Json::Array(items) => {
+                serializer.collect_seq(items.iter().map(|json| Encoded { json, member: self.member }))
+            }
             Json::String(text) if is_bytes => serializer.serialize_bytes(&STANDARD.decode(text).unwrap()),
             Json::String(text) => match text.as_str() {
                 "NaN" => serializer.serialize_f64(f64::NAN),
@@ -110,7 +120,8 @@ impl<'de> Visitor<'de> for AnyValue {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
         let mut members = Map::new();
-        while let Some((name, Decoded(json))) = map.next_entry::<String, _>()? {
+        while let Some((Decoded(name), Decoded(json))) = map.next_entry()? {
+            let name = name.as_str().map_or_else(|| name.to_string(), str::to_owned);
             members.insert(name, json);
         }
         Ok(members.into())

@@ -61,6 +61,13 @@ impl Schemas {
             }
             Type::Future(inner) => self.of(inner, direction),
             Type::List(inner) | Type::Stream(inner) => json!({ "type": "array", "items": self.of(inner, direction) }),
+            Type::Map { key, value } => {
+                let mut schema = json!({ "type": "object", "additionalProperties": self.of(value, direction) });
+                if let (Some(names), Some(object)) = (key_names(key), schema.as_object_mut()) {
+                    object.insert("propertyNames".to_owned(), names);
+                }
+                schema
+            }
             Type::Tuple(types) => {
                 let items: Vec<_> = types.iter().map(|ty| self.of(ty, direction)).collect();
                 let count = items.len();
@@ -152,6 +159,24 @@ fn wide(number: Json, pattern: &str, direction: Direction) -> Json {
     }
 }
 
+/// What the keys of a map look like that are no strings in WIT; `None` for strings, which may be any.
+fn key_names(key: &Type) -> Option<Json> {
+    let pattern = |pattern: &str| Some(json!({ "pattern": pattern }));
+    match key {
+        Type::Bool => Some(json!({ "enum": ["true", "false"] })),
+        Type::Char => Some(json!({ "minLength": 1, "maxLength": 1 })),
+        Type::S8 => pattern("^(0|-?[1-9][0-9]{0,2})$"),
+        Type::U8 => pattern("^(0|[1-9][0-9]{0,2})$"),
+        Type::S16 => pattern("^(0|-?[1-9][0-9]{0,4})$"),
+        Type::U16 => pattern("^(0|[1-9][0-9]{0,4})$"),
+        Type::S32 => pattern("^(0|-?[1-9][0-9]{0,9})$"),
+        Type::U32 => pattern("^(0|[1-9][0-9]{0,9})$"),
+        Type::S64 => pattern("^(0|-?[1-9][0-9]{0,18})$"),
+        Type::U64 => pattern("^(0|[1-9][0-9]{0,19})$"),
+        _ => None,
+    }
+}
+
 fn float(number: Json) -> Json {
     json!({ "anyOf": [number, { "enum": ["NaN", "Infinity", "-Infinity"] }] })
 }
@@ -195,6 +220,8 @@ fn differs_by_direction(ty: &Type) -> bool {
     match ty {
         Type::S64 | Type::U64 => true,
         Type::List(inner) | Type::Option(inner) => differs_by_direction(inner),
+        // A key has one spelling.
+        Type::Map { value, .. } => differs_by_direction(value),
         Type::Tuple(types) => types.iter().any(differs_by_direction),
         Type::Result { ok, err } => [ok, err].into_iter().flatten().any(|ty| differs_by_direction(ty)),
         Type::Record(declared) | Type::Variant(declared) => {

@@ -166,7 +166,7 @@ fn flat_count<'a>(types: impl Iterator<Item = &'a Type>) -> usize {
 
 fn flat_count_of(ty: &Type) -> usize {
     match ty {
-        Type::String | Type::List(_) => 2,
+        Type::String | Type::List(_) | Type::Map { .. } => 2,
         Type::Option(some) => 1 + flat_count_of(some),
         Type::Result { ok, err } => {
             1 + [ok, err].into_iter().flatten().map(|ty| flat_count_of(ty)).max().unwrap_or_default()

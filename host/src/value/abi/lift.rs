@@ -8,6 +8,7 @@ use wasmtime::component::__internal::{InterfaceType, LiftContext};
 use wasmtime::component::Lift;
 use wasmtime::{Result, ValRaw, bail, format_err};
 
+use super::map;
 use super::stream::{self, Opened};
 use crate::value::{Flags, List, Value};
 
@@ -92,6 +93,10 @@ fn from_flat(cx: &mut Lifting<'_, '_>, ty: InterfaceType, src: &mut Slots<'_>) -
             let (pointer, length) = (src.next()?.get_u32(), src.next()?.get_u32());
             let element = cx.types[index].element;
             Value::List(list(cx, element, usize::try_from(pointer)?, usize::try_from(length)?)?)
+        }
+        InterfaceType::Map(index) => {
+            let (pointer, length) = (src.next()?.get_u32(), src.next()?.get_u32());
+            Value::Map(map::lift(cx, index, usize::try_from(pointer)?, usize::try_from(length)?)?)
         }
         InterfaceType::Record(index) => {
             let types = cx.types;
@@ -184,7 +189,7 @@ fn flat_count(cx: &Lifting<'_, '_>, ty: InterfaceType) -> Result<usize> {
     count.ok_or_else(|| format_err!("a type without flat representation stands in core-wasm values"))
 }
 
-fn from_memory(cx: &mut Lifting<'_, '_>, ty: InterfaceType, bytes: &[u8]) -> Result<Value> {
+pub(super) fn from_memory(cx: &mut Lifting<'_, '_>, ty: InterfaceType, bytes: &[u8]) -> Result<Value> {
     Ok(match ty {
         InterfaceType::Bool => Value::Bool(u8::from_le_bytes(array(bytes)?) != 0),
         InterfaceType::S8 => Value::S8(i8::from_le_bytes(array(bytes)?)),
@@ -207,6 +212,10 @@ fn from_memory(cx: &mut Lifting<'_, '_>, ty: InterfaceType, bytes: &[u8]) -> Res
             let (pointer, length) = pointer_pair(bytes)?;
             let element = cx.types[index].element;
             Value::List(list(cx, element, usize::try_from(pointer)?, usize::try_from(length)?)?)
+        }
+        InterfaceType::Map(index) => {
+            let (pointer, length) = pointer_pair(bytes)?;
+            Value::Map(map::lift(cx, index, usize::try_from(pointer)?, usize::try_from(length)?)?)
         }
         InterfaceType::Record(index) => {
             let types = cx.types;
@@ -388,7 +397,7 @@ fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N]> {
     bytes.first_chunk().copied().ok_or_else(|| format_err!("a value of {N} bytes lies out of bounds"))
 }
 
-fn window(bytes: &[u8], start: usize, length: usize) -> Option<&[u8]> {
+pub(super) fn window(bytes: &[u8], start: usize, length: usize) -> Option<&[u8]> {
     bytes.get(start..)?.get(..length)
 }
 

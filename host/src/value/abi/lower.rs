@@ -5,7 +5,7 @@ use wasmtime::component::__internal::{InterfaceType, LowerContext};
 use wasmtime::component::Lower;
 use wasmtime::{Result, ValRaw, bail, format_err};
 
-use super::stream;
+use super::{map, stream};
 use crate::value::{Flags, List, Value};
 
 /// Lowers the values of a parameter or result list into core-wasm values.
@@ -78,6 +78,11 @@ fn to_flat<T>(cx: &mut LowerContext<'_, T>, ty: InterfaceType, value: &Value, ds
             dst.push(ValRaw::i64(i64::try_from(pointer)?))?;
             dst.push(ValRaw::i64(i64::try_from(length)?))
         }
+        (InterfaceType::Map(index), Value::Map(entries)) => {
+            let (pointer, length) = map::lower(cx, index, entries)?;
+            dst.push(ValRaw::i64(i64::try_from(pointer)?))?;
+            dst.push(ValRaw::i64(i64::try_from(length)?))
+        }
         (InterfaceType::Record(index), Value::Record(values)) => {
             let fields = types[index].fields.iter().map(|field| field.ty);
             each(values, fields, |value, ty| to_flat(cx, ty, value, dst))
@@ -113,7 +118,12 @@ fn flat_count<T>(cx: &LowerContext<'_, T>, ty: InterfaceType) -> Result<usize> {
     count.ok_or_else(|| format_err!("a type without flat representation goes into core-wasm values"))
 }
 
-fn to_memory<T>(cx: &mut LowerContext<'_, T>, ty: InterfaceType, value: &Value, offset: usize) -> Result<()> {
+pub(super) fn to_memory<T>(
+    cx: &mut LowerContext<'_, T>,
+    ty: InterfaceType,
+    value: &Value,
+    offset: usize,
+) -> Result<()> {
     let types = cx.types;
     match (ty, value) {
         (InterfaceType::Bool, Value::Bool(value)) => write(cx, offset, [u8::from(*value)]),
@@ -131,6 +141,11 @@ fn to_memory<T>(cx: &mut LowerContext<'_, T>, ty: InterfaceType, value: &Value, 
         (InterfaceType::String, Value::String(value)) => string(cx, ty, value, offset),
         (InterfaceType::List(index), Value::List(value)) => {
             let (pointer, length) = list(cx, types[index].element, value)?;
+            write(cx, offset, u32::try_from(pointer)?.to_le_bytes())?;
+            write(cx, offset + 4, u32::try_from(length)?.to_le_bytes())
+        }
+        (InterfaceType::Map(index), Value::Map(entries)) => {
+            let (pointer, length) = map::lower(cx, index, entries)?;
             write(cx, offset, u32::try_from(pointer)?.to_le_bytes())?;
             write(cx, offset + 4, u32::try_from(length)?.to_le_bytes())
         }
@@ -339,6 +354,7 @@ fn mismatch<R>(ty: InterfaceType, value: &Value) -> Result<R> {
         Value::Record(_) => "a record",
         Value::Tuple(_) => "a tuple",
         Value::List(_) => "a list",
+        Value::Map(_) => "a map",
         Value::Flags(_) => "flags",
         Value::Enum(_) => "an enum",
         Value::Stream(_) => "a stream",

@@ -82,7 +82,7 @@ impl Guest {
 
     async fn linked(text: &str, link: impl FnOnce(&mut Linker<Data>)) -> Self {
         let mut config = Config::new();
-        config.wasm_component_model_async(true);
+        config.wasm_component_model_async(true).wasm_component_model_map(true);
         // Not for chainlets: so that a guest of a few lines can wait for a stream.
         config.wasm_component_model_more_async_builtins(true);
         let engine = Engine::new(&config).unwrap();
@@ -180,6 +180,10 @@ fn list(inner: Type) -> Type {
     Type::List(Arc::new(inner))
 }
 
+fn map(key: Type, value: Type) -> Type {
+    Type::Map { key: Arc::new(key), value: Arc::new(value) }
+}
+
 fn words(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
@@ -187,7 +191,8 @@ fn words(words: &[u32]) -> Vec<u8> {
 #[test]
 fn lists_and_strings_outside_of_memory_are_refused() {
     let pairs = list(Type::Tuple([Type::U8, Type::U32].into()));
-    for ty in [list(Type::U8), list(Type::U32), list(Type::String), Type::String, pairs] {
+    let map = map(Type::U8, Type::U32);
+    for ty in [list(Type::U8), list(Type::U32), list(Type::String), Type::String, pairs, map] {
         for (pointer, length) in [(65_536, 1), (0, u32::MAX), (u32::MAX - 3, 4), (65_532, 8), (1 << 31, 1 << 31)] {
             let error = refused(&ty, &words(&[pointer, length]), 1024);
             assert!(error.contains("out of bounds"), "{ty} at {pointer}+{length}: {error}");
@@ -199,6 +204,7 @@ fn lists_and_strings_outside_of_memory_are_refused() {
 fn misaligned_pointers_are_refused() {
     let pairs = list(Type::Tuple([Type::U8, Type::F64].into()));
     assert!(refused(&pairs, &words(&[1028, 1]), 1024).contains("not aligned"));
+    assert!(refused(&map(Type::U8, Type::F64), &words(&[1028, 1]), 1024).contains("not aligned"));
     assert!(refused(&list(Type::U32), &words(&[2, 1]), 1024).contains("not aligned"));
     assert!(refused(&list(Type::U32), &words(&[0, 1]), 1026).contains("not aligned"));
 }
@@ -241,6 +247,20 @@ fn lists_that_overlap_in_the_guest_cannot_multiply_in_the_host() {
     for element in [Type::U8, Type::S8, Type::Bool, Type::Tuple([Type::U8].into())] {
         assert!(refused(&list(list(element.clone())), &bytes, 1024).contains("fuel"), "{element}");
     }
+    // A map's entries take more in the host than in the guest.
+    let mut bytes = words(&[1032, count]);
+    for _ in 0..count {
+        bytes.extend(words(&[0, 1_000]));
+    }
+    assert!(refused(&list(map(Type::U8, Type::Bool)), &bytes, 1024).contains("fuel"));
+}
+
+#[test]
+fn a_key_that_a_guest_writes_twice_has_its_last_value() {
+    let bytes = [words(&[1032, 4]), vec![7, 1, 9, 2, 7, 3, 8, 4]].concat();
+    let value = block_on(hostile(&map(Type::U8, Type::U8), &bytes, 1024)).unwrap();
+    let entries = [(9, 2), (7, 3), (8, 4)].map(|(key, value)| (Value::U8(key), Value::U8(value)));
+    assert_eq!(value, Some(Value::Map(entries.into())));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use proptest::sample::Index;
 
 use super::*;
 use crate::value::json::arbitrary::{any_params, any_type, member, value_of};
-use crate::value::json::tests::{declared, list, names, option, record, some, variant};
+use crate::value::json::tests::{declared, list, map, names, option, record, some, variant};
 use crate::value::{Flags, List};
 
 fn bytes(hex: &str) -> Bytes {
@@ -99,6 +99,27 @@ fn everything_else_is_as_in_json() {
     let value = Value::Record([Value::U8(1), Value::Option(None)].into());
     both_ways(&hit, "a266646f635f696401646e6f7465f6", value.clone());
     assert_eq!(read(&hit, "a166646f632d696401").unwrap(), value, "a missing option, and a name in kebab-case");
+}
+
+#[test]
+fn a_map_has_keys_of_their_own_type() {
+    let ty = map(Type::String, Type::U8);
+    both_ways(&ty, "a2616201616102", Value::Map(vec![("b".into(), Value::U8(1)), ("a".into(), Value::U8(2))]));
+    assert_eq!(read(&ty, "bf616107ff").unwrap(), Value::Map(vec![("a".into(), Value::U8(7))]));
+    let keys = |keys: &[Value]| Value::Map(keys.iter().map(|key| (key.clone(), Value::U8(0))).collect());
+    both_ways(&map(Type::U64, Type::U8), "a21bffffffffffffffff000100", keys(&[Value::U64(u64::MAX), Value::U64(1)]));
+    both_ways(&map(Type::S8, Type::U8), "a12000", keys(&[Value::S8(-1)]));
+    both_ways(&map(Type::Bool, Type::U8), "a2f500f400", keys(&[Value::Bool(true), Value::Bool(false)]));
+    both_ways(&map(Type::Char, Type::U8), "a162c39f00", keys(&[Value::Char('ß')]));
+    let fits = CborErrorKind::Type;
+    refused(&ty, "a2616101616102", fits, "/a", "the key `a` is given twice");
+    refused(&ty, "a10100", fits, "", "invalid type: integer `1`, expected string (a string)");
+    refused(&ty, "80", fits, "", "invalid type: array, expected map<string, u8> (a map)");
+    refused(&ty, "a1616120", fits, "/a", "invalid value: integer `-1`, expected u8 (an integer from 0 to 255)");
+    refused(&map(Type::U8, Type::U8), "a201000100", fits, "/1", "the key `1` is given twice");
+    let u8 = "u8 (an integer from 0 to 255)";
+    refused(&map(Type::U8, Type::U8), "a1613100", fits, "", &format!("invalid value: string \"1\", expected {u8}"));
+    assert!(read(&ty, "bbffffffffffffffff616107").is_err(), "a length that lies");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use crate::value::ty::{Declared, Member, Name, Type};
-use crate::value::{Flags, List, Value};
+use crate::value::{Flags, List, Value, entries};
 
 /// The names of fields, cases and flags.
 pub(crate) const NAMES: [&str; 10] =
@@ -43,12 +43,30 @@ pub(crate) fn any_type() -> impl Strategy<Value = Type> {
         prop_oneof![
             inner.clone().prop_map(|ty| Type::List(Arc::new(ty))),
             inner.clone().prop_map(|ty| Type::Option(Arc::new(ty))),
+            (any_key(), inner.clone()).prop_map(|(key, value)| Type::Map { key: key.into(), value: value.into() }),
             vec(inner, 1..4).prop_map(|types| Type::Tuple(types.into())),
             (side(), side()).prop_map(|(ok, err)| Type::Result { ok, err }),
             declared(move || member.clone().prop_map(Some).boxed()).prop_map(Type::Record),
             declared(move || optional.clone().boxed()).prop_map(Type::Variant),
         ]
     })
+}
+
+/// A type that a map's keys can be of: strings most of the time.
+fn any_key() -> impl Strategy<Value = Type> {
+    let others = vec![
+        Type::Bool,
+        Type::S8,
+        Type::U8,
+        Type::S16,
+        Type::U16,
+        Type::S32,
+        Type::U32,
+        Type::S64,
+        Type::U64,
+        Type::Char,
+    ];
+    prop_oneof![1 => Just(Type::String), 1 => select(others)]
 }
 
 /// A list of records or tuples of plain data.
@@ -107,6 +125,9 @@ pub(crate) fn value_of(ty: &Type) -> BoxedStrategy<Value> {
         Type::Char => any::<char>().prop_map(Value::Char).boxed(),
         Type::String => any::<String>().prop_map(Value::from).boxed(),
         Type::List(inner) => list_of(inner).prop_map(Value::List).boxed(),
+        Type::Map { key, value } => vec((value_of(key), value_of(value)), 0..5)
+            .prop_map(|entries| Value::Map(entries::last_of_each(entries)))
+            .boxed(),
         Type::Tuple(types) => {
             types.iter().map(value_of).collect::<Vec<_>>().prop_map(|items| Value::Tuple(items.into())).boxed()
         }

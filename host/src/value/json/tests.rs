@@ -31,6 +31,10 @@ pub(in crate::value) fn list(ty: Type) -> Type {
     Type::List(Arc::new(ty))
 }
 
+pub(in crate::value) fn map(key: Type, value: Type) -> Type {
+    Type::Map { key: Arc::new(key), value: Arc::new(value) }
+}
+
 pub(in crate::value) fn option(ty: Type) -> Type {
     Type::Option(Arc::new(ty))
 }
@@ -112,6 +116,38 @@ fn other_lists_and_tuples_are_arrays() {
     both_ways(&list(Type::String), r#"["a"]"#, Value::List(List::Values(vec!["a".into()])));
     let pair = Type::Tuple([Type::U8, Type::String].into());
     both_ways(&pair, r#"[1,"x"]"#, Value::Tuple([Value::U8(1), "x".into()].into()));
+}
+
+#[test]
+fn a_map_is_an_object_with_any_keys_in_the_order_of_its_entries() {
+    let ty = map(Type::String, list(Type::U8));
+    both_ways(&ty, "{}", Value::Map(vec![]));
+    let bytes = |byte: u8| Value::List(List::U8(vec![byte].into()));
+    let entries = [("top-k", 1), ("top_k", 2), ("", 3), ("a\"/~ß", 4)].map(|(key, byte)| (key.into(), bytes(byte)));
+    both_ways(&ty, r#"{"top-k":"AQ==","top_k":"Ag==","":"Aw==","a\"/~ß":"BA=="}"#, Value::Map(entries.into()));
+    let ty = option(map(Type::String, map(Type::String, option(Type::Bool))));
+    let inner = Value::Map(vec![("b".into(), Value::Option(None)), ("a".into(), some(Value::Bool(true)))]);
+    both_ways(&ty, r#"{"x":{"b":null,"a":true}}"#, some(Value::Map(vec![("x".into(), inner)])));
+}
+
+#[test]
+fn a_key_that_is_no_string_is_written_as_one() {
+    let keys = |keys: Vec<Value>| Value::Map(keys.into_iter().map(|key| (key, Value::U8(0))).collect());
+    let cases = [
+        (Type::Bool, r#"{"true":0,"false":0}"#, keys(vec![Value::Bool(true), Value::Bool(false)])),
+        (Type::S8, r#"{"-128":0,"0":0}"#, keys(vec![Value::S8(-128), Value::S8(0)])),
+        (Type::U8, r#"{"255":0,"7":0}"#, keys(vec![Value::U8(255), Value::U8(7)])),
+        (Type::S16, r#"{"-32768":0}"#, keys(vec![Value::S16(i16::MIN)])),
+        (Type::U16, r#"{"65535":0}"#, keys(vec![Value::U16(u16::MAX)])),
+        (Type::S32, r#"{"-1":0}"#, keys(vec![Value::S32(-1)])),
+        (Type::U32, r#"{"4294967295":0}"#, keys(vec![Value::U32(u32::MAX)])),
+        (Type::S64, r#"{"-9223372036854775808":0}"#, keys(vec![Value::S64(i64::MIN)])),
+        (Type::U64, r#"{"18446744073709551615":0}"#, keys(vec![Value::U64(u64::MAX)])),
+        (Type::Char, r#"{"ß":0,"🦀":0}"#, keys(vec![Value::Char('ß'), Value::Char('🦀')])),
+    ];
+    for (key, text, value) in cases {
+        both_ways(&map(key, Type::U8), text, value);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod fields;
 mod lists;
+mod maps;
 mod sums;
 
 use base64::engine::general_purpose::STANDARD;
@@ -54,6 +55,7 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
             Type::List(inner) => self.list(inner, deserializer).map(Value::List),
             Type::Stream(inner) => self.list(inner, deserializer).map(Stream::of).map(Value::Stream),
             Type::Future(inner) => self.future(inner, deserializer).map(Value::Future),
+            Type::Map { key, value } => deserializer.deserialize_any(maps::Map { ty, key, value, reading }),
             Type::Tuple(types) => deserializer.deserialize_any(lists::Tuple { ty, types, reading }),
             Type::Option(inner) if matches!(**inner, Type::Option(_)) => {
                 deserializer.deserialize_any(sums::NestedOption { ty, inner, reading })

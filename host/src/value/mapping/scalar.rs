@@ -93,7 +93,7 @@ integers! {
 }
 
 /// `text`, if it is an integer as JSON writes one: no plus, no leading zero.
-fn canonical(text: &str) -> Option<&str> {
+pub(super) fn canonical(text: &str) -> Option<&str> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     (text == "0" || !digits.starts_with(['0', '+'])).then_some(text)
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use crate::value::cbor::{self, CborErrorKind};
 use crate::value::json::arbitrary::{any_params, member, value_of};
-use crate::value::json::tests::{declared, list, names, option, variant};
+use crate::value::json::tests::{declared, list, map, names, option, variant};
 use crate::value::json::{self, JsonErrorKind};
 use crate::value::ty::{Member, Type};
 use crate::value::{List, Value};
@@ -52,6 +52,9 @@ fn a_few_bytes_of_every_kind_cannot_become_many_of_values() {
     is_bounded(option(option(Type::U8)), r#"{"some":7}"#);
     is_bounded(Type::Result { ok: None, err: Some(Type::U8.into()) }, r#"{"err":7}"#);
     is_bounded(variant(&[("a", None), ("b", Some(Type::U8))]), r#"{"b":7}"#);
+    is_bounded(map(Type::String, Type::U8), r#"{"a":7}"#);
+    is_bounded(map(Type::String, Type::U8), "{}");
+    is_bounded(map(Type::U8, map(Type::Bool, Type::U8)), r#"{"1":{}}"#);
     is_bounded(Type::Enum(names(&["a", "b"])), r#""a""#);
     is_bounded(flags, "[]");
     is_bounded(Type::String, r#""""#);

@@ -79,7 +79,7 @@ impl fmt::Display for Words<'_> {
             Type::Option(inner) if matches!(**inner, Type::Option(_)) => f.write_str("null or {\"some\": …}")?,
             Type::Option(inner) => write!(f, "null or {}", Brief(inner))?,
             Type::Result { .. } => f.write_str("{\"ok\": …} or {\"err\": …}")?,
-            Type::Record(_) => f.write_str(notation.an_object())?,
+            Type::Record(_) | Type::Map { .. } => f.write_str(notation.an_object())?,
             Type::Variant(declared) => write!(f, "one of {}", Cases(&declared.members))?,
             Type::Enum(declared) => write!(f, "a string, one of {}", Names(&declared.members))?,
             Type::Flags(declared) => write!(f, "an array of strings out of {}", Names(&declared.members))?,
@@ -97,6 +97,7 @@ impl fmt::Display for Brief<'_> {
             Type::Option(inner) => write!(f, "option<{}>", Brief(inner)),
             Type::Stream(inner) => write!(f, "stream<{}>", Brief(inner)),
             Type::Future(inner) => write!(f, "future<{}>", Brief(inner)),
+            Type::Map { key, value } => write!(f, "map<{}, {}>", Brief(key), Brief(value)),
             Type::Tuple(types) => {
                 f.write_str("tuple<")?;
                 listed(f, types, |f, ty| write!(f, "{}", Brief(ty)))?;

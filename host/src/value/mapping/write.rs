@@ -43,6 +43,9 @@ impl Serialize for Typed<'_> {
             (Type::Char, Value::Char(value)) => serializer.serialize_char(*value),
             (Type::String, Value::String(value)) => serializer.serialize_str(value),
             (Type::List(inner) | Type::Stream(inner), Value::List(list)) => self.list(inner, list, serializer),
+            // Text has no other keys than strings; serde_json writes bools and integers as such.
+            (Type::Map { key, value }, Value::Map(entries)) => serializer
+                .collect_map(entries.iter().map(|(k, v)| (Typed { ty: key, value: k }, Typed { ty: value, value: v }))),
             (Type::Tuple(types), Value::Tuple(values)) if types.len() == values.len() => {
                 serializer.collect_seq(types.iter().zip(values).map(|(ty, value)| Typed { ty, value }))
             }
@@ -271,6 +274,7 @@ impl fmt::Display for Kind<'_> {
             Value::Char(_) => f.write_str("char"),
             Value::String(_) => f.write_str("string"),
             Value::List(list) => write!(f, "list of {}", list.len()),
+            Value::Map(entries) => write!(f, "map of {}", entries.len()),
             Value::Record(fields) => write!(f, "record of {} fields", fields.len()),
             Value::Tuple(items) => write!(f, "tuple of {}", items.len()),
             Value::Variant(case, payload) => {

@@ -40,6 +40,12 @@ impl Room {
                     let values = values.into_iter().map(|value| self.collect(inner, value));
                     Value::List(List::Values(try_join_all(values).await?))
                 }
+                (Type::Map { value: inner, .. }, Value::Map(entries)) => {
+                    let entries = entries
+                        .into_iter()
+                        .map(|(key, value)| async { Ok::<_, StreamError>((key, self.collect(inner, value).await?)) });
+                    Value::Map(try_join_all(entries).await?)
+                }
                 (Type::Tuple(types), Value::Tuple(values)) => {
                     let values = types.iter().zip(values).map(|(ty, value)| self.collect(ty, value));
                     Value::Tuple(try_join_all(values).await?.into())

@@ -1,9 +1,11 @@
 //! Calls two dependencies whose `run-remote` is a plain `func`, one of them with many parameters.
 
+use std::collections::BTreeMap;
+
 #[derive(Default)]
 struct Mixed;
 
-#[chainlet::chainlet(path = "wit")]
+#[chainlet::chainlet(path = "wit", derives = [PartialEq])]
 impl Mixed {
     #[expect(clippy::too_many_arguments, clippy::unused_async, reason = "this is what is tested")]
     async fn run_remote(
@@ -24,6 +26,7 @@ impl Mixed {
         no: bool,
         letter: char,
         maybe: Option<String>,
+        prices: BTreeMap<String, f64>,
     ) -> Outcome {
         let summary = wide::run_remote(
             u8_value,
@@ -42,8 +45,16 @@ impl Mixed {
             no,
             letter,
             maybe.as_deref(),
+            &prices,
         );
         let reply = sync::run_remote(&summary.text);
-        Outcome { total: summary.total, text: reply.text, flags: summary.flags, calls: reply.calls }
+        Outcome {
+            total: summary.total,
+            text: reply.text,
+            flags: summary.flags,
+            prices: summary.prices,
+            lengths: summary.lengths,
+            calls: reply.calls,
+        }
     }
 }

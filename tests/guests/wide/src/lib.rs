@@ -1,5 +1,7 @@
 //! Takes more parameters than are passed one by one, through a plain `func`, without the SDK.
 
+use std::collections::BTreeMap;
+
 use bindings::{Guest, Summary};
 
 /// What wit-bindgen makes of the world.
@@ -31,6 +33,7 @@ impl Guest for Wide {
         no: bool,
         letter: char,
         maybe: Option<String>,
+        mut prices: BTreeMap<String, f64>,
     ) -> Summary {
         let total = f64::from(u8_value)
             + f64::from(u16_value)
@@ -41,8 +44,14 @@ impl Guest for Wide {
             + f64::from(s32_value)
             + s64_value as f64
             + f64::from(f32_value)
-            + f64_value;
+            + f64_value
+            + prices.values().sum::<f64>();
         let text = format!("{first}{second}{letter}{}", maybe.unwrap_or_default());
-        Summary { total, text, flags: vec![yes, no] }
+        let mut lengths: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+        for name in prices.keys() {
+            lengths.entry(u32::try_from(name.len()).unwrap_or(u32::MAX)).or_default().push(name.clone());
+        }
+        prices.insert("total".to_owned(), total);
+        Summary { total, text, flags: vec![yes, no], prices, lengths }
     }
 }

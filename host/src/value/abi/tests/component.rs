@@ -18,6 +18,7 @@ impl Types {
             Type::List(inner) => return format!("(list {})", self.name(inner)),
             Type::Option(inner) => return format!("(option {})", self.name(inner)),
             Type::Stream(inner) => return format!("(stream {})", self.name(inner)),
+            Type::Map { key, value } => return format!("(map {} {})", self.name(key), self.name(value)),
             Type::Tuple(types) => {
                 let types: Vec<_> = types.iter().map(|ty| self.name(ty)).collect();
                 return format!("(tuple {})", types.join(" "));
@@ -259,7 +260,7 @@ fn size_and_align(ty: &Type) -> (u32, u32) {
         Type::S16 | Type::U16 => (2, 2),
         Type::S32 | Type::U32 | Type::F32 | Type::Char | Type::Stream(_) | Type::Future(_) => (4, 4),
         Type::S64 | Type::U64 | Type::F64 => (8, 8),
-        Type::String | Type::List(_) => (8, 4),
+        Type::String | Type::List(_) | Type::Map { .. } => (8, 4),
         Type::Tuple(types) => fields(types.iter()),
         Type::Record(declared) => fields(declared.members.iter().map(|member| member.ty.as_ref().unwrap())),
         Type::Option(inner) => cases(2, std::iter::once(&**inner)),
@@ -283,7 +284,7 @@ fn flatten(ty: &Type) -> Vec<&'static str> {
         Type::S64 | Type::U64 => vec!["i64"],
         Type::F32 => vec!["f32"],
         Type::F64 => vec!["f64"],
-        Type::String | Type::List(_) => vec!["i32", "i32"],
+        Type::String | Type::List(_) | Type::Map { .. } => vec!["i32", "i32"],
         Type::Tuple(types) => types.iter().flat_map(flatten).collect(),
         Type::Record(declared) => {
             declared.members.iter().flat_map(|member| flatten(member.ty.as_ref().unwrap())).collect()

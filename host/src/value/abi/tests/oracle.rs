@@ -25,6 +25,9 @@ pub(super) fn val(ty: &Type, value: &Value) -> Val {
         (Type::List(inner), Value::List(list)) => {
             Val::List(items(inner, list).iter().map(|item| val(inner, item)).collect())
         }
+        (Type::Map { key: key_type, value: value_type }, Value::Map(entries)) => {
+            Val::Map(entries.iter().map(|(key, value)| (val(key_type, key), val(value_type, value))).collect())
+        }
         (Type::Tuple(types), Value::Tuple(items)) => {
             Val::Tuple(types.iter().zip(items).map(|(ty, item)| val(ty, item)).collect())
         }
@@ -77,6 +80,9 @@ pub(super) fn value(ty: &Type, val: &Val) -> Value {
         (_, Val::Char(val)) => Value::Char(*val),
         (_, Val::String(val)) => Value::from(val.as_str()),
         (Type::List(inner), Val::List(vals)) => Value::List(list(inner, vals)),
+        (Type::Map { key: key_type, value: value_type }, Val::Map(entries)) => {
+            Value::Map(entries.iter().map(|(key, val)| (value(key_type, key), value(value_type, val))).collect())
+        }
         (Type::Tuple(types), Val::Tuple(vals)) => {
             Value::Tuple(types.iter().zip(vals).map(|(ty, val)| value(ty, val)).collect())
         }

@@ -45,6 +45,22 @@ pub(crate) fn find_breaks(ty: &Type, json: &Json, at: String, breaks: &mut Vec<B
                 find_breaks(inner, item, format!("{at}/{index}"), breaks);
             }
         }
+        Type::Map { key, value } => {
+            with(json!([]), None);
+            let object = json.as_object().unwrap();
+            if **key != Type::String {
+                let (name, entry) = ("nope", object.values().next().cloned().unwrap_or_default());
+                let more = object.clone().into_iter().chain([(name.to_owned(), entry)]);
+                with(Json::Object(more.collect()), Some(name.to_owned()));
+            }
+            for (key, item) in object {
+                let step = key.replace('~', "~0").replace('/', "~1");
+                // A pointer cuts a longer key short.
+                if step.len() <= 256 {
+                    find_breaks(value, item, format!("{at}/{step}"), breaks);
+                }
+            }
+        }
         Type::Tuple(types) => {
             let items = json.as_array().unwrap();
             with(Json::Array(items.iter().cloned().chain([json!(0)]).collect()), Some(items.len().to_string()));

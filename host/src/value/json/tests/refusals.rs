@@ -62,6 +62,35 @@ fn an_unknown_missing_or_repeated_field_is_refused() {
 }
 
 #[test]
+fn a_map_is_refused_unless_it_is_an_object_with_each_key_once() {
+    let ty = list(map(Type::String, Type::Bool));
+    let words = "map<string, bool> (an object)";
+    refused(&ty, "[[]]", "/0", &format!("invalid type: array, expected {words}"));
+    refused(&ty, r#"["x"]"#, "/0", &format!(r#"invalid type: string "x", expected {words}"#));
+    refused(&ty, r#"[{"a": 1}]"#, "/0/a", "invalid value: integer `1`, expected bool (true or false)");
+    refused(&ty, r#"[{"a/b~": 1}]"#, "/0/a~1b~0", "invalid value: integer `1`, expected bool (true or false)");
+    refused(&ty, r#"[{"a": true, "b": true, "a": true}]"#, "/0/a", "the key `a` is given twice");
+    refused(&ty, r#"[{"b": true, "a": true, "\u0061": false}]"#, "/0/a", "the key `a` is given twice");
+    let long = "x".repeat(1_000_000);
+    let text = format!(r#"[{{"{long}": true, "{long}": true}}]"#);
+    assert!(value_from_slice(&ty, text.as_bytes()).unwrap_err().to_string().len() < 1000);
+}
+
+#[test]
+fn a_key_is_refused_unless_it_is_its_type_in_its_one_spelling() {
+    let u8 = "u8 (an integer from 0 to 255, in digits only)";
+    for key in ["256", "-1", "07", "+7", "1.0", "1e1", "", " 7", "x"] {
+        let text = format!("{{\"{key}\": 0}}");
+        refused(&map(Type::U8, Type::U8), &text, &format!("/{key}"), &format!("bad key `{key}`, expected {u8}"));
+    }
+    assert!(value_from_slice(&map(Type::S8, Type::U8), br#"{"-0": 0}"#).is_err());
+    refused(&map(Type::Bool, Type::U8), r#"{"True": 0}"#, "/True", "bad key `True`, expected bool (true or false)");
+    let char = "char (a string of one character)";
+    refused(&map(Type::Char, Type::U8), r#"{"ab": 0}"#, "/ab", &format!("bad key `ab`, expected {char}"));
+    refused(&map(Type::U8, Type::U8), r#"{"7": 0, "8": 0, "7": 0}"#, "/7", "the key `7` is given twice");
+}
+
+#[test]
 fn a_pointer_spells_a_name_as_the_text_does() {
     let ty = record(&[("doc-id", Type::Bool)]);
     assert_eq!(value_from_slice(&ty, br#"{"doc-id": 1}"#).unwrap_err().pointer, "/doc-id");
@@ -181,7 +210,7 @@ fn a_message_and_a_pointer_stay_short_whatever_the_input() {
     let level = Type::Enum(names(&many.iter().map(String::as_str).collect::<Vec<_>>()));
     let record = record(&[("a", Type::U8)]);
     let types = [Type::U8, Type::Char, list(Type::Bool), record, level, list(Type::U8), option(option(Type::U8))];
-    for ty in types {
+    for ty in types.into_iter().chain([map(Type::U8, Type::U8)]) {
         for text in [format!("\"{long}\""), format!("{{\"{long}\": 1}}"), format!("{{\"a\": \"{long}\"}}")] {
             let error = value_from_slice(&ty, text.as_bytes()).unwrap_err();
             assert!(error.to_string().len() < 1000, "{ty}: {}", error.to_string().len());
