@@ -113,6 +113,39 @@
 //!
 //! See [`context`].
 //!
+//! # Maps
+//!
+//! `map<K, V>` is a [`BTreeMap`](std::collections::BTreeMap). Its keys are
+//! strings, chars, bools or integers:
+//!
+//! ```
+//! # mod count {
+//! use std::collections::BTreeMap;
+//!
+//! #[derive(Default)]
+//! struct Count;
+//!
+//! #[chainlet::chainlet(derives = [PartialEq], inline = "
+//!     package example:words;
+//!
+//!     world count {
+//!         record counted { words: map<string, u32>, longest: option<string> }
+//!         export run-remote: async func(texts: map<u32, string>) -> counted;
+//!     }
+//! ")]
+//! impl Count {
+//!     async fn run_remote(&self, texts: BTreeMap<u32, String>) -> Counted {
+//!         let mut words = BTreeMap::new();
+//!         for word in texts.values().flat_map(|text| text.split_whitespace()) {
+//!             *words.entry(word.to_owned()).or_default() += 1;
+//!         }
+//!         let longest = words.keys().max_by_key(|word| word.len()).cloned();
+//!         Counted { words, longest }
+//!     }
+//! }
+//! # }
+//! ```
+//!
 //! # Streams
 //!
 //! `stream<T>` and `future<T>` may stand in parameters and results; see

@@ -76,6 +76,22 @@ fn a_signature_with_resources_is_refused_with_the_signature() {
 }
 
 #[test]
+fn a_map_with_keys_that_wit_does_not_allow_is_refused_with_those_it_allows() {
+    let component = r#"
+(component
+  (core module $m
+    (memory (export "memory") 1)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) unreachable)
+    (func (export "run") (param i32 i32)))
+  (core instance $i (instantiate $m))
+  (func (export "run-remote") (param "p" (list (map f32 u8)))
+    (canon lift (core func $i "run") (memory $i "memory") (realloc (func $i "realloc")))))
+"#;
+    let words = ["a call cannot carry `map<f32, u8>`", "the keys of a map are strings, chars, bools or integers"];
+    refused(wat::parse_str(component).unwrap(), &words);
+}
+
+#[test]
 fn an_init_that_traps_stops_the_start_with_what_it_said() {
     for (init, words) in [
         ("trap", "`init` trapped: the guest trapped: "),

@@ -15,6 +15,6 @@
   (func (export "run-remote")
     (param "hits" (list $hit)) (param "order" $order) (param "marks" $marks) (param "bytes" (list u8))
     (param "pair" (tuple char bool)) (param "maybe" (option (option s64))) (param "numbers" (list f64))
-    (param "nested" (list (list (result u8 (error string))))) (param "more" string) (param "most" string)
+    (param "nested" (list (list (result u8 (error string))))) (param "more" (map string u32)) (param "most" (map u8 $hit))
     (result (result (list $hit) (error $problem)))
     (canon lift (core func $i "run") (memory $i "memory") (realloc (func $i "realloc")))))

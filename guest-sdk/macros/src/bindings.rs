@@ -112,6 +112,11 @@ pub fn generate(world: &mut World, complete: WorldId, derives: &[String]) -> Res
     let (_, source) = files.iter().next().context("wit-bindgen generated nothing")?;
     let source = std::str::from_utf8(source)?;
     let mut items = syn::parse_file(source).context("wit-bindgen generated bad Rust")?.items;
+    if source.contains("WitMap") {
+        // wit-bindgen brings this trait into the scope of interfaces, but not into that of the world itself.
+        let runtime: syn::Path = syn::parse_str(RUNTIME)?;
+        items.push(syn::parse_quote!(#[allow(unused_imports)] use #runtime::WitMap as _;));
+    }
 
     let export = match &world.export {
         Export::Root => Vec::new(),

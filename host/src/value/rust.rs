@@ -163,13 +163,13 @@ mod tests {
 
     #[test]
     fn rust_maps_go_to_values_and_back() {
+        type Inner = BTreeMap<i8, BTreeMap<bool, BTreeMap<char, u64>>>;
         let map = |key: Type, value: Type| Type::Map { key: key.into(), value: value.into() };
         let ty = map(Type::String, map(Type::S8, map(Type::Bool, map(Type::Char, Type::U64))));
         let inner = BTreeMap::from([(-1_i8, BTreeMap::from([(true, BTreeMap::from([('ß', u64::MAX)]))]))]);
         let before = BTreeMap::from([(String::new(), inner), ("Any-key".to_owned(), BTreeMap::new())]);
         let values = to_values(&[member("m", Some(ty.clone()))], &BTreeMap::from([("m", &before)])).unwrap();
-        let after: BTreeMap<String, BTreeMap<i8, BTreeMap<bool, BTreeMap<char, u64>>>> =
-            from_value(&ty, &values[0]).unwrap();
+        let after: BTreeMap<String, Inner> = from_value(&ty, &values[0]).unwrap();
         assert_eq!(before, after);
     }
 

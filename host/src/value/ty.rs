@@ -207,11 +207,9 @@ impl Type {
 
     /// Whether a map's keys can be of the type. WIT allows strings, chars, bools and integers.
     pub fn is_key(&self) -> bool {
-        match self {
-            Type::Bool | Type::Char | Type::String => true,
-            Type::S8 | Type::U8 | Type::S16 | Type::U16 | Type::S32 | Type::U32 | Type::S64 | Type::U64 => true,
-            _ => false,
-        }
+        let is_integer =
+            matches!(self, Type::S8 | Type::U8 | Type::S16 | Type::U16 | Type::S32 | Type::U32 | Type::S64 | Type::U64);
+        is_integer || matches!(self, Type::Bool | Type::Char | Type::String)
     }
 
     /// The first part of the type that a call cannot carry, as WIT writes it.

@@ -259,6 +259,14 @@ fn the_docs_of_the_contract_are_embedded_and_no_others() {
     assert!(!expanded(&inline(), UNIT).contains("chainlet:docs"));
 }
 
+#[test]
+fn a_world_with_a_map_at_its_root_can_count_the_maps_entries() {
+    let wit = "package test:maps; world unit { export run-remote: func(data: map<u8, string>) -> map<string, u8>; }";
+    let unit = "impl Unit { fn run_remote(&self, data: Map) -> Map { data } }";
+    assert!(expanded(&format!("inline = {wit:?}"), unit).contains("WitMap as _"));
+    assert!(!expanded(&inline(), UNIT).contains("WitMap"));
+}
+
 /// What makes streams and futures, for a world whose run-remote is `signature`.
 fn makers(signature: &str) -> Vec<&'static str> {
     let wit = format!("package test:streams; world unit {{ {signature} }}");

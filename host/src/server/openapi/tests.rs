@@ -170,6 +170,21 @@ fn types_that_share_a_name_but_not_a_structure_are_told_apart() {
 }
 
 #[test]
+fn a_map_is_an_object_with_any_members_of_its_values_type() {
+    let map = |key: Type, value: Type| Type::Map { key: key.into(), value: value.into() };
+    let document = run_remote(&signature(
+        vec![member("hits", Some(map(Type::String, hit()))), member("by-size", Some(map(Type::U8, Type::Bool)))],
+        Some(Type::Option(map(Type::String, Type::String).into())),
+    ));
+    let hits = json!({ "type": "object", "additionalProperties": { "$ref": "#/components/schemas/SearchHitInput" } });
+    let properties = &document.pointer(BODY).unwrap()["properties"];
+    assert_eq!(properties["hits"], hits);
+    assert_eq!(properties["by_size"]["propertyNames"], json!({ "pattern": "^(0|[1-9][0-9]{0,2})$" }));
+    let answer = json!({ "type": ["object", "null"], "additionalProperties": { "type": "string" } });
+    assert_eq!(document.pointer(ANSWER).unwrap(), &answer);
+}
+
+#[test]
 fn several_operations_stand_beside_each_other() {
     let signature = signature(vec![member("hit", Some(hit()))], None);
     let operation = |path, id| Operation { path, id, summary: "Calls a chainlet", signature: &signature };

@@ -43,7 +43,7 @@ impl Serialize for Typed<'_> {
             (Type::Char, Value::Char(value)) => serializer.serialize_char(*value),
             (Type::String, Value::String(value)) => serializer.serialize_str(value),
             (Type::List(inner) | Type::Stream(inner), Value::List(list)) => self.list(inner, list, serializer),
-            // Text has no other keys than strings; serde_json writes bools and integers as such.
+            // JSON has strings alone as keys: serde_json writes a bool or an integer as one.
             (Type::Map { key, value }, Value::Map(entries)) => serializer
                 .collect_map(entries.iter().map(|(k, v)| (Typed { ty: key, value: k }, Typed { ty: value, value: v }))),
             (Type::Tuple(types), Value::Tuple(values)) if types.len() == values.len() => {

@@ -198,6 +198,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn streams_under_keys_are_read_in_their_places() {
+        let ty = Type::Map { key: Type::String.into(), value: stream_of(Type::U8).into() };
+        let bytes = |byte: u8| List::U8(vec![byte].into());
+        let entries = [("b", 1), ("a", 2)];
+        let streams = entries.map(|(key, byte)| {
+            (key.into(), Value::Stream(Stream::new(stream::iter([Ok(bytes(byte)), Ok(bytes(byte))]))))
+        });
+        let collected = collect(&ty, Value::Map(streams.into()), ENOUGH).await.unwrap();
+        let lists = entries.map(|(key, byte)| (key.into(), Value::List(List::U8(vec![byte, byte].into()))));
+        assert_eq!(collected, Value::Map(lists.into()));
+    }
+
+    #[tokio::test]
     async fn a_stream_that_breaks_off_or_is_too_large_is_no_value() {
         let broken = Stream::new(stream::iter([Ok(List::U8(vec![1].into())), Err(StreamError::Lost)]));
         let error = collect(&stream_of(Type::U8), Value::Stream(broken), ENOUGH).await.unwrap_err();

@@ -10,6 +10,8 @@ mod bindings {
     wit_bindgen::generate!({ world: "wide" });
     export!(Wide with_types_in self);
     use crate::Wide;
+    // For the maps of the world's own functions, where wit-bindgen 0.61 forgets it.
+    use wit_bindgen::rt::WitMap;
 }
 
 struct Wide;
