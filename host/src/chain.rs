@@ -7,6 +7,7 @@ pub(crate) mod deadline;
 pub(crate) mod edge;
 mod gpu;
 mod link;
+mod load;
 mod plan;
 mod streaming;
 
@@ -21,23 +22,16 @@ use tokio::time::Instant;
 
 use self::answer::{Answer, own_error};
 use self::deadline::within;
-use self::edge::EdgeImport;
-use self::link::{Unresolved, link};
+pub(crate) use self::load::{plan, start};
 pub use self::plan::{Edge, Plan};
 pub use self::streaming::Streaming;
-use crate::capability::Grants;
-use crate::chainlet::call::{Answered, CallContext, Patience};
+use crate::chainlet::call::{Answered, CallContext};
 use crate::chainlet::callee::Callee;
-use crate::chainlet::limits::ValueLimits;
-use crate::chainlet::replica::Blueprint;
 use crate::chainlet::streams::Surroundings;
 use crate::chainlet::{Chainlet, Status};
-use crate::component::Component;
-use crate::config::{ChainSecrets, ChainSpec, ChainletName, ComponentSource, ConfigError, ConfigErrors, KeyPath};
-use crate::engine::Shared;
+use crate::config::{ChainletName, ConfigErrors};
 use crate::error::{CallError, EdgeName, ErrorKind};
 use crate::gpu::Meter;
-use crate::log_rate::LogRate;
 use crate::trace::TraceContext;
 use crate::value::format::{Format, FormatError};
 use crate::value::rust::{self, RustError};
@@ -362,147 +356,4 @@ pub(crate) fn invalid(chainlet: &Chainlet, error: impl Into<FormatError>) -> Cal
         ),
     };
     error.at(pointer)
-}
-
-/// Compiles the components of `spec` and resolves its dependencies. No guest code runs.
-pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec) -> Result<Plan, LoadError> {
-    spec.validate()?;
-    spec.check_files()?;
-    let loads: Vec<_> = spec
-        .chainlets
-        .iter()
-        .map(|(name, chainlet)| {
-            let (shared, source) = (shared.clone(), chainlet.component.clone());
-            let path = match &source {
-                ComponentSource::File(path) => Some(spec.resolve(path)),
-                ComponentSource::Bytes(_) => None,
-            };
-            let export = chainlet.export.as_ref().map(ToString::to_string);
-            let load = tokio::task::spawn_blocking(move || {
-                let wasm = match (&source, &path) {
-                    (ComponentSource::Bytes(bytes), _) => bytes.clone(),
-                    (ComponentSource::File(path), resolved) => {
-                        std::fs::read(resolved.as_ref().unwrap_or(path)).map_err(|error| error.to_string())?.into()
-                    }
-                };
-                Ok::<_, String>(Component::load(&shared, &wasm, export.as_deref()))
-            });
-            (name.clone(), load)
-        })
-        .collect();
-    let mut components = IndexMap::new();
-    let mut errors = Vec::new();
-    for (name, load) in loads {
-        let place = KeyPath::root().key("chainlets").key(&name).key("component");
-        let (message, help) = match load.await {
-            Ok(Ok(Ok(component))) => match link(&shared.engine, &component, true, |_| Arc::new(Unresolved)) {
-                Ok(_) => {
-                    components.insert(name, component);
-                    continue;
-                }
-                Err(error) => (
-                    format!("the component imports something that the host does not offer: {error:#}"),
-                    "a chainlet may import wasi 0.2 and 0.3, chainlet:host, and other chainlets".into(),
-                ),
-            },
-            Ok(Ok(Err(error))) => {
-                let help =
-                    error.help.clone().unwrap_or_else(|| "see the component contract in the documentation".into());
-                (error.to_string(), help)
-            }
-            Ok(Err(error)) => {
-                (format!("the component cannot be read: {error}"), "check the file and its permissions".into())
-            }
-            Err(error) => {
-                (format!("the component's load was cut short: {error}"), "report this as a bug of chainhost".into())
-            }
-        };
-        errors.push(ConfigError::new(spec.at(place), message, help));
-    }
-    if spec.chainlets.values().any(|chainlet| chainlet.resources.gpu.is_some()) {
-        gpu::find(shared, spec.gpu.isolation).await;
-    }
-    for (name, component) in &components {
-        let Some(chainlet) = spec.chainlets.get(name) else { continue };
-        errors.extend(gpu::grant(shared, spec, name, chainlet, component).err());
-    }
-    ConfigErrors::check(errors)?;
-    Ok(plan::resolve(spec, components)?)
-}
-
-/// Starts the chainlets of `plan`, each after those that it calls.
-pub(crate) async fn start(
-    shared: &Shared,
-    spec: &ChainSpec,
-    plan: Plan,
-    mut secrets: ChainSecrets,
-) -> Result<Chain, LoadError> {
-    let mut running: IndexMap<ChainletName, Arc<Chainlet>> = IndexMap::new();
-    for (name, component) in &plan.chainlets {
-        let Some(chainlet) = spec.chainlets.get(name) else { continue };
-        if chainlet.network.hosts.is_empty() && component.capabilities.iter().any(|name| name.starts_with("wasi:http/"))
-        {
-            tracing::warn!(
-                chainlet = %name,
-                "the component imports wasi:http, and every request will be refused: chain.toml has no network.hosts for it"
-            );
-        }
-        let gpu = gpu::grant(shared, spec, name, chainlet, component).map_err(ConfigErrors::from)?.map(Arc::new);
-        if let Some(gpu) = &gpu {
-            gpu.announce();
-        }
-        let grants = Grants::new(spec, name, chainlet, secrets.take(name.as_str()), gpu.clone());
-        let instance = link(&shared.engine, component, gpu.is_some(), |dependency| {
-            let edge = plan.edges_from(name).find(|edge| edge.dependency.import == dependency.import);
-            match edge.and_then(|edge| Some((edge, running.get(&edge.name.to)?))) {
-                Some((edge, target)) => Arc::new(EdgeImport {
-                    edge: Arc::new(edge::Edge::new(edge.name.clone(), target.clone(), &edge.policy)),
-                    is_async: dependency.signature.is_async,
-                    is_fallible: edge.is_fallible,
-                }),
-                None => Arc::new(Unresolved),
-            }
-        })
-        .map_err(|error| LoadError::Start(CallError::new(ErrorKind::Internal, name, format_args!("{error:#}"))))?;
-        let blueprint = Blueprint {
-            name: name.clone(),
-            signature: component.run_remote.signature.clone(),
-            component: component.clone(),
-            instance,
-            grants,
-            concurrency: match component.run_remote.signature.is_async {
-                true => usize::try_from(chainlet.concurrency).unwrap_or(usize::MAX),
-                false => 1,
-            },
-            queue: usize::try_from(chainlet.queue).unwrap_or(usize::MAX),
-            memory: chainlet.resources.memory.as_bytes(),
-            values: ValueLimits::from(&chainlet.resources),
-            cpu: chainlet.resources.cpu,
-            patience: Arc::new(Patience {
-                grace: chainlet.grace,
-                stall: chainlet.stall,
-                runtime: shared.threads.handle().clone(),
-            }),
-            log_rate: LogRate::new(),
-            start_timeout: chainlet.start_timeout,
-            health: chainlet.health,
-            threads: shared.threads.clone(),
-        };
-        match Chainlet::start(blueprint, chainlet.replicas).await {
-            Ok(chainlet) => {
-                running.insert(name.clone(), chainlet);
-            }
-            Err(error) => {
-                for chainlet in running.values().rev() {
-                    chainlet.stop(Duration::ZERO).await;
-                }
-                return Err(LoadError::Start(error));
-            }
-        }
-    }
-    let entrypoint = running.get(&plan.entrypoint).cloned().ok_or_else(|| {
-        LoadError::Start(CallError::new(ErrorKind::Internal, &plan.entrypoint, "the entrypoint is no chainlet"))
-    })?;
-    let edges = plan.edges.into_iter().map(|edge| edge.name).collect();
-    Ok(Chain(Arc::new(Inner { name: spec.name.to_string(), entrypoint, chainlets: running, edges })))
 }

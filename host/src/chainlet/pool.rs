@@ -5,11 +5,15 @@
 //! first in line, so nobody overtakes, but for calls that had a slot before, in a replica that ended without beginning
 //! them. A replica that is to be replaced takes calls only where no other does.
 
+mod lease;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
 
+pub(crate) use self::lease::Lease;
+pub(super) use self::lease::Loss;
 use super::replica::{Replica, Wear};
 use super::scale::Load;
 
@@ -58,14 +62,6 @@ struct Entry {
     sick: Option<Arc<str>>,
 }
 
-/// The right to one call in one replica; dropping it frees the slot.
-pub(crate) struct Lease {
-    pool: Arc<Pool>,
-    replica: Arc<Replica>,
-    loss: Option<Loss>,
-    unawaited: bool,
-}
-
 /// Why a call was not let in.
 #[derive(Debug, PartialEq)]
 pub(super) enum Refusal {
@@ -75,15 +71,6 @@ pub(super) enum Refusal {
     NotReady(Arc<str>),
     /// The chainlet takes no more calls.
     Stopping,
-}
-
-/// How a slot came to be lost while the guest still holds it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Loss {
-    /// A dependency failed, so the guest waits for an answer that never comes.
-    Unanswered,
-    /// The guest did not end its call in time, and keeps its slot until the replica's end.
-    Overran,
 }
 
 /// A chainlet's state at one moment.
@@ -339,7 +326,7 @@ impl Pool {
             .filter(|entry| entry.is_ready() && entry.active < self.concurrency && (only_worn || !entry.worn));
         let entry = free.min_by_key(|entry| entry.active)?;
         entry.active += 1;
-        Some(Lease { pool: self.clone(), replica: entry.replica.clone(), loss: None, unawaited: false })
+        Some(Lease::new(self.clone(), entry.replica.clone()))
     }
 
     /// Hands free slots to those in line, and then the lock back: a lease that nobody waited for any more takes it again
@@ -440,34 +427,6 @@ impl State {
 
     fn entry(&mut self, replica: &Replica) -> Option<&mut Entry> {
         self.entries.iter_mut().find(|entry| std::ptr::eq(&*entry.replica, replica))
-    }
-}
-
-impl Lease {
-    pub(super) fn replica(&self) -> &Arc<Replica> {
-        &self.replica
-    }
-
-    /// Nobody waits for the call any more; the guest holds the slot until it has let go.
-    pub(super) fn unawaited(&mut self) {
-        if std::mem::replace(&mut self.unawaited, true) {
-            return;
-        }
-        if let Some(entry) = self.pool.lock().entry(&self.replica) {
-            entry.unawaited += 1;
-        }
-        self.pool.ended.notify_waiters();
-    }
-
-    /// Gives up the slot although the guest still holds it.
-    pub(super) fn lose(mut self, loss: Loss) {
-        self.loss = Some(loss);
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.pool.release(&self.replica, self.loss, self.unawaited);
     }
 }
 

@@ -8,6 +8,8 @@
 //!   middle of one call and kept for another: a call ends by itself, or with the store.
 //! - A trap ends the store and with it every call in flight. Each caller learns of it through [`Replica::death`].
 
+mod death;
+
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,16 +20,17 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::sync::SetOnce;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use wasmtime::component::{Accessor, GuestTaskId, InstancePre, ResourceTableError};
-use wasmtime::{AsContextMut, Store, WasmBacktrace};
+use wasmtime::component::{Accessor, GuestTaskId, InstancePre};
+use wasmtime::{AsContextMut, Store};
 
+pub(super) use self::death::Death;
 use super::call::{Call, Job, Patience};
 use super::driver::{Driver, Panicked};
 use super::health::{self, Monitor};
 use super::inbox::Inbox;
-use super::limits::{self, HOST_RESOURCES, MemoryLimit, ValueLimits};
+use super::limits::{self, MemoryLimit, ValueLimits};
 use super::pool::Pool;
 use super::question::{Question, Unwell};
 use super::state::State;
@@ -36,7 +39,7 @@ use crate::capability::Grants;
 use crate::component::Component;
 use crate::config::{ChainletName, Health};
 use crate::error::{CallError, ErrorKind};
-use crate::guest_words::{BACKTRACE, SENTENCE, clip};
+use crate::guest_words::{SENTENCE, clip};
 use crate::log_rate::LogRate;
 use crate::threads::GuestThreads;
 use crate::value::Signature;
@@ -101,14 +104,6 @@ pub(super) enum Wear {
     Unanswered,
     /// It says itself that it is not well.
     Unwell,
-}
-
-/// How a replica ended.
-#[derive(Debug, Clone)]
-pub(super) struct Death {
-    pub kind: ErrorKind,
-    pub message: String,
-    pub backtrace: Option<String>,
 }
 
 /// The end of a replica's `run_concurrent`. Its store goes along, to be dropped by the replica's task: whoever drove it
@@ -426,62 +421,5 @@ async fn serve(accessor: &Accessor<State>, export: Export, job: Job, name: &Chai
             end_task();
             serving.finish(answer);
         }
-    }
-}
-
-impl Death {
-    /// What it means for a call of `chainlet` that was in the replica.
-    pub(super) fn error(&self, chainlet: &ChainletName) -> CallError {
-        CallError::new(self.kind, chainlet, &self.message).with_backtrace(self.backtrace.clone())
-    }
-
-    /// The end of a replica that was stopped or replaced.
-    pub(super) fn stopped() -> Self {
-        Death {
-            kind: ErrorKind::Stopping,
-            message: "the replica was stopped before the call was done".into(),
-            backtrace: None,
-        }
-    }
-
-    /// The end of a replica whose guest did not come back from a call that nobody waits for.
-    pub(super) fn stuck() -> Self {
-        Death {
-            kind: ErrorKind::Trap,
-            message: "the guest did not return to its event loop while another call of it was over, and was ended"
-                .into(),
-            backtrace: None,
-        }
-    }
-
-    /// The end of a replica whose task is gone without a word.
-    pub(super) fn of_task(error: &JoinError) -> Self {
-        Death { kind: ErrorKind::Internal, message: format!("the replica's task ended: {error}"), backtrace: None }
-    }
-
-    /// The end by a trap, in words that name what the guest did.
-    fn of(error: &wasmtime::Error, state: &State, chainlet: &ChainletName) -> Self {
-        let cause = if let Some(ResourceTableError::Full) = error.downcast_ref() {
-            format!(
-                "the guest trapped: it holds {HOST_RESOURCES} open files, sockets, requests and timers, and wants another"
-            )
-        } else if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
-            format!("the guest exited with status {}", exit.0)
-        } else if let Some(trap) = error.downcast_ref::<wasmtime::Trap>() {
-            let trap = trap.to_string();
-            format!("the guest trapped: {}", trap.strip_prefix("wasm trap: ").unwrap_or(&trap))
-        } else {
-            let explained = state.parameters.explain(error, chainlet);
-            format!("the guest trapped: {}", explained.unwrap_or_else(|| error.root_cause().to_string()))
-        };
-        let mut message = cause;
-        if let Some(limit) = state.memory.refused() {
-            message.push_str(&format!("; it had been refused memory beyond its limit of {limit} bytes"));
-        }
-        if let Some(words) = state.capabilities.output.last_words() {
-            message.push_str(&format!("; its last words on stderr: {words}"));
-        }
-        let backtrace = error.downcast_ref::<WasmBacktrace>().map(|frames| clip(frames.to_string(), BACKTRACE));
-        Death { kind: ErrorKind::Trap, message: clip(message, 4 * SENTENCE), backtrace }
     }
 }
