@@ -20,7 +20,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 
-use crate::{client, median};
+use crate::{client, median, wrk};
 
 const CONNECTIONS: usize = 32;
 const TIME: Duration = Duration::from_secs(5);
@@ -38,15 +38,29 @@ pub fn run() -> anyhow::Result<()> {
     let back = Served::new(&["back"])?;
     let front = Served::new(&["front", &back.address])?;
     let bare = Served::new(&["bare"])?;
-    let (mut chains, mut twos, mut bares) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        chains.push(runtime.block_on(client::load(&chain.address, NAMES, CONNECTIONS, TIME))?);
-        twos.push(runtime.block_on(client::load(&front.address, NAMES, CONNECTIONS, TIME))?);
-        bares.push(runtime.block_on(client::load(&bare.address, NAMES, CONNECTIONS, TIME))?);
-    }
-    let (chain, two, bare) = (median(chains), median(twos), median(bares));
     println!("### HTTP, examples/hello with its hop, {CONNECTIONS} connections, client and servers on one machine\n");
     println!("| what | requests/s |\n|---|---|");
+    compare([&chain, &front, &bare], |address| runtime.block_on(client::load(address, NAMES, CONNECTIONS, TIME)))?;
+    match wrk::version() {
+        Some(version) => {
+            println!("The same with {version} as the client, which has a thread for each of the two processors:\n");
+            println!("| what | requests/s |\n|---|---|");
+            compare([&chain, &front, &bare], |address| wrk::load(address, NAMES, CONNECTIONS, TIME))?;
+        }
+        None => println!("wrk is not installed, so the rows with it are missing.\n"),
+    }
+    Ok(())
+}
+
+/// Loads a chain, two servers and one in turn, and prints the median of what each does.
+fn compare(servers: [&Served; 3], load: impl Fn(&str) -> anyhow::Result<f64>) -> anyhow::Result<()> {
+    let mut rates = [const { Vec::new() }; 3];
+    for _ in 0..ROUNDS {
+        for (rates, server) in rates.iter_mut().zip(servers) {
+            rates.push(load(&server.address)?);
+        }
+    }
+    let [chain, two, bare] = rates.map(median);
     println!("| **chainhost, two chainlets** | **{chain:.0}** |");
     println!("| two hyper servers, one calling the other over keep-alive HTTP | {two:.0} |");
     println!("| one hyper server, a function call | {bare:.0} |");

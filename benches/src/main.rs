@@ -4,6 +4,7 @@
 //! one. They print Markdown, as it stands in `docs/performance.md`.
 
 mod bare;
+mod cancel;
 mod client;
 mod fuse;
 mod gpu;
@@ -13,6 +14,7 @@ mod scale;
 mod start;
 mod streams;
 mod values;
+mod wrk;
 
 use std::path::{Path, PathBuf};
 
@@ -32,6 +34,7 @@ fn main() -> anyhow::Result<()> {
             values::run()?;
             streams::run()?;
             http::run()?;
+            cancel::run()?;
             start::run()?;
             scale::run()?;
             gpu::run()
@@ -40,6 +43,7 @@ fn main() -> anyhow::Result<()> {
         ["values"] => values::run(),
         ["streams"] => streams::run(),
         ["http"] => http::run(),
+        ["cancel"] => cancel::run(),
         ["start"] => start::run(),
         ["scale"] => scale::run(),
         ["gpu"] => gpu::run(),
@@ -47,7 +51,7 @@ fn main() -> anyhow::Result<()> {
         ["serve", which, rest @ ..] => http::serve(which, rest),
         ["start-once", cache] => start::once(Path::new(cache)),
         ["peak", what @ ..] => streams::peak(what),
-        _ => anyhow::bail!("usage: chainhost-benches [all|hop|values|streams|http|start|scale|gpu]"),
+        _ => anyhow::bail!("usage: chainhost-benches [all|hop|values|streams|http|cancel|start|scale|gpu]"),
     }
 }
 

@@ -1,11 +1,23 @@
 //! What the code that the macro writes uses. Nothing here is for authors.
 
+mod blank;
+mod outcome;
+mod serve;
+
 use std::cell::OnceCell;
 use std::thread::LocalKey;
 
 pub use wit_bindgen;
 
-use crate::Error;
+pub use self::outcome::{
+    AnnounceAny, AnnounceError, Announced, IsResult, declared, fail_with_error, fail_with_message, message,
+};
+pub use self::serve::{serve, until_cancelled};
+
+/// The host's interfaces whose types every chainlet shares.
+pub mod host {
+    pub use crate::host::chainlet::host::{call, errors};
+}
 
 /// A place for what `init` made. An instance has one thread, so a
 /// thread-local is the instance's own, and needs no lock.
@@ -32,9 +44,4 @@ pub fn state_or_default<T: Default>(key: &'static LocalKey<State<T>>) -> &'stati
 pub fn set_state<T>(key: &'static LocalKey<State<T>>, state: T) -> Result<(), String> {
     key.with(|cell| cell.set(Box::leak(Box::new(state))))
         .map_err(|_| "the host called `init` twice in one instance".to_owned())
-}
-
-/// The sentence of any error.
-pub fn message(error: impl Into<Error>) -> String {
-    error.into().into_message()
 }

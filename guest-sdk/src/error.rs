@@ -2,40 +2,157 @@
 
 use std::fmt::{self, Debug, Display};
 
-/// Why a chainlet could not do what it was asked: a sentence for its caller.
+use crate::host::chainlet::host::errors;
+pub use crate::host::chainlet::host::errors::ErrorKind;
+use crate::{CallError, Failure, FailureKind, call};
+
+/// Why a chainlet could not do what it was asked: a sentence for its caller, and
+/// for programs a kind, details, and whether another attempt may do better.
 ///
 /// Everything that can be displayed turns into it with `?`: the errors of the
-/// standard library and of other crates, text, and the errors that other
-/// chainlets return. That is also why it is not itself `Display` or
-/// [`std::error::Error`]: [`Error::message`] is its text.
+/// standard library and of other crates, and text. Its kind is
+/// [`ErrorKind::Unprocessable`] then. So do the failures of other chainlets and
+/// the errors that they return, and the host learns where those began.
+/// That is also why it is not itself `Display` or [`std::error::Error`]:
+/// [`Error::message`] is its text.
 ///
 /// ```
+/// use chainlet::{Error, ErrorKind};
+///
 /// fn ratio(of: &str, to: &str) -> chainlet::Result<f64> {
 ///     let (of, to): (f64, f64) = (of.parse()?, to.parse()?);
 ///     if to == 0.0 {
-///         return Err("there is no ratio to nothing".into());
+///         return Err(Error::invalid("there is no ratio to nothing"));
 ///     }
 ///     Ok(of / to)
 /// }
 ///
-/// assert_eq!(ratio("1", "0").unwrap_err().message(), "there is no ratio to nothing");
+/// let error = ratio("1", "0").unwrap_err();
+/// assert_eq!((error.kind(), error.message()), (ErrorKind::Invalid, "there is no ratio to nothing"));
 /// assert_eq!(ratio("one", "2").unwrap_err().message(), "invalid float literal");
 /// ```
+///
+/// Where the world's error is a `string`, the caller gets the message alone.
+/// With the host's standard error it gets all of it:
+///
+/// ```wit
+/// use chainlet:host/errors@0.1.0.{error};
+/// export run-remote: async func(of: string, to: string) -> result<f64, error>;
+/// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct Error(String);
+pub struct Error(Box<Inner>);
+
+#[derive(Clone, PartialEq, Eq)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    details: Option<String>,
+    repeatable: bool,
+    origin: Origin,
+}
+
+/// Where an error began.
+#[derive(Clone, PartialEq, Eq)]
+enum Origin {
+    /// In this chainlet.
+    Here,
+    /// It is the failure of a call of a dependency.
+    Failure(Failure),
+    /// The dependency of this name returned it.
+    Dependency(&'static str),
+}
 
 /// A result whose error is [`Error`], unless another is named.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+macro_rules! kinds {
+    ($($name:ident $kind:ident $text:literal,)*) => {
+        $(
+            #[doc = concat!("An error of the kind [`ErrorKind::", stringify!($kind), "`]: ", $text)]
+            pub fn $name(message: impl Into<String>) -> Self {
+                Error::new(ErrorKind::$kind, message)
+            }
+        )*
+    };
+}
+
 impl Error {
+    /// An error of this kind, which `message` explains in a sentence.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let (details, repeatable, origin) = (None, false, Origin::Here);
+        Error(Box::new(Inner { kind, message: message.into(), details, repeatable, origin }))
+    }
+
+    kinds! {
+        invalid Invalid "the request is wrong, whatever the state of the chainlet. HTTP 400.",
+        unauthenticated Unauthenticated "it is not known who asks. HTTP 401.",
+        forbidden Forbidden "the caller may not have it. HTTP 403.",
+        not_found NotFound "there is nothing of this name. HTTP 404.",
+        conflict Conflict "the request conflicts with the present state. HTTP 409.",
+        unprocessable Unprocessable "the request is well-formed, and cannot be served as it is. HTTP 422.",
+        too_many TooMany "the caller has asked too often or for too much. HTTP 429.",
+        internal Internal "the chainlet failed by a fault of its own. HTTP 500.",
+        unimplemented Unimplemented "the chainlet does not do this. HTTP 501.",
+        upstream Upstream "a service that the chainlet asked failed. HTTP 502.",
+        unavailable Unavailable "the chainlet cannot serve now. HTTP 503.",
+        timeout Timeout "something that the chainlet waited for did not come in time. HTTP 504.",
+    }
+
+    /// The same error with `details` for programs.
+    #[must_use]
+    pub fn with_details(mut self, details: serde_json::Value) -> Self {
+        self.0.details = Some(details.to_string());
+        self
+    }
+
+    /// The same error, which says of itself whether the same call may succeed
+    /// later and does no harm then. An edge with `attempts` repeats such a call.
+    #[must_use]
+    pub fn repeatable(mut self, repeatable: bool) -> Self {
+        self.0.repeatable = repeatable;
+        self
+    }
+
+    /// The kind.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
     /// The sentence.
     pub fn message(&self) -> &str {
-        &self.0
+        &self.0.message
     }
 
     /// The sentence, taken out.
     pub fn into_message(self) -> String {
-        self.0
+        self.0.message
+    }
+
+    /// More for a program; `None` where there is nothing, or it is no JSON.
+    pub fn details(&self) -> Option<serde_json::Value> {
+        serde_json::from_str(self.0.details.as_deref()?).ok()
+    }
+
+    /// Whether the same call may succeed later, and does no harm then.
+    pub fn is_repeatable(&self) -> bool {
+        self.0.repeatable
+    }
+
+    /// The failure of a dependency that it began as.
+    pub fn failure(&self) -> Option<&Failure> {
+        match &self.0.origin {
+            Origin::Failure(failure) => Some(failure),
+            Origin::Here | Origin::Dependency(_) => None,
+        }
+    }
+
+    /// Tells the host where it began, before the running call ends with it.
+    pub(crate) fn announce(&self) {
+        match &self.0.origin {
+            Origin::Here => {}
+            Origin::Failure(failure) => call::fail(failure),
+            Origin::Dependency(name) => call::pass_on(name),
+        }
     }
 }
 
@@ -43,13 +160,56 @@ impl<E: Display> From<E> for Error {
     fn from(error: E) -> Self {
         // The alternate form makes errors that hold their causes, as anyhow's
         // do, write all of them on one line.
-        Error(format!("{error:#}"))
+        Error::unprocessable(format!("{error:#}"))
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        let kind = match failure.kind {
+            FailureKind::InvalidInput | FailureKind::TooLarge => ErrorKind::Invalid,
+            FailureKind::AnswerTooLarge | FailureKind::Trap | FailureKind::Internal => ErrorKind::Internal,
+            FailureKind::Overloaded => ErrorKind::TooMany,
+            FailureKind::NotReady | FailureKind::Stopping | FailureKind::Cancelled => ErrorKind::Unavailable,
+            FailureKind::Deadline => ErrorKind::Timeout,
+            FailureKind::Unreachable => ErrorKind::Upstream,
+        };
+        let mut error = Error::new(kind, failure.message.clone()).repeatable(failure.repeatable);
+        error.0.origin = Origin::Failure(failure);
+        error
+    }
+}
+
+impl<E: Into<Error>> From<CallError<E>> for Error {
+    fn from(error: CallError<E>) -> Self {
+        match error {
+            CallError::Failure(failure) => failure.into(),
+            CallError::Declared { error, dependency } => {
+                let mut error = error.into();
+                error.0.origin = Origin::Dependency(dependency);
+                error
+            }
+        }
+    }
+}
+
+impl From<errors::Error> for Error {
+    fn from(error: errors::Error) -> Self {
+        let errors::Error { kind, message, details, repeatable } = error;
+        Error(Box::new(Inner { kind, message, details, repeatable, origin: Origin::Here }))
+    }
+}
+
+impl From<Error> for errors::Error {
+    fn from(error: Error) -> Self {
+        let Inner { kind, message, details, repeatable, origin: _ } = *error.0;
+        errors::Error { kind, message, details, repeatable }
     }
 }
 
 impl Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.message())
     }
 }
 
@@ -62,12 +222,59 @@ impl Debug for Error {
 /// assert_eq!(count.unwrap_err().message(), "reading the count: invalid digit found in string");
 /// ```
 pub trait Context<T> {
-    /// Puts `what` and a colon in front of the error's sentence.
+    /// Puts `what` and a colon in front of the error's sentence. The rest of
+    /// the error stays as it is.
     fn context(self, what: impl Display) -> Result<T>;
 }
 
 impl<T, E: Into<Error>> Context<T> for std::result::Result<T, E> {
     fn context(self, what: impl Display) -> Result<T> {
-        self.map_err(|error| Error(format!("{what}: {}", error.into().0)))
+        self.map_err(|error| {
+            let mut error = error.into();
+            error.0.message = format!("{what}: {}", error.0.message);
+            error
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure() -> Failure {
+        Failure {
+            kind: FailureKind::Overloaded,
+            message: "there is too much to do".to_owned(),
+            chainlet: "model".to_owned(),
+            path: Vec::new(),
+            repeatable: true,
+            retry_after: Some(1_000_000_000),
+        }
+    }
+
+    #[test]
+    fn a_failure_keeps_what_it_is_through_context() {
+        let error = Err::<(), _>(failure()).context("asking the model").unwrap_err();
+        assert_eq!(error.message(), "asking the model: there is too much to do");
+        assert_eq!((error.kind(), error.is_repeatable()), (ErrorKind::TooMany, true));
+        assert_eq!(error.failure(), Some(&failure()));
+    }
+
+    #[test]
+    fn an_error_of_a_dependency_keeps_its_kind_and_its_details() {
+        let declared = errors::Error::from(
+            Error::not_found("there is no such page").with_details(serde_json::json!({ "page": 7 })).repeatable(true),
+        );
+        let error = Error::from(CallError::Declared { error: declared, dependency: "book" });
+        assert_eq!((error.kind(), error.message()), (ErrorKind::NotFound, "there is no such page"));
+        assert_eq!(error.details(), Some(serde_json::json!({ "page": 7 })));
+        assert!(error.is_repeatable() && error.0.origin == Origin::Dependency("book"));
+    }
+
+    #[test]
+    fn a_text_is_unprocessable_and_began_here() {
+        let error = Error::from("no");
+        assert_eq!((error.kind(), error.is_repeatable()), (ErrorKind::Unprocessable, false));
+        assert!(error.0.origin == Origin::Here && error.details().is_none());
     }
 }

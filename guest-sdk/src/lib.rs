@@ -75,9 +75,9 @@
 //!     }
 //! ")]
 //! impl HelloAll {
-//!     async fn run_remote(&self, names: Vec<String>) -> Result<Vec<String>, String> {
+//!     async fn run_remote(&self, names: Vec<String>) -> chainlet::Result<Vec<String>> {
 //!         // All at once; the first error ends it.
-//!         chainlet::try_join_all(names.into_iter().map(say_hello::run_remote)).await
+//!         Ok(chainlet::try_join_all(names.into_iter().map(say_hello::run_remote)).await?)
 //!     }
 //! }
 //! # }
@@ -86,15 +86,65 @@
 //! Which chainlet answers is decided by chain.toml: by default, the one of the
 //! dependency's name.
 //!
+//! A call can fail for reasons that the WIT does not mention: the dependency
+//! has too much to do, traps, or takes too long. So `run_remote` returns a
+//! `Result` in any case. Its error is a [`CallError`], which is such a
+//! [`Failure`] or the error that the WIT declares, or a [`Failure`] where the WIT
+//! declares none. With `?` either reaches the caller as what it was; with
+//! `match`, a chainlet falls back on something else. [`OrFail`] is for a
+//! `run_remote` whose own type has no place for it.
+//!
+//! One interface can be imported twice, as two dependencies:
+//!
+//! ```
+//! # mod careful {
+//! #[derive(Default)]
+//! struct Careful;
+//!
+//! #[chainlet::chainlet(inline = "
+//!     package example:careful;
+//!
+//!     interface model {
+//!         record question { text: string, words: u32 }
+//!         run-remote: async func(question: question) -> result<string, string>;
+//!     }
+//!
+//!     world careful {
+//!         import primary: model;
+//!         import fallback: model;
+//!         export run-remote: async func(text: string) -> result<string, string>;
+//!     }
+//! ")]
+//! impl Careful {
+//!     async fn run_remote(&self, text: String) -> chainlet::Result<String> {
+//!         let question = primary::Question { text: text.clone(), words: 100 };
+//!         if let Ok(answer) = primary::run_remote(question).await {
+//!             return Ok(answer);
+//!         }
+//!         Ok(fallback::run_remote(fallback::Question { text, words: 20 }).await?)
+//!     }
+//! }
+//! # }
+//! ```
+//!
 //! # Errors
 //!
-//! Where `run-remote` returns `result<_, string>`, the function may return any
-//! error that can be displayed, and [`Error`] is one into which all others turn
-//! with `?`. [`Context::context`] says what was being done. Where the error is
-//! a type of the world, the function returns that, or anything that turns into
-//! it: write `impl From<chainlet::Error>` for it to use `?` on everything. A
-//! panic is not an error but a trap, which ends the instance with all the calls
-//! in it.
+//! Where `run-remote` returns `result<_, string>`, or a result with the host's
+//! standard error, the function may return any error that can be displayed, and
+//! [`Error`] is one into which all others turn with `?`. [`Context::context`]
+//! says what was being done. Where the error is a type of the world, the
+//! function returns that, or anything that turns into it: write
+//! `impl From<chainlet::Error>` for it to use `?` on everything. A panic is not
+//! an error but a trap, which ends the instance with all the calls in it.
+//!
+//! # The end of a call
+//!
+//! When nobody wants a call's answer any more, because the client has left or
+//! the time is up, the future of `run_remote` is dropped at the `await` where it
+//! stands. What it holds is free then, and the calls that it waits for are
+//! cancelled in their chainlets in turn. A future that is dropped before, by a
+//! `select` or a timeout, cancels its call in the same way. [`call`] is about
+//! the running call.
 //!
 //! # State
 //!
@@ -245,8 +295,10 @@ pub use futures::future::{join, join_all, try_join, try_join_all};
 
 #[doc(hidden)]
 pub mod __private;
+pub mod call;
 pub mod context;
 mod error;
+mod failure;
 pub mod gpu;
 pub mod stream;
 
@@ -254,12 +306,18 @@ pub mod stream;
 #[doc = include_str!("../DOCS-SECTION.md")]
 pub mod docs_section {}
 
-pub use error::{Context, Error, Result};
+pub use error::{Context, Error, ErrorKind, Result};
+pub use failure::{CallError, Edge, Failure, FailureKind, OrFail};
 pub use stream::{FutureReader, StreamReader};
 
 /// The host's interfaces, as every chainlet imports them. The linker leaves
 /// out what a chainlet does not use. Outside a host nothing of it may be called.
 #[allow(warnings, clippy::all, clippy::pedantic, clippy::restriction)]
 mod host {
-    wit_bindgen::generate!({ path: "wit", world: "imports" });
+    wit_bindgen::generate!({
+        path: "wit",
+        world: "imports",
+        generate_all,
+        generate_unused_types: true,
+    });
 }

@@ -181,16 +181,11 @@ pub mod make {
         (reader, end)
     }
 
+    /// Runs `work` beside and after the call, until nobody wants it any more.
     fn spawn(work: impl Future<Output = ()> + 'static) {
-        wit_bindgen::rt::async_support::spawn_local(work);
-    }
-
-    /// What a future comes to whose writer was dropped before it had a value.
-    /// Only a trap drops it so, after which nothing comes out of the instance.
-    pub fn never<T>() -> T {
-        #[expect(clippy::panic, reason = "there is no value to give")]
-        {
-            panic!("a future of this chainlet was dropped before it had a value")
-        }
+        wit_bindgen::rt::async_support::spawn_local(async {
+            // It is dropped at the end of the call, which ends its streams.
+            let _: Option<()> = crate::__private::until_cancelled(work).await;
+        });
     }
 }

@@ -1,4 +1,5 @@
-//! Guests that trap, stall and hoard, clients that leave, and new versions of the chain, all at once and at random. What
+//! Guests that trap, stall and hoard, clients that leave, callers that hold locks and memory meanwhile, and new versions of
+//! the chain, all at once and at random. What
 //! is asked of the chain is the same for every seed; `CHAINHOST_CHAOS_SEED` tries another.
 
 use std::sync::Arc;
@@ -19,6 +20,8 @@ const RELOADS: usize = 12;
 const CONCURRENCY: u64 = 4;
 const QUEUE: u64 = 8;
 const REPLICAS: u64 = 3;
+/// More than all calls of the caller hold at once, and far less than what they hold one after the other.
+const CALLER_MEMORY: u64 = 32 << 20;
 
 fn chain(version: usize) -> String {
     let faulty = format!(
@@ -30,8 +33,8 @@ fn chain(version: usize) -> String {
         r#"
 [chain]
 name = "test"
-[chainlets.relay]
-component = "<guest_relay>"
+[chainlets.caller]
+component = "<guest_caller>"
 queue = 64
 concurrency = 64
 depends.next = {{ chainlet = "first", attempts = 2 }}
@@ -92,8 +95,11 @@ async fn client(served: &Served, seed: u64, number: u64) -> (u32, u32) {
     let mut rng = Rng::with_seed(seed ^ (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     for step in 0..CALLS {
         let edge = if rng.bool() { "other:" } else { "" };
+        // What the caller holds while it waits.
+        let holds = ["", "lock:", "memory:1:", "within:60000:"][rng.usize(0..4)];
         let say = async |what: &str, timeout: &str| {
-            let mut request = json_request("/run_remote", json!({ "what": format!("{edge}{what}") }).to_string());
+            let mut request =
+                json_request("/run_remote", json!({ "what": format!("{holds}{edge}{what}") }).to_string());
             request.headers_mut().insert("x-request-timeout", timeout.parse().unwrap());
             served.public.send(request).await
         };
@@ -153,7 +159,7 @@ async fn reloads(chain: &Chain, served: &Served, seed: u64) {
 async fn within_limits(served: &Served, done: &AtomicBool) {
     while !done.load(Ordering::Relaxed) {
         let state = served.admin.get("/chain").await.json();
-        for chainlet in state["chainlets"].as_array().unwrap().iter().filter(|chainlet| chainlet["name"] != "relay") {
+        for chainlet in state["chainlets"].as_array().unwrap().iter().filter(|chainlet| chainlet["name"] != "caller") {
             let count = |member: &str| chainlet[member].as_u64().unwrap();
             assert!(count("waiting") <= QUEUE && count("wanted") <= REPLICAS, "{chainlet}");
             // Beside the replicas that there are to be, one may be about to leave in the place of each.
@@ -188,6 +194,14 @@ async fn in_a_chaos_each_call_has_one_answer_and_no_limit_is_exceeded_and_then_a
         eventually("all is quiet", async || is_calm(&served.state(chainlet).await).then_some(())).await;
     }
     assert_eq!(served.public.get("/readyz").await.status, 200);
+    served.until_state("caller", "active", json!(0)).await;
+    eventually("no lock is held", async || (served.public.tell("lock:other:echo:x").await.status == 200).then_some(()))
+        .await;
+    let pages: u64 = served.ask("pages").await.parse().unwrap();
+    assert!(pages * 65_536 < CALLER_MEMORY, "the caller holds {pages} pages");
+    let log = served.log();
+    let replaced = |line: &&str| line.contains("starting another") && line.contains("chainlet=caller");
+    assert_eq!(log.lines().find(replaced), None, "no call of the caller trapped or spun");
     eventually("a call goes through", async || (served.public.tell("other:echo:x").await.status == 200).then_some(()))
         .await;
     assert_eq!(served.ask("setting:version").await, (RELOADS + 1).to_string());

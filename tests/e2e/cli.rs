@@ -32,7 +32,7 @@ fn call_reaches_any_chainlet_by_name() {
 fn a_call_that_fails_ends_with_1_and_says_why() {
     let chain = Chain::new(RELAY);
     for (input, words) in [
-        (r#"{"what": "err:no such thing"}"#, &["chainlet relay", r#""no such thing""#][..]),
+        (r#"{"what": "err:no such thing"}"#, &["chainlet first", r#""no such thing""#][..]),
         (r#"{"what": "trap"}"#, &["chainlet first, called through relay → first (as next)", "unreachable"]),
         (r#"{"what": "panic:boom"}"#, &["chainlet first", "boom"]),
         (r#"{"what": 5}"#, &["chainlet relay", "(at /what)"]),
@@ -197,7 +197,7 @@ fn check_says_what_each_chainlet_may_use() {
         "3, each 4 calls at once; 5 may wait",
         "1, each 1 calls at once",
         "64MiB",
-        "chainlet:host@0.1.0 (context)",
+        "chainlet:host@0.1.0 (call",
         "api_token",
         ". at /data, read-only",
     ] {

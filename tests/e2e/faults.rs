@@ -50,7 +50,7 @@ async fn a_chainlet_may_trap_again_and_again_and_comes_back_each_time() {
 }
 
 #[tokio::test]
-async fn of_two_calls_at_once_one_that_fails_fails_the_caller_and_the_other_goes_on() {
+async fn of_two_calls_at_once_one_that_fails_fails_the_caller_and_cancels_the_other() {
     let served = Chain::new(RELAY).serve();
     let both = served.begin("both:hold");
     for chainlet in ["first", "second"] {
@@ -59,8 +59,8 @@ async fn of_two_calls_at_once_one_that_fails_fails_the_caller_and_the_other_goes
     served.tell("second", "trap").await.problem(500, "trap");
     let problem = both.await.unwrap().problem(500, "trap");
     assert_eq!(path(&problem), ["relay → second (as other)"]);
-    assert_eq!(served.ask("held").await, "1", "`first` knows nothing of it");
-    assert_eq!(served.ask("release").await, "1");
+    served.until_state("first", "active", json!(0)).await;
+    assert_eq!(served.ask("release").await, "0", "`first` has dropped the call");
 }
 
 #[tokio::test]
@@ -84,8 +84,9 @@ component = "<guest_faulty>"
     assert_eq!(path(&problem), ["outer → inner (as next)", "inner → leaf (as next)"]);
     assert_eq!(problem["chainlet"], "leaf");
     let problem = served.public.tell("err:no such thing").await.problem(422, "chainlet-error");
-    assert_eq!(problem["error"], "no such thing", "a typed error is an answer, which relays pass on as their own");
-    assert_eq!((path(&problem), &problem["chainlet"]), (Vec::new(), &json!("outer")));
+    assert_eq!(problem["error"], "no such thing");
+    assert_eq!(path(&problem), ["outer → inner (as next)", "inner → leaf (as next)"]);
+    assert_eq!(problem["chainlet"], "leaf", "it is where it began, however many pass it on");
 }
 
 #[tokio::test]

@@ -128,7 +128,7 @@ async fn the_typed_error_of_a_dependency_that_its_caller_passes_on_is_a_422() {
     let served = Chain::hello().serve();
     let problem = served.public.call(&json!({ "names": ["Ada", " "] })).await.problem(422, "chainlet-error");
     assert_eq!(problem["error"], "there is no one to greet: the name is empty");
-    assert_eq!(problem["chainlet"], "hello-all");
+    assert_eq!(problem["chainlet"], "say-hello");
 }
 
 #[tokio::test]

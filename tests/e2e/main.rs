@@ -22,6 +22,7 @@ mod credentials;
 mod dependencies;
 mod edges;
 mod embedding;
+mod failures;
 mod faults;
 mod formats;
 mod gpu;

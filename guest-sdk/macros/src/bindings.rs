@@ -10,15 +10,16 @@ use heck::{ToSnakeCase as _, ToUpperCamelCase as _};
 use indexmap::{IndexMap, IndexSet};
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
-use syn::{FnArg, Ident, Item, ReturnType, TraitItem, Type};
+use syn::{FnArg, GenericArgument, Ident, Item, PathArguments, ReturnType, TraitItem, Type};
 use wit_bindgen_core::wit_parser::{
     Function, Handle, InterfaceId, Resolve, Type as WitType, TypeDefKind, TypeId, TypeOwner, WorldId, WorldItem,
     WorldKey,
 };
 use wit_bindgen_core::{Files, WorldGenerator as _, name_package_module};
-use wit_bindgen_rust::{Opts, to_rust_ident};
+use wit_bindgen_rust::{Opts, WithOption, to_rust_ident};
 
-use crate::world::{Export, RUN_REMOTE, World};
+use crate::fallible;
+use crate::world::{ERRORS, Export, World};
 
 /// Where generated code finds the runtime of wit-bindgen.
 const RUNTIME: &str = "::chainlet::__private::wit_bindgen::rt";
@@ -44,7 +45,7 @@ impl Bindings {
     /// The functions that make streams and futures, as far as the world has
     /// types for them.
     pub fn streams(&self) -> TokenStream {
-        let has = |name: &str| self.items.iter().any(|item| matches!(item, Item::Mod(module) if module.ident == name));
+        let has = |name: &str| has(&self.items, name);
         let stream = has("wit_stream").then(|| {
             quote! {
                 /// A stream of what `write` sends, which goes on after `run_remote` has returned.
@@ -60,11 +61,11 @@ impl Bindings {
             quote! {
                 /// A future of what `value` comes to, which goes on after `run_remote` has returned.
                 #[allow(dead_code)]
-                pub fn future<T: bindings::wit_future::FuturePayload>(
+                pub fn future<T: bindings::wit_future::FuturePayload + Blank>(
                     value: impl ::core::future::Future<Output = T> + 'static,
                 ) -> ::chainlet::FutureReader<T> {
                     ::chainlet::stream::make::future(
-                        bindings::wit_future::new(::chainlet::stream::make::never),
+                        bindings::wit_future::new(Blank::blank),
                         value,
                     )
                 }
@@ -76,14 +77,14 @@ impl Bindings {
                 #[allow(dead_code)]
                 pub fn try_stream<
                     T: bindings::wit_stream::StreamPayload,
-                    R: bindings::wit_future::FuturePayload,
+                    R: bindings::wit_future::FuturePayload + Blank,
                     W: ::core::future::Future<Output = R> + 'static,
                 >(
                     write: impl ::core::ops::FnOnce(::chainlet::stream::Writer<T>) -> W,
                 ) -> (::chainlet::StreamReader<T>, ::chainlet::FutureReader<R>) {
                     ::chainlet::stream::make::try_stream(
                         bindings::wit_stream::new(),
-                        bindings::wit_future::new(::chainlet::stream::make::never),
+                        bindings::wit_future::new(Blank::blank),
                         write,
                     )
                 }
@@ -91,6 +92,11 @@ impl Bindings {
         });
         quote!(#stream #future #both)
     }
+}
+
+/// Whether the generated `items` have a module of this name.
+pub fn has(items: &[Item], name: &str) -> bool {
+    items.iter().any(|item| matches!(item, Item::Mod(module) if module.ident == name))
 }
 
 /// The alias of the type of one parameter of `run_remote`.
@@ -104,6 +110,7 @@ pub fn generate(world: &mut World, complete: WorldId, derives: &[String]) -> Res
     let options = Opts {
         generate_all: true,
         runtime_path: Some(RUNTIME.to_owned()),
+        with: shared(&world.resolve, complete),
         additional_derive_attributes: derives.to_vec(),
         ..Opts::default()
     };
@@ -122,9 +129,75 @@ pub fn generate(world: &mut World, complete: WorldId, derives: &[String]) -> Res
         Export::Root => Vec::new(),
         Export::Interface(key, _) => module_path(&world.resolve, key, true)?,
     };
+    for dependency in world.dependencies() {
+        let Some(raw) = world.declared(&dependency) else { continue };
+        let module = descend(&mut items, &module_path(&world.resolve, &dependency.key, false)?)?;
+        wrap(module, &dependency.name).with_context(|| format!("the dependency `{raw}`"))?;
+    }
     let module = descend(&mut items, &export)?;
     let parameters = name_signature(module)?;
     Ok(Bindings { items, export, parameters })
+}
+
+/// The host's interfaces whose types are those of the SDK.
+fn shared(resolve: &Resolve, world: WorldId) -> Vec<(String, WithOption)> {
+    let imports = resolve.worlds[world].imports.keys();
+    imports
+        .filter_map(|key| match key {
+            WorldKey::Interface(id) => resolve.id_of(*id),
+            WorldKey::Name(_) => None,
+        })
+        .filter_map(|name| Some((name.clone(), WithOption::Path(host_module(&name)?.to_owned()))))
+        .collect()
+}
+
+/// Where the SDK has the types of an interface of the host's.
+fn host_module(interface: &str) -> Option<&'static str> {
+    match interface {
+        fallible::CALL => Some("::chainlet::__private::host::call"),
+        ERRORS => Some("::chainlet::__private::host::errors"),
+        _ => None,
+    }
+}
+
+/// Renames the `run_remote` of a dependency whose WIT declares an error, and
+/// puts one in its place that tells that error from a failure of the call.
+fn wrap(module: &mut Vec<Item>, dependency: &str) -> Result<()> {
+    let raw = module
+        .iter_mut()
+        .find_map(|item| match item {
+            Item::Fn(function) if function.sig.ident == "run_remote" => Some(function),
+            _ => None,
+        })
+        .context("wit-bindgen generated no `run_remote`")?;
+    let ReturnType::Type(_, output) = &raw.sig.output else { bail!("its `run_remote` returns nothing") };
+    let answer = first_argument(output).context("its `run_remote` returns no `Result`")?.clone();
+    let mut wrapper = raw.clone();
+    let hidden = format_ident!("__run_remote");
+    raw.sig.ident = hidden.clone();
+    raw.attrs.push(syn::parse_quote!(#[doc(hidden)]));
+    let names = raw.sig.inputs.iter().filter_map(|input| match input {
+        FnArg::Typed(parameter) => Some(&*parameter.pat),
+        FnArg::Receiver(_) => None,
+    });
+    let wait = raw.sig.asyncness.map(|_| quote!(.await));
+    wrapper.sig.output = syn::parse_quote!(-> ::core::result::Result<
+        <#answer as ::chainlet::__private::IsResult>::Ok,
+        ::chainlet::CallError<<#answer as ::chainlet::__private::IsResult>::Err>,
+    >);
+    *wrapper.block = syn::parse_quote!({ ::chainlet::__private::declared(#hidden(#(#names),*) #wait, #dependency) });
+    module.push(Item::Fn(wrapper));
+    Ok(())
+}
+
+/// The `T` of a type `Result<T, …>`.
+fn first_argument(ty: &Type) -> Option<&Type> {
+    let Type::Path(path) = ty else { return None };
+    let PathArguments::AngleBracketed(arguments) = &path.path.segments.last()?.arguments else { return None };
+    match arguments.args.first()? {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    }
 }
 
 /// Writes an alias for each type in the signature of `run_remote`, so that
@@ -181,13 +254,15 @@ fn descend<'a>(mut items: &'a mut Vec<Item>, path: &[Ident]) -> Result<&'a mut V
 /// those of its dependencies, whose types can be named through their modules.
 pub fn scope(world: &World) -> Result<TokenStream> {
     let resolve = &world.resolve;
-    let mut names: IndexMap<Ident, Vec<Ident>> = IndexMap::new();
+    let module = ident(MODULE);
+    let mut names: IndexMap<Ident, TokenStream> = IndexMap::new();
     for dependency in world.dependencies() {
         let name = ident(&dependency.name.to_snake_case());
         if name == MODULE {
             bail!("a dependency cannot be called `{MODULE}`, which is the module of all bindings");
         }
-        if names.insert(name.clone(), module_path(resolve, &dependency.key, false)?).is_some() {
+        let path = module_path(resolve, &dependency.key, false)?;
+        if names.insert(name.clone(), quote!(self::#module #(::#path)*)).is_some() {
             bail!("two dependencies are called `{name}`; import one under a plain name of its own");
         }
     }
@@ -201,34 +276,34 @@ pub fn scope(world: &World) -> Result<TokenStream> {
         }
     }
     for dependency in world.dependencies() {
-        if let Some(function) = resolve.interfaces[dependency.interface].functions.get(RUN_REMOTE) {
-            collect(resolve, function, &mut types);
+        if let Some(function) = world.declared_function(&dependency) {
+            collect(resolve, &function, &mut types);
         }
     }
     for id in types {
         let Some((name, path)) = modules.rust_type(id)? else { continue };
         if !PRELUDE.contains(&name.to_string().as_str()) {
+            let path = match modules.host_path(id) {
+                Some(path) => quote!(#path::#name),
+                None => quote!(self::#module #(::#path)*::#name),
+            };
             names.entry(name).or_insert(path);
         }
     }
 
-    let module = ident(MODULE);
-    let uses = names.into_iter().map(|(name, path)| {
-        // A dependency's path ends in its name; a type's is that of its module.
-        let tail = (path.last() != Some(&name)).then(|| quote!(:: #name));
-        quote!(pub use self::#module #(::#path)* #tail;)
-    });
+    let uses = names.into_values().map(|path| quote!(pub use #path;));
     Ok(quote!(#(#uses)*))
 }
 
 /// Where each interface of a world has its module.
-struct Modules<'a> {
+pub struct Modules<'a> {
     resolve: &'a Resolve,
     interfaces: IndexMap<InterfaceId, (WorldKey, bool)>,
 }
 
 impl<'a> Modules<'a> {
-    fn new(world: &'a World) -> Self {
+    /// Those of `world`.
+    pub fn new(world: &'a World) -> Self {
         let resolve = &world.resolve;
         let found = &resolve.worlds[world.id];
         let mut interfaces = IndexMap::new();
@@ -244,8 +319,14 @@ impl<'a> Modules<'a> {
         Modules { resolve, interfaces }
     }
 
+    /// The module of a type that the SDK has.
+    pub fn host_path(&self, id: TypeId) -> Option<syn::Path> {
+        let TypeOwner::Interface(owner) = self.resolve.types[id].owner else { return None };
+        syn::parse_str(host_module(&self.resolve.id_of(owner)?)?).ok()
+    }
+
     /// The Rust name of a named type and the module it is in.
-    fn rust_type(&self, id: TypeId) -> Result<Option<(Ident, Vec<Ident>)>> {
+    pub fn rust_type(&self, id: TypeId) -> Result<Option<(Ident, Vec<Ident>)>> {
         let ty = &self.resolve.types[id];
         let Some(name) = &ty.name else { return Ok(None) };
         let path = match ty.owner {
@@ -281,7 +362,7 @@ fn module_path(resolve: &Resolve, key: &WorldKey, exported: bool) -> Result<Vec<
 }
 
 /// An identifier, raw where the name is a keyword.
-fn ident(name: &str) -> Ident {
+pub fn ident(name: &str) -> Ident {
     syn::parse_str(&to_rust_ident_keeping_case(name)).unwrap_or_else(|_| Ident::new_raw(name, Span::call_site()))
 }
 

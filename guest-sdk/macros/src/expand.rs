@@ -13,8 +13,8 @@ mod tests;
 use crate::arguments::Arguments;
 use crate::author::{Author, Init, IsHealthy};
 use crate::bindings::{self, Bindings, parameter_alias};
-use crate::docs;
 use crate::world::{self, Outcome, World};
+use crate::{blank, docs};
 
 /// Expands `#[chainlet(arguments)] item`.
 ///
@@ -125,7 +125,7 @@ fn code(
     let run_remote = run_remote(
         author,
         world::is_async(function),
-        &world::outcome(&world.resolve, function),
+        world::outcome(&world.resolve, function),
         &guest,
         bindings.parameters,
     );
@@ -137,6 +137,7 @@ fn code(
     };
     let items = &bindings.items;
     let streams = bindings.streams();
+    let blank = blank::code(world, items)?;
     let files = world.files.iter().filter_map(|file| file.to_str()).map(|file| {
         quote!(
             const _: &[u8] = ::core::include_bytes!(#file);
@@ -162,6 +163,7 @@ fn code(
         pub(crate) mod wit {
             #scope
             #streams
+            #blank
 
             /// All that the world imports and exports, by its full path.
             #[allow(warnings, clippy::all, clippy::pedantic, clippy::restriction)]
@@ -195,7 +197,7 @@ fn code(
 fn run_remote(
     author: &Author,
     is_async: bool,
-    outcome: &Outcome,
+    outcome: Outcome,
     guest: &TokenStream,
     parameters: usize,
 ) -> TokenStream {
@@ -207,33 +209,46 @@ fn run_remote(
     let checks = names.iter().zip(&written.parameters).map(|(name, ty)| typed(name, ty));
     let wait = written.asyncness.map(|_| quote!(.await));
     let call = quote_spanned!(written.name=> <#ty>::run_remote(__state(), #(#names),*) #wait);
-    let value = match outcome {
-        Outcome::Plain => quote_spanned!(written.output=> __outcome),
-        Outcome::Message => quote_spanned! {written.output=>
+    let error = match outcome {
+        Outcome::Plain => None,
+        Outcome::Message => Some(quote_spanned!(written.output=> ::chainlet::__private::fail_with_message(error))),
+        Outcome::Standard => Some(quote_spanned!(written.output=> ::chainlet::__private::fail_with_error(error))),
+        Outcome::Typed => Some(quote_spanned! {written.output=> {
+            #[allow(unused_imports)]
+            use ::chainlet::__private::{AnnounceAny as _, AnnounceError as _};
+            (&::chainlet::__private::Announced(&error)).announce();
+            ::core::convert::Into::into(error)
+        }}),
+    };
+    let value = match error {
+        None => quote_spanned!(written.output=> __outcome),
+        Some(error) => quote_spanned! {written.output=>
             match __outcome {
                 ::core::result::Result::Ok(value) => ::core::result::Result::Ok(value),
-                ::core::result::Result::Err(error) => {
-                    ::core::result::Result::Err(::chainlet::__private::message(error))
-                }
-            }
-        },
-        Outcome::Typed => quote_spanned! {written.output=>
-            match __outcome {
-                ::core::result::Result::Ok(value) => ::core::result::Result::Ok(value),
-                ::core::result::Result::Err(error) => {
-                    ::core::result::Result::Err(::core::convert::Into::into(error))
-                }
+                ::core::result::Result::Err(error) => ::core::result::Result::Err(#error),
             }
         },
     };
-    let asyncness = is_async.then(|| quote!(async));
+    let body = quote! {
+        let __outcome = #call;
+        #value
+    };
+    let (asyncness, body) = match is_async {
+        true => (
+            Some(quote!(async)),
+            quote! {
+                let work = async move { #body };
+                ::chainlet::__private::serve(work, <#guest::__RunRemoteOutput as wit::Blank>::blank).await
+            },
+        ),
+        false => (None, body),
+    };
     quote! {
         impl #guest::Guest for __Chainlet {
             #[allow(clippy::let_unit_value, clippy::unit_arg, clippy::useless_conversion)]
             #asyncness fn run_remote(#(#names: #guest::#aliases),*) -> #guest::__RunRemoteOutput {
                 #(#checks)*
-                let __outcome = #call;
-                #value
+                #body
             }
         }
     }

@@ -6,8 +6,10 @@ use proc_macro::TokenStream;
 mod arguments;
 mod author;
 mod bindings;
+mod blank;
 mod docs;
 mod expand;
+mod fallible;
 mod world;
 
 /// Turns an `impl` block into a chainlet. See the `chainlet` crate for how to

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use wit_bindgen_core::wit_parser::{
-    Function, FunctionKind, InterfaceId, PackageId, PackageName, Resolve, ResolveError, ResolveErrorKind, TypeDefKind,
-    WorldId, WorldItem, WorldKey,
+    Function, FunctionKind, InterfaceId, PackageId, PackageName, Resolve, ResolveError, ResolveErrorKind, Type,
+    TypeDefKind, TypeId, TypeOwner, WorldId, WorldItem, WorldKey,
 };
 
 use crate::arguments::Source;
+use crate::fallible;
 
 /// The host's own WIT, so that no author has to copy it.
 const HOST: &str = concat!(
@@ -29,6 +30,8 @@ const HOST: &str = concat!(
 pub const RUN_REMOTE: &str = "run-remote";
 const INIT: &str = "chainlet:host/init@0.1.0";
 const HEALTH: &str = "chainlet:host/health@0.1.0";
+/// The interface of the standard error.
+pub const ERRORS: &str = "chainlet:host/errors@0.1.0";
 
 /// The author's WIT, before a world is chosen.
 pub struct Package {
@@ -75,8 +78,12 @@ pub struct Dependency {
 impl World {
     /// Finds the world `name` in `package` and checks what it exports.
     pub fn find(package: Package, name: &str) -> Result<Self> {
-        let Package { resolve, id, files } = package;
+        let Package { mut resolve, id, files } = package;
         let id = select(&resolve, id, name)?;
+        // As wit-bindgen does, so that an interface that is imported under two names, or imported and exported, can have types
+        // of its own in each place.
+        resolve.generate_nominal_type_ids(id);
+        fallible::make(&mut resolve, id)?;
         let world = &resolve.worlds[id];
         let mut exports = Vec::new();
         let (mut exports_init, mut exports_health) = (false, false);
@@ -136,6 +143,10 @@ impl World {
                 let WorldItem::Interface { id, .. } = item else { return None };
                 let interface = &self.resolve.interfaces[*id];
                 interface.functions.get(RUN_REMOTE)?;
+                if self.is_exported(key) {
+                    // Its types alone are used; `fallible` has made a dependency of its copy.
+                    return None;
+                }
                 let name = match key {
                     WorldKey::Name(name) => name.clone(),
                     WorldKey::Interface(_) => interface.name.clone()?,
@@ -145,8 +156,28 @@ impl World {
             .collect()
     }
 
+    /// The `run-remote` of a dependency, of the type that the author wrote.
+    pub fn declared_function(&self, dependency: &Dependency) -> Option<Function> {
+        let function = self.resolve.interfaces[dependency.interface].functions.get(RUN_REMOTE)?;
+        let Some(Type::Id(id)) = function.result else { return None };
+        let TypeDefKind::Result(result) = &self.resolve.types[id].kind else { return None };
+        Some(Function { result: result.ok, ..function.clone() })
+    }
+
+    /// The name of a dependency whose WIT declares an error.
+    pub fn declared<'a>(&self, dependency: &'a Dependency) -> Option<&'a str> {
+        let function = self.declared_function(dependency)?;
+        (outcome(&self.resolve, &function) != Outcome::Plain).then_some(dependency.name.as_str())
+    }
+
+    /// Whether the world exports the interface that it imports as `key`.
+    fn is_exported(&self, key: &WorldKey) -> bool {
+        fallible::is_exported(&self.resolve, self.id, key)
+    }
+
     /// Makes the world that bindings are generated for: the author's, with
-    /// the exports for the functions of the host's that the author wrote.
+    /// the import of the running call, and the exports for the functions of
+    /// the host's that the author wrote.
     pub fn complete(&mut self, init: bool, health: bool) -> Result<WorldId> {
         for (declared, written, interface, function) in
             [(self.exports_init, init, INIT, "init"), (self.exports_health, health, HEALTH, "is_healthy")]
@@ -159,19 +190,16 @@ impl World {
                 );
             }
         }
-        let mut exports = String::new();
+        let mut items = format!("  import {};\n", fallible::CALL);
         for (declared, written, interface) in [(self.exports_init, init, INIT), (self.exports_health, health, HEALTH)] {
             if written && !declared {
-                exports.push_str(&format!("  export {interface};\n"));
+                items.push_str(&format!("  export {interface};\n"));
             }
-        }
-        if exports.is_empty() {
-            return Ok(self.id);
         }
         let world = &self.resolve.worlds[self.id];
         let package = world.package.context("the world is in no package")?;
         let include = self.resolve.id_of_name(package, &world.name);
-        let text = format!("package chainlet:generated;\nworld guest {{\n  include {include};\n{exports}}}\n");
+        let text = format!("package chainlet:generated;\nworld guest {{\n  include {include};\n{items}}}\n");
         let package = self.resolve.push_source("chainlet-generated.wit", &text)?;
         select(&self.resolve, package, "guest")
     }
@@ -192,18 +220,20 @@ pub fn returns_streams(resolve: &Resolve, function: &Function) -> bool {
 }
 
 /// What a function returns, as far as errors go.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Anything but a result: there is no error to convert.
     Plain,
     /// `result<_, string>`.
     Message,
+    /// A result with the host's standard error.
+    Standard,
     /// A result with an error of another type, or with none.
     Typed,
 }
 
 /// How a function's errors reach its caller.
 pub fn outcome(resolve: &Resolve, function: &Function) -> Outcome {
-    use wit_bindgen_core::wit_parser::Type;
     let mut result = function.result;
     while let Some(Type::Id(id)) = result {
         match &resolve.types[id].kind {
@@ -217,6 +247,7 @@ pub fn outcome(resolve: &Resolve, function: &Function) -> Outcome {
                 }
                 return match error {
                     Some(Type::String) => Outcome::Message,
+                    Some(Type::Id(id)) if is_standard_error(resolve, id) => Outcome::Standard,
                     _ => Outcome::Typed,
                 };
             }
@@ -224,6 +255,12 @@ pub fn outcome(resolve: &Resolve, function: &Function) -> Outcome {
         }
     }
     Outcome::Plain
+}
+
+fn is_standard_error(resolve: &Resolve, id: TypeId) -> bool {
+    let ty = &resolve.types[id];
+    let TypeOwner::Interface(owner) = ty.owner else { return false };
+    ty.name.as_deref() == Some("error") && resolve.id_of(owner).as_deref() == Some(ERRORS)
 }
 
 fn other_export(world: &str, function: &str) -> String {
@@ -279,7 +316,8 @@ impl Package {
     }
 }
 
-fn is_host(package: &PackageName) -> bool {
+/// Whether a package is the host's.
+pub fn is_host(package: &PackageName) -> bool {
     package.namespace == "chainlet" && package.name == "host"
 }
 

@@ -115,10 +115,10 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
         Ok((trace,))
     })?;
     interface.func_wrap_concurrent("cancelled", |accessor, (): ()| {
-        let call = running_call(accessor);
+        let call = running_call(accessor).map(|call| (call.listen(), call));
         Box::pin(async move {
             match call {
-                Some(call) => call.over().await,
+                Some((_listener, call)) => call.over().await,
                 None => std::future::pending().await,
             }
             Ok(())

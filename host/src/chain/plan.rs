@@ -132,7 +132,8 @@ fn edge(
             spec.at(&place),
             format!(
                 "the types of the edge {from} → {to} do not match\n  {from} expects `{}`: {}\n  {to} exports `run-remote`: {offered}",
-                dependency.import, dependency.signature
+                dependency.import,
+                declared(&dependency.signature)
             ),
             format!("build both components from one WIT, or point `depends.{name}` at another chainlet"),
         )),
@@ -141,10 +142,22 @@ fn edge(
             format!(
                 "the edge {from} → {to} passes streams to an `async func`, and {from} imports `{}` as a plain `func`, which \
                  cannot write them while it waits\n  {from} expects `{}`: {}\n  {to} exports `run-remote`: {offered}",
-                dependency.import, dependency.import, dependency.signature
+                dependency.import,
+                dependency.import,
+                declared(&dependency.signature)
             ),
             format!("declare the import `async func` in the world of {from}"),
         )),
+    }
+}
+
+/// The type of an import as its author wrote it, without the failure that the SDK puts around its result.
+fn declared(import: &Signature) -> Signature {
+    match &import.result {
+        Some(Type::Result { ok, err: Some(err) }) if is_failure(err) => {
+            Signature { result: ok.as_deref().cloned(), ..import.clone() }
+        }
+        _ => import.clone(),
     }
 }
 

@@ -19,6 +19,7 @@
 //! | the replica | [`Job`], then [`Serving`] | the guest has let go, or its store is gone: the call is done |
 //! | the answer's streams, in the store | [`OpenStreams`] | the guest writes none of them any more |
 //! | a guest that works on after its answer | [`KeptPlace`] | the call's place may come free |
+//! | a guest that waits for the end of the call | [`Listener`] | before that end: it waits no longer |
 //!
 //! The call's place in its replica (its [`Lease`]) comes free when the guest has let go, not when the caller has. A guest
 //! that holds a call which is over for longer than its chainlet's `grace` has overrun, and its replica is replaced; one that
@@ -43,7 +44,7 @@ use crate::value::Value;
 mod ends;
 
 pub(super) use ends::{Job, OpenStreams};
-pub(crate) use ends::{KeptPlace, Tail, TailHandle, Waits};
+pub(crate) use ends::{KeptPlace, Listener, Tail, TailHandle, Waits};
 
 /// How many failures of dependencies a call remembers, so that the guest can pass one on as it was.
 const REMEMBERED: usize = 16;
@@ -138,6 +139,8 @@ struct State {
     streams_ended: bool,
     /// How many [`KeptPlace`]s there are.
     kept: usize,
+    /// How many [`Listener`]s there are, and were when the call came to be over.
+    listeners: usize,
     /// The last failures of dependencies that the guest was given.
     failures: Vec<CallError>,
     /// Where the last declared error of each dependency began.
@@ -210,6 +213,22 @@ impl Call {
     /// guest has had its grace. Until then, a guest whose readers have left may end well.
     pub(crate) async fn pointless(&self) {
         self.until(|state| state.expired || matches!(state.over, Some(Over::Left | Over::Failed))).await;
+    }
+
+    /// Notes that the guest waits to be told that the call is over, until what comes back is dropped.
+    pub(crate) fn listen(self: &Arc<Self>) -> Listener {
+        self.lock().listeners += 1;
+        Listener(self.clone())
+    }
+
+    /// Returns when the guest is to be resumed from what it does for a call that is over. A guest that is told drops what it
+    /// does, so it is resumed only after it has returned, or has had its grace.
+    pub(crate) async fn resumes(&self) {
+        self.until(|state| match state.phase {
+            Phase::Over => state.listeners == 0 || state.expired,
+            phase => phase == Phase::Done,
+        })
+        .await;
     }
 
     /// Fails the call: its caller gets `error` in place of an answer, or at the end of the answer's streams. Only the first

@@ -36,17 +36,17 @@ impl Errors {
         let declared = ty.zip(error).and_then(|(ty, error)| Declared::read(ty, error));
         let count = declared.as_ref().and_then(|declared| self.by_kind.get(declared.kind as usize));
         count.unwrap_or(&self.other).fetch_add(1, Ordering::Relaxed);
-        let request = context.request.as_deref();
+        let request = context.request.as_deref().map(tracing::field::display);
         context.span.in_scope(|| match declared {
             Some(Declared { kind, message, .. }) if kind.is_fault() => {
                 if let Some(left_out) = self.log_rate.admit() {
                     let suppressed = (left_out > 0).then_some(left_out);
-                    tracing::warn!(request, %chainlet, kind = kind.name(), message, suppressed,
+                    tracing::warn!(request, %chainlet, kind = kind.name(), error = message, suppressed,
                         "a chainlet answered with an error");
                 }
             }
             Some(Declared { kind, message, .. }) => {
-                tracing::debug!(request, %chainlet, kind = kind.name(), message, "a chainlet answered with an error");
+                tracing::debug!(request, %chainlet, kind = kind.name(), error = message, "a chainlet answered with an error");
             }
             None => tracing::debug!(request, %chainlet, "a chainlet answered with an error of its own type"),
         });

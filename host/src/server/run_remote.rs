@@ -201,12 +201,13 @@ pub(super) fn failed(http: &Http, error: CallError, audience: Audience, id: &Req
         ErrorKind::InvalidInput
         | ErrorKind::TooLarge
         | ErrorKind::AnswerTooLarge
-        | ErrorKind::Chainlet
         | ErrorKind::Overloaded
         | ErrorKind::Cancelled
         | ErrorKind::Stopping => {
             tracing::debug!(request = %id, %error, "a call failed");
         }
+        // The chainlet in which it began has logged it.
+        ErrorKind::Chainlet => {}
     }
     Problem::of_call(error, audience)
 }

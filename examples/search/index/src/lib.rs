@@ -56,9 +56,9 @@ impl Indexer {
 /// The passages of one chapter, each with its vector.
 async fn prepare(chapter: retrieval::Chapter<'_>) -> Result<Vec<(Passage, retrieval::Vector)>> {
     let chapter = Chapter { title: chapter.title.to_owned(), text: chapter.text.to_owned() };
-    let passages = chunk::run_remote(chapter).await;
+    let passages = chunk::run_remote(chapter).await?;
     let texts = passages.iter().map(|passage| passage.text.clone()).collect();
-    let vectors = embed::run_remote(texts).await;
+    let vectors = embed::run_remote(texts).await?;
     if vectors.len() != passages.len() {
         let (vectors, texts) = (vectors.len(), passages.len());
         return Err(format!("embed made {vectors} vectors of {texts} texts").into());

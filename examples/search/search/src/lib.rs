@@ -1,6 +1,6 @@
 //! `search`: answers a question with passages of a book.
 
-use chainlet::{Result, chainlet, context, join_all};
+use chainlet::{OrFail, Result, chainlet, context, join_all};
 use retrieval::{
     best,
     question::{LONGEST, MOST_PASSAGES, Question, Refusal},
@@ -27,10 +27,10 @@ impl Search {
 
     async fn run_remote(&self, question: String, limit: Option<u32>) -> Result<Answer, SearchError> {
         let question = Question::new(&question, limit)?;
-        let Some(vector) = embed::run_remote(vec![question.text.clone()]).await.pop() else {
+        let Some(vector) = embed::run_remote(vec![question.text.clone()]).await.or_fail().await.pop() else {
             return Err(SearchError::Internal("embed made no vector".to_owned()));
         };
-        let hits = index::run_remote(vector, self.settings.candidates).await;
+        let hits = index::run_remote(vector, self.settings.candidates).await.or_fail().await;
         let rankings = join_all(hits.iter().map(|hit| look(&question, hit))).await;
 
         let considered = hits.len() as u32;
@@ -42,7 +42,7 @@ impl Search {
 
 /// Has one passage looked at.
 async fn look(question: &Question, hit: &Hit) -> retrieval::Ranking {
-    let ranking = rank::run_remote(question.text.clone(), hit.passage.text.clone()).await;
+    let ranking = rank::run_remote(question.text.clone(), hit.passage.text.clone()).await.or_fail().await;
     retrieval::Ranking { score: ranking.score, snippet: ranking.snippet }
 }
 

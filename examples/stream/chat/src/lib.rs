@@ -1,6 +1,6 @@
 //! `chat`: goes on with a text, word by word.
 
-use chainlet::{FutureReader, StreamReader, chainlet};
+use chainlet::{FutureReader, OrFail, StreamReader, chainlet};
 
 /// How long a prompt may be, in bytes.
 const LONGEST: u32 = 1000;
@@ -32,7 +32,7 @@ impl Chat {
         }
 
         // The words are handed on unread: they do not come through this chainlet any more.
-        let (words, tally) = filter::run_remote(prompt, max_words).await;
+        let (words, tally) = filter::run_remote(prompt, max_words).await.or_fail().await;
         let usage = wit::future(async move {
             let Tally { words, hidden, finish } = tally.await?;
             Ok(Usage { prompt_words, words, hidden, finish })

@@ -2,7 +2,7 @@
 
 mod rules;
 
-use chainlet::{FutureReader, Result, StreamReader, chainlet, context};
+use chainlet::{FutureReader, OrFail, Result, StreamReader, chainlet, context};
 use rules::{Rules, Verdict};
 
 struct Moderator {
@@ -20,7 +20,7 @@ impl Moderator {
         prompt: String,
         max_words: u32,
     ) -> (StreamReader<String>, FutureReader<Result<Tally, String>>) {
-        let (mut tokens, finish) = model::run_remote(prompt, max_words).await;
+        let (mut tokens, finish) = model::run_remote(prompt, max_words).await.or_fail().await;
         wit::try_stream(async move |mut words| {
             let (mut sent, mut hidden) = (0, 0);
             let mut word = String::new();

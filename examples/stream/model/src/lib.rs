@@ -45,26 +45,42 @@ impl Novelist {
     /// function.
     async fn run_remote(&'static self, prompt: String, max_words: u32) -> (StreamReader<String>, FutureReader<Finish>) {
         wit::try_stream(async move |mut tokens| {
-            let mut written = 0;
+            let mut written = Written::default();
             for word in self.prose.after(&prompt) {
-                if written == max_words {
+                if written.words == max_words {
+                    written.is_whole = true;
                     return Finish::Length;
                 }
                 for token in pieces(word) {
                     self.think().await;
                     if !tokens.send(token).await {
-                        println!("the reader left after {written} words");
                         // Who has left the stream does not ask how it ended.
                         return Finish::Stop;
                     }
                 }
-                written += 1;
-                if written >= self.words && ends_a_sentence(word) {
+                written.words += 1;
+                if written.words >= self.words && ends_a_sentence(word) {
                     break;
                 }
             }
+            written.is_whole = true;
             Finish::Stop
         })
+    }
+}
+
+/// How much of a text is written. A reader who leaves ends the writing wherever it waits, and what it holds is dropped.
+#[derive(Default)]
+struct Written {
+    words: u32,
+    is_whole: bool,
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        if !self.is_whole {
+            println!("the reader left after {} words", self.words);
+        }
     }
 }
 

@@ -230,12 +230,73 @@ fn a_world_may_name_the_hosts_interfaces_with_and_without_a_copy_of_them() {
     let missing = WIT.replace("chainlet:host/context", "nobody:none/context");
     let (message, _) = mistake(&format!("inline = {missing:?}"), UNIT);
     assert!(message.contains("nobody:none"), "{message}");
-    let copy = "package chainlet:host@0.1.0 { interface init { init: async func() -> result<_, string>; } \
-                interface context { settings: func() -> string; } }";
-    expanded(
-        &format!("world = \"informed\", inline = {:?}", format!("{WIT}{copy}")),
-        &UNIT.replace("Unit", "Informed"),
-    );
+    let copy = |interfaces: &str| {
+        let init = "interface init { init: async func() -> result<_, string>; }";
+        let context = "interface context { settings: func() -> string; }";
+        let copy = format!("package chainlet:host@0.1.0 {{ {init} {context} {interfaces} }}");
+        format!("world = \"informed\", inline = {:?}", format!("{WIT}{copy}"))
+    };
+    let informed = UNIT.replace("Unit", "Informed");
+    expanded(&copy(include_str!("../../wit/call.wit")), &informed);
+    let (message, _) = mistake(&copy(""), &informed);
+    assert!(message.contains("has no `chainlet:host/call@0.1.0`; update it, or delete it"), "{message}");
+}
+
+/// The signatures in the code that wit-bindgen generated of a world.
+fn signatures(code: &str, name: &str) -> Vec<String> {
+    let start = format!("fn {name} (");
+    let rests = code.match_indices(&start).map(|(at, _)| &code[at..]);
+    rests.map(|rest| rest[..rest.find(['{', ';']).unwrap()].trim().to_owned()).collect()
+}
+
+#[test]
+fn a_failure_of_a_dependency_is_a_value_beside_the_error_that_it_declares() {
+    let wit = r#"
+        package test:calls;
+        world unit {
+            import plain: interface { run-remote: async func(text: string) -> string; }
+            import silent: interface { run-remote: func(); }
+            import declared: interface { run-remote: async func(text: string) -> result<u32, string>; }
+            export run-remote: func();
+        }
+    "#;
+    let code = expanded(&format!("inline = {wit:?}"), UNIT);
+    let wrapped = signatures(&code, "run_remote").join("\n");
+    assert!(wrapped.contains("Result < _rt :: String , Failure >"), "{wrapped}");
+    assert!(wrapped.contains("Result < () , Failure >"), "{wrapped}");
+    assert!(wrapped.contains(":: chainlet :: CallError <"), "{wrapped}");
+    assert_eq!(signatures(&code, "__run_remote").len(), 1, "only an error of its own needs a wrapper");
+}
+
+#[test]
+fn an_interface_that_is_imported_and_exported_is_a_dependency_under_its_short_name() {
+    let wit = r#"
+        package test:middle;
+        interface greet { record who { name: string } run-remote: async func(who: who) -> result<string, string>; }
+        world unit { import greet; export greet; }
+    "#;
+    let unit = UNIT.replace("fn run_remote(&self)", "async fn run_remote(&self, who: Who) -> Result<String, String>");
+    let code = expanded(&format!("inline = {wit:?}"), &unit);
+    assert!(code.contains("pub use self :: bindings :: greet ;"));
+    let guest = signatures(&code, "run_remote").into_iter().find(|signature| signature.contains("who : Who ,"));
+    assert!(guest.is_none_or(|signature| !signature.contains("CallError")), "the export keeps its type");
+}
+
+#[test]
+fn one_interface_may_be_two_dependencies() {
+    let model =
+        "interface model { record question { text: string } run-remote: async func(question: question) -> string; }";
+    let include = "world asks { import model: interface { run-remote: async func() -> string; } }";
+    for world in [
+        "world unit { import primary: model; import fallback: model; export run-remote: func(); }",
+        "world unit { include asks with { model as primary } include asks with { model as fallback } export run-remote: func(); }",
+    ] {
+        let wit = format!("package test:models; {model} {include} {world}");
+        let code = expanded(&format!("inline = {wit:?}"), UNIT);
+        for name in ["primary", "fallback"] {
+            assert!(code.contains(&format!("pub use self :: bindings :: {name} ;")), "{world}");
+        }
+    }
 }
 
 #[test]

@@ -17,8 +17,8 @@ use crate::value::abi::call::Import;
 /// Connects an import to an edge.
 ///
 /// A **fallible** import has the callee's type inside a `result`, and its guest is always resumed: with the answer, or with
-/// the failure as a value. If the running call is over, the dependency's call is dropped, and the guest gets the failure
-/// `cancelled`.
+/// the failure as a value. If the running call is over, the dependency's call is dropped. A guest that waits for the end of
+/// the running call is told of it, and drops the import; any other gets the failure `cancelled`.
 ///
 /// A **plain** import has the callee's own type, in which a failure of the host has no place. So the failure goes straight
 /// to whoever called this guest, and the guest is never resumed: what it holds for the one call is lost until its replica is
@@ -80,17 +80,27 @@ impl Import<State> for EdgeImport {
 
 /// The answer inside a `result` whose error is a failure.
 async fn fallible(edge: &Edge, caller: Option<Arc<Call>>, call: impl Future<Output = Outcome>) -> Value {
-    let cancelled = || {
-        let message = "the call on whose behalf it was made is over";
-        Err(CallError::new(ErrorKind::Cancelled, &edge.name.from, message))
-    };
     let outcome = match &caller {
-        Some(caller) if caller.is_over() => cancelled(),
-        Some(caller) => tokio::select! {
-            biased;
-            outcome = call => outcome,
-            () = caller.over() => cancelled(),
-        },
+        Some(caller) => {
+            let outcome = if caller.is_over() {
+                None
+            } else {
+                tokio::select! {
+                    biased;
+                    outcome = call => Some(outcome),
+                    () = caller.over() => None,
+                }
+            };
+            match outcome {
+                Some(outcome) => outcome,
+                None => {
+                    // The dependency's call is dropped by now.
+                    caller.resumes().await;
+                    let message = "the call on whose behalf it was made is over";
+                    Err(CallError::new(ErrorKind::Cancelled, &edge.name.from, message))
+                }
+            }
+        }
         None => call.await,
     };
     match outcome {

@@ -251,6 +251,19 @@ impl Drop for KeptPlace {
     }
 }
 
+/// See [`Call::listen`].
+pub(crate) struct Listener(pub(super) Arc<Call>);
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        // A guest that has been told is at work on letting go.
+        if state.phase < Phase::Over {
+            state.listeners -= 1;
+        }
+    }
+}
+
 /// See [`Call::open_streams`]; the last of those that share one ends the call's streams.
 pub(in crate::chainlet) struct OpenStreams(pub(super) Arc<Call>);
 

@@ -5,7 +5,7 @@ struct BlobRelay;
 
 #[chainlet::chainlet]
 impl BlobRelay {
-    async fn run_remote(&self, data: Vec<u8>) -> Result<Vec<u8>, String> {
-        next::run_remote(data).await
+    async fn run_remote(&self, data: Vec<u8>) -> chainlet::Result<Vec<u8>> {
+        Ok(next::run_remote(data).await?)
     }
 }

@@ -95,6 +95,7 @@ impl Faulty {
                 self.kept.borrow_mut().extend(blocks);
             }
             "calls" => return Ok(self.calls.get().to_string()),
+            "running" => return Ok(self.running.get().to_string()),
             "peak" => return Ok(self.peak.get().to_string()),
             "inits" => return Ok(INITS.load(Ordering::Relaxed).to_string()),
             "sicken" => *self.sick.borrow_mut() = Some(argument.to_owned()),

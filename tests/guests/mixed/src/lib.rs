@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use chainlet::OrFail;
+
 #[derive(Default)]
 struct Mixed;
 
 #[chainlet::chainlet(path = "wit", derives = [PartialEq])]
 impl Mixed {
-    #[expect(clippy::too_many_arguments, clippy::unused_async, reason = "this is what is tested")]
+    #[expect(clippy::too_many_arguments, reason = "this is what is tested")]
     async fn run_remote(
         &self,
         u8_value: u8,
@@ -46,8 +48,10 @@ impl Mixed {
             letter,
             maybe.as_deref(),
             &prices,
-        );
-        let reply = sync::run_remote(&summary.text);
+        )
+        .or_fail()
+        .await;
+        let reply = sync::run_remote(&summary.text).or_fail().await;
         Outcome {
             total: summary.total,
             text: reply.text,

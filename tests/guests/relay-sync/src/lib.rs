@@ -5,10 +5,10 @@ struct RelaySync;
 
 #[chainlet::chainlet]
 impl RelaySync {
-    fn run_remote(&self, what: String) -> Result<String, String> {
-        match what.strip_prefix("other:") {
-            Some(what) => other::run_remote(what),
-            None => next::run_remote(&what),
-        }
+    fn run_remote(&self, what: String) -> chainlet::Result<String> {
+        Ok(match what.strip_prefix("other:") {
+            Some(what) => other::run_remote(what)?,
+            None => next::run_remote(&what)?,
+        })
     }
 }

@@ -7,15 +7,15 @@ struct Relay;
 
 #[chainlet::chainlet]
 impl Relay {
-    async fn run_remote(&self, what: String) -> Result<String, String> {
+    async fn run_remote(&self, what: String) -> chainlet::Result<String> {
         if let Some(what) = what.strip_prefix("other:") {
-            return other::run_remote(what.to_owned()).await;
+            return Ok(other::run_remote(what.to_owned()).await?);
         }
         if let Some(what) = what.strip_prefix("both:") {
             let (first, second) =
                 try_join(next::run_remote(what.to_owned()), other::run_remote(what.to_owned())).await?;
             return Ok(format!("{first}+{second}"));
         }
-        next::run_remote(what).await
+        Ok(next::run_remote(what).await?)
     }
 }

@@ -1,0 +1,95 @@
+//! Blank values: what an export returns for a call whose answer nobody wants,
+//! and what a future comes to that is dropped before it has a value.
+
+#![expect(clippy::indexing_slicing, reason = "ids index the `Resolve` that they come from")]
+
+use anyhow::Result;
+use heck::ToUpperCamelCase as _;
+use indexmap::IndexSet;
+use proc_macro2::TokenStream;
+use quote::quote;
+use wit_bindgen_core::wit_parser::TypeDefKind;
+use wit_bindgen_rust::to_rust_ident;
+
+use crate::bindings::{MODULE, Modules, collect, has, ident};
+use crate::world::{RUN_REMOTE, World};
+
+/// The trait of types that have a blank value, with what implements it: the
+/// types of the standard library, and those in the signatures of `world`.
+pub fn code(world: &World, items: &[syn::Item]) -> Result<TokenStream> {
+    let resolve = &world.resolve;
+    let mut types = IndexSet::new();
+    collect(resolve, world.run_remote()?, &mut types);
+    for dependency in world.dependencies() {
+        if let Some(function) = resolve.interfaces[dependency.interface].functions.get(RUN_REMOTE) {
+            collect(resolve, function, &mut types);
+        }
+    }
+    let modules = Modules::new(world);
+    let module = ident(MODULE);
+    let mut impls = Vec::new();
+    for id in types {
+        let Some((name, path)) = modules.rust_type(id)? else { continue };
+        let ty = match modules.host_path(id) {
+            Some(path) => quote!(#path::#name),
+            None => quote!(self::#module #(::#path)*::#name),
+        };
+        let blank = match &resolve.types[id].kind {
+            TypeDefKind::Record(record) => {
+                let names = record.fields.iter().map(|field| ident(&to_rust_ident(&field.name)));
+                quote!(#ty { #(#names: Blank::blank()),* })
+            }
+            TypeDefKind::Variant(variant) => {
+                let Some(case) = variant.cases.first() else { continue };
+                let case_name = ident(&case.name.to_upper_camel_case());
+                match case.ty {
+                    Some(_) => quote!(#ty::#case_name(Blank::blank())),
+                    None => quote!(#ty::#case_name),
+                }
+            }
+            TypeDefKind::Enum(declared) => {
+                let Some(case) = declared.cases.first() else { continue };
+                let case = ident(&case.name.to_upper_camel_case());
+                quote!(#ty::#case)
+            }
+            TypeDefKind::Flags(_) => quote!(#ty::empty()),
+            // An alias is the same type in Rust.
+            _ => continue,
+        };
+        impls.push(quote! {
+            impl Blank for #ty {
+                fn blank() -> Self {
+                    #blank
+                }
+            }
+        });
+    }
+    let stream = has(items, "wit_stream").then(|| {
+        quote! {
+            impl<T: bindings::wit_stream::StreamPayload> Blank for ::chainlet::StreamReader<T> {
+                const STREAMS: bool = true;
+                fn blank() -> Self {
+                    // Its writer is dropped, so it has ended.
+                    bindings::wit_stream::new().1
+                }
+            }
+        }
+    });
+    let future = has(items, "wit_future").then(|| {
+        quote! {
+            impl<T: bindings::wit_future::FuturePayload + Blank> Blank for ::chainlet::FutureReader<T> {
+                const STREAMS: bool = true;
+                fn blank() -> Self {
+                    // Its writer is dropped, and writes the default then.
+                    bindings::wit_future::new(T::blank).1
+                }
+            }
+        }
+    });
+    Ok(quote! {
+        ::chainlet::__blank!();
+        #(#impls)*
+        #stream
+        #future
+    })
+}

@@ -1,0 +1,111 @@
+//! Imports of dependencies whose failures are values: the type that the author
+//! wrote, inside a `result` with the host's `failure`.
+
+#![expect(clippy::indexing_slicing, reason = "ids index the `Resolve` that they come from")]
+
+use anyhow::{Context as _, Result};
+use wit_bindgen_core::wit_parser::{
+    Docs, InterfaceId, PackageName, Resolve, Result_, Span, Stability, Type, TypeDef, TypeDefKind, TypeId, TypeOwner,
+    WorldId, WorldItem, WorldKey,
+};
+
+use crate::world::{RUN_REMOTE, is_host};
+
+/// The interface that says what a failure is.
+pub const CALL: &str = "chainlet:host/call@0.1.0";
+
+/// Changes each dependency that `world` imports. Its ids must be nominal: no
+/// interface is both imported and exported, or imported under two names.
+pub fn make(resolve: &mut Resolve, world: WorldId) -> Result<()> {
+    let failure = failure(resolve)?;
+    copy_exported(resolve, world);
+    let imports = resolve.worlds[world].imports.iter();
+    let dependencies: Vec<_> = imports
+        .filter_map(|(key, item)| match item {
+            WorldItem::Interface { id, .. } if !is_exported(resolve, world, key) => Some(*id),
+            _ => None,
+        })
+        .filter(|id| resolve.interfaces[*id].functions.contains_key(RUN_REMOTE))
+        .collect();
+    for dependency in dependencies {
+        let alias = alias(resolve, dependency, failure);
+        let ok = resolve.interfaces[dependency].functions.get(RUN_REMOTE).and_then(|function| function.result);
+        let result = resolve.types.alloc(TypeDef {
+            name: None,
+            kind: TypeDefKind::Result(Result_ { ok, err: Some(Type::Id(alias)) }),
+            owner: TypeOwner::None,
+            docs: Docs::default(),
+            stability: Stability::default(),
+            span: Span::default(),
+            external_id: None,
+        });
+        if let Some(function) = resolve.interfaces[dependency].functions.get_mut(RUN_REMOTE) {
+            function.result = Some(Type::Id(result));
+        }
+    }
+    Ok(())
+}
+
+/// Whether `world` exports the interface that it imports as `key`.
+pub fn is_exported(resolve: &Resolve, world: WorldId, key: &WorldKey) -> bool {
+    let WorldKey::Interface(imported) = key else { return false };
+    let Some(name) = resolve.id_of(*imported) else { return false };
+    resolve.worlds[world].exports.keys().any(|key| match key {
+        WorldKey::Interface(exported) => resolve.id_of(*exported).as_ref() == Some(&name),
+        WorldKey::Name(_) => false,
+    })
+}
+
+/// Imports each dependency that the world also exports a second time, under
+/// its short name: a component cannot have two interfaces of one full name
+/// that differ.
+fn copy_exported(resolve: &mut Resolve, world: WorldId) {
+    let found: Vec<_> = resolve.worlds[world]
+        .imports
+        .iter()
+        .filter_map(|(key, item)| {
+            let WorldItem::Interface { id, .. } = item else { return None };
+            let interface = &resolve.interfaces[*id];
+            let is_both = interface.functions.contains_key(RUN_REMOTE) && is_exported(resolve, world, key);
+            is_both.then(|| Some((WorldKey::Name(interface.name.clone()?), item.clone()))).flatten()
+        })
+        .collect();
+    for (key, item) in found {
+        resolve.worlds[world].imports.entry(key).or_insert(item);
+    }
+    // The copies get ids of their own.
+    resolve.generate_nominal_type_ids(world);
+}
+
+/// The type `failure` of the host's package.
+fn failure(resolve: &Resolve) -> Result<TypeId> {
+    let is_hosts = |name: &PackageName| is_host(name);
+    let (_, package) = resolve
+        .package_names
+        .iter()
+        .find(|(name, _)| is_hosts(name))
+        .context("the package chainlet:host is missing")?;
+    let interface = resolve.packages[*package].interfaces.get("call").map(|id| &resolve.interfaces[*id]);
+    interface.and_then(|interface| interface.types.get("failure").copied()).with_context(|| {
+        format!("the copy of the package chainlet:host in the WIT has no `{CALL}`; update it, or delete it: the macro has its own")
+    })
+}
+
+/// The failure as a type of `interface`, as `use` brings it in.
+fn alias(resolve: &mut Resolve, interface: InterfaceId, failure: TypeId) -> TypeId {
+    let mut name = "failure".to_owned();
+    while resolve.interfaces[interface].types.contains_key(&name) {
+        name.insert_str(0, "call-");
+    }
+    let alias = resolve.types.alloc(TypeDef {
+        name: Some(name.clone()),
+        kind: TypeDefKind::Type(Type::Id(failure)),
+        owner: TypeOwner::Interface(interface),
+        docs: Docs::default(),
+        stability: Stability::default(),
+        span: Span::default(),
+        external_id: None,
+    });
+    resolve.interfaces[interface].types.insert(name, alias);
+    alias
+}

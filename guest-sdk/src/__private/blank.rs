@@ -1,0 +1,89 @@
+//! Values that say nothing.
+
+/// Declares the trait `Blank` in the author's crate, whose types implement it
+/// beside those of the standard library: one crate cannot implement another's
+/// trait for a third one's streams.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __blank {
+    () => {
+        /// A type with a value that says nothing: what a call returns whose answer nobody wants.
+        #[doc(hidden)]
+        pub trait Blank: Sized {
+            /// Whether the value has streams.
+            const STREAMS: bool = false;
+            /// The value.
+            fn blank() -> Self;
+        }
+
+        $crate::__blank!(default: (), bool, char, f32, f64, i8, i16, i32, i64, u8, u16, u32, u64, ::std::string::String);
+        $crate::__blank!(tuple: A);
+        $crate::__blank!(tuple: A, B);
+        $crate::__blank!(tuple: A, B, C);
+        $crate::__blank!(tuple: A, B, C, D);
+        $crate::__blank!(tuple: A, B, C, D, E);
+        $crate::__blank!(tuple: A, B, C, D, E, F);
+        $crate::__blank!(tuple: A, B, C, D, E, F, G);
+        $crate::__blank!(tuple: A, B, C, D, E, F, G, H);
+        $crate::__blank!(tuple: A, B, C, D, E, F, G, H, I);
+        $crate::__blank!(tuple: A, B, C, D, E, F, G, H, I, J);
+        $crate::__blank!(tuple: A, B, C, D, E, F, G, H, I, J, K);
+        $crate::__blank!(tuple: A, B, C, D, E, F, G, H, I, J, K, L);
+        $crate::__blank!(tuple: A, B, C, D, E, F, G, H, I, J, K, L, M);
+        $crate::__blank!(tuple: A, B, C, D, E, F, G, H, I, J, K, L, M, N);
+        $crate::__blank!(tuple: A, B, C, D, E, F, G, H, I, J, K, L, M, N, O);
+        $crate::__blank!(tuple: A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P);
+
+        impl<T> Blank for ::std::vec::Vec<T> {
+            fn blank() -> Self {
+                ::std::vec::Vec::new()
+            }
+        }
+
+        impl<T> Blank for ::core::option::Option<T> {
+            fn blank() -> Self {
+                ::core::option::Option::None
+            }
+        }
+
+        impl<K: ::core::cmp::Ord, V> Blank for ::std::collections::BTreeMap<K, V> {
+            fn blank() -> Self {
+                ::std::collections::BTreeMap::new()
+            }
+        }
+
+        impl<T: Blank, const N: usize> Blank for [T; N] {
+            fn blank() -> Self {
+                ::core::array::from_fn(|_| T::blank())
+            }
+        }
+
+        impl<T: Blank, E: Blank> Blank for ::core::result::Result<T, E> {
+            const STREAMS: bool = T::STREAMS && E::STREAMS;
+            fn blank() -> Self {
+                if T::STREAMS && !E::STREAMS {
+                    ::core::result::Result::Err(E::blank())
+                } else {
+                    ::core::result::Result::Ok(T::blank())
+                }
+            }
+        }
+    };
+    (default: $($ty:ty),*) => {
+        $(
+            impl Blank for $ty {
+                fn blank() -> Self {
+                    ::core::default::Default::default()
+                }
+            }
+        )*
+    };
+    (tuple: $($name:ident),*) => {
+        impl<$($name: Blank),*> Blank for ($($name,)*) {
+            const STREAMS: bool = false $(|| $name::STREAMS)*;
+            fn blank() -> Self {
+                ($($name::blank(),)*)
+            }
+        }
+    };
+}

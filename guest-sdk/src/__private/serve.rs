@@ -1,0 +1,45 @@
+//! The end of a call that nobody wants any more.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+/// Runs the work of a call to its end, or drops it when the call is over: then
+/// `blank` makes what is returned, which the host ignores.
+pub async fn serve<T>(work: impl Future<Output = T>, blank: impl FnOnce() -> T) -> T {
+    match until_cancelled(work).await {
+        Some(value) => value,
+        None => blank(),
+    }
+}
+
+/// Runs `work` to its end; `None` where the running call was over before, and
+/// the work is dropped.
+pub async fn until_cancelled<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(Some(work));
+    // Most calls end at their first turn, and need not ask the host for the end of the call.
+    let first = poll_fn(|cx| {
+        Poll::Ready(match work.as_mut().as_pin_mut() {
+            Some(work) => work.poll(cx),
+            None => Poll::Pending,
+        })
+    });
+    if let Poll::Ready(value) = first.await {
+        return Some(value);
+    }
+    let mut cancelled = pin!(crate::call::cancelled());
+    let ended = poll_fn(|cx| {
+        if let Some(work) = work.as_mut().as_pin_mut()
+            && let Poll::Ready(value) = work.poll(cx)
+        {
+            return Poll::Ready(Some(value));
+        }
+        cancelled.as_mut().poll(cx).map(|()| None)
+    });
+    let value = ended.await;
+    if value.is_none() {
+        // Before the call returns, so that what it holds is free when its place is.
+        work.set(None);
+    }
+    value
+}
