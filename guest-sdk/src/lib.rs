@@ -295,17 +295,23 @@ pub use futures::future::{join, join_all, try_join, try_join_all};
 
 #[doc(hidden)]
 pub mod __private;
+mod background;
 pub mod call;
 pub mod context;
 mod error;
 mod failure;
 pub mod gpu;
+pub mod http;
+pub mod log;
+pub mod retry;
 pub mod stream;
+pub mod time;
 
 #[cfg(doc)]
 #[doc = include_str!("../DOCS-SECTION.md")]
 pub mod docs_section {}
 
+pub use background::spawn;
 pub use error::{Context, Error, ErrorKind, Result};
 pub use failure::{CallError, Edge, Failure, FailureKind, OrFail};
 pub use stream::{FutureReader, StreamReader};

@@ -9,6 +9,7 @@
 //! - [`gpu`]: compute on the GPU that chain.toml gives a chainlet (`chainlet:host/gpu`).
 //! - [`files`]: the folders that chain.toml mounts, through `wasi:filesystem`.
 //! - [`http`]: requests to the hosts that chain.toml names (`wasi:http`); [`network`] decides which, and which sockets.
+//! - [`log`]: log lines that carry the request's id (`chainlet:host/log`).
 //! - [`output`]: stdout and stderr as log lines.
 
 mod call;
@@ -16,6 +17,7 @@ mod context;
 mod files;
 mod gpu;
 mod http;
+mod log;
 mod network;
 pub(crate) mod output;
 
@@ -117,5 +119,6 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>, gpu: bool) -> wasmtime::
         gpu::add_to_linker(linker)?;
     }
     call::add_to_linker(linker)?;
+    log::add_to_linker(linker)?;
     context::add_to_linker(linker)
 }

@@ -24,6 +24,7 @@ const HOST: &str = concat!(
     include_str!("../wit/call.wit"),
     include_str!("../wit/errors.wit"),
     include_str!("../wit/gpu.wit"),
+    include_str!("../wit/log.wit"),
 );
 
 /// The name of the public function of a chainlet.

@@ -46,6 +46,16 @@ struct State {
     last_words: std::collections::VecDeque<String>,
 }
 
+/// How much a line of the guest's matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Level {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
 /// Which of a guest's two streams a line came from.
 #[derive(Debug, Clone, Copy)]
 enum Stream {
@@ -105,9 +115,36 @@ impl Output {
         tracing::info!(target: TARGET, %chainlet, replica, stream = ?stream, "{line}");
     }
 
+    /// Writes a line of the guest's for the request `request`, unless it has written too many.
+    pub(super) fn line(&self, level: Level, request: Option<&str>, message: String, fields: &[(String, String)]) {
+        let Some(left_out) = self.0.rate.admit() else { return };
+        self.0.tell_left_out(left_out);
+        let Shared { chainlet, replica, .. } = &*self.0;
+        let request = request.map(tracing::field::display);
+        let message = clip(message, LINE_LIMIT);
+        let fields = (!fields.is_empty()).then(|| clip(json(fields), LINE_LIMIT));
+        let fields = fields.as_deref();
+        // The level of an event is part of its place in the program.
+        match level {
+            Level::Trace => tracing::trace!(target: TARGET, %chainlet, replica, request, fields, "{message}"),
+            Level::Debug => tracing::debug!(target: TARGET, %chainlet, replica, request, fields, "{message}"),
+            Level::Info => tracing::info!(target: TARGET, %chainlet, replica, request, fields, "{message}"),
+            Level::Warn => tracing::warn!(target: TARGET, %chainlet, replica, request, fields, "{message}"),
+            Level::Error => tracing::error!(target: TARGET, %chainlet, replica, request, fields, "{message}"),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The fields of a line, as a JSON object in the guest's order.
+fn json(fields: &[(String, String)]) -> String {
+    let fields: indexmap::IndexMap<&str, &str> =
+        fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    // Text alone can always be written.
+    serde_json::to_string(&fields).unwrap_or_default()
 }
 
 impl Shared {

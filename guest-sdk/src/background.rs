@@ -1,0 +1,50 @@
+//! Work that goes on after the answer.
+
+/// Runs `work` beside the call, and on after its answer until it ends.
+///
+/// ```no_run
+/// # mod visits {
+/// # async fn count(name: String) {}
+/// #[derive(Default)]
+/// struct Visits;
+///
+/// #[chainlet::chainlet(inline = "
+///     package example:visits;
+///     world visits { export run-remote: async func(name: string) -> string; }
+/// ")]
+/// impl Visits {
+///     async fn run_remote(&self, name: String) -> String {
+///         let greeting = format!("Hello, {name}!");
+///         // The client does not wait for this.
+///         chainlet::spawn(count(name));
+///         greeting
+///     }
+/// }
+/// # }
+/// ```
+///
+/// The work holds the call's place in the replica until it ends, so a chainlet
+/// has at most `concurrency` of such, with the calls that run. It goes on if the
+/// call is cancelled. A replica that stops or is replaced waits for it, up to the
+/// chainlet's `grace`. The work belongs to no call, so it has no deadline: give
+/// it one with [`time::timeout`](crate::time::timeout). If it panics, the replica
+/// ends with every call in it.
+///
+/// Outside a host this does nothing.
+pub fn spawn(work: impl Future<Output = ()> + 'static) {
+    #[cfg(target_arch = "wasm32")]
+    {
+        use std::task::{Context, Waker};
+
+        let mut place = Box::pin(crate::host::chainlet::host::call::keep_place());
+        // It begins here, as the call may be over before the work has its first turn. It never ends by itself, so nobody has
+        // to be woken.
+        let _ = place.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        wit_bindgen::rt::async_support::spawn_local(async move {
+            work.await;
+            drop(place);
+        });
+    }
+    #[cfg(not(target_arch = "wasm32"))]
+    drop(work);
+}

@@ -1,0 +1,294 @@
+//! HTTP requests to the hosts that chain.toml names.
+//!
+//! ```no_run
+//! # #[derive(serde::Deserialize)] struct Weather { celsius: f64 }
+//! # async fn example(key: &str) -> chainlet::Result<f64> {
+//! use std::time::Duration;
+//! use chainlet::http;
+//!
+//! let weather: Weather = http::post("https://api.example.com/weather")
+//!     .bearer(key)
+//!     .json(&serde_json::json!({ "city": "Basel" }))
+//!     .timeout(Duration::from_secs(5))
+//!     .send()
+//!     .await?
+//!     .error_for_status()?
+//!     .json()
+//!     .await?;
+//! # Ok(weather.celsius) }
+//! ```
+//!
+//! ```toml
+//! [chainlets.weather.network]
+//! hosts = ["api.example.com"]
+//! ```
+//!
+//! Any number of requests can be under way in one instance. The host keeps the
+//! connections, so there is no client to share. A request that is dropped is
+//! cancelled. A body can be read and sent in pieces; see [`Response::chunk`] and
+//! [`RequestBuilder::body_stream`]. [`Response::events`] reads server-sent
+//! events, as most servers of language models stream them.
+//!
+//! Requests carry the trace context of the running call.
+//!
+//! Outside a host, in a unit test on the developer's machine, no request can be
+//! sent.
+
+mod body;
+mod error;
+mod events;
+mod response;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::Stream;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+pub use http::{HeaderMap, Method, StatusCode};
+use serde::Serialize;
+use wasip3::http_compat::{RequestOptionsExtension, http_from_wasi_response, http_into_wasi_request};
+
+use self::body::RequestBody;
+pub use self::error::{Error, ErrorKind};
+pub use self::events::{Event, Events};
+pub use self::response::Response;
+use crate::{call, time};
+
+/// A `GET` of this URL.
+pub fn get(url: impl AsRef<str>) -> RequestBuilder {
+    RequestBuilder::new(Method::GET, url)
+}
+
+/// A `POST` to this URL.
+pub fn post(url: impl AsRef<str>) -> RequestBuilder {
+    RequestBuilder::new(Method::POST, url)
+}
+
+/// A `PUT` to this URL.
+pub fn put(url: impl AsRef<str>) -> RequestBuilder {
+    RequestBuilder::new(Method::PUT, url)
+}
+
+/// A `DELETE` of this URL.
+pub fn delete(url: impl AsRef<str>) -> RequestBuilder {
+    RequestBuilder::new(Method::DELETE, url)
+}
+
+/// A request of any method.
+pub fn request(method: Method, url: impl AsRef<str>) -> RequestBuilder {
+    RequestBuilder::new(method, url)
+}
+
+/// A request on its way to being sent. What is wrong with it is the error of
+/// [`send`](RequestBuilder::send).
+#[derive(Debug)]
+#[must_use = "a request does nothing until it is sent"]
+pub struct RequestBuilder {
+    parts: Result<Parts, Error>,
+    body: RequestBody,
+    timeouts: Timeouts,
+}
+
+#[derive(Debug)]
+struct Parts {
+    method: Method,
+    url: url::Url,
+    headers: HeaderMap,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Timeouts {
+    whole: Option<Duration>,
+    first_byte: Option<Duration>,
+    between_bytes: Option<Duration>,
+}
+
+impl RequestBuilder {
+    fn new(method: Method, url: impl AsRef<str>) -> Self {
+        let parts = url::Url::parse(url.as_ref())
+            .map(|url| Parts { method, url, headers: HeaderMap::new() })
+            .map_err(|error| Error::request(format!("`{}` is no URL: {error}", url.as_ref())));
+        RequestBuilder { parts, body: RequestBody::Empty, timeouts: Timeouts::default() }
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Parts) -> Result<(), Error>) -> Self {
+        if let Ok(parts) = &mut self.parts
+            && let Err(error) = change(parts)
+        {
+            self.parts = Err(error);
+        }
+        self
+    }
+
+    /// Adds a header.
+    pub fn header(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        self.change(|parts| {
+            let name = HeaderName::try_from(name.as_ref())
+                .map_err(|error| Error::request(format!("`{}` is no header: {error}", name.as_ref())))?;
+            // The value may be a secret, so that no error repeats it.
+            let value = HeaderValue::try_from(value.as_ref())
+                .map_err(|error| Error::request(format!("the value of the header {name} is malformed: {error}")))?;
+            parts.headers.append(name, value);
+            Ok(())
+        })
+    }
+
+    /// Shows this token: the header `authorization`, of the scheme `Bearer`.
+    pub fn bearer(self, token: impl AsRef<str>) -> Self {
+        let value = format!("Bearer {}", token.as_ref());
+        self.header(AUTHORIZATION, value)
+    }
+
+    /// Adds parameters to the query, such as `&[("q", "cats"), ("page", "2")]`.
+    pub fn query<K: AsRef<str>, V: AsRef<str>>(self, parameters: impl IntoIterator<Item = (K, V)>) -> Self {
+        self.change(|parts| {
+            parts.url.query_pairs_mut().extend_pairs(parameters);
+            Ok(())
+        })
+    }
+
+    /// Sends `value` as JSON.
+    pub fn json(mut self, value: &impl Serialize) -> Self {
+        match serde_json::to_vec(value) {
+            Ok(body) => {
+                self.body = RequestBody::Whole(body.into());
+                self.change(|parts| {
+                    parts.headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+                    Ok(())
+                })
+            }
+            Err(error) => self.change(|_| Err(Error::request(format!("the body cannot be written as JSON: {error}")))),
+        }
+    }
+
+    /// Sends these bytes.
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = RequestBody::Whole(body.into());
+        self
+    }
+
+    /// Sends what this stream gives, while it gives it. The answer may begin
+    /// before the stream has ended.
+    pub fn body_stream(mut self, body: impl Stream<Item = Bytes> + 'static) -> Self {
+        self.body = RequestBody::Stream(Box::pin(body));
+        self
+    }
+
+    /// How long it may take until the head of the answer is there. Reading the
+    /// body is not part of it.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeouts.whole = Some(time);
+        self
+    }
+
+    /// How long the server may take for its first byte once it has the request.
+    pub fn first_byte_timeout(mut self, time: Duration) -> Self {
+        self.timeouts.first_byte = Some(time);
+        self
+    }
+
+    /// How long the server may take between two pieces of the answer's body.
+    pub fn between_bytes_timeout(mut self, time: Duration) -> Self {
+        self.timeouts.between_bytes = Some(time);
+        self
+    }
+
+    /// Sends the request. Returns when the head of the answer is there, whatever
+    /// its status.
+    ///
+    /// # Errors
+    ///
+    /// If the request is malformed, chain.toml does not allow it, or the server
+    /// gives no answer. [`Error::kind`] says which.
+    pub async fn send(self) -> Result<Response, Error> {
+        let RequestBuilder { parts, body, timeouts } = self;
+        let Parts { method, url, mut headers } = parts?;
+        trace(&mut headers);
+        let mut request = http::Request::builder()
+            .method(method.clone())
+            .uri(url.as_str())
+            .body(body)
+            .map_err(|error| Error::request(format!("the request is malformed: {error}")))?;
+        *request.headers_mut() = headers;
+        if cfg!(not(target_arch = "wasm32")) {
+            return Err(Error::request("there is no host that could send it".to_owned()));
+        }
+        request.extensions_mut().insert(RequestOptionsExtension(timeouts.options()));
+        let work = async {
+            let request = http_into_wasi_request(request).map_err(Error::from_code)?;
+            let response = wasip3::http::client::send(request).await.map_err(Error::from_code)?;
+            http_from_wasi_response(response).map_err(Error::from_code)
+        };
+        let response = match timeouts.whole {
+            None => work.await,
+            Some(limit) => time::timeout(limit, work).await.unwrap_or_else(|elapsed| Err(elapsed.into())),
+        };
+        // The path and the query may hold what is secret.
+        let server = url.host_str().unwrap_or_default();
+        let response = response.map_err(|error| error.of(&method, server))?;
+        Ok(Response::new(response, format!("{method} {server}"), timeouts.between_bytes))
+    }
+}
+
+impl Timeouts {
+    fn options(&self) -> wasip3::http::types::RequestOptions {
+        let options = wasip3::http::types::RequestOptions::new();
+        let nanoseconds = |time: Option<Duration>| time.map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        // A host that knows none of these is told by the guest's own clock where it matters.
+        let _ = options.set_first_byte_timeout(nanoseconds(self.first_byte));
+        let _ = options.set_between_bytes_timeout(nanoseconds(self.between_bytes));
+        options
+    }
+}
+
+/// Passes on the trace context of the running call, unless the request has one.
+fn trace(headers: &mut HeaderMap) {
+    if headers.contains_key("traceparent") {
+        return;
+    }
+    let Some(trace) = call::trace_context() else { return };
+    for (name, value) in [("traceparent", trace.traceparent), ("tracestate", trace.tracestate)] {
+        if !value.is_empty()
+            && let Ok(value) = HeaderValue::try_from(value)
+        {
+            headers.insert(name, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(request: RequestBuilder) -> Parts {
+        request.parts.unwrap()
+    }
+
+    #[test]
+    fn a_query_is_added_to_what_is_there() {
+        let request = get("https://example.com/find?a=1").query([("q", "cats & dogs"), ("page", "2")]);
+        assert_eq!(parts(request).url.as_str(), "https://example.com/find?a=1&q=cats+%26+dogs&page=2");
+    }
+
+    #[test]
+    fn json_has_its_type_unless_another_is_given() {
+        let parts_of = |request: RequestBuilder| parts(request.json(&[1, 2])).headers;
+        assert_eq!(parts_of(post("http://a/"))["content-type"], "application/json");
+        assert_eq!(parts_of(post("http://a/").header("content-type", "text/x"))["content-type"], "text/x");
+    }
+
+    #[test]
+    fn a_malformed_request_says_what_is_wrong_and_keeps_secrets() {
+        let error = |request: RequestBuilder| request.parts.unwrap_err();
+        assert!(error(get("example.com")).to_string().contains("`example.com` is no URL"));
+        assert!(error(get("http://a/").header("a b", "c")).to_string().contains("`a b` is no header"));
+        let secret = error(get("http://a/").bearer("top\nsecret")).to_string();
+        assert!(secret.contains("authorization") && !secret.contains("secret"), "{secret}");
+    }
+
+    #[test]
+    fn outside_a_host_no_request_is_sent() {
+        let error = futures::executor::block_on(get("http://127.0.0.1/").send()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Request);
+    }
+}

@@ -1,0 +1,167 @@
+//! An answer, and its body.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, StatusCode};
+use http_body::Body as _;
+use serde::de::DeserializeOwned;
+use wasip3::http_compat::IncomingResponseBody;
+
+use super::{Error, ErrorKind, Events};
+use crate::time;
+
+/// How many bytes a body may have that is read whole.
+const LIMIT: usize = 16 * 1024 * 1024;
+
+/// The answer to a request. Its body is still on its way.
+pub struct Response {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: IncomingResponseBody,
+    /// The request, for messages.
+    what: String,
+    between_bytes: Option<Duration>,
+    limit: usize,
+}
+
+impl Response {
+    pub(super) fn new(
+        response: http::Response<IncomingResponseBody>,
+        what: String,
+        between_bytes: Option<Duration>,
+    ) -> Self {
+        let (parts, body) = response.into_parts();
+        Response { status: parts.status, headers: parts.headers, body, what, between_bytes, limit: LIMIT }
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The answer, if its status is below 400.
+    ///
+    /// # Errors
+    ///
+    /// An error of the kind [`ErrorKind::Status`]. It knows what the server says
+    /// in `retry-after`.
+    pub fn error_for_status(self) -> Result<Self, Error> {
+        if !self.status.is_client_error() && !self.status.is_server_error() {
+            return Ok(self);
+        }
+        Err(Error::of_status(self.status, retry_after(&self.headers)).about(&self.what))
+    }
+
+    /// How many bytes the body may have, for functions that read all of it; 16
+    /// MiB unless this says otherwise.
+    #[must_use]
+    pub fn limit(mut self, bytes: usize) -> Self {
+        self.limit = bytes;
+        self
+    }
+
+    /// The next piece of the body, as it comes; `None` at its end.
+    ///
+    /// # Errors
+    ///
+    /// If the body breaks off, or the server takes too long.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        loop {
+            let body = &mut self.body;
+            let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx));
+            let frame = match self.between_bytes {
+                None => frame.await,
+                Some(limit) => match time::timeout(limit, frame).await {
+                    Ok(frame) => frame,
+                    Err(elapsed) => return Err(Error::from(elapsed).about(&self.what)),
+                },
+            };
+            match frame {
+                None => return Ok(None),
+                Some(Err(code)) => return Err(Error::from_code(code).about(&self.what)),
+                // Trailers are not data.
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) if data.is_empty() => {}
+                    Ok(data) => return Ok(Some(data)),
+                    Err(_) => {}
+                },
+            }
+        }
+    }
+
+    /// The whole body.
+    ///
+    /// # Errors
+    ///
+    /// As of [`chunk`](Response::chunk), and [`ErrorKind::TooLarge`] where it has
+    /// more bytes than [`limit`](Response::limit) says.
+    pub async fn bytes(mut self) -> Result<Bytes, Error> {
+        let mut whole = BytesMut::new();
+        while let Some(chunk) = self.chunk().await? {
+            if whole.len() + chunk.len() > self.limit {
+                let message = format!("the body has more than {} bytes", self.limit);
+                return Err(Error::new(ErrorKind::TooLarge, message).about(&self.what));
+            }
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(whole.freeze())
+    }
+
+    /// The whole body, as text.
+    ///
+    /// # Errors
+    ///
+    /// As of [`bytes`](Response::bytes), and [`ErrorKind::Decode`] where it is not
+    /// UTF-8.
+    pub async fn text(self) -> Result<String, Error> {
+        let what = self.what.clone();
+        let bytes = self.bytes().await?;
+        String::from_utf8(bytes.into()).map_err(|_| Error::new(ErrorKind::Decode, "the body is not UTF-8").about(&what))
+    }
+
+    /// The whole body, as JSON of this type.
+    ///
+    /// # Errors
+    ///
+    /// As of [`bytes`](Response::bytes), and [`ErrorKind::Decode`] where it is
+    /// something else.
+    pub async fn json<T: DeserializeOwned>(self) -> Result<T, Error> {
+        let what = self.what.clone();
+        let bytes = self.bytes().await?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| Error::new(ErrorKind::Decode, format!("the body does not fit: {error}")).about(&what))
+    }
+
+    /// The body as server-sent events.
+    pub fn events(self) -> Events {
+        Events::new(self)
+    }
+
+    pub(super) fn what(&self) -> &str {
+        &self.what
+    }
+
+    pub(super) fn body_limit(&self) -> usize {
+        self.limit
+    }
+}
+
+impl std::fmt::Debug for Response {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Response").field("status", &self.status).field("headers", &self.headers).finish_non_exhaustive()
+    }
+}
+
+/// What the server says of the next attempt, in seconds. A date is not understood: clocks differ.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}

@@ -1,0 +1,67 @@
+//! `chainlet:host/log`: lines in the log that carry the id of the request.
+
+use wasmtime::StoreContextMut;
+use wasmtime::component::{ComponentType, Lift, Linker, Lower};
+
+use super::output::{Level, TARGET};
+use crate::chainlet::state::State;
+
+const INTERFACE: &str = "chainlet:host/log@0.1.0";
+
+/// The enum `level`.
+#[derive(Debug, Clone, Copy, ComponentType, Lift, Lower)]
+#[component(enum)]
+#[repr(u8)]
+#[expect(dead_code, reason = "wasmtime makes them")]
+enum WitLevel {
+    #[component(name = "trace")]
+    Trace,
+    #[component(name = "debug")]
+    Debug,
+    #[component(name = "info")]
+    Info,
+    #[component(name = "warn")]
+    Warn,
+    #[component(name = "error")]
+    Error,
+}
+
+impl From<WitLevel> for Level {
+    fn from(level: WitLevel) -> Self {
+        match level {
+            WitLevel::Trace => Level::Trace,
+            WitLevel::Debug => Level::Debug,
+            WitLevel::Info => Level::Info,
+            WitLevel::Warn => Level::Warn,
+            WitLevel::Error => Level::Error,
+        }
+    }
+}
+
+/// Adds the interface. By hand, since the running call is known only to functions that see the whole store.
+pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    let mut interface = linker.instance(INTERFACE)?;
+    interface.func_wrap("is-enabled", |_, (level,): (WitLevel,)| Ok((is_enabled(level.into()),)))?;
+    interface.func_wrap(
+        "write",
+        |mut store: StoreContextMut<'_, State>, (level, message, fields): (WitLevel, String, Vec<(String, String)>)| {
+            let level = Level::from(level);
+            if is_enabled(level) {
+                let request = State::current_call(&mut store).and_then(|call| call.context.request.clone());
+                store.data().capabilities.output.line(level, request.as_deref(), message, &fields);
+            }
+            Ok(())
+        },
+    )
+}
+
+/// Whether anybody reads lines of this level.
+fn is_enabled(level: Level) -> bool {
+    match level {
+        Level::Trace => tracing::enabled!(target: TARGET, tracing::Level::TRACE),
+        Level::Debug => tracing::enabled!(target: TARGET, tracing::Level::DEBUG),
+        Level::Info => tracing::enabled!(target: TARGET, tracing::Level::INFO),
+        Level::Warn => tracing::enabled!(target: TARGET, tracing::Level::WARN),
+        Level::Error => tracing::enabled!(target: TARGET, tracing::Level::ERROR),
+    }
+}
