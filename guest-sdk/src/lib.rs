@@ -217,7 +217,7 @@
 //! - `wit::stream`, `wit::future` and `wit::try_stream`, where the world has
 //!   [streams](stream) or futures;
 //! - `wit::bindings` for everything that the world imports and exports, such
-//!   as `wit::bindings::wasi::clocks::monotonic_clock`, as `wit-bindgen` lays
+//!   as `wit::bindings::chainlet::host::context`, as `wit-bindgen` lays
 //!   it out. There is one `wit` to a crate, as there is one chainlet.
 //!
 //! # Where the world is

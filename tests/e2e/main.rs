@@ -30,6 +30,7 @@ mod health;
 mod hello;
 mod limits;
 mod log;
+mod net;
 mod network;
 mod new;
 mod reload;

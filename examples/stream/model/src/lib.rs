@@ -4,10 +4,9 @@ mod prose;
 
 use std::{fs, time::Duration};
 
-use chainlet::{Context as _, FutureReader, Result, StreamReader, chainlet, context};
+use chainlet::{Context as _, FutureReader, Result, StreamReader, chainlet, context, time};
 use prose::{Prose, ends_a_sentence, pieces};
 use serde::Deserialize;
-use wasip3::clocks::monotonic_clock;
 
 /// `[chainlets.model.config]`.
 #[derive(Deserialize)]
@@ -87,7 +86,6 @@ impl Drop for Written {
 impl Novelist {
     /// What a larger model would do here. Other calls go on meanwhile.
     async fn think(&self) {
-        let nanoseconds = u64::try_from(self.pause.as_nanos()).unwrap_or(u64::MAX);
-        monotonic_clock::wait_for(nanoseconds).await;
+        time::sleep(self.pause).await;
     }
 }

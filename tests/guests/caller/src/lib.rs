@@ -1,13 +1,10 @@
 //! Calls a dependency in each of the ways in which its failures matter; see its WIT.
 
 use std::cell::Cell;
-use std::pin::pin;
 use std::time::Duration;
 
-use chainlet::{CallError, Failure, FailureKind, call, join_all};
-use futures::future::{Either, select};
+use chainlet::{CallError, Failure, FailureKind, call, join_all, time};
 use futures::lock::Mutex;
-use wasip3::clocks::monotonic_clock;
 
 #[derive(Default)]
 struct Caller {
@@ -78,11 +75,9 @@ impl Caller {
             }
             "within" => {
                 let (ms, what) = number(argument)?;
-                let time = Duration::from_millis(u64::try_from(ms)?);
-                let over = monotonic_clock::wait_for(u64::try_from(time.as_nanos())?);
-                match select(pin!(ask(what)), pin!(over)).await {
-                    Either::Left((answer, _)) => Ok(answer?),
-                    Either::Right(_) => Ok("too late".to_owned()),
+                match time::timeout(Duration::from_millis(u64::try_from(ms)?), ask(what)).await {
+                    Ok(answer) => Ok(answer?),
+                    Err(_) => Ok("too late".to_owned()),
                 }
             }
             "forge" => {

@@ -4,10 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use chainlet::context;
+use chainlet::{context, time};
 use futures::channel::oneshot;
 use guest_faults::{Outcome, allocate, number};
-use wit::bindings::wasi::clocks::monotonic_clock;
 
 /// Counts outside the struct, which cannot see a second `init`.
 static INITS: AtomicU32 = AtomicU32::new(0);
@@ -71,8 +70,7 @@ impl Faulty {
         let (word, argument) = what.split_once(':').unwrap_or((what, ""));
         match word {
             "sleep" => {
-                let wait = Duration::from_millis(number(argument)?);
-                monotonic_clock::wait_for(u64::try_from(wait.as_nanos())?).await;
+                time::sleep(Duration::from_millis(number(argument)?)).await;
             }
             "forever" => std::future::pending().await,
             "hold" => {
