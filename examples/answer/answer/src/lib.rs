@@ -1,0 +1,174 @@
+//! `answer`: answers questions over documents.
+
+mod models;
+mod retrievers;
+mod turns;
+
+use std::cell::RefCell;
+use std::pin::pin;
+use std::rc::Rc;
+
+use answer_parts::{Cache, SYSTEM, normal, prompt};
+use chainlet::{FutureReader, Result, StreamReader, chainlet, context};
+use futures::channel::mpsc;
+use futures::future::{Either, select};
+use futures::StreamExt;
+use models::Written;
+use serde::Deserialize;
+use turns::{Turn, Turns};
+use wit::bindings::chainlet::host::call;
+
+/// The most bytes that a question may have.
+const LONGEST: usize = 1000;
+
+/// `[chainlets.answer.config]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    /// How many passages the model gets.
+    sources: u32,
+    /// How many answers are kept.
+    cache: usize,
+}
+
+/// A complete answer.
+struct Complete {
+    sources: Vec<Source>,
+    tokens: Vec<String>,
+    usage: Usage,
+}
+
+struct Answer {
+    settings: Settings,
+    cache: RefCell<Cache<Rc<Complete>>>,
+    turns: Turns,
+}
+
+/// What `run-remote` returns.
+type Pieces = (StreamReader<Piece>, FutureReader<Result<Usage, Error>>);
+
+#[chainlet]
+impl Answer {
+    async fn init() -> Result<Self> {
+        let settings: Settings = context::settings()?;
+        let cache = RefCell::new(Cache::new(settings.cache));
+        Ok(Self { settings, cache, turns: Turns::default() })
+    }
+
+    async fn run_remote(&'static self, question: String) -> Result<Pieces, Error> {
+        let question = question.trim();
+        if question.is_empty() {
+            return Err(error(ErrorKind::Invalid, "the question has no text"));
+        }
+        if question.len() > LONGEST {
+            return Err(error(ErrorKind::Invalid, format!("the question has more than {LONGEST} bytes")));
+        }
+        while_wanted(self.answer(question)).await?
+    }
+}
+
+impl Answer {
+    /// Answers from the cache, or asks the model. Only one call at a time asks it the same question.
+    async fn answer(&'static self, question: &str) -> Result<Pieces, Error> {
+        let key = normal(question);
+        if let Some(complete) = self.cached(&key) {
+            return Ok(replay(complete));
+        }
+        let turn = self.turns.take(&key).await;
+        // The call before this one may have answered the question.
+        if let Some(complete) = self.cached(&key) {
+            return Ok(replay(complete));
+        }
+        let (found, without) = retrievers::gather(question, self.settings.sources).await?;
+        let prompt = prompt(question, &found);
+        let sources: Vec<_> = found
+            .into_iter()
+            .zip(1..)
+            .map(|(found, number)| Source {
+                number,
+                document: found.passage.document,
+                text: found.passage.text,
+                found_by: found.by,
+            })
+            .collect();
+        let written = models::ask(SYSTEM, &prompt).await?;
+        Ok(self.show(turn, sources, without, written))
+    }
+
+    /// Streams an answer, and keeps it when it is complete.
+    ///
+    /// The text is read as fast as the model writes it. So a slow client holds up neither the model nor the calls that
+    /// wait for this answer.
+    fn show(&'static self, turn: Turn, sources: Vec<Source>, without: Vec<String>, written: Written) -> Pieces {
+        wit::try_stream(async move |mut pieces| {
+            let (sender, mut receiver) = mpsc::unbounded();
+            let first = sources.clone();
+            let read = async move {
+                let Written { model, mut tokens, end } = written;
+                let mut text = Vec::new();
+                while let Some(token) = tokens.next().await {
+                    text.push(token.clone());
+                    // It fails after the client has left, which ends all of this.
+                    let _ = sender.unbounded_send(token);
+                }
+                let usage = Usage { model: model.to_owned(), finish: end.await?, cached: false, without };
+                let complete = Rc::new(Complete { sources, tokens: text, usage: usage.clone() });
+                // An answer that lacks a retriever's passages is not kept: the next one may be better.
+                if usage.without.is_empty() {
+                    self.cache.borrow_mut().insert(turn.key(), complete);
+                }
+                drop(turn);
+                Ok(usage)
+            };
+            let show = async move {
+                for source in first {
+                    if !pieces.send(Piece::Source(source)).await {
+                        return;
+                    }
+                }
+                while let Some(token) = receiver.next().await {
+                    if !pieces.send(Piece::Text(token)).await {
+                        return;
+                    }
+                }
+            };
+            let both = async {
+                match select(pin!(read), pin!(show)).await {
+                    Either::Left((usage, show)) => {
+                        show.await;
+                        usage
+                    }
+                    // The client has left. Dropping the rest gives the turn to the next call.
+                    Either::Right(((), _)) => Err(error(ErrorKind::Unavailable, "nobody reads the answer")),
+                }
+            };
+            while_wanted(both).await?
+        })
+    }
+
+    fn cached(&self, key: &str) -> Option<Rc<Complete>> {
+        self.cache.borrow().get(key).cloned()
+    }
+}
+
+/// Streams an answer from the cache.
+fn replay(complete: Rc<Complete>) -> Pieces {
+    wit::try_stream(async move |mut pieces| {
+        let sources = complete.sources.iter().cloned().map(Piece::Source);
+        let text = complete.tokens.iter().cloned().map(Piece::Text);
+        pieces.send_all(sources.chain(text).collect()).await;
+        Ok(Usage { cached: true, ..complete.usage.clone() })
+    })
+}
+
+/// What `work` returns. If nobody wants the answer any more, `work` is dropped with all that it holds.
+async fn while_wanted<T>(work: impl Future<Output = T>) -> Result<T, Error> {
+    match select(pin!(work), pin!(call::cancelled())).await {
+        Either::Left((value, _)) => Ok(value),
+        Either::Right(((), _)) => Err(error(ErrorKind::Unavailable, "nobody wants the answer any more")),
+    }
+}
+
+fn error(kind: ErrorKind, message: impl Into<String>) -> Error {
+    Error { kind, message: message.into(), details: None, repeatable: false }
+}

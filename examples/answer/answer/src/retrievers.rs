@@ -1,0 +1,32 @@
+//! The passages for a question, from all retrievers at once.
+
+use answer_parts::{Found, Passage, merge};
+use chainlet::{Result, join};
+
+use crate::error;
+use crate::wit::{Error, ErrorKind, Failure, Hit, index, keywords};
+
+/// The best passages of those retrievers that answered, and the names of those that failed. If all fail, that is an error.
+pub async fn gather(question: &str, limit: u32) -> Result<(Vec<Found>, Vec<String>), Error> {
+    let (by_index, by_keywords) =
+        join(index::run_remote(question.to_owned(), limit), keywords::run_remote(question.to_owned(), limit)).await;
+    let (mut lists, mut without) = (Vec::new(), Vec::new());
+    for (name, hits) in [("index", by_index), ("keywords", by_keywords)] {
+        match hits {
+            Ok(hits) => lists.push((name.to_owned(), hits.into_iter().map(passage).collect())),
+            Err(Failure { message, .. }) => {
+                println!("the answer goes on without {name}: {message}");
+                without.push(name.to_owned());
+            }
+        }
+    }
+    if lists.is_empty() {
+        return Err(error(ErrorKind::Unavailable, "no retriever answers"));
+    }
+    Ok((merge(lists, limit as usize), without))
+}
+
+fn passage(hit: Hit) -> Passage {
+    let crate::wit::Passage { document, position, text } = hit.passage;
+    Passage { document, position, text }
+}

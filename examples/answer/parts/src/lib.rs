@@ -1,0 +1,23 @@
+//! The parts of the answer example that need no host: plain functions with plain tests.
+//!
+//! - [`passages`] cuts a document into passages, and [`embedding`] turns a text into a vector.
+//! - [`merge`] makes one list of the lists of several retrievers.
+//! - [`prompt`] writes what the model reads.
+//! - [`Events`] reads server-sent events, and [`Delta`] is what a model's server says in one.
+//! - [`Cache`] keeps the last answers.
+
+mod cache;
+mod delta;
+mod documents;
+mod embedding;
+mod events;
+mod merge;
+mod prompt;
+
+pub use cache::Cache;
+pub use delta::Delta;
+pub use documents::{Document, Passage, documents, passages};
+pub use embedding::{DIMENSIONS, cosine, embedding};
+pub use events::{Events, TooLong};
+pub use merge::{Found, merge};
+pub use prompt::{SYSTEM, normal, prompt};

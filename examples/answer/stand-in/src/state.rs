@@ -1,0 +1,99 @@
+//! The state of a stand-in.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::http::HeaderValue;
+use serde::{Deserialize, Serialize};
+
+/// How a model behaves.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Behaviour {
+    /// How many milliseconds the first token takes.
+    pub first_token: u64,
+    /// How many milliseconds each further token takes.
+    pub between: u64,
+    /// Whether the model refuses requests with 429.
+    pub refuse: bool,
+    /// After how many tokens the connection breaks off.
+    pub break_after: Option<usize>,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self { first_token: 200, between: 40, refuse: false, break_after: None }
+    }
+}
+
+/// What has happened to a model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Requests that came, refused ones included.
+    pub requests: usize,
+    /// Answers that were sent to their end.
+    pub complete: usize,
+    /// Answers whose client left before their end.
+    pub left: usize,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Model {
+    behaviour: Option<Behaviour>,
+    counts: Counts,
+}
+
+/// A stand-in for a server. Its clones are the same server.
+#[derive(Debug, Clone)]
+pub struct StandIn {
+    key: Arc<str>,
+    usual: Behaviour,
+    models: Arc<Mutex<HashMap<String, Model>>>,
+}
+
+impl StandIn {
+    /// A server that accepts `key`, and whose models behave as `usual` until they are told otherwise.
+    #[must_use]
+    pub fn new(key: &str, usual: Behaviour) -> Self {
+        Self { key: key.into(), usual, models: Arc::default() }
+    }
+
+    /// Sets how `model` behaves from now on.
+    pub fn behave(&self, model: &str, behaviour: Behaviour) {
+        self.models().entry(model.to_owned()).or_default().behaviour = Some(behaviour);
+    }
+
+    /// What has happened to `model`.
+    #[must_use]
+    pub fn counts(&self, model: &str) -> Counts {
+        self.models().get(model).copied().unwrap_or_default().counts
+    }
+
+    /// Counts a request, and returns how the model behaves for it.
+    pub(crate) fn request(&self, model: &str) -> Behaviour {
+        let mut models = self.models();
+        let model = models.entry(model.to_owned()).or_default();
+        model.counts.requests += 1;
+        model.behaviour.unwrap_or(self.usual)
+    }
+
+    /// Counts the end of an answer.
+    pub(crate) fn end(&self, model: &str, complete: bool) {
+        let mut models = self.models();
+        let counts = &mut models.entry(model.to_owned()).or_default().counts;
+        if complete {
+            counts.complete += 1;
+        } else {
+            counts.left += 1;
+        }
+    }
+
+    pub(crate) fn accepts(&self, authorization: Option<&HeaderValue>) -> bool {
+        let key = authorization.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        key == Some(&*self.key)
+    }
+
+    fn models(&self) -> MutexGuard<'_, HashMap<String, Model>> {
+        self.models.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
