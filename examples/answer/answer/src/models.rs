@@ -3,6 +3,7 @@
 use chainlet::{FutureReader, Result, StreamReader};
 
 use crate::error;
+use crate::wit::bindings::chainlet::host::call;
 use crate::wit::{Error, ErrorKind, Failure, FailureKind, Finish, fallback, primary};
 
 /// A text whose first token is here.
@@ -27,8 +28,10 @@ pub async fn ask(system: &str, prompt: &str) -> Result<Written, Error> {
     written("fallback", fallback::run_remote(system.to_owned(), prompt.to_owned()).await)
 }
 
+/// The text, or what went wrong. If that is what this call returns in the end, the host reports it as the model's.
 fn written(model: &'static str, answered: Answered) -> Result<Written, Error> {
-    let (tokens, end) = answered.map_err(|failure| failed(model, failure))??;
+    let answered = answered.map_err(|failure| failed(model, failure))?;
+    let (tokens, end) = answered.inspect_err(|_| call::pass_on(model))?;
     Ok(Written { model, tokens, end })
 }
 

@@ -72,9 +72,20 @@ pub async fn post(url: &Url, key: &str, body: String) -> Result<Answer, String> 
     // If the server does not read all of the body, the rest is dropped.
     let write = async move { writer.write_all(body.into_bytes()).await };
     let (response, _rest) = join(client::send(request), write).await;
-    let response = response.map_err(|error| format!("{error:?}"))?;
+    let response = response.map_err(reason)?;
     let status = response.get_status_code();
     let (_, read) = wit_future::new(|| Ok(()));
     let (body, trailers) = Response::consume_body(response, read);
     Ok(Answer { status, body, _trailers: trailers })
+}
+
+/// Says why there is no answer.
+fn reason(code: ErrorCode) -> String {
+    match code {
+        ErrorCode::ConnectionRefused => "it refuses the connection".to_owned(),
+        ErrorCode::ConnectionTerminated => "it closed the connection".to_owned(),
+        ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => "its name has no address".to_owned(),
+        ErrorCode::HttpRequestDenied => "chain.toml does not name it in `network.hosts`".to_owned(),
+        other => format!("{other:?}"),
+    }
 }
