@@ -12,6 +12,7 @@ use completion::Completion;
 use http::{Answer, Url};
 use serde::Deserialize;
 use serde_json::json;
+use time::{while_wanted, within};
 
 /// `[chainlets.NAME.config]`.
 #[derive(Deserialize)]
@@ -51,20 +52,23 @@ impl Writer {
             let mut completion = Completion::new(self.ask(&system, &prompt).await?);
             Ok::<_, Error>((completion.next().await?, completion))
         };
-        let Some(first) = time::within(limit, first).await else {
+        let Some(first) = while_wanted(within(limit, first)).await.ok_or_else(unwanted)? else {
             return Err(error(ErrorKind::Timeout, format!("the model wrote nothing within {limit:?}")));
         };
         let (first, mut completion) = first?;
         Ok(wit::try_stream(async move |mut tokens| {
-            let mut token = first;
-            while let Some(text) = token {
-                // Nobody reads on. Dropping the completion closes the connection, so the server stops.
-                if !tokens.send(text).await {
-                    break;
+            let write = async {
+                let mut token = first;
+                while let Some(text) = token {
+                    if !tokens.send(text).await {
+                        return Err(unwanted());
+                    }
+                    token = completion.next().await?;
                 }
-                token = completion.next().await?;
-            }
-            Ok(completion.finish())
+                Ok(completion.finish())
+            };
+            // What this drops includes the connection, so the server stops, too.
+            while_wanted(write).await.ok_or_else(unwanted)?
         }))
     }
 }
@@ -93,6 +97,11 @@ impl Writer {
             status => Err(error(ErrorKind::Upstream, format!("the model's server answered with {status}"))),
         }
     }
+}
+
+/// The outcome of a call whose caller has left. The host gives it to nobody.
+fn unwanted() -> Error {
+    error(ErrorKind::Unavailable, "the caller has left".to_owned())
 }
 
 /// An error that says nothing about a repetition: that is for `retry_on` in chain.toml.
