@@ -9,6 +9,7 @@
 
 mod harness;
 
+mod answer;
 mod bad_components;
 mod bad_config;
 mod bad_requests;

@@ -10,9 +10,9 @@ use std::rc::Rc;
 
 use answer_parts::{Cache, SYSTEM, normal, prompt};
 use chainlet::{FutureReader, Result, StreamReader, chainlet, context};
+use futures::StreamExt;
 use futures::channel::mpsc;
 use futures::future::{Either, select};
-use futures::StreamExt;
 use models::Written;
 use serde::Deserialize;
 use turns::{Turn, Turns};

@@ -55,7 +55,8 @@ impl Completion {
                 None => Err(broken("the connection to the model's server broke off in the middle of the text")),
             };
         }
-        let events = self.events.read(&bytes).map_err(|_| broken("the model's server sends events that are too long"))?;
+        let events =
+            self.events.read(&bytes).map_err(|_| broken("the model's server sends events that are too long"))?;
         for data in events {
             let deltas = Delta::read(&data);
             self.deltas.extend(deltas.map_err(|_| broken("the model's server sends events that it should not"))?);

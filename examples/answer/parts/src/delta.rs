@@ -69,7 +69,10 @@ mod tests {
         let text = || Delta::Text("Two".to_owned());
         assert_eq!(read(r#"{"choices":[{"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#), []);
         assert_eq!(read(r#"{"choices":[{"index":0,"delta":{"content":"Two"}}]}"#), [text()]);
-        assert_eq!(read(r#"{"choices":[{"delta":{"content":"Two"},"finish_reason":"length"}]}"#), [text(), Delta::Length]);
+        assert_eq!(
+            read(r#"{"choices":[{"delta":{"content":"Two"},"finish_reason":"length"}]}"#),
+            [text(), Delta::Length]
+        );
         assert_eq!(read(r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#), [Delta::Stop]);
         assert_eq!(read(r#"{"choices":[],"usage":{"total_tokens":7}}"#), [Delta::Nothing]);
         assert_eq!(read(r#"{"error":{"message":"overloaded"}}"#), [Delta::Failed]);

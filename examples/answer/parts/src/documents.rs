@@ -66,8 +66,10 @@ mod tests {
 
     #[test]
     fn a_passage_is_a_paragraph_in_one_line() {
-        let document =
-            Document { name: "loans".to_owned(), text: "# Loans\nA book\n is lent.\n\n\n## Fines\n\nNone.\n".to_owned() };
+        let document = Document {
+            name: "loans".to_owned(),
+            text: "# Loans\nA book\n is lent.\n\n\n## Fines\n\nNone.\n".to_owned(),
+        };
         let passages = passages(&document);
         let seen: Vec<_> = passages.iter().map(|passage| (passage.position, passage.text.as_str())).collect();
         assert_eq!(seen, [(1, "A book is lent."), (2, "None.")]);

@@ -37,9 +37,9 @@ pub fn cosine(left: &[f32], right: &[f32]) -> f32 {
 /// Adds a feature. A bit of its hash is its sign, so that features of one dimension cancel out on average.
 fn add(vector: &mut [f32], feature: &str, weight: f32) {
     // FNV-1a: the same in every build.
-    let hash = feature.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = feature
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     let dimension = (hash % vector.len().max(1) as u64) as usize;
     let sign = if hash >> 63 == 0 { weight } else { -weight };
     if let Some(coordinate) = vector.get_mut(dimension) {

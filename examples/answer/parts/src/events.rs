@@ -67,7 +67,9 @@ mod tests {
 
     #[test]
     fn events_are_read_wherever_their_bytes_are_divided() {
-        let text = ": hello\n\ndata: one\n\nevent: x\r\ndata: t\u{77ed}wo\r\ndata:three\r\n\r\nid: 7\rdata\r\rdata: cut".as_bytes();
+        let text =
+            ": hello\n\ndata: one\n\nevent: x\r\ndata: t\u{77ed}wo\r\ndata:three\r\n\r\nid: 7\rdata\r\rdata: cut"
+                .as_bytes();
         for size in 1..text.len() {
             let mut events = Events::default();
             let read: Vec<_> = text.chunks(size).flat_map(|bytes| events.read(bytes).unwrap()).collect();
