@@ -44,7 +44,7 @@ impl Answers {
 
         let example = repository().join("examples/answer");
         let text = std::fs::read_to_string(example.join("chain.toml")).unwrap();
-        let text = replaced(&text, "127.0.0.1:9090", &address);
+        let text = replaced(&text, "127.0.0.1:8090", &address);
         let text = replaced(&text, "documents/", example.join("documents").to_str().unwrap());
         let guests = component("answer");
         let text = replaced(&text, "../../target/wasm32-wasip2/release", guests.parent().unwrap().to_str().unwrap());
@@ -221,6 +221,15 @@ async fn a_text_that_breaks_off_ends_with_an_error_and_is_not_kept() {
     answers.stand_in.behave("large", QUICK);
     let read = answers.ask(QUESTION).await;
     assert_eq!((read.text.as_str(), &read.usage()["cached"]), (TEXT, &json!(false)));
+}
+
+#[tokio::test]
+async fn a_text_that_breaks_off_before_its_first_token_leads_to_the_fallback() {
+    let answers = Answers::start().await;
+    answers.stand_in.behave("large", Behaviour { break_after: Some(0), ..QUICK });
+    let read = answers.ask(QUESTION).await;
+    assert_eq!((read.text.as_str(), &read.usage()["model"]), (TEXT, &json!("fallback")));
+    assert_eq!((answers.requests("large"), answers.requests("small")), (2, 1));
 }
 
 #[tokio::test]

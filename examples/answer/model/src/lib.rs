@@ -50,7 +50,9 @@ impl Writer {
         let limit = Duration::from_millis(self.settings.first_token);
         let first = async {
             let mut completion = Completion::new(self.ask(&system, &prompt).await?);
-            Ok::<_, Error>((completion.next().await?, completion))
+            // Nothing is written yet, so another attempt or another model can take over, whatever went wrong.
+            let first = completion.next().await.map_err(|broken| Error { kind: ErrorKind::Unavailable, ..broken })?;
+            Ok::<_, Error>((first, completion))
         };
         let Some(first) = while_wanted(within(limit, first)).await.ok_or_else(unwanted)? else {
             return Err(error(ErrorKind::Timeout, format!("the model wrote nothing within {limit:?}")));

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 #[derive(Parser)]
 struct Arguments {
     /// Where to listen.
-    #[arg(long, default_value = "127.0.0.1:9090")]
+    #[arg(long, default_value = "127.0.0.1:8090")]
     listen: SocketAddr,
     /// The key that requests must show.
     #[arg(long, default_value = "secret-of-the-stand-in")]
