@@ -33,8 +33,18 @@ pub struct Counts {
     pub requests: usize,
     /// Answers that were sent to their end.
     pub complete: usize,
+    /// Answers that broke off, as the model was told to.
+    pub broken: usize,
     /// Answers whose client left before their end.
     pub left: usize,
+}
+
+/// How an answer ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum End {
+    Complete,
+    Broken,
+    Left,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -78,13 +88,13 @@ impl StandIn {
     }
 
     /// Counts the end of an answer.
-    pub(crate) fn end(&self, model: &str, complete: bool) {
+    pub(crate) fn end(&self, model: &str, end: End) {
         let mut models = self.models();
         let counts = &mut models.entry(model.to_owned()).or_default().counts;
-        if complete {
-            counts.complete += 1;
-        } else {
-            counts.left += 1;
+        match end {
+            End::Complete => counts.complete += 1,
+            End::Broken => counts.broken += 1,
+            End::Left => counts.left += 1,
         }
     }
 

@@ -7,6 +7,7 @@ use futures::{Stream, stream};
 use serde_json::{Value as Json, json};
 use tokio::time::sleep;
 
+use crate::state::End;
 use crate::{Behaviour, StandIn};
 
 /// An error that breaks the connection off.
@@ -31,17 +32,22 @@ struct Answer {
     state: State,
 }
 
-#[derive(PartialEq)]
 enum State {
     Text,
     Finish,
     Done,
-    Ended,
+    Complete,
+    Broken,
 }
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        self.stand_in.end(&self.model, self.state == State::Ended);
+        let end = match self.state {
+            State::Complete => End::Complete,
+            State::Broken => End::Broken,
+            State::Text | State::Finish | State::Done => End::Left,
+        };
+        self.stand_in.end(&self.model, end);
     }
 }
 
@@ -67,7 +73,7 @@ impl Answer {
                 let Behaviour { first_token, between, break_after, .. } = self.behaviour;
                 sleep(Duration::from_millis(if self.sent == 0 { first_token } else { between })).await;
                 if break_after == Some(self.sent) {
-                    self.state = State::Ended;
+                    self.state = State::Broken;
                     return Some(Err(BreaksOff));
                 }
                 self.sent += 1;
@@ -85,10 +91,10 @@ impl Answer {
                 Some(Ok(self.event(&json!({}), &json!("stop"))))
             }
             State::Done => {
-                self.state = State::Ended;
+                self.state = State::Complete;
                 Some(Ok(Bytes::from_static(b"data: [DONE]\n\n")))
             }
-            State::Ended => None,
+            State::Complete | State::Broken => None,
         }
     }
 
@@ -96,5 +102,58 @@ impl Answer {
         let choice = json!({ "index": 0, "delta": delta, "finish_reason": finish_reason });
         let chunk = json!({ "object": "chat.completion.chunk", "model": self.model, "choices": [choice] });
         format!("data: {chunk}\n\n").into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt;
+
+    use super::*;
+    use crate::Counts;
+
+    const QUICK: Behaviour = Behaviour { first_token: 0, between: 0, refuse: false, break_after: None };
+
+    fn stand_in() -> StandIn {
+        StandIn::new("key", QUICK)
+    }
+
+    /// The data of an event.
+    fn data(event: Result<Bytes, BreaksOff>) -> Option<String> {
+        let event = event.ok()?;
+        let text = std::str::from_utf8(&event).unwrap();
+        Some(text.strip_prefix("data: ").unwrap().strip_suffix("\n\n").unwrap().to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_text_is_an_event_for_each_word_and_then_an_end() {
+        let stand_in = stand_in();
+        let events = events(stand_in.clone(), "large".to_owned(), QUICK, "Two words".to_owned());
+        let mut data: Vec<_> = events.map(|event| data(event).unwrap()).collect().await;
+        assert_eq!(data.pop().as_deref(), Some("[DONE]"));
+        let chunks: Vec<Json> = data.iter().map(|data| serde_json::from_str(data).unwrap()).collect();
+        let texts: Vec<_> = chunks.iter().map(|chunk| chunk.pointer("/choices/0/delta/content").cloned()).collect();
+        assert_eq!(texts, [Some(json!("Two ")), Some(json!("words")), None]);
+        assert_eq!(chunks.last().unwrap().pointer("/choices/0/finish_reason"), Some(&json!("stop")));
+        assert_eq!(stand_in.counts("large"), Counts { complete: 1, ..Counts::default() });
+    }
+
+    #[tokio::test]
+    async fn a_text_breaks_off_after_the_tokens_that_it_may_have() {
+        let stand_in = stand_in();
+        let behaviour = Behaviour { break_after: Some(1), ..QUICK };
+        let events = events(stand_in.clone(), "large".to_owned(), behaviour, "Two words".to_owned());
+        let seen: Vec<_> = events.map(|event| event.is_ok()).collect().await;
+        assert_eq!(seen, [true, false]);
+        assert_eq!(stand_in.counts("large"), Counts { broken: 1, ..Counts::default() });
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_dropped_was_left() {
+        let stand_in = stand_in();
+        let mut events = Box::pin(events(stand_in.clone(), "large".to_owned(), QUICK, "Two words".to_owned()));
+        events.next().await.unwrap().unwrap();
+        drop(events);
+        assert_eq!(stand_in.counts("large"), Counts { left: 1, ..Counts::default() });
     }
 }
