@@ -324,7 +324,7 @@ async fn a_key_that_is_refused_is_a_clear_error_and_in_no_log() {
 }
 
 #[tokio::test]
-async fn a_question_that_cannot_be_asked_is_refused_before_anything_is_streamed() {
+async fn a_question_that_cannot_be_asked_is_refused_before_the_stream() {
     let answers = Answers::start().await;
     for question in [" ".to_owned(), "x".repeat(1001)] {
         let problem = answers.served.public.call(&json!({ "question": question })).await.problem(400, "chainlet-error");

@@ -35,8 +35,8 @@ fn written(model: &'static str, answered: Answered) -> Result<Written, Error> {
     Ok(Written { model, tokens, end })
 }
 
-/// Whether another model may succeed: this one is overloaded, slow or not reached. A key that is refused, for one, is not
-/// such a reason: somebody has to see it.
+/// Whether another model may succeed: this one is overloaded, slow or not reached. A refused key is no such reason,
+/// because somebody has to correct it.
 fn may_fall_back(error: &Error) -> bool {
     matches!(error.kind, ErrorKind::TooMany | ErrorKind::Unavailable | ErrorKind::Timeout)
 }

@@ -6,7 +6,7 @@ use chainlet::{Result, join};
 use crate::error;
 use crate::wit::{Error, ErrorKind, Failure, Hit, index, keywords};
 
-/// The best passages of those retrievers that answered, and the names of those that failed. If all fail, that is an error.
+/// The best passages of the retrievers that answered, and the names of those that failed. It is an error if all fail.
 pub async fn gather(question: &str, limit: u32) -> Result<(Vec<Found>, Vec<String>), Error> {
     let (by_index, by_keywords) =
         join(index::run_remote(question.to_owned(), limit), keywords::run_remote(question.to_owned(), limit)).await;

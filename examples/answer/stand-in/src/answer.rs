@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_answer_is_the_sentence_that_shares_the_most_words_with_the_question() {
+    fn the_answer_is_the_sentence_that_shares_the_most_words() {
         let prompt = "[1] rooms: The tower is open. It has steps.\n\
                       [2] loans: A fine is paid. You may keep a book for three weeks.\n\n\
                       Question: For how long may I keep books?";

@@ -1,7 +1,7 @@
 //! A stand-in for the server of a language model: it speaks the protocol, and copies its answers from the prompt.
 //!
-//! `POST /v1/chat/completions` with `stream: true` answers with server-sent events. Each model has its own [`Behaviour`],
-//! which `PUT /control/MODEL` sets, and its own [`Counts`], which `GET /control/MODEL` returns.
+//! `POST /v1/chat/completions` with `stream: true` answers with server-sent events. Each model has a [`Behaviour`],
+//! which `PUT /control/MODEL` sets, and [`Counts`], which `GET /control/MODEL` returns.
 
 mod answer;
 mod state;
