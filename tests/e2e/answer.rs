@@ -250,9 +250,9 @@ async fn equal_questions_at_once_ask_the_model_once() {
     let answers = Answers::start().await;
     answers.stand_in.behave("large", Behaviour { first_token: 300, between: 5, ..QUICK });
     let questions = ["for how long may I keep a book?", QUESTION, "For how long  may I keep a BOOK? "];
-    let read = join_all(questions.iter().cycle().take(12).map(|question| answers.ask(question))).await;
-    assert!(read.iter().all(|read| read.text == TEXT && read.sources == read[0].sources));
-    assert_eq!(read.iter().filter(|read| read.usage()["cached"] == false).count(), 1);
+    let all = join_all(questions.iter().cycle().take(12).map(|question| answers.ask(question))).await;
+    assert!(all.iter().all(|read| read.text == TEXT && read.sources == all[0].sources));
+    assert_eq!(all.iter().filter(|read| read.usage()["cached"] == false).count(), 1);
     assert_eq!(answers.requests("large"), 1);
     assert_eq!(answers.ask(QUESTION).await.usage()["cached"], true);
     assert_eq!(answers.requests("large"), 1);

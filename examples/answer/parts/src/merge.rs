@@ -15,7 +15,7 @@ pub struct Found {
 /// How much less a second place is worth than a first: the usual constant of reciprocal rank fusion.
 const SMOOTHING: f32 = 60.0;
 
-/// The best `limit` passages of all lists, by reciprocal rank fusion: it compares places, because the scores of different
+/// The best `limit` passages of all lists, by reciprocal rank fusion. It compares places, because the scores of two
 /// retrievers mean different things. Each list has the name of its retriever, and its best passage first.
 #[must_use]
 pub fn merge(lists: Vec<(String, Vec<Passage>)>, limit: usize) -> Vec<Found> {
