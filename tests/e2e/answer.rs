@@ -199,7 +199,7 @@ async fn a_server_that_is_not_reached_is_tried_twice_by_each_edge() {
     assert_eq!(problem["error"]["kind"], "unavailable");
     let tries = |chainlet: &str| {
         let log = answers.served.log();
-        log.lines().filter(|line| line.contains(chainlet) && line.contains("it refuses the connection")).count()
+        log.lines().filter(|line| line.contains(chainlet) && line.contains("cannot be reached")).count()
     };
     let twice = async || {
         let tries = (tries("chainlet=primary"), tries("chainlet=fallback"));

@@ -19,6 +19,7 @@ pub const CALL: &str = "chainlet:host/call@0.1.0";
 pub fn make(resolve: &mut Resolve, world: WorldId) -> Result<()> {
     let failure = failure(resolve)?;
     copy_exported(resolve, world);
+    inline_named(resolve, world);
     let imports = resolve.worlds[world].imports.iter();
     let dependencies: Vec<_> = imports
         .filter_map(|(key, item)| match item {
@@ -75,6 +76,28 @@ fn copy_exported(resolve: &mut Resolve, world: WorldId) {
     }
     // The copies get ids of their own.
     resolve.generate_nominal_type_ids(world);
+}
+
+/// Makes an interface of the import's own of each interface that is imported
+/// under another name (`import primary: model`). Linkers do not all know the
+/// form in which a component would name the interface as well, and a chain has
+/// no use for it.
+fn inline_named(resolve: &mut Resolve, world: WorldId) {
+    let package = resolve.worlds[world].package;
+    let named = resolve.worlds[world].imports.iter().filter_map(|(key, item)| match (key, item) {
+        (WorldKey::Name(_), WorldItem::Interface { id, .. }) => Some(*id),
+        _ => None,
+    });
+    for id in named.collect::<Vec<_>>() {
+        let interface = &mut resolve.interfaces[id];
+        let (name, owner) = (interface.name.take(), std::mem::replace(&mut interface.package, package));
+        if let Some((name, owner)) = name.zip(owner) {
+            let interfaces = &mut resolve.packages[owner].interfaces;
+            if interfaces.get(&name) == Some(&id) {
+                interfaces.shift_remove(&name);
+            }
+        }
+    }
 }
 
 /// The type `failure` of the host's package.

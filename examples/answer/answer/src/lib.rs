@@ -5,18 +5,15 @@ mod retrievers;
 mod turns;
 
 use std::cell::RefCell;
-use std::pin::pin;
 use std::rc::Rc;
 
 use answer_parts::{Cache, SYSTEM, normal, prompt};
-use chainlet::{FutureReader, Result, StreamReader, chainlet, context};
+use chainlet::{Error, FutureReader, Result, StreamReader, chainlet, context, join};
 use futures::StreamExt;
 use futures::channel::mpsc;
-use futures::future::{Either, select};
 use models::Written;
 use serde::Deserialize;
 use turns::{Turn, Turns};
-use wit::bindings::chainlet::host::call;
 
 /// The most bytes that a question may have.
 const LONGEST: usize = 1000;
@@ -45,7 +42,7 @@ struct Answer {
 }
 
 /// What `run-remote` returns.
-type Pieces = (StreamReader<Piece>, FutureReader<Result<Usage, Error>>);
+type Pieces = (StreamReader<Piece>, FutureReader<Result<Usage, wit::Error>>);
 
 #[chainlet]
 impl Answer {
@@ -55,21 +52,21 @@ impl Answer {
         Ok(Self { settings, cache, turns: Turns::default() })
     }
 
-    async fn run_remote(&'static self, question: String) -> Result<Pieces, Error> {
+    async fn run_remote(&'static self, question: String) -> Result<Pieces> {
         let question = question.trim();
         if question.is_empty() {
-            return Err(error(ErrorKind::Invalid, "the question has no text"));
+            return Err(Error::invalid("the question has no text"));
         }
         if question.len() > LONGEST {
-            return Err(error(ErrorKind::Invalid, format!("the question has more than {LONGEST} bytes")));
+            return Err(Error::invalid(format!("the question has more than {LONGEST} bytes")));
         }
-        while_wanted(self.answer(question)).await?
+        self.answer(question).await
     }
 }
 
 impl Answer {
     /// Answers from the cache, or asks the model. Only one call at a time asks it the same question.
-    async fn answer(&'static self, question: &str) -> Result<Pieces, Error> {
+    async fn answer(&'static self, question: &str) -> Result<Pieces> {
         let key = normal(question);
         if let Some(complete) = self.cached(&key) {
             return Ok(replay(complete));
@@ -108,7 +105,7 @@ impl Answer {
                 let mut text = Vec::new();
                 while let Some(token) = tokens.next().await {
                     text.push(token.clone());
-                    // It fails after the client has left, which ends all of this.
+                    // It fails if the client has left, which ends all of this.
                     let _ = sender.unbounded_send(token);
                 }
                 let usage = Usage { model: model.to_owned(), finish: end.await?, cached: false, without };
@@ -118,7 +115,7 @@ impl Answer {
                     self.cache.borrow_mut().insert(turn.key(), complete);
                 }
                 drop(turn);
-                Ok(usage)
+                Ok::<_, wit::Error>(usage)
             };
             let show = async move {
                 for source in first {
@@ -132,17 +129,9 @@ impl Answer {
                     }
                 }
             };
-            let both = async {
-                match select(pin!(read), pin!(show)).await {
-                    Either::Left((usage, show)) => {
-                        show.await;
-                        usage
-                    }
-                    // The client has left. Dropping the rest gives the turn to the next call.
-                    Either::Right(((), _)) => Err(error(ErrorKind::Unavailable, "nobody reads the answer")),
-                }
-            };
-            while_wanted(both).await?
+            // If the client leaves, both are dropped, which gives the turn to the next call.
+            let (usage, ()) = join(read, show).await;
+            usage
         })
     }
 
@@ -159,16 +148,4 @@ fn replay(complete: Rc<Complete>) -> Pieces {
         pieces.send_all(sources.chain(text).collect()).await;
         Ok(Usage { cached: true, ..complete.usage.clone() })
     })
-}
-
-/// What `work` returns. If nobody wants the answer any more, `work` is dropped with all that it holds.
-async fn while_wanted<T>(work: impl Future<Output = T>) -> Result<T, Error> {
-    match select(pin!(work), pin!(call::cancelled())).await {
-        Either::Left((value, _)) => Ok(value),
-        Either::Right(((), _)) => Err(error(ErrorKind::Unavailable, "nobody wants the answer any more")),
-    }
-}
-
-fn error(kind: ErrorKind, message: impl Into<String>) -> Error {
-    Error { kind, message: message.into(), details: None, repeatable: false }
 }

@@ -1,13 +1,12 @@
 //! The passages for a question, from all retrievers at once.
 
 use answer_parts::{Found, Passage, merge};
-use chainlet::{Result, join};
+use chainlet::{Error, Failure, Result, join, log};
 
-use crate::error;
-use crate::wit::{Error, ErrorKind, Failure, Hit, index, keywords};
+use crate::wit::{Hit, index, keywords};
 
 /// The best passages of the retrievers that answered, and the names of those that failed. It is an error if all fail.
-pub async fn gather(question: &str, limit: u32) -> Result<(Vec<Found>, Vec<String>), Error> {
+pub async fn gather(question: &str, limit: u32) -> Result<(Vec<Found>, Vec<String>)> {
     let (by_index, by_keywords) =
         join(index::run_remote(question.to_owned(), limit), keywords::run_remote(question.to_owned(), limit)).await;
     let (mut lists, mut without) = (Vec::new(), Vec::new());
@@ -15,13 +14,13 @@ pub async fn gather(question: &str, limit: u32) -> Result<(Vec<Found>, Vec<Strin
         match hits {
             Ok(hits) => lists.push((name.to_owned(), hits.into_iter().map(passage).collect())),
             Err(Failure { message, .. }) => {
-                println!("the answer goes on without {name}: {message}");
+                log::warn!("the answer goes on without {name}: {message}");
                 without.push(name.to_owned());
             }
         }
     }
     if lists.is_empty() {
-        return Err(error(ErrorKind::Unavailable, "no retriever answers"));
+        return Err(Error::unavailable("no retriever answers"));
     }
     Ok((merge(lists, limit as usize), without))
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use answer_parts::{cosine, documents, passages};
-use chainlet::{Context as _, Result, chainlet, context};
+use chainlet::{Context as _, OrFail, Result, chainlet, context};
 use serde::Deserialize;
 
 /// `[chainlets.index.config]`.
@@ -28,7 +28,7 @@ impl Indexer {
         let Settings { documents: folder, least } = context::settings()?;
         let documents = documents(&folder).context(format!("cannot read the documents in {}", folder.display()))?;
         let passages: Vec<_> = documents.iter().flat_map(passages).collect();
-        let vectors = embed::run_remote(passages.iter().map(|passage| passage.text.clone()).collect()).await;
+        let vectors = embed::run_remote(passages.iter().map(|passage| passage.text.clone()).collect()).await?;
         if passages.is_empty() || vectors.len() != passages.len() {
             let (vectors, passages) = (vectors.len(), passages.len());
             return Err(format!("embed made {vectors} vectors of {passages} passages").into());
@@ -43,7 +43,7 @@ impl Indexer {
     }
 
     async fn run_remote(&self, question: String, limit: u32) -> Vec<Hit> {
-        let Some(question) = embed::run_remote(vec![question]).await.pop() else { return Vec::new() };
+        let Some(question) = embed::run_remote(vec![question]).await.or_fail().await.pop() else { return Vec::new() };
         let mut hits: Vec<_> = self
             .passages
             .iter()

@@ -2,15 +2,17 @@
 
 use std::collections::VecDeque;
 
-use answer_parts::{Delta, Events};
-use chainlet::Result;
+use answer_parts::Delta;
+use chainlet::http::{Events, Response};
+use chainlet::{Error, Result};
 
-use crate::http::Answer;
-use crate::wit::{Error, ErrorKind, Finish};
+use crate::wit::Finish;
 
-/// A text that is read token by token.
+/// The most bytes that one event may have.
+const LONGEST: usize = 64 * 1024;
+
+/// A text that is read token by token. Dropping it closes its connection.
 pub struct Completion {
-    answer: Answer,
     events: Events,
     /// What has come and has not been read.
     deltas: VecDeque<Delta>,
@@ -18,19 +20,21 @@ pub struct Completion {
 }
 
 impl Completion {
-    pub fn new(answer: Answer) -> Self {
-        Self { answer, events: Events::default(), deltas: VecDeque::new(), finish: None }
+    pub fn new(answer: Response) -> Self {
+        Self { events: answer.limit(LONGEST).events(), deltas: VecDeque::new(), finish: None }
     }
 
     /// The next token; `None` after the last. A text that the server has not finished is an error.
-    pub async fn next(&mut self) -> Result<Option<String>, Error> {
+    pub async fn next(&mut self) -> Result<Option<String>> {
         loop {
             match self.deltas.pop_front() {
                 Some(Delta::Text(text)) => return Ok(Some(text)),
                 Some(Delta::Stop) => self.finish = Some(Finish::Stop),
                 Some(Delta::Length) => self.finish = Some(Finish::Length),
                 Some(Delta::Done) => return Ok(None),
-                Some(Delta::Failed) => return Err(broken("the model's server failed in the middle of the text")),
+                Some(Delta::Failed) => {
+                    return Err(Error::upstream("the model's server failed in the middle of the text"));
+                }
                 Some(Delta::Nothing) => {}
                 None => self.read().await?,
             }
@@ -42,29 +46,23 @@ impl Completion {
         self.finish.unwrap_or(Finish::Stop)
     }
 
-    /// Reads more of the answer.
-    async fn read(&mut self) -> Result<(), Error> {
-        let bytes = self.answer.read().await;
-        if bytes.is_empty() {
+    /// Reads another event of the answer.
+    async fn read(&mut self) -> Result<()> {
+        let broken = "the connection to the model's server broke off in the middle of the text";
+        let event = self.events.next().await.map_err(|error| Error::upstream(format!("{broken}: {error}")))?;
+        match (event, self.finish) {
+            (Some(event), _) => {
+                let deltas = Delta::read(&event.data)
+                    .map_err(|_| Error::upstream("the model's server sends events that it should not"))?;
+                self.deltas.extend(deltas);
+                Ok(())
+            }
             // Some servers end without `[DONE]`, but none ends without a reason to finish.
-            return match self.finish {
-                Some(_) => {
-                    self.deltas.push_back(Delta::Done);
-                    Ok(())
-                }
-                None => Err(broken("the connection to the model's server broke off in the middle of the text")),
-            };
+            (None, Some(_)) => {
+                self.deltas.push_back(Delta::Done);
+                Ok(())
+            }
+            (None, None) => Err(Error::upstream(broken)),
         }
-        let events =
-            self.events.read(&bytes).map_err(|_| broken("the model's server sends events that are too long"))?;
-        for data in events {
-            let deltas = Delta::read(&data);
-            self.deltas.extend(deltas.map_err(|_| broken("the model's server sends events that it should not"))?);
-        }
-        Ok(())
     }
-}
-
-fn broken(message: &str) -> Error {
-    Error { kind: ErrorKind::Upstream, message: message.to_owned(), details: None, repeatable: false }
 }

@@ -1,18 +1,15 @@
 //! `model`: asks a language model over HTTP, by the protocol of `/v1/chat/completions`.
 
 mod completion;
-mod http;
-mod time;
 
 use std::time::Duration;
 
 use chainlet::context::{self, Secret};
-use chainlet::{FutureReader, Result, StreamReader, chainlet};
+use chainlet::http::{self, Response};
+use chainlet::{Error, FutureReader, Result, StreamReader, chainlet, time};
 use completion::Completion;
-use http::{Answer, Url};
 use serde::Deserialize;
 use serde_json::json;
-use time::{while_wanted, within};
 
 /// `[chainlets.NAME.config]`.
 #[derive(Deserialize)]
@@ -29,7 +26,6 @@ struct Settings {
 }
 
 struct Writer {
-    url: Url,
     key: Secret,
     settings: Settings,
 }
@@ -37,8 +33,7 @@ struct Writer {
 #[chainlet]
 impl Writer {
     async fn init() -> Result<Self> {
-        let settings: Settings = context::settings()?;
-        Ok(Self { url: Url::parse(&settings.url)?, key: context::secret("model_key")?, settings })
+        Ok(Self { key: context::secret("model_key")?, settings: context::settings()? })
     }
 
     /// Returns when the first token has come: until then the caller can choose another model.
@@ -46,67 +41,55 @@ impl Writer {
         &self,
         system: String,
         prompt: String,
-    ) -> Result<(StreamReader<String>, FutureReader<Result<Finish, Error>>), Error> {
+    ) -> Result<(StreamReader<String>, FutureReader<Result<Finish, wit::Error>>)> {
         let limit = Duration::from_millis(self.settings.first_token);
         let first = async {
             let mut completion = Completion::new(self.ask(&system, &prompt).await?);
             // Nothing is written yet, so another attempt or another model can take over, whatever went wrong.
-            let first = completion.next().await.map_err(|broken| Error { kind: ErrorKind::Unavailable, ..broken })?;
+            let first = completion.next().await.map_err(|broken| Error::unavailable(broken.message()))?;
             Ok::<_, Error>((first, completion))
         };
-        let Some(first) = while_wanted(within(limit, first)).await.ok_or_else(unwanted)? else {
-            return Err(error(ErrorKind::Timeout, format!("the model wrote nothing within {limit:?}")));
-        };
-        let (first, mut completion) = first?;
+        let late = |_| Error::timeout(format!("the model wrote nothing within {limit:?}"));
+        let (first, mut completion) = time::timeout(limit, first).await.map_err(late)??;
+        // If nobody reads any more, the connection is dropped with all of this, so the server stops, too.
         Ok(wit::try_stream(async move |mut tokens| {
-            let write = async {
-                let mut token = first;
-                while let Some(text) = token {
-                    if !tokens.send(text).await {
-                        return Err(unwanted());
-                    }
-                    token = completion.next().await?;
+            let mut token = first;
+            while let Some(text) = token {
+                if !tokens.send(text).await {
+                    break;
                 }
-                Ok(completion.finish())
-            };
-            // What this drops includes the connection, so the server stops, too.
-            while_wanted(write).await.ok_or_else(unwanted)?
+                token = completion.next().await?;
+            }
+            Ok(completion.finish())
         }))
     }
 }
 
 impl Writer {
     /// Sends the request, and checks how the server answers.
-    async fn ask(&self, system: &str, prompt: &str) -> Result<Answer, Error> {
-        let body = json!({
-            "model": self.settings.model,
-            "stream": true,
-            "max_tokens": self.settings.max_tokens,
-            "messages": [{ "role": "system", "content": system }, { "role": "user", "content": prompt }],
-        });
-        let answer = http::post(&self.url, self.key.expose(), body.to_string())
+    async fn ask(&self, system: &str, prompt: &str) -> Result<Response> {
+        let answer = http::post(&self.settings.url)
+            .bearer(self.key.expose())
+            .header("accept", "text/event-stream")
+            .json(&json!({
+                "model": self.settings.model,
+                "stream": true,
+                "max_tokens": self.settings.max_tokens,
+                "messages": [{ "role": "system", "content": system }, { "role": "user", "content": prompt }],
+            }))
+            .send()
             .await
-            .map_err(|reason| error(ErrorKind::Unavailable, format!("the model's server is not reached: {reason}")))?;
-        // The body of a refusal is not passed on: servers repeat parts of the key in it.
-        match answer.status() {
+            .map_err(|error| Error::unavailable(format!("the model's server is not reached: {error}")))?;
+        // The body of a refusal is not passed on: servers repeat parts of the key in it. No error says that it is repeatable:
+        // which of them deserve another attempt is for `retry_on` in chain.toml.
+        match answer.status().as_u16() {
             200 => Ok(answer),
-            401 | 403 => Err(error(
-                ErrorKind::Upstream,
-                "the model's server refuses the key: set the secret `model_key` to a valid one".to_owned(),
-            )),
-            429 => Err(error(ErrorKind::TooMany, "the model's server is overloaded".to_owned())),
-            status @ 500.. => Err(error(ErrorKind::Unavailable, format!("the model's server answered with {status}"))),
-            status => Err(error(ErrorKind::Upstream, format!("the model's server answered with {status}"))),
+            401 | 403 => {
+                Err(Error::upstream("the model's server refuses the key: set the secret `model_key` to a valid one"))
+            }
+            429 => Err(Error::too_many("the model's server is overloaded")),
+            status @ 500.. => Err(Error::unavailable(format!("the model's server answered with {status}"))),
+            status => Err(Error::upstream(format!("the model's server answered with {status}"))),
         }
     }
-}
-
-/// The outcome of a call whose caller has left. The host gives it to nobody.
-fn unwanted() -> Error {
-    error(ErrorKind::Unavailable, "the caller has left".to_owned())
-}
-
-/// An error that says nothing about a repetition: that is for `retry_on` in chain.toml.
-fn error(kind: ErrorKind, message: String) -> Error {
-    Error { kind, message, details: None, repeatable: false }
 }

@@ -3,14 +3,13 @@
 //! - [`passages`] cuts a document into passages, and [`embedding`] turns a text into a vector.
 //! - [`merge`] makes one list of the lists of several retrievers.
 //! - [`prompt`] writes what the model reads.
-//! - [`Events`] reads server-sent events, and [`Delta`] is what a model's server says in one.
+//! - [`Delta`] is what a model's server says in one of its events.
 //! - [`Cache`] keeps the last answers.
 
 mod cache;
 mod delta;
 mod documents;
 mod embedding;
-mod events;
 mod merge;
 mod prompt;
 
@@ -18,6 +17,5 @@ pub use cache::Cache;
 pub use delta::Delta;
 pub use documents::{Document, Passage, documents, passages};
 pub use embedding::{DIMENSIONS, cosine, embedding};
-pub use events::{Events, TooLong};
 pub use merge::{Found, merge};
 pub use prompt::{SYSTEM, normal, prompt};
