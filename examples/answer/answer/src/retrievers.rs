@@ -1,7 +1,7 @@
 //! The passages for a question, from all retrievers at once.
 
 use answer_parts::{Found, Passage, merge};
-use chainlet::{Error, Failure, Result, join, log};
+use chainlet::{Error, Result, join, log};
 
 use crate::wit::{Hit, index, keywords};
 
@@ -11,10 +11,10 @@ pub async fn gather(question: &str, limit: u32) -> Result<(Vec<Found>, Vec<Strin
         join(index::run_remote(question.to_owned(), limit), keywords::run_remote(question.to_owned(), limit)).await;
     let (mut lists, mut without) = (Vec::new(), Vec::new());
     for (name, hits) in [("index", by_index), ("keywords", by_keywords)] {
-        match hits {
+        match hits.map_err(Error::from) {
             Ok(hits) => lists.push((name.to_owned(), hits.into_iter().map(passage).collect())),
-            Err(Failure { message, .. }) => {
-                log::warn!("the answer goes on without {name}: {message}");
+            Err(error) => {
+                log::warn!("the answer goes on without {name}: {}", error.message());
                 without.push(name.to_owned());
             }
         }

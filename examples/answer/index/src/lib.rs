@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use answer_parts::{cosine, documents, passages};
-use chainlet::{Context as _, OrFail, Result, chainlet, context};
+use chainlet::{Context as _, Result, chainlet, context};
 use serde::Deserialize;
 
 /// `[chainlets.index.config]`.
@@ -42,8 +42,8 @@ impl Indexer {
         Ok(Self { passages: passages.zip(vectors).collect(), least })
     }
 
-    async fn run_remote(&self, question: String, limit: u32) -> Vec<Hit> {
-        let Some(question) = embed::run_remote(vec![question]).await.or_fail().await.pop() else { return Vec::new() };
+    async fn run_remote(&self, question: String, limit: u32) -> Result<Vec<Hit>> {
+        let question = embed::run_remote(vec![question]).await?.pop().unwrap_or_default();
         let mut hits: Vec<_> = self
             .passages
             .iter()
@@ -52,6 +52,6 @@ impl Indexer {
             .collect();
         hits.sort_by(|left, right| right.score.total_cmp(&left.score));
         hits.truncate(limit as usize);
-        hits
+        Ok(hits)
     }
 }

@@ -37,9 +37,9 @@ impl Keywords {
         Ok(Self { passages: passages.collect(), index: Index::new(&vectors, Measure::Bm25(bm25)) })
     }
 
-    async fn run_remote(&self, question: String, limit: u32) -> Vec<Hit> {
+    async fn run_remote(&self, question: String, limit: u32) -> Result<Vec<Hit>> {
         let hits = self.index.search(&retrieval::vector(&question), limit as usize);
         let hit = |(number, score): (usize, f32)| Some(Hit { passage: self.passages.get(number)?.clone(), score });
-        hits.into_iter().filter_map(hit).collect()
+        Ok(hits.into_iter().filter_map(hit).collect())
     }
 }
