@@ -2,18 +2,16 @@
 
 mod models;
 mod retrievers;
-mod turns;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use answer_parts::{Cache, SYSTEM, normal, prompt};
+use answer_parts::{Cache, SYSTEM, Turn, Turns, normal, prompt};
 use chainlet::{Error, FutureReader, Result, StreamReader, chainlet, context, join};
 use futures::StreamExt;
 use futures::channel::mpsc;
 use models::Written;
 use serde::Deserialize;
-use turns::{Turn, Turns};
 
 /// The most bytes that a question may have.
 const LONGEST: usize = 1000;

@@ -4,7 +4,7 @@
 //! - [`merge`] makes one list of the lists of several retrievers.
 //! - [`prompt`] writes what the model reads.
 //! - [`Delta`] is what a model's server says in one of its events.
-//! - [`Cache`] keeps the last answers.
+//! - [`Cache`] keeps the last answers, and [`Turns`] lets one call at a time work on an answer.
 
 mod cache;
 mod delta;
@@ -12,6 +12,7 @@ mod documents;
 mod embedding;
 mod merge;
 mod prompt;
+mod turns;
 
 pub use cache::Cache;
 pub use delta::Delta;
@@ -19,3 +20,4 @@ pub use documents::{Document, Passage, documents, passages};
 pub use embedding::{DIMENSIONS, cosine, embedding};
 pub use merge::{Found, merge};
 pub use prompt::{SYSTEM, normal, prompt};
+pub use turns::{Turn, Turns};
