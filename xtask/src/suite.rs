@@ -14,7 +14,18 @@ use crate::{fuzz, guests, models};
 const GROUPS: [(&str, &[&str], &[&str]); 2] = [
     (
         "Test the guest SDK, the examples' own code and these tasks",
-        &["chainlet", "chainlet-macros", "matmul", "minilm", "retrieval", "stream-filter", "stream-model", "xtask"],
+        &[
+            "answer-parts",
+            "answer-stand-in",
+            "chainlet",
+            "chainlet-macros",
+            "matmul",
+            "minilm",
+            "retrieval",
+            "stream-filter",
+            "stream-model",
+            "xtask",
+        ],
         &["--features", "chainlet/wgpu"],
     ),
     (
