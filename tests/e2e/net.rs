@@ -185,7 +185,7 @@ async fn requests_carry_the_trace_and_log_lines_the_request() {
     served.until_log("the guest says a").await;
     let log = served.log();
     let line = log.lines().find(|line| line.contains("the guest says a")).unwrap();
-    for part in ["WARN", "chainlet=net", id, "length", "3"] {
+    for part in ["WARN", "net[0]", id, r#"{"length":"3","word":"log"}"#] {
         assert!(line.contains(part), "nothing says `{part}`: {line}");
     }
     assert!(!log.contains("nobody reads this"), "{log}");

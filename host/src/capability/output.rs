@@ -123,7 +123,7 @@ impl Output {
         let request = request.map(tracing::field::display);
         let message = clip(message, LINE_LIMIT);
         let fields = (!fields.is_empty()).then(|| clip(json(fields), LINE_LIMIT));
-        let fields = fields.as_deref();
+        let fields = fields.as_deref().map(tracing::field::display);
         // The level of an event is part of its place in the program.
         match level {
             Level::Trace => tracing::trace!(target: TARGET, %chainlet, replica, request, fields, "{message}"),
