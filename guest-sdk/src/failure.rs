@@ -77,6 +77,16 @@ impl PartialEq for Edge {
 
 impl Eq for Edge {}
 
+impl<E: std::fmt::Display> CallError<E> {
+    /// What went wrong, in a sentence.
+    pub fn message(&self) -> String {
+        match self {
+            CallError::Failure(failure) => failure.message.clone(),
+            CallError::Declared { error, .. } => error.to_string(),
+        }
+    }
+}
+
 impl<E> CallError<E> {
     /// The failure, where it is one.
     pub fn failure(&self) -> Option<&Failure> {

@@ -61,11 +61,11 @@ impl Bindings {
             quote! {
                 /// A future of what `value` comes to, which goes on after `run_remote` has returned.
                 #[allow(dead_code)]
-                pub fn future<T: bindings::wit_future::FuturePayload + Blank>(
+                pub fn future<T: bindings::wit_future::FuturePayload + __Blank>(
                     value: impl ::core::future::Future<Output = T> + 'static,
                 ) -> ::chainlet::FutureReader<T> {
                     ::chainlet::stream::make::future(
-                        bindings::wit_future::new(Blank::blank),
+                        bindings::wit_future::new(__Blank::cut_off),
                         value,
                     )
                 }
@@ -77,14 +77,14 @@ impl Bindings {
                 #[allow(dead_code)]
                 pub fn try_stream<
                     T: bindings::wit_stream::StreamPayload,
-                    R: bindings::wit_future::FuturePayload + Blank,
+                    R: bindings::wit_future::FuturePayload + __Blank,
                     W: ::core::future::Future<Output = R> + 'static,
                 >(
                     write: impl ::core::ops::FnOnce(::chainlet::stream::Writer<T>) -> W,
                 ) -> (::chainlet::StreamReader<T>, ::chainlet::FutureReader<R>) {
                     ::chainlet::stream::make::try_stream(
                         bindings::wit_stream::new(),
-                        bindings::wit_future::new(Blank::blank),
+                        bindings::wit_future::new(__Blank::cut_off),
                         write,
                     )
                 }

@@ -37,13 +37,13 @@ pub fn code(world: &World, items: &[syn::Item]) -> Result<TokenStream> {
         let blank = match &resolve.types[id].kind {
             TypeDefKind::Record(record) => {
                 let names = record.fields.iter().map(|field| ident(&to_rust_ident(&field.name)));
-                quote!(#ty { #(#names: Blank::blank()),* })
+                quote!(#ty { #(#names: __Blank::blank()),* })
             }
             TypeDefKind::Variant(variant) => {
                 let Some(case) = variant.cases.first() else { continue };
                 let case_name = ident(&case.name.to_upper_camel_case());
                 match case.ty {
-                    Some(_) => quote!(#ty::#case_name(Blank::blank())),
+                    Some(_) => quote!(#ty::#case_name(__Blank::blank())),
                     None => quote!(#ty::#case_name),
                 }
             }
@@ -57,7 +57,7 @@ pub fn code(world: &World, items: &[syn::Item]) -> Result<TokenStream> {
             _ => continue,
         };
         impls.push(quote! {
-            impl Blank for #ty {
+            impl __Blank for #ty {
                 fn blank() -> Self {
                     #blank
                 }
@@ -66,7 +66,7 @@ pub fn code(world: &World, items: &[syn::Item]) -> Result<TokenStream> {
     }
     let stream = has(items, "wit_stream").then(|| {
         quote! {
-            impl<T: bindings::wit_stream::StreamPayload> Blank for ::chainlet::StreamReader<T> {
+            impl<T: bindings::wit_stream::StreamPayload> __Blank for ::chainlet::StreamReader<T> {
                 const STREAMS: bool = true;
                 fn blank() -> Self {
                     // Its writer is dropped, so it has ended.
@@ -77,11 +77,11 @@ pub fn code(world: &World, items: &[syn::Item]) -> Result<TokenStream> {
     });
     let future = has(items, "wit_future").then(|| {
         quote! {
-            impl<T: bindings::wit_future::FuturePayload + Blank> Blank for ::chainlet::FutureReader<T> {
+            impl<T: bindings::wit_future::FuturePayload + __Blank> __Blank for ::chainlet::FutureReader<T> {
                 const STREAMS: bool = true;
                 fn blank() -> Self {
                     // Its writer is dropped, and writes the default then.
-                    bindings::wit_future::new(T::blank).1
+                    bindings::wit_future::new(T::cut_off).1
                 }
             }
         }

@@ -238,7 +238,7 @@ fn run_remote(
             Some(quote!(async)),
             quote! {
                 let work = async move { #body };
-                ::chainlet::__private::serve(work, <#guest::__RunRemoteOutput as wit::Blank>::blank).await
+                ::chainlet::__private::serve(work, <#guest::__RunRemoteOutput as wit::__Blank>::blank).await
             },
         ),
         false => (None, body),

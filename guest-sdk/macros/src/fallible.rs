@@ -28,6 +28,7 @@ pub fn make(resolve: &mut Resolve, world: WorldId) -> Result<()> {
         })
         .filter(|id| resolve.interfaces[*id].functions.contains_key(RUN_REMOTE))
         .collect();
+    import_call(resolve, &dependencies, failure);
     for dependency in dependencies {
         let alias = alias(resolve, dependency, failure);
         let ok = resolve.interfaces[dependency].functions.get(RUN_REMOTE).and_then(|function| function.result);
@@ -112,6 +113,26 @@ fn failure(resolve: &Resolve) -> Result<TypeId> {
     interface.and_then(|interface| interface.types.get("failure").copied()).with_context(|| {
         format!("the copy of the package chainlet:host in the WIT has no `{CALL}`; update it, or delete it: the macro has its own")
     })
+}
+
+/// Imports the interface of `failure` in each world that has one of `dependencies`, which use it: the worlds of a package
+/// share its interfaces, and with debug assertions the parser checks that a world imports what its interfaces use.
+fn import_call(resolve: &mut Resolve, dependencies: &[InterfaceId], failure: TypeId) {
+    let TypeOwner::Interface(call) = resolve.types[failure].owner else { return };
+    let has = |item: &WorldItem| matches!(item, WorldItem::Interface { id, .. } if dependencies.contains(id));
+    for (_, world) in resolve.worlds.iter_mut() {
+        let key = WorldKey::Interface(call);
+        if world.imports.values().chain(world.exports.values()).any(has) && !world.imports.contains_key(&key) {
+            let item = WorldItem::Interface {
+                id: call,
+                stability: Stability::default(),
+                external_id: None,
+                docs: Docs::default(),
+                span: Span::default(),
+            };
+            world.imports.shift_insert(0, key, item);
+        }
+    }
 }
 
 /// The failure as a type of `interface`, as `use` brings it in.

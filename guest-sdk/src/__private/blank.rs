@@ -9,11 +9,16 @@ macro_rules! __blank {
     () => {
         /// A type with a value that says nothing: what a call returns whose answer nobody wants.
         #[doc(hidden)]
-        pub trait Blank: Sized {
+        pub trait __Blank: Sized {
             /// Whether the value has streams.
             const STREAMS: bool = false;
             /// The value.
             fn blank() -> Self;
+            /// What a future comes to that is dropped before it has a value: of a result its error, so that no reader takes a
+            /// stream beside it for whole.
+            fn cut_off() -> Self {
+                Self::blank()
+            }
         }
 
         $crate::__blank!(default: (), bool, char, f32, f64, i8, i16, i32, i64, u8, u16, u32, u64, ::std::string::String);
@@ -34,31 +39,31 @@ macro_rules! __blank {
         $crate::__blank!(tuple: A, B, C, D, E, F, G, H, I, J, K, L, M, N, O);
         $crate::__blank!(tuple: A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P);
 
-        impl<T> Blank for ::std::vec::Vec<T> {
+        impl<T> __Blank for ::std::vec::Vec<T> {
             fn blank() -> Self {
                 ::std::vec::Vec::new()
             }
         }
 
-        impl<T> Blank for ::core::option::Option<T> {
+        impl<T> __Blank for ::core::option::Option<T> {
             fn blank() -> Self {
                 ::core::option::Option::None
             }
         }
 
-        impl<K: ::core::cmp::Ord, V> Blank for ::std::collections::BTreeMap<K, V> {
+        impl<K: ::core::cmp::Ord, V> __Blank for ::std::collections::BTreeMap<K, V> {
             fn blank() -> Self {
                 ::std::collections::BTreeMap::new()
             }
         }
 
-        impl<T: Blank, const N: usize> Blank for [T; N] {
+        impl<T: __Blank, const N: usize> __Blank for [T; N] {
             fn blank() -> Self {
                 ::core::array::from_fn(|_| T::blank())
             }
         }
 
-        impl<T: Blank, E: Blank> Blank for ::core::result::Result<T, E> {
+        impl<T: __Blank, E: __Blank> __Blank for ::core::result::Result<T, E> {
             const STREAMS: bool = T::STREAMS && E::STREAMS;
             fn blank() -> Self {
                 if T::STREAMS && !E::STREAMS {
@@ -67,11 +72,14 @@ macro_rules! __blank {
                     ::core::result::Result::Ok(T::blank())
                 }
             }
+            fn cut_off() -> Self {
+                ::core::result::Result::Err(E::blank())
+            }
         }
     };
     (default: $($ty:ty),*) => {
         $(
-            impl Blank for $ty {
+            impl __Blank for $ty {
                 fn blank() -> Self {
                     ::core::default::Default::default()
                 }
@@ -79,7 +87,7 @@ macro_rules! __blank {
         )*
     };
     (tuple: $($name:ident),*) => {
-        impl<$($name: Blank),*> Blank for ($($name,)*) {
+        impl<$($name: __Blank),*> __Blank for ($($name,)*) {
             const STREAMS: bool = false $(|| $name::STREAMS)*;
             fn blank() -> Self {
                 ($($name::blank(),)*)

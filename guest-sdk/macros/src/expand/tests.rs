@@ -283,6 +283,17 @@ fn an_interface_that_is_imported_and_exported_is_a_dependency_under_its_short_na
 }
 
 #[test]
+fn a_type_of_the_world_may_have_any_name_that_the_macro_uses_itself() {
+    let wit =
+        "package test:names; world unit { record blank { text: string } export run-remote: async func() -> blank; }";
+    let code = expanded(
+        &format!("inline = {wit:?}"),
+        "impl Unit { async fn run_remote(&self) -> Blank { Blank { text: String::new() } } }",
+    );
+    assert!(code.contains("impl __Blank for self :: bindings :: Blank"), "{code}");
+}
+
+#[test]
 fn one_interface_may_be_two_dependencies() {
     let model =
         "interface model { record question { text: string } run-remote: async func(question: question) -> string; }";
