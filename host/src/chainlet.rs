@@ -121,7 +121,7 @@ impl Chainlet {
     ///
     /// Dropping the future gives up the call: its guest is told, and a replica whose guest does not let go of it soon is
     /// replaced. The deadline in `context` is for the guest's own calls: whoever calls keeps to it.
-    async fn serve(&self, mut params: Vec<Value>, context: CallContext) -> Outcome {
+    async fn serve(&self, mut params: Vec<Value>, context: &CallContext) -> Outcome {
         let mut lease = self.pool.acquire().await.map_err(|refusal| self.refusal(refusal))?;
         for _ in 0..ENDED_REPLICAS {
             let replica = lease.replica().clone();
@@ -193,7 +193,7 @@ impl Callee for Chainlet {
 
     fn call(self: Arc<Self>, params: Vec<Value>, context: CallContext) -> BoxFuture<'static, Outcome> {
         Box::pin(async move {
-            let answered = self.serve(params, context.clone()).await?;
+            let answered = self.serve(params, &context).await?;
             if let Answered { value: Some(Value::Result(Err(error))), origin: None, .. } = &answered {
                 let ty = match &self.signature.result {
                     Some(Type::Result { err, .. }) => err.as_deref(),

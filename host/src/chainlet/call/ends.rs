@@ -29,7 +29,7 @@ impl Job {
     ) -> (Self, Caller) {
         let site = Site { replica: lease.replica().clone(), patience: patience.clone() };
         let (call, reply) = Call::new(context, Some(lease), Some(site));
-        let serving = Serving { call: call.clone(), begun: false };
+        let serving = Serving { call: call.clone(), begun: false, done: false };
         (Job { params, serving }, Caller { call: Some(call), reply })
     }
 
@@ -69,6 +69,8 @@ pub(in crate::chainlet) struct Serving {
     call: Arc<Call>,
     /// The guest has seen the call, and has not returned from it.
     begun: bool,
+    /// The call is done, and nobody has to be told of it.
+    done: bool,
 }
 
 impl Serving {
@@ -79,7 +81,8 @@ impl Serving {
     /// The guest has returned `answer`. Nothing of the call goes on.
     pub(in crate::chainlet) fn finish(mut self, answer: Result<Option<Value>, CallError>) {
         self.begun = false;
-        self.send(answer, Phase::Done);
+        // Only what a call that is over leaves behind is waited for.
+        self.done = self.send(answer, Phase::Done);
     }
 
     /// The guest has returned `answer`, and goes on with the streams in it. Returns when they have ended.
@@ -90,12 +93,13 @@ impl Serving {
         self.begun = false;
     }
 
-    fn send(&self, answer: Result<Option<Value>, CallError>, phase: Phase) {
+    /// Sends the answer, and returns whether anybody wanted it.
+    fn send(&self, answer: Result<Option<Value>, CallError>, phase: Phase) -> bool {
         let (reply, lease) = {
             let mut state = self.call.lock();
             if state.phase != Phase::Running {
                 // The call is over, and what the guest returned is ignored.
-                return;
+                return false;
             }
             state.phase = phase;
             let origin = state.origin.take();
@@ -108,11 +112,15 @@ impl Serving {
             // Sending fails only after the caller has left.
             let _ = reply.send(Reply::Answer(answer));
         }
+        true
     }
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
+        if self.done {
+            return;
+        }
         let (reply, lease) = {
             let mut state = self.call.lock();
             state.phase = Phase::Done;
