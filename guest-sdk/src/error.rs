@@ -1,6 +1,7 @@
 //! The error that any other turns into.
 
 use std::fmt::{self, Debug, Display};
+use std::time::Duration;
 
 use crate::host::chainlet::host::errors;
 pub use crate::host::chainlet::host::errors::ErrorKind;
@@ -48,6 +49,7 @@ struct Inner {
     message: String,
     details: Option<String>,
     repeatable: bool,
+    retry_after: Option<Duration>,
     origin: Origin,
 }
 
@@ -79,8 +81,8 @@ macro_rules! kinds {
 impl Error {
     /// An error of this kind, which `message` explains in a sentence.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        let (details, repeatable, origin) = (None, false, Origin::Here);
-        Error(Box::new(Inner { kind, message: message.into(), details, repeatable, origin }))
+        let (details, repeatable, retry_after, origin) = (None, false, None, Origin::Here);
+        Error(Box::new(Inner { kind, message: message.into(), details, repeatable, retry_after, origin }))
     }
 
     kinds! {
@@ -136,6 +138,19 @@ impl Error {
     /// Whether the same call may succeed later, and does no harm then.
     pub fn is_repeatable(&self) -> bool {
         self.0.repeatable
+    }
+
+    /// The same error, which says in how long another attempt makes sense, for
+    /// [`retry`](crate::retry) in this chainlet.
+    #[must_use]
+    pub fn retry_in(mut self, time: Option<Duration>) -> Self {
+        self.0.retry_after = time;
+        self
+    }
+
+    /// In how long another attempt makes sense, where that is known.
+    pub fn retry_delay(&self) -> Option<Duration> {
+        self.0.retry_after.or_else(|| self.failure()?.retry_delay())
     }
 
     /// The failure of a dependency that it began as.
@@ -196,13 +211,13 @@ impl<E: Into<Error>> From<CallError<E>> for Error {
 impl From<errors::Error> for Error {
     fn from(error: errors::Error) -> Self {
         let errors::Error { kind, message, details, repeatable } = error;
-        Error(Box::new(Inner { kind, message, details, repeatable, origin: Origin::Here }))
+        Error(Box::new(Inner { kind, message, details, repeatable, retry_after: None, origin: Origin::Here }))
     }
 }
 
 impl From<Error> for errors::Error {
     fn from(error: Error) -> Self {
-        let Inner { kind, message, details, repeatable, origin: _ } = *error.0;
+        let Inner { kind, message, details, repeatable, .. } = *error.0;
         errors::Error { kind, message, details, repeatable }
     }
 }

@@ -3,7 +3,7 @@
 //! ```no_run
 //! # #[derive(serde::Deserialize)] struct Weather { celsius: f64 }
 //! # async fn example(key: &str) -> chainlet::Result<f64> {
-//! use std::time::Duration;
+//! use std::time::{Duration, Instant};
 //! use chainlet::http;
 //!
 //! let weather: Weather = http::post("https://api.example.com/weather")
@@ -39,14 +39,14 @@ mod error;
 mod events;
 mod response;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::Stream;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 pub use http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
-use wasip3::http_compat::{RequestOptionsExtension, http_from_wasi_response, http_into_wasi_request};
+use wasip3::http_compat::{http_from_wasi_response, http_into_wasi_request};
 
 use self::body::RequestBody;
 pub use self::error::{Error, ErrorKind};
@@ -106,8 +106,12 @@ struct Timeouts {
 impl RequestBuilder {
     fn new(method: Method, url: impl AsRef<str>) -> Self {
         let parts = url::Url::parse(url.as_ref())
-            .map(|url| Parts { method, url, headers: HeaderMap::new() })
-            .map_err(|error| Error::request(format!("`{}` is no URL: {error}", url.as_ref())));
+            // The URL may hold what is secret, so that no error repeats it.
+            .map_err(|error| Error::request(format!("the URL is malformed: {error}")))
+            .and_then(|url| match url.scheme() {
+                "http" | "https" => Ok(Parts { method, url, headers: HeaderMap::new() }),
+                scheme => Err(Error::request(format!("`{scheme}` is not HTTP"))),
+            });
         RequestBuilder { parts, body: RequestBody::Empty, timeouts: Timeouts::default() }
     }
 
@@ -174,14 +178,13 @@ impl RequestBuilder {
         self
     }
 
-    /// How long it may take until the head of the answer is there. Reading the
-    /// body is not part of it.
+    /// How long all of it may take, from sending to the end of the answer's body.
     pub fn timeout(mut self, time: Duration) -> Self {
         self.timeouts.whole = Some(time);
         self
     }
 
-    /// How long the server may take for its first byte once it has the request.
+    /// How long it may take until the head of the answer is there.
     pub fn first_byte_timeout(mut self, time: Duration) -> Self {
         self.timeouts.first_byte = Some(time);
         self
@@ -204,6 +207,7 @@ impl RequestBuilder {
         let RequestBuilder { parts, body, timeouts } = self;
         let Parts { method, url, mut headers } = parts?;
         trace(&mut headers);
+        length(&method, &body, &mut headers)?;
         let mut request = http::Request::builder()
             .method(method.clone())
             .uri(url.as_str())
@@ -213,32 +217,38 @@ impl RequestBuilder {
         if cfg!(not(target_arch = "wasm32")) {
             return Err(Error::request("there is no host that could send it".to_owned()));
         }
-        request.extensions_mut().insert(RequestOptionsExtension(timeouts.options()));
         let work = async {
-            let request = http_into_wasi_request(request).map_err(Error::from_code)?;
+            let request = http_into_wasi_request(request)
+                .map_err(|code| Error::request(format!("the request is malformed: {code:?}")))?;
             let response = wasip3::http::client::send(request).await.map_err(Error::from_code)?;
             http_from_wasi_response(response).map_err(Error::from_code)
         };
-        let response = match timeouts.whole {
+        let started = Instant::now();
+        let response = match [timeouts.whole, timeouts.first_byte].into_iter().flatten().min() {
             None => work.await,
             Some(limit) => time::timeout(limit, work).await.unwrap_or_else(|elapsed| Err(elapsed.into())),
         };
         // The path and the query may hold what is secret.
         let server = url.host_str().unwrap_or_default();
         let response = response.map_err(|error| error.of(&method, server))?;
-        Ok(Response::new(response, format!("{method} {server}"), timeouts.between_bytes))
+        let deadline = timeouts.whole.and_then(|limit| started.checked_add(limit).map(|end| (end, limit)));
+        Ok(Response::new(response, format!("{method} {server}"), timeouts.between_bytes, deadline))
     }
 }
 
-impl Timeouts {
-    fn options(&self) -> wasip3::http::types::RequestOptions {
-        let options = wasip3::http::types::RequestOptions::new();
-        let nanoseconds = |time: Option<Duration>| time.map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
-        // A host that knows none of these is told by the guest's own clock where it matters.
-        let _ = options.set_first_byte_timeout(nanoseconds(self.first_byte));
-        let _ = options.set_between_bytes_timeout(nanoseconds(self.between_bytes));
-        options
+/// Says how long the body is, where that is known: not all servers take one in pieces.
+fn length(method: &Method, body: &RequestBody, headers: &mut HeaderMap) -> Result<(), Error> {
+    let has_none = matches!(*method, Method::GET | Method::HEAD);
+    match body {
+        RequestBody::Empty if has_none => {}
+        RequestBody::Whole(_) | RequestBody::Stream(_) if has_none => {
+            return Err(Error::request(format!("a {method} has no body")));
+        }
+        RequestBody::Empty => drop(headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"))),
+        RequestBody::Whole(bytes) => drop(headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()))),
+        RequestBody::Stream(_) => {}
     }
+    Ok(())
 }
 
 /// Passes on the trace context of the running call, unless the request has one.
@@ -280,10 +290,26 @@ mod tests {
     #[test]
     fn a_malformed_request_says_what_is_wrong_and_keeps_secrets() {
         let error = |request: RequestBuilder| request.parts.unwrap_err();
-        assert!(error(get("example.com")).to_string().contains("`example.com` is no URL"));
-        assert!(error(get("http://a/").header("a b", "c")).to_string().contains("`a b` is no header"));
-        let secret = error(get("http://a/").bearer("top\nsecret")).to_string();
+        assert!(error(get("http://a:secret@[b/")).message().starts_with("the URL is malformed"));
+        assert!(!error(get("http://a:secret@[b/")).message().contains("secret"));
+        assert_eq!(error(get("ftp://a/")).message(), "`ftp` is not HTTP");
+        assert!(error(get("http://a/").header("a b", "c")).message().contains("`a b` is no header"));
+        let error = error(get("http://a/").bearer("top\nsecret"));
+        let secret = error.message();
         assert!(secret.contains("authorization") && !secret.contains("secret"), "{secret}");
+    }
+
+    #[test]
+    fn a_body_has_a_length_where_it_is_known() {
+        let headers = |method, body| {
+            let mut headers = HeaderMap::new();
+            length(&method, &body, &mut headers).map(|()| headers.get(CONTENT_LENGTH).cloned())
+        };
+        let whole = || RequestBody::Whole(Bytes::from_static(b"four"));
+        assert_eq!(headers(Method::POST, whole()).unwrap().unwrap(), "4");
+        assert_eq!(headers(Method::DELETE, RequestBody::Empty).unwrap().unwrap(), "0");
+        assert_eq!(headers(Method::GET, RequestBody::Empty).unwrap(), None);
+        assert_eq!(headers(Method::GET, whole()).unwrap_err().message(), "a GET has no body");
     }
 
     #[test]

@@ -14,8 +14,8 @@
 //! doubles with each attempt, up to 5 s. Each pause is a random part of that
 //! ("full jitter", <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>),
 //! so that many callers that failed together do not come back together. An error
-//! that says when another attempt makes sense is waited for as long. There is no
-//! attempt for which the running call has no time left.
+//! that says when another attempt makes sense is waited for as long, up to a
+//! minute. There is no attempt for which the running call has no time left.
 //!
 //! Calls of dependencies are better repeated by `attempts` of their edge in
 //! chain.toml, which operators can change.
@@ -24,6 +24,9 @@ use std::time::Duration;
 
 use crate::host::chainlet::host::errors;
 use crate::{CallError, Error, Failure, FailureKind, call, time};
+
+/// How long an error may ask to be waited for.
+const LONGEST_ASKED: Duration = Duration::from_secs(60);
 
 /// How often something is tried, and how long the pauses are.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +72,11 @@ impl Policy {
             if attempt >= self.attempts || !error.is_repeatable() {
                 return Err(error);
             }
-            let pause = self.pause(attempt, fastrand::f64(), error.retry_delay());
+            let asked = error.retry_delay();
+            if asked.is_some_and(|asked| asked > LONGEST_ASKED) {
+                return Err(error);
+            }
+            let pause = self.pause(attempt, fastrand::f64(), asked);
             if call::time_left().is_some_and(|left| left <= pause) {
                 return Err(error);
             }
@@ -103,7 +110,7 @@ impl Repeatable for Error {
     }
 
     fn retry_delay(&self) -> Option<Duration> {
-        self.failure().and_then(Failure::retry_delay)
+        self.retry_delay()
     }
 }
 

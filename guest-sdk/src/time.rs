@@ -15,7 +15,6 @@
 //! Outside a host, in a unit test on the developer's machine, [`sleep`] blocks
 //! its thread.
 
-use std::fmt::{self, Display};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
@@ -54,39 +53,43 @@ pub async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Resul
     }
     match select(work, pin!(sleep(limit))).await {
         Either::Left((value, _)) => Ok(value),
-        Either::Right(_) => Err(Elapsed { limit }),
+        Either::Right(_) => Err(Elapsed::new(limit)),
     }
 }
 
-/// Something took longer than it may; see [`timeout`].
+/// Something took longer than it may; see [`timeout`]. With `?` it turns into a
+/// [`chainlet::Error`](crate::Error) of the kind `timeout`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Elapsed {
     limit: Duration,
 }
 
 impl Elapsed {
+    pub(crate) fn new(limit: Duration) -> Self {
+        Elapsed { limit }
+    }
+
+    /// What happened, in a sentence.
+    pub fn message(&self) -> String {
+        format!("it took longer than {:?}", self.limit)
+    }
+
     /// How long it might have taken.
     pub fn limit(&self) -> Duration {
         self.limit
     }
 }
 
-impl Display for Elapsed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "it took longer than {:?}", self.limit)
+impl From<Elapsed> for crate::Error {
+    fn from(elapsed: Elapsed) -> Self {
+        crate::Error::timeout(elapsed.message())
     }
 }
 
-impl std::error::Error for Elapsed {}
-
-/// Ticks every `period`, the first time at once.
-///
-/// # Panics
-///
-/// If the period is zero.
+/// Ticks every `period`, the first time at once. A period below a millisecond is
+/// one.
 pub fn interval(period: Duration) -> Interval {
-    assert!(!period.is_zero(), "an interval needs a period");
-    Interval { next: Instant::now(), period }
+    Interval { next: Instant::now(), period: period.max(Duration::from_millis(1)) }
 }
 
 /// See [`interval`].
@@ -132,6 +135,6 @@ mod tests {
         let done = futures::executor::block_on(timeout(PERIOD, async { 7 }));
         assert_eq!(done, Ok(7));
         let late = futures::executor::block_on(timeout(PERIOD, std::future::pending::<()>()));
-        assert_eq!(late.unwrap_err().to_string(), "it took longer than 10ms");
+        assert_eq!(late.unwrap_err().message(), "it took longer than 10ms");
     }
 }

@@ -47,6 +47,7 @@ async fn server() -> (SocketAddr, Arc<Seen>) {
         .route("/events", get(async || "data: one\n\nevent: done\ndata: two\n\n"))
         .route("/broken", get(broken))
         .route("/third", get(third))
+        .route("/stalled", get(stalled))
         .route("/hold", get(hold))
         .with_state(seen.clone());
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -78,6 +79,12 @@ async fn pieces() -> Body {
 async fn broken() -> Body {
     let pieces = [Ok(Bytes::from_static(b"data: one\n\ndata: t")), Err(std::io::Error::other("broken"))];
     Body::from_stream(futures::stream::iter(pieces))
+}
+
+/// Begins a body, and never goes on.
+async fn stalled() -> Body {
+    let first = futures::stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"x"))]);
+    Body::from_stream(futures::StreamExt::chain(first, futures::stream::pending()))
 }
 
 /// Refuses twice, and then answers.
@@ -132,11 +139,13 @@ async fn what_goes_wrong_with_a_request_is_an_error_of_its_kind() {
     let served = served(address);
     for (what, kind) in [
         ("get:http://127.0.0.2:1/", "Denied: GET 127.0.0.2: chain.toml does not allow it"),
-        ("get:nonsense", "Request: `nonsense` is no URL"),
+        ("get:nonsense", "Request: the URL is malformed"),
+        ("within:200:URL/stalled", "Timeout: GET 127.0.0.1: it took longer than 200ms"),
         ("json:URL/missing", "Status: POST 127.0.0.1: the server answered 405"),
         ("json:URL/", "Status"),
         ("text:99999:URL/long", "TooLarge: GET 127.0.0.1: the body has more than 99999 bytes"),
         ("within:50:URL/hold", "Timeout: GET 127.0.0.1"),
+        ("first:50:URL/hold", "Timeout: GET 127.0.0.1"),
         ("events:URL/broken", "Protocol: GET 127.0.0.1"),
     ] {
         let error = error(served.public.tell(&what.replace("URL", &format!("http://{address}"))).await);

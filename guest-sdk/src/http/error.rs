@@ -1,6 +1,5 @@
 //! Why a request got no answer, or not the one that was wanted.
 
-use std::fmt::{self, Display};
 use std::time::Duration;
 
 use http::{Method, StatusCode};
@@ -10,6 +9,11 @@ use crate::retry::Repeatable;
 use crate::time::Elapsed;
 
 /// Why a request got no answer, or not the one that was wanted.
+///
+/// With `?` it turns into [`chainlet::Error`](crate::Error), which keeps what it
+/// is: a timeout stays one, any other fault of the server is of the kind
+/// `upstream`, and an error that is worth another attempt says so. That is why it
+/// is not `Display`: everything that is becomes `unprocessable`.
 #[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
@@ -61,7 +65,7 @@ impl Error {
         use ErrorCode as C;
         use ErrorKind as K;
         let kind = match &code {
-            C::HttpRequestDenied | C::DestinationIpProhibited | C::DestinationIpUnroutable => K::Denied,
+            C::HttpRequestDenied | C::DestinationIpProhibited => K::Denied,
             C::DnsTimeout
             | C::ConnectionTimeout
             | C::ConnectionReadTimeout
@@ -70,6 +74,7 @@ impl Error {
             C::DnsError(_)
             | C::DestinationNotFound
             | C::DestinationUnavailable
+            | C::DestinationIpUnroutable
             | C::ConnectionRefused
             | C::ConnectionLimitReached => K::Connect,
             C::TlsProtocolError | C::TlsCertificateError | C::TlsAlertReceived(_) => K::Tls,
@@ -105,6 +110,11 @@ impl Error {
     pub(super) fn about(mut self, what: &str) -> Self {
         self.message = format!("{what}: {}", self.message);
         self
+    }
+
+    /// What went wrong, in a sentence.
+    pub fn message(&self) -> &str {
+        &self.message
     }
 
     /// What kind of error it is.
@@ -144,14 +154,36 @@ impl Repeatable for Error {
 
 impl From<Elapsed> for Error {
     fn from(elapsed: Elapsed) -> Self {
-        Error::new(ErrorKind::Timeout, elapsed.to_string())
+        Error::new(ErrorKind::Timeout, elapsed.message())
     }
 }
 
-impl Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+impl From<Error> for crate::Error {
+    fn from(error: Error) -> Self {
+        let kind = match error.kind {
+            ErrorKind::Timeout => crate::ErrorKind::Timeout,
+            // A mistake of this chainlet, or of who deploys it.
+            ErrorKind::Request | ErrorKind::Denied => crate::ErrorKind::Internal,
+            _ => crate::ErrorKind::Upstream,
+        };
+        let (repeatable, delay) = (error.is_repeatable(), error.retry_after);
+        crate::Error::new(kind, error.message).repeatable(repeatable).retry_in(delay)
     }
 }
 
-impl std::error::Error for Error {}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_keeps_what_it_is_as_the_error_of_a_chainlet() {
+        let delay = Some(Duration::from_secs(3));
+        let error = crate::Error::from(Error::of_status(StatusCode::TOO_MANY_REQUESTS, delay));
+        assert_eq!((error.kind(), error.is_repeatable()), (crate::ErrorKind::Upstream, true));
+        assert_eq!(error.retry_delay(), delay);
+        let error = crate::Error::from(Error::from(crate::time::Elapsed::new(Duration::from_secs(1))));
+        assert_eq!(error.kind(), crate::ErrorKind::Timeout);
+        let error = crate::Error::from(Error::from_code(ErrorCode::HttpRequestDenied));
+        assert_eq!((error.kind(), error.is_repeatable()), (crate::ErrorKind::Internal, false));
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::header::RETRY_AFTER;
@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use wasip3::http_compat::IncomingResponseBody;
 
 use super::{Error, ErrorKind, Events};
-use crate::time;
+use crate::time::{self, Elapsed};
 
 /// How many bytes a body may have that is read whole.
 const LIMIT: usize = 16 * 1024 * 1024;
@@ -25,6 +25,8 @@ pub struct Response {
     /// The request, for messages.
     what: String,
     between_bytes: Option<Duration>,
+    /// When all of it must have come, and how long that was.
+    deadline: Option<(Instant, Duration)>,
     limit: usize,
 }
 
@@ -33,9 +35,10 @@ impl Response {
         response: http::Response<IncomingResponseBody>,
         what: String,
         between_bytes: Option<Duration>,
+        deadline: Option<(Instant, Duration)>,
     ) -> Self {
         let (parts, body) = response.into_parts();
-        Response { status: parts.status, headers: parts.headers, body, what, between_bytes, limit: LIMIT }
+        Response { status: parts.status, headers: parts.headers, body, what, between_bytes, deadline, limit: LIMIT }
     }
 
     /// The status.
@@ -78,11 +81,18 @@ impl Response {
         loop {
             let body = &mut self.body;
             let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx));
-            let frame = match self.between_bytes {
+            let left = self.deadline.map(|(end, _)| end.saturating_duration_since(Instant::now()));
+            let limit = [self.between_bytes, left].into_iter().flatten().min();
+            let frame = match limit {
                 None => frame.await,
                 Some(limit) => match time::timeout(limit, frame).await {
                     Ok(frame) => frame,
-                    Err(elapsed) => return Err(Error::from(elapsed).about(&self.what)),
+                    Err(elapsed) => {
+                        // Of the two limits, the one that has passed.
+                        let whole = self.deadline.filter(|(end, _)| Instant::now() >= *end);
+                        let elapsed = whole.map_or(elapsed, |(_, limit)| Elapsed::new(limit));
+                        return Err(Error::from(elapsed).about(&self.what));
+                    }
                 },
             };
             match frame {

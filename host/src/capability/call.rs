@@ -104,7 +104,9 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
         Ok((request.map(|id| id.to_string()),))
     })?;
     interface.func_wrap("time-left", |mut store, (): ()| {
-        let deadline = State::current_call(&mut store).and_then(|call| call.context.deadline);
+        // Work that goes on after its call was answered has no deadline.
+        let call = State::current_call(&mut store).filter(|call| !call.is_done());
+        let deadline = call.and_then(|call| call.context.deadline);
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         Ok((left.map(|left| u64::try_from(left.as_nanos()).unwrap_or(u64::MAX)),))
     })?;

@@ -49,7 +49,8 @@ impl Completion {
     /// Reads another event of the answer.
     async fn read(&mut self) -> Result<()> {
         let broken = "the connection to the model's server broke off in the middle of the text";
-        let event = self.events.next().await.map_err(|error| Error::upstream(format!("{broken}: {error}")))?;
+        let event =
+            self.events.next().await.map_err(|error| Error::upstream(format!("{broken}: {}", error.message())))?;
         match (event, self.finish) {
             (Some(event), _) => {
                 let deltas = Delta::read(&event.data)

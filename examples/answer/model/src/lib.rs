@@ -79,7 +79,7 @@ impl Writer {
             }))
             .send()
             .await
-            .map_err(|error| Error::unavailable(format!("the model's server is not reached: {error}")))?;
+            .map_err(|error| Error::unavailable(format!("the model's server is not reached: {}", error.message())))?;
         // The body of a refusal is not passed on: servers repeat parts of the key in it. No error says that it is repeatable:
         // which of them deserve another attempt is for `retry_on` in chain.toml.
         match answer.status().as_u16() {

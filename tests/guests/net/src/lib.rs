@@ -25,7 +25,7 @@ impl Net {
         if let Some(answer) = other(word, argument).await? {
             return Ok(answer);
         }
-        request(word, argument).await.map_err(|error| format!("{:?}: {error}", error.kind()).into())
+        request(word, argument).await.map_err(|error| format!("{:?}: {}", error.kind(), error.message()).into())
     }
 }
 
@@ -48,7 +48,7 @@ async fn other(word: &str, argument: &str) -> chainlet::Result<Option<String>> {
             let url = argument.to_owned();
             chainlet::spawn(async move {
                 if let Err(error) = http::get(url).send().await {
-                    log::error!("{error}");
+                    log::error!("{}", error.message());
                 }
             });
         }
@@ -91,6 +91,10 @@ async fn request(word: &str, argument: &str) -> Result<String, Error> {
         "within" => {
             let limit = Duration::from_millis(number as u64);
             http::get(rest).timeout(limit).send().await?.text().await
+        }
+        "first" => {
+            let limit = Duration::from_millis(number as u64);
+            http::get(rest).first_byte_timeout(limit).send().await?.text().await
         }
         "many" => {
             let answers = join_all((0..number).map(|_| get(rest))).await;
