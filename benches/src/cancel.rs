@@ -44,7 +44,7 @@ pub fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How long a hang-up takes to reach the guest at the end of the chain.
+/// Hangs up, and measures the time until the guest at the end of the chain has let go.
 async fn hang_up(chain: &Chain, address: std::net::SocketAddr) -> anyhow::Result<Duration> {
     let mut client = TcpStream::connect(address).await?;
     client.set_nodelay(true)?;
@@ -68,7 +68,7 @@ async fn hang_up(chain: &Chain, address: std::net::SocketAddr) -> anyhow::Result
     Ok(start.elapsed())
 }
 
-/// How many calls the guest at the end of the chain holds.
+/// The number of calls that the guest at the end of the chain holds.
 fn held(chain: &Chain) -> usize {
     chain.status().filter(|(name, _)| name.as_str() == "holder").map(|(_, status)| status.active).sum()
 }

@@ -3,6 +3,7 @@
 //! A component's types have no names of interfaces in them, so the host knows the type by its shape: a record with the
 //! same fields in the same order, whose `kind` is an enum with the same cases.
 
+use crate::guest_words::{SENTENCE, clip};
 use crate::value::{Type, Value};
 
 /// A kind of declared error, in the terms that HTTP and gRPC share. `wit/errors.wit` describes each.
@@ -78,12 +79,12 @@ impl DeclaredKind {
     }
 }
 
-/// What a standard error says.
+/// The parts of a standard error that the host acts on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Declared {
     /// What kind of error it is.
     pub kind: DeclaredKind,
-    /// What is wrong, in one sentence.
+    /// The sentence in it, as far as 2 KiB: a guest may say as much as its memory holds.
     pub message: String,
     /// Whether the same call may be made again.
     pub repeatable: bool,
@@ -98,7 +99,7 @@ impl Declared {
         let Value::Record(fields) = value else { return None };
         let [Value::Enum(kind), Value::String(message), _, Value::Bool(repeatable)] = &**fields else { return None };
         let kind = *DeclaredKind::ALL.get(usize::try_from(*kind).ok()?)?;
-        Some(Declared { kind, message: message.to_string(), repeatable: *repeatable })
+        Some(Declared { kind, message: clip(message.to_string(), SENTENCE), repeatable: *repeatable })
     }
 }
 

@@ -7,7 +7,7 @@ struct Holder {
     dropped: AtomicU32,
 }
 
-/// What a call holds.
+/// A value that a call holds until it is dropped.
 struct Held<'a>(&'a Holder);
 
 impl Drop for Held<'_> {

@@ -20,9 +20,9 @@ const LONGEST: usize = 1000;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
-    /// How many passages the model gets.
+    /// The number of passages that the model gets.
     sources: u32,
-    /// How many answers are kept.
+    /// The number of answers that are kept.
     cache: usize,
 }
 
@@ -39,7 +39,7 @@ struct Answer {
     turns: Turns,
 }
 
-/// What `run-remote` returns.
+/// The result of `run-remote`.
 type Pieces = (StreamReader<Piece>, FutureReader<Result<Usage, wit::Error>>);
 
 #[chainlet]

@@ -9,7 +9,7 @@ pub struct Written {
     /// The dependency that writes it.
     pub model: &'static str,
     pub tokens: StreamReader<String>,
-    /// How the text ends.
+    /// The reason why the text ends, or the error that cut it off.
     pub end: FutureReader<Result<Finish, wit::Error>>,
 }
 
@@ -27,7 +27,7 @@ pub async fn ask(system: &str, prompt: &str) -> Result<Written> {
     Ok(Written { model: "fallback", tokens, end })
 }
 
-/// Whether another model may succeed: this one is overloaded, slow or not reached. A refused key is no such reason,
+/// Returns true if another model may succeed: this one is overloaded, slow or not reached. A refused key is no such reason,
 /// because somebody has to correct it.
 fn may_fall_back(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::TooMany | ErrorKind::Unavailable | ErrorKind::Timeout)

@@ -14,7 +14,7 @@ const LONGEST: usize = 64 * 1024;
 /// A text that is read token by token. Dropping it closes its connection.
 pub struct Completion {
     events: Events,
-    /// What has come and has not been read.
+    /// The parts that have come and have not been read.
     deltas: VecDeque<Delta>,
     finish: Option<Finish>,
 }

@@ -19,7 +19,7 @@ struct Settings {
     url: String,
     /// The name of the model there.
     model: String,
-    /// How many milliseconds the first token may take.
+    /// The time that the first token may take, in milliseconds.
     first_token: u64,
     /// The most tokens of an answer.
     max_tokens: u32,

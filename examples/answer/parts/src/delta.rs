@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-/// What one event says.
+/// The content of one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delta {
     /// The next piece of the text.

@@ -2,7 +2,7 @@
 
 use retrieval::terms;
 
-/// How many dimensions a vector has.
+/// The number of dimensions of a vector.
 pub const DIMENSIONS: usize = 256;
 
 /// The vector of `text`, of length 1. The vector of a text without words is null.

@@ -12,7 +12,7 @@ pub struct Found {
     score: f32,
 }
 
-/// How much less a second place is worth than a first: the usual constant of reciprocal rank fusion.
+/// The usual constant of reciprocal rank fusion. The larger it is, the less a first place is worth beside a second.
 const SMOOTHING: f32 = 60.0;
 
 /// The best `limit` passages of all lists, by reciprocal rank fusion. It compares places, because the scores of two

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::http::HeaderValue;
 use serde::{Deserialize, Serialize};
 
-/// How a model behaves.
+/// The behaviour of a model.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Behaviour {
@@ -26,7 +26,7 @@ impl Default for Behaviour {
     }
 }
 
-/// What has happened to a model.
+/// Counts of the requests of a model, by their ends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Requests that came, refused ones included.
@@ -39,7 +39,7 @@ pub struct Counts {
     pub left: usize,
 }
 
-/// How an answer ended.
+/// The end of an answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum End {
     Complete,
