@@ -157,6 +157,14 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_sentence_that_is_too_long_is_cut() {
+        let long = Value::from("x".repeat(2 * SENTENCE).as_str());
+        let error = Value::Record([Value::Enum(0), long, Value::Option(None), Value::Bool(false)].into());
+        let message = Declared::read(&standard(), &error).unwrap().message;
+        assert_eq!((message.len(), message.ends_with('…')), (SENTENCE + '…'.len_utf8(), true));
+    }
+
+    #[test]
     fn the_kinds_are_those_of_the_wit() {
         let wit = include_str!("../../../wit/errors.wit");
         let (_, cases) = wit.split_once("enum error-kind {").unwrap();
