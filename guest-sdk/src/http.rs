@@ -48,7 +48,7 @@ pub use http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
 use wasip3::http_compat::{http_from_wasi_response, http_into_wasi_request};
 
-use self::body::RequestBody;
+use self::body::{BodyStream, RequestBody, StopBody};
 pub use self::error::{Error, ErrorKind};
 pub use self::events::{Event, Events};
 pub use self::response::Response;
@@ -174,7 +174,7 @@ impl RequestBuilder {
     /// Sends what this stream gives, while it gives it. The answer may begin
     /// before the stream has ended.
     pub fn body_stream(mut self, body: impl Stream<Item = Bytes> + 'static) -> Self {
-        self.body = RequestBody::Stream(Box::pin(body));
+        self.body = RequestBody::Stream(BodyStream::new(body));
         self
     }
 
@@ -208,6 +208,7 @@ impl RequestBuilder {
         let Parts { method, url, mut headers } = parts?;
         trace(&mut headers);
         length(&method, &body, &mut headers)?;
+        let stop = StopBody::of(&body);
         let mut request = http::Request::builder()
             .method(method.clone())
             .uri(url.as_str())
@@ -231,6 +232,7 @@ impl RequestBuilder {
         // The path and the query may hold what is secret.
         let server = url.host_str().unwrap_or_default();
         let response = response.map_err(|error| error.of(&method, server))?;
+        stop.answered();
         let deadline = timeouts.whole.and_then(|limit| started.checked_add(limit).map(|end| (end, limit)));
         Ok(Response::new(response, format!("{method} {server}"), timeouts.between_bytes, deadline))
     }

@@ -6,6 +6,9 @@
 use crate::guest_words::{SENTENCE, clip};
 use crate::value::{Type, Value};
 
+/// The name of the standard error type, as WIT refers to it from another package.
+pub(crate) const STANDARD_ERROR: &str = "chainlet:host/errors.error";
+
 /// A kind of declared error, in the terms that HTTP and gRPC share. `wit/errors.wit` describes each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DeclaredKind {

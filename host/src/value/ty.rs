@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::error::declared::{STANDARD_ERROR, is_standard};
+
 /// A WIT value type.
 ///
 /// Equality is structural, as the component model has it: names of fields, cases and flags count, the name and the doc
@@ -230,7 +232,7 @@ impl Type {
 
 impl fmt::Display for Type {
     /// The type as WIT would write it in place, with declared types spelled out, so that two texts that look the same
-    /// are the same type.
+    /// are the same type. Only the standard error, which is long and known, is written by its name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Type::Bool => f.write_str("bool"),
@@ -260,6 +262,7 @@ impl fmt::Display for Type {
             Type::Result { ok: Some(ok), err: None } => write!(f, "result<{ok}>"),
             Type::Result { ok: None, err: Some(err) } => write!(f, "result<_, {err}>"),
             Type::Result { ok: Some(ok), err: Some(err) } => write!(f, "result<{ok}, {err}>"),
+            Type::Record(_) if is_standard(self) => f.write_str(STANDARD_ERROR),
             Type::Record(declared) => declared.write(f, "record", |f, name, ty| write!(f, "{name}: {ty}")),
             Type::Variant(declared) => declared.write(f, "variant", |f, name, ty| write!(f, "{name}({ty})")),
             Type::Enum(declared) => declared.write(f, "enum", |_, _, _| Ok(())),
@@ -337,6 +340,12 @@ mod tests {
             err: Some(Arc::new(Type::String)),
         };
         assert_eq!(ty.to_string(), "result<list<option<record { doc-id: u32, score: f32 }>>, string>");
+    }
+
+    #[test]
+    fn the_standard_error_is_written_by_its_name() {
+        let ty = Type::Result { ok: None, err: Some(Arc::new(crate::error::declared::tests::standard())) };
+        assert_eq!(ty.to_string(), "result<_, chainlet:host/errors.error>");
     }
 
     #[test]
