@@ -23,7 +23,7 @@
 /// # }
 /// ```
 ///
-/// The work holds the call's place in the replica until it ends, so a chainlet
+/// The work holds the call's place in the replica until it ends, so a replica
 /// has at most `concurrency` of such, with the calls that run. It goes on if the
 /// call is cancelled. A replica that stops or is replaced waits for it, up to the
 /// chainlet's `grace`. The work belongs to no call, so it has no deadline: give
@@ -41,6 +41,8 @@ pub fn spawn(work: impl Future<Output = ()> + 'static) {
         // to be woken.
         let _ = place.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         wit_bindgen::rt::async_support::spawn_local(async move {
+            // Work that panics in its first turn must not take along the answer, which may be given in the same turn.
+            wit_bindgen::yield_async().await;
             work.await;
             drop(place);
         });

@@ -49,6 +49,7 @@ use serde::Serialize;
 use wasip3::http_compat::{http_from_wasi_response, http_into_wasi_request};
 
 use self::body::{BodyStream, RequestBody, StopBody};
+use self::error::Asked;
 pub use self::error::{Error, ErrorKind};
 pub use self::events::{Event, Events};
 pub use self::response::Response;
@@ -87,6 +88,8 @@ pub struct RequestBuilder {
     parts: Result<Parts, Error>,
     body: RequestBody,
     timeouts: Timeouts,
+    /// What the author says; else the method does.
+    idempotent: Option<bool>,
 }
 
 #[derive(Debug)]
@@ -112,7 +115,7 @@ impl RequestBuilder {
                 "http" | "https" => Ok(Parts { method, url, headers: HeaderMap::new() }),
                 scheme => Err(Error::request(format!("`{scheme}` is not HTTP"))),
             });
-        RequestBuilder { parts, body: RequestBody::Empty, timeouts: Timeouts::default() }
+        RequestBuilder { parts, body: RequestBody::Empty, timeouts: Timeouts::default(), idempotent: None }
     }
 
     fn change(mut self, change: impl FnOnce(&mut Parts) -> Result<(), Error>) -> Self {
@@ -178,6 +181,14 @@ impl RequestBuilder {
         self
     }
 
+    /// Says whether the request may be sent twice, as a POST that computes
+    /// something and changes nothing: then an error of it is worth another attempt
+    /// although the server may have begun. Otherwise the method says so.
+    pub fn idempotent(mut self, idempotent: bool) -> Self {
+        self.idempotent = Some(idempotent);
+        self
+    }
+
     /// How long all of it may take, from sending to the end of the answer's body.
     pub fn timeout(mut self, time: Duration) -> Self {
         self.timeouts.whole = Some(time);
@@ -204,13 +215,17 @@ impl RequestBuilder {
     /// If the request is malformed, chain.toml does not allow it, or the server
     /// gives no answer. [`Error::kind`] says which.
     pub async fn send(self) -> Result<Response, Error> {
-        let RequestBuilder { parts, body, timeouts } = self;
+        let RequestBuilder { parts, body, timeouts, idempotent } = self;
         let Parts { method, url, mut headers } = parts?;
+        let asked = Asked {
+            text: format!("{method} {}", url.host_str().unwrap_or_default()),
+            idempotent: idempotent.unwrap_or_else(|| method.is_idempotent()),
+        };
         trace(&mut headers);
         length(&method, &body, &mut headers)?;
         let stop = StopBody::of(&body);
         let mut request = http::Request::builder()
-            .method(method.clone())
+            .method(method)
             .uri(url.as_str())
             .body(body)
             .map_err(|error| Error::request(format!("the request is malformed: {error}")))?;
@@ -229,12 +244,10 @@ impl RequestBuilder {
             None => work.await,
             Some(limit) => time::timeout(limit, work).await.unwrap_or_else(|elapsed| Err(elapsed.into())),
         };
-        // The path and the query may hold what is secret.
-        let server = url.host_str().unwrap_or_default();
-        let response = response.map_err(|error| error.of(&method, server))?;
+        let response = response.map_err(|error| error.of(&asked))?;
         stop.answered();
         let deadline = timeouts.whole.and_then(|limit| started.checked_add(limit).map(|end| (end, limit)));
-        Ok(Response::new(response, format!("{method} {server}"), timeouts.between_bytes, deadline))
+        Ok(Response::new(response, asked, timeouts.between_bytes, deadline))
     }
 }
 

@@ -14,8 +14,9 @@
 //! doubles with each attempt, up to 5 s. Each pause is a random part of that
 //! ("full jitter", <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>),
 //! so that many callers that failed together do not come back together. An error
-//! that says when another attempt makes sense is waited for as long, up to a
-//! minute. There is no attempt for which the running call has no time left.
+//! that says in how long another attempt makes sense gets it after that time, and
+//! up to twice that time for jitter; if it says more than a minute, there is no
+//! other attempt. There is no attempt for which the running call has no time left.
 //!
 //! Calls of dependencies are better repeated by `attempts` of their edge in
 //! chain.toml, which operators can change.
@@ -37,7 +38,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// At most `attempts` in all.
+    /// At most `attempts` in all; the first is always made.
     pub fn new(attempts: u32) -> Self {
         Policy { attempts, first: Duration::from_millis(50), longest: Duration::from_secs(5) }
     }

@@ -74,7 +74,7 @@ impl Elapsed {
         format!("it took longer than {:?}", self.limit)
     }
 
-    /// How long it might have taken.
+    /// The limit that was exceeded.
     pub fn limit(&self) -> Duration {
         self.limit
     }
@@ -111,7 +111,7 @@ impl Interval {
 /// The first tick after `now`.
 fn following(tick: Instant, period: Duration, now: Instant) -> Instant {
     let late = now.saturating_duration_since(tick).as_nanos() / period.as_nanos();
-    let periods = u32::try_from(late).unwrap_or(u32::MAX - 1) + 1;
+    let periods = u32::try_from(late).unwrap_or(u32::MAX).saturating_add(1);
     tick.checked_add(period.saturating_mul(periods)).unwrap_or(now)
 }
 

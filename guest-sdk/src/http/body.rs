@@ -34,11 +34,7 @@ struct Source {
 
 impl BodyStream {
     pub(super) fn new(pieces: impl Stream<Item = Bytes> + 'static) -> Self {
-        BodyStream(Rc::new(RefCell::new(Source {
-            stopped: false,
-            pieces: Some(Box::pin(pieces)),
-            reader: None,
-        })))
+        BodyStream(Rc::new(RefCell::new(Source { stopped: false, pieces: Some(Box::pin(pieces)), reader: None })))
     }
 
     fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use wasip3::http::types::ErrorCode;
 
 use crate::retry::Repeatable;
@@ -20,6 +20,17 @@ pub struct Error {
     message: String,
     status: Option<StatusCode>,
     retry_after: Option<Duration>,
+    /// The server does the same whether it gets the request once or twice.
+    idempotent: bool,
+}
+
+/// The request that an error is of.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    /// Its method and its server. The path and the query may hold what is secret.
+    pub text: String,
+    /// Whether it may be sent twice.
+    pub idempotent: bool,
 }
 
 /// What kind of error it is.
@@ -48,7 +59,7 @@ pub enum ErrorKind {
 
 impl Error {
     pub(super) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Error { kind, message: message.into(), status: None, retry_after: None }
+        Error { kind, message: message.into(), status: None, retry_after: None, idempotent: false }
     }
 
     pub(super) fn request(message: String) -> Self {
@@ -57,7 +68,7 @@ impl Error {
 
     pub(super) fn of_status(status: StatusCode, retry_after: Option<Duration>) -> Self {
         let message = format!("the server answered {status}");
-        Error { kind: ErrorKind::Status, message, status: Some(status), retry_after }
+        Error { kind: ErrorKind::Status, message, status: Some(status), retry_after, idempotent: false }
     }
 
     /// What the host says.
@@ -100,15 +111,10 @@ impl Error {
         Error::new(kind, format!("{what}: {code:?}"))
     }
 
-    /// The same error with the request in front.
-    pub(super) fn of(mut self, method: &Method, server: &str) -> Self {
-        self.message = format!("{method} {server}: {}", self.message);
-        self
-    }
-
-    /// The same error with what was asked in front.
-    pub(super) fn about(mut self, what: &str) -> Self {
-        self.message = format!("{what}: {}", self.message);
+    /// The error of `request`.
+    pub(super) fn of(mut self, request: &Asked) -> Self {
+        self.message = format!("{}: {}", request.text, self.message);
+        self.idempotent = request.idempotent;
         self
     }
 
@@ -134,15 +140,16 @@ impl Error {
 }
 
 impl Repeatable for Error {
-    /// What passes by itself: a server that cannot be reached, takes too long or
-    /// breaks off, and the statuses 408, 429, 500, 502, 503 and 504. Whether the
-    /// request may be sent twice is for its sender to say.
+    /// If the server has not begun: it cannot be reached, or answers 429 or 503.
+    /// If it may have begun, because it takes too long, breaks off, or answers
+    /// 408, 500, 502 or 504: only for a request that may be sent twice, which is
+    /// one of an idempotent method (GET, PUT, DELETE and the like), or one that
+    /// says so with [`idempotent`](super::RequestBuilder::idempotent).
     fn is_repeatable(&self) -> bool {
-        match self.kind {
-            ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Protocol => true,
-            ErrorKind::Status => {
-                self.status.is_some_and(|status| matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504))
-            }
+        match (self.kind, self.status.map(|status| status.as_u16())) {
+            (ErrorKind::Connect, _) | (ErrorKind::Status, Some(429 | 503)) => true,
+            (ErrorKind::Timeout | ErrorKind::Protocol, _) => self.idempotent,
+            (ErrorKind::Status, Some(408 | 500 | 502 | 504)) => self.idempotent,
             _ => false,
         }
     }
@@ -185,5 +192,21 @@ mod tests {
         assert_eq!(error.kind(), crate::ErrorKind::Timeout);
         let error = crate::Error::from(Error::from_code(ErrorCode::HttpRequestDenied));
         assert_eq!((error.kind(), error.is_repeatable()), (crate::ErrorKind::Internal, false));
+    }
+
+    #[test]
+    fn a_request_is_repeated_that_has_not_begun_or_may_be_sent_twice() {
+        let errors = || {
+            let statuses = [429, 503, 500, 504, 404]
+                .map(|status| Error::of_status(StatusCode::from_u16(status).unwrap_or_default(), None));
+            let codes = [ErrorCode::ConnectionRefused, ErrorCode::HttpResponseTimeout, ErrorCode::HttpProtocolError];
+            codes.map(Error::from_code).into_iter().chain(statuses)
+        };
+        let repeated = |idempotent| {
+            let asked = Asked { text: String::new(), idempotent };
+            errors().map(|error| error.of(&asked).is_repeatable()).collect::<Vec<_>>()
+        };
+        assert_eq!(repeated(false), [true, false, false, true, true, false, false, false]);
+        assert_eq!(repeated(true), [true, true, true, true, true, true, true, false]);
     }
 }

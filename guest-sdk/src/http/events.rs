@@ -40,7 +40,7 @@ impl Events {
                 return Ok(Some(event));
             }
             let Some(chunk) = self.response.chunk().await? else { return Ok(None) };
-            self.parser.push(&chunk, self.response.body_limit()).map_err(|error| error.about(self.response.what()))?;
+            self.parser.push(&chunk, self.response.body_limit()).map_err(|error| error.of(self.response.asked()))?;
         }
     }
 }

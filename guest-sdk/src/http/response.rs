@@ -11,6 +11,7 @@ use http_body::Body as _;
 use serde::de::DeserializeOwned;
 use wasip3::http_compat::IncomingResponseBody;
 
+use super::error::Asked;
 use super::{Error, ErrorKind, Events};
 use crate::time::{self, Elapsed};
 
@@ -22,8 +23,8 @@ pub struct Response {
     status: StatusCode,
     headers: HeaderMap,
     body: IncomingResponseBody,
-    /// The request, for messages.
-    what: String,
+    /// The request, for errors.
+    asked: Asked,
     between_bytes: Option<Duration>,
     /// When all of it must have come, and how long that was.
     deadline: Option<(Instant, Duration)>,
@@ -33,12 +34,12 @@ pub struct Response {
 impl Response {
     pub(super) fn new(
         response: http::Response<IncomingResponseBody>,
-        what: String,
+        asked: Asked,
         between_bytes: Option<Duration>,
         deadline: Option<(Instant, Duration)>,
     ) -> Self {
         let (parts, body) = response.into_parts();
-        Response { status: parts.status, headers: parts.headers, body, what, between_bytes, deadline, limit: LIMIT }
+        Response { status: parts.status, headers: parts.headers, body, asked, between_bytes, deadline, limit: LIMIT }
     }
 
     /// The status.
@@ -61,7 +62,7 @@ impl Response {
         if !self.status.is_client_error() && !self.status.is_server_error() {
             return Ok(self);
         }
-        Err(Error::of_status(self.status, retry_after(&self.headers)).about(&self.what))
+        Err(Error::of_status(self.status, retry_after(&self.headers)).of(&self.asked))
     }
 
     /// How many bytes the body may have, for functions that read all of it; 16
@@ -91,13 +92,13 @@ impl Response {
                         // Of the two limits, the one that has passed.
                         let whole = self.deadline.filter(|(end, _)| Instant::now() >= *end);
                         let elapsed = whole.map_or(elapsed, |(_, limit)| Elapsed::new(limit));
-                        return Err(Error::from(elapsed).about(&self.what));
+                        return Err(Error::from(elapsed).of(&self.asked));
                     }
                 },
             };
             match frame {
                 None => return Ok(None),
-                Some(Err(code)) => return Err(Error::from_code(code).about(&self.what)),
+                Some(Err(code)) => return Err(Error::from_code(code).of(&self.asked)),
                 // Trailers are not data.
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) if data.is_empty() => {}
@@ -119,7 +120,7 @@ impl Response {
         while let Some(chunk) = self.chunk().await? {
             if whole.len() + chunk.len() > self.limit {
                 let message = format!("the body has more than {} bytes", self.limit);
-                return Err(Error::new(ErrorKind::TooLarge, message).about(&self.what));
+                return Err(Error::new(ErrorKind::TooLarge, message).of(&self.asked));
             }
             whole.extend_from_slice(&chunk);
         }
@@ -133,9 +134,9 @@ impl Response {
     /// As of [`bytes`](Response::bytes), and [`ErrorKind::Decode`] where it is not
     /// UTF-8.
     pub async fn text(self) -> Result<String, Error> {
-        let what = self.what.clone();
+        let asked = self.asked.clone();
         let bytes = self.bytes().await?;
-        String::from_utf8(bytes.into()).map_err(|_| Error::new(ErrorKind::Decode, "the body is not UTF-8").about(&what))
+        String::from_utf8(bytes.into()).map_err(|_| Error::new(ErrorKind::Decode, "the body is not UTF-8").of(&asked))
     }
 
     /// The whole body, as JSON of this type.
@@ -145,10 +146,10 @@ impl Response {
     /// As of [`bytes`](Response::bytes), and [`ErrorKind::Decode`] where it is
     /// something else.
     pub async fn json<T: DeserializeOwned>(self) -> Result<T, Error> {
-        let what = self.what.clone();
+        let asked = self.asked.clone();
         let bytes = self.bytes().await?;
         serde_json::from_slice(&bytes)
-            .map_err(|error| Error::new(ErrorKind::Decode, format!("the body does not fit: {error}")).about(&what))
+            .map_err(|error| Error::new(ErrorKind::Decode, format!("the body does not fit: {error}")).of(&asked))
     }
 
     /// The body as server-sent events.
@@ -156,8 +157,8 @@ impl Response {
         Events::new(self)
     }
 
-    pub(super) fn what(&self) -> &str {
-        &self.what
+    pub(super) fn asked(&self) -> &Asked {
+        &self.asked
     }
 
     pub(super) fn body_limit(&self) -> usize {
