@@ -27,15 +27,18 @@ pub use self::plan::{Edge, Plan};
 pub use self::streaming::Streaming;
 use crate::chainlet::call::{Answered, CallContext};
 use crate::chainlet::callee::Callee;
+use crate::chainlet::params::Params;
+pub(crate) use crate::chainlet::params::invalid;
 use crate::chainlet::streams::Surroundings;
 use crate::chainlet::{Chainlet, Status};
 use crate::config::{ChainletName, ConfigErrors};
 use crate::error::{CallError, EdgeName, ErrorKind};
 use crate::gpu::Meter;
+use crate::memory::MemoryBudget;
 use crate::trace::TraceContext;
-use crate::value::format::{Format, FormatError};
+use crate::value::format::Format;
 use crate::value::rust::{self, RustError};
-use crate::value::{Signature, Type, Value, json};
+use crate::value::{Signature, Type, Value};
 
 /// Why a chain does not load.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +62,8 @@ struct Inner {
     /// In an order in which every chainlet comes after those that it calls.
     chainlets: IndexMap<ChainletName, Arc<Chainlet>>,
     edges: Vec<EdgeName>,
+    /// What its host may hold.
+    memory: MemoryBudget,
 }
 
 /// How one call is to be made.
@@ -138,7 +143,7 @@ impl Chain {
     pub async fn call<R: DeserializeOwned>(&self, args: &impl Serialize, options: CallOptions) -> Result<R, CallError> {
         let chainlet = &self.0.entrypoint;
         let params = arguments(chainlet, args)?;
-        let answer = match answer(chainlet, params, options).await?.whole().await? {
+        let answer = match answer(chainlet, params, options).await?.whole().await?.0 {
             Some((ty, value)) => rust::from_value(&ty, &value).map_err(|error| error.to_string()),
             None => serde_json::from_str("null").map_err(|_| "the chainlet returns nothing".to_string()),
         };
@@ -243,6 +248,11 @@ impl Chain {
         Some(self.call_bytes_of(chainlet, input, formats, options).await)
     }
 
+    /// What its host may hold for guests, clients and peers.
+    pub(crate) fn memory(&self) -> &MemoryBudget {
+        &self.0.memory
+    }
+
     /// Stops the chain: takes no new calls, serves the accepted ones for at most `limit`, then ends every replica.
     pub async fn stop(&self, limit: Duration) {
         let deadline = Instant::now() + limit;
@@ -258,15 +268,9 @@ impl Chain {
         body: &[u8],
         options: CallOptions,
     ) -> Result<Vec<u8>, CallError> {
-        let params = json::params_within(&chainlet.signature().params, body, chainlet.value_limit())
-            .map_err(|error| invalid(chainlet, error))?;
-        let mut text = Vec::new();
-        match answer(chainlet, params, options).await?.whole().await? {
-            Some((ty, value)) => json::write(&ty, &value, &mut text)
-                .map_err(|error| CallError::new(ErrorKind::Internal, chainlet.name(), error))?,
-            None => text.extend_from_slice(b"null"),
-        }
-        Ok(text)
+        let formats = Formats::default();
+        let text = self.call_bytes_of(chainlet, &Bytes::copy_from_slice(body), formats, options).await?;
+        Ok(text.into())
     }
 
     async fn call_bytes_of(
@@ -280,8 +284,9 @@ impl Chain {
             let message = format_args!("its answer cannot be {}", formats.answer.media_type());
             return Err(CallError::new(ErrorKind::InvalidInput, chainlet.name(), message));
         }
-        let params = read(chainlet, formats.input, input)?;
-        answer(chainlet, params, options).await?.written(formats.answer).await
+        let params = Params::Encoded { format: formats.input, bytes: input.clone() };
+        let (written, _) = answer(chainlet, params, options).await?.written(formats.answer).await?;
+        Ok(written)
     }
 
     /// The chainlet `name`, or the entrypoint where there is none.
@@ -300,16 +305,10 @@ fn arguments(chainlet: &Chainlet, args: &impl Serialize) -> Result<Vec<Value>, C
     })
 }
 
-/// The parameters of `chainlet` that `input` holds.
-pub(crate) fn read(chainlet: &Chainlet, format: Format, input: &Bytes) -> Result<Vec<Value>, CallError> {
-    let params = format.read(&chainlet.signature().params, input, chainlet.value_limit());
-    params.map_err(|error| invalid(chainlet, error))
-}
-
 /// Calls `run-remote` and takes its answer apart: a result's `T` is the answer, its `E` an error.
 pub(crate) async fn answer(
     chainlet: &Arc<Chainlet>,
-    params: Vec<Value>,
+    params: impl Into<Params>,
     options: CallOptions,
 ) -> Result<Answer, CallError> {
     let deadline = options.timeout.map(|timeout| Instant::now() + timeout);
@@ -319,16 +318,16 @@ pub(crate) async fn answer(
         trace: options.trace_context.map(Arc::new),
         span: tracing::Span::current(),
     };
-    let mut answered = within(chainlet.name(), deadline, chainlet.clone().call(params, context)).await?;
+    let mut answered = within(chainlet.name(), deadline, chainlet.clone().call(params.into(), context.clone())).await?;
     Surroundings { deadline, ..Surroundings::default() }.surround(&mut answered, chainlet.name());
-    let Answered { value, origin, .. } = answered;
+    let Answered { value, origin, reservation, .. } = answered;
     let value = match (&chainlet.signature().result, value) {
         (Some(Type::Result { ok, .. }), Some(Value::Result(Ok(value)))) => ok.clone().zip(value.map(|value| *value)),
         (Some(Type::Result { err, .. }), Some(Value::Result(Err(value)))) => {
             let value = match (err, value) {
                 (Some(ty), Some(value)) => {
-                    let error = Answer::new(chainlet, Some((ty.clone(), *value)));
-                    error.whole().await?.map(|(_, value)| value)
+                    let error = Answer::new(chainlet, Some((ty.clone(), *value)), reservation, context);
+                    error.whole().await?.0.map(|(_, value)| value)
                 }
                 _ => None,
             };
@@ -340,20 +339,5 @@ pub(crate) async fn answer(
         }
         (ty, value) => ty.clone().map(Arc::new).zip(value),
     };
-    Ok(Answer::new(chainlet, value))
-}
-
-/// The failure of a call of `chainlet` whose input does not fit.
-pub(crate) fn invalid(chainlet: &Chainlet, error: impl Into<FormatError>) -> CallError {
-    let FormatError { is_too_large, pointer, message } = error.into();
-    let name = chainlet.name();
-    let error = match is_too_large {
-        false => CallError::new(ErrorKind::InvalidInput, name, message),
-        true => CallError::new(
-            ErrorKind::TooLarge,
-            name,
-            format_args!("the input is too large: {message}, the resources.value_limit of the chainlet {name}"),
-        ),
-    };
-    error.at(pointer)
+    Ok(Answer::new(chainlet, value, reservation, context))
 }

@@ -17,11 +17,12 @@
 pub(crate) mod call;
 pub(crate) mod callee;
 mod driver;
-mod errors;
+pub(crate) mod errors;
 mod fleet;
 mod health;
 mod inbox;
 pub(crate) mod limits;
+pub(crate) mod params;
 mod pool;
 mod question;
 pub(crate) mod replica;
@@ -38,16 +39,19 @@ use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::call::{Answered, CallContext, Job, Outcome, Patience, Reply, Tail};
+use self::call::{Answered, CallContext, Job, Outcome, Patience, Reply, Returned, Tail};
 use self::callee::Callee;
 use self::errors::Errors;
 use self::fleet::Fleet;
+use self::params::Params;
 pub use self::pool::Status;
 use self::pool::{Pool, Refusal};
 use self::replica::Blueprint;
 use crate::config::{ChainletName, Replicas};
 use crate::error::{CallError, ErrorKind};
 use crate::gpu::Meter;
+use crate::memory::MemoryBudget;
+use crate::offload::Offload;
 use crate::threads::GuestThreads;
 use crate::value::{Signature, Type, Value};
 
@@ -65,8 +69,11 @@ pub struct Chainlet {
     /// Those of its supervisors, and of what decides how many there are.
     tasks: TaskTracker,
     patience: Arc<Patience>,
-    errors: Errors,
+    errors: Arc<Errors>,
     threads: Arc<GuestThreads>,
+    /// Where parameters are read and answers are written that take long.
+    offload: Offload,
+    memory: MemoryBudget,
     /// How many bytes the values of one call may take.
     value_limit: usize,
     /// What is measured of its GPU, if it has one.
@@ -90,8 +97,10 @@ impl Chainlet {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             patience: blueprint.patience.clone(),
-            errors: Errors::new(),
+            errors: blueprint.errors.clone(),
             threads: blueprint.threads.clone(),
+            offload: blueprint.offload.clone(),
+            memory: blueprint.host_memory.clone(),
             value_limit: blueprint.values.one,
             gpu: blueprint.grants.gpu().cloned(),
         });
@@ -112,6 +121,21 @@ impl Chainlet {
         self.errors.counts()
     }
 
+    /// Counts the errors with which it answers.
+    pub(crate) fn error_counts(&self) -> &Arc<Errors> {
+        &self.errors
+    }
+
+    /// What its host may hold for guests, clients and peers.
+    pub(crate) fn memory(&self) -> &MemoryBudget {
+        &self.memory
+    }
+
+    /// Where its answers are written that take long.
+    pub(crate) fn offload(&self) -> &Offload {
+        &self.offload
+    }
+
     /// What is measured of its GPU; `None` where chain.toml gives it none.
     pub(crate) fn gpu(&self) -> Option<&Meter> {
         self.gpu.as_ref()
@@ -121,17 +145,18 @@ impl Chainlet {
     ///
     /// Dropping the future gives up the call: its guest is told, and a replica whose guest does not let go of it soon is
     /// replaced. The deadline in `context` is for the guest's own calls: whoever calls keeps to it.
-    async fn serve(&self, mut params: Vec<Value>, context: &CallContext) -> Outcome {
+    async fn serve(&self, params: Params, context: &CallContext) -> Outcome {
         let mut lease = self.pool.acquire().await.map_err(|refusal| self.refusal(refusal))?;
+        let mut params = params.read(self).await?;
         for _ in 0..ENDED_REPLICAS {
             let replica = lease.replica().clone();
             let (job, caller) = Job::new(params, context.clone(), lease, &self.patience);
             replica.submit(job);
             match caller.reply().await {
                 (Some(Reply::Answer(answer)), call) => {
-                    let (value, origin) = answer?;
+                    let (Returned { value, reservation }, origin) = answer?;
                     let tail = call.filter(|_| self.streams).map(|call| Tail::new(call, replica));
-                    return Ok(Answered { value, origin, tail, permit: None });
+                    return Ok(Answered { value, origin, tail, permit: None, reservation });
                 }
                 (Some(Reply::NotBegun(given_back, place)), _) => {
                     params = given_back;
@@ -191,7 +216,7 @@ impl Callee for Chainlet {
         self.pool.status()
     }
 
-    fn call(self: Arc<Self>, params: Vec<Value>, context: CallContext) -> BoxFuture<'static, Outcome> {
+    fn call(self: Arc<Self>, params: Params, context: CallContext) -> BoxFuture<'static, Outcome> {
         Box::pin(async move {
             let answered = self.serve(params, &context).await?;
             if let Answered { value: Some(Value::Result(Err(error))), origin: None, .. } = &answered {

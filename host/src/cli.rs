@@ -79,9 +79,9 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Call(_) => Verbosity::Guests,
         _ => Verbosity::Quiet,
     };
-    telemetry::start(cli.log, verbosity).map_err(|error| Failure::new(Exit::Config, error))?;
+    let log = telemetry::start(cli.log, verbosity).map_err(|error| Failure::new(Exit::Config, error))?;
     match cli.command {
-        Command::Serve(serve) => in_runtime(serve.run(cli.log)),
+        Command::Serve(serve) => in_runtime(serve.run(cli.log, log.left_out())),
         Command::Call(call) => in_runtime(signals::or_signal(call.run())),
         Command::Check(check) => in_runtime(signals::or_signal(check.run())),
         Command::Build(build) => in_runtime(signals::or_signal(build.run())),

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use crate::chainlet::errors::ErrorCounts;
 use crate::chainlet::limits::{INSTANCES, MEMORIES, TABLES};
+use crate::memory::MemoryBudget;
+use crate::offload::Offload;
 use crate::threads::GuestThreads;
 
 /// How often a guest that does not yield by itself is made to: the longest that one guest can hold a worker thread while
@@ -110,6 +113,12 @@ pub(crate) struct Shared {
     pub cache: Option<Arc<crate::component::cache::Cache>>,
     /// Where guests run.
     pub threads: Arc<GuestThreads>,
+    /// What the host may hold for guests, clients and peers.
+    pub memory: MemoryBudget,
+    /// The errors with which chainlets have answered.
+    pub errors: ErrorCounts,
+    /// Where work is done that takes long.
+    pub offload: Offload,
     /// What guests compute on beside the processors.
     pub gpus: Arc<crate::gpu::Gpus>,
 }

@@ -95,6 +95,8 @@ struct Inner {
     guest_error: Option<Box<serde_json::value::RawValue>>,
     declared: Option<Declared>,
     backtrace: Option<String>,
+    /// The guest has begun the call, whatever the kind of the failure says.
+    has_begun: bool,
 }
 
 impl CallError {
@@ -109,6 +111,7 @@ impl CallError {
             guest_error: None,
             declared: None,
             backtrace: None,
+            has_begun: false,
         }))
     }
 
@@ -143,6 +146,12 @@ impl CallError {
         self
     }
 
+    /// The failure of a call that the guest has begun, though its kind is one of those by which calls are refused.
+    pub(crate) fn after_the_call_began(mut self) -> Self {
+        self.0.has_begun = true;
+        self
+    }
+
     /// The failure as it looks from the caller's end of `edge`.
     pub(crate) fn through(mut self, edge: &Arc<EdgeName>) -> Self {
         self.0.path.insert(0, edge.clone());
@@ -154,7 +163,7 @@ impl CallError {
     /// work.
     pub(crate) fn has_not_begun(&self, edges: usize) -> bool {
         let refused = matches!(self.kind(), ErrorKind::Overloaded | ErrorKind::NotReady | ErrorKind::Unreachable);
-        refused && self.0.path.len() <= edges
+        refused && !self.0.has_begun && self.0.path.len() <= edges
     }
 
     /// What happened, for readers outside of the host: without the words of a guest, which may hold anything, such as data of

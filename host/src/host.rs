@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::chain::{self, Chain, LoadError, Plan};
+use crate::chainlet::errors::ErrorCounts;
 use crate::component::cache::Cache;
 use crate::config::{ChainSpec, ConfigErrors, SecretStore};
 use crate::engine::{self, Shared};
 use crate::gpu::Gpus;
+use crate::memory::{self, MemoryBudget};
+use crate::offload::Offload;
 use crate::threads::GuestThreads;
 
 /// Compiles components and runs chains. Clones share everything.
@@ -44,6 +47,7 @@ pub struct HostBuilder {
     secrets: Option<SecretStore>,
     guest_threads: Option<usize>,
     gpu_worker: Option<PathBuf>,
+    memory_limit: Option<usize>,
 }
 
 enum CodeCache {
@@ -64,7 +68,13 @@ impl Host {
 
     /// Begins a host.
     pub fn builder() -> HostBuilder {
-        HostBuilder { cache: CodeCache::Default, secrets: None, guest_threads: None, gpu_worker: None }
+        HostBuilder {
+            cache: CodeCache::Default,
+            secrets: None,
+            guest_threads: None,
+            gpu_worker: None,
+            memory_limit: None,
+        }
     }
 
     /// The same host with other secrets, for chains that are loaded from now on.
@@ -139,6 +149,15 @@ impl HostBuilder {
         self
     }
 
+    /// Lets the host hold at most `bytes` at once for guests, clients and peers: bodies of requests, values on their way between
+    /// chainlets, streams, answers that are not yet taken. What there is no room for is refused. Half of the memory that the
+    /// process may have, by its control group or the machine, unless it is said. The memory of the guests themselves is not
+    /// counted in it: `resources.memory` of chain.toml limits that.
+    pub fn memory_limit(mut self, bytes: usize) -> Self {
+        self.memory_limit = Some(bytes);
+        self
+    }
+
     /// Starts `program` for chains that say `[gpu] isolation = "process"`. It must be a program that calls
     /// [`gpu_worker`](crate::gpu_worker) first of all: the one that embeds the host may do so and name itself, by
     /// `/proc/self/exe` or [`std::env::current_exe`]. There is none unless it is said, and such chains do not load.
@@ -171,7 +190,15 @@ impl HostBuilder {
             None => environment_secrets()?,
         };
         let threads = Arc::new(GuestThreads::start(self.guest_threads).map_err(HostError::Threads)?);
-        let shared = Shared { engine, cache: cache.map(Arc::new), threads, gpus: Arc::new(Gpus::new(self.gpu_worker)) };
+        let shared = Shared {
+            engine,
+            cache: cache.map(Arc::new),
+            threads,
+            memory: MemoryBudget::new(self.memory_limit.unwrap_or_else(memory::default_limit)),
+            errors: ErrorCounts::default(),
+            offload: Offload::new(),
+            gpus: Arc::new(Gpus::new(self.gpu_worker)),
+        };
         Ok(Host { shared, secrets: Arc::new(secrets) })
     }
 }

@@ -49,6 +49,8 @@ mod guest_words;
 pub mod host;
 pub mod live;
 mod log_rate;
+mod memory;
+mod offload;
 pub mod server;
 mod threads;
 pub mod trace;

@@ -1,5 +1,6 @@
 //! The command `chainhost`. What it can do is in [`cli`], one file a command.
 
+mod allocator;
 mod cli;
 mod telemetry;
 
@@ -7,11 +8,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-/// Calls are begun on one thread and ended on another, which costs the system's allocator much: see docs/performance.md.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    allocator::configure();
     if let Some(ended) = chainhost::gpu_worker() {
         return ended;
     }

@@ -34,6 +34,7 @@ mod request_id;
 mod routes;
 mod run_remote;
 mod socket;
+mod starting;
 mod streaming;
 mod tls;
 mod upload;
@@ -49,7 +50,7 @@ use axum::Router;
 use bytes::Bytes;
 
 pub use self::keys::{ApiKeys, ApiKeysError};
-pub use self::listen::{Listening, ServeError, ServeOptions, Server, serve};
+pub use self::listen::{Listening, ServeError, ServeOptions, Server, Starting, serve};
 use self::metrics::Metrics;
 pub use self::tls::{Tls, TlsError};
 use crate::live::LiveChain;
@@ -61,9 +62,10 @@ use crate::log_rate::LogRate;
 pub struct HttpOptions {
     /// The largest request body, in bytes; a larger one is refused with 413. 16 MiB unless it is said.
     pub body_limit: usize,
-    /// How many bytes the bodies of all requests in flight may have together; one for which there is no room is refused with
-    /// 429. 1 GiB unless it is said.
-    pub bodies_limit: usize,
+    /// How many bytes of requests and answers may be held for all clients together: bodies, messages of WebSockets, and answers
+    /// that are not yet taken. One for which there is no room is refused with 429. Half of what the host may hold
+    /// ([`HostBuilder::memory_limit`](crate::host::HostBuilder::memory_limit)) unless it is said.
+    pub bodies_limit: Option<usize>,
     /// How long a request may take from its head to its answer, 60 s unless it is said. A client may ask for less with
     /// the header `x-request-timeout`, not for more.
     pub request_timeout: Duration,
@@ -76,7 +78,7 @@ impl Default for HttpOptions {
     fn default() -> Self {
         HttpOptions {
             body_limit: 16 * 1024 * 1024,
-            bodies_limit: 1024 * 1024 * 1024,
+            bodies_limit: None,
             request_timeout: Duration::from_secs(60),
             api_keys: None,
         }
@@ -114,9 +116,14 @@ impl Http {
         let chain = chain.into();
         let metrics = Metrics::new(chain.clone());
         let openapi = Mutex::new((0, Bytes::new()));
+        let bodies = {
+            let current = chain.current();
+            let memory = current.memory();
+            body::Limits::new(options.body_limit, options.bodies_limit.unwrap_or(memory.limit() / 2), memory)
+        };
         Http(Arc::new(Shared {
             chain,
-            bodies: body::Limits::new(options.body_limit, options.bodies_limit),
+            bodies,
             options,
             metrics,
             openapi,

@@ -2,11 +2,15 @@
 
 mod human;
 
+use std::convert::Infallible;
 use std::env::{self, VarError};
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use clap::ValueEnum;
+use tokio::time::sleep;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
@@ -78,12 +82,53 @@ impl fmt::Display for LogFormat {
     }
 }
 
+/// How many lines wait for whoever reads stderr. A line has some kilobytes at most.
+const WAITING: usize = 2048;
+
+/// How often is looked whether lines were left out.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// The log of this process. What waits is written when it is dropped, as far as somebody reads it.
+///
+/// A thread of its own writes it: whoever does not read stderr holds up the log, and nothing else.
+#[must_use = "what waits to be written is lost without it"]
+pub struct Log {
+    _writer: WorkerGuard,
+    left_out: ErrorCounter,
+}
+
+impl Log {
+    /// Tells when lines were left out since nobody read them. Never returns.
+    pub async fn tell_left_out(left_out: ErrorCounter) -> Infallible {
+        let mut told = 0;
+        loop {
+            sleep(LOOK).await;
+            let now = left_out.dropped_lines();
+            if now > told {
+                tracing::warn!(lines = now - told, "log lines were left out: what reads stderr is too slow");
+                told = now;
+            }
+        }
+    }
+
+    /// Counts the lines that were left out.
+    pub fn left_out(&self) -> ErrorCounter {
+        self.left_out.clone()
+    }
+}
+
 /// Starts the log of this process.
-pub fn start(format: LogFormat, verbosity: Verbosity) -> Result<(), TelemetryError> {
+pub fn start(format: LogFormat, verbosity: Verbosity) -> Result<Log, TelemetryError> {
     let filter = filter(verbosity, env::var)?;
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(WAITING)
+        .lossy(true)
+        .thread_name("chainhost-log")
+        .finish(io::stderr());
+    let started = Log { left_out: writer.error_counter(), _writer: guard };
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(writer)
         .with_ansi(stderr_has_colours())
         // It would report on stderr that stderr cannot be written, by way of a panic.
         .log_internal_errors(false);
@@ -91,7 +136,8 @@ pub fn start(format: LogFormat, verbosity: Verbosity) -> Result<(), TelemetryErr
         LogFormat::Pretty => log.event_format(human::Lines).try_init(),
         LogFormat::Json => log.json().flatten_event(true).try_init(),
     }
-    .map_err(TelemetryError::Start)
+    .map_err(TelemetryError::Start)?;
+    Ok(started)
 }
 
 fn filter(

@@ -2,7 +2,7 @@
 
 use http::Request;
 use serde_json::json;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::harness::{Chain, FAULTY, Reply, Served, eventually, json_request};
@@ -77,13 +77,17 @@ async fn calls_that_wait_are_served_when_it_is_their_turn() {
 #[tokio::test]
 async fn the_bodies_of_all_requests_together_have_only_so_much_room() {
     let served = Chain::new(FAULTY).serve_with(&["--bodies-limit", "1KiB"]);
-    let held = served.begin("hold");
-    served.until_state("faulty", "active", json!(1)).await;
-    let reply = served.public.tell("echo:x").await;
+    let mut half = TcpStream::connect(served.public.0).await.unwrap();
+    let head =
+        "POST /run_remote HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n";
+    half.write_all(format!("{head}{}", " ".repeat(700)).as_bytes()).await.unwrap();
+    let long = format!("echo:{}", "x".repeat(400));
+    let refused = async || Some(served.public.tell(&long).await).filter(|reply| reply.status != 200);
+    let reply = eventually("half a body is counted", refused).await;
     assert_eq!(reply.headers["retry-after"], "1");
     reply.problem(429, "overloaded");
-    held.abort();
-    eventually("there is room again", async || (served.public.tell("echo:x").await.status == 200).then_some(())).await;
+    drop(half);
+    eventually("there is room again", async || (served.public.tell(&long).await.status == 200).then_some(())).await;
 }
 
 #[tokio::test]

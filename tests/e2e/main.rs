@@ -31,6 +31,7 @@ mod health;
 mod hello;
 mod limits;
 mod log;
+mod memory;
 mod net;
 mod network;
 mod new;

@@ -133,15 +133,15 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
         if let Some(call) = State::current_call(&mut store) {
             let given = call.recall(|error| failure.is(error));
             let chainlet = store.data().capabilities.context.chainlet();
-            call.fail(
-                given.unwrap_or_else(|| CallError::new(failure.kind.kind(), chainlet, clip(failure.message, SENTENCE))),
-            );
+            let own = || CallError::new(failure.kind.kind(), chainlet, clip(failure.message.clone(), SENTENCE));
+            // The guest is at work on the call, whatever it says of it.
+            call.fail(given.unwrap_or_else(own).after_the_call_began());
         }
         Ok(())
     })?;
     interface.func_wrap("pass-on", |mut store: StoreContextMut<'_, State>, (dependency,): (String,)| {
         if let Some(call) = State::current_call(&mut store) {
-            call.pass_on(&dependency);
+            call.pass_on(dependency);
         }
         Ok(())
     })?;

@@ -1,18 +1,23 @@
 //! What came of a call, where it may hold streams: as one value, or item by item as they are made.
 
+use std::io::Write as _;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::{BoxFuture, try_join_all};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
 use crate::chainlet::Chainlet;
+use crate::chainlet::call::CallContext;
 use crate::chainlet::callee::Callee;
+use crate::chainlet::errors::Errors;
 use crate::config::ChainletName;
 use crate::error::{CallError, Declared, ErrorKind};
-use crate::value::format::Format;
+use crate::memory::{Reservation, Reserving};
+use crate::offload::Offload;
+use crate::value::format::{Format, WriteError};
 use crate::value::json::{self, Typed};
 use crate::value::stream::collect::collect;
 use crate::value::stream::{Items, StreamError};
@@ -26,7 +31,19 @@ pub(crate) struct Answer {
     pub value: Option<(Arc<Type>, Value)>,
     /// How many bytes its streams may hold where they are gathered.
     pub limit: usize,
+    /// What the value holds of the host's budget.
+    pub reservation: Reservation,
+    pub offload: Offload,
+    /// Where an error is counted to which a future beside a stream comes.
+    pub errors: Arc<Errors>,
+    pub context: CallContext,
 }
+
+/// An answer that holds so many bytes is written on a thread for long work.
+const WRITE_AT_ONCE: usize = 16 * 1024;
+
+/// A batch of a stream of so many bytes is handed on although there is no room for it.
+const SMALL_BATCH: usize = 1 << 20;
 
 /// An answer with one stream, item by item.
 pub(crate) struct Streamed {
@@ -36,6 +53,8 @@ pub(crate) struct Streamed {
     /// What stands beside the stream. It is awaited while the stream is read, whose writer may wait for that.
     end: BoxFuture<'static, End>,
     ended: Option<End>,
+    /// What the last items hold of the host's budget.
+    held: Reservation,
 }
 
 /// What an answer comes to beside its stream, as JSON.
@@ -65,54 +84,83 @@ pub(crate) fn stream_of(ty: &Type) -> Option<(Option<usize>, &Type)> {
 }
 
 impl Answer {
-    pub(super) fn new(chainlet: &Chainlet, value: Option<(Arc<Type>, Value)>) -> Self {
-        Answer { chainlet: chainlet.name().clone(), value, limit: chainlet.value_limit() }
+    pub(super) fn new(
+        chainlet: &Chainlet,
+        value: Option<(Arc<Type>, Value)>,
+        reservation: Option<Reservation>,
+        context: CallContext,
+    ) -> Self {
+        Answer {
+            chainlet: chainlet.name().clone(),
+            value,
+            limit: chainlet.value_limit(),
+            reservation: reservation.unwrap_or_else(|| chainlet.memory().nothing()),
+            offload: chainlet.offload().clone(),
+            errors: chainlet.error_counts().clone(),
+            context,
+        }
     }
 
     /// The answer in `format`, which its type has, with what its streams come to in their places.
     ///
     /// # Errors
-    /// A stream broke off, or they hold too much.
-    pub(crate) async fn written(self, format: Format) -> Result<Bytes, CallError> {
-        let chainlet = self.chainlet.clone();
-        let (ty, value) = self.whole().await?.unzip();
-        format.write(ty.as_deref(), value).map_err(|error| CallError::new(ErrorKind::Internal, &chainlet, error))
+    /// A stream broke off, they hold too much, or the host has no room for what is written.
+    pub(crate) async fn written(self, format: Format) -> Result<(Bytes, Reservation), CallError> {
+        let (chainlet, offload) = (self.chainlet.clone(), self.offload.clone());
+        let (value, mut reservation) = self.whole().await?;
+        let is_long = format != Format::Bytes && reservation.bytes() > WRITE_AT_ONCE;
+        let write = move || {
+            let (ty, value) = value.unzip();
+            let bytes = format.write_reserving(ty.as_deref(), value, &mut reservation)?;
+            Ok((bytes, reservation))
+        };
+        let written = if is_long { offload.run(write).await } else { write() };
+        written.map_err(|error| match error {
+            WriteError::Mismatch(error) => CallError::new(ErrorKind::Internal, &chainlet, error),
+            WriteError::NoRoom(no_room) => no_room_for_answer(&chainlet, no_room),
+        })
     }
 
     /// The bytes of the `stream<u8>` that the answer is or has, when it has ended.
     ///
     /// # Errors
-    /// It broke off, or holds too much; or what stands beside it is an error.
-    pub(crate) async fn bytes(self) -> Result<Bytes, CallError> {
+    /// It broke off, holds too much, or more than the host has room for; or what stands beside it is an error.
+    pub(crate) async fn bytes(self) -> Result<(Bytes, Reservation), CallError> {
         let limit = self.limit;
+        let mut reservation = self.reservation.budget().nothing();
         let mut streamed = match self.streamed() {
             Ok(streamed) => streamed,
             Err(answer) => return answer.written(Format::Bytes).await,
         };
-        let mut all = BytesMut::new();
+        let mut all = Reserving::new(&mut reservation);
+        let mut length: usize = 0;
         while let Some(batch) = streamed.next().await {
             let List::U8(bytes) = batch? else { return Err(mismatch(&streamed.chainlet)) };
-            if bytes.len() > limit.saturating_sub(all.len()) {
+            length += bytes.len();
+            if length > limit {
                 return Err(broken(&streamed.chainlet, StreamError::TooLarge { limit }));
             }
-            all.extend_from_slice(&bytes);
+            if all.write_all(&bytes).is_err() {
+                break;
+            }
         }
+        let all = all.finish().map_err(|no_room| no_room_for_answer(&streamed.chainlet, no_room))?;
         streamed.end().await?;
-        Ok(all.freeze())
+        Ok((all.into(), reservation))
     }
 
     /// The answer with what its streams come to in their places.
     ///
     /// # Errors
-    /// A stream broke off, or they hold too much.
-    pub(crate) async fn whole(self) -> Result<Option<(Arc<Type>, Value)>, CallError> {
-        let Answer { chainlet, value, limit } = self;
+    /// A stream broke off, they hold too much, or more than the host has room for.
+    pub(crate) async fn whole(self) -> Result<(Option<(Arc<Type>, Value)>, Reservation), CallError> {
+        let Answer { chainlet, value, limit, mut reservation, .. } = self;
         match value {
             Some((ty, value)) if ty.has_streams() => {
-                let value = collect(&ty, value, limit).await.map_err(|error| broken(&chainlet, error))?;
-                Ok(Some((ty, value)))
+                let value = collect(&ty, value, limit, &mut reservation).await;
+                Ok((Some((ty, value.map_err(|error| broken(&chainlet, error))?)), reservation))
             }
-            value => Ok(value),
+            value => Ok((value, reservation)),
         }
     }
 
@@ -130,7 +178,7 @@ impl Answer {
             _ => None,
         };
         let Some(items) = stream else { return Err(self) };
-        let Answer { chainlet, value, limit } = self;
+        let Answer { chainlet, value, limit, reservation, errors, context, .. } = self;
         let mut members = match value.as_ref().map(|(ty, value)| (&**ty, value)) {
             Some((Type::Tuple(types), Value::Tuple(values))) => {
                 types.iter().zip(values).map(|(ty, value)| (None, ty.clone(), value.clone())).collect()
@@ -146,8 +194,9 @@ impl Answer {
         if let Some(index) = place.filter(|index| *index < members.len()) {
             members.remove(index);
         }
-        let end = Box::pin(rest_of(chainlet.clone(), members, limit));
-        Ok(Streamed { chainlet, item, items, end, ended: None })
+        let held = reservation.budget().nothing();
+        let end = Box::pin(rest_of(chainlet.clone(), members, limit, reservation, (errors, context)));
+        Ok(Streamed { chainlet, item, items, end, ended: None, held })
     }
 }
 
@@ -158,11 +207,25 @@ impl Streamed {
             tokio::select! {
                 biased;
                 next = self.items.next() => {
-                    return next.map(|batch| batch.map_err(|error| broken(&self.chainlet, error)));
+                    return next.map(|batch| self.hold(batch.map_err(|error| broken(&self.chainlet, error))?));
                 }
                 end = &mut self.end, if self.ended.is_none() => self.ended = Some(end),
             }
         }
+    }
+
+    /// Holds `batch` in the place of the one before. A small one is never refused: its stream has begun, and there are only so
+    /// many of them.
+    fn hold(&mut self, batch: List) -> Result<List, CallError> {
+        let weight = batch.weight();
+        self.held.shrink_to(weight);
+        let more = weight - self.held.bytes();
+        if weight <= SMALL_BATCH {
+            self.held.grow_anyway(more);
+        } else if let Err(no_room) = self.held.grow(more) {
+            return Err(no_room_for_answer(&self.chainlet, no_room));
+        }
+        Ok(batch)
     }
 
     /// What stands beside the stream, as JSON, when that has ended: an object of a record's other members, an array of a
@@ -179,12 +242,21 @@ impl Streamed {
     }
 }
 
-async fn rest_of(chainlet: ChainletName, members: Vec<(Option<Name>, Type, Value)>, limit: usize) -> End {
+async fn rest_of(
+    chainlet: ChainletName,
+    members: Vec<(Option<Name>, Type, Value)>,
+    limit: usize,
+    reservation: Reservation,
+    (errors, context): (Arc<Errors>, CallContext),
+) -> End {
     let members = try_join_all(members.into_iter().map(async |(name, ty, value)| {
-        let value = collect(&ty, value, limit).await.map_err(|error| broken(&chainlet, error))?;
-        Ok::<_, CallError>((name, ty, value))
+        let mut held = reservation.budget().nothing();
+        let value = collect(&ty, value, limit, &mut held).await.map_err(|error| broken(&chainlet, error))?;
+        Ok::<_, CallError>((name, ty, value, held))
     }))
     .await?;
+    let (members, _held): (Vec<_>, Vec<_>) =
+        members.into_iter().map(|(name, ty, value, held)| ((name, ty, value), held)).unzip();
     let mut rest = Vec::new();
     for (name, ty, value) in members {
         match (ty, value) {
@@ -193,7 +265,10 @@ async fn rest_of(chainlet: ChainletName, members: Vec<(Option<Name>, Type, Value
                 match (outcome, ok) {
                     (Ok(Some(value)), Some(ok)) => rest.push((name, ok.clone(), *value)),
                     (Ok(_), _) => {}
-                    (Err(value), _) => return Err(own_error(&chainlet, err.as_deref(), value.as_deref())),
+                    (Err(value), _) => {
+                        errors.note(&chainlet, err.as_deref(), value.as_deref(), &context);
+                        return Err(own_error(&chainlet, err.as_deref(), value.as_deref()));
+                    }
                 }
             }
             (ty, value) => rest.push((name, Arc::new(ty), value)),
@@ -226,6 +301,12 @@ pub(crate) fn own_error(chainlet: &ChainletName, ty: Option<&Type>, value: Optio
     }
 }
 
+/// The failure of a call of `chainlet` for whose answer there is no room.
+fn no_room_for_answer(chainlet: &ChainletName, no_room: impl std::fmt::Display) -> CallError {
+    let message = format_args!("its answer cannot be given: {no_room}");
+    CallError::new(ErrorKind::Overloaded, chainlet, message).after_the_call_began()
+}
+
 /// Why a stream of an answer of `chainlet` broke off.
 pub(crate) fn broken(chainlet: &ChainletName, error: StreamError) -> CallError {
     match error {
@@ -237,7 +318,10 @@ pub(crate) fn broken(chainlet: &ChainletName, error: StreamError) -> CallError {
             );
             CallError::new(ErrorKind::AnswerTooLarge, chainlet, message)
         }
-        other => CallError::new(ErrorKind::Internal, chainlet, format_args!("its answer cannot be read: {other}")),
+        StreamError::NoRoom(no_room) => no_room_for_answer(chainlet, no_room),
+        StreamError::Lost => {
+            CallError::new(ErrorKind::Internal, chainlet, format_args!("its answer cannot be read: {error}"))
+        }
     }
 }
 
@@ -274,6 +358,7 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
+    use crate::memory::MemoryBudget;
     use crate::value::json::arbitrary::member;
     use crate::value::stream::Stream;
     use crate::value::ty::Declared;
@@ -293,7 +378,15 @@ mod tests {
     }
 
     fn answer(ty: Type, value: Value) -> Answer {
-        Answer { chainlet: "a".parse().unwrap(), value: Some((Arc::new(ty), value)), limit: 1 << 20 }
+        Answer {
+            chainlet: "a".parse().unwrap(),
+            value: Some((Arc::new(ty), value)),
+            limit: 1 << 20,
+            reservation: MemoryBudget::unlimited().nothing(),
+            offload: Offload::new(),
+            errors: Arc::new(Errors::new()),
+            context: CallContext::default(),
+        }
     }
 
     fn items() -> Value {

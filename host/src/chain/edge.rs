@@ -36,13 +36,16 @@ use super::deadline::{earlier, sooner};
 use crate::chainlet::call::{Answered, CallContext, Outcome};
 use crate::chainlet::callee::Callee;
 use crate::chainlet::streams::{Pace, Reader, Surroundings};
-use crate::config::DependencySpec;
-use crate::error::{CallError, EdgeName, Origin};
+use crate::config::{ByteSize, DependencySpec};
+use crate::error::{CallError, EdgeName, ErrorKind, Origin};
+use crate::memory::{NoRoom, Reservation};
 use crate::value::Value;
 
 /// A live edge: where calls go, and how they are bounded.
 pub(super) struct Edge {
     name: Arc<EdgeName>,
+    /// Whether calls that failed may be repeated.
+    repeats: bool,
     timeout: Option<Duration>,
     /// Until the first item of an answer's stream.
     first_item: Option<Duration>,
@@ -72,11 +75,39 @@ impl Edge {
             .service(Target(target));
         Edge {
             name,
+            repeats: policy.attempts > 1,
             timeout: policy.timeout,
             first_item: policy.first_item_timeout.filter(|_| streams),
             between_items: policy.item_timeout,
             service,
         }
+    }
+
+    /// How often the parameters of a call are in memory at once: a second time where the call may be repeated.
+    fn copies(&self) -> usize {
+        if self.repeats { 2 } else { 1 }
+    }
+
+    /// The failure of a call for whose parameters there is no room.
+    fn refuse(&self, no_room: NoRoom) -> CallError {
+        CallError::new(ErrorKind::Overloaded, &self.name.to, no_room).through(&self.name)
+    }
+
+    /// Refuses an answer that a caller with so many bytes of `memory` cannot take: it would end the caller's replica, with its
+    /// other calls.
+    fn fits_memory(&self, answered: &Answered, memory: usize) -> Result<(), CallError> {
+        let bytes = answered.reservation.as_ref().map_or(0, Reservation::bytes);
+        if bytes <= memory {
+            return Ok(());
+        }
+        let size = |bytes: usize| ByteSize::bytes(u64::try_from(bytes).unwrap_or(u64::MAX));
+        let (from, to) = (&self.name.from, &self.name.to);
+        let message = format_args!(
+            "its answer of {} is more than the memory of its caller, which has {}: raise resources.memory of the chainlet {from}",
+            size(bytes),
+            size(memory)
+        );
+        Err(CallError::new(ErrorKind::AnswerTooLarge, to, message).through(&self.name))
     }
 
     /// Calls the dependency for `reader`, within the caller's deadline and the edge's own bounds.
@@ -127,6 +158,6 @@ impl Service<EdgeCall> for Target {
     }
 
     fn call(&mut self, EdgeCall { params, context, .. }: EdgeCall) -> Self::Future {
-        self.0.clone().call(params, context)
+        self.0.clone().call(params.into(), context)
     }
 }

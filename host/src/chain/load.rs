@@ -19,11 +19,13 @@ use crate::config::{ChainSecrets, ChainSpec, ChainletName, ComponentSource, Conf
 use crate::engine::Shared;
 use crate::error::{CallError, ErrorKind};
 use crate::log_rate::LogRate;
+use crate::offload::Offload;
 
 /// Compiles the components of `spec` and resolves its dependencies. No guest code runs.
 pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec) -> Result<Plan, LoadError> {
     spec.validate()?;
     spec.check_files()?;
+    let threads = Offload::on_all_processors();
     let loads: Vec<_> = spec
         .chainlets
         .iter()
@@ -34,14 +36,20 @@ pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec) -> Result<Plan, Load
                 ComponentSource::Bytes(_) => None,
             };
             let export = chainlet.export.as_ref().map(ToString::to_string);
-            let load = tokio::task::spawn_blocking(move || {
-                let wasm = match (&source, &path) {
-                    (ComponentSource::Bytes(bytes), _) => bytes.clone(),
-                    (ComponentSource::File(path), resolved) => {
-                        std::fs::read(resolved.as_ref().unwrap_or(path)).map_err(|error| error.to_string())?.into()
-                    }
-                };
-                Ok::<_, String>(Component::load(&shared, &wasm, export.as_deref()))
+            let threads = threads.clone();
+            // A task each, of which only some work at once: a chain may have a thousand chainlets.
+            let load = tokio::spawn(async move {
+                threads
+                    .run(move || {
+                        let wasm = match (&source, &path) {
+                            (ComponentSource::Bytes(bytes), _) => bytes.clone(),
+                            (ComponentSource::File(path), resolved) => std::fs::read(resolved.as_ref().unwrap_or(path))
+                                .map_err(|error| error.to_string())?
+                                .into(),
+                        };
+                        Ok::<_, String>(Component::load(&shared, &wasm, export.as_deref()))
+                    })
+                    .await
             });
             (name.clone(), load)
         })
@@ -142,6 +150,9 @@ pub(crate) async fn start(
             log_rate: LogRate::new(),
             start_timeout: chainlet.start_timeout,
             health: chainlet.health,
+            errors: shared.errors.of(spec.name.as_str(), name),
+            host_memory: shared.memory.clone(),
+            offload: shared.offload.clone(),
             threads: shared.threads.clone(),
         };
         match Chainlet::start(blueprint, chainlet.replicas).await {
@@ -160,5 +171,11 @@ pub(crate) async fn start(
         LoadError::Start(CallError::new(ErrorKind::Internal, &plan.entrypoint, "the entrypoint is no chainlet"))
     })?;
     let edges = plan.edges.into_iter().map(|edge| edge.name).collect();
-    Ok(Chain(Arc::new(Inner { name: spec.name.to_string(), entrypoint, chainlets: running, edges })))
+    Ok(Chain(Arc::new(Inner {
+        name: spec.name.to_string(),
+        entrypoint,
+        chainlets: running,
+        edges,
+        memory: shared.memory.clone(),
+    })))
 }

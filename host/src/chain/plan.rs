@@ -66,6 +66,17 @@ pub(super) fn resolve(
     let mut errors = Vec::new();
     let mut edges = Vec::new();
     for (name, component) in &components {
+        let signature = &component.run_remote.signature;
+        if let Some(Type::Result { err: Some(err), .. }) = &signature.result
+            && is_failure(err)
+        {
+            let place = KeyPath::root().key("chainlets").key(name).key("component");
+            errors.push(ConfigError::new(
+                spec.at(place),
+                format!("{name} exports `run-remote` with the host's own failure as its error: {signature}"),
+                "declare an error of its own, or the standard one of chainlet:host/errors; failures are for the host to tell",
+            ));
+        }
         let declared = spec.chainlets.get(name).map(|chainlet| &chainlet.depends);
         for dependency in &component.dependencies {
             match edge(spec, &offers, name, dependency) {

@@ -34,10 +34,12 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tracing::Span;
 
+use super::params::Values;
 use super::pool::{Lease, Loss};
 use super::replica::{Replica, Wear};
 use crate::config::DependencyName;
 use crate::error::{CallError, Origin};
+use crate::memory::Reservation;
 use crate::trace::TraceContext;
 use crate::value::Value;
 
@@ -46,8 +48,11 @@ mod ends;
 pub(super) use ends::{Job, OpenStreams};
 pub(crate) use ends::{KeptPlace, Listener, Tail, TailHandle, Waits};
 
-/// How many failures of dependencies a call remembers, so that the guest can pass one on as it was.
-const REMEMBERED: usize = 16;
+/// How many failures of dependencies a call remembers, and how many of their declared errors, so that the guest can pass one
+/// on as it was.
+const REMEMBERED: usize = 64;
+/// How many bytes an error may have that is remembered.
+const REMEMBERED_ERROR: usize = 8 * 1024;
 
 /// What a callee gives for a call.
 pub(crate) type Outcome = Result<Answered, CallError>;
@@ -63,15 +68,25 @@ pub(crate) struct Answered {
     pub tail: Option<Tail>,
     /// The call's place among those of its edge, until its streams have ended.
     pub permit: Option<OwnedSemaphorePermit>,
+    /// What the value holds of the host's budget; none where it is small.
+    pub reservation: Option<Reservation>,
+}
+
+/// What a guest returned.
+#[derive(Debug, Default)]
+pub(super) struct Returned {
+    pub value: Option<Value>,
+    /// What the value holds of the host's budget; none where it is small.
+    pub reservation: Option<Reservation>,
 }
 
 /// What a replica sends back.
 pub(super) enum Reply {
     /// The guest has returned, or the call has failed.
-    Answer(Result<(Option<Value>, Option<Origin>), CallError>),
+    Answer(Result<(Returned, Option<Origin>), CallError>),
     /// The replica ended before the guest saw the call. Its parameters come back, and its place, which is kept until the call
     /// has another, so that it is in flight all the while.
-    NotBegun(Vec<Value>, Option<Lease>),
+    NotBegun(Values, Option<Lease>),
 }
 
 /// What a call brings along from its caller, and hands on to the calls that it makes.
@@ -139,14 +154,18 @@ struct State {
     streams_ended: bool,
     /// How many [`KeptPlace`]s there are.
     kept: usize,
-    /// How many [`Listener`]s there are, and were when the call came to be over.
+    /// The guest has returned, and its answer holds streams.
+    returned: bool,
+    /// How many [`Listener`]s there are.
+    listening: usize,
+    /// How many there were when the call came to be over, or are until then: what they are told, they act upon.
     listeners: usize,
     /// The last failures of dependencies that the guest was given.
     failures: Vec<CallError>,
-    /// Where the last declared error of each dependency began.
-    declared: Vec<(DependencyName, Origin)>,
-    /// Where the error began with which the guest is about to return.
-    origin: Option<Origin>,
+    /// The last declared errors of dependencies that the guest was given.
+    declared: Vec<Noted>,
+    /// The dependency whose error the guest is about to return.
+    passes_on: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -217,7 +236,10 @@ impl Call {
 
     /// Notes that the guest waits to be told that the call is over, until what comes back is dropped.
     pub(crate) fn listen(self: &Arc<Self>) -> Listener {
-        self.lock().listeners += 1;
+        let mut state = self.lock();
+        state.listening += 1;
+        state.listeners += 1;
+        drop(state);
         Listener(self.clone())
     }
 
@@ -226,6 +248,16 @@ impl Call {
     pub(crate) async fn resumes(&self) {
         self.until(|state| match state.phase {
             Phase::Over => state.listeners == 0 || state.expired,
+            phase => phase == Phase::Done,
+        })
+        .await;
+    }
+
+    /// Returns when the guest no longer reads streams for the call. If it has returned, what it left behind goes on reading
+    /// until it is told that the call is over; if it has not, it reads until it returns, or has had its grace.
+    pub(crate) async fn ends_streams(&self) {
+        self.until(|state| match state.phase {
+            Phase::Over => state.expired || state.returned && state.listening == 0,
             phase => phase == Phase::Done,
         })
         .await;
@@ -264,18 +296,22 @@ impl Call {
         self.lock().failures.iter().rev().find(is_it).cloned()
     }
 
-    /// Notes where the declared error began that `dependency` has returned.
-    pub(crate) fn note_declared(&self, dependency: &DependencyName, origin: Origin) {
+    /// Notes where the declared `error` began that `dependency` has returned.
+    pub(crate) fn note_declared(&self, dependency: &DependencyName, error: Option<&Value>, origin: Origin) {
+        if error.is_some_and(|error| error.weight() > REMEMBERED_ERROR) {
+            return;
+        }
+        let noted = Noted { dependency: dependency.clone(), error: error.cloned(), origin };
         let mut state = self.lock();
-        state.declared.retain(|(other, _)| other != dependency);
-        state.declared.push((dependency.clone(), origin));
+        if state.declared.len() == REMEMBERED {
+            state.declared.remove(0);
+        }
+        state.declared.push(noted);
     }
 
-    /// The error with which the guest is about to return is the last one of `dependency`.
-    pub(crate) fn pass_on(&self, dependency: &str) {
-        let mut state = self.lock();
-        let noted = state.declared.iter().find(|(other, _)| other.as_str() == dependency);
-        state.origin = noted.map(|(_, origin)| origin.clone());
+    /// The guest says that the error with which it is about to return is one of `dependency`.
+    pub(crate) fn pass_on(&self, dependency: String) {
+        self.lock().passes_on = Some(dependency);
     }
 
     /// The guest waits for somebody else, a stream or a plain import, until what comes back is dropped.
@@ -320,8 +356,9 @@ impl Call {
         if begun {
             site.patience.runtime.spawn(until_let_go(self.clone()));
         } else {
-            // The guest has not seen it, and will not.
+            // The guest has not seen it, and will not. It may not see any call: then it spins outside of all calls.
             site.replica.forget(self);
+            site.replica.watch(site.patience.clone());
         }
     }
 
@@ -359,7 +396,35 @@ impl Call {
     }
 }
 
+/// A declared error that a dependency returned.
+struct Noted {
+    dependency: DependencyName,
+    error: Option<Value>,
+    origin: Origin,
+}
+
+impl Noted {
+    /// Whether `error` is this one, as it was or as its sentence alone.
+    fn is(&self, error: Option<&Value>) -> bool {
+        match (&self.error, error) {
+            (Some(Value::Record(fields)), Some(Value::String(text))) => {
+                fields.iter().any(|field| matches!(field, Value::String(sentence) if sentence == text))
+            }
+            (noted, error) => noted.as_ref() == error,
+        }
+    }
+}
+
 impl State {
+    /// Where the error in `answer` began, if the guest has said that it passes on a dependency's and the answer is such an
+    /// error.
+    fn origin_of(&mut self, answer: Option<&Value>) -> Option<Origin> {
+        let dependency = self.passes_on.take()?;
+        let Some(Value::Result(Err(error))) = answer else { return None };
+        let mut noted = self.declared.iter().rev().filter(|noted| noted.dependency.as_str() == dependency);
+        noted.find(|noted| noted.is(error.as_deref())).map(|noted| noted.origin.clone())
+    }
+
     /// The call's place, unless the guest keeps it for work that goes on after the answer.
     fn free(&mut self) -> Option<Lease> {
         if self.kept == 0 {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 use super::call::{CallContext, Outcome};
+use super::params::Params;
 use super::pool::Status;
 use crate::config::ChainletName;
-use crate::value::{Signature, Value};
+use crate::value::Signature;
 
 /// A chainlet as its callers see it.
 ///
@@ -28,5 +29,5 @@ pub(crate) trait Callee: Send + Sync {
     fn status(&self) -> Status;
 
     /// Calls `run-remote`. Its typed error is part of the answer; a failure is a call that got none.
-    fn call(self: Arc<Self>, params: Vec<Value>, context: CallContext) -> BoxFuture<'static, Outcome>;
+    fn call(self: Arc<Self>, params: Params, context: CallContext) -> BoxFuture<'static, Outcome>;
 }

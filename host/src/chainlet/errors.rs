@@ -1,7 +1,9 @@
 //! The errors that a chainlet declares and answers with: each is counted by its kind, and logged once, in the chainlet in
 //! which it began.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::call::CallContext;
 use crate::config::ChainletName;
@@ -12,21 +14,33 @@ use crate::value::{Type, Value};
 /// The name under which an error of a type other than the standard one is counted.
 const OTHER: &str = "other";
 
+/// The counts of all chainlets of a host, which go on when a chain is loaded anew.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ErrorCounts(Arc<Mutex<HashMap<(String, ChainletName), Arc<Errors>>>>);
+
+impl ErrorCounts {
+    /// Those of `chainlet` in the chain called `chain`.
+    pub(crate) fn of(&self, chain: &str, chainlet: &ChainletName) -> Arc<Errors> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.entry((chain.to_owned(), chainlet.clone())).or_insert_with(|| Arc::new(Errors::new())).clone()
+    }
+}
+
 /// Counts a chainlet's errors.
 #[derive(Debug)]
-pub(super) struct Errors {
+pub(crate) struct Errors {
     by_kind: [AtomicU64; DeclaredKind::ALL.len()],
     other: AtomicU64,
     log_rate: LogRate,
 }
 
 impl Errors {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Errors { by_kind: Default::default(), other: AtomicU64::new(0), log_rate: LogRate::new() }
     }
 
     /// Takes note of `error`, of type `ty`, with which a call of `chainlet` ended.
-    pub(super) fn note(
+    pub(crate) fn note(
         &self,
         chainlet: &ChainletName,
         ty: Option<&Type>,

@@ -8,6 +8,7 @@ use wasmtime::{AsContextMut, ResourceLimiter, Result, Store, StoreContextMut};
 
 use super::state::State;
 use crate::config::{ByteSize, ChainletName, Resources};
+use crate::memory::{MemoryBudget, NoRoom, Reservation};
 use crate::value::Value;
 
 /// How many core instances, of which a component has one for each of its modules: what composed components and other
@@ -23,6 +24,9 @@ const HANDLES: usize = 16_384;
 pub(super) const HOST_RESOURCES: usize = 4_096;
 /// What a call may have even where all is taken by others: a line of output, or an answer, is not to be the end of a guest.
 const LEAST_BYTES: usize = 1 << 20;
+/// Values of fewer bytes are not counted in the host's budget: a call that is under way costs as much by itself, and there are
+/// only so many calls.
+const SMALL: usize = 2 * 1024;
 
 /// What wasmtime says to a guest that passes more than it may. Its error has no type by which to know it.
 const TOO_MUCH_PASSED: &str =
@@ -57,6 +61,8 @@ pub(super) fn impose(store: &mut Store<State>) {
 #[derive(Debug, Clone)]
 pub(crate) struct Parameters {
     limits: ValueLimits,
+    /// What the host may hold for all.
+    host: MemoryBudget,
     bytes: Arc<AtomicUsize>,
     /// What the next call may have, as it was last set.
     allowed: Arc<AtomicUsize>,
@@ -69,25 +75,48 @@ pub(crate) struct Parameters {
 pub(crate) struct Held {
     of: Parameters,
     bytes: usize,
+    /// What they hold of the host's budget.
+    _reservation: Option<Reservation>,
 }
 
 impl Parameters {
-    pub(super) fn new(limits: ValueLimits) -> Self {
+    pub(super) fn new(limits: ValueLimits, host: MemoryBudget) -> Self {
         let allowed = Arc::new(AtomicUsize::new(limits.one));
-        Parameters { limits, bytes: Arc::default(), allowed, changed: Arc::default() }
+        Parameters { limits, host, bytes: Arc::default(), allowed, changed: Arc::default() }
     }
 
-    /// Counts `params`, which were taken from the guest in `store`.
-    pub(crate) fn hold(store: &mut StoreContextMut<'_, State>, params: &[Value]) -> Held {
+    /// Counts `params`, which were taken from the guest in `store`, and of which there are going to be so many `copies`.
+    ///
+    /// # Errors
+    /// The host has no room for them.
+    pub(crate) fn hold(
+        store: &mut StoreContextMut<'_, State>,
+        params: &[Value],
+        copies: usize,
+    ) -> Result<Held, NoRoom> {
         let of = store.data().parameters.clone();
-        let held = of.count(params.iter().map(Value::weight).sum());
+        let bytes = weight(params);
+        let reservation = of.reserve_bytes(bytes.saturating_mul(copies))?;
+        let held = of.count(bytes, reservation);
         of.set_limit(store);
-        held
+        Ok(held)
     }
 
-    fn count(&self, bytes: usize) -> Held {
+    /// Reserves what `values` hold of the host's budget; nothing where they are small.
+    ///
+    /// # Errors
+    /// The host has no room for them.
+    pub(super) fn reserve(&self, values: &[Value]) -> Result<Option<Reservation>, NoRoom> {
+        self.reserve_bytes(weight(values))
+    }
+
+    fn reserve_bytes(&self, bytes: usize) -> Result<Option<Reservation>, NoRoom> {
+        if bytes < SMALL { Ok(None) } else { self.host.reserve(bytes).map(Some) }
+    }
+
+    fn count(&self, bytes: usize, reservation: Option<Reservation>) -> Held {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        Held { of: self.clone(), bytes }
+        Held { of: self.clone(), bytes, _reservation: reservation }
     }
 
     /// Limits the next call of an import to what there is left.
@@ -136,6 +165,10 @@ impl Parameters {
     }
 }
 
+fn weight(values: &[Value]) -> usize {
+    values.iter().map(Value::weight).sum()
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
         self.of.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
@@ -164,6 +197,11 @@ impl MemoryLimit {
     /// At most `limit` bytes.
     pub(crate) fn new(limit: u64) -> Self {
         MemoryLimit { limit: usize::try_from(limit).unwrap_or(usize::MAX), used: 0, last: 0, refused: false }
+    }
+
+    /// The limit in bytes.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
     }
 
     /// The limit in bytes, where a growth was refused for it.
@@ -225,6 +263,10 @@ impl ResourceLimiter for MemoryLimit {
 mod tests {
     use super::*;
 
+    fn parameters(limits: ValueLimits) -> Parameters {
+        Parameters::new(limits, MemoryBudget::unlimited())
+    }
+
     #[test]
     fn all_memories_and_tables_share_one_limit() {
         let mut limit = MemoryLimit::new(100 + 8 * TABLE_ELEMENT as u64);
@@ -241,17 +283,17 @@ mod tests {
     fn what_is_under_way_is_taken_from_what_the_next_call_may_have() {
         const ONE: usize = 64 << 20;
         const ALL: usize = 256 << 20;
-        let parameters = Parameters::new(ValueLimits { one: ONE, all: ALL });
+        let parameters = parameters(ValueLimits { one: ONE, all: ALL });
         assert_eq!(parameters.left(), ONE);
-        let most = parameters.count(ALL - ONE);
+        let most = parameters.count(ALL - ONE, None);
         assert_eq!(parameters.left(), ONE);
-        let half = parameters.count(ONE / 2);
+        let half = parameters.count(ONE / 2, None);
         assert_eq!(parameters.left(), ONE / 2);
-        drop(parameters.count(ONE));
+        drop(parameters.count(ONE, None));
         drop(most);
         assert_eq!((parameters.left(), parameters.bytes()), (ONE, ONE / 2));
         assert!(parameters.has_fallen() && !parameters.has_fallen());
-        let all = parameters.count(ALL);
+        let all = parameters.count(ALL, None);
         assert_eq!(parameters.left(), LEAST_BYTES);
         drop((half, all));
         assert!(parameters.has_fallen());
@@ -260,15 +302,15 @@ mod tests {
 
     #[test]
     fn a_small_limit_to_one_call_holds_even_where_a_call_may_always_have_more() {
-        let parameters = Parameters::new(ValueLimits { one: 1000, all: 1000 });
-        let all = parameters.count(1000);
+        let parameters = parameters(ValueLimits { one: 1000, all: 1000 });
+        let all = parameters.count(1000, None);
         assert_eq!(parameters.left(), 1000);
         drop(all);
     }
 
     #[test]
     fn who_passes_too_much_learns_which_key_of_which_chainlet_to_raise() {
-        let parameters = Parameters::new(ValueLimits { one: 2 << 20, all: 4 << 20 });
+        let parameters = parameters(ValueLimits { one: 2 << 20, all: 4 << 20 });
         let explain = |text: &'static str| {
             let error = wasmtime::Error::msg(text).context("while lifting");
             parameters.explain(&error, &"index".parse().unwrap())

@@ -54,7 +54,7 @@ impl Question {
             Ok(Reply::Answer(Err(error))) = &mut failure => Err(Unwell::Dependency(error)),
             answer = func.finish_call_concurrent(accessor, work) => answer?.0.map_err(Unwell::Guest),
         };
-        accessor.with(|mut access| access.as_context_mut().data_mut().end(task));
+        accessor.with(|mut access| access.as_context_mut().data_mut().end(task, &call));
         Ok(answer)
     }
 }

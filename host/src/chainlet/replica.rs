@@ -26,8 +26,9 @@ use wasmtime::component::{Accessor, GuestTaskId, InstancePre};
 use wasmtime::{AsContextMut, Store};
 
 pub(super) use self::death::Death;
-use super::call::{Call, Job, Patience};
+use super::call::{Call, Job, Patience, Returned};
 use super::driver::{Driver, Panicked};
+use super::errors::Errors;
 use super::health::{self, Monitor};
 use super::inbox::Inbox;
 use super::limits::{self, MemoryLimit, ValueLimits};
@@ -41,6 +42,8 @@ use crate::config::{ChainletName, Health};
 use crate::error::{CallError, ErrorKind};
 use crate::guest_words::{SENTENCE, clip};
 use crate::log_rate::LogRate;
+use crate::memory::MemoryBudget;
+use crate::offload::Offload;
 use crate::threads::GuestThreads;
 use crate::value::Signature;
 use crate::value::abi::call::Export;
@@ -73,6 +76,12 @@ pub(crate) struct Blueprint {
     pub start_timeout: Duration,
     /// How a guest's own judgement of its condition is watched.
     pub health: Health,
+    /// Counts the errors with which it answers.
+    pub errors: Arc<Errors>,
+    /// What the host may hold for guests, clients and peers.
+    pub host_memory: MemoryBudget,
+    /// Where work is done that takes long.
+    pub offload: Offload,
     /// Where replicas run.
     pub threads: Arc<GuestThreads>,
 }
@@ -89,6 +98,8 @@ pub(super) struct Replica {
     /// How often it has looked for calls, and whether it has begun any.
     rounds: AtomicU64,
     used: AtomicBool,
+    /// Somebody looks whether it is stuck.
+    watched: AtomicBool,
     worn_out: SetOnce<Wear>,
     death: SetOnce<Death>,
 }
@@ -137,6 +148,7 @@ impl Replica {
             number,
             rounds: AtomicU64::new(0),
             used: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
             worn_out: SetOnce::new(),
             death: SetOnce::new(),
         })
@@ -198,6 +210,21 @@ impl Replica {
             }
             before = now;
         }
+    }
+
+    /// Has the replica replaced if its guest computes on for `stall` without coming back to the host's own loop.
+    pub(super) fn watch(self: &Arc<Self>, patience: Arc<Patience>) {
+        if self.watched.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (replica, runtime) = (self.clone(), patience.runtime.clone());
+        runtime.spawn(async move {
+            // If it is not stuck after twice that time, it was not when somebody gave up waiting for it.
+            if timeout(2 * patience.stall, replica.stuck(patience.stall)).await.is_ok() {
+                replica.wear_out(Wear::Stalled);
+            }
+            replica.watched.store(false, Ordering::Relaxed);
+        });
     }
 
     /// Whether the replica has begun any call.
@@ -270,7 +297,7 @@ impl Blueprint {
         };
         let capabilities = self.grants.capabilities(number);
         let wasi = self.grants.wasi(&capabilities.output).map_err(|error| self.error(error))?;
-        let state = State::new(capabilities, wasi, MemoryLimit::new(self.memory), self.values);
+        let state = State::new(capabilities, wasi, MemoryLimit::new(self.memory), self.values, &self.host_memory);
         let mut store = Store::new(self.instance.engine(), state);
         // After the store, so that it is dropped before it.
         let streams = store.data().streams().end_with();
@@ -393,11 +420,11 @@ async fn serve(accessor: &Accessor<State>, export: Export, job: Job, name: &Chai
     if let Some(streams) = &streams {
         let reader = Reader { chainlet: name.clone(), call: Some(call.clone()) };
         let wrap = Arc::new(Feed { reader, _held: streams.clone() }).wrap();
-        params.iter_mut().for_each(|param| param.wrap_streams(&wrap));
+        params.list.iter_mut().for_each(|param| param.wrap_streams(&wrap));
     }
     let mut task: Option<GuestTaskId> = None;
     let answer = export
-        .call(accessor, params, streams.as_ref(), |mut store, started| {
+        .call(accessor, params.list, params.reservation, streams.as_ref(), |mut store, started| {
             store.data_mut().begin(started, call.clone());
             task = Some(started);
         })
@@ -407,9 +434,17 @@ async fn serve(accessor: &Accessor<State>, export: Export, job: Job, name: &Chai
         let why = why.unwrap_or_else(|| format!("{error:#}"));
         CallError::new(ErrorKind::Trap, name, format_args!("the guest's answer cannot be taken: {why}"))
     });
+    let answer = answer.and_then(|value| {
+        let parameters = accessor.with(|mut access| access.as_context_mut().data().parameters.clone());
+        let reservation = parameters.reserve(value.as_slice()).map_err(|no_room| {
+            let message = format_args!("its answer cannot be taken: {no_room}");
+            CallError::new(ErrorKind::Overloaded, name, message).after_the_call_began()
+        })?;
+        Ok(Returned { value, reservation })
+    });
     let end_task = || {
         if let Some(task) = task {
-            accessor.with(|mut access| access.as_context_mut().data_mut().end(task));
+            accessor.with(|mut access| access.as_context_mut().data_mut().end(task, &call));
         }
     };
     match (streams, answer) {

@@ -11,6 +11,7 @@ use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 use super::call::Call;
 use super::limits::{HOST_RESOURCES, MemoryLimit, Parameters, ValueLimits};
 use crate::capability::Capabilities;
+use crate::memory::MemoryBudget;
 use crate::value::abi::stream::{Streaming, Streams};
 
 /// The data of one replica's store.
@@ -24,21 +25,28 @@ pub(crate) struct State {
     streams: Streams,
     /// The calls in flight, by the guest task that serves each; and those whose guest works on after its answer.
     calls: HashMap<GuestTaskId, Arc<Call>>,
-    /// Those that have ended but for work after their answer.
-    lingering: Vec<GuestTaskId>,
+    /// Those that have ended but for work after their answer. wasmtime gives the id of a task that has ended to another, so the
+    /// call says which of the two is meant.
+    lingering: Vec<(GuestTaskId, Arc<Call>)>,
     wasi: WasiCtx,
     table: ResourceTable,
 }
 
 impl State {
-    pub(super) fn new(capabilities: Capabilities, wasi: WasiCtx, memory: MemoryLimit, values: ValueLimits) -> Self {
+    pub(super) fn new(
+        capabilities: Capabilities,
+        wasi: WasiCtx,
+        memory: MemoryLimit,
+        values: ValueLimits,
+        host: &MemoryBudget,
+    ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HOST_RESOURCES);
         State {
             capabilities,
             memory,
-            parameters: Parameters::new(values),
-            streams: Streams::new(values.all),
+            parameters: Parameters::new(values, host.clone()),
+            streams: Streams::new(values.all, host),
             calls: HashMap::new(),
             lingering: Vec::new(),
             wasi,
@@ -48,22 +56,28 @@ impl State {
 
     pub(super) fn begin(&mut self, task: GuestTaskId, call: Arc<Call>) {
         let calls = &mut self.calls;
-        self.lingering.retain(|task| {
-            let lingers = calls.get(task).is_some_and(|call| call.keeps_place());
+        self.lingering.retain(|(task, call)| {
+            let lingers = call.keeps_place();
             if !lingers {
-                calls.remove(task);
+                forget(calls, *task, call);
             }
             lingers
         });
         calls.insert(task, call);
     }
 
-    pub(super) fn end(&mut self, task: GuestTaskId) {
-        if self.calls.get(&task).is_some_and(|call| call.keeps_place()) {
-            self.lingering.push(task);
+    /// The guest is done with `call`, which `task` served.
+    pub(super) fn end(&mut self, task: GuestTaskId, call: &Arc<Call>) {
+        if call.keeps_place() {
+            self.lingering.push((task, call.clone()));
         } else {
-            self.calls.remove(&task);
+            forget(&mut self.calls, task, call);
         }
+    }
+
+    /// How many bytes all memories and tables of the guest may have.
+    pub(crate) fn memory_limit(&self) -> usize {
+        self.memory.limit()
     }
 
     /// The call on whose behalf the guest is running now; `None` for work that belongs to none, or that goes on after its
@@ -71,6 +85,13 @@ impl State {
     pub(crate) fn current_call(store: &mut StoreContextMut<'_, State>) -> Option<Arc<Call>> {
         let task = store.async_call_stack().ok()?.last()?;
         store.data().calls.get(&task).cloned()
+    }
+}
+
+/// Takes `call` out, unless its task has ended and another call's has its id.
+fn forget(calls: &mut HashMap<GuestTaskId, Arc<Call>>, task: GuestTaskId, call: &Arc<Call>) {
+    if calls.get(&task).is_some_and(|other| Arc::ptr_eq(other, call)) {
+        calls.remove(&task);
     }
 }
 

@@ -6,7 +6,9 @@
 //! - A reader learns at a stream's end whether it was written to its end, or why not: the guest trapped, a dependency of it
 //!   failed, or its time was over.
 //! - A guest that reads cannot learn this: the component model knows only one kind of end. So where such a stream breaks off,
-//!   the guest's own call fails.
+//!   the guest's own call fails, and the stream ends only when the guest no longer reads for that call: one that takes a
+//!   stream which broke off for whole could store half of something. A stream that the guest has handed on is read by the
+//!   host, and ends as soon as the guest has let go of its call.
 //! - A reader who leaves ends the stream, and the last reader ends the call: its guest is told.
 
 mod alarm;
@@ -68,7 +70,8 @@ impl Surroundings {
         tail.is_read();
         let (callee, permit) = (callee.clone(), answered.permit.take());
         let shared = Arc::new(Shared { of: self, callee, tail, _alarm: alarm, _permit: permit });
-        value.wrap_streams(&shared.wrap());
+        let first = shared.of.pace.first;
+        value.wrap_streams(&shared.wrap(first));
     }
 }
 
@@ -83,10 +86,11 @@ struct Shared {
 }
 
 impl Shared {
-    fn wrap(self: Arc<Self>) -> Wrap {
+    /// What goes around streams whose first item must be there by `first`.
+    fn wrap(self: Arc<Self>, first: Option<Instant>) -> Wrap {
         Arc::new(move |items, shape| {
             let open = Open { shared: self.clone(), ended: false };
-            let pace = if shape == Shape::Stream { self.of.pace } else { Pace::default() };
+            let pace = if shape == Shape::Stream { Pace { first, ..self.of.pace } } else { Pace::default() };
             let reading = Reading { items, open, pace, left: AFTER_FAILURE };
             Box::pin(stream::unfold(Some(reading), |reading| async { reading?.next().await }))
         })
@@ -129,12 +133,14 @@ enum Next {
 
 impl Reading {
     async fn next(mut self) -> Option<(Result<List, StreamError>, Option<Self>)> {
+        // It must not outlive this stream: the place of the call comes free when the last stream is dropped.
         let shared = self.open.shared.clone();
         let Shared { of, callee, tail, .. } = &*shared;
         let error = match self.look(&shared).await {
             Next::Batch(Some(Ok(mut list))) => {
                 self.pace.first = None;
-                list.wrap_streams(|| shared.clone().wrap());
+                // The streams in an item have only begun.
+                list.wrap_streams(|| shared.clone().wrap(None));
                 return Some((Ok(list), Some(self)));
             }
             // A guest may end its stream although its call has failed.
@@ -162,8 +168,9 @@ impl Reading {
                 error
             }
             Next::Unwanted => {
-                drop(self);
-                return std::future::pending().await;
+                let reader = of.reader.clone();
+                drop((self, shared));
+                return end_for(reader).await;
             }
         };
         let error = match &of.edge {
@@ -173,9 +180,10 @@ impl Reading {
             }
             None => error,
         };
-        let Some(reader) = &of.reader else { return Some((Err(error.into()), None)) };
-        drop(self);
-        reader.broke_off(error).await
+        let Some(reader) = of.reader.clone() else { return Some((Err(error.into()), None)) };
+        drop((self, shared));
+        reader.broke_off(error);
+        end_for(Some(reader)).await
     }
 
     async fn look(&mut self, shared: &Shared) -> Next {
@@ -219,14 +227,23 @@ impl Reader {
         }
     }
 
-    /// A stream that the guest reads broke off, which it is never told.
-    async fn broke_off<T>(&self, error: CallError) -> T {
+    /// A stream that the guest reads broke off, so that its call fails.
+    fn broke_off(&self, error: CallError) {
         match &self.call {
             Some(call) => call.fail(error),
             None => tracing::debug!(%error, "a stream broke off that belongs to no call"),
         }
-        std::future::pending().await
     }
+}
+
+/// Ends a stream that broke off, when `reader` no longer reads it for a call that goes on. One that reads for no call never
+/// sees the end.
+async fn end_for<T>(reader: Option<Reader>) -> Option<T> {
+    match reader.and_then(|reader| reader.call) {
+        Some(call) => call.ends_streams().await,
+        None => std::future::pending().await,
+    }
+    None
 }
 
 /// What a guest reads that is among its parameters.
@@ -265,10 +282,12 @@ impl<H: Send + Sync + 'static> Feed<H> {
                 };
                 // The writer is not to go on for nobody.
                 drop(items);
-                match error {
-                    Some(error) => feed.reader.broke_off(error).await,
-                    None => std::future::pending().await,
+                let reader = feed.reader.clone();
+                drop(feed);
+                if let Some(error) = error {
+                    reader.broke_off(error);
                 }
+                end_for(Some(reader)).await
             }))
         })
     }

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chainhost::config::{ChainSpec, ConfigErrors, EnvironmentName, SecretStore};
+use chainhost::config::{ByteSize, ChainSpec, ConfigErrors, EnvironmentName, SecretStore};
 use chainhost::host::{Host, HostBuilder};
 use clap::{Args, ValueHint};
 
@@ -35,6 +35,11 @@ pub struct Setting {
     /// The environment that Chainlets are told they run in, in place of the one in chain.toml
     #[arg(long, value_name = "NAME", env = "CHAINHOST_ENVIRONMENT", hide_env_values = true)]
     environment: Option<EnvironmentName>,
+
+    /// The most that the host may hold for requests, calls and streams, beside the memory of the Chainlets; half of what the
+    /// process may have unless given
+    #[arg(long, value_name = "SIZE", env = "CHAINHOST_MEMORY_LIMIT", hide_env_values = true)]
+    memory_limit: Option<ByteSize>,
 
     /// How many threads Chainlets compute on; as many as the machine has processors unless given
     #[arg(long, value_name = "COUNT", env = "CHAINHOST_GUEST_THREADS", hide_env_values = true)]
@@ -78,6 +83,9 @@ impl Setting {
         if let Some(count) = self.guest_threads {
             host = host.guest_threads(count.get());
         }
+        if let Some(limit) = self.memory_limit {
+            host = host.memory_limit(bytes(limit));
+        }
         Ok(host.build()?)
     }
 }
@@ -97,6 +105,11 @@ fn builder(secrets: SecretStore) -> HostBuilder {
         Some(program) => builder.gpu_worker(program),
         None => builder,
     }
+}
+
+/// A size as a number of bytes; the most that there are where it is more.
+pub fn bytes(size: ByteSize) -> usize {
+    usize::try_from(size.as_bytes()).unwrap_or(usize::MAX)
 }
 
 /// An address to listen on: `ADDRESS:PORT`, `NAME:PORT`, or a port of this machine alone.

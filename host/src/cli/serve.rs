@@ -17,12 +17,13 @@ use chainhost::live::LiveChain;
 use chainhost::server::{HttpOptions, Listening, ServeError, ServeOptions, Server};
 use clap::Args;
 use tokio_util::sync::CancellationToken;
+use tracing_appender::non_blocking::ErrorCounter;
 
 use self::credentials::{Credentials, Loaded};
 use super::args::{self, ChainFile, Setting};
 use super::signals::{Hangups, Received, Signals};
 use super::{Exit, Failure, build, output};
-use crate::telemetry::LogFormat;
+use crate::telemetry::{Log, LogFormat};
 
 /// Serve a chain as JSON over HTTP
 ///
@@ -86,9 +87,10 @@ pub struct Serve {
     #[arg(long, value_name = "SIZE", default_value_t = ByteSize::mib(16))]
     body_limit: ByteSize,
 
-    /// The most that the bodies of all requests in flight may have together
-    #[arg(long, value_name = "SIZE", default_value_t = ByteSize::gib(1))]
-    bodies_limit: ByteSize,
+    /// The most that all requests and answers may hold together: bodies, WebSocket messages, answers that clients have not
+    /// taken; half of --memory-limit unless given
+    #[arg(long, value_name = "SIZE")]
+    bodies_limit: Option<ByteSize>,
 
     /// How long accepted calls may take to end once the chain is asked to; 0s drops them
     #[arg(long, value_name = "DURATION", value_parser = args::duration_or_none, default_value = "30s")]
@@ -111,7 +113,7 @@ pub struct Serve {
 
 impl Serve {
     /// Serves until a signal comes.
-    pub async fn run(self, log: LogFormat) -> Result<(), Failure> {
+    pub async fn run(self, log: LogFormat, left_out: ErrorCounter) -> Result<(), Failure> {
         let mut signals = Signals::catch()?;
         let hangups = Hangups::catch()?;
         let mut spec = self.file.read()?;
@@ -130,23 +132,19 @@ impl Serve {
         let files = Arc::new(reload::Files::default());
         files.set(&self.file.path(), &spec, self.setting.secrets_file());
         let host = self.setting.host()?;
+        let starting = server.open()?;
         let chain = tokio::select! {
-            chain = self.load(&host, &spec) => chain?,
+            chain = starting.until(self.load(&host, &spec)) => chain?,
             // Nothing was accepted yet, so there is nothing to wait for.
             signal = signals.next() => return Err(Failure::signal(signal.number)),
         };
         let live = self.live(chain.clone(), host, files.clone(), credentials.clone());
-        let listening = match server.listen(live.clone()) {
-            Ok(listening) => listening,
-            Err(error) => {
-                chain.stop(Duration::ZERO).await;
-                return Err(error.into());
-            }
-        };
+        let listening = starting.serve(live.clone());
         announce(&chain, &listening, begun.elapsed(), log);
         drop(chain);
         let reloads = async {
             tokio::join!(
+                Log::tell_left_out(left_out),
                 reload::on_hangup(live.clone(), hangups),
                 reload::on_change_of_credentials(self.credentials.files(), || self.credentials.renew(&credentials)),
                 async {
@@ -191,8 +189,8 @@ impl Serve {
 
     fn options(&self, credentials: &Loaded) -> ServeOptions {
         let mut http = HttpOptions::default();
-        http.body_limit = usize::try_from(self.body_limit.as_bytes()).unwrap_or(usize::MAX);
-        http.bodies_limit = usize::try_from(self.bodies_limit.as_bytes()).unwrap_or(usize::MAX);
+        http.body_limit = args::bytes(self.body_limit);
+        http.bodies_limit = self.bodies_limit.map(args::bytes);
         http.request_timeout = self.timeout;
         http.api_keys = credentials.api_keys.clone();
         let mut options = ServeOptions::default();

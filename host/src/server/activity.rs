@@ -80,9 +80,15 @@ impl Activity {
         }
     }
 
-    /// Returns when nothing has happened for all of `limit`, and no request is without an answer.
-    pub(super) async fn quiet_for(&self, limit: Duration) {
-        while !self.look(limit).await {}
+    /// Returns when the connection, which is to be closed, has nothing more to do: nothing was asked or sent for `rest`, or
+    /// nothing was taken of its answers for `unread`, and no request is without an answer.
+    pub(super) async fn done(&self, rest: Duration, unread: Duration) {
+        loop {
+            let limit = if self.sending.load(Ordering::Relaxed) == 0 { rest } else { unread };
+            if self.look(limit).await {
+                return;
+            }
+        }
     }
 
     /// Whether nothing has happened for all of `limit`; if not, after a while in which that may have changed.

@@ -1,17 +1,16 @@
 //! Request bodies: reading them within limits.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Version, header};
 use http_body_util::BodyExt;
 use hyper::body::Body;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::problem::{Kind, Problem};
+use crate::memory::MemoryBudget;
 use crate::value::format::Format;
 
 /// How much of a body that was refused is still read, in bytes.
@@ -35,28 +34,22 @@ impl<B> RequestBody for B where
 pub(super) struct Limits {
     /// Of one, in bytes.
     one: usize,
-    /// Of all that are in flight, in units of [`UNIT`].
-    all: Arc<Semaphore>,
+    /// Of all: those of requests while they come and until a guest has them, messages of WebSockets, and answers until their
+    /// clients have taken them.
+    all: MemoryBudget,
 }
 
-/// In what the bytes of all bodies are counted.
-pub(super) const UNIT: usize = 1024;
-
-/// What is said where there is no room for more.
-pub(super) const NO_ROOM: &str = "the server has as many bytes of requests in flight as it may";
-
-/// A body that was read. What it holds of the limit to all is free again when this is dropped.
+/// A body that was read. What it holds of the limit to all is free again when the last part of its bytes is dropped.
 #[derive(Debug, Default)]
 pub(super) struct Received {
     pub bytes: Bytes,
     pub format: Format,
-    pub held: Option<OwnedSemaphorePermit>,
 }
 
 impl Limits {
-    /// `one` body has at most so many bytes, and `all` together.
-    pub(super) fn new(one: usize, all: usize) -> Self {
-        Limits { one, all: Arc::new(Semaphore::new((all / UNIT).min(Semaphore::MAX_PERMITS))) }
+    /// `one` body has at most so many bytes, and `all` together, of what the host may hold.
+    pub(super) fn new(one: usize, all: usize, host: &MemoryBudget) -> Self {
+        Limits { one, all: host.share(all, "the limit to all requests and answers (--bodies-limit)") }
     }
 
     /// How many bytes one may have.
@@ -64,9 +57,9 @@ impl Limits {
         self.one
     }
 
-    /// Room for `units` more of all, where there is so much.
-    pub(super) fn hold(&self, units: usize) -> Option<OwnedSemaphorePermit> {
-        self.all.clone().try_acquire_many_owned(u32::try_from(units).ok()?).ok()
+    /// What all may have.
+    pub(super) fn all(&self) -> &MemoryBudget {
+        &self.all
     }
 }
 
@@ -101,7 +94,7 @@ pub(super) async fn read<B: RequestBody>(
     });
     let refusal = match format {
         Ok(format) => match timeout_at(deadline, collect(&mut body, version, limits)).await {
-            Ok(Ok(received)) => return Ok(Received { format, ..received }),
+            Ok(Ok(bytes)) => return Ok(Received { format, bytes }),
             Ok(Err(refusal)) => refusal,
             Err(_) => Problem::new(Kind::SlowRequest, "the body was not here in time"),
         },
@@ -119,8 +112,9 @@ pub(super) fn is_reset<B: RequestBody>(body: &B, version: Version) -> bool {
     version == Version::HTTP_2 && !body.is_end_stream()
 }
 
-async fn collect<B: RequestBody>(body: &mut B, version: Version, limits: &Limits) -> Result<Received, Problem> {
-    let mut received = Received::default();
+async fn collect<B: RequestBody>(body: &mut B, version: Version, limits: &Limits) -> Result<Bytes, Problem> {
+    let mut whole = Bytes::new();
+    let mut held = limits.all.nothing();
     let length = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
     // Most bodies are one piece, which needs no copy.
     let mut more = BytesMut::new();
@@ -133,35 +127,32 @@ async fn collect<B: RequestBody>(body: &mut B, version: Version, limits: &Limits
         };
         let frame = frame.map_err(|error| Problem::new(Kind::BadRequest, format!("the body broke off: {error}")))?;
         let Ok(piece) = frame.into_data() else { continue };
-        let before = received.bytes.len() + more.len();
+        let before = whole.len() + more.len();
         if piece.len() > limits.one.saturating_sub(before) {
             return Err(too_large(limits.one));
         }
-        let units = (before + piece.len()).div_ceil(UNIT) - before.div_ceil(UNIT);
-        if units > 0 {
-            let held = limits.hold(units).ok_or_else(|| Problem::new(Kind::Overloaded, NO_ROOM))?;
-            match &mut received.held {
-                Some(all) => all.merge(held),
-                none => *none = Some(held),
-            }
-        }
+        held.grow(piece.len()).map_err(|no_room| match no_room.is_for_good() {
+            true => Problem::new(Kind::TooLarge, no_room.to_string()),
+            false => Problem::new(Kind::Overloaded, no_room.to_string()),
+        })?;
         if before == 0 {
-            received.bytes = piece;
+            whole = piece;
         } else {
-            append(&mut more, &std::mem::take(&mut received.bytes), length);
+            append(&mut more, &std::mem::take(&mut whole), length);
             append(&mut more, &piece, length);
         }
     }
     if !more.is_empty() {
-        received.bytes = more.freeze();
+        whole = more.freeze();
     }
-    Ok(received)
+    Ok(held.own(whole))
 }
 
 /// Adds a piece to a body, of this length by what its client says.
 ///
 /// The last buffer is as long as the body, so that a large one is not held twice, and there are few before it. But a client that
-/// says much and sends little gets no more than four times what it has sent.
+/// says much and sends little gets no more than four times what it has sent, of which the part that is not written to takes no
+/// memory.
 fn append(body: &mut BytesMut, piece: &[u8], length: Option<usize>) {
     let needed = body.len() + piece.len();
     if needed > body.capacity() {
@@ -220,9 +211,14 @@ mod tests {
     use super::super::format::Input;
     use super::*;
     use crate::value::Signature;
+    use std::sync::Arc;
 
     fn json() -> HeaderMap {
         HeaderMap::from_iter([(header::CONTENT_TYPE, "application/json".parse().unwrap())])
+    }
+
+    fn limits(one: usize, all: usize) -> Limits {
+        Limits::new(one, all, &MemoryBudget::unlimited())
     }
 
     fn soon() -> Instant {
@@ -238,7 +234,7 @@ mod tests {
     }
 
     async fn read_all(headers: HeaderMap, body: impl RequestBody, limit: usize) -> Result<Bytes, Kind> {
-        let limits = Limits::new(limit, UNIT);
+        let limits = limits(limit, 1024);
         let received = read(&headers, Version::HTTP_11, body, format(&headers), &limits, soon()).await;
         received.map(|body| body.bytes).map_err(|problem| problem.kind())
     }
@@ -287,27 +283,26 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_never_comes_is_refused_at_the_deadline() {
         let never = StreamBody::new(futures::stream::pending::<Result<Frame<Bytes>, std::io::Error>>());
-        let outcome =
-            read(&json(), Version::HTTP_11, never, Ok(Format::Json), &Limits::new(8, UNIT), Instant::now()).await;
+        let outcome = read(&json(), Version::HTTP_11, never, Ok(Format::Json), &limits(8, 1024), Instant::now()).await;
         assert_eq!(outcome.map(drop).map_err(|problem| problem.kind()), Err(Kind::SlowRequest));
     }
 
     #[tokio::test]
     async fn all_bodies_together_have_only_so_much_room_until_each_is_dropped() {
-        let limits = Limits::new(4 * UNIT, 3 * UNIT);
+        let limits = limits(5000, 3000);
         let body = |length: usize| Full::from(vec![b' '; length]);
         let read = async |length| {
             let received = read(&json(), Version::HTTP_11, body(length), Ok(Format::Json), &limits, soon()).await;
             received.map_err(|problem| problem.kind())
         };
-        let (one, two) = (read(UNIT + 1).await.unwrap(), read(UNIT).await.unwrap());
-        assert_eq!(read(1).await.unwrap_err(), Kind::Overloaded);
+        let (one, two) = (read(1500).await.unwrap(), read(1000).await.unwrap());
+        assert_eq!(read(600).await.unwrap_err(), Kind::Overloaded);
         drop(one);
-        let three = read(2 * UNIT).await.unwrap();
-        assert_eq!((two.bytes.len(), three.bytes.len()), (UNIT, 2 * UNIT));
+        let three = read(2000).await.unwrap();
+        assert_eq!((two.bytes.len(), three.bytes.len()), (1000, 2000));
         drop((two, three));
-        assert_eq!(read(4 * UNIT).await.unwrap_err(), Kind::Overloaded);
-        assert_eq!(limits.all.available_permits(), 3);
+        assert_eq!(read(4000).await.unwrap_err(), Kind::TooLarge);
+        assert_eq!(limits.all.reserved(), 0);
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -34,11 +34,12 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::activity::{Activity, Over};
+use super::metrics::Metrics;
 use super::observe::{observed, with};
 use super::problem::{Kind, Problem};
 use super::socket::Place;
 use super::tls::Tls;
-use super::{Audience, Http, run_remote};
+use super::{Audience, Http, request_id::RequestId, run_remote, starting};
 
 /// How long connections are kept open for a next request once their listener has closed.
 const LINGER: Duration = Duration::from_millis(250);
@@ -46,6 +47,9 @@ const LINGER: Duration = Duration::from_millis(250);
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a client may take none of the bytes that it is sent.
 const UNREAD: Duration = Duration::from_secs(60);
+/// How long a connection that is to be closed stays open although nothing goes on in it: for the last bytes of an answer, and
+/// for a client of HTTP/2 to say that it has heard of the end.
+const REST: Duration = Duration::from_secs(1);
 /// The longest head of a request, in bytes.
 const HEAD_LIMIT: u16 = u16::MAX;
 /// How often a silent HTTP/2 connection is asked whether its client is still there.
@@ -72,14 +76,20 @@ pub(super) struct Connections {
     _cut_on_drop: DropGuard,
 }
 
+/// What is served, once there is a chain.
+struct Site {
+    http: Http,
+    /// Serves everything but the entrypoint.
+    routes: Router,
+}
+
 /// What serves the requests of all connections.
 struct Front {
-    http: Http,
+    /// Empty while the chain starts.
+    site: OnceLock<Site>,
     audience: Audience,
     /// Whether requests must name this machine as such: see [`is_named_as_local`].
     only_local: bool,
-    /// Serves everything but the entrypoint.
-    routes: Router,
     protocol: auto::Builder<TokioExecutor>,
     /// How long a connection may be idle, or take to send the head of a request.
     idle: Duration,
@@ -99,7 +109,7 @@ pub(super) struct Rules<'a> {
 }
 
 impl Connections {
-    pub(super) fn new(http: Http, routes: Router, rules: &Rules<'_>) -> Self {
+    pub(super) fn new(rules: &Rules<'_>) -> Self {
         let Rules { audience, most, idle, tls, only_local } = *rules;
         let idle = idle.min(LONGEST_IDLE);
         let mut protocol = auto::Builder::new(TokioExecutor::new());
@@ -113,7 +123,7 @@ impl Connections {
             .max_send_buf_size(SEND_BUFFER);
         let cut = CancellationToken::new();
         Connections {
-            front: Arc::new(Front { http, audience, only_local, routes, protocol, idle }),
+            front: Arc::new(Front { site: OnceLock::new(), audience, only_local, protocol, idle }),
             tls: tls.map(Tls::acceptor),
             places: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
             tasks: TaskTracker::new(),
@@ -123,17 +133,31 @@ impl Connections {
         }
     }
 
+    /// From now on, requests are served by `http`, and by `routes` where they are not for the entrypoint.
+    pub(super) fn serve(&self, http: Http, routes: Router) {
+        // There is one chain for each listener, whose versions come and go.
+        let _ = self.front.site.set(Site { http, routes });
+    }
+
     pub(super) fn is_encrypted(&self) -> bool {
         self.tls.is_some()
     }
 
     /// Takes connections from `listener` until `stop`, and with it those that clients had opened by then.
     pub(super) async fn accept(&self, listener: TcpListener, stop: impl Future) {
+        self.accept_until(&listener, stop).await;
+        if let Err(error) = self.accept_backlog(listener) {
+            tracing::warn!(%error, "connections that came with the shutdown may be lost");
+        }
+    }
+
+    /// Takes connections from `listener` until `stop`, which comes to what is returned.
+    pub(super) async fn accept_until<T>(&self, listener: &TcpListener, stop: impl Future<Output = T>) -> T {
         let mut stop = pin!(stop);
         loop {
             tokio::select! {
                 biased;
-                _ = &mut stop => break,
+                stopped = &mut stop => return stopped,
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => self.open(stream),
                     Err(error) if is_of_the_connection(&error) => {}
@@ -141,15 +165,12 @@ impl Connections {
                         tracing::warn!(%error, "a connection cannot be accepted; trying again");
                         tokio::select! {
                             biased;
-                            _ = &mut stop => break,
+                            stopped = &mut stop => return stopped,
                             () = sleep(ACCEPT_PAUSE) => {}
                         }
                     }
                 }
             }
-        }
-        if let Err(error) = self.accept_backlog(listener) {
-            tracing::warn!(%error, "connections that came with the shutdown may be lost");
         }
     }
 
@@ -187,14 +208,16 @@ impl Connections {
     }
 
     fn open(&self, stream: TcpStream) {
-        let metrics = &self.front.http.0.metrics;
+        let metrics = self.front.site.get().map(|site| &site.http.0.metrics);
         let Ok(place) = self.places.clone().try_acquire_owned() else {
-            metrics.connection_refused();
+            if let Some(metrics) = metrics {
+                metrics.connection_refused();
+            }
             return;
         };
         // Children, so that connections do not contend for the lock inside a token at each of their turns.
         let cut = self.cut.child_token();
-        let held = Arc::new((place, metrics.connection_opened()));
+        let held = Arc::new((place, metrics.map(Metrics::connection_opened)));
         let place = Place { tasks: self.tasks.clone(), cut: cut.clone(), _held: held };
         let end = End { closing: self.closing.child_token(), cut, place };
         if let Err(error) = stream.set_nodelay(true) {
@@ -210,6 +233,8 @@ impl Connections {
                     let stream = tokio::select! {
                         stream = handshake => stream,
                         () = end.cut.cancelled() => return,
+                        // Nothing was asked over it yet.
+                        () = end.closing.cancelled() => return,
                     };
                     match stream {
                         Ok(Ok(stream)) => drive(front, stream, end).await,
@@ -270,8 +295,8 @@ async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(front: Arc<Front>, st
                 biased;
                 ended = connection => ended,
                 () = end.cut.cancelled() => return,
-                // What is left are answers that nobody takes, or a handshake that does not come to an end.
-                () = activity.quiet_for(UNREAD) => return,
+                // What is left are answers that nobody takes, and clients that do not close their side.
+                () = activity.done(REST, UNREAD) => return,
             }
         }
     };
@@ -280,25 +305,29 @@ async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(front: Arc<Front>, st
     }
 }
 
+/// What a request learns that names this machine otherwise.
+const NAMED: &str = "here, requests must name this machine by its address or as `localhost`";
+
 impl Front {
     async fn serve(&self, request: Request<Incoming>) -> Response {
         let is_call = self.audience == Audience::Public
             && request.method() == Method::POST
             && request.uri().path() == "/run_remote";
-        observed(&self.http, self.audience, request, |request, asked| async move {
+        let Some(Site { http, routes }) = self.site.get() else {
             if self.only_local && !is_named_as_local(&request) {
-                let detail = "here, requests must name this machine by its address or as `localhost`";
-                return Problem::new(Kind::Forbidden, detail).into_response(&asked.id);
+                return Problem::new(Kind::Forbidden, NAMED).into_response(&RequestId::of(request.headers()));
+            }
+            return starting::answer(&request);
+        };
+        observed(http, self.audience, request, |request, asked| async move {
+            if self.only_local && !is_named_as_local(&request) {
+                return Problem::new(Kind::Forbidden, NAMED).into_response(&asked.id);
             }
             if is_call {
-                return run_remote::entrypoint(self.http.clone(), request, asked).await;
+                return run_remote::entrypoint(http.clone(), request, asked).await;
             }
             // A router answers every request, so it cannot fail.
-            self.routes
-                .clone()
-                .oneshot(with(asked, request.map(Body::new)))
-                .await
-                .unwrap_or_else(|never| match never {})
+            routes.clone().oneshot(with(asked, request.map(Body::new))).await.unwrap_or_else(|never| match never {})
         })
         .await
     }

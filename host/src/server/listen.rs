@@ -84,7 +84,8 @@ fn help(error: &io::Error, address: SocketAddr) -> String {
     }
 }
 
-/// A server that has its addresses, but nothing to serve yet: clients are refused until [`Server::listen`].
+/// A server that has its addresses, but nothing to serve yet: clients are refused until [`Server::open`] or
+/// [`Server::listen`].
 ///
 /// It comes before the chain, so that an address that is taken is known before guests start.
 #[derive(Debug)]
@@ -106,6 +107,15 @@ pub struct Listening {
     http: Http,
     public: Listener,
     admin: Option<Listener>,
+    grace: Duration,
+}
+
+/// A server that clients can connect to while the chain that it is to serve starts.
+#[must_use = "clients wait until it serves"]
+pub struct Starting {
+    public: Listener,
+    admin: Option<Listener>,
+    http: HttpOptions,
     grace: Duration,
 }
 
@@ -143,10 +153,16 @@ impl Server {
     ///
     /// Where another program took an address after all.
     pub fn listen(self, chain: impl Into<LiveChain>) -> Result<Listening, ServeError> {
+        Ok(self.open()?.serve(chain))
+    }
+
+    /// Lets clients connect before there is a chain: they learn that it starts. It must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Where another program took an address after all.
+    pub fn open(self) -> Result<Starting, ServeError> {
         let Server { public, admin, options } = self;
-        let http = Http::new(chain, options.http);
-        let connections =
-            |routes: axum::Router, rules| Connections::new(http.clone(), routes.fallback(routes::not_found), &rules);
         let rules = Rules {
             audience: Audience::Public,
             most: options.max_connections,
@@ -154,19 +170,47 @@ impl Server {
             tls: options.tls.as_ref(),
             only_local: false,
         };
-        Ok(Listening {
-            admin: match admin {
-                Some(admin) => {
-                    let only_local = admin.address.ip().is_loopback();
-                    let rules = Rules { audience: Audience::Admin, tls: None, only_local, ..rules };
-                    Some(admin.listen(connections(admin::routes(&http), rules))?)
-                }
-                None => None,
-            },
-            public: public.listen(connections(routes::public(&http), rules))?,
+        let admin = admin.map(|admin| {
+            let only_local = admin.address.ip().is_loopback();
+            let rules = Rules { audience: Audience::Admin, tls: None, only_local, ..rules };
+            admin.listen(Connections::new(&rules))
+        });
+        Ok(Starting {
+            admin: admin.transpose()?,
+            public: public.listen(Connections::new(&rules))?,
+            http: options.http,
             grace: options.shutdown_grace,
-            http,
         })
+    }
+}
+
+impl Starting {
+    /// Answers clients until `ready`, and returns what that comes to: `/healthz` with 200, everything else with 503.
+    pub async fn until<T>(&self, ready: impl Future<Output = T>) -> T {
+        let Listener { socket, connections, .. } = &self.public;
+        let public = connections.accept_until(socket, ready);
+        match &self.admin {
+            None => public.await,
+            Some(Listener { socket, connections, .. }) => {
+                let admin = connections.accept_until(socket, std::future::pending::<std::convert::Infallible>());
+                tokio::select! {
+                    biased;
+                    ready = public => ready,
+                    never = admin => match never {},
+                }
+            }
+        }
+    }
+
+    /// Has `chain` serve the clients, those that are connected already, too.
+    pub fn serve(self, chain: impl Into<LiveChain>) -> Listening {
+        let Starting { public, admin, http, grace } = self;
+        let http = Http::new(chain, http);
+        public.connections.serve(http.clone(), routes::public(&http).fallback(routes::not_found));
+        if let Some(admin) = &admin {
+            admin.connections.serve(http.clone(), admin::routes(&http).fallback(routes::not_found));
+        }
+        Listening { http, public, admin, grace }
     }
 }
 

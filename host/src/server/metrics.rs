@@ -22,6 +22,7 @@ use crate::chain::Chain;
 use crate::chainlet::Status;
 use crate::gpu::Meter;
 use crate::live::LiveChain;
+use crate::memory::MemoryBudget;
 
 /// The media type of [`Metrics::text`].
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -239,8 +240,28 @@ impl Collector for Chainlets {
             let labels = [("chainlet", chainlet.as_str()), ("kind", kind)];
             ConstCounter::new(count).encode(errors.encode_family(&labels)?)?;
         }
+        encode_memory(chain.memory(), &mut encoder)?;
         encode_gpus(&chain, &mut encoder)
     }
+}
+
+/// What the host holds for guests, clients and peers, and what it may.
+fn encode_memory(memory: &MemoryBudget, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    let gauges = [
+        ("memory_reserved_bytes", "Bytes held for requests, calls, streams and answers", memory.reserved()),
+        ("memory_limit_bytes", "How many bytes may be held for requests, calls, streams and answers", memory.limit()),
+    ];
+    for (name, help, bytes) in gauges {
+        let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        ConstGauge::new(i64::try_from(bytes).unwrap_or(i64::MAX)).encode(gauge)?;
+    }
+    let help = "Requests, calls and answers refused since there was no room for their bytes";
+    ConstCounter::new(memory.refusals()).encode(encoder.encode_descriptor(
+        "memory_refusals",
+        help,
+        None,
+        MetricType::Counter,
+    )?)
 }
 
 /// What chainlets use of GPUs, where any does.

@@ -3,7 +3,8 @@
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use axum::extract::Request as AxumRequest;
@@ -26,11 +27,12 @@ use super::{Audience, Http};
 const ACCESS: &str = "chainhost::access";
 
 /// A request, as those who serve it know it beside its head and body.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Asked {
     pub id: RequestId,
     /// When its head was here.
     pub at: Instant,
+    pub end: Arc<End>,
 }
 
 /// Serves `request` by `serve`, and observes how that goes.
@@ -40,7 +42,8 @@ pub(super) async fn observed<B, F: Future<Output = Response>>(
     request: Request<B>,
     serve: impl FnOnce(Request<B>, Asked) -> F,
 ) -> Response {
-    let asked = Asked { id: RequestId::of(request.headers()), at: Instant::now() };
+    let end = Arc::new(End::default());
+    let asked = Asked { id: RequestId::of(request.headers()), at: Instant::now(), end: end.clone() };
     let (id, version) = (asked.id.clone(), request.version());
     let entered = Entered::new(http.clone(), Route::of(audience, request.uri().path()));
     // What the line needs is gone with the request, and costs a copy that is rarely wanted.
@@ -63,11 +66,15 @@ pub(super) async fn observed<B, F: Future<Output = Response>>(
     let took = entered.elapsed();
     let status = response.status();
     let response = match response.body().size_hint().exact() {
+        Some(_) if is_upgrade => {
+            end.hold(entered);
+            response
+        }
         Some(_) => {
             entered.answered(status);
             response
         }
-        None => response.map(|body| Body::new(Underway { body, entered: Some((entered, status)) })),
+        None => response.map(|body| Body::new(Underway { body, entered: Some((entered, status)), end })),
     };
     if let Some((method, path)) = line {
         tracing::debug!(target: ACCESS, request = %id, client = client.as_deref(), %method, path, status = response.status().as_u16(),
@@ -76,10 +83,44 @@ pub(super) async fn observed<B, F: Future<Output = Response>>(
     response
 }
 
+/// How a request ends whose answer goes on after its head, which says that all is well.
+#[derive(Default)]
+pub(super) struct End {
+    /// 0 as long as it is not known.
+    status: AtomicU16,
+    /// A request that is in flight until the last clone of [`Asked`] is dropped.
+    underway: Mutex<Option<Entered>>,
+}
+
+impl End {
+    /// It ends as a request does that is answered with `status`.
+    pub(super) fn is(&self, status: StatusCode) {
+        self.status.store(status.as_u16(), Ordering::Relaxed);
+    }
+
+    fn status(&self) -> Option<StatusCode> {
+        StatusCode::from_u16(self.status.load(Ordering::Relaxed)).ok()
+    }
+
+    fn hold(&self, entered: Entered) {
+        *self.underway.lock().unwrap_or_else(PoisonError::into_inner) = Some(entered);
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let underway = self.underway.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((entered, status)) = underway.zip(self.status()) {
+            entered.answered(status);
+        }
+    }
+}
+
 /// An answer whose length is not known: the request is in flight until its end.
 struct Underway {
     body: Body,
     entered: Option<(Entered, StatusCode)>,
+    end: Arc<End>,
 }
 
 impl hyper::body::Body for Underway {
@@ -91,7 +132,7 @@ impl hyper::body::Body for Underway {
         if let Poll::Ready(None | Some(Err(_))) = next
             && let Some((entered, status)) = self.entered.take()
         {
-            entered.answered(status);
+            entered.answered(self.end.status().unwrap_or(status));
         }
         next
     }

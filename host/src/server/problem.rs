@@ -21,6 +21,7 @@ pub(super) enum Kind {
     Forbidden,
     NotFound,
     MethodNotAllowed,
+    UpgradeRequired,
     NotAcceptable,
     SlowRequest,
     TooLarge,
@@ -60,13 +61,14 @@ impl Kind {
             Kind::Unauthorized     => of(S::UNAUTHORIZED,           "urn:chainhost:problem:unauthorized",           "An API key is needed", None),
             Kind::Forbidden        => of(S::FORBIDDEN,              "urn:chainhost:problem:forbidden",              "This is not for web pages", None),
             Kind::NotFound         => of(S::NOT_FOUND,              "urn:chainhost:problem:not-found",              "There is nothing here", None),
+            Kind::UpgradeRequired =>  of(S::UPGRADE_REQUIRED,       "urn:chainhost:problem:upgrade-required",       "The protocol is of another version", None),
             Kind::MethodNotAllowed => of(S::METHOD_NOT_ALLOWED,     "urn:chainhost:problem:method-not-allowed",     "The method is not for this path", None),
             Kind::NotAcceptable    => of(S::NOT_ACCEPTABLE,         "urn:chainhost:problem:not-acceptable",         "No answer is of a type that is accepted", None),
             Kind::SlowRequest      => of(S::REQUEST_TIMEOUT,        "urn:chainhost:problem:slow-request",           "The request did not arrive in time", None),
             Kind::TooLarge         => of(S::PAYLOAD_TOO_LARGE,      "urn:chainhost:problem:body-too-large",         "The body is too large", None),
             Kind::MediaType        => of(S::UNSUPPORTED_MEDIA_TYPE, "urn:chainhost:problem:unsupported-media-type", "The body is of no type that is taken", None),
             Kind::Chainlet         => of(S::UNPROCESSABLE_ENTITY,   "urn:chainhost:problem:chainlet-error",         "The chainlet answered with its error", None),
-            Kind::Overloaded       => of(S::TOO_MANY_REQUESTS,      "urn:chainhost:problem:overloaded",             "Too many calls are waiting", Some(1)),
+            Kind::Overloaded       => of(S::TOO_MANY_REQUESTS,      "urn:chainhost:problem:overloaded",             "The server is overloaded", Some(1)),
             Kind::Reload           => of(S::UNPROCESSABLE_ENTITY,   "urn:chainhost:problem:reload-failed",          "The new version does not load", None),
             Kind::Trap             => of(S::INTERNAL_SERVER_ERROR,  "urn:chainhost:problem:trap",                   "A chainlet trapped", None),
             Kind::Internal         => of(S::INTERNAL_SERVER_ERROR,  "urn:chainhost:problem:internal",               "The host failed", None),
@@ -171,6 +173,11 @@ impl Problem {
     }
 
     /// What is wrong in a few words, the same for all of the kind.
+    /// The status of the answer that tells of it.
+    pub(super) fn status(&self) -> StatusCode {
+        self.appearance().status
+    }
+
     pub(super) fn title(&self) -> &'static str {
         self.kind.appearance().title
     }

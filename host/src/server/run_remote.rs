@@ -18,10 +18,11 @@ use crate::chain::answer::Streamed;
 use crate::chain::{self, CallOptions, Chain};
 use crate::chainlet::Chainlet;
 use crate::chainlet::callee::Callee;
+use crate::chainlet::params::{Params, Values};
 use crate::error::{CallError, ErrorKind};
 use crate::live::InVersion;
+use crate::memory::Reservation;
 use crate::trace::TraceContext;
-use crate::value::Value;
 use crate::value::format::Format;
 
 /// The header by which a client says how long it waits.
@@ -47,14 +48,14 @@ enum Body {
     Whole(Received),
     /// With the items of a stream, read while the call goes on. It is of the version of the chain that was current when it came.
     Stream {
-        params: Vec<Value>,
+        params: Values,
         version: InVersion,
     },
 }
 
 /// What came of a call.
 enum Outcome {
-    Whole(Bytes),
+    Whole(Bytes, Reservation),
     Stream(Streamed, Framing),
 }
 
@@ -73,26 +74,22 @@ async fn call<B: RequestBody>(http: &Http, name: Option<&str>, request: Request<
     let audience = if name.is_some() { Audience::Admin } else { Audience::Public };
     let fail = |error| failed(http, error, audience, &asked.id);
     let Read { headers, version: protocol, body, options } = receive(http, name, request, asked).await?;
-    // The room of a body is taken until its call is answered, for what it became is in flight until then.
-    let (version, params, _held) = match body {
-        Body::Stream { params, version } => (version, Ok(params), None),
-        Body::Whole(Received { bytes, format, held }) => {
-            let version = http.0.chain.begin();
-            let params = chain::read(target(http, &version, name)?, format, &bytes);
-            (version, params, held)
-        }
+    let (version, params) = match body {
+        Body::Stream { params, version } => (version, params.into()),
+        Body::Whole(Received { bytes, format }) => (http.0.chain.begin(), Params::Encoded { format, bytes }),
     };
     let chainlet = target(http, &version, name)?;
     let output = format::of_answer(&headers, || Some(chainlet.signature().clone()))?;
+    let whole = |(bytes, reservation)| Outcome::Whole(bytes, reservation);
     let outcome = async {
-        let answer = chain::answer(chainlet, params?, options).await?;
+        let answer = chain::answer(chainlet, params, options).await?;
         match output {
-            Output::Whole(format) => answer.written(format).await.map(Outcome::Whole),
+            Output::Whole(format) => answer.written(format).await.map(whole),
             // Over HTTP/1.0, the end of a connection is the end of its answer, even in mid-stream.
-            Output::Stream(Framing::Bytes) if protocol < Version::HTTP_11 => answer.bytes().await.map(Outcome::Whole),
+            Output::Stream(Framing::Bytes) if protocol < Version::HTTP_11 => answer.bytes().await.map(whole),
             Output::Stream(framing) => match answer.streamed() {
                 Ok(streamed) => Ok(Outcome::Stream(streamed, framing)),
-                Err(answer) => answer.written(Format::Json).await.map(Outcome::Whole),
+                Err(answer) => answer.written(Format::Json).await.map(whole),
             },
         }
     }
@@ -102,7 +99,7 @@ async fn call<B: RequestBody>(http: &Http, name: Option<&str>, request: Request<
         version.count(&outcome);
     }
     let body = match outcome.map_err(fail)? {
-        Outcome::Whole(bytes) => bytes.into(),
+        Outcome::Whole(bytes, reservation) => untaken(http, bytes, reservation)?.into(),
         Outcome::Stream(streamed, framing) => {
             streaming::body(streamed, framing, asked.clone(), http.clone(), audience, version)
         }
@@ -114,6 +111,16 @@ async fn call<B: RequestBody>(http: &Http, name: Option<&str>, request: Request<
         response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     }
     Ok(response)
+}
+
+/// A written answer, which is counted among the bodies until its client has taken all of it.
+fn untaken(http: &Http, bytes: Bytes, reservation: Reservation) -> Result<Bytes, Problem> {
+    drop(reservation);
+    let reservation = http.0.bodies.all().reserve(bytes.len());
+    let reservation = reservation.map_err(|no_room| {
+        Problem::new(Kind::Overloaded, format!("the call was made, but its answer cannot be given: {no_room}"))
+    })?;
+    Ok(reservation.own(bytes))
 }
 
 /// The chainlet `name` of `chain`, or its entrypoint.

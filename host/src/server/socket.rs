@@ -15,25 +15,35 @@
 //! A message is taken when the guest has taken the one before: a slow guest slows the client, and the other way round.
 
 mod ear;
+mod handshake;
+mod metered;
 mod mouth;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
-use axum::extract::{Extension, FromRequestParts, Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use futures::StreamExt;
 use futures::channel::mpsc;
 use futures::stream::SplitStream;
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode, header};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::ear::Ear;
+use self::handshake::Fault;
+use self::metered::{Meter, Metered};
 use self::mouth::Mouth;
 use super::metrics::Connected;
 use super::observe::Asked;
@@ -69,7 +79,7 @@ pub(super) struct Place {
     /// When it waits no longer.
     pub cut: CancellationToken,
     /// Its place among the listener's connections, and in the count of those that are open.
-    pub _held: Arc<(OwnedSemaphorePermit, Connected)>,
+    pub _held: Arc<(OwnedSemaphorePermit, Option<Connected>)>,
 }
 
 /// Whether a function can be called over a WebSocket: it takes one stream, and returns one.
@@ -83,10 +93,14 @@ pub(super) async fn call(State(http): State<Http>, Extension(asked): Extension<A
     match upgrade(http, &asked, request).await {
         Ok(response) => response,
         Err(problem) => {
-            let is_method = problem.kind() == Kind::MethodNotAllowed;
+            let kind = problem.kind();
             let mut response = problem.into_response(&asked.id);
-            if is_method {
-                response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
+            match kind {
+                Kind::MethodNotAllowed => {
+                    response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
+                }
+                Kind::UpgradeRequired => handshake::name_version(response.headers_mut()),
+                _ => {}
             }
             response
         }
@@ -98,43 +112,52 @@ async fn upgrade(http: Http, asked: &Asked, request: Request) -> Result<Response
     let version = http.0.chain.begin();
     let chainlet = version.chainlet(None).ok_or_else(|| Problem::new(Kind::NotFound, "the chain has no entrypoint"))?;
     let fits = fits(chainlet.signature());
-    let upgrade = WebSocketUpgrade::from_request_parts(&mut head, &()).await.map_err(|rejection| {
-        let hint = match fits {
-            true => format!("; a WebSocket handshake is taken, too, and this is none: {rejection}"),
-            false => String::new(),
-        };
-        Problem::new(Kind::MethodNotAllowed, format!("/run_remote takes POST, and not GET{hint}"))
-    })?;
-    if !fits {
+    if handshake::is_asked(&head) && !fits {
         let detail = "this run-remote is no conversation: only one that takes a stream and returns one can be called over a WebSocket";
         return Err(Problem::new(Kind::MethodNotAllowed, detail));
     }
+    let (connection, key) = handshake::accept(&mut head).map_err(|fault| match fault {
+        Fault::None => {
+            let hint = if fits { "; a WebSocket handshake is taken, too" } else { "" };
+            Problem::new(Kind::MethodNotAllowed, format!("/run_remote takes POST, and not GET{hint}"))
+        }
+        Fault::Version => Problem::new(Kind::UpgradeRequired, "a WebSocket here is of version 13 (RFC 6455)"),
+        Fault::Malformed(detail) => Problem::new(Kind::BadRequest, detail),
+    })?;
     from_here(&head.headers)?;
     let deadline = deadline(&http, &head.headers, asked)?;
     // Held from here on, so that a listener which closes in this very moment waits for the conversation.
     let place = head.extensions.remove::<Place>().map(|place| (place.tasks.token(), place));
-    let limit = http.0.bodies.one();
     let asked = asked.clone();
     let options = options(deadline, &asked, &head.headers);
-    let failed = asked.id.clone();
-    Ok(upgrade
-        .read_buffer_size(BUFFER)
-        .write_buffer_size(BUFFER)
-        .max_message_size(limit.saturating_add(SLACK))
-        .max_frame_size(limit.saturating_add(SLACK))
-        .on_failed_upgrade(move |error| tracing::debug!(request = %failed, %error, "a WebSocket did not come to be"))
-        .on_upgrade(move |socket| async move {
-            let speaking = AtomicBool::new(false);
-            let conversation = Conversation { http, asked, version, deadline, options, speaking }.hold(socket);
-            match &place {
-                Some((_, place)) => tokio::select! {
-                    () = conversation => {}
-                    () = place.cut.cancelled() => {}
-                },
-                None => conversation.await,
+    tokio::spawn(async move {
+        let connection = match connection.await {
+            Ok(connection) => connection,
+            Err(error) => {
+                tracing::debug!(request = %asked.id, %error, "a WebSocket did not come to be");
+                return;
             }
-            drop(place);
-        }))
+        };
+        let limit = http.0.bodies.one().saturating_add(SLACK);
+        let config = WebSocketConfig::default()
+            .read_buffer_size(BUFFER)
+            .write_buffer_size(BUFFER)
+            .max_message_size(Some(limit))
+            .max_frame_size(Some(limit));
+        let (connection, meter) = Metered::new(TokioIo::new(connection), http.0.bodies.all().nothing());
+        let socket = WebSocketStream::from_raw_socket(connection, Role::Server, Some(config)).await;
+        let speaking = AtomicBool::new(false);
+        let conversation = Conversation { http, asked, version, deadline, options, meter, speaking }.hold(socket);
+        match &place {
+            Some((_, place)) => tokio::select! {
+                () = conversation => {}
+                () = place.cut.cancelled() => {}
+            },
+            None => conversation.await,
+        }
+        drop(place);
+    });
+    Ok(handshake::switching(&key))
 }
 
 /// Refuses web pages of other origins. A browser lets any page open a WebSocket to anywhere, and only says which page it is.
@@ -157,6 +180,8 @@ struct Conversation {
     version: InVersion,
     deadline: Instant,
     options: CallOptions,
+    /// Counts what comes of a message before it is here.
+    meter: Arc<Meter>,
     /// The client is sent something, and may be slow to take it.
     speaking: AtomicBool,
 }
@@ -166,35 +191,52 @@ enum Farewell {
     /// All was said, with this beside the stream.
     End(Option<Vec<u8>>),
     Failure(CallError),
+    /// The client breaks the protocol in the way that this code means.
+    Broken(CloseCode, &'static str),
     /// The client has left.
     Gone,
 }
 
+type WebSocket = WebSocketStream<Metered<TokioIo<Upgraded>>>;
 type Heard = mpsc::Sender<Result<List, StreamError>>;
 type Source = SplitStream<WebSocket>;
 
 impl Conversation {
     async fn hold(self, socket: WebSocket) {
         let (sink, mut source) = socket.split();
-        let mut mouth = Mouth { sink, speaking: &self.speaking };
+        let mut mouth = Mouth { sink, speaking: &self.speaking, bodies: self.http.0.bodies.all().clone() };
         // The call has its deadline from the chain; this is for a client that takes nothing of its failure.
         let farewell = timeout_at(self.deadline + FAREWELL, self.talk(&mut mouth, &mut source)).await;
-        let (text, code, reason) = match farewell.unwrap_or(Farewell::Gone) {
+        let (text, code, reason): (_, _, &str) = match farewell.unwrap_or(Farewell::Gone) {
             Farewell::Gone => return,
             Farewell::End(rest) => {
                 let rest = rest.unwrap_or_else(|| b"null".to_vec());
-                ([&b"{\"$end\":"[..], &rest, b"}"].concat(), close_code::NORMAL, "")
+                self.asked.end.is(StatusCode::SWITCHING_PROTOCOLS);
+                (Some([&b"{\"$end\":"[..], &rest, b"}"].concat()), CloseCode::Normal, "")
             }
             Farewell::Failure(error) => {
                 let code = code(error.kind());
                 let problem = failed(&self.http, error, Audience::Public, &self.asked.id);
+                self.asked.end.is(problem.status());
                 let document = problem.document(&self.asked.id);
-                ([&b"{\"$error\":"[..], &document, b"}"].concat(), code, problem.title())
+                (Some([&b"{\"$error\":"[..], &document, b"}"].concat()), code, problem.title())
+            }
+            Farewell::Broken(code, reason) => {
+                self.asked.end.is(StatusCode::BAD_REQUEST);
+                (None, code, reason)
             }
         };
-        let Ok(text) = String::from_utf8(text) else { return };
+        // What it has begun to send is of no use any more.
+        self.meter.discard();
+        let text = text.and_then(|text| String::from_utf8(text).ok());
         let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
-        let said = async { mouth.say(Message::text(text)).await && mouth.say(close).await };
+        let said = async {
+            let heard = match text {
+                Some(text) => mouth.say(Message::text(text)).await,
+                None => true,
+            };
+            heard && mouth.say(close).await
+        };
         if timeout(SILENCE, said).await == Ok(true) {
             // Until the client has closed its side, too: what it has sent meanwhile would reset the connection otherwise.
             let closed = async { while let Some(Ok(_)) = source.next().await {} };
@@ -213,6 +255,7 @@ impl Conversation {
             item,
             ended: Arc::new(AtomicBool::new(false)),
             limits: &self.http.0.bodies,
+            meter: &self.meter,
             speaking: &self.speaking,
         };
         let mut values = match ear.others(source, &others, self.deadline).await {
@@ -220,7 +263,7 @@ impl Conversation {
             Err(farewell) => return farewell,
         };
         let (heard, items) = mpsc::channel(0);
-        values.insert(place, Value::Stream(Stream::new(items.chain(ear.last()))));
+        values.list.insert(place, Value::Stream(Stream::new(items.chain(ear.last()))));
 
         let answer = async {
             let answer = chain::answer(chainlet, values, self.options.clone()).await?;
@@ -245,25 +288,25 @@ impl Conversation {
             Farewell::Failure(error) => self.version.count(&Err::<(), _>(error.clone())),
             Farewell::End(_) => self.version.count(&Ok::<_, CallError>(())),
             // Whether it would have gone well, nobody knows.
-            Farewell::Gone => {}
+            Farewell::Broken(..) | Farewell::Gone => {}
         }
         farewell
     }
 }
 
 /// The code that a failure closes a conversation with (RFC 6455, 7.4.1).
-fn code(kind: ErrorKind) -> u16 {
+fn code(kind: ErrorKind) -> CloseCode {
     match kind {
-        ErrorKind::InvalidInput => close_code::INVALID,
-        ErrorKind::TooLarge => close_code::SIZE,
-        ErrorKind::Overloaded | ErrorKind::NotReady | ErrorKind::Unreachable => close_code::AGAIN,
-        ErrorKind::Stopping => close_code::AWAY,
+        ErrorKind::InvalidInput => CloseCode::Invalid,
+        ErrorKind::TooLarge => CloseCode::Size,
+        ErrorKind::Overloaded | ErrorKind::NotReady | ErrorKind::Unreachable => CloseCode::Again,
+        ErrorKind::Stopping => CloseCode::Away,
         ErrorKind::AnswerTooLarge
         | ErrorKind::Chainlet
         | ErrorKind::Deadline
         | ErrorKind::Trap
         | ErrorKind::Cancelled
-        | ErrorKind::Internal => close_code::ERROR,
+        | ErrorKind::Internal => CloseCode::Error,
     }
 }
 

@@ -6,7 +6,8 @@
 //! | `application/x-ndjson` | `ITEM` in a line | `{"$end": …}`, always | `{"$error": …}` |
 //! | `application/octet-stream` | its byte | nothing | the connection breaks off |
 //!
-//! No WIT name has a `$`, so that no item looks like one of these lines.
+//! No WIT name has a `$`, so that no item looks like one of these lines. The keys of a `map<string, …>` can be anything, so an
+//! item that is one goes in lines and messages as `{"$item": ITEM}` ([`has_free_keys`]).
 
 use std::time::Duration;
 
@@ -22,8 +23,18 @@ use super::{Audience, Http};
 use crate::chain::answer::Streamed;
 use crate::error::{CallError, ErrorKind};
 use crate::live::InVersion;
-use crate::value::List;
+use crate::memory::Reserving;
 use crate::value::json::{self, Elements};
+use crate::value::{List, Type};
+
+/// Whether an item of type `ty` is, as JSON, an object whose keys may be any text.
+pub(super) fn has_free_keys(ty: &Type) -> bool {
+    match ty {
+        Type::Map { key, .. } => matches!(**key, Type::String),
+        Type::Option(inner) => has_free_keys(inner),
+        _ => false,
+    }
+}
 
 /// From how many bytes on items go out although more are here.
 const PIECE: usize = 32 * 1024;
@@ -106,28 +117,38 @@ impl Writing {
                 Ok((bytes.clone(), true))
             }
             _ => match self.items_here() {
-                Ok(out) => Ok((out.into(), true)),
+                Ok(out) => Ok((out, true)),
                 Err(error) => self.failed(error),
             },
         }
     }
 
-    /// Items that are here, up to a piece.
-    fn items_here(&mut self) -> Result<Vec<u8>, CallError> {
+    /// Items that are here, up to a piece. What is written of large ones is reserved until the client has taken it.
+    fn items_here(&mut self) -> Result<Bytes, CallError> {
         let (before, after) = match self.framing {
             Framing::Events => (&b"data: "[..], &b"\n\n"[..]),
+            Framing::Lines if has_free_keys(&self.streamed.item) => (&b"{\"$item\":"[..], &b"}\n"[..]),
             Framing::Lines | Framing::Bytes => (&b""[..], &b"\n"[..]),
         };
-        let mut out = Vec::new();
         let elements = Elements::of(&self.streamed.item, &self.batch);
-        while self.written < elements.len() && out.len() < PIECE {
-            out.extend_from_slice(before);
-            json::write_element(&elements, self.written, &mut out)
-                .map_err(|error| CallError::new(ErrorKind::Internal, &self.streamed.chainlet, error))?;
-            out.extend_from_slice(after);
+        let mut held = self.http.0.bodies.all().nothing();
+        let mut out = Reserving::new(&mut held);
+        let mut mismatch = None;
+        while self.written < elements.len() && out.len() < PIECE && mismatch.is_none() {
+            out.put(before);
+            mismatch = json::write_element(&elements, self.written, &mut out).err();
+            out.put(after);
             self.written += 1;
         }
-        Ok(out)
+        let chainlet = &self.streamed.chainlet;
+        let out = out.finish().map_err(|no_room| {
+            let message = format_args!("its items cannot be given: {no_room}");
+            CallError::new(ErrorKind::Overloaded, chainlet, message).after_the_call_began()
+        })?;
+        match mismatch {
+            None => Ok(held.own(out.into())),
+            Some(error) => Err(CallError::new(ErrorKind::Internal, chainlet, error)),
+        }
     }
 
     fn end(&self, rest: Option<Vec<u8>>) -> Bytes {
@@ -149,7 +170,9 @@ impl Writing {
 
     fn failed(&self, error: CallError) -> Result<(Bytes, bool), CutOff> {
         self.count(&Err(error.clone()));
-        let document = failed(&self.http, error, self.audience, &self.asked.id).document(&self.asked.id);
+        let problem = failed(&self.http, error, self.audience, &self.asked.id);
+        self.asked.end.is(problem.status());
+        let document = problem.document(&self.asked.id);
         match self.framing {
             Framing::Events => Ok(([&b"event: error\ndata: "[..], &document, b"\n\n"].concat().into(), false)),
             Framing::Lines => Ok(([&b"{\"$error\":"[..], &document, b"}\n"].concat().into(), false)),

@@ -1,21 +1,25 @@
 //! Request bodies that are read while the call goes on: the items of a stream that run-remote takes.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use futures::stream;
 use http::Version;
 use http::request::Parts;
 use http_body_util::BodyExt;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
-use super::body::{self, Limits, RequestBody, UNIT};
+use super::body::{self, Limits, RequestBody};
 use super::format::{Input, Upload};
 use super::problem::{Kind, Problem};
 use crate::chainlet::Chainlet;
 use crate::chainlet::callee::Callee;
+use crate::chainlet::params::{READ_AT_ONCE, Values};
 use crate::config::ChainletName;
 use crate::error::{CallError, ErrorKind};
-use crate::value::format::FormatError;
+use crate::memory::{MemoryBudget, NoRoom, Reservation};
+use crate::offload::Offload;
+use crate::value::format::{FormatError, FormatErrorKind};
 use crate::value::json::JsonError;
 use crate::value::stream::{Items, Stream, StreamError};
 use crate::value::ty::Member;
@@ -49,7 +53,7 @@ pub(super) async fn open<B: RequestBody>(
     chainlet: &Chainlet,
     limits: &Limits,
     deadline: Instant,
-) -> Result<Vec<Value>, Result<CallError, Problem>> {
+) -> Result<Values, Result<CallError, Problem>> {
     let (body, reader) = (Rest { body: Some(body), version: head.version }, Reader::new(chainlet));
     body::encoded_as_it_is(&head.headers).map_err(Err)?;
     let params = &chainlet.signature().params;
@@ -58,21 +62,27 @@ pub(super) async fn open<B: RequestBody>(
         return Err(Err(Problem::new(Kind::MediaType, "the new version of this run-remote takes no such stream")));
     };
     if matches!(upload, Upload::Bytes) {
-        return Ok(vec![Value::Stream(Stream::new(bytes(body, reader)))]);
+        return Ok(Values { list: vec![Value::Stream(Stream::new(bytes(body, reader)))], reservation: None });
     }
     let mut lines = Lines::new(body, limits);
     let mut others: Vec<Member> = params.clone();
     others.remove(place);
-    let mut values = Vec::new();
+    let (mut values, mut others_held) = (Vec::new(), None);
     if !others.is_empty() {
         let first = timeout_at(deadline, lines.next()).await;
         let first = first.map_err(|_| Err(Problem::new(Kind::SlowRequest, "the body was not here in time")))?;
         let line = first.map_err(|fault| Ok(reader.fault(fault)))?.unwrap_or_default();
-        let read = json::params_within(&others, &line, reader.limit);
-        values = read.map_err(|error| Ok(reader.refuse(error, lines.number)))?;
+        let length = line.len();
+        let number = lines.number;
+        let mut held = reader.memory.nothing();
+        let limit = reader.limit;
+        let read = move || json::params_reserving(&others, &line, limit, &mut held).map(|values| (values, held));
+        let (read, reservation) =
+            reader.offload_if(length > READ_AT_ONCE, read).await.map_err(|error| Ok(reader.refuse(error, number)))?;
+        (values, others_held) = (read, Some(reservation));
     }
     values.insert(place, Value::Stream(Stream::new(items(lines, reader, item.clone()))));
-    Ok(values)
+    Ok(Values { list: values, reservation: others_held })
 }
 
 /// What is left of a body. Where nobody reads on, the rest is thrown away for a while, so that a client which writes all before
@@ -122,7 +132,7 @@ impl<B: RequestBody> Drop for Rest<B> {
 enum Fault {
     BrokeOff(String),
     LongLine { number: usize, limit: usize },
-    NoRoom,
+    NoRoom(NoRoom),
 }
 
 /// For whom a body is read.
@@ -130,11 +140,24 @@ struct Reader {
     chainlet: ChainletName,
     /// How many bytes an item may take as a value.
     limit: usize,
+    /// What the host may hold.
+    memory: MemoryBudget,
+    offload: Offload,
 }
 
 impl Reader {
     fn new(chainlet: &Chainlet) -> Self {
-        Reader { chainlet: chainlet.name().clone(), limit: chainlet.value_limit() }
+        Reader {
+            chainlet: chainlet.name().clone(),
+            limit: chainlet.value_limit(),
+            memory: chainlet.memory().clone(),
+            offload: chainlet.offload().clone(),
+        }
+    }
+
+    /// Does `work`, on a thread for long work where it `is_long`.
+    async fn offload_if<T: Send + 'static>(&self, is_long: bool, work: impl FnOnce() -> T + Send + 'static) -> T {
+        if is_long { self.offload.run(work).await } else { work() }
     }
 
     fn fault(&self, fault: Fault) -> CallError {
@@ -145,14 +168,18 @@ impl Reader {
                 ErrorKind::TooLarge,
                 format!("line {number} of the body is longer than this server's limit of {limit} bytes"),
             ),
-            Fault::NoRoom => new(ErrorKind::Overloaded, body::NO_ROOM.to_owned()),
+            Fault::NoRoom(no_room) => new(ErrorKind::Overloaded, no_room.to_string()),
         }
     }
 
     /// What is wrong with line `number`.
     fn refuse(&self, error: JsonError, number: usize) -> CallError {
-        let FormatError { is_too_large, pointer, message } = error.into();
-        let kind = if is_too_large { ErrorKind::TooLarge } else { ErrorKind::InvalidInput };
+        let FormatError { kind, pointer, message } = error.into();
+        let kind = match kind {
+            FormatErrorKind::Mismatch => ErrorKind::InvalidInput,
+            FormatErrorKind::TooLarge | FormatErrorKind::NoRoom { for_good: true } => ErrorKind::TooLarge,
+            FormatErrorKind::NoRoom { for_good: false } => ErrorKind::Overloaded,
+        };
         CallError::new(kind, &self.chainlet, format_args!("in line {number} of the body: {message}")).at(pointer)
     }
 }
@@ -167,18 +194,26 @@ struct Lines<B: RequestBody> {
     /// The number of the line that was read last.
     number: usize,
     limits: Limits,
-    held: Option<OwnedSemaphorePermit>,
+    /// What the buffer holds of the limit to all bodies.
+    held: Reservation,
 }
 
 impl<B: RequestBody> Lines<B> {
     fn new(body: Rest<B>, limits: &Limits) -> Self {
-        Lines { body, buffer: BytesMut::new(), searched: 0, number: 0, limits: limits.clone(), held: None }
+        Lines {
+            body,
+            buffer: BytesMut::new(),
+            searched: 0,
+            number: 0,
+            limits: limits.clone(),
+            held: limits.all().nothing(),
+        }
     }
 
     /// The next line that is not blank; none at the end of the body.
     async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
         loop {
-            if let Some(line) = self.next_here() {
+            if let Some(line) = self.next_here()? {
                 return Ok(Some(line));
             }
             match self.body.next().await {
@@ -187,7 +222,8 @@ impl<B: RequestBody> Lines<B> {
                     // The last line may lack its end.
                     let line = std::mem::take(&mut self.buffer).freeze();
                     self.number += 1;
-                    self.held = None;
+                    self.check_length(line.len(), self.number)?;
+                    self.held.shrink_to(0);
                     return Ok(Some(line).filter(|line| !line.trim_ascii().is_empty()));
                 }
             }
@@ -195,40 +231,34 @@ impl<B: RequestBody> Lines<B> {
     }
 
     /// The next line that is here as a whole already, and not blank.
-    fn next_here(&mut self) -> Option<Bytes> {
+    fn next_here(&mut self) -> Result<Option<Bytes>, Fault> {
         loop {
             let unseen = self.buffer.get(self.searched..).unwrap_or_default();
             let Some(end) = unseen.iter().position(|byte| *byte == b'\n') else {
                 self.searched = self.buffer.len();
-                return None;
+                return Ok(None);
             };
+            self.check_length(self.searched + end, self.number + 1)?;
             let line = self.buffer.split_to(self.searched + end + 1).freeze();
             self.searched = 0;
             self.number += 1;
             if !line.trim_ascii().is_empty() {
-                return Some(line);
+                return Ok(Some(line));
             }
         }
     }
 
+    /// Refuses line `number` if it has more bytes than it may.
+    fn check_length(&self, length: usize, number: usize) -> Result<(), Fault> {
+        let limit = self.limits.one();
+        if length > limit { Err(Fault::LongLine { number, limit }) } else { Ok(()) }
+    }
+
     fn take(&mut self, data: &[u8]) -> Result<(), Fault> {
-        if self.buffer.is_empty() {
-            self.held = None;
-        }
-        let length = self.buffer.len() + data.len();
         // The data may hold the end of the line, but what is here already does not.
-        if self.buffer.len() > self.limits.one() {
-            return Err(Fault::LongLine { number: self.number + 1, limit: self.limits.one() });
-        }
-        let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let more = length.div_ceil(UNIT).saturating_sub(held);
-        if more > 0 {
-            let more = self.limits.hold(more).ok_or(Fault::NoRoom)?;
-            match &mut self.held {
-                Some(held) => held.merge(more),
-                none => *none = Some(more),
-            }
-        }
+        self.check_length(self.buffer.len(), self.number + 1)?;
+        self.held.shrink_to(self.buffer.len());
+        self.held.grow(data.len()).map_err(Fault::NoRoom)?;
         self.buffer.extend_from_slice(data);
         Ok(())
     }
@@ -236,29 +266,48 @@ impl<B: RequestBody> Lines<B> {
 
 /// The items of lines, in batches of those that are here at once.
 fn items<B: RequestBody>(lines: Lines<B>, reader: Reader, item: Type) -> Items {
-    Box::pin(stream::unfold(Some((lines, reader, item)), |reading| async {
-        let (mut lines, reader, item) = reading?;
+    // The guest takes a batch before it asks for the next.
+    let held = reader.memory.nothing();
+    Box::pin(stream::unfold(Some((lines, reader, Arc::new(item), held)), |reading| async {
+        let (mut lines, reader, item, held) = reading?;
+        drop(held);
         match batch(&mut lines, &reader, &item).await {
-            Ok(Some(batch)) => Some((Ok(batch), Some((lines, reader, item)))),
+            Ok(Some((batch, held))) => Some((Ok(batch), Some((lines, reader, item, held)))),
             Ok(None) => None,
             Err(error) => Some((Err(StreamError::Call(error)), None)),
         }
     }))
 }
 
-async fn batch<B: RequestBody>(lines: &mut Lines<B>, reader: &Reader, item: &Type) -> Result<Option<List>, CallError> {
-    let mut values = Vec::new();
-    let mut next = lines.next().await.map_err(|fault| reader.fault(fault))?;
-    while let Some(line) = next {
-        let value = json::value_within(item, &line, reader.limit);
-        values.push(value.map_err(|error| reader.refuse(error, lines.number))?);
-        next = if values.len() < BATCH { lines.next_here() } else { None };
+async fn batch<B: RequestBody>(
+    lines: &mut Lines<B>,
+    reader: &Reader,
+    item: &Arc<Type>,
+) -> Result<Option<(List, Reservation)>, CallError> {
+    let Some(first) = lines.next().await.map_err(|fault| reader.fault(fault))? else { return Ok(None) };
+    let mut texts = vec![(lines.number, first)];
+    while texts.len() < BATCH {
+        match lines.next_here() {
+            Ok(Some(text)) => texts.push((lines.number, text)),
+            Ok(None) => break,
+            Err(fault) => return Err(reader.fault(fault)),
+        }
     }
-    if values.is_empty() {
-        return Ok(None);
+    let length: usize = texts.iter().map(|(_, text)| text.len()).sum();
+    let (item, limit, mut held) = (item.clone(), reader.limit, reader.memory.nothing());
+    let read = move || {
+        let mut values = Vec::with_capacity(texts.len());
+        for (number, text) in &texts {
+            values.push(json::value_reserving(&item, text, limit, &mut held).map_err(|error| (error, *number))?);
+        }
+        Ok((List::of(&item, values), held))
+    };
+    let read = reader.offload_if(length > READ_AT_ONCE, read).await;
+    let (list, held) = read.map_err(|(error, number)| reader.refuse(error, number))?;
+    match list {
+        Some(list) => Ok(Some((list, held))),
+        None => Err(CallError::new(ErrorKind::Internal, &reader.chainlet, "an item is not of its type")),
     }
-    let list = List::of(item, values);
-    list.map(Some).ok_or_else(|| CallError::new(ErrorKind::Internal, &reader.chainlet, "an item is not of its type"))
 }
 
 /// The bytes of a body as they come.
@@ -281,9 +330,10 @@ mod tests {
     use hyper::body::Frame;
 
     use super::*;
+    use crate::memory::MemoryBudget;
 
     fn limits() -> Limits {
-        Limits::new(16, 64 * UNIT)
+        Limits::new(16, 64 * 1024, &MemoryBudget::unlimited())
     }
 
     fn body(parts: &[&'static str]) -> impl RequestBody {
@@ -293,7 +343,12 @@ mod tests {
     }
 
     fn reader() -> Reader {
-        Reader { chainlet: "a".parse().unwrap(), limit: 1024 }
+        Reader {
+            chainlet: "a".parse().unwrap(),
+            limit: 1024,
+            memory: MemoryBudget::unlimited(),
+            offload: Offload::new(),
+        }
     }
 
     async fn read(parts: &[&'static str], limits: &Limits) -> Vec<Result<List, String>> {
@@ -331,12 +386,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_line_that_is_too_long_is_refused_however_it_comes() {
+        let long = "0123456789012345 \n";
+        let just = "012345678901234\n";
+        assert_eq!(read(&[just], &limits()).await.len(), 1);
+        for parts in [&[long][..], &["1\n0123456789012345 \n2\n"], &["01234567890123456"], &[long, "1\n"]] {
+            let read = read(parts, &limits()).await;
+            let Some(Err(error)) = read.last() else { panic!("{read:?}") };
+            assert!(error.contains("is longer than this server's limit of 16 bytes"), "{error}");
+        }
+    }
+
+    #[tokio::test]
     async fn lines_hold_their_part_of_the_room_for_all_bodies_until_they_are_read() {
-        let limits = Limits::new(1 << 20, 2 * UNIT);
-        let long: &'static str = Box::leak(" ".repeat(3 * UNIT).into_boxed_str());
+        let limits = Limits::new(1 << 20, 2000, &MemoryBudget::unlimited());
+        let long: &'static str = Box::leak(" ".repeat(3000).into_boxed_str());
         let read = read(&[long, "1\n"], &limits).await;
-        assert!(matches!(read.as_slice(), [Err(error)] if error.contains("bytes of requests in flight")), "{read:?}");
-        assert_eq!(limits.hold(2).map(|held| held.num_permits()), Some(2));
+        assert!(matches!(read.as_slice(), [Err(error)] if error.contains("--bodies-limit")), "{read:?}");
+        assert_eq!(limits.all().reserved(), 0);
     }
 
     #[tokio::test]

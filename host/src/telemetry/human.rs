@@ -2,8 +2,11 @@
 //!
 //! ```text
 //! 2026-05-01T10:00:00.000000Z  INFO say-hello[0] stdout: the model is loaded
+//! 2026-05-01T10:00:00.000000Z  INFO say-hello[0] request=7f3a: three names
 //! 2026-05-01T10:00:00.000000Z  WARN replica does not start chainlet=say-hello replica=0
 //! ```
+//!
+//! All after the colon of a guest's line is the guest's: what it writes cannot pass for what the host says of it.
 //!
 //! The one event of more than a line is a trap, with the guest's frames below it.
 
@@ -79,15 +82,25 @@ struct Parts {
 }
 
 impl Parts {
-    /// `say-hello[0] stdout: `, taken out of the fields.
+    /// `say-hello[0] stdout request=7f3a: `, taken out of the fields.
     fn replica(&mut self) -> String {
         let mut take = |name| {
             let place = self.fields.iter().position(|(field, _)| *field == name);
             place.map(|place| self.fields.remove(place).1).unwrap_or_default()
         };
-        let (chainlet, replica, stream) = (take("chainlet"), take("replica"), take("stream").to_lowercase());
-        let space = if stream.is_empty() { "" } else { " " };
-        format!("{chainlet}[{replica}]{space}{stream}: ")
+        let (chainlet, replica) = (take("chainlet"), take("replica"));
+        let (stream, request) = (take("stream").to_lowercase(), take("request"));
+        let mut replica = format!("{chainlet}[{replica}]");
+        if !stream.is_empty() {
+            replica.push(' ');
+            replica.push_str(&stream);
+        }
+        if !request.is_empty() {
+            replica.push_str(" request=");
+            // Writing to a string cannot fail.
+            let _ = write_printable(&mut replica, &request, &[]);
+        }
+        replica + ": "
     }
 }
 

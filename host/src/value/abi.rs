@@ -45,6 +45,7 @@ use wasmtime::{Result, ValRaw, bail};
 
 use super::Value;
 use super::packed::{Layout, Scalar};
+use crate::memory::Reservation;
 use lift::Lifting;
 use stream::Opened;
 
@@ -60,17 +61,19 @@ struct Flat<const N: usize> {
     values: Vec<Value>,
     /// The streams among them that are still to be connected to their readers.
     opened: Vec<Opened>,
+    /// What the values hold of the host's budget.
+    _reservation: Option<Reservation>,
 }
 
 impl<const N: usize> Flat<N> {
     fn new(values: Vec<Value>) -> Self {
-        Flat { values, opened: Vec::new() }
+        Flat { values, opened: Vec::new(), _reservation: None }
     }
 
     fn lift(cx: &mut LiftContext<'_>, lift: impl FnOnce(&mut Lifting<'_, '_>) -> Result<Vec<Value>>) -> Result<Self> {
         let mut lifting = Lifting::new(cx);
         let values = lift(&mut lifting)?;
-        Ok(Flat { values, opened: lifting.opened })
+        Ok(Flat { values, opened: lifting.opened, _reservation: None })
     }
 }
 

@@ -27,6 +27,7 @@ use self::reader::Reader;
 use super::Value;
 use super::mapping::{MismatchError, Notation, Params, Reading, Seed, Typed};
 use super::ty::{Member, Type};
+use crate::memory::Reservation;
 
 /// Reads a body: a CBOR map keyed by parameter name, whose values may take `limit` bytes. The values come in the order of
 /// `params`, and large byte strings share the memory of `body`.
@@ -37,11 +38,28 @@ use super::ty::{Member, Type};
 /// The body is not CBOR, does not fit the parameters' types, or its values would take more than `limit`: the error says
 /// which, where and why.
 pub fn params_within(params: &[Member], body: &Bytes, limit: usize) -> Result<Vec<Value>, CborError> {
+    read_params(params, body, &Reading::new(Notation::Cbor, limit).sharing(body))
+}
+
+/// As [`params_within`]; what the values hold beside the body is added to `reservation`.
+///
+/// # Errors
+/// As there, and where the host has no room for the values.
+pub(crate) fn params_reserving(
+    params: &[Member],
+    body: &Bytes,
+    limit: usize,
+    reservation: &mut Reservation,
+) -> Result<Vec<Value>, CborError> {
+    let reading = Reading::new(Notation::Cbor, limit).sharing(body);
+    reading.reserving(reservation, |reading| read_params(params, body, reading))
+}
+
+fn read_params(params: &[Member], body: &Bytes, reading: &Reading) -> Result<Vec<Value>, CborError> {
     if body.is_empty() {
         return if params.is_empty() { Ok(Vec::new()) } else { Err(CborError::empty_body(params)) };
     }
-    let reading = Reading::new(Notation::Cbor, limit).sharing(body);
-    parse(Params { params, reading: &reading }, &reading, body)
+    parse(Params { params, reading }, reading, body)
 }
 
 /// Reads one value of type `ty`, which may take `limit` bytes. Large byte strings share the memory of `bytes`.
@@ -59,12 +77,17 @@ pub fn value_within(ty: &Type, bytes: &Bytes, limit: usize) -> Result<Value, Cbo
 /// The value is not of that type, which is a bug in the host. `out` is then as it was.
 pub fn write(ty: &Type, value: &Value, out: &mut Vec<u8>) -> Result<(), MismatchError> {
     let start = out.len();
-    to_writer(&mut *out, &Typed { ty, value }).map_err(|error| {
-        out.truncate(start);
-        match error {
-            cbor4ii::serde::EncodeError::Custom(message) => MismatchError::new(message),
-            error => MismatchError::new(error),
-        }
+    write_to(ty, value, &mut *out).inspect_err(|_| out.truncate(start))
+}
+
+/// Writes `value`, which is of type `ty`, to `out` as CBOR.
+///
+/// # Errors
+/// As [`write()`], or `out` refuses what is written.
+pub(crate) fn write_to(ty: &Type, value: &Value, out: &mut impl std::io::Write) -> Result<(), MismatchError> {
+    to_writer(out, &Typed { ty, value }).map_err(|error| match error {
+        cbor4ii::serde::EncodeError::Custom(message) => MismatchError::new(message),
+        error => MismatchError::new(error),
     })
 }
 

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::mapping::MismatchError;
 use super::ty::{Member, Type, answer_of};
 use super::{List, Value, cbor, json};
+use crate::memory::{NoRoom, Reservation, Reserving};
 
 /// A format of a call's parameters, or of its answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -23,12 +24,36 @@ pub enum Format {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct FormatError {
-    /// Whether they may be parameters, but of more bytes than those may take.
-    pub is_too_large: bool,
+    /// Why they are refused.
+    pub kind: FormatErrorKind,
     /// The offending place, as a JSON pointer (RFC 6901).
     pub pointer: String,
     /// What is wrong there.
     pub message: String,
+}
+
+/// Why bytes are refused as parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FormatErrorKind {
+    /// They are not of the format, or do not fit the types.
+    Mismatch,
+    /// They may fit, but are more than parameters may take.
+    TooLarge,
+    /// They may fit, but the host has no room for them.
+    NoRoom {
+        /// Whether it would have none even if it held nothing else.
+        for_good: bool,
+    },
+}
+
+/// Why an answer is not written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WriteError {
+    #[error(transparent)]
+    Mismatch(#[from] MismatchError),
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
 }
 
 impl Format {
@@ -70,17 +95,26 @@ impl Format {
         match self {
             Format::Json => Ok(json::params_within(params, input, limit)?),
             Format::Cbor => Ok(cbor::params_within(params, input, limit)?),
-            Format::Bytes if !self.fits_params(params) => Err(FormatError {
-                is_too_large: false,
-                pointer: String::new(),
-                message: "the parameters are not one list<u8>, so that bytes alone are none of them".to_owned(),
-            }),
-            Format::Bytes if input.len() > limit => Err(FormatError {
-                is_too_large: true,
-                pointer: String::new(),
-                message: format!("its {} bytes are more than the limit of {limit} bytes", input.len()),
-            }),
-            Format::Bytes => Ok(vec![Value::List(List::U8(input.clone()))]),
+            Format::Bytes => read_bytes(params, input, limit),
+        }
+    }
+
+    /// As [`Format::read`]. What the values hold is added to `reservation`.
+    ///
+    /// # Errors
+    /// As there, and where the host has no room for the values.
+    pub(crate) fn read_reserving(
+        self,
+        params: &[Member],
+        input: &Bytes,
+        limit: usize,
+        reservation: &mut Reservation,
+    ) -> Result<Vec<Value>, FormatError> {
+        match self {
+            Format::Json => Ok(json::params_reserving(params, input, limit, reservation)?),
+            Format::Cbor => Ok(cbor::params_reserving(params, input, limit, reservation)?),
+            // The values are the input.
+            Format::Bytes => read_bytes(params, input, limit),
         }
     }
 
@@ -104,6 +138,48 @@ impl Format {
             (Format::Json, _, _) => Ok(Bytes::from_static(b"null")),
         }
     }
+
+    /// As [`Format::write`]. `reservation` has the bytes of the value, and then those of what is written instead.
+    ///
+    /// # Errors
+    /// As there, and where the host has no room for what is written.
+    pub(crate) fn write_reserving(
+        self,
+        ty: Option<&Type>,
+        value: Option<Value>,
+        reservation: &mut Reservation,
+    ) -> Result<Bytes, WriteError> {
+        let (Format::Json | Format::Cbor, Some(ty), Some(value)) = (self, ty, &value) else {
+            return Ok(self.write(ty, value)?);
+        };
+        let before = reservation.bytes();
+        let mut out = Reserving::new(reservation);
+        let written = match self {
+            Format::Cbor => cbor::write_to(ty, value, &mut out),
+            _ => json::write_to(ty, value, &mut out),
+        };
+        let out = out.finish();
+        let bytes = match (out, written) {
+            (Err(no_room), _) => return Err(no_room.into()),
+            (Ok(_), Err(mismatch)) => return Err(mismatch.into()),
+            (Ok(bytes), Ok(())) => bytes,
+        };
+        reservation.shrink_by(before);
+        Ok(bytes.into())
+    }
+}
+
+fn read_bytes(params: &[Member], input: &Bytes, limit: usize) -> Result<Vec<Value>, FormatError> {
+    let refuse = |kind, message| Err(FormatError { kind, pointer: String::new(), message });
+    if !Format::Bytes.fits_params(params) {
+        let message = "the parameters are not one list<u8>, so that bytes alone are none of them";
+        return refuse(FormatErrorKind::Mismatch, message.to_owned());
+    }
+    if input.len() > limit {
+        let message = format!("its {} bytes are more than the limit of {limit} bytes", input.len());
+        return refuse(FormatErrorKind::TooLarge, message);
+    }
+    Ok(vec![Value::List(List::U8(input.clone()))])
 }
 
 fn is_bytes(ty: &Type) -> bool {
@@ -112,31 +188,40 @@ fn is_bytes(ty: &Type) -> bool {
 
 impl From<json::JsonError> for FormatError {
     fn from(error: json::JsonError) -> Self {
-        let is_too_large = matches!(error.kind, json::JsonErrorKind::TooLarge { .. });
+        let kind = match error.kind {
+            json::JsonErrorKind::Syntax { .. } | json::JsonErrorKind::Type => FormatErrorKind::Mismatch,
+            json::JsonErrorKind::TooLarge { .. } => FormatErrorKind::TooLarge,
+            json::JsonErrorKind::NoRoom { for_good } => FormatErrorKind::NoRoom { for_good },
+        };
         let message = match error.kind {
             json::JsonErrorKind::Syntax { line, column } => {
                 format!("bad JSON in line {line}, column {column}: {}", error.message)
             }
             _ => error.message,
         };
-        FormatError { is_too_large, pointer: error.pointer, message }
+        FormatError { kind, pointer: error.pointer, message }
     }
 }
 
 impl From<cbor::CborError> for FormatError {
     fn from(error: cbor::CborError) -> Self {
-        let is_too_large = matches!(error.kind, cbor::CborErrorKind::TooLarge { .. });
+        let kind = match error.kind {
+            cbor::CborErrorKind::Syntax { .. } | cbor::CborErrorKind::Type => FormatErrorKind::Mismatch,
+            cbor::CborErrorKind::TooLarge { .. } => FormatErrorKind::TooLarge,
+            cbor::CborErrorKind::NoRoom { for_good } => FormatErrorKind::NoRoom { for_good },
+        };
         let message = match error.kind {
             cbor::CborErrorKind::Syntax { offset } => format!("bad CBOR after {offset} bytes: {}", error.message),
             _ => error.message,
         };
-        FormatError { is_too_large, pointer: error.pointer, message }
+        FormatError { kind, pointer: error.pointer, message }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::MemoryBudget;
     use crate::value::json::arbitrary::member;
     use crate::value::json::tests::list;
 
@@ -167,7 +252,7 @@ mod tests {
         let [value] = <[Value; 1]>::try_from(values).unwrap();
         let output = Format::Bytes.write(Some(&list(Type::U8)), Some(value)).unwrap();
         assert_eq!((output.as_ptr(), output.len()), (input.as_ptr(), 1000));
-        assert!(Format::Bytes.read(&data(), &input, 999).unwrap_err().is_too_large);
+        assert!(Format::Bytes.read(&data(), &input, 999).unwrap_err().kind == FormatErrorKind::TooLarge);
         assert!(Format::Bytes.write(Some(&Type::U8), Some(Value::U8(1))).is_err());
     }
 
@@ -178,13 +263,35 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_is_reserved_in_place_of_the_value() {
+        let budget = MemoryBudget::new(10_000);
+        let ty = list(Type::String);
+        let value = || Value::List(List::Values((0..100).map(|_| Value::from("sixteen letters!")).collect()));
+        let weight = value().weight();
+        for format in [Format::Json, Format::Cbor] {
+            let mut reservation = budget.reserve(weight).unwrap();
+            let bytes = format.write_reserving(Some(&ty), Some(value()), &mut reservation).unwrap();
+            assert_eq!(bytes, format.write(Some(&ty), Some(value())).unwrap());
+            assert!(reservation.bytes() >= bytes.len() && reservation.bytes() <= 2 * bytes.len(), "{reservation:?}");
+        }
+        let many = || Value::List(List::Values((0..10_000).map(|_| Value::from("sixteen letters!")).collect()));
+        let mut reservation = budget.reserve(9_000).unwrap();
+        let refused = Format::Json.write_reserving(Some(&ty), Some(many()), &mut reservation);
+        assert!(matches!(refused, Err(WriteError::NoRoom(_))));
+        assert_eq!(reservation.bytes(), 9_000);
+    }
+
+    #[test]
     fn a_refusal_says_where_it_is_in_every_format() {
         let json = Format::Json.read(&data(), &Bytes::from_static(b"{\"data\":\n 7]"), 100).unwrap_err();
-        assert_eq!((json.pointer.as_str(), json.is_too_large), ("/data", false));
+        assert_eq!((json.pointer.as_str(), json.kind), ("/data", FormatErrorKind::Mismatch));
         let cut = Format::Json.read(&data(), &Bytes::from_static(b"{\n"), 100).unwrap_err();
         assert!(cut.message.starts_with("bad JSON in line 2, column 0: "), "{cut}");
         let cut = Format::Cbor.read(&data(), &Bytes::from_static(b"\xa1\x64data"), 100).unwrap_err();
         assert_eq!(cut.to_string(), "bad CBOR after 6 bytes: it ends in the middle of a value");
-        assert!(Format::Cbor.read(&data(), &Bytes::from_static(b"\xa1\x64data\x41a"), 1).unwrap_err().is_too_large);
+        assert!(
+            Format::Cbor.read(&data(), &Bytes::from_static(b"\xa1\x64data\x41a"), 1).unwrap_err().kind
+                == FormatErrorKind::TooLarge
+        );
     }
 }

@@ -44,6 +44,7 @@ pub use error::{JsonError, JsonErrorKind};
 use super::Value;
 use super::mapping::{Notation, Params, Reading, Seed};
 use super::ty::{Member, Type};
+use crate::memory::Reservation;
 
 /// Reads a body: a JSON object keyed by parameter name. The values come in the order of `params`.
 ///
@@ -60,14 +61,30 @@ pub fn params_from_slice(params: &[Member], body: &[u8]) -> Result<Vec<Value>, J
 /// # Errors
 /// As there, and where the values would take more: the error is found before they do.
 pub fn params_within(params: &[Member], body: &[u8], limit: usize) -> Result<Vec<Value>, JsonError> {
+    read_params(params, body, &Reading::new(Notation::Json, limit))
+}
+
+/// As [`params_within`]; what the values hold is added to `reservation`.
+///
+/// # Errors
+/// As there, and where the host has no room for the values.
+pub(crate) fn params_reserving(
+    params: &[Member],
+    body: &[u8],
+    limit: usize,
+    reservation: &mut Reservation,
+) -> Result<Vec<Value>, JsonError> {
+    Reading::new(Notation::Json, limit).reserving(reservation, |reading| read_params(params, body, reading))
+}
+
+fn read_params(params: &[Member], body: &[u8], reading: &Reading) -> Result<Vec<Value>, JsonError> {
     if body.trim_ascii().is_empty() {
         if params.is_empty() {
             return Ok(Vec::new());
         }
         return Err(JsonError::empty_body(params));
     }
-    let reading = Reading::new(Notation::Json, limit);
-    parse(Params { params, reading: &reading }, &reading, body)
+    parse(Params { params, reading }, reading, body)
 }
 
 /// Reads one value of type `ty`.
@@ -87,23 +104,45 @@ pub fn value_within(ty: &Type, text: &[u8], limit: usize) -> Result<Value, JsonE
     parse(Seed { ty, reading: &reading }, &reading, text)
 }
 
+/// As [`value_within`]; what the value holds is added to `reservation`.
+///
+/// # Errors
+/// As there, and where the host has no room for the value.
+pub(crate) fn value_reserving(
+    ty: &Type,
+    text: &[u8],
+    limit: usize,
+    reservation: &mut Reservation,
+) -> Result<Value, JsonError> {
+    Reading::new(Notation::Json, limit).reserving(reservation, |reading| parse(Seed { ty, reading }, reading, text))
+}
+
 /// Appends `value`, which is of type `ty`, to `out` as compact JSON.
 ///
 /// # Errors
 /// The value is not of that type, which is a bug in the host. `out` is then as it was.
 pub fn write(ty: &Type, value: &Value, out: &mut Vec<u8>) -> Result<(), MismatchError> {
     let start = out.len();
-    serde_json::to_writer(&mut *out, &Typed { ty, value }).map_err(|error| {
-        out.truncate(start);
-        MismatchError::new(error)
-    })
+    write_to(ty, value, &mut *out).inspect_err(|_| out.truncate(start))
+}
+
+/// Writes `value`, which is of type `ty`, to `out` as compact JSON.
+///
+/// # Errors
+/// As [`write()`], or `out` refuses what is written.
+pub(crate) fn write_to(ty: &Type, value: &Value, out: impl std::io::Write) -> Result<(), MismatchError> {
+    serde_json::to_writer(out, &Typed { ty, value }).map_err(MismatchError::new)
 }
 
 /// Appends element `index` of a list to `out` as compact JSON.
 ///
 /// # Errors
 /// The list is of another type, or shorter.
-pub(crate) fn write_element(elements: &Elements<'_>, index: usize, out: &mut Vec<u8>) -> Result<(), MismatchError> {
+pub(crate) fn write_element(
+    elements: &Elements<'_>,
+    index: usize,
+    out: &mut impl std::io::Write,
+) -> Result<(), MismatchError> {
     elements.serialize(index, &mut serde_json::Serializer::new(out)).map_err(MismatchError::new)
 }
 

@@ -20,6 +20,7 @@ mod tests;
 
 use std::fmt;
 
+pub(super) use budget::Refused;
 pub(super) use read::{Params, Seed};
 pub(super) use reading::Reading;
 pub(super) use words::{Notation, TypedNames};

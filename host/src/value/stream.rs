@@ -42,6 +42,9 @@ pub enum StreamError {
         /// How many bytes are taken.
         limit: usize,
     },
+    /// The host has no room for what it holds, for the reason that this says.
+    #[error("{0}")]
+    NoRoom(String),
     /// The call that it belongs to failed.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -65,6 +68,11 @@ impl Stream {
     /// The items, for whoever is the first to ask.
     pub fn take(&self) -> Option<Items> {
         self.lock().take()
+    }
+
+    /// Has it yield `items` in place of its own.
+    pub(super) fn replace(&self, items: Items) {
+        *self.lock() = Some(items);
     }
 
     /// Whether the items were taken.
@@ -103,6 +111,7 @@ impl Value {
         match self {
             Value::Stream(stream) | Value::Future(stream) => each(stream),
             Value::List(List::Values(values)) => values.iter().for_each(|value| value.for_each_stream(each)),
+            Value::Map(entries) => entries.iter().for_each(|(_, value)| value.for_each_stream(each)),
             Value::Record(values) | Value::Tuple(values) => {
                 values.iter().for_each(|value| value.for_each_stream(each));
             }
@@ -119,6 +128,7 @@ impl Value {
             Value::Stream(stream) => stream.wrap(wrap, Shape::Stream),
             Value::Future(stream) => stream.wrap(wrap, Shape::Future),
             Value::List(List::Values(values)) => values.iter_mut().for_each(|value| value.wrap_streams(wrap)),
+            Value::Map(entries) => entries.iter_mut().for_each(|(_, value)| value.wrap_streams(wrap)),
             Value::Record(values) | Value::Tuple(values) => {
                 values.iter_mut().for_each(|value| value.wrap_streams(wrap));
             }
@@ -185,11 +195,12 @@ mod tests {
                 Value::Option(Some(Box::new(stream()))),
                 Value::Result(Err(Some(Box::new(Value::Future(Stream::of(batch(&[0]))))))),
                 Value::List(List::Values(vec![stream(), stream()])),
+                Value::Map(vec![(Value::U8(0), stream())]),
             ]
             .into(),
         );
         let mut found = 0;
         value.for_each_stream(&mut |_| found += 1);
-        assert_eq!(found, 4);
+        assert_eq!(found, 5);
     }
 }

@@ -89,3 +89,59 @@ grace = "200ms"
     let tokens = served.public.stream(LINES, &json!({ "plan": "", "count": 1 })).await.lines().await;
     assert_eq!(tokens[0], "token 0");
 }
+
+/// The grace of a minute would hold every place for longer than the test waits.
+const PATIENT: &str = r#"
+[chain]
+name = "handed-on"
+entrypoint = "outer"
+
+[chainlets.outer]
+component = "<guest_stream_relay>"
+concurrency = 2
+grace = "60s"
+depends.next = { chainlet = "inner", concurrency = 1 }
+
+[chainlets.inner]
+component = "<guest_stream_relay>"
+concurrency = 2
+grace = "60s"
+depends.next = { chainlet = "source", concurrency = 1 }
+
+[chainlets.source]
+component = "<guest_stream_source>"
+concurrency = 2
+grace = "60s"
+"#;
+
+#[tokio::test]
+async fn a_stream_that_is_handed_on_lets_go_of_every_place_when_its_reader_leaves() {
+    let served = Chain::new(PATIENT).serve();
+    for _ in 0..3 {
+        let plan = json!({ "plan": "hand:hand:silent", "count": 1 });
+        let mut answer = served.public.stream(LINES, &plan).await;
+        assert_eq!(answer.line().await.unwrap(), "token 0");
+        drop(answer);
+        for chainlet in ["outer", "inner", "source"] {
+            served.until_state(chainlet, "active", json!(0)).await;
+        }
+    }
+    let plan = json!({ "plan": "hand:hand:", "count": 1 });
+    assert_eq!(served.public.stream(LINES, &plan).await.lines().await[0], "token 0");
+    assert!(!served.log().contains("replica"), "no replica was replaced: {}", served.log());
+}
+
+#[tokio::test]
+async fn a_stream_that_is_handed_on_and_breaks_off_lets_go_of_every_place() {
+    let served = Chain::new(PATIENT).serve();
+    for _ in 0..3 {
+        let plan = json!({ "plan": "hand:hand:trap", "count": 1 });
+        let lines = served.public.stream(LINES, &plan).await.lines().await;
+        let error = &lines.last().unwrap()["$error"];
+        assert_eq!((&error["chainlet"], &error["status"]), (&json!("source"), &json!(500)), "{lines:?}");
+        for chainlet in ["outer", "inner"] {
+            served.until_state(chainlet, "active", json!(0)).await;
+        }
+    }
+    assert!(!served.log().contains("chainlet=outer replica"), "only the source is replaced: {}", served.log());
+}

@@ -65,11 +65,13 @@ impl Attempts {
     }
 
     /// Whether a call that the callee answered with `error` is tried again: the error says itself that it may be, or the edge
-    /// says so of its kind.
-    fn may_repeat_declared(&self, error: &Value) -> bool {
+    /// says so of its kind. An error that the callee has passed on says it of the call that the callee made, which the callee
+    /// may have made after other things that are not to be done twice.
+    fn may_repeat_declared(&self, error: &Value, is_passed_on: bool) -> bool {
         let declared = self.standard.as_ref().and_then(|ty| Declared::read(ty, error));
         declared.is_some_and(|declared| {
-            declared.repeatable || self.retry_on.iter().any(|kind| kind.is_declared(declared.kind))
+            declared.repeatable && (self.idempotent || !is_passed_on)
+                || self.retry_on.iter().any(|kind| kind.is_declared(declared.kind))
         })
     }
 
@@ -97,7 +99,9 @@ impl Policy<EdgeCall, Answered, CallError> for Attempts {
         }
         let may_repeat = match result {
             Err(error) => self.may_repeat(error),
-            Ok(Answered { value: Some(Value::Result(Err(Some(error)))), .. }) => self.may_repeat_declared(error),
+            Ok(Answered { value: Some(Value::Result(Err(Some(error)))), origin, .. }) => {
+                self.may_repeat_declared(error, origin.is_some())
+            }
             Ok(_) => false,
         };
         if !may_repeat || is_spent(call) {
@@ -165,13 +169,15 @@ mod tests {
     #[test]
     fn a_declared_error_is_repeated_if_it_or_the_edge_says_so() {
         let unavailable = DeclaredKind::Unavailable as u32;
-        assert!(attempts(false).may_repeat_declared(&declared(unavailable, true)));
-        assert!(!attempts(true).may_repeat_declared(&declared(unavailable, false)));
-        assert!(attempts_on(&[RetryKind::Unavailable]).may_repeat_declared(&declared(unavailable, false)));
-        assert!(!attempts_on(&[RetryKind::Timeout]).may_repeat_declared(&declared(unavailable, false)));
+        assert!(attempts(false).may_repeat_declared(&declared(unavailable, true), false));
+        assert!(!attempts(true).may_repeat_declared(&declared(unavailable, false), false));
+        assert!(attempts_on(&[RetryKind::Unavailable]).may_repeat_declared(&declared(unavailable, false), false));
+        assert!(!attempts_on(&[RetryKind::Timeout]).may_repeat_declared(&declared(unavailable, false), false));
         let other = Signature { result: Some(Type::String), ..callee() };
         let attempts = Attempts::new(&DependencySpec::default(), &other);
-        assert!(!attempts.may_repeat_declared(&declared(unavailable, true)), "it is of another type");
+        assert!(!attempts.may_repeat_declared(&declared(unavailable, true), false), "it is of another type");
+        assert!(!self::attempts(false).may_repeat_declared(&declared(unavailable, true), true));
+        assert!(self::attempts(true).may_repeat_declared(&declared(unavailable, true), true));
     }
 
     #[test]

@@ -77,7 +77,9 @@ mod tests {
         let counting = begun.clone();
         let inner = service_fn(move |_: EdgeCall| {
             counting.fetch_add(1, Ordering::Relaxed);
-            async { Ok::<_, CallError>(Answered { value: None, origin: None, tail: None, permit: None }) }
+            async {
+                Ok::<_, CallError>(Answered { value: None, origin: None, tail: None, permit: None, reservation: None })
+            }
         });
         let limited = ConcurrencyLayer(Some(1)).layer(inner);
         let first = limited.clone().oneshot(call()).await.unwrap();

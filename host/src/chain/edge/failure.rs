@@ -52,7 +52,7 @@ pub(crate) fn retry_after(error: &CallError) -> Option<u64> {
 }
 
 /// Whether `ty` has the shape of the failure.
-pub(in super::super) fn is_failure(ty: &Type) -> bool {
+pub(crate) fn is_failure(ty: &Type) -> bool {
     let Type::Record(failure) = ty else { return false };
     let [kind, message, chainlet, path, repeatable, retry_after] = failure.members.as_slice() else { return false };
     let kinds =

@@ -1,8 +1,10 @@
 //! A guest's import that an edge answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
+use tokio::time::Instant;
 use wasmtime::{Result, StoreContextMut};
 
 use super::{Edge, failure};
@@ -13,6 +15,10 @@ use crate::chainlet::streams::Reader;
 use crate::error::{CallError, ErrorKind};
 use crate::value::Value;
 use crate::value::abi::call::Import;
+
+/// How long a call may take that a guest makes for no call of its own, with the streams of its answer. Nobody's deadline is
+/// over for it, and without one it could keep its place in the callee for ever.
+const UNASKED: Duration = Duration::from_mins(10);
 
 /// Connects an import to an edge.
 ///
@@ -39,19 +45,22 @@ impl Import<State> for EdgeImport {
     ) -> BoxFuture<'static, Result<Option<Value>>> {
         // Work that goes on after its call was answered belongs to no call.
         let caller = State::current_call(&mut store);
+        let unasked = || Some(Instant::now() + UNASKED);
         let context = match &caller {
-            Some(call) if call.is_done() => CallContext { deadline: None, ..call.context.clone() },
+            Some(call) if call.is_done() => CallContext { deadline: unasked(), ..call.context.clone() },
             Some(call) => call.context.clone(),
-            None => CallContext::default(),
+            None => CallContext { deadline: unasked(), ..CallContext::default() },
         };
         let caller = caller.filter(|call| !call.is_done());
-        let held = Parameters::hold(&mut store, &params);
         let edge = self.edge.clone();
+        let memory = store.data().memory_limit();
+        let held = Parameters::hold(&mut store, &params, edge.copies());
         let reader = Reader { chainlet: edge.name.from.clone(), call: caller.clone() };
         let call = async move {
-            let outcome = edge.call(params, context, reader).await;
-            drop(held);
-            outcome
+            let _held = held.map_err(|no_room| edge.refuse(no_room))?;
+            let answered = edge.call(params, context, reader).await?;
+            edge.fits_memory(&answered, memory)?;
+            Ok(answered)
         };
         let edge = self.edge.clone();
         match (self.is_fallible, self.is_async) {
@@ -144,8 +153,10 @@ async fn plain(edge: &Edge, caller: Option<Arc<Call>>, call: impl Future<Output 
 /// The value of an answer, with a note of where its error began if it is one.
 fn taken(edge: &Edge, caller: Option<&Call>, answered: Answered) -> Option<Value> {
     let Answered { value, origin, .. } = answered;
-    if let Some((caller, origin)) = caller.zip(origin) {
-        caller.note_declared(&edge.name.dependency, origin);
+    if let Some((caller, origin)) = caller.zip(origin)
+        && let Some(Value::Result(Err(error))) = &value
+    {
+        caller.note_declared(&edge.name.dependency, error.as_deref(), origin);
     }
     value
 }

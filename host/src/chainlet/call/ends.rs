@@ -6,23 +6,23 @@ use std::sync::{Arc, Weak};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::{Call, CallContext, Over, Patience, Phase, Reply, Site};
+use super::{Call, CallContext, Over, Patience, Phase, Reply, Returned, Site};
+use crate::chainlet::params::Values;
 use crate::chainlet::pool::Lease;
 use crate::chainlet::replica::Replica;
 use crate::config::ChainletName;
 use crate::error::CallError;
-use crate::value::Value;
 
 /// A call on its way to a replica, and in it until the guest begins.
 pub(in crate::chainlet) struct Job {
-    params: Vec<Value>,
+    params: Values,
     serving: Serving,
 }
 
 impl Job {
     /// A call with a place in `lease`'s replica, and its caller's end.
     pub(in crate::chainlet) fn new(
-        params: Vec<Value>,
+        params: Values,
         context: CallContext,
         lease: Lease,
         patience: &Arc<Patience>,
@@ -34,7 +34,7 @@ impl Job {
     }
 
     /// The parameters, and the call as the guest's; `None` where nobody wants it any more.
-    pub(in crate::chainlet) fn begin(mut self) -> Option<(Vec<Value>, Serving)> {
+    pub(in crate::chainlet) fn begin(mut self) -> Option<(Values, Serving)> {
         {
             let mut state = self.serving.call.lock();
             if state.phase != Phase::Waiting {
@@ -79,14 +79,14 @@ impl Serving {
     }
 
     /// The guest has returned `answer`. Nothing of the call goes on.
-    pub(in crate::chainlet) fn finish(mut self, answer: Result<Option<Value>, CallError>) {
+    pub(in crate::chainlet) fn finish(mut self, answer: Result<Returned, CallError>) {
         self.begun = false;
         // Only what a call that is over leaves behind is waited for.
         self.done = self.send(answer, Phase::Done);
     }
 
     /// The guest has returned `answer`, and goes on with the streams in it. Returns when they have ended.
-    pub(in crate::chainlet) async fn stream(mut self, answer: Option<Value>, streams: impl Send) {
+    pub(in crate::chainlet) async fn stream(mut self, answer: Returned, streams: impl Send) {
         self.send(Ok(answer), Phase::Streaming);
         drop(streams);
         self.call.until(|state| state.streams_ended).await;
@@ -94,7 +94,7 @@ impl Serving {
     }
 
     /// Sends the answer, and returns whether anybody wanted it.
-    fn send(&self, answer: Result<Option<Value>, CallError>, phase: Phase) -> bool {
+    fn send(&self, answer: Result<Returned, CallError>, phase: Phase) -> bool {
         let (reply, lease) = {
             let mut state = self.call.lock();
             if state.phase != Phase::Running {
@@ -102,7 +102,8 @@ impl Serving {
                 return false;
             }
             state.phase = phase;
-            let origin = state.origin.take();
+            state.returned = phase == Phase::Streaming;
+            let origin = state.origin_of(answer.as_ref().ok().and_then(|returned| returned.value.as_ref()));
             let lease = if phase == Phase::Done { state.free() } else { None };
             (state.reply.take().map(|reply| (reply, answer.map(|value| (value, origin)))), lease)
         };
@@ -264,11 +265,16 @@ pub(crate) struct Listener(pub(super) Arc<Call>);
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        // A guest that has been told is at work on letting go.
-        if state.phase < Phase::Over {
-            state.listeners -= 1;
+        {
+            let mut state = self.0.lock();
+            state.listening -= 1;
+            // A guest that has been told is at work on letting go.
+            if state.phase < Phase::Over {
+                state.listeners -= 1;
+                return;
+            }
         }
+        self.0.changed.notify_waiters();
     }
 }
 

@@ -4,22 +4,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::extract::ws::Message;
 use futures::{SinkExt, StreamExt, stream};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 
+use super::metered::Meter;
 use super::{FAREWELL, Farewell, Heard, SILENCE, Source};
 use crate::chain;
 use crate::chainlet::Chainlet;
 use crate::chainlet::callee::Callee;
+use crate::chainlet::params::{READ_AT_ONCE, Values};
 use crate::error::{CallError, ErrorKind};
-use crate::server::body::{Limits, NO_ROOM, UNIT};
+use crate::memory::{NoRoom, Reservation};
+use crate::server::body::Limits;
 use crate::value::json::{self, JsonError};
 use crate::value::stream::StreamError;
 use crate::value::ty::Member;
-use crate::value::{List, Type, Value};
+use crate::value::{List, Type};
 
 /// How long a message that says nothing holds up the next one.
 const PACE: Duration = Duration::from_millis(10);
@@ -33,6 +37,7 @@ pub(super) struct Ear<'a> {
     /// The client has said that its stream has ended.
     pub ended: Arc<AtomicBool>,
     pub limits: &'a Limits,
+    pub meter: &'a Meter,
     pub speaking: &'a AtomicBool,
 }
 
@@ -43,9 +48,9 @@ impl Ear<'_> {
         source: &mut Source,
         others: &[Member],
         deadline: Instant,
-    ) -> Result<Vec<Value>, Farewell> {
+    ) -> Result<Values, Farewell> {
         if others.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Values::default());
         }
         let first = async {
             loop {
@@ -58,7 +63,7 @@ impl Ear<'_> {
                         let message = "the parameters come first, as an object in a text message";
                         return Err(Farewell::Failure(self.refuse(message)));
                     }
-                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => sleep(PACE).await,
+                    Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => sleep(PACE).await,
                     other => return Err(self.farewell(source, other).await),
                 }
             }
@@ -68,8 +73,15 @@ impl Ear<'_> {
             Farewell::Failure(CallError::new(ErrorKind::Deadline, self.chainlet.name(), message))
         };
         let text = timeout_at(deadline, first).await.map_err(late)??;
-        let values = json::params_within(others, text.as_bytes(), self.chainlet.value_limit());
-        values.map_err(|error| Farewell::Failure(self.refuse_json(error)))
+        self.meter.finished();
+        let (others, limit, length) = (others.to_vec(), self.chainlet.value_limit(), text.as_str().len());
+        let mut held = self.chainlet.memory().nothing();
+        let read = move || {
+            let list = json::params_reserving(&others, text.as_str().as_bytes(), limit, &mut held)?;
+            Ok(Values { list, reservation: Some(held) })
+        };
+        let read = if length > READ_AT_ONCE { self.chainlet.offload().run(read).await } else { read() };
+        read.map_err(|error| Farewell::Failure(self.refuse_json(error)))
     }
 
     /// Hands on what the client says, as the guest takes it. It returns when the client has left, or says what cannot be taken.
@@ -86,15 +98,21 @@ impl Ear<'_> {
             let length = match &message {
                 Message::Text(text) => text.as_str().len(),
                 Message::Binary(bytes) => bytes.len(),
-                Message::Ping(_) | Message::Pong(_) | Message::Close(_) => 0,
+                Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => 0,
             };
+            self.meter.finished();
             if length > self.limits.one() {
                 return Farewell::Failure(self.too_long());
             }
+            // Before it is read, and until the guest has taken what it becomes.
+            let held = match self.limits.all().reserve(length) {
+                Ok(held) => held,
+                Err(no_room) => return Farewell::Failure(self.no_room(&no_room)),
+            };
             let batch = match message {
                 Message::Close(_) => return self.farewell(source, None).await,
                 // Each is answered, so that a client could have the server do nothing else.
-                Message::Ping(_) | Message::Pong(_) => {
+                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {
                     sleep(PACE).await;
                     continue;
                 }
@@ -103,8 +121,8 @@ impl Ear<'_> {
                     heard = None;
                     continue;
                 }
-                Message::Text(text) => self.item(&text),
-                Message::Binary(bytes) if *self.item == Type::U8 => Ok(List::U8(bytes)),
+                Message::Text(text) => self.item(text).await,
+                Message::Binary(bytes) if *self.item == Type::U8 => Ok((List::U8(bytes), self.limits.all().nothing())),
                 Message::Binary(_) => Err(self.refuse("items come as JSON, in text messages")),
             };
             // After the end, and when the guest takes no more, nothing is done with what is said.
@@ -112,31 +130,42 @@ impl Ear<'_> {
                 yield_now().await;
                 continue;
             };
-            let held = self.limits.hold(length.div_ceil(UNIT));
-            let batch = match held {
-                Some(_) => batch,
-                None => Err(CallError::new(ErrorKind::Overloaded, self.chainlet.name(), NO_ROOM)),
+            let (batch, values) = match batch {
+                Ok((batch, values)) => (Ok(batch), Some(values)),
+                Err(error) => (Err(StreamError::Call(error)), None),
             };
             let is_last = batch.is_err();
-            if open.send(batch.map_err(StreamError::Call)).await.is_err() || is_last {
+            if open.send(batch).await.is_err() || is_last {
                 heard = None;
             }
-            drop(held);
+            drop((held, values));
         }
     }
 
     /// How a conversation ends in which the client says nothing more: it has closed its side, or broken off, or said too much.
-    async fn farewell(&self, source: &mut Source, last: Option<Result<Message, axum::Error>>) -> Farewell {
+    async fn farewell(&self, source: &mut Source, last: Option<Result<Message, tungstenite::Error>>) -> Farewell {
         if let Some(Err(error)) = last {
-            let inner = error.into_inner();
-            if let Some(tungstenite::Error::Capacity(_)) = inner.downcast_ref() {
-                return Farewell::Failure(self.too_long());
-            }
-            return Farewell::Gone;
+            return self.broken(&error);
         }
         // It is told that its farewell was heard when the next message is asked for.
         let _ = timeout(FAREWELL, source.next()).await;
         Farewell::Gone
+    }
+
+    /// How a conversation ends whose next message does not come for this reason (RFC 6455, 7.4.1).
+    fn broken(&self, error: &tungstenite::Error) -> Farewell {
+        match error {
+            tungstenite::Error::Capacity(_) => Farewell::Failure(self.too_long()),
+            tungstenite::Error::Utf8(_) => Farewell::Broken(CloseCode::Invalid, "a text message is UTF-8"),
+            // It left without a word.
+            tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Farewell::Gone,
+            tungstenite::Error::Protocol(_) => Farewell::Broken(CloseCode::Protocol, "this breaks RFC 6455"),
+            tungstenite::Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<NoRoom>()) {
+                Some(no_room) => Farewell::Failure(self.no_room(no_room)),
+                None => Farewell::Gone,
+            },
+            _ => Farewell::Gone,
+        }
     }
 
     /// What comes after all that was heard: nothing where the client has ended its stream, an error where it has just left.
@@ -149,13 +178,24 @@ impl Ear<'_> {
         .filter_map(std::future::ready)
     }
 
-    fn item(&self, text: &str) -> Result<List, CallError> {
+    /// The item in a message, and what it holds of the host's budget.
+    async fn item(&self, text: Utf8Bytes) -> Result<(List, Reservation), CallError> {
         if *self.item == Type::U8 {
             return Err(self.refuse("bytes come in binary messages"));
         }
-        let value = json::value_within(self.item, text.as_bytes(), self.chainlet.value_limit());
-        let value = value.map_err(|error| self.refuse_json(error))?;
-        List::of(self.item, vec![value]).ok_or_else(|| self.refuse("an item is not of its type"))
+        let (item, limit, length) = (self.item.clone(), self.chainlet.value_limit(), text.as_str().len());
+        let mut held = self.chainlet.memory().nothing();
+        let read = move || {
+            let value = json::value_reserving(&item, text.as_str().as_bytes(), limit, &mut held)?;
+            Ok((List::of(&item, vec![value]), held))
+        };
+        let read = if length > READ_AT_ONCE { self.chainlet.offload().run(read).await } else { read() };
+        let (list, held) = read.map_err(|error| self.refuse_json(error))?;
+        Ok((list.ok_or_else(|| self.refuse("an item is not of its type"))?, held))
+    }
+
+    fn no_room(&self, no_room: &NoRoom) -> CallError {
+        CallError::new(ErrorKind::Overloaded, self.chainlet.name(), no_room)
     }
 
     fn too_long(&self) -> CallError {

@@ -3,22 +3,30 @@
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::extract::ws::{Message, WebSocket};
 use bytes::Bytes;
 use futures::SinkExt;
 use futures::stream::SplitSink;
 use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite::Message;
 
-use super::{Farewell, PING};
+use super::{Farewell, PING, WebSocket};
 use crate::chain::answer::Streamed;
 use crate::error::{CallError, ErrorKind};
+use crate::memory::{MemoryBudget, Reserving};
+use crate::server::streaming::has_free_keys;
+use crate::value::format::WriteError;
 use crate::value::json::{self, Elements};
 use crate::value::{List, Type};
+
+/// What comes before an item that could be taken for something else.
+const ITEM: &str = r#"{"$item":"#;
 
 /// Says to the client what the guest does.
 pub(super) struct Mouth<'a> {
     pub sink: SplitSink<WebSocket, Message>,
     pub speaking: &'a AtomicBool,
+    /// What messages may hold that are on their way.
+    pub bodies: MemoryBudget,
 }
 
 impl Mouth<'_> {
@@ -51,7 +59,11 @@ impl Mouth<'_> {
                     Ok(true) => {}
                     Ok(false) => return Farewell::Gone,
                     Err(error) => {
-                        return Farewell::Failure(CallError::new(ErrorKind::Internal, &streamed.chainlet, error));
+                        let kind = match error {
+                            WriteError::Mismatch(_) => ErrorKind::Internal,
+                            WriteError::NoRoom(_) => ErrorKind::Overloaded,
+                        };
+                        return Farewell::Failure(CallError::new(kind, &streamed.chainlet, error));
                     }
                 },
                 Some(Err(error)) => return Farewell::Failure(error),
@@ -73,14 +85,20 @@ impl Mouth<'_> {
     }
 
     /// Sends a batch; false where nobody takes it.
-    async fn batch(&mut self, item: &Type, batch: &List) -> Result<bool, json::MismatchError> {
+    async fn batch(&mut self, item: &Type, batch: &List) -> Result<bool, WriteError> {
         if let List::U8(bytes) = batch {
             return Ok(self.say(Message::Binary(bytes.clone())).await);
         }
         let elements = Elements::of(item, batch);
         for index in 0..elements.len() {
-            let mut text = Vec::new();
-            json::write_element(&elements, index, &mut text)?;
+            let mut held = self.bodies.nothing();
+            let mut text = Reserving::new(&mut held);
+            let (before, after) = if has_free_keys(item) { (ITEM, "}") } else { ("", "") };
+            text.put(before.as_bytes());
+            let written = json::write_element(&elements, index, &mut text);
+            text.put(after.as_bytes());
+            let text = text.finish()?;
+            written?;
             let text = String::from_utf8(text).map_err(|_| json::MismatchError::new("text that is no UTF-8"))?;
             self.speaking.store(true, Ordering::Relaxed);
             if self.sink.feed(Message::text(text)).await.is_err() {

@@ -12,6 +12,7 @@ use wasmtime::{AsContextMut, Result, StoreContextMut, bail};
 
 use super::stream::{Held, Streaming, connect};
 use super::{Flat, MAX_FLAT};
+use crate::memory::Reservation;
 use crate::value::{Signature, Type, Value};
 
 /// A `run-remote` that an instance exports.
@@ -39,20 +40,22 @@ impl Export {
 
     /// Calls the function within its store's `run_concurrent`; other calls go on meanwhile.
     ///
-    /// `started` learns the guest task that serves the call before the guest runs. `held` is kept until the guest has
+    /// `reservation` is kept until the parameters are in the guest's memory. `started` learns the guest task that serves the call before the guest runs. `held` is kept until the guest has
     /// ended every stream of its result.
     ///
     /// # Errors
     ///
     /// Where the values do not fit the function's type, or the guest broke the canonical ABI. A trap of the guest does
     /// not come out here: it ends the `run_concurrent` that drives the store.
-    pub async fn call<T: Streaming>(
+    pub(crate) async fn call<T: Streaming>(
         &self,
         accessor: &Accessor<T>,
         params: Vec<Value>,
+        reservation: Option<Reservation>,
         held: Option<&Held>,
         started: impl FnOnce(StoreContextMut<'_, T>, GuestTaskId),
     ) -> Result<Option<Value>> {
+        let params = Flat { _reservation: reservation, ..Flat::new(params) };
         macro_rules! with_slots {
             ($($n:literal)*) => {
                 match self.result_slots {
@@ -67,17 +70,17 @@ impl Export {
     async fn call_with<T: Streaming, const N: usize>(
         &self,
         accessor: &Accessor<T>,
-        params: Vec<Value>,
+        params: Flat<MAX_FLAT>,
         held: Option<&Held>,
         started: impl FnOnce(StoreContextMut<'_, T>, GuestTaskId),
     ) -> Result<Option<Value>> {
         let (func, call) = accessor.with(|mut access| {
             let func = self.func.typed::<Flat<MAX_FLAT>, Flat<N>>(access.as_context_mut())?;
-            let call = func.start_call_concurrent(access.as_context_mut(), Flat::new(params))?;
+            let call = func.start_call_concurrent(access.as_context_mut(), params)?;
             started(access.as_context_mut(), call.task());
             Ok::<_, wasmtime::Error>((func, call))
         })?;
-        let Flat { mut values, opened } = func.finish_call_concurrent(accessor, call).await?;
+        let Flat { mut values, opened, .. } = func.finish_call_concurrent(accessor, call).await?;
         if !opened.is_empty() {
             accessor.with(|mut access| connect(access.as_context_mut(), opened, held))?;
         }
@@ -146,7 +149,7 @@ fn begin<T: Streaming, const P: usize>(
     import: &dyn Import<T>,
     params: Flat<P>,
 ) -> Answer {
-    let Flat { values, opened } = params;
+    let Flat { values, opened, .. } = params;
     if !opened.is_empty()
         && let Err(error) = connect(store.as_context_mut(), opened, None)
     {

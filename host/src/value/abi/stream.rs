@@ -17,6 +17,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures::StreamExt;
 use tokio::sync::mpsc;
 use wasmtime::component::__internal::{ComponentTypes, InterfaceType, LowerContext};
 use wasmtime::component::{FutureReader, Lift, Lower, StreamReader};
@@ -25,8 +26,9 @@ use wasmtime::{AsContextMut, Result, StoreContextMut, ValRaw, bail, format_err};
 use self::budget::Budget;
 use self::item::Item;
 use self::reading::{Batch, Reading, Sender};
-use self::writing::Writing;
+use self::writing::{HandedOn, Writing};
 use super::lift::Lifting;
+use crate::memory::MemoryBudget;
 use crate::value::stream::{Items, Stream};
 
 /// How many batches of one stream wait between its writer and its reader.
@@ -57,9 +59,10 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// For streams whose batches may hold `bytes` together, before a reader takes them.
-    pub fn new(bytes: usize) -> Self {
-        Streams { budget: Budget::new(bytes), over: Arc::default() }
+    /// For streams whose batches may hold `bytes` together, and of what `host` may hold for all guests, before a reader takes
+    /// them.
+    pub(crate) fn new(bytes: usize, host: &MemoryBudget) -> Self {
+        Streams { budget: Budget::new(bytes, host.clone()), over: Arc::default() }
     }
 
     /// What must be dropped before the store is: from then on, the streams that end were not written to their end.
@@ -85,6 +88,8 @@ impl Drop for EndOfStreams {
 /// A readable end that was taken out of a guest, and is to be [connected](connect) to its channel.
 pub(super) struct Opened {
     end: End,
+    /// What its reader has.
+    stream: Stream,
     sender: mpsc::Sender<Batch>,
     whole: Arc<AtomicBool>,
     /// How many items a batch has at most.
@@ -141,8 +146,9 @@ pub(super) fn lift(cx: &mut Lifting<'_, '_>, ty: InterfaceType, handle: ValRaw) 
     };
     let (sender, receiver) = mpsc::channel(DEPTH);
     let whole = Arc::new(AtomicBool::new(false));
-    cx.opened.push(Opened { end, sender, whole: whole.clone(), most: (CHUNK / size.max(1)).max(1) });
-    Ok(Stream::new(reading::Received::new(receiver, whole)))
+    let stream = Stream::new(reading::Received::new(receiver, whole.clone()));
+    cx.opened.push(Opened { end, stream: stream.clone(), sender, whole, most: (CHUNK / size.max(1)).max(1) });
+    Ok(stream)
 }
 
 /// Has what the guest in `store` writes to the ends `opened` go to their readers, and keeps `held` until it is done.
@@ -151,12 +157,28 @@ pub(super) fn connect<T: Streaming>(
     opened: Vec<Opened>,
     held: Option<&Held>,
 ) -> Result<()> {
-    for Opened { end, sender, whole, most } in opened {
+    for Opened { end, stream, sender, whole, most } in opened {
         let sender = Sender::new(sender, whole, most, store.data().streams().clone(), held.cloned());
+        // A stream that the guest has got from the host, and hands on as it is, does not go through the guest's store.
+        let hand_on = |HandedOn(items): HandedOn| {
+            let held = held.cloned();
+            stream.replace(Box::pin(items.inspect(move |_| {
+                let _ = &held;
+            })));
+        };
         match end {
-            End::Bytes(end) => end.pipe(store.as_context_mut(), Reading::<u8>::new(sender))?,
-            End::Plain(end) => end.pipe(store.as_context_mut(), Reading::<Item<false>>::new(sender))?,
-            End::Rich(end) => end.pipe(store.as_context_mut(), Reading::<Item<true>>::new(sender))?,
+            End::Bytes(end) => match end.try_into(store.as_context_mut()) {
+                Ok(items) => hand_on(items),
+                Err(end) => end.pipe(store.as_context_mut(), Reading::<u8>::new(sender))?,
+            },
+            End::Plain(end) => match end.try_into(store.as_context_mut()) {
+                Ok(items) => hand_on(items),
+                Err(end) => end.pipe(store.as_context_mut(), Reading::<Item<false>>::new(sender))?,
+            },
+            End::Rich(end) => match end.try_into(store.as_context_mut()) {
+                Ok(items) => hand_on(items),
+                Err(end) => end.pipe(store.as_context_mut(), Reading::<Item<true>>::new(sender))?,
+            },
             End::PlainFuture(end) => end.pipe(store.as_context_mut(), Reading::<Item<false>>::new(sender))?,
             End::RichFuture(end) => end.pipe(store.as_context_mut(), Reading::<Item<true>>::new(sender))?,
         }

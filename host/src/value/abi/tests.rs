@@ -89,7 +89,7 @@ impl Guest {
         let component = Component::new(&engine, wat::parse_str(text).expect(text)).expect(text);
         let mut linker = Linker::new(&engine);
         link(&mut linker);
-        let mut store = Store::new(&engine, Data(Streams::new(1 << 20)));
+        let mut store = Store::new(&engine, Data(Streams::new(1 << 20, &crate::memory::MemoryBudget::unlimited())));
         let instance = linker.instantiate_async(&mut store, &component).await.expect(text);
         Guest { store, instance }
     }
@@ -97,7 +97,7 @@ impl Guest {
     async fn ours(&mut self, name: &str, signature: &Signature, params: Vec<Value>) -> Result<Option<Value>> {
         let func = self.instance.get_func(&mut self.store, name).unwrap();
         let export = Export::new(func, signature);
-        self.store.run_concurrent(async |accessor| export.call(accessor, params, None, |_, _| {}).await).await?
+        self.store.run_concurrent(async |accessor| export.call(accessor, params, None, None, |_, _| {}).await).await?
     }
 
     async fn oracle(&mut self, name: &str, params: &[Val], results: usize) -> Vec<Val> {

@@ -6,7 +6,7 @@ use std::fmt;
 use cbor4ii::core::error::DecodeError as Fault;
 use cbor4ii::serde::DecodeError;
 
-use crate::value::mapping::{Reading, TypedNames};
+use crate::value::mapping::{Reading, Refused, TypedNames};
 use crate::value::ty::Member;
 
 /// CBOR that was refused.
@@ -36,13 +36,21 @@ pub enum CborErrorKind {
         /// How many they may.
         limit: usize,
     },
+    /// It may fit, but the host has no room for its values.
+    NoRoom {
+        /// Whether it would have none even if it held nothing else.
+        for_good: bool,
+    },
 }
 
 impl CborError {
     pub(super) fn new(error: DecodeError<Infallible>, offset: usize, reading: &Reading) -> Self {
         let (kind, message) = match error {
-            DecodeError::Custom(message) => match reading.exceeded() {
-                Some(limit) => (CborErrorKind::TooLarge { limit }, message.into()),
+            DecodeError::Custom(message) => match reading.refused() {
+                Some(Refused::Limit(limit)) => (CborErrorKind::TooLarge { limit }, message.into()),
+                Some(Refused::NoRoom(no_room)) => {
+                    (CborErrorKind::NoRoom { for_good: no_room.is_for_good() }, message.into())
+                }
                 None => (CborErrorKind::Type, in_words_of_cbor(&message)),
             },
             DecodeError::Core(fault) => (CborErrorKind::Syntax { offset }, in_words(&fault)),
@@ -99,6 +107,7 @@ impl fmt::Display for CborError {
             CborErrorKind::Syntax { offset } => write!(f, "bad CBOR after {offset} bytes")?,
             CborErrorKind::Type => f.write_str("the CBOR does not fit the WIT type")?,
             CborErrorKind::TooLarge { .. } => f.write_str("the CBOR is too large")?,
+            CborErrorKind::NoRoom { .. } => f.write_str("there is no room for the CBOR")?,
         }
         if !self.pointer.is_empty() {
             write!(f, ", at `{}`", self.pointer)?;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::Utf8Error;
 
-use crate::value::mapping::{Reading, TypedNames};
+use crate::value::mapping::{Reading, Refused, TypedNames};
 use crate::value::ty::Member;
 
 /// JSON text that was refused.
@@ -35,6 +35,11 @@ pub enum JsonErrorKind {
         /// How many they may.
         limit: usize,
     },
+    /// It may fit, but the host has no room for its values.
+    NoRoom {
+        /// Whether it would have none even if it held nothing else.
+        for_good: bool,
+    },
 }
 
 impl JsonError {
@@ -43,8 +48,8 @@ impl JsonError {
         let text = error.to_string();
         let message = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);
         let pointer = reading.pointer();
-        if let Some(limit) = reading.exceeded() {
-            return JsonError { kind: JsonErrorKind::TooLarge { limit }, pointer, message: message.to_owned() };
+        if let Some(refused) = reading.refused() {
+            return JsonError { kind: refused.into(), pointer, message: message.to_owned() };
         }
         // Sound JSON, though serde_json counts it among the syntax errors.
         if message == "number out of range" {
@@ -82,12 +87,22 @@ impl JsonError {
     }
 }
 
+impl From<Refused> for JsonErrorKind {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Limit(limit) => JsonErrorKind::TooLarge { limit },
+            Refused::NoRoom(no_room) => JsonErrorKind::NoRoom { for_good: no_room.is_for_good() },
+        }
+    }
+}
+
 impl fmt::Display for JsonError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             JsonErrorKind::Syntax { line, column } => write!(f, "bad JSON in line {line}, column {column}")?,
             JsonErrorKind::Type => f.write_str("the JSON does not fit the WIT type")?,
             JsonErrorKind::TooLarge { .. } => f.write_str("the JSON is too large")?,
+            JsonErrorKind::NoRoom { .. } => f.write_str("there is no room for the JSON")?,
         }
         if !self.pointer.is_empty() {
             write!(f, ", at `{}`", self.pointer)?;

@@ -1,12 +1,17 @@
 //! How much one reading may make.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use serde::de::Error;
 
+use crate::memory::{NoRoom, Reservation};
 use crate::value::Value;
 
-/// The bytes that the values of one reading may take.
+/// How many bytes are reserved of the host's budget at once, where there is so much.
+const STEP: usize = 64 * 1024;
+
+/// The bytes that the values of one reading may take: at most `limit`, and reserved of the host's budget where the reading has
+/// a [`Reservation`].
 ///
 /// A few bytes of text can be kilobytes of values: `{}` for a record of a hundred options, `[]` for a list in a list. So
 /// every value and every buffer is paid for before it is made, about as [`Value::weight`] counts it.
@@ -14,26 +19,88 @@ use crate::value::Value;
 pub(super) struct Budget {
     limit: usize,
     left: Cell<usize>,
-    is_exceeded: Cell<bool>,
+    refused: Cell<Option<Refused>>,
+    reservation: RefCell<Option<Reservation>>,
+    /// What is reserved and not yet paid for anything.
+    prepaid: Cell<usize>,
+}
+
+/// Why a reading may not make more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::value) enum Refused {
+    /// One reading may make so many bytes.
+    Limit(usize),
+    /// The host has no room for more.
+    NoRoom(NoRoom),
 }
 
 impl Budget {
     pub(super) fn new(limit: usize) -> Self {
-        Budget { limit, left: Cell::new(limit), is_exceeded: Cell::new(false) }
+        Budget {
+            limit,
+            left: Cell::new(limit),
+            refused: Cell::new(None),
+            reservation: RefCell::new(None),
+            prepaid: Cell::new(0),
+        }
+    }
+
+    /// What is paid from now on is reserved, too.
+    pub(super) fn reserve_in(&mut self, reservation: Reservation) {
+        self.reservation = RefCell::new(Some(reservation));
+    }
+
+    /// The reservation, of what it was at first and what was paid.
+    pub(super) fn into_reservation(self) -> Option<Reservation> {
+        let mut reservation = self.reservation.into_inner()?;
+        reservation.shrink_by(self.prepaid.get());
+        Some(reservation)
     }
 
     /// Pays for `bytes`.
     pub(super) fn take<E: Error>(&self, bytes: usize) -> Result<(), E> {
-        match self.left.get().checked_sub(bytes) {
-            Some(left) => {
-                self.left.set(left);
-                Ok(())
-            }
-            None => {
-                self.is_exceeded.set(true);
-                Err(E::custom(format_args!("its values take more than the limit of {} bytes", self.limit)))
+        let Some(left) = self.left.get().checked_sub(bytes) else {
+            self.refused.set(Some(Refused::Limit(self.limit)));
+            return Err(E::custom(format_args!("its values take more than the limit of {} bytes", self.limit)));
+        };
+        self.reserve(bytes).map_err(|no_room| {
+            self.refused.set(Some(Refused::NoRoom(no_room)));
+            E::custom(no_room)
+        })?;
+        self.left.set(left);
+        Ok(())
+    }
+
+    /// Gives back `bytes` that were paid for.
+    fn give_back(&self, bytes: usize) {
+        self.left.set(self.left.get() + bytes);
+        let prepaid = self.prepaid.get() + bytes;
+        self.prepaid.set(prepaid);
+        if prepaid > 2 * STEP
+            && let Some(reservation) = &mut *self.reservation.borrow_mut()
+        {
+            reservation.shrink_by(prepaid - STEP);
+            self.prepaid.set(STEP);
+        }
+    }
+
+    fn reserve(&self, bytes: usize) -> Result<(), NoRoom> {
+        let prepaid = self.prepaid.get();
+        if bytes <= prepaid {
+            self.prepaid.set(prepaid - bytes);
+            return Ok(());
+        }
+        if let Some(reservation) = &mut *self.reservation.borrow_mut() {
+            let more = bytes - prepaid;
+            match reservation.grow(more.max(STEP)) {
+                Ok(()) => self.prepaid.set(more.max(STEP) - more),
+                Err(_) => {
+                    reservation.grow(more)?;
+                    self.prepaid.set(0);
+                }
             }
         }
+        Ok(())
     }
 
     /// What is left.
@@ -41,9 +108,9 @@ impl Budget {
         self.left.get()
     }
 
-    /// Sets what is left to what it was.
+    /// Gives back what was paid since `left` was left.
     pub(super) fn restore(&self, left: usize) {
-        self.left.set(left);
+        self.give_back(left.saturating_sub(self.left.get()));
     }
 
     /// Pays for the places of `count` values; what is behind them is paid for by who reads it.
@@ -51,40 +118,51 @@ impl Budget {
         self.take(count.saturating_mul(size_of::<Value>()))
     }
 
-    /// The limit, where something was refused for it.
-    pub(super) fn exceeded(&self) -> Option<usize> {
-        self.is_exceeded.get().then_some(self.limit)
+    /// Why something was refused, if it was.
+    pub(super) fn refused(&self) -> Option<Refused> {
+        self.refused.get()
     }
-}
 
-/// What is paid for of a list whose length nobody knows before it is read: the first few places as one, since a list's first
-/// allocation is as large, then twice as many each time, and no more than a chunk.
-#[derive(Debug, Default)]
-pub(super) struct Paid {
-    places: usize,
-}
-
-/// The least and the most that a list pays for at once: in elements, and in bytes.
-const LEAST_PLACES: usize = 4;
-const CHUNK: usize = 64 * 1024;
-
-impl Paid {
-    /// Pays for the place of a `T` in a list that has `length` of them already.
-    pub(super) fn for_another<T, E: Error>(&mut self, length: usize, budget: &Budget) -> Result<(), E> {
-        if length < self.places {
+    /// Makes room in `list`, whose length nobody knows before it is read, for `count` elements more. It pays for all places that the
+    /// list has then; while the elements move, the old places are reserved as well.
+    pub(super) fn make_room<T, E: Error>(&self, list: &mut Vec<T>, count: usize) -> Result<(), E> {
+        if count <= list.capacity() - list.len() {
             return Ok(());
         }
-        let most = (CHUNK / size_of::<T>().max(1)).max(LEAST_PLACES);
-        let more = self.places.clamp(LEAST_PLACES, most);
-        budget.take(more.saturating_mul(size_of::<T>()))?;
-        self.places += more;
+        let size = size_of::<T>().max(1);
+        let before = list.capacity();
+        let affordable = self.left() / size;
+        // As many again, so that elements are seldom moved; fewer near the limit.
+        let more = before.max(LEAST_PLACES).min(affordable).max(count);
+        self.take(more.saturating_mul(size))?;
+        let moved = before.saturating_mul(size);
+        self.reserve(moved).map_err(|no_room| {
+            self.refused.set(Some(Refused::NoRoom(no_room)));
+            E::custom(no_room)
+        })?;
+        list.reserve_exact(before - list.len() + more);
+        self.prepaid.set(self.prepaid.get() + moved);
+        self.give_back(0);
         Ok(())
     }
+
+    /// Frees the places of `list` that it does not use, where they are many.
+    pub(super) fn trim<T>(&self, list: &mut Vec<T>) {
+        let unused = list.capacity() - list.len();
+        if unused.saturating_mul(size_of::<T>()) >= STEP {
+            list.shrink_to_fit();
+            self.give_back((unused - (list.capacity() - list.len())) * size_of::<T>());
+        }
+    }
 }
+
+/// How many elements a list has room for at first.
+const LEAST_PLACES: usize = 4;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::MemoryBudget;
 
     type Refusal = serde::de::value::Error;
 
@@ -92,25 +170,68 @@ mod tests {
     fn what_was_taken_is_gone_and_the_refusal_names_the_limit() {
         let budget = Budget::new(100);
         budget.take::<Refusal>(60).unwrap();
-        assert_eq!(budget.exceeded(), None);
+        assert_eq!(budget.refused(), None);
         let refusal = budget.take::<Refusal>(41).unwrap_err();
         assert_eq!(refusal.to_string(), "its values take more than the limit of 100 bytes");
-        assert_eq!(budget.exceeded(), Some(100));
+        assert_eq!(budget.refused(), Some(Refused::Limit(100)));
         assert!(Budget::new(usize::MAX - 1).take_values::<Refusal>(usize::MAX).is_err());
     }
 
     #[test]
-    fn a_list_pays_at_least_for_its_elements_and_at_most_for_twice_as_many_or_a_chunk_more() {
-        for length in [1_usize, 4, 5, 1000, 8192, 1_000_000] {
-            let (budget, mut paid) = (Budget::new(usize::MAX), Paid::default());
+    fn a_list_pays_for_the_places_that_it_has() {
+        for length in [1_usize, 4, 5, 1000, 8192, 100_000] {
+            let (budget, mut list) = (Budget::new(usize::MAX), Vec::new());
             for index in 0..length {
-                paid.for_another::<f64, Refusal>(index, &budget).unwrap();
+                budget.make_room::<_, Refusal>(&mut list, 1).unwrap();
+                list.push(index as f64);
             }
-            let taken = (usize::MAX - budget.left.get()) / size_of::<f64>();
-            assert!(
-                taken >= length && taken <= (2 * length).min(length + CHUNK / 8).max(LEAST_PLACES),
-                "{length}: {taken}"
-            );
+            let paid = || (usize::MAX - budget.left()) / size_of::<f64>();
+            assert_eq!(paid(), list.capacity(), "{length}");
+            assert!(list.capacity() <= (2 * length).max(LEAST_PLACES), "{length}: {}", list.capacity());
+            budget.trim(&mut list);
+            assert_eq!(paid(), list.capacity(), "{length}");
+            assert!((list.capacity() - length) * size_of::<f64>() < STEP);
         }
+    }
+
+    #[test]
+    fn a_list_may_be_as_long_as_the_limit_allows() {
+        let (budget, mut list) = (Budget::new(1000 * size_of::<u64>()), Vec::new());
+        let refusal = loop {
+            match budget.make_room::<_, Refusal>(&mut list, 1) {
+                Ok(()) => list.push(0_u64),
+                Err(refusal) => break refusal,
+            }
+        };
+        assert_eq!(list.len(), 1000, "{refusal}");
+    }
+
+    #[test]
+    fn what_is_paid_is_reserved_and_what_is_given_back_is_free() {
+        let host = MemoryBudget::new(10 * STEP);
+        let mut budget = Budget::new(usize::MAX);
+        budget.reserve_in(host.reserve(100).unwrap());
+        budget.take::<Refusal>(5 * STEP).unwrap();
+        assert!(host.reserved() >= 5 * STEP + 100);
+        let left = budget.left();
+        budget.take::<Refusal>(2 * STEP).unwrap();
+        budget.restore(left);
+        assert!(budget.take::<Refusal>(6 * STEP).is_err());
+        assert_eq!(budget.refused().map(|refused| matches!(refused, Refused::NoRoom(_))), Some(true));
+        assert_eq!(budget.into_reservation().map(|reservation| reservation.bytes()), Some(5 * STEP + 100));
+        assert_eq!(host.reserved(), 0);
+    }
+
+    #[test]
+    fn a_list_that_moves_is_reserved_twice_for_that_moment() {
+        let host = MemoryBudget::new(STEP);
+        let mut budget = Budget::new(usize::MAX);
+        budget.reserve_in(host.nothing());
+        let mut list: Vec<u8> = Vec::new();
+        while budget.make_room::<_, Refusal>(&mut list, 1).is_ok() {
+            list.push(0);
+        }
+        // A longer one would have been in two places at once, which are more than the host has.
+        assert_eq!(list.len(), STEP / 2);
     }
 }

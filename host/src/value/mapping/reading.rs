@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use serde::de::Error;
 
-use super::budget::{Budget, Paid};
+use super::budget::{Budget, Refused};
 use super::trail::Trail;
 use super::words::{Notation, Words};
+use crate::memory::Reservation;
 use crate::value::ty::Type;
 
 /// From how many bytes on a part of what is read is shared with it rather than copied.
@@ -29,6 +30,21 @@ impl Reading {
     /// Of `source`, of which large parts become values as they are.
     pub(in crate::value) fn sharing(self, source: &Bytes) -> Self {
         Reading { source: source.clone(), ..self }
+    }
+
+    /// Does `read`, and adds to `reservation` what the values hold that it makes.
+    pub(in crate::value) fn reserving<T>(
+        mut self,
+        reservation: &mut Reservation,
+        read: impl FnOnce(&Reading) -> T,
+    ) -> T {
+        let nothing = reservation.budget().nothing();
+        self.budget.reserve_in(std::mem::replace(reservation, nothing));
+        let read = read(&self);
+        if let Some(grown) = self.budget.into_reservation() {
+            *reservation = grown;
+        }
+        read
     }
 
     pub(super) fn notation(&self) -> Notation {
@@ -55,9 +71,9 @@ impl Reading {
         self.trail.pointer()
     }
 
-    /// The limit to what the values take, where something was refused for it.
-    pub(in crate::value) fn exceeded(&self) -> Option<usize> {
-        self.budget.exceeded()
+    /// Why the values may not take more, where something was refused for that.
+    pub(in crate::value) fn refused(&self) -> Option<Refused> {
+        self.budget.refused()
     }
 
     /// Pays for `bytes` that a value is going to hold.
@@ -78,9 +94,21 @@ impl Reading {
         self.budget.take_values(count)
     }
 
-    /// Pays for the place of a `T` in a list that has `length` of them already.
-    pub(super) fn pay_element<T, E: Error>(&self, paid: &mut Paid, length: usize) -> Result<(), E> {
-        paid.for_another::<T, E>(length, &self.budget)
+    /// Adds an element to a list, and pays for its place.
+    pub(super) fn push<T, E: Error>(&self, list: &mut Vec<T>, element: T) -> Result<(), E> {
+        self.make_room(list, 1)?;
+        list.push(element);
+        Ok(())
+    }
+
+    /// Pays for the places of `count` elements more of a list.
+    pub(super) fn make_room<T, E: Error>(&self, list: &mut Vec<T>, count: usize) -> Result<(), E> {
+        self.budget.make_room(list, count)
+    }
+
+    /// Frees the places of a list that is read to its end.
+    pub(super) fn trim<T>(&self, list: &mut Vec<T>) {
+        self.budget.trim(list);
     }
 
     /// `part` as bytes of their own, or as a share of what is read where it is a large part of that.

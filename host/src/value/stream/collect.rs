@@ -1,12 +1,14 @@
 //! A value with streams to one without: each is read to its end, and what it came to stands in its place.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use futures::future::{BoxFuture, try_join_all};
 use futures::stream::FuturesOrdered;
 use futures::{FutureExt, StreamExt};
 
 use super::{Items, Stream, StreamError, one};
+use crate::memory::Reservation;
 use crate::value::{List, Type, Value};
 
 /// `value`, which is of type `ty`, with a list in the place of each stream and a value in that of each future.
@@ -14,14 +16,32 @@ use crate::value::{List, Type, Value};
 /// All are read at once: their writer may wait for any of them before it goes on with another.
 ///
 /// # Errors
-/// One of them broke off, was passed on already, or they hold more than `limit` bytes together.
-pub(crate) async fn collect(ty: &Type, value: Value, limit: usize) -> Result<Value, StreamError> {
-    Room { limit, left: AtomicUsize::new(limit) }.collect(ty, value).await
+/// One of them broke off, was passed on already, they hold more than `limit` bytes together, or more than the host has room
+/// for. What they hold is added to `reservation`.
+pub(crate) async fn collect(
+    ty: &Type,
+    value: Value,
+    limit: usize,
+    reservation: &mut Reservation,
+) -> Result<Value, StreamError> {
+    let before = reservation.bytes();
+    let nothing = reservation.budget().nothing();
+    let held = Mutex::new(std::mem::replace(reservation, nothing));
+    let room = Room { limit, left: AtomicUsize::new(limit), held };
+    let collected = room.collect(ty, value).await;
+    let Room { left, held, .. } = room;
+    *reservation = held.into_inner().unwrap_or_else(PoisonError::into_inner);
+    reservation.shrink_to(before + (limit - left.into_inner()));
+    collected
 }
+
+/// How many times as much as they hold lists take while they grow.
+const GROWING: usize = 2;
 
 struct Room {
     limit: usize,
     left: AtomicUsize,
+    held: Mutex<Reservation>,
 }
 
 impl Room {
@@ -120,8 +140,9 @@ impl Room {
     fn take(&self, bytes: usize) -> Result<(), StreamError> {
         self.left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes))
-            .map(drop)
-            .map_err(|_| StreamError::TooLarge { limit: self.limit })
+            .map_err(|_| StreamError::TooLarge { limit: self.limit })?;
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.grow(bytes.saturating_mul(GROWING)).map_err(|no_room| StreamError::NoRoom(no_room.to_string()))
     }
 }
 
@@ -133,9 +154,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::memory::MemoryBudget;
     use crate::value::json::arbitrary::{any_type, value_of};
 
     const ENOUGH: usize = 1 << 30;
+
+    fn unlimited() -> Reservation {
+        MemoryBudget::unlimited().nothing()
+    }
 
     fn stream_of(ty: Type) -> Type {
         Type::Stream(Arc::new(ty))
@@ -151,7 +177,7 @@ mod tests {
             let elements = |list: &List| (0..list.len()).map(|index| list.get(&ty, index).unwrap()).collect::<Vec<_>>();
             let expected = List::of(&ty, [elements(&one), elements(&other)].concat()).unwrap();
             let value = Value::Stream(Stream::new(stream::iter([Ok(one), Ok(other)])));
-            let joined = collect(&stream_of(ty), value, ENOUGH).now_or_never().unwrap().unwrap();
+            let joined = collect(&stream_of(ty), value, ENOUGH, &mut unlimited()).now_or_never().unwrap().unwrap();
             prop_assert_eq!(format!("{joined:?}"), format!("{:?}", Value::List(expected)));
         }
     }
@@ -170,7 +196,7 @@ mod tests {
         });
         let ty = Type::Tuple([stream_of(Type::U32), Type::Future(Arc::new(Type::U32))].into());
         let value = Value::Tuple([Value::Stream(Stream::new(first)), Value::Future(Stream::new(second))].into());
-        let collected = collect(&ty, value, ENOUGH).await.unwrap();
+        let collected = collect(&ty, value, ENOUGH, &mut unlimited()).await.unwrap();
         assert_eq!(collected, Value::Tuple([Value::List(List::U32(vec![1])), Value::U32(2)].into()));
     }
 
@@ -192,7 +218,7 @@ mod tests {
             Ok(List::Values(vec![second]))
         }));
         let ty = stream_of(stream_of(Type::U32));
-        let collected = collect(&ty, Value::Stream(Stream::new(outer)), ENOUGH).await.unwrap();
+        let collected = collect(&ty, Value::Stream(Stream::new(outer)), ENOUGH, &mut unlimited()).await.unwrap();
         let lists = [1, 2].map(|item| Value::List(List::U32(vec![item])));
         assert_eq!(collected, Value::List(List::Values(lists.to_vec())));
     }
@@ -205,7 +231,7 @@ mod tests {
         let streams = entries.map(|(key, byte)| {
             (key.into(), Value::Stream(Stream::new(stream::iter([Ok(bytes(byte)), Ok(bytes(byte))]))))
         });
-        let collected = collect(&ty, Value::Map(streams.into()), ENOUGH).await.unwrap();
+        let collected = collect(&ty, Value::Map(streams.into()), ENOUGH, &mut unlimited()).await.unwrap();
         let lists = entries.map(|(key, byte)| (key.into(), Value::List(List::U8(vec![byte, byte].into()))));
         assert_eq!(collected, Value::Map(lists.into()));
     }
@@ -213,10 +239,10 @@ mod tests {
     #[tokio::test]
     async fn a_stream_that_breaks_off_or_is_too_large_is_no_value() {
         let broken = Stream::new(stream::iter([Ok(List::U8(vec![1].into())), Err(StreamError::Lost)]));
-        let error = collect(&stream_of(Type::U8), Value::Stream(broken), ENOUGH).await.unwrap_err();
+        let error = collect(&stream_of(Type::U8), Value::Stream(broken), ENOUGH, &mut unlimited()).await.unwrap_err();
         assert!(matches!(error, StreamError::Lost));
         let endless = Stream::new(stream::repeat_with(|| Ok(List::U8(vec![0; 1024].into()))));
-        let error = collect(&stream_of(Type::U8), Value::Stream(endless), 10_000).await.unwrap_err();
+        let error = collect(&stream_of(Type::U8), Value::Stream(endless), 10_000, &mut unlimited()).await.unwrap_err();
         assert!(matches!(error, StreamError::TooLarge { limit: 10_000 }));
     }
 }

@@ -1,12 +1,13 @@
 //! What a guest reads, on its way from a writer.
 
+use std::any::{Any, TypeId};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures::stream::{Fuse, StreamExt};
+use futures::stream::{self, Fuse, StreamExt};
 use wasmtime::component::{Destination, FutureProducer, StreamProducer, StreamResult, VecBuffer};
-use wasmtime::{AsContextMut, Result, StoreContextMut, format_err};
+use wasmtime::{AsContextMut, StoreContextMut, format_err};
 
 use super::item::Item;
 use crate::value::List;
@@ -23,6 +24,25 @@ pub(super) struct Writing<I> {
     batch: List,
     given: usize,
     item: PhantomData<fn() -> I>,
+}
+
+/// What is left of items whose readable end a guest has handed on: its new reader gets them as they are.
+pub(super) struct HandedOn(pub Items);
+
+/// Takes the items back from `writing`, if that is what is asked for.
+fn take_back<I: 'static>(writing: Pin<Box<Writing<I>>>, ty: TypeId) -> Result<Box<dyn Any>, Pin<Box<Writing<I>>>> {
+    if ty != TypeId::of::<HandedOn>() {
+        return Err(writing);
+    }
+    let Writing { items, mut batch, given, .. } = *Pin::into_inner(writing);
+    let read = batch.len().min(given);
+    let rest = if read < batch.len() { Some(Ok(batch.take(read..batch.len()))) } else { None };
+    let items: Items = match items {
+        Some(items) => stream::iter(rest).chain(items).boxed(),
+        // What broke off has no end.
+        None => stream::iter(rest).chain(stream::pending()).boxed(),
+    };
+    Ok(Box::new(HandedOn(items)))
 }
 
 /// What there is for a guest that reads.
@@ -62,7 +82,7 @@ impl<I> Writing<I> {
     }
 }
 
-fn not_now(finish: bool) -> Poll<Result<StreamResult>> {
+fn not_now(finish: bool) -> Poll<wasmtime::Result<StreamResult>> {
     if finish { Poll::Ready(Ok(StreamResult::Cancelled)) } else { Poll::Pending }
 }
 
@@ -76,7 +96,7 @@ impl<T: 'static> StreamProducer<T> for Writing<u8> {
         mut store: StoreContextMut<'a, T>,
         destination: Destination<'a, u8, VecBuffer<u8>>,
         finish: bool,
-    ) -> Poll<Result<StreamResult>> {
+    ) -> Poll<wasmtime::Result<StreamResult>> {
         match self.poll_next(cx) {
             Poll::Pending => return not_now(finish),
             Poll::Ready(Next::End) => return Poll::Ready(Ok(StreamResult::Dropped)),
@@ -96,6 +116,10 @@ impl<T: 'static> StreamProducer<T> for Writing<u8> {
         direct.mark_written(bytes.len());
         Poll::Ready(Ok(StreamResult::Completed))
     }
+
+    fn try_into(me: Pin<Box<Self>>, ty: TypeId) -> Result<Box<dyn Any>, Pin<Box<Self>>> {
+        take_back(me, ty)
+    }
 }
 
 impl<T: 'static, const REALLOC: bool> StreamProducer<T> for Writing<Item<REALLOC>> {
@@ -108,7 +132,7 @@ impl<T: 'static, const REALLOC: bool> StreamProducer<T> for Writing<Item<REALLOC
         store: StoreContextMut<'a, T>,
         mut destination: Destination<'a, Item<REALLOC>, VecBuffer<Item<REALLOC>>>,
         finish: bool,
-    ) -> Poll<Result<StreamResult>> {
+    ) -> Poll<wasmtime::Result<StreamResult>> {
         match self.poll_next(cx) {
             Poll::Pending => return not_now(finish),
             Poll::Ready(Next::End) => return Poll::Ready(Ok(StreamResult::Dropped)),
@@ -121,6 +145,10 @@ impl<T: 'static, const REALLOC: bool> StreamProducer<T> for Writing<Item<REALLOC
         }
         Poll::Ready(Ok(StreamResult::Completed))
     }
+
+    fn try_into(me: Pin<Box<Self>>, ty: TypeId) -> Result<Box<dyn Any>, Pin<Box<Self>>> {
+        take_back(me, ty)
+    }
 }
 
 impl<T: 'static, const REALLOC: bool> FutureProducer<T> for Writing<Item<REALLOC>> {
@@ -131,7 +159,7 @@ impl<T: 'static, const REALLOC: bool> FutureProducer<T> for Writing<Item<REALLOC
         cx: &mut Context<'_>,
         _: StoreContextMut<'_, T>,
         finish: bool,
-    ) -> Poll<Result<Option<Item<REALLOC>>>> {
+    ) -> Poll<wasmtime::Result<Option<Item<REALLOC>>>> {
         match self.poll_next(cx) {
             Poll::Ready(Next::Items) => Poll::Ready(Ok(Item::batch(self.take(1)).pop())),
             // One that ends without its item broke off as well.

@@ -114,7 +114,7 @@ impl Guest {
         let export = Export::new(func, signature);
         let params = vec![Value::Stream(stream)];
         let work = self.store.run_concurrent(async |accessor| {
-            let back = export.call(accessor, params, None, |_, _| {}).await.unwrap();
+            let back = export.call(accessor, params, None, None, |_, _| {}).await.unwrap();
             let Some(Value::Stream(back)) = back else { panic!("no stream") };
             read(ty, back.take().unwrap()).await
         });

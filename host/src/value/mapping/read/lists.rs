@@ -5,7 +5,6 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, SeqAccess, Visitor};
 
 use super::{Seed, no_string};
-use crate::value::mapping::budget::Paid;
 use crate::value::mapping::names::NameSeed;
 use crate::value::mapping::reading::Reading;
 use crate::value::packed::{Layout, Packed};
@@ -54,11 +53,10 @@ impl<'de, S: DeserializeSeed<'de> + Copy> Visitor<'de> for Elements<'_, S> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
         let mut items = Vec::new();
-        let mut paid = Paid::default();
         while let Some(item) = array.next_element_seed(self.seed).inspect_err(|_| self.reading.index(items.len()))? {
-            self.reading.pay_element::<S::Value, _>(&mut paid, items.len())?;
-            items.push(item);
+            self.reading.push(&mut items, item)?;
         }
+        self.reading.trim(&mut items);
         Ok(items)
     }
 }
@@ -81,12 +79,13 @@ impl<'de> Visitor<'de> for Rows<'_> {
         while let Some(item) =
             reading.for_a_while(|| array.next_element_seed(seed)).inspect_err(|_| reading.index(read))?
         {
-            reading.pay(layout.size())?;
+            reading.make_room(&mut bytes, layout.size())?;
             if !layout.append(&item, &mut bytes) {
                 return Err(A::Error::custom("an element does not fit its layout, which is a bug in the host"));
             }
             read += 1;
         }
+        reading.trim(&mut bytes);
         Ok(Packed::of_appended(layout, bytes))
     }
 }

@@ -6,7 +6,6 @@ use std::str::FromStr;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 
 use super::{Seed, no_string};
-use crate::value::mapping::budget::Paid;
 use crate::value::mapping::reading::Reading;
 use crate::value::mapping::scalar::canonical;
 use crate::value::mapping::words::{Notation, clip};
@@ -35,12 +34,12 @@ impl<'de> Visitor<'de> for Map<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let Map { key, value, reading, .. } = self;
         let mut read = Vec::new();
-        let mut paid = Paid::default();
         while let Some(key) = map.next_key_seed(KeySeed { ty: key, reading })? {
-            reading.pay_element::<(Value, Value), _>(&mut paid, read.len())?;
+            reading.make_room(&mut read, 1)?;
             let value = map.next_value_seed(Seed { ty: value, reading }).inspect_err(|_| reading.key(&text(&key)))?;
             read.push((key, value));
         }
+        reading.trim(&mut read);
         reading.for_a_while(|| reading.pay(read.len().saturating_mul(entries::SEEN)))?;
         if let Some(key) = entries::repeated(&read) {
             let key = text(key);

@@ -1,0 +1,87 @@
+//! The parameters of a call on their way to a replica.
+
+use bytes::Bytes;
+
+use super::Chainlet;
+use super::callee::Callee;
+use crate::error::{CallError, ErrorKind};
+use crate::memory::Reservation;
+use crate::value::Value;
+use crate::value::format::{Format, FormatError, FormatErrorKind};
+
+/// A body of so many bytes is read where it is, which takes some ten microseconds. A longer one is read on a thread for long
+/// work: a few bytes can be a thousand times as many of values.
+pub(crate) const READ_AT_ONCE: usize = 4 * 1024;
+
+/// The parameters of a call.
+#[derive(Debug)]
+pub(crate) enum Params {
+    /// As values.
+    Values(Values),
+    /// As their sender wrote them. They are read when the call has a place, so that calls which wait hold no more than that.
+    Encoded {
+        /// Of what format the bytes are.
+        format: Format,
+        bytes: Bytes,
+    },
+}
+
+/// Parameters as values.
+#[derive(Debug, Default)]
+pub(crate) struct Values {
+    pub list: Vec<Value>,
+    /// What they hold of the host's budget, where neither an embedder made them nor the caller counts them. It is free when the
+    /// guest has them in its own memory.
+    pub reservation: Option<Reservation>,
+}
+
+impl From<Values> for Params {
+    fn from(values: Values) -> Self {
+        Params::Values(values)
+    }
+}
+
+impl From<Vec<Value>> for Params {
+    fn from(list: Vec<Value>) -> Self {
+        Params::Values(Values { list, reservation: None })
+    }
+}
+
+impl Params {
+    /// The values, for a call of `chainlet`.
+    ///
+    /// # Errors
+    /// They do not fit its parameters, are more than they may be, or the host has no room for them.
+    pub(super) async fn read(self, chainlet: &Chainlet) -> Result<Values, CallError> {
+        let (format, bytes) = match self {
+            Params::Values(values) => return Ok(values),
+            Params::Encoded { format, bytes } => (format, bytes),
+        };
+        let mut reservation = chainlet.memory().beside(bytes.len());
+        let (signature, limit) = (chainlet.signature().clone(), chainlet.value_limit());
+        let length = bytes.len();
+        let read = move || {
+            let list = format.read_reserving(&signature.params, &bytes, limit, &mut reservation)?;
+            Ok(Values { list, reservation: Some(reservation) })
+        };
+        let values = if length <= READ_AT_ONCE { read() } else { chainlet.offload.run(read).await };
+        values.map_err(|error: FormatError| invalid(chainlet, error))
+    }
+}
+
+/// The failure of a call of `chainlet` whose input does not fit.
+pub(crate) fn invalid(chainlet: &Chainlet, error: impl Into<FormatError>) -> CallError {
+    let FormatError { kind, pointer, message } = error.into();
+    let name = chainlet.name();
+    let error = match kind {
+        FormatErrorKind::Mismatch => CallError::new(ErrorKind::InvalidInput, name, message),
+        FormatErrorKind::TooLarge => CallError::new(
+            ErrorKind::TooLarge,
+            name,
+            format_args!("the input is too large: {message}, the resources.value_limit of the chainlet {name}"),
+        ),
+        FormatErrorKind::NoRoom { for_good: false } => CallError::new(ErrorKind::Overloaded, name, message),
+        FormatErrorKind::NoRoom { for_good: true } => CallError::new(ErrorKind::TooLarge, name, message),
+    };
+    error.at(pointer)
+}

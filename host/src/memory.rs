@@ -1,0 +1,371 @@
+//! The one budget of bytes of a host: what it holds for guests, clients and peers.
+//!
+//! Whoever is about to hold bytes that somebody else decides the number of takes a [`Reservation`] first, grows it as more
+//! comes, and drops it with the bytes. Where there is no room, the request or the call is refused, and what it held is free
+//! again. A guest's own memory is not counted here: chain.toml limits that for each replica.
+//!
+//! A [share](MemoryBudget::share) is a part of a budget with a smaller limit. What is reserved of it is reserved of the whole,
+//! too.
+
+mod available;
+mod reserving;
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+pub(crate) use self::available::default_limit;
+pub(crate) use self::reserving::Reserving;
+use crate::config::ByteSize;
+
+/// A number of bytes that may be held at once. Clones are the same budget.
+#[derive(Clone)]
+pub(crate) struct MemoryBudget(Arc<Inner>);
+
+struct Inner {
+    limit: usize,
+    /// What the limit is called where something is refused for it.
+    kind: &'static str,
+    reserved: AtomicUsize,
+    /// How often something was refused.
+    refusals: AtomicU64,
+    /// The budget of which this is a share.
+    whole: Option<MemoryBudget>,
+    /// Those who wait until there is room.
+    waiting: Mutex<Vec<Waker>>,
+    has_waiting: AtomicBool,
+}
+
+/// There is no room for so many bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("there is no room for {} now: {kind} is {}", size(*.wanted), size(*.limit))]
+pub(crate) struct NoRoom {
+    /// How many bytes would be held for the purpose.
+    pub wanted: usize,
+    /// The limit of the budget or the share that has no room.
+    pub limit: usize,
+    /// Which limit that is.
+    pub kind: &'static str,
+}
+
+impl NoRoom {
+    /// Whether there would be no room even if nothing else were held.
+    pub(crate) fn is_for_good(&self) -> bool {
+        self.wanted > self.limit
+    }
+}
+
+fn size(bytes: usize) -> ByteSize {
+    ByteSize::bytes(u64::try_from(bytes).unwrap_or(u64::MAX))
+}
+
+impl MemoryBudget {
+    /// A budget of `limit` bytes.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self::with(limit, "the host's limit of memory (--memory-limit)", None)
+    }
+
+    /// A budget that refuses nothing, for tests.
+    #[cfg(test)]
+    pub(crate) fn unlimited() -> Self {
+        Self::new(usize::MAX)
+    }
+
+    /// A part of this budget that has at most `limit` bytes. Refusals call that limit `kind`.
+    pub(crate) fn share(&self, limit: usize, kind: &'static str) -> Self {
+        Self::with(limit.min(self.limit()), kind, Some(self.clone()))
+    }
+
+    fn with(limit: usize, kind: &'static str, whole: Option<MemoryBudget>) -> Self {
+        MemoryBudget(Arc::new(Inner {
+            limit,
+            kind,
+            reserved: AtomicUsize::new(0),
+            refusals: AtomicU64::new(0),
+            whole,
+            waiting: Mutex::default(),
+            has_waiting: AtomicBool::new(false),
+        }))
+    }
+
+    /// How many bytes may be held.
+    pub(crate) fn limit(&self) -> usize {
+        self.0.limit
+    }
+
+    /// How many bytes are held.
+    pub(crate) fn reserved(&self) -> usize {
+        self.0.reserved.load(Ordering::Relaxed)
+    }
+
+    /// How often something was refused since the start, its shares' refusals included.
+    pub(crate) fn refusals(&self) -> u64 {
+        self.0.refusals.load(Ordering::Relaxed)
+    }
+
+    /// Reserves `bytes`.
+    ///
+    /// # Errors
+    /// There is no room for them.
+    pub(crate) fn reserve(&self, bytes: usize) -> Result<Reservation, NoRoom> {
+        let mut reservation = self.nothing();
+        reservation.grow(bytes)?;
+        Ok(reservation)
+    }
+
+    /// A reservation of nothing yet.
+    pub(crate) fn nothing(&self) -> Reservation {
+        self.beside(0)
+    }
+
+    /// A reservation of nothing yet, for the same purpose as `other` bytes that are held by another: where both together have
+    /// no room, there never will be.
+    pub(crate) fn beside(&self, other: usize) -> Reservation {
+        Reservation { budget: self.clone(), bytes: 0, other }
+    }
+
+    /// Whether there is room for anything. Whoever is told that there is none is woken when that may have changed.
+    pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.reserved() < self.limit() {
+            return Poll::Ready(());
+        }
+        {
+            let mut waiting = self.waiting();
+            if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+                waiting.push(cx.waker().clone());
+            }
+            self.0.has_waiting.store(true, Ordering::SeqCst);
+        }
+        // Room may have come in between.
+        if self.0.reserved.load(Ordering::SeqCst) < self.limit() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn take(&self, bytes: usize) -> Result<(), NoRoom> {
+        let Inner { limit, kind, reserved, refusals, whole, .. } = &*self.0;
+        let taken = reserved.fetch_update(Ordering::SeqCst, Ordering::Relaxed, |reserved| {
+            reserved.checked_add(bytes).filter(|reserved| reserved <= limit)
+        });
+        if taken.is_err() {
+            self.count_refusal();
+            return Err(NoRoom { wanted: bytes, limit: *limit, kind });
+        }
+        if let Some(whole) = whole
+            && let Err(no_room) = whole.take(bytes)
+        {
+            refusals.fetch_add(1, Ordering::Relaxed);
+            self.give_back_here(bytes);
+            return Err(no_room);
+        }
+        Ok(())
+    }
+
+    fn count_refusal(&self) {
+        self.0.refusals.fetch_add(1, Ordering::Relaxed);
+        if let Some(whole) = &self.0.whole {
+            whole.count_refusal();
+        }
+    }
+
+    fn take_anyway(&self, bytes: usize) {
+        self.0.reserved.fetch_add(bytes, Ordering::SeqCst);
+        if let Some(whole) = &self.0.whole {
+            whole.take_anyway(bytes);
+        }
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.give_back_here(bytes);
+        if let Some(whole) = &self.0.whole {
+            whole.give_back(bytes);
+        }
+    }
+
+    fn give_back_here(&self, bytes: usize) {
+        self.0.reserved.fetch_sub(bytes, Ordering::SeqCst);
+        if self.0.has_waiting.load(Ordering::SeqCst) {
+            let waiting = {
+                let mut waiting = self.waiting();
+                self.0.has_waiting.store(false, Ordering::SeqCst);
+                std::mem::take(&mut *waiting)
+            };
+            waiting.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Waker>> {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for MemoryBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} bytes reserved", self.reserved(), self.limit())
+    }
+}
+
+/// Bytes of a [`MemoryBudget`] that are held until this is dropped.
+#[derive(Debug)]
+#[must_use = "the bytes are free again when it is dropped"]
+pub(crate) struct Reservation {
+    budget: MemoryBudget,
+    bytes: usize,
+    /// What another holds for the same purpose.
+    other: usize,
+}
+
+impl Reservation {
+    /// How many bytes it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The budget that it is of.
+    pub(crate) fn budget(&self) -> &MemoryBudget {
+        &self.budget
+    }
+
+    /// Reserves `more` bytes.
+    ///
+    /// # Errors
+    /// There is no room for them. The reservation is then as it was.
+    pub(crate) fn grow(&mut self, more: usize) -> Result<(), NoRoom> {
+        if more > 0 {
+            let wanted = self.bytes.saturating_add(self.other).saturating_add(more);
+            self.budget.take(more).map_err(|no_room| NoRoom { wanted, ..no_room })?;
+            self.bytes += more;
+        }
+        Ok(())
+    }
+
+    /// Holds `more` bytes whether there is room for them or not. It is for little that must not be refused: while there is
+    /// too much, everything else is.
+    pub(crate) fn grow_anyway(&mut self, more: usize) {
+        self.budget.take_anyway(more);
+        self.bytes += more;
+    }
+
+    /// Gives back all but `bytes`.
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        let free = self.bytes.saturating_sub(bytes);
+        if free > 0 {
+            self.bytes -= free;
+            self.budget.give_back(free);
+        }
+    }
+
+    /// The same `bytes`, for which this is reserved until the last part of them is dropped, wherever that is.
+    pub(crate) fn own(self, bytes: Bytes) -> Bytes {
+        if self.bytes == 0 { bytes } else { Bytes::from_owner(Owned { bytes, _reservation: self }) }
+    }
+
+    /// Gives back `bytes`.
+    pub(crate) fn shrink_by(&mut self, bytes: usize) {
+        self.shrink_to(self.bytes.saturating_sub(bytes));
+    }
+}
+
+/// See [`Reservation::own`].
+struct Owned {
+    bytes: Bytes,
+    _reservation: Reservation,
+}
+
+impl AsRef<[u8]> for Owned {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.shrink_to(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::task::noop_waker_ref;
+
+    use super::*;
+
+    #[test]
+    fn what_is_reserved_is_free_again_when_it_is_dropped_and_no_more_is_given_than_there_is() {
+        let budget = MemoryBudget::new(100);
+        let mut one = budget.reserve(60).unwrap();
+        assert_eq!(budget.reserve(41).unwrap_err().wanted, 41);
+        one.grow(40).unwrap();
+        let no_room = one.grow(1).unwrap_err();
+        assert_eq!((no_room.wanted, no_room.limit, no_room.is_for_good()), (101, 100, true));
+        one.shrink_to(10);
+        let two = budget.reserve(90).unwrap();
+        assert_eq!((one.bytes(), two.bytes(), budget.reserved()), (10, 90, 100));
+        drop((one, two));
+        assert_eq!((budget.reserved(), budget.refusals()), (0, 2));
+    }
+
+    #[test]
+    fn a_share_has_its_own_limit_and_counts_in_the_whole() {
+        let budget = MemoryBudget::new(100);
+        let share = budget.share(40, "a share");
+        let held = share.reserve(30).unwrap();
+        assert_eq!(share.reserve(11).unwrap_err().limit, 40);
+        let rest = budget.reserve(65).unwrap();
+        assert_eq!(share.reserve(6).unwrap_err().limit, 100);
+        assert_eq!((share.reserved(), budget.reserved(), budget.refusals()), (30, 95, 2));
+        drop((held, rest));
+        assert_eq!((share.reserved(), budget.reserved()), (0, 0));
+        assert_eq!(budget.share(1000, "a share").limit(), 100);
+    }
+
+    #[test]
+    fn what_must_not_be_refused_leaves_no_room_for_anything_else() {
+        let budget = MemoryBudget::new(10);
+        let mut held = budget.nothing();
+        held.grow_anyway(50);
+        assert!(budget.reserve(1).is_err());
+        held.shrink_by(45);
+        assert!(budget.reserve(5).is_ok());
+    }
+
+    #[test]
+    fn a_number_of_bytes_that_no_machine_has_is_refused() {
+        let budget = MemoryBudget::unlimited();
+        let _held = budget.reserve(1).unwrap();
+        assert!(budget.reserve(usize::MAX).is_err());
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_room_is_woken_when_there_is_some() {
+        let budget = MemoryBudget::new(1);
+        let held = budget.reserve(1).unwrap();
+        assert!(budget.poll_room(&Context::from_waker(noop_waker_ref())).is_pending());
+        let waiting = tokio::spawn({
+            let budget = budget.clone();
+            std::future::poll_fn(move |cx| budget.poll_room(cx))
+        });
+        tokio::task::yield_now().await;
+        drop(held);
+        waiting.await.unwrap();
+    }
+
+    #[test]
+    fn a_refusal_says_how_much_there_may_be() {
+        let no_room = MemoryBudget::new(1 << 20).reserve(2 << 20).unwrap_err();
+        let text = "there is no room for 2MiB now: the host's limit of memory (--memory-limit) is 1MiB";
+        assert_eq!(no_room.to_string(), text);
+    }
+
+    #[test]
+    fn bytes_that_are_owned_are_reserved_until_their_last_part_is_gone() {
+        let budget = MemoryBudget::new(1000);
+        let mut bytes = budget.reserve(600).unwrap().own(Bytes::from(vec![7; 600]));
+        let part = bytes.split_to(10);
+        drop(bytes);
+        assert_eq!((part.len(), budget.reserved()), (10, 600));
+        drop(part);
+        assert_eq!(budget.reserved(), 0);
+    }
+}

@@ -1,0 +1,52 @@
+//! How much memory a host may have by default.
+
+use sysinfo::{MemoryRefreshKind, ProcessRefreshKind, ProcessesToUpdate, System, get_current_pid};
+
+/// What a host's budget is where nothing can be found out.
+const FALLBACK: usize = 1 << 30;
+
+/// Half of what the process may have: of its control group's limit where it has one, else of the machine's memory. The other
+/// half is for the guests, and for the program itself.
+pub(crate) fn default_limit() -> usize {
+    match usize::try_from(available() / 2) {
+        Ok(0) | Err(_) => FALLBACK,
+        Ok(half) => half,
+    }
+}
+
+/// How many bytes of memory the process may have.
+fn available() -> u64 {
+    let mut system = System::new();
+    system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
+    let machine = system.total_memory();
+    let control_group = get_current_pid().ok().and_then(|process| {
+        system.refresh_processes_specifics(
+            ProcessesToUpdate::Some(&[process]),
+            false,
+            ProcessRefreshKind::nothing().without_tasks(),
+        );
+        system.process(process)?.cgroup_limits()
+    });
+    // In a container, the control group of the process may look like the root of all.
+    [control_group, system.cgroup_limits()]
+        .into_iter()
+        .flatten()
+        .map(|limits| limits.total_memory)
+        .fold(machine, u64::min)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_half_of_what_there_is_at_most() {
+        let machine = {
+            let mut system = System::new();
+            system.refresh_memory();
+            system.total_memory()
+        };
+        let limit = u64::try_from(default_limit()).unwrap();
+        assert!(limit > 0 && limit <= machine / 2, "{limit} of {machine}");
+    }
+}

@@ -1,0 +1,137 @@
+//! The opening handshake of a WebSocket (RFC 6455, 4.2).
+
+use axum::body::Body;
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
+use hyper::upgrade::OnUpgrade;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+/// The version of the protocol that is spoken.
+const VERSION: &str = "13";
+
+/// What is wrong with a handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// It is none: the request does not ask for a WebSocket.
+    None,
+    /// Another version of the protocol; the answer has to say which there is.
+    Version,
+    /// What is said here.
+    Malformed(&'static str),
+}
+
+/// Whether the request asks for a WebSocket.
+pub(super) fn is_asked(head: &Parts) -> bool {
+    has_token(&head.headers, header::UPGRADE, "websocket")
+}
+
+/// The connection that becomes a WebSocket once the request has been [answered](switching), and the client's key.
+///
+/// # Errors
+/// The request is no handshake of this version.
+pub(super) fn accept(head: &mut Parts) -> Result<(OnUpgrade, HeaderValue), Fault> {
+    if !is_asked(head) {
+        return Err(Fault::None);
+    }
+    if head.method != Method::GET || head.version != Version::HTTP_11 {
+        return Err(Fault::Malformed("a WebSocket begins with a GET of HTTP/1.1"));
+    }
+    if !has_token(&head.headers, header::CONNECTION, "upgrade") {
+        return Err(Fault::Malformed("the header Connection must name `Upgrade`"));
+    }
+    if only(&head.headers, header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != VERSION) {
+        return Err(Fault::Version);
+    }
+    let key = only(&head.headers, header::SEC_WEBSOCKET_KEY)
+        .filter(|key| STANDARD.decode(key.as_bytes()).is_ok_and(|nonce| nonce.len() == 16))
+        .ok_or(Fault::Malformed("the header Sec-WebSocket-Key must be 16 bytes in base64, once"))?
+        .clone();
+    let connection = head.extensions.remove::<OnUpgrade>();
+    Ok((connection.ok_or(Fault::Malformed("this connection cannot become a WebSocket"))?, key))
+}
+
+/// The answer to a handshake with this key.
+pub(super) fn switching(key: &HeaderValue) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    if let Ok(accept) = HeaderValue::try_from(derive_accept_key(key.as_bytes())) {
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    response
+}
+
+/// Adds to an answer which version of the protocol is spoken.
+pub(super) fn name_version(headers: &mut HeaderMap) {
+    headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
+}
+
+/// The value of a header that may be there once.
+fn only(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// Whether a header, which is a list, has `token` in it.
+fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|element| element.trim().eq_ignore_ascii_case(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn fault(change: impl FnOnce(&mut HeaderMap)) -> Fault {
+        let mut request = Request::get("/run_remote").body(()).unwrap();
+        for (name, value) in [
+            ("connection", "keep-alive, Upgrade"),
+            ("upgrade", "WebSocket"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ("sec-websocket-version", "13"),
+        ] {
+            request.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        change(request.headers_mut());
+        accept(&mut request.into_parts().0).map(drop).unwrap_err()
+    }
+
+    #[test]
+    fn a_handshake_is_taken_as_the_rfc_has_it() {
+        // All is right but that there is no connection.
+        assert_eq!(fault(|_| {}), Fault::Malformed("this connection cannot become a WebSocket"));
+        assert_eq!(fault(|headers| drop(headers.remove("upgrade"))), Fault::None);
+        assert!(matches!(fault(|headers| drop(headers.remove("connection"))), Fault::Malformed(_)));
+        for version in ["8", "13, 8", ""] {
+            let wrong = |headers: &mut HeaderMap| {
+                headers.insert("sec-websocket-version", version.parse().unwrap());
+            };
+            assert_eq!(fault(wrong), Fault::Version, "{version}");
+        }
+        for key in ["", "dGhlIHNhbXBsZSBub25jZQ", "c2hvcnQ=", "not base64"] {
+            let wrong = |headers: &mut HeaderMap| {
+                headers.insert("sec-websocket-key", key.parse().unwrap());
+            };
+            assert!(matches!(fault(wrong), Fault::Malformed(text) if text.contains("Sec-WebSocket-Key")), "{key}");
+        }
+        let twice = |headers: &mut HeaderMap| {
+            headers.append("sec-websocket-key", HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ=="));
+        };
+        assert!(matches!(fault(twice), Fault::Malformed(_)));
+    }
+
+    #[test]
+    fn the_answer_shows_that_the_key_was_read() {
+        // The example of RFC 6455, 1.3.
+        let response = switching(&HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ=="));
+        assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
+        assert_eq!(response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+}

@@ -1,0 +1,153 @@
+//! What the host holds for its clients: it is counted, and refused where there is no room.
+
+use bytes::Bytes;
+use futures::{SinkExt, StreamExt};
+use http::{Request, header};
+use http_body_util::Full;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::{Frame, FrameHeader};
+use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+use crate::harness::{Chain, Reply, Served, eventually};
+
+const MIB: usize = 1 << 20;
+
+fn blob() -> Chain {
+    Chain::new("[chain]\nname = \"blob\"\nentrypoint = \"blob\"\n[chainlets.blob]\ncomponent = \"<guest_blob>\"\n")
+}
+
+fn rows(more: &str) -> Chain {
+    let text = "[chain]\nname = \"rows\"\nentrypoint = \"rows\"\n[chainlets.rows]\ncomponent = \"<guest_rows>\"\n";
+    Chain::new(&format!("{text}{more}"))
+}
+
+fn bytes_request(length: usize) -> Request<Full<Bytes>> {
+    Request::post("/run_remote")
+        .header(header::CONTENT_TYPE, "application/octet-stream")
+        .header(header::ACCEPT, "application/octet-stream")
+        .body(Full::from(vec![b'x'; length]))
+        .unwrap()
+}
+
+/// A client that sends so many bytes, and reads no more of the answer than its status.
+async fn takes_nothing(served: &Served, length: usize) -> (TcpStream, String) {
+    let mut client = TcpStream::connect(served.public.0).await.unwrap();
+    let head = format!(
+        "POST /run_remote HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n\
+         Accept: application/octet-stream\r\nContent-Length: {length}\r\n\r\n"
+    );
+    client.write_all(head.as_bytes()).await.unwrap();
+    client.write_all(&vec![b'x'; length]).await.unwrap();
+    let mut status = [0; 12];
+    client.read_exact(&mut status).await.unwrap();
+    (client, String::from_utf8_lossy(&status).into_owned())
+}
+
+/// The value of a metric without labels.
+async fn metric(served: &Served, name: &str) -> u64 {
+    let text = served.admin.get("/metrics").await.text();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("there is no {name} in {text}")).parse().unwrap()
+}
+
+async fn until_nothing_is_held(served: &Served) {
+    let reserved = async || (metric(served, "chainhost_memory_reserved_bytes").await == 0).then_some(());
+    eventually("nothing is held", reserved).await;
+}
+
+#[tokio::test]
+async fn answers_that_nobody_takes_are_counted_until_their_clients_leave() {
+    let served = blob().serve_with(&["--bodies-limit", "40MiB"]);
+    let mut clients = Vec::new();
+    let refused = loop {
+        assert!(clients.len() < 5, "nothing is refused");
+        let (client, status) = takes_nothing(&served, 15 * MIB).await;
+        clients.push(client);
+        if status != "HTTP/1.1 200" {
+            break status;
+        }
+    };
+    assert_eq!(refused, "HTTP/1.1 429");
+    assert!(clients.len() >= 3, "two answers have room");
+    let reply = served.public.send(bytes_request(15 * MIB)).await;
+    let detail = reply.problem(429, "overloaded")["detail"].to_string();
+    assert!(detail.contains("--bodies-limit"), "{detail}");
+    assert!(metric(&served, "chainhost_memory_reserved_bytes").await <= 40 * MIB as u64);
+    assert!(metric(&served, "chainhost_memory_refusals_total").await >= 2);
+    drop(clients);
+    until_nothing_is_held(&served).await;
+    assert_eq!(served.public.send(bytes_request(15 * MIB)).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_body_for_which_there_is_never_room_is_too_large() {
+    let served = blob().serve_with(&["--memory-limit", "4MiB"]);
+    served.public.send(bytes_request(3 * MIB)).await.problem(413, "body-too-large");
+    assert_eq!(served.public.send(bytes_request(MIB)).await.status, 200);
+    until_nothing_is_held(&served).await;
+}
+
+#[tokio::test]
+async fn values_are_weighed_and_not_their_text() {
+    let served = rows("").serve_with(&["--memory-limit", "64MiB"]);
+    let text = |count: usize| format!("{{\"rows\":[{}]}}", vec!["{}"; count].join(","));
+    let call = async |count| {
+        let request = crate::harness::json_request("/run_remote", text(count));
+        served.public.send(request).await
+    };
+    assert_eq!(call(1000).await.json(), json!(1000));
+    // Half a megabyte of text.
+    let problem = call(200_000).await.problem(413, "body-too-large");
+    assert!(problem["detail"].as_str().unwrap().contains("--memory-limit"), "{problem}");
+    until_nothing_is_held(&served).await;
+}
+
+#[tokio::test]
+async fn bodies_that_wait_for_a_place_are_not_values_yet() {
+    let served = rows("concurrency = 1\n").serve_with(&["--memory-limit", "64MiB"]);
+    let text = format!("{{\"rows\":[{}]}}", vec!["{}"; 40_000].join(","));
+    let calls = (0..8).map(|_| served.public.send(crate::harness::json_request("/run_remote", text.clone())));
+    let answers: Vec<Reply> = futures::future::join_all(calls).await;
+    // One of them takes more than half of the room, and there is only one at a time.
+    assert!(answers.iter().all(|answer| answer.status == 200), "{:?}", answers[0].text());
+    until_nothing_is_held(&served).await;
+}
+
+/// A WebSocket on which half of a message of `length` bytes was sent.
+async fn half_said(served: &Served, length: usize) -> WebSocketStream<TcpStream> {
+    let stream = TcpStream::connect(served.public.0).await.unwrap();
+    let request = format!("ws://{}/run_remote", served.public.0).into_client_request().unwrap();
+    let (mut socket, _) = client_async(request, stream).await.unwrap();
+    let header = FrameHeader { is_final: false, opcode: OpCode::Data(Data::Binary), ..FrameHeader::default() };
+    let half = Frame::from_payload(header, Bytes::from(vec![0; length / 2]));
+    // One that the server refuses may be closed by then.
+    let _ = socket.send(Message::Frame(half)).await;
+    socket
+}
+
+#[tokio::test]
+async fn messages_that_are_not_finished_are_counted() {
+    let text =
+        "[chain]\nname = \"echo\"\nentrypoint = \"echo\"\n[chainlets.echo]\ncomponent = \"<guest_stream_echo>\"\n";
+    let served = Chain::new(text).serve_with(&["--bodies-limit", "5MiB"]);
+    let mut sockets = Vec::new();
+    for _ in 0..2 {
+        sockets.push(half_said(&served, 4 * MIB).await);
+    }
+    let reserved = async || (metric(&served, "chainhost_memory_reserved_bytes").await > 3 * MIB as u64).then_some(());
+    eventually("both are counted", reserved).await;
+    let mut refused = half_said(&served, 4 * MIB).await;
+    let close = loop {
+        match refused.next().await.unwrap().unwrap() {
+            Message::Close(close) => break close.unwrap(),
+            text => assert!(text.to_text().unwrap().contains("--bodies-limit"), "{text}"),
+        }
+    };
+    assert_eq!(close.code, CloseCode::Again);
+    drop((sockets, refused));
+    until_nothing_is_held(&served).await;
+}
