@@ -14,6 +14,7 @@ mod introspect;
 use std::fmt;
 use std::sync::Arc;
 
+use wasmparser::{Parser, Payload};
 use wasmtime::component::Component as Compiled;
 
 use crate::engine::Shared;
@@ -36,6 +37,8 @@ pub struct Component {
     pub init: Option<String>,
     /// The exported instance `chainlet:host/health`, as the component names it.
     pub health: Option<String>,
+    /// How many bytes its largest memory has from the beginning.
+    pub initial_memory: u64,
 }
 
 /// Where a component exports its `run-remote`, and of what type it is.
@@ -50,7 +53,8 @@ pub struct RunRemote {
 /// One chainlet that a component wants to call: an imported instance with a `run-remote`.
 #[derive(Debug, Clone)]
 pub struct Dependency {
-    /// What chain.toml calls it: the import's plain name, or the last segment of its interface's name.
+    /// What chain.toml calls it: the import's plain name, or the last segment of its interface's name, or the whole of that
+    /// where several imports have the same last segment.
     pub name: String,
     /// The import's whole name.
     pub import: String,
@@ -98,8 +102,21 @@ impl Component {
             ComponentError::new(format_args!("the component does not compile: {error:#}"))
                 .help("build it again with the current toolchain; a component must be valid for wasmtime 48")
         })?;
-        introspect::component(&shared.engine, compiled, &docs::Docs::of(wasm), export)
+        introspect::component(&shared.engine, compiled, &docs::Docs::of(wasm), initial_memory(wasm), export)
     }
+}
+
+/// How many bytes the largest memory has from the beginning that any module in `wasm` defines.
+fn initial_memory(wasm: &[u8]) -> u64 {
+    let memories = Parser::new(0).parse_all(wasm).map_while(Result::ok).filter_map(|payload| match payload {
+        Payload::MemorySection(section) => Some(section),
+        _ => None,
+    });
+    let sizes = memories.flatten().filter_map(Result::ok).map(|memory| {
+        let page = 1_u64.checked_shl(memory.page_size_log2.unwrap_or(16)).unwrap_or(u64::MAX);
+        memory.initial.saturating_mul(page)
+    });
+    sizes.max().unwrap_or_default()
 }
 
 /// Says early, and in words, what a file is that is no component.

@@ -15,23 +15,26 @@ use crate::threads::GuestThreads;
 /// others wait for it.
 const TICK: Duration = Duration::from_millis(5);
 
-/// How many replicas all chains of a host have at most, two versions of each during a reload. It costs address space
-/// alone, of which [`pool`] says how much.
-const REPLICAS: u32 = 1_000;
-/// How many stacks guests have at most: a replica keeps one, and one more for each call that blocks in a function that is
-/// not async. Each is a call of the system when the host starts, and two of the mappings that a process may have.
-const STACKS: u32 = 2 * REPLICAS;
+/// How many replicas all chains of a host have at most unless it is said, two versions of each during a reload. It costs
+/// address space alone, of which [`pool`] says how much.
+pub(crate) const REPLICAS: u32 = 1_000;
+/// How many stacks guests have at most, for each replica: it keeps one, and one more for each call that blocks in a function
+/// that is not async. Each is a call of the system when the host starts, and two of the mappings that a process may have.
+const STACKS: u32 = 2;
 /// The most that a guest may have on its stack, in bytes; more is a trap.
 const GUEST_STACK: usize = 512 << 10;
 /// A stack on which a guest runs, with what the host needs above it, in bytes.
 const STACK: usize = 2 << 20;
 
-/// Makes the engine that compiles and runs every component of a host.
-pub(crate) fn new() -> wasmtime::Result<Engine> {
+/// By how much a memory grows where address space is scarce, in bytes.
+const LOW_ON_ADDRESSES: u64 = 1 << 20;
+
+/// Makes the engine that compiles and runs every component of a host, in at most so many `replicas`.
+pub(crate) fn new(replicas: u32) -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     config.wasm_component_model_async(true).wasm_component_model_map(true).epoch_interruption(true);
     config.max_wasm_stack(GUEST_STACK).async_stack_size(STACK);
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(replicas)));
     let engine = Engine::new(&config).or_else(|error| {
         tracing::warn!(
             error = format!("{error:#}"),
@@ -39,6 +42,8 @@ pub(crate) fn new() -> wasmtime::Result<Engine> {
             as where `ulimit -v` is set: replicas start more slowly"
         );
         config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+        // A memory then has no more address space than its guest uses, and each access to it is checked.
+        config.memory_reservation(0).memory_guard_size(0).memory_reservation_for_growth(LOW_ON_ADDRESSES);
         Engine::new(&config)
     })?;
     tick(&engine);
@@ -50,13 +55,13 @@ pub(crate) fn new() -> wasmtime::Result<Engine> {
 ///
 /// The numbers are what a host can have in all, and cost nothing but address space until they are used: 4 GiB a memory,
 /// [`STACK`] a stack, 8 bytes a table's element, 4 TiB in all.
-fn pool() -> PoolingAllocationConfig {
+fn pool(replicas: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(REPLICAS)
-        .total_core_instances(REPLICAS * 10)
-        .total_memories(REPLICAS)
-        .total_tables(REPLICAS * 4)
-        .total_stacks(STACKS)
+    pool.total_component_instances(replicas)
+        .total_core_instances(replicas.saturating_mul(10))
+        .total_memories(replicas)
+        .total_tables(replicas.saturating_mul(4))
+        .total_stacks(replicas.saturating_mul(STACKS))
         .max_core_instances_per_component(INSTANCES)
         .max_memories_per_component(MEMORIES)
         .max_tables_per_component(TABLES)
@@ -109,6 +114,8 @@ pub(crate) fn compatibility(engine: &Engine) -> [u8; 32] {
 pub(crate) struct Shared {
     /// Compiles and runs the components.
     pub engine: Engine,
+    /// How many replicas all chains may have.
+    pub max_replicas: u32,
     /// Where compiled code is kept; `None` where it is not.
     pub cache: Option<Arc<crate::component::cache::Cache>>,
     /// Where guests run.

@@ -48,6 +48,7 @@ pub struct HostBuilder {
     guest_threads: Option<usize>,
     gpu_worker: Option<PathBuf>,
     memory_limit: Option<usize>,
+    max_replicas: u32,
 }
 
 enum CodeCache {
@@ -74,6 +75,7 @@ impl Host {
             guest_threads: None,
             gpu_worker: None,
             memory_limit: None,
+            max_replicas: engine::REPLICAS,
         }
     }
 
@@ -158,6 +160,13 @@ impl HostBuilder {
         self
     }
 
+    /// Lets all chains of the host have `count` replicas together, 1,000 unless it is said. While a new version of a chain
+    /// starts, those of both versions count. Each reserves 4 GiB of address space, which is not memory.
+    pub fn max_replicas(mut self, count: u32) -> Self {
+        self.max_replicas = count.max(1);
+        self
+    }
+
     /// Starts `program` for chains that say `[gpu] isolation = "process"`. It must be a program that calls
     /// [`gpu_worker`](crate::gpu_worker) first of all: the one that embeds the host may do so and name itself, by
     /// `/proc/self/exe` or [`std::env::current_exe`]. There is none unless it is said, and such chains do not load.
@@ -173,7 +182,7 @@ impl HostBuilder {
     /// Where the engine or the threads of the guests do not start, or a folder that was asked for as code cache can't be used. The default folder is
     /// done without where it can't be used, with a warning in the log.
     pub fn build(self) -> Result<Host, HostError> {
-        let engine = engine::new().map_err(|error| HostError::Engine(format!("{error:#}")))?;
+        let engine = engine::new(self.max_replicas).map_err(|error| HostError::Engine(format!("{error:#}")))?;
         let cache = match self.cache {
             CodeCache::None => None,
             CodeCache::Folder(path) => Some(Cache::open(&path).map_err(|error| HostError::Cache { path, error })?),
@@ -192,6 +201,7 @@ impl HostBuilder {
         let threads = Arc::new(GuestThreads::start(self.guest_threads).map_err(HostError::Threads)?);
         let shared = Shared {
             engine,
+            max_replicas: self.max_replicas,
             cache: cache.map(Arc::new),
             threads,
             memory: MemoryBudget::new(self.memory_limit.unwrap_or_else(memory::default_limit)),

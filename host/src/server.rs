@@ -29,7 +29,9 @@ mod listen;
 mod metrics;
 mod observe;
 pub mod openapi;
+mod origin;
 mod problem;
+mod refusal;
 mod request_id;
 mod routes;
 mod run_remote;
@@ -52,6 +54,7 @@ use bytes::Bytes;
 pub use self::keys::{ApiKeys, ApiKeysError};
 pub use self::listen::{Listening, ServeError, ServeOptions, Server, Starting, serve};
 use self::metrics::Metrics;
+use self::origin::Trusted;
 pub use self::tls::{Tls, TlsError};
 use crate::live::LiveChain;
 use crate::log_rate::LogRate;
@@ -72,6 +75,12 @@ pub struct HttpOptions {
     /// The keys of which each request of the public must show one, but for `/healthz` and `/readyz`; without them, anyone
     /// may call.
     pub api_keys: Option<ApiKeys>,
+    /// Names by which a listener on a loopback address may be called beside `localhost`, such as that which a proxy passes on.
+    /// Without API keys it refuses every other name, since a web page could have lead it here.
+    pub allowed_hosts: Vec<String>,
+    /// The origins of web pages, such as `https://app.example`, that may open WebSockets here, and send requests to a listener
+    /// on a loopback address.
+    pub allowed_origins: Vec<String>,
 }
 
 impl Default for HttpOptions {
@@ -81,6 +90,8 @@ impl Default for HttpOptions {
             bodies_limit: None,
             request_timeout: Duration::from_secs(60),
             api_keys: None,
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
         }
     }
 }
@@ -97,6 +108,7 @@ struct Shared {
     openapi: Mutex<(u64, Bytes)>,
     draining: AtomicBool,
     bodies: body::Limits,
+    trusted: Trusted,
     /// How often the log tells of calls that fail.
     log_rate: LogRate,
 }
@@ -124,6 +136,7 @@ impl Http {
         Http(Arc::new(Shared {
             chain,
             bodies,
+            trusted: Trusted::of(&options),
             options,
             metrics,
             openapi,
@@ -137,7 +150,7 @@ impl Http {
         let version = self.0.chain.version();
         let mut openapi = self.0.openapi.lock().unwrap_or_else(PoisonError::into_inner);
         if openapi.0 != version {
-            *openapi = (version, routes::openapi(&self.0.chain.current()));
+            *openapi = (version, routes::openapi(&self.0.chain.current(), self.0.options.api_keys.is_some()));
         }
         openapi.1.clone()
     }

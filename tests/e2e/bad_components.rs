@@ -126,5 +126,14 @@ fn an_init_that_fails_in_a_dependency_stops_the_whole_chain() {
 #[test]
 fn a_component_that_needs_more_memory_than_it_may_have_does_not_start() {
     let chain = Chain::new(&format!("{FAULTY}resources.memory = \"64KiB\"\n"));
-    chain.run(&["serve", "chain.toml", "--listen", "127.0.0.1:0"]).refused(6, &["faulty", "memory"]);
+    chain
+        .run(&["serve", "chain.toml", "--listen", "127.0.0.1:0"])
+        .refused(3, &["chain.toml:", "resources.memory", "begins with 1088KiB"]);
+    chain.run(&["check", "chain.toml"]).refused(3, &["resources.memory"]);
+}
+
+#[test]
+fn more_replicas_than_the_host_has_room_for_are_known_before_anything_starts() {
+    let chain = Chain::new(&format!("{FAULTY}replicas = 1001\n"));
+    chain.run(&["check", "chain.toml"]).refused(3, &["chainlets.faulty.replicas", "room for 1000", "--max-replicas"]);
 }

@@ -22,6 +22,7 @@ mod contract;
 mod credentials;
 mod dependencies;
 mod edges;
+mod edges_of_http;
 mod embedding;
 mod failures;
 mod faults;

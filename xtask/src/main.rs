@@ -11,6 +11,7 @@ mod guests;
 mod http;
 mod json;
 mod lint;
+mod machine;
 mod models;
 mod readme;
 mod served;
@@ -38,7 +39,7 @@ The tasks of this repository.
                                run the fuzz targets, or one of them: for ten minutes each, for so many seconds, or on
                                one input
 
-What is missing for them is installed where rustup can do it, and named where it cannot.";
+What is missing for them is installed where rustup, or apt-get, can do it, and named where they cannot.";
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();

@@ -2,12 +2,14 @@
 
 use std::io::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::{BoxFuture, try_join_all};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
+use tokio::time::timeout;
 
 use crate::chainlet::Chainlet;
 use crate::chainlet::call::CallContext;
@@ -55,6 +57,8 @@ pub(crate) struct Streamed {
     ended: Option<End>,
     /// What the last items hold of the host's budget.
     held: Reservation,
+    /// Items that have come already.
+    begun: Option<List>,
 }
 
 /// What an answer comes to beside its stream, as JSON.
@@ -196,13 +200,32 @@ impl Answer {
         }
         let held = reservation.budget().nothing();
         let end = Box::pin(rest_of(chainlet.clone(), members, limit, reservation, (errors, context)));
-        Ok(Streamed { chainlet, item, items, end, ended: None, held })
+        Ok(Streamed { chainlet, item, items: items.fuse().boxed(), end, ended: None, held, begun: None })
     }
 }
 
 impl Streamed {
+    /// Waits until there are items, an end or a failure, for at most `time`.
+    ///
+    /// # Errors
+    /// The stream broke off before its first item.
+    pub(crate) async fn begin(&mut self, time: Duration) -> Result<(), CallError> {
+        match timeout(time, self.next()).await {
+            Ok(Some(Err(error))) => Err(error),
+            Ok(Some(Ok(batch))) => {
+                self.begun = Some(batch);
+                Ok(())
+            }
+            // It is fused, so that its end is found again.
+            Ok(None) | Err(_) => Ok(()),
+        }
+    }
+
     /// The next items; none at the end. Dropping the future loses none.
     pub(crate) async fn next(&mut self) -> Option<Result<List, CallError>> {
+        if let Some(batch) = self.begun.take() {
+            return Some(Ok(batch));
+        }
         loop {
             tokio::select! {
                 biased;

@@ -91,7 +91,7 @@ pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec) -> Result<Plan, Load
         errors.extend(gpu::grant(shared, spec, name, chainlet, component).err());
     }
     ConfigErrors::check(errors)?;
-    Ok(plan::resolve(spec, components)?)
+    Ok(plan::resolve(spec, components, shared.max_replicas)?)
 }
 
 /// Starts the chainlets of `plan`, each after those that it calls.

@@ -4,7 +4,9 @@ use indexmap::IndexMap;
 
 use super::edge::failure::is_failure;
 use crate::component::{Component, Dependency, RunRemote};
-use crate::config::{ChainSpec, ChainletName, ConfigError, ConfigErrors, DependencyName, DependencySpec, KeyPath};
+use crate::config::{
+    ByteSize, ChainSpec, ChainletName, ConfigError, ConfigErrors, DependencyName, DependencySpec, KeyPath,
+};
 use crate::error::EdgeName;
 use crate::value::{Signature, Type};
 
@@ -61,9 +63,12 @@ impl Plan {
 pub(super) fn resolve(
     spec: &ChainSpec,
     mut components: IndexMap<ChainletName, Component>,
+    max_replicas: u32,
 ) -> Result<Plan, ConfigErrors> {
     let offers: IndexMap<_, _> = components.iter().map(|(name, component)| (name, &component.run_remote)).collect();
     let mut errors = Vec::new();
+    errors.extend(too_many_replicas(spec, max_replicas));
+    errors.extend(components.iter().filter_map(|(name, component)| too_little_memory(spec, name, component)));
     let mut edges = Vec::new();
     for (name, component) in &components {
         let signature = &component.run_remote.signature;
@@ -85,7 +90,7 @@ pub(super) fn resolve(
             }
         }
         for unused in declared.into_iter().flat_map(IndexMap::keys) {
-            if !component.dependencies.iter().any(|dependency| dependency.name == unused.as_str()) {
+            if !component.dependencies.iter().any(|dependency| is_meant(unused, dependency)) {
                 errors.push(unused_dependency(spec, name, unused, component));
             }
         }
@@ -95,6 +100,47 @@ pub(super) fn resolve(
     let entrypoint = entrypoint(spec, &components, &edges)?;
     components.sort_by_cached_key(|name, _| order.iter().position(|ordered| ordered == name));
     Ok(Plan { entrypoint, chainlets: components, edges })
+}
+
+/// Whether a key of `depends` means `dependency`: by its name, or by that of its import with or without the version.
+fn is_meant(key: &DependencyName, dependency: &Dependency) -> bool {
+    let import = dependency.import.as_str();
+    *key == dependency.name.as_str() || *key == import || import.split_once('@').is_some_and(|(id, _)| *key == id)
+}
+
+/// What is wrong where the chainlets may have more replicas together than the host has room for.
+fn too_many_replicas(spec: &ChainSpec, most: u32) -> Option<ConfigError> {
+    let all: u64 = spec.chainlets.values().map(|chainlet| u64::from(chainlet.replicas.max)).sum();
+    if all <= u64::from(most) {
+        return None;
+    }
+    let (name, chainlet) = spec.chainlets.iter().max_by_key(|(_, chainlet)| chainlet.replicas.max)?;
+    let place = KeyPath::root().key("chainlets").key(name).key("replicas");
+    Some(ConfigError::new(
+        spec.at(place),
+        format!(
+            "the chainlets may have {all} replicas together, of which {name} has {}, and this host has room for {most}",
+            chainlet.replicas.max
+        ),
+        "let them have fewer, or raise --max-replicas (HostBuilder::max_replicas in a program of your own)",
+    ))
+}
+
+/// What is wrong where a component begins with more memory than its chainlet may have.
+fn too_little_memory(spec: &ChainSpec, name: &ChainletName, component: &Component) -> Option<ConfigError> {
+    let limit = spec.chainlets.get(name)?.resources.memory;
+    if component.initial_memory <= limit.as_bytes() {
+        return None;
+    }
+    let place = KeyPath::root().key("chainlets").key(name).key("resources").key("memory");
+    Some(ConfigError::new(
+        spec.at(place),
+        format!(
+            "the component of {name} begins with {} of memory, and may have {limit}",
+            ByteSize::bytes(component.initial_memory)
+        ),
+        "raise resources.memory",
+    ))
 }
 
 fn edge(
@@ -112,7 +158,10 @@ fn edge(
             "rename the import in the component's world",
         )
     })?;
-    let policy = spec.chainlets.get(from).and_then(|chainlet| chainlet.depends.get(&name)).cloned().unwrap_or_default();
+    let depends = spec.chainlets.get(from).map(|chainlet| &chainlet.depends);
+    let wanted = depends.into_iter().flatten().find(|(key, _)| is_meant(key, dependency));
+    let place = wanted.map_or(place, |(key, _)| chainlet.key("depends").key(key));
+    let policy = wanted.map(|(_, policy)| policy.clone()).unwrap_or_default();
     let to = target(offers, from, dependency, &policy).map_err(|message| {
         ConfigError::new(
             spec.at(&place),
@@ -241,8 +290,14 @@ fn unused_dependency(
     let place = KeyPath::root().key("chainlets").key(chainlet).key("depends").key(name);
     let names: Vec<_> = component.dependencies.iter().map(|dependency| dependency.name.as_str()).collect();
     let help = match names.as_slice() {
-        [] => "the component imports no other chainlet: remove the key".to_string(),
-        names => format!("the component's dependencies are: {}", names.join(", ")),
+        [] => {
+            "the component imports no other chainlet: remove the key; an import that its code never calls is left out"
+                .to_string()
+        }
+        names => format!(
+            "the component's dependencies are: {}; an import that its code never calls is left out",
+            names.join(", ")
+        ),
     };
     ConfigError::new(spec.at(place), format!("the component of {chainlet} imports no dependency `{name}`"), help)
 }

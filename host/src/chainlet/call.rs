@@ -154,7 +154,7 @@ struct State {
     streams_ended: bool,
     /// How many [`KeptPlace`]s there are.
     kept: usize,
-    /// The guest has returned, and its answer holds streams.
+    /// The guest has returned, though it may still write the streams of its answer.
     returned: bool,
     /// How many [`Listener`]s there are.
     listening: usize,

@@ -1,7 +1,7 @@
 //! Arguments that several commands have, and how their texts are read.
 
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs as _};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -41,6 +41,10 @@ pub struct Setting {
     #[arg(long, value_name = "SIZE", env = "CHAINHOST_MEMORY_LIMIT", hide_env_values = true)]
     memory_limit: Option<ByteSize>,
 
+    /// The most replicas that all Chainlets have together, those of a new version that starts included
+    #[arg(long, value_name = "COUNT", env = "CHAINHOST_MAX_REPLICAS", hide_env_values = true, default_value = "1000")]
+    max_replicas: NonZeroU32,
+
     /// How many threads Chainlets compute on; as many as the machine has processors unless given
     #[arg(long, value_name = "COUNT", env = "CHAINHOST_GUEST_THREADS", hide_env_values = true)]
     guest_threads: Option<NonZeroUsize>,
@@ -79,7 +83,7 @@ impl Setting {
     /// A host that has the secrets.
     pub fn host(&self) -> Result<Host, Failure> {
         let secrets = self.secrets()?;
-        let mut host = builder(secrets);
+        let mut host = builder(secrets).max_replicas(self.max_replicas.get());
         if let Some(count) = self.guest_threads {
             host = host.guest_threads(count.get());
         }

@@ -104,6 +104,16 @@ pub struct Serve {
     #[arg(long, value_name = "DURATION", value_parser = args::duration, default_value = "75s")]
     idle_timeout: Duration,
 
+    /// A name by which clients may call a listener on a loopback address beside `localhost`, as a proxy passes it on; may be
+    /// given several times
+    #[arg(long, value_name = "HOST")]
+    allowed_host: Vec<String>,
+
+    /// An origin of web pages, such as https://app.example, that may open WebSockets, and call a listener on a loopback
+    /// address; may be given several times
+    #[arg(long, value_name = "ORIGIN")]
+    allowed_origin: Vec<String>,
+
     #[command(flatten)]
     credentials: Credentials,
 
@@ -193,6 +203,8 @@ impl Serve {
         http.bodies_limit = self.bodies_limit.map(args::bytes);
         http.request_timeout = self.timeout;
         http.api_keys = credentials.api_keys.clone();
+        http.allowed_hosts.clone_from(&self.allowed_host);
+        http.allowed_origins.clone_from(&self.allowed_origin);
         let mut options = ServeOptions::default();
         options.listen = self.listen;
         options.admin = self.admin;

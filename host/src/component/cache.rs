@@ -159,7 +159,7 @@ mod tests {
     fn cache() -> (tempfile::TempDir, Cache, Engine, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::open(&folder.path().join("code")).unwrap();
-        let engine = crate::engine::new().unwrap();
+        let engine = crate::engine::new(10).unwrap();
         cache.get_or_compile(&engine, COMPONENT).unwrap();
         let path = cache.folder.join(format!("{}.bin", key(&engine, COMPONENT).to_hex()));
         (folder, cache, engine, path)

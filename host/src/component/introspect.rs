@@ -19,6 +19,7 @@ pub(super) fn component(
     engine: &Engine,
     compiled: Compiled,
     docs: &Docs,
+    initial_memory: u64,
     export: Option<&str>,
 ) -> Result<Component, ComponentError> {
     let world = compiled.component_type();
@@ -62,12 +63,21 @@ pub(super) fn component(
         }
     }
     capabilities.sort();
+    name_apart(&mut dependencies);
+    Ok(Component { compiled, run_remote, dependencies, capabilities, init, health, initial_memory })
+}
+
+/// Names those by their imports' whole names that would have a name in common.
+fn name_apart(dependencies: &mut [Dependency]) {
     let mut names = HashSet::new();
-    if let Some(twice) = dependencies.iter().find(|dependency| !names.insert(dependency.name.clone())) {
-        return Err(ComponentError::new(format_args!("two imports are both the dependency `{}`", twice.name))
-            .help("import them as inline interfaces with plain names of their own"));
+    let several: HashSet<String> = dependencies
+        .iter()
+        .map(|dependency| dependency.name.clone())
+        .filter(|name| !names.insert(name.clone()))
+        .collect();
+    for dependency in dependencies.iter_mut().filter(|dependency| several.contains(&dependency.name)) {
+        dependency.name.clone_from(&dependency.import);
     }
-    Ok(Component { compiled, run_remote, dependencies, capabilities, init, health })
 }
 
 fn is_host(name: &str, interface: &str) -> bool {

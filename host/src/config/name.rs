@@ -132,8 +132,8 @@ names! {
     ChainletName is "the name of a chainlet" of KEBAB;
 
     /// The name under which a chainlet imports another: the import's name in its WIT world, or the last segment of the
-    /// interface's id, such as `say-hello` for `demo:hello/say-hello@1.0.0`.
-    DependencyName is "the name of a dependency" of LABEL;
+    /// interface's id, such as `say-hello` for `demo:hello/say-hello@1.0.0`; the id itself where several have that segment.
+    DependencyName is "the name of a dependency" of DEPENDENCY;
 
     /// The name of a secret, such as `hf_access_token`. It is never the value.
     SecretName is "the name of a secret" of SECRET;
@@ -173,14 +173,12 @@ const ENVIRONMENT: Rule = Rule {
     suggest: |name| Some(kebab(name)),
 };
 
-const LABEL: Rule = Rule {
-    holds: |name| name.len() <= MAX_FOREIGN_LENGTH && is_label(name),
-    pattern: "^([a-z][a-z0-9]*|[A-Z][A-Z0-9]*)(-([a-z0-9]+|[A-Z0-9]+))*$",
-    words: "the plain name of an import, or the last segment of its interface's id, as WIT writes it",
-    suggest: |name| match interface_name(name) {
-        Some(last_segment) => Some(last_segment.to_owned()),
-        None => Some(kebab(name)),
-    },
+const DEPENDENCY: Rule = Rule {
+    holds: INTERFACE.holds,
+    pattern: INTERFACE.pattern,
+    words: "the plain name of an import, its interface's id such as `demo:hello/say-hello@1.0.0`, or the last segment of that, \
+            as WIT writes it",
+    suggest: |name| Some(kebab(name)),
 };
 
 const SECRET: Rule = Rule {
@@ -271,10 +269,11 @@ mod tests {
     }
 
     #[test]
-    fn a_dependency_is_named_by_the_last_segment_of_an_interface_id() {
-        assert!(DependencyName::new("HTTP-client").is_ok());
-        let error = DependencyName::new("demo:hello/say-hello@1.0.0").unwrap_err();
-        assert_eq!(error.suggestion(), Some("say-hello"));
+    fn a_dependency_is_named_by_an_interface_id_or_its_last_segment() {
+        for good in ["HTTP-client", "demo:hello/say-hello@1.0.0", "demo:hello/say-hello"] {
+            assert!(DependencyName::new(good).is_ok(), "{good:?} was refused");
+        }
+        assert_eq!(DependencyName::new("say_hello").unwrap_err().suggestion(), Some("say-hello"));
     }
 
     #[test]

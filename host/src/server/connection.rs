@@ -18,7 +18,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
-use http::{Method, Request, header};
+use http::{Method, Request, Version, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -36,7 +36,9 @@ use tower::ServiceExt;
 use super::activity::{Activity, Over};
 use super::metrics::Metrics;
 use super::observe::{observed, with};
+use super::origin::Trusted;
 use super::problem::{Kind, Problem};
+use super::refusal::Refusals;
 use super::socket::Place;
 use super::tls::Tls;
 use super::{Audience, Http, request_id::RequestId, run_remote, starting};
@@ -88,14 +90,15 @@ struct Front {
     /// Empty while the chain starts.
     site: OnceLock<Site>,
     audience: Audience,
-    /// Whether requests must name this machine as such: see [`is_named_as_local`].
-    only_local: bool,
+    /// Whom requests must name, and which web pages may send them; none where that does not matter.
+    local: Option<Trusted>,
     protocol: auto::Builder<TokioExecutor>,
     /// How long a connection may be idle, or take to send the head of a request.
     idle: Duration,
 }
 
 /// What the connections of a listener are to be like.
+#[derive(Clone)]
 pub(super) struct Rules<'a> {
     pub audience: Audience,
     /// How many there may be at once.
@@ -104,13 +107,14 @@ pub(super) struct Rules<'a> {
     pub idle: Duration,
     /// What they are encrypted with, where they are.
     pub tls: Option<&'a Tls>,
-    /// Whether requests must name this machine by an address or as `localhost`.
-    pub only_local: bool,
+    /// Whether requests must name this machine by an address or as `localhost`, or one of these, and which web pages may send
+    /// them.
+    pub local: Option<Trusted>,
 }
 
 impl Connections {
     pub(super) fn new(rules: &Rules<'_>) -> Self {
-        let Rules { audience, most, idle, tls, only_local } = *rules;
+        let Rules { audience, most, idle, tls, ref local } = *rules;
         let idle = idle.min(LONGEST_IDLE);
         let mut protocol = auto::Builder::new(TokioExecutor::new());
         protocol.http1().timer(TokioTimer::new()).header_read_timeout(idle).max_buf_size(usize::from(HEAD_LIMIT));
@@ -123,7 +127,7 @@ impl Connections {
             .max_send_buf_size(SEND_BUFFER);
         let cut = CancellationToken::new();
         Connections {
-            front: Arc::new(Front { site: OnceLock::new(), audience, only_local, protocol, idle }),
+            front: Arc::new(Front { site: OnceLock::new(), audience, local: local.clone(), protocol, idle }),
             tls: tls.map(Tls::acceptor),
             places: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
             tasks: TaskTracker::new(),
@@ -275,7 +279,18 @@ async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(front: Arc<Front>, st
     };
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(UNREAD));
-    let mut connection = pin!(front.protocol.serve_connection_with_upgrades(TokioIo::new(Box::pin(stream)), service));
+    let refusals = {
+        let front = front.clone();
+        Refusals::new(
+            Box::pin(stream),
+            Arc::new(move |status| {
+                if let Some(site) = front.site.get() {
+                    site.http.0.metrics.head_refused(status);
+                }
+            }),
+        )
+    };
+    let mut connection = pin!(front.protocol.serve_connection_with_upgrades(TokioIo::new(refusals), service));
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => Some(ended),
@@ -305,23 +320,31 @@ async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(front: Arc<Front>, st
     }
 }
 
-/// What a request learns that names this machine otherwise.
-const NAMED: &str = "here, requests must name this machine by its address or as `localhost`";
-
 impl Front {
+    /// Refuses what a web page could have a browser send here, where that is a way past a firewall.
+    fn guard<B>(&self, request: &Request<B>) -> Result<(), Problem> {
+        self.local.as_ref().map_or(Ok(()), |trusted| trusted.guard(request))
+    }
+
     async fn serve(&self, request: Request<Incoming>) -> Response {
         let is_call = self.audience == Audience::Public
             && request.method() == Method::POST
             && request.uri().path() == "/run_remote";
         let Some(Site { http, routes }) = self.site.get() else {
-            if self.only_local && !is_named_as_local(&request) {
-                return Problem::new(Kind::Forbidden, NAMED).into_response(&RequestId::of(request.headers()));
-            }
-            return starting::answer(&request);
+            return match self.guard(&request) {
+                Ok(()) => starting::answer(&request),
+                Err(problem) => problem.into_response(&RequestId::of(request.headers())),
+            };
         };
         observed(http, self.audience, request, |request, asked| async move {
-            if self.only_local && !is_named_as_local(&request) {
-                return Problem::new(Kind::Forbidden, NAMED).into_response(&asked.id);
+            if let Err(problem) = well_formed(&request) {
+                let mut response = problem.into_response(&asked.id);
+                // What follows is not known to be a request.
+                response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+                return response;
+            }
+            if let Err(problem) = self.guard(&request) {
+                return problem.into_response(&asked.id);
             }
             if is_call {
                 return run_remote::entrypoint(http.clone(), request, asked).await;
@@ -333,40 +356,28 @@ impl Front {
     }
 }
 
-/// Whether a request that came over a loopback address names it as such. A browser sends what it was led to by a name of
-/// somebody's own, who can have it lead anywhere and read the answer, as if it came from there.
-fn is_named_as_local<B>(request: &Request<B>) -> bool {
-    let named = match request.uri().host() {
-        Some(host) => Some(host.to_owned()),
-        None => request.headers().get(header::HOST).map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned()),
-    };
-    let Some(named) = named else { return true };
-    let Ok(authority) = named.parse::<http::uri::Authority>() else { return false };
-    let host = authority.host();
-    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    bare.parse::<std::net::IpAddr>().is_ok() || host.eq_ignore_ascii_case("localhost")
+/// Refuses what hyper lets through and RFC 9112 does not: in HTTP/1.1, a request without one valid `Host` (3.2), and one whose
+/// body is coded in another way than `chunked` (6.1).
+fn well_formed<B>(request: &Request<B>) -> Result<(), Problem> {
+    if request.version() != Version::HTTP_11 {
+        return Ok(());
+    }
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let host = hosts.next().filter(|_| hosts.next().is_none()).and_then(|host| host.to_str().ok());
+    // It may be empty, where the target has no authority.
+    if host.is_none_or(|host| !host.is_empty() && host.parse::<http::uri::Authority>().is_err()) {
+        return Err(Problem::new(Kind::BadRequest, "a request has one header Host, and that is a name or an address"));
+    }
+    let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
+    let coded = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if !coded || codings.next().is_some() {
+        return Err(Problem::new(Kind::BadRequest, "the only Transfer-Encoding that is taken is `chunked`, once"));
+    }
+    Ok(())
 }
 
 /// Whether an error of `accept` is one of the connection that was to be accepted, rather than of the listener.
 fn is_of_the_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_machine_is_named_as_local_by_addresses_and_as_localhost() {
-        let by_host = |host: &str| is_named_as_local(&Request::get("/").header(header::HOST, host).body(()).unwrap());
-        for host in ["127.0.0.1:9090", "127.0.0.1", "[::1]:9090", "localhost:9090", "LOCALHOST"] {
-            assert!(by_host(host), "{host}");
-        }
-        for host in ["evil.example:9090", "localhost.evil.example", "127.0.0.1.evil.example", ""] {
-            assert!(!by_host(host), "{host}");
-        }
-        assert!(!is_named_as_local(&Request::get("http://evil.example/").body(()).unwrap()));
-        assert!(is_named_as_local(&Request::get("/").body(()).unwrap()));
-    }
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connections, Rules};
+use super::origin::Trusted;
 use super::tls::Tls;
 use super::{Audience, Http, HttpOptions, admin, routes};
 use crate::live::LiveChain;
@@ -168,12 +169,13 @@ impl Server {
             most: options.max_connections,
             idle: options.idle_timeout,
             tls: options.tls.as_ref(),
-            only_local: false,
+            // Whoever shows a key is no web page that happens to be open.
+            local: (public.address.ip().is_loopback() && options.http.api_keys.is_none())
+                .then(|| Trusted::of(&options.http)),
         };
         let admin = admin.map(|admin| {
-            let only_local = admin.address.ip().is_loopback();
-            let rules = Rules { audience: Audience::Admin, tls: None, only_local, ..rules };
-            admin.listen(Connections::new(&rules))
+            let local = admin.address.ip().is_loopback().then(Trusted::default);
+            admin.listen(Connections::new(&Rules { audience: Audience::Admin, tls: None, local, ..rules.clone() }))
         });
         Ok(Starting {
             admin: admin.transpose()?,

@@ -163,6 +163,11 @@ impl Metrics {
         self.refused.inc();
     }
 
+    /// Counts a request whose head was refused with `status`.
+    pub(super) fn head_refused(&self, status: StatusCode) {
+        self.requests.get_or_create(&Served { route: Route::Other, status: status.as_u16() }).inc();
+    }
+
     /// All metrics, in the OpenMetrics text format.
     pub(super) fn text(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();

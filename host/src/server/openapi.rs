@@ -13,7 +13,9 @@ mod tests;
 use serde_json::{Map, Value as Json, json};
 
 use super::format::{Input, Output};
+use super::problem::declared_statuses;
 use super::socket;
+use crate::error::declared::is_standard;
 use crate::value::format::Format;
 use crate::value::ty::{Signature, Type};
 use problem::{PROBLEM, Status};
@@ -31,6 +33,8 @@ pub struct Info<'a> {
     pub version: &'a str,
     /// What the chain does, in Markdown.
     pub description: Option<&'a str>,
+    /// Whether requests must show an API key.
+    pub api_keys: bool,
 }
 
 /// A `run-remote` that is served at a path.
@@ -50,9 +54,9 @@ pub struct Operation<'a> {
 pub fn document(info: &Info<'_>, operations: &[Operation<'_>]) -> Json {
     let mut schemas = Schemas::new();
     schemas.reserve(PROBLEM, problem::schema());
-    let mut paths = own_paths();
+    let mut paths = own_paths(info.api_keys);
     for operation in operations {
-        let mut path = Map::from_iter([("post".to_owned(), post(operation, &mut schemas))]);
+        let mut path = Map::from_iter([("post".to_owned(), post(operation, info.api_keys, &mut schemas))]);
         if operation.path == PUBLIC_CALL && socket::fits(operation.signature) {
             path.insert("get".into(), stream::socket(operation.id, operation.signature));
         }
@@ -60,15 +64,52 @@ pub fn document(info: &Info<'_>, operations: &[Operation<'_>]) -> Json {
     }
     let mut about = json!({ "title": info.title, "version": info.version });
     describe(&mut about, info.description);
-    json!({
+    let mut document = json!({
         "openapi": "3.1.1",
         "info": about,
         "paths": paths,
         "components": { "schemas": schemas.into_components(), "responses": problem::responses() },
+    });
+    if let (true, Some(object)) = (info.api_keys, document.as_object_mut()) {
+        object.insert("security".into(), json!([{ "bearer": [] }, { "apiKey": [] }]));
+        if let Some(components) = object.get_mut("components").and_then(Json::as_object_mut) {
+            components.insert("securitySchemes".into(), security_schemes());
+        }
+    }
+    document
+}
+
+/// The ways in which a request shows a key, either of which will do.
+fn security_schemes() -> Json {
+    json!({
+        "bearer": { "type": "http", "scheme": "bearer", "description": "An API key as a bearer token." },
+        "apiKey": { "type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key." },
     })
 }
 
-fn post(operation: &Operation<'_>, schemas: &mut Schemas) -> Json {
+/// The headers that every call may have.
+fn headers() -> Json {
+    let header = |name: &str, description: &str, schema: Json| json!({ "name": name, "in": "header", "description": description, "schema": schema });
+    json!([
+        header(
+            "X-Request-Timeout",
+            "How long the client waits: seconds, or a number with a unit such as `500ms`.",
+            json!({ "type": "string", "examples": ["2.5", "500ms"] }),
+        ),
+        header(
+            "X-Request-Id",
+            "Names the request in the server's log and in a problem's `request_id`.",
+            json!({ "type": "string" }),
+        ),
+        header(
+            "traceparent",
+            "The trace that the request belongs to (W3C Trace Context).",
+            json!({ "type": "string" })
+        ),
+    ])
+}
+
+fn post(operation: &Operation<'_>, api_keys: bool, schemas: &mut Schemas) -> Json {
     let Operation { id, summary, signature, .. } = operation;
     let mut responses = Map::new();
     responses.insert("200".into(), answer(signature, schemas));
@@ -77,12 +118,25 @@ fn post(operation: &Operation<'_>, schemas: &mut Schemas) -> Json {
     }
     if let Some(Type::Result { err, .. }) = &signature.result {
         let error = err.as_deref().map(|ty| schemas.of(ty, Direction::Output));
+        if err.as_deref().is_some_and(is_standard) {
+            for status in declared_statuses() {
+                let text = status.as_u16().to_string();
+                // Those that the host itself answers with, too, have no `error` then.
+                if !responses.contains_key(&text) {
+                    responses.insert(text, problem::typed_error(error.clone()));
+                }
+            }
+        }
         responses.insert("422".into(), problem::typed_error(error));
+    }
+    if api_keys {
+        responses.insert("401".into(), problem::unauthorized());
     }
     let body = schemas.members(&signature.params, Direction::Input);
     let mut post = json!({
         "operationId": id,
         "summary": summary,
+        "parameters": headers(),
         "requestBody": {
             "description": "The parameters by name.",
             "required": !signature.params.is_empty(),
@@ -130,13 +184,24 @@ fn taken(signature: &Signature, schema: Json, schemas: &mut Schemas) -> Map<Stri
 fn whole(format: Format, schema: &Json) -> Json {
     match format {
         Format::Json => json!({ "schema": schema }),
-        Format::Cbor | Format::Bytes => json!({}),
+        Format::Cbor => {
+            let description =
+                "The same as the JSON, in CBOR (RFC 8949): bytes as byte strings, integers of 64 bits as such.";
+            json!({ "schema": { "type": "string", "format": "binary", "description": description } })
+        }
+        Format::Bytes => json!({ "schema": { "type": "string", "format": "binary" } }),
     }
 }
 
-/// The paths that every public listener has.
-fn own_paths() -> Map<String, Json> {
-    let get = |id: &str, summary: &str, responses: Json| json!({ "get": { "operationId": id, "summary": summary, "responses": responses } });
+/// The paths that every public listener has. Load balancers, who ask for health and readiness, have no key.
+fn own_paths(api_keys: bool) -> Map<String, Json> {
+    let get = |id: &str, summary: &str, responses: Json| {
+        let mut get = json!({ "operationId": id, "summary": summary, "responses": responses });
+        if let (true, Some(object)) = (api_keys && id != "openapi", get.as_object_mut()) {
+            object.insert("security".into(), json!([]));
+        }
+        json!({ "get": get })
+    };
     let mut paths = Map::new();
     paths.insert(
         "/healthz".into(),
@@ -153,10 +218,13 @@ fn own_paths() -> Map<String, Json> {
             }),
         ),
     );
-    let document = json!({ "200": {
+    let mut document = json!({ "200": {
         "description": "This document.",
         "content": { "application/json": { "schema": { "type": "object" } } },
     } });
+    if let (true, Some(responses)) = (api_keys, document.as_object_mut()) {
+        responses.insert("401".into(), problem::unauthorized());
+    }
     paths.insert("/openapi.json".into(), get("openapi", "This document", document));
     paths
 }

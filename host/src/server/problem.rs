@@ -25,6 +25,7 @@ pub(super) enum Kind {
     NotAcceptable,
     SlowRequest,
     TooLarge,
+    HeadTooLarge,
     MediaType,
     Chainlet,
     Overloaded,
@@ -66,6 +67,7 @@ impl Kind {
             Kind::NotAcceptable    => of(S::NOT_ACCEPTABLE,         "urn:chainhost:problem:not-acceptable",         "No answer is of a type that is accepted", None),
             Kind::SlowRequest      => of(S::REQUEST_TIMEOUT,        "urn:chainhost:problem:slow-request",           "The request did not arrive in time", None),
             Kind::TooLarge         => of(S::PAYLOAD_TOO_LARGE,      "urn:chainhost:problem:body-too-large",         "The body is too large", None),
+            Kind::HeadTooLarge     => of(S::REQUEST_HEADER_FIELDS_TOO_LARGE, "urn:chainhost:problem:head-too-large",        "The head is too large", None),
             Kind::MediaType        => of(S::UNSUPPORTED_MEDIA_TYPE, "urn:chainhost:problem:unsupported-media-type", "The body is of no type that is taken", None),
             Kind::Chainlet         => of(S::UNPROCESSABLE_ENTITY,   "urn:chainhost:problem:chainlet-error",         "The chainlet answered with its error", None),
             Kind::Overloaded       => of(S::TOO_MANY_REQUESTS,      "urn:chainhost:problem:overloaded",             "The server is overloaded", Some(1)),
@@ -117,6 +119,11 @@ const fn of_declared(kind: DeclaredKind) -> (StatusCode, Option<u16>) {
         DeclaredKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, Some(5)),
         DeclaredKind::Timeout => (StatusCode::GATEWAY_TIMEOUT, None),
     }
+}
+
+/// The statuses that errors of the standard type have.
+pub(super) fn declared_statuses() -> impl Iterator<Item = StatusCode> {
+    DeclaredKind::ALL.into_iter().map(|kind| of_declared(kind).0)
 }
 
 /// A request that got no answer.

@@ -28,13 +28,13 @@ pub(super) fn common(routes: Router<Http>, audience: Audience) -> Router<Http> {
 }
 
 /// The OpenAPI document of `chain`, which is the same for as long as this version of it runs.
-pub(super) fn openapi(chain: &Chain) -> Bytes {
+pub(super) fn openapi(chain: &Chain, api_keys: bool) -> Bytes {
     let Some(signature) = chain.signature(chain.entrypoint().as_str()) else { return Bytes::new() };
     // A version that changes with the interface, and with nothing else.
     let version = blake3::hash(signature.to_string().as_bytes()).to_hex();
     let version = version.get(..12).unwrap_or_default();
     let call = Operation { path: "/run_remote", id: "run_remote", summary: "Call the chain", signature };
-    let info = Info { title: chain.name(), version, description: None };
+    let info = Info { title: chain.name(), version, description: None, api_keys };
     openapi::document(&info, &[call]).to_string().into()
 }
 

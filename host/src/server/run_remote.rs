@@ -28,6 +28,10 @@ use crate::value::format::Format;
 /// The header by which a client says how long it waits.
 const TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
 
+/// How long the answer to an upload waits for its first item. A body whose beginning is wrong has then been found to be, so that
+/// it gets the status for that, whenever the guest returns its stream.
+const FIRST: Duration = Duration::from_millis(100);
+
 /// The headers of a trace context (<https://www.w3.org/TR/trace-context/>).
 const TRACE_PARENT: &str = "traceparent";
 const TRACE_STATE: &str = "tracestate";
@@ -74,6 +78,7 @@ async fn call<B: RequestBody>(http: &Http, name: Option<&str>, request: Request<
     let audience = if name.is_some() { Audience::Admin } else { Audience::Public };
     let fail = |error| failed(http, error, audience, &asked.id);
     let Read { headers, version: protocol, body, options } = receive(http, name, request, asked).await?;
+    let uploads = matches!(body, Body::Stream { .. });
     let (version, params) = match body {
         Body::Stream { params, version } => (version, params.into()),
         Body::Whole(Received { bytes, format }) => (http.0.chain.begin(), Params::Encoded { format, bytes }),
@@ -88,7 +93,12 @@ async fn call<B: RequestBody>(http: &Http, name: Option<&str>, request: Request<
             // Over HTTP/1.0, the end of a connection is the end of its answer, even in mid-stream.
             Output::Stream(Framing::Bytes) if protocol < Version::HTTP_11 => answer.bytes().await.map(whole),
             Output::Stream(framing) => match answer.streamed() {
-                Ok(streamed) => Ok(Outcome::Stream(streamed, framing)),
+                Ok(mut streamed) => {
+                    if uploads {
+                        streamed.begin(FIRST).await?;
+                    }
+                    Ok(Outcome::Stream(streamed, framing))
+                }
                 Err(answer) => answer.written(Format::Json).await.map(whole),
             },
         }

@@ -27,7 +27,11 @@ pub struct Reply {
 
 /// `POST path` with a body of JSON.
 pub fn json_request(path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
-    Request::post(path).header(header::CONTENT_TYPE, "application/json").body(Full::new(body.into())).unwrap()
+    Request::post(path)
+        .header(header::HOST, "localhost")
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Full::new(body.into()))
+        .unwrap()
 }
 
 impl Endpoint {

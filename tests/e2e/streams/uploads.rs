@@ -148,3 +148,21 @@ async fn only_what_is_a_stream_is_taken_as_one() {
     let problem = json_of(answer).await;
     assert!(problem["detail"].as_str().unwrap().contains(JSON), "{problem}");
 }
+
+#[tokio::test]
+async fn an_upload_that_is_wrong_from_the_beginning_has_one_status_and_keeps_no_place() {
+    let served = Chain::new(&format!("{}grace = \"60s\"\n", one("guest_stream_scale"))).serve();
+    for number in 0..40 {
+        let (mut upload, answer) = served.public.upload(LINES).await;
+        let sending = async move {
+            // The head alone at first, or all of it at once.
+            if number % 2 == 0 {
+                tokio::task::yield_now().await;
+            }
+            upload.send("{\"factor\": 2}\nno item\n").await;
+        };
+        let (answer, ()) = tokio::join!(answer, sending);
+        assert_eq!(answer.status, 400, "upload {number}");
+    }
+    served.until_state("only", "active", json!(0)).await;
+}

@@ -73,3 +73,18 @@ pub(super) fn of_hyper(error: &hyper::Error) -> Error {
         Error::HttpProtocolError
     }
 }
+
+/// Whether a request was lost with its connection before any part of an answer came.
+pub(super) fn is_lost(error: &legacy::Error) -> bool {
+    let gone = |kind| {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+        matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof)
+    };
+    let mut causes = std::iter::successors(error.source(), |error| (*error).source());
+    !error.is_connect()
+        && causes.any(|cause| match (cause.downcast_ref::<hyper::Error>(), cause.downcast_ref::<io::Error>()) {
+            (Some(cause), _) => cause.is_incomplete_message() || cause.is_closed() || cause.is_canceled(),
+            (_, Some(cause)) => gone(cause.kind()),
+            _ => false,
+        })
+}

@@ -98,7 +98,10 @@ impl Serving {
         let (reply, lease) = {
             let mut state = self.call.lock();
             if state.phase != Phase::Running {
-                // The call is over, and what the guest returned is ignored.
+                // The call is over, and what the guest returned is ignored. What it reads for its streams may end.
+                state.returned = true;
+                drop(state);
+                self.call.changed.notify_waiters();
                 return false;
             }
             state.phase = phase;

@@ -59,6 +59,14 @@ impl Death {
         } else if let Some(trap) = error.downcast_ref::<wasmtime::Trap>() {
             let trap = trap.to_string();
             format!("the guest trapped: {}", trap.strip_prefix("wasm trap: ").unwrap_or(&trap))
+        } else if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+            return Death {
+                kind: ErrorKind::NotReady,
+                message: "the host has as many replicas as it may: raise --max-replicas".to_owned(),
+                backtrace: None,
+            };
+        } else if let Some(lack) = lack_of_memory(error) {
+            return Death { kind: ErrorKind::NotReady, message: lack, backtrace: None };
         } else {
             let explained = state.parameters.explain(error, chainlet);
             format!("the guest trapped: {}", explained.unwrap_or_else(|| error.root_cause().to_string()))
@@ -73,4 +81,17 @@ impl Death {
         let backtrace = error.downcast_ref::<WasmBacktrace>().map(|frames| clip(frames.to_string(), BACKTRACE));
         Death { kind: ErrorKind::Trap, message: clip(message, 4 * SENTENCE), backtrace }
     }
+}
+
+/// What the machine lacks for another replica, where that is how it ended.
+fn lack_of_memory(error: &wasmtime::Error) -> Option<String> {
+    let cause = error.root_cause();
+    let code = match cause.downcast_ref::<std::io::Error>() {
+        Some(error) => error.raw_os_error(),
+        None => cause.downcast_ref::<rustix::io::Errno>().map(|error| error.raw_os_error()),
+    };
+    (code == Some(rustix::io::Errno::NOMEM.raw_os_error())).then(|| {
+        "the system gives the process no more memory or address space: see `ulimit -v`, and the limit of its control group"
+            .to_owned()
+    })
 }

@@ -5,8 +5,11 @@ use serde_json::{Map, Value as Json, json};
 /// The name of the problem schema among the components.
 pub(super) const PROBLEM: &str = "Problem";
 
+/// The name of the response to a request without a key, where keys are asked for.
+const UNAUTHORIZED: &str = "Unauthorized";
+
 /// The failures that every call can meet.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Status {
     BadInput,
     NotAcceptable,
@@ -15,12 +18,13 @@ pub(super) enum Status {
     MediaType,
     Overloaded,
     Trap,
+    Unreachable,
     Unavailable,
     Deadline,
 }
 
 impl Status {
-    pub(super) const ALL: [Status; 9] = [
+    pub(super) const ALL: [Status; 10] = [
         Status::BadInput,
         Status::NotAcceptable,
         Status::SlowRequest,
@@ -28,6 +32,7 @@ impl Status {
         Status::MediaType,
         Status::Overloaded,
         Status::Trap,
+        Status::Unreachable,
         Status::Unavailable,
         Status::Deadline,
     ];
@@ -41,6 +46,7 @@ impl Status {
             Status::MediaType => 415,
             Status::Overloaded => 429,
             Status::Trap => 500,
+            Status::Unreachable => 502,
             Status::Unavailable => 503,
             Status::Deadline => 504,
         }
@@ -56,6 +62,7 @@ impl Status {
             Status::MediaType => "UnsupportedMediaType",
             Status::Overloaded => "Overloaded",
             Status::Trap => "Trap",
+            Status::Unreachable => "Unreachable",
             Status::Unavailable => "Unavailable",
             Status::Deadline => "DeadlineExceeded",
         }
@@ -68,8 +75,9 @@ impl Status {
             Status::SlowRequest => "The body did not arrive in time.",
             Status::TooLarge => "The body, or what it becomes, is larger than the server accepts.",
             Status::MediaType => "The body is of no type that is taken.",
-            Status::Overloaded => "Too many calls wait already. Nothing was run; try again after `Retry-After`.",
+            Status::Overloaded => "The server has too much to do, or to hold. Try again after `Retry-After`.",
             Status::Trap => "A chainlet failed; `path` says which.",
+            Status::Unreachable => "A chainlet on another machine cannot be reached.",
             Status::Unavailable => "The chain, or a chainlet that the call needs, is not ready.",
             Status::Deadline => "The call did not end in time; `path` says where it was.",
         }
@@ -85,14 +93,30 @@ impl Status {
 pub(super) fn responses() -> Map<String, Json> {
     let response = |status: Status| {
         let mut response = response(status.description(), reference());
-        if let (Status::Overloaded, Some(response)) = (status, response.as_object_mut()) {
+        let waits = matches!(status, Status::Overloaded | Status::Unreachable | Status::Unavailable);
+        if let (true, Some(response)) = (waits, response.as_object_mut()) {
             let schema = json!({ "type": "integer", "minimum": 0 });
-            let header = json!({ "description": "Seconds to wait.", "required": true, "schema": schema });
+            // A call that was cancelled is a 503, too, after which nothing is to be waited for.
+            let required = status == Status::Overloaded;
+            let header = json!({ "description": "Seconds to wait.", "required": required, "schema": schema });
             response.insert("headers".into(), json!({ "Retry-After": header }));
         }
         (status.name().to_owned(), response)
     };
-    Status::ALL.into_iter().map(response).collect()
+    let mut responses: Map<_, _> = Status::ALL.into_iter().map(response).collect();
+    let schema = json!({ "type": "string" });
+    let header = json!({ "description": "How a key is shown.", "required": true, "schema": schema });
+    let mut unauthorized = self::response("The request shows no API key that the server knows.", reference());
+    if let Some(response) = unauthorized.as_object_mut() {
+        response.insert("headers".into(), json!({ "WWW-Authenticate": header }));
+    }
+    responses.insert(UNAUTHORIZED.to_owned(), unauthorized);
+    responses
+}
+
+/// A reference to the response to a request without a key.
+pub(super) fn unauthorized() -> Json {
+    json!({ "$ref": format!("#/components/responses/{UNAUTHORIZED}") })
 }
 
 /// The response of a call that returned its typed error, of the schema `error` if it has one.

@@ -70,8 +70,9 @@ impl Schemas {
             }
             Type::Tuple(types) => {
                 let items: Vec<_> = types.iter().map(|ty| self.of(ty, direction)).collect();
+                // A length says the same as `items: false`, which some generators do not know.
                 let count = items.len();
-                json!({ "type": "array", "prefixItems": items, "items": false, "minItems": count, "maxItems": count })
+                json!({ "type": "array", "prefixItems": items, "minItems": count, "maxItems": count })
             }
             Type::Option(inner) => {
                 let schema = self.of(inner, direction);

@@ -13,7 +13,7 @@ use crate::value::json::arbitrary::breaks::{Break, find_breaks};
 use crate::value::json::arbitrary::{any_params, any_type, member, value_of};
 use crate::value::ty::{Declared, Docs, Member};
 
-const INFO: Info<'_> = Info { title: "search", version: "1", description: Some("Finds passages.") };
+const INFO: Info<'_> = Info { title: "search", version: "1", description: Some("Finds passages."), api_keys: false };
 
 fn official() -> Validator {
     let schema = include_str!("../../../../tests/openapi/schema-3.1.json");
@@ -53,6 +53,32 @@ fn hit() -> Type {
     let id = Member { docs: Some("Which passage.".into()), ..member("doc-id", Some(Type::U64)) };
     let note = member("note", Some(Type::Option(Arc::new(Type::String))));
     Type::Record(declared("search-hit", Some("A passage that was found."), vec![id, note]))
+}
+
+#[test]
+fn a_document_says_that_keys_are_asked_for() {
+    let signature = signature(Vec::new(), None);
+    let operation =
+        Operation { path: "/run_remote", id: "run_remote", summary: "Calls the chain", signature: &signature };
+    let document = document(&Info { api_keys: true, ..INFO }, &[operation]);
+    assert_valid(&official(), &document);
+    assert_eq!(document["components"]["securitySchemes"]["apiKey"]["name"], "X-API-Key");
+    assert_eq!(document["security"], json!([{ "bearer": [] }, { "apiKey": [] }]));
+    assert!(document["paths"]["/run_remote"]["post"]["responses"]["401"].is_object());
+    assert_eq!(document["paths"]["/healthz"]["get"]["security"], json!([]));
+    assert_eq!(run_remote(&self::signature(Vec::new(), None))["components"].get("securitySchemes"), None);
+}
+
+#[test]
+fn a_document_has_the_statuses_of_the_standard_error() {
+    let standard = crate::error::declared::tests::standard();
+    let result = Type::Result { ok: None, err: Some(Arc::new(standard)) };
+    let document = run_remote(&signature(Vec::new(), Some(result)));
+    assert_valid(&official(), &document);
+    let responses = document["paths"]["/run_remote"]["post"]["responses"].as_object().unwrap();
+    for status in ["401", "403", "404", "409", "422", "501", "502"] {
+        assert!(responses.contains_key(status), "{status}");
+    }
 }
 
 #[test]

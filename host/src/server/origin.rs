@@ -1,0 +1,189 @@
+//! Which web pages may send requests, and by which names this server may be called.
+//!
+//! A listener on a loopback address is behind no firewall for a browser of the same machine: any web page that is open there can
+//! have the browser send requests to it. A page can also have a name of its own lead to the loopback address, and then read the
+//! answers (DNS rebinding). Such requests name the server by that name, or say where they come from in `Origin`.
+
+use std::net::IpAddr;
+
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Request, header};
+
+use super::HttpOptions;
+use super::problem::{Kind, Problem};
+
+/// What is trusted beside this machine itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Trusted {
+    /// Names by which the server may be called, such as that which a proxy passes on.
+    pub hosts: Vec<String>,
+    /// Origins of web pages, such as `https://app.example`.
+    pub origins: Vec<String>,
+}
+
+impl Trusted {
+    pub(super) fn of(options: &HttpOptions) -> Self {
+        Trusted { hosts: options.allowed_hosts.clone(), origins: options.allowed_origins.clone() }
+    }
+
+    /// Refuses a request that calls this machine by a foreign name, or that a foreign web page sends.
+    pub(super) fn guard<B>(&self, request: &Request<B>) -> Result<(), Problem> {
+        if !self.is_named(request) {
+            let detail =
+                "here, requests must name this machine by its address, as `localhost`, or by a name of --allowed-host";
+            return Err(Problem::new(Kind::Forbidden, detail));
+        }
+        match origin(request.headers()) {
+            None => Ok(()),
+            Some(origin) if self.allows(&origin) || host_of(&origin).is_some_and(is_this_machine) => Ok(()),
+            Some(_) => {
+                let detail =
+                    "a web page of another origin may not ask for anything here; --allowed-origin names those that may";
+                Err(Problem::new(Kind::Forbidden, detail))
+            }
+        }
+    }
+
+    fn is_named<B>(&self, request: &Request<B>) -> bool {
+        let named = match request.uri().authority() {
+            Some(authority) => Some(authority.as_str().to_owned()),
+            None => {
+                let host = request.headers().get(header::HOST);
+                host.map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned())
+            }
+        };
+        let Some(named) = named else { return true };
+        let Ok(authority) = named.parse::<Authority>() else { return false };
+        let host = authority.host();
+        is_this_machine(host)
+            || is_of_this_network(host)
+            || self.hosts.iter().any(|trusted| trusted.eq_ignore_ascii_case(host))
+    }
+
+    /// Whether a web page of `origin` may send requests wherever it comes from.
+    pub(super) fn allows(&self, origin: &Origin) -> bool {
+        self.origins.iter().filter_map(|trusted| Origin::parse(trusted)).any(|trusted| trusted == *origin)
+    }
+}
+
+/// Where a web page comes from: scheme, host and port (RFC 6454).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    Tuple {
+        scheme: String,
+        host: String,
+        port: Option<u16>,
+    },
+    /// None that can be named, as of a page in a sandbox.
+    Opaque,
+}
+
+impl Origin {
+    /// Reads `text`, such as `https://app.example:8443`.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        if text == "null" {
+            return Some(Origin::Opaque);
+        }
+        let (scheme, rest) = text.split_once("://")?;
+        let authority: Authority = rest.trim_end_matches('/').parse().ok()?;
+        let scheme = scheme.to_ascii_lowercase();
+        let port = authority.port_u16().or_else(|| default_port(&scheme));
+        Some(Origin::Tuple { host: authority.host().to_ascii_lowercase(), port, scheme })
+    }
+
+    /// Whether it is that of a server which is called `host`, by whatever scheme: a proxy may have taken TLS off.
+    pub(super) fn is_of(&self, host: &str) -> bool {
+        let (Origin::Tuple { scheme, host: own, port }, Ok(authority)) = (self, host.parse::<Authority>()) else {
+            return false;
+        };
+        own.eq_ignore_ascii_case(authority.host()) && *port == authority.port_u16().or_else(|| default_port(scheme))
+    }
+}
+
+/// The origin of the web page that sends a request; none where no browser says so.
+pub(super) fn origin(headers: &HeaderMap) -> Option<Origin> {
+    let origin = headers.get(header::ORIGIN)?;
+    Some(origin.to_str().ok().and_then(Origin::parse).unwrap_or(Origin::Opaque))
+}
+
+/// The header `Host` as text.
+pub(super) fn host(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::HOST).map(HeaderValue::to_str)?.ok()
+}
+
+fn host_of(origin: &Origin) -> Option<&str> {
+    match origin {
+        Origin::Tuple { host, .. } => Some(host),
+        Origin::Opaque => None,
+    }
+}
+
+fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    }
+}
+
+/// Whether `host` is a name without a domain, such as `chainhost` in a network of containers. No page of the internet comes from
+/// such a name.
+fn is_of_this_network(host: &str) -> bool {
+    !host.is_empty() && !host.contains('.')
+}
+
+/// Whether `host` is an address, or `localhost`.
+fn is_this_machine(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    bare.parse::<IpAddr>().is_ok() || host.eq_ignore_ascii_case("localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guarded(trusted: &Trusted, host: &str, origin: Option<&str>) -> bool {
+        let mut request = Request::get("/").header(header::HOST, host);
+        if let Some(origin) = origin {
+            request = request.header(header::ORIGIN, origin);
+        }
+        trusted.guard(&request.body(()).unwrap()).is_ok()
+    }
+
+    #[test]
+    fn a_machine_is_named_as_local_by_addresses_and_as_localhost() {
+        let trusted = Trusted::default();
+        for host in ["127.0.0.1:9090", "127.0.0.1", "[::1]:9090", "localhost:9090", "LOCALHOST", "x", "chainhost:80"] {
+            assert!(guarded(&trusted, host, None), "{host}");
+        }
+        for host in ["evil.example:9090", "localhost.evil.example", "127.0.0.1.evil.example", ""] {
+            assert!(!guarded(&trusted, host, None), "{host}");
+        }
+        assert!(trusted.guard(&Request::get("http://evil.example/").body(()).unwrap()).is_err());
+        assert!(trusted.guard(&Request::get("/").body(()).unwrap()).is_ok());
+    }
+
+    #[test]
+    fn a_foreign_page_is_refused_unless_it_is_allowed() {
+        let trusted = Trusted { hosts: vec!["chain.example".into()], origins: vec!["https://App.example/".into()] };
+        for origin in ["http://localhost:3000", "http://127.0.0.1", "https://app.example", "https://app.example:443"] {
+            assert!(guarded(&trusted, "localhost:8080", Some(origin)), "{origin}");
+        }
+        for origin in ["http://evil.example", "null", "http://app.example", "https://app.example:8443", "nonsense"] {
+            assert!(!guarded(&trusted, "localhost:8080", Some(origin)), "{origin}");
+        }
+        assert!(guarded(&trusted, "CHAIN.example:80", None));
+    }
+
+    #[test]
+    fn an_origin_is_that_of_a_server_with_its_default_port_too() {
+        let is_of = |origin: &str, host: &str| Origin::parse(origin).unwrap().is_of(host);
+        assert!(is_of("http://localhost:8080", "localhost:8080"));
+        assert!(is_of("https://Chain.example", "chain.example"));
+        assert!(is_of("https://chain.example", "chain.example:443"));
+        assert!(is_of("http://chain.example:80", "chain.example"));
+        for origin in ["http://evil.example", "null", "http://localhost", "http://localhost:8080.evil.example"] {
+            assert!(Origin::parse(origin).is_none_or(|origin| !origin.is_of("localhost:8080")), "{origin}");
+        }
+    }
+}
