@@ -14,6 +14,7 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use bytes::Bytes;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::harness::{Chain, Reply, Served, eventually, json_request};
@@ -213,4 +214,34 @@ async fn work_after_the_answer_holds_the_calls_place_until_it_ends() {
     assert_eq!(served.ask(&format!("spawn:http://{address}/")).await, "did spawn");
     served.until_state("net", "active", json!(0)).await;
     assert_eq!(served.ask("interval:3").await, "did interval");
+}
+
+/// A server that answers the first request of each connection, and closes it when the next one has come.
+async fn forgetful() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut request = [0; 4096];
+                assert!(stream.read(&mut request).await.unwrap() > 0);
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{\"n\": 42}").await.unwrap();
+                let _ = stream.read(&mut request).await;
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn what_a_kept_connection_loses_goes_once_more_if_it_may_be_sent_twice() {
+    let address = forgetful().await;
+    let served = served(address);
+    for _ in 0..10 {
+        assert_eq!(served.ask(&format!("get:http://{address}/")).await, "200 {\"n\": 42}");
+    }
+    // A connection of a GET is kept now, over which a POST must not go twice.
+    let error = error(served.public.tell(&format!("json:http://{address}/")).await);
+    assert!(error.starts_with("Protocol: POST"), "{error}");
 }

@@ -34,7 +34,7 @@ pub fn prepare() -> Result<Machine, Failure> {
     if !runs(&compiler(), "--version") {
         packages.push("g++");
     }
-    if !runs("python3", "--version") && !(runs("curl", "--version") && runs("unzip", "-v")) {
+    if !(runs("python3", "--version") || runs("curl", "--version") && runs("unzip", "-v")) {
         packages.push("python3");
     }
     let needs_driver = !has_driver();

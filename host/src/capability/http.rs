@@ -6,7 +6,8 @@ mod connect;
 mod error;
 
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use http::{Request, Response, Uri};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -41,11 +42,16 @@ const IDLE: Duration = Duration::from_secs(20);
 /// How many of them for each host.
 const IDLE_CONNECTIONS: usize = 16;
 
+/// What sends requests.
+type Sender = Client<HttpsConnector<Connect>, WasiBody>;
+
 /// What sends the requests of one chainlet.
 pub(super) struct Outgoing {
     network: Arc<Network>,
     /// Made for the first request, as it reads the certificates that the system trusts.
-    client: OnceLock<Client<HttpsConnector<Connect>, WasiBody>>,
+    client: OnceLock<Sender>,
+    /// Sends what a connection lost that was kept, over one that is new. It keeps none.
+    once: OnceLock<Sender>,
     /// For the requests in flight.
     places: Arc<Semaphore>,
     /// Where they are: not on the threads of guests, which compute.
@@ -68,6 +74,7 @@ impl Outgoing {
         Outgoing {
             network,
             client: OnceLock::new(),
+            once: OnceLock::new(),
             places: Arc::new(Semaphore::new(places)),
             runtime: Handle::current(),
         }
@@ -80,7 +87,7 @@ impl Outgoing {
         Http { context, hooks: Hooks(self.clone()) }
     }
 
-    fn client(&self) -> &Client<HttpsConnector<Connect>, WasiBody> {
+    fn client(&self) -> &Sender {
         self.client.get_or_init(|| {
             Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())
@@ -88,6 +95,32 @@ impl Outgoing {
                 .pool_max_idle_per_host(IDLE_CONNECTIONS)
                 .build(connect::with_tls(self.network.clone()))
         })
+    }
+
+    fn once(&self) -> &Sender {
+        self.once.get_or_init(|| {
+            Client::builder(TokioExecutor::new())
+                .pool_max_idle_per_host(0)
+                .build(connect::with_tls(self.network.clone()))
+        })
+    }
+
+    /// Sends a request over a connection that is there, or a new one. A server may close a connection in the very moment in
+    /// which the next request goes over it. So a request that may be sent twice, of whose body nothing has gone, and which got
+    /// no part of an answer, goes once more, over a new connection (RFC 9110, 9.2.2).
+    async fn exchange(&self, request: Request<WasiBody>) -> Result<Response<Incoming>, legacy::Error> {
+        let (head, body) = request.into_parts();
+        let again = head.method.is_idempotent().then(|| head.clone());
+        let body = Arc::new(Unsent { body: Mutex::new(Some(body)), has_gone: AtomicBool::new(false) });
+        let first = Request::from_parts(head, Lent(body.clone()).boxed_unsync());
+        let error = match (self.client().request(first).await, &again) {
+            (Err(error), Some(_)) if error::is_lost(&error) => error,
+            (outcome, _) => return outcome,
+        };
+        match again.zip(body.take_back()) {
+            Some((head, body)) => self.once().request(Request::from_parts(head, body)).await,
+            None => Err(error),
+        }
     }
 
     async fn send(
@@ -106,9 +139,51 @@ impl Outgoing {
         // The places are never closed.
         let place = place.map_err(|_| Error::ConnectionLimitReached)?.map_err(|_| Error::ConnectionLimitReached)?;
         // A connection may be there already, so both times are for both.
-        let answer = timeout(connect.saturating_add(first), self.client().request(request)).await;
+        let answer = timeout(connect.saturating_add(first), self.exchange(request)).await;
         let answer = answer.map_err(|_| Error::HttpResponseTimeout)?.map_err(|error| error::of_client(&error))?;
         Ok(answer.map(|body| Answer { body, next, patience: Box::pin(sleep(next)), _place: place }))
+    }
+}
+
+/// The body of a request, which can be had back as long as nothing of it has gone.
+struct Unsent {
+    body: Mutex<Option<WasiBody>>,
+    has_gone: AtomicBool,
+}
+
+impl Unsent {
+    fn take_back(&self) -> Option<WasiBody> {
+        if self.has_gone.load(Ordering::Relaxed) { None } else { self.lock().take() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<WasiBody>> {
+        self.body.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The body of a request while it is sent.
+struct Lent(Arc<Unsent>);
+
+impl Body for Lent {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let Unsent { has_gone, .. } = &*self.0;
+        let Some(body) = &mut *self.0.lock() else { return Poll::Ready(None) };
+        let next = ready!(Pin::new(body).poll_frame(cx));
+        if next.is_some() {
+            has_gone.store(true, Ordering::Relaxed);
+        }
+        Poll::Ready(next)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.lock().as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.lock().as_ref().map_or_else(SizeHint::default, Body::size_hint)
     }
 }
 

@@ -169,9 +169,9 @@ impl Answer {
     }
 
     /// The answer item by item, or as it is where its type [does not ask for it](stream_of).
-    pub(crate) fn streamed(self) -> Result<Streamed, Answer> {
-        let Some((ty, value)) = &self.value else { return Err(self) };
-        let Some((place, item)) = stream_of(ty) else { return Err(self) };
+    pub(crate) fn streamed(self) -> Result<Streamed, Box<Answer>> {
+        let Some((ty, value)) = &self.value else { return Err(Box::new(self)) };
+        let Some((place, item)) = stream_of(ty) else { return Err(Box::new(self)) };
         let item = item.clone();
         let stream = match (place, value) {
             (None, Value::Stream(stream)) => stream.take(),
@@ -181,7 +181,7 @@ impl Answer {
             },
             _ => None,
         };
-        let Some(items) = stream else { return Err(self) };
+        let Some(items) = stream else { return Err(Box::new(self)) };
         let Answer { chainlet, value, limit, reservation, errors, context, .. } = self;
         let mut members = match value.as_ref().map(|(ty, value)| (&**ty, value)) {
             Some((Type::Tuple(types), Value::Tuple(values))) => {

@@ -16,7 +16,10 @@ const OTHER: &str = "other";
 
 /// The counts of all chainlets of a host, which go on when a chain is loaded anew.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ErrorCounts(Arc<Mutex<HashMap<(String, ChainletName), Arc<Errors>>>>);
+pub(crate) struct ErrorCounts(Arc<Mutex<OfAll>>);
+
+/// By the name of the chain and of the chainlet.
+type OfAll = HashMap<(String, ChainletName), Arc<Errors>>;
 
 impl ErrorCounts {
     /// Those of `chainlet` in the chain called `chain`.
