@@ -11,8 +11,9 @@ pub(crate) mod cache;
 mod docs;
 mod introspect;
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use wasmparser::{Parser, Payload};
 use wasmtime::component::Component as Compiled;
@@ -82,8 +83,25 @@ impl ComponentError {
     }
 }
 
+/// What was compiled for one chain: chainlets of the same component share its code.
+#[derive(Default)]
+pub(crate) struct CompiledOnce(Mutex<HashMap<blake3::Hash, Compiled>>);
+
+impl CompiledOnce {
+    fn get_or(&self, wasm: &[u8], compile: impl FnOnce() -> wasmtime::Result<Compiled>) -> wasmtime::Result<Compiled> {
+        let key = blake3::hash(wasm);
+        let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(compiled) = known().get(&key) {
+            return Ok(compiled.clone());
+        }
+        // Not under the lock: others compile meanwhile. Of two that compile the same, one is kept.
+        let compiled = compile()?;
+        Ok(known().entry(key).or_insert(compiled).clone())
+    }
+}
+
 impl Component {
-    /// Compiles `wasm`, or takes its code from the cache, and reads its types.
+    /// Compiles `wasm`, or takes its code from the cache or from `once`, and reads its types.
     ///
     /// `export` picks the interface whose `run-remote` is meant, for components that export several.
     ///
@@ -92,12 +110,17 @@ impl Component {
     /// # Errors
     ///
     /// Where `wasm` is no component, or none that fits the component contract.
-    pub(crate) fn load(shared: &Shared, wasm: &[u8], export: Option<&str>) -> Result<Self, ComponentError> {
+    pub(crate) fn load(
+        shared: &Shared,
+        wasm: &[u8],
+        export: Option<&str>,
+        once: &CompiledOnce,
+    ) -> Result<Self, ComponentError> {
         check_header(wasm)?;
-        let compiled = match &shared.cache {
+        let compiled = once.get_or(wasm, || match &shared.cache {
             Some(cache) => cache.get_or_compile(&shared.engine, wasm),
             None => Compiled::from_binary(&shared.engine, wasm),
-        };
+        });
         let compiled = compiled.map_err(|error| {
             ComponentError::new(format_args!("the component does not compile: {error:#}"))
                 .help("build it again with the current toolchain; a component must be valid for wasmtime 48")

@@ -61,6 +61,8 @@ struct EdgeCall {
     context: CallContext,
     /// Until when the first item of its answer's stream must have come.
     first: Option<Instant>,
+    /// When the edge's own timeout ends it.
+    times_out: Option<Instant>,
 }
 
 impl Edge {
@@ -114,11 +116,11 @@ impl Edge {
     async fn call(&self, params: Vec<Value>, mut context: CallContext, reader: Reader) -> Outcome {
         let (request, span) = (context.request.clone(), context.span.clone());
         let now = Instant::now();
-        let deadline =
-            earlier(context.deadline.map(|deadline| sooner(deadline, now)), self.timeout.map(|timeout| now + timeout));
+        let times_out = self.timeout.map(|timeout| now + timeout);
+        let deadline = earlier(context.deadline.map(|deadline| sooner(deadline, now)), times_out);
         context.deadline = deadline;
         let first = self.first_item.map(|time| now + time);
-        let outcome = self.service.clone().oneshot(EdgeCall { params, context, first }).await;
+        let outcome = self.service.clone().oneshot(EdgeCall { params, context, first, times_out }).await;
         match outcome {
             Ok(mut answered) => {
                 let pace = Pace { first, between: self.between_items };

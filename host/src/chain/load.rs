@@ -14,7 +14,7 @@ use crate::chainlet::Chainlet;
 use crate::chainlet::call::Patience;
 use crate::chainlet::limits::ValueLimits;
 use crate::chainlet::replica::Blueprint;
-use crate::component::Component;
+use crate::component::{CompiledOnce, Component};
 use crate::config::{ChainSecrets, ChainSpec, ChainletName, ComponentSource, ConfigError, ConfigErrors, KeyPath};
 use crate::engine::Shared;
 use crate::error::{CallError, ErrorKind};
@@ -25,7 +25,7 @@ use crate::offload::Offload;
 pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec) -> Result<Plan, LoadError> {
     spec.validate()?;
     spec.check_files()?;
-    let threads = Offload::on_all_processors();
+    let (threads, once) = (Offload::on_all_processors(), Arc::new(CompiledOnce::default()));
     let loads: Vec<_> = spec
         .chainlets
         .iter()
@@ -36,7 +36,7 @@ pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec) -> Result<Plan, Load
                 ComponentSource::Bytes(_) => None,
             };
             let export = chainlet.export.as_ref().map(ToString::to_string);
-            let threads = threads.clone();
+            let (threads, once) = (threads.clone(), once.clone());
             // A task each, of which only some work at once: a chain may have a thousand chainlets.
             let load = tokio::spawn(async move {
                 threads
@@ -47,7 +47,7 @@ pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec) -> Result<Plan, Load
                                 .map_err(|error| error.to_string())?
                                 .into(),
                         };
-                        Ok::<_, String>(Component::load(&shared, &wasm, export.as_deref()))
+                        Ok::<_, String>(Component::load(&shared, &wasm, export.as_deref(), &once))
                     })
                     .await
             });

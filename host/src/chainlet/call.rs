@@ -1,6 +1,7 @@
 //! One call of `run-remote`, as its two ends share it.
 //!
-//! Everything that changes about a call is in one [`State`] behind one lock. Its phase only moves forward:
+//! Everything that changes about a call is in one [`State`] behind one lock, except for a count of what its guest waits for.
+//! Its phase only moves forward:
 //!
 //! | phase | the caller | the guest | what ends the phase |
 //! |---|---|---|---|
@@ -20,6 +21,7 @@
 //! | the answer's streams, in the store | [`OpenStreams`] | the guest writes none of them any more |
 //! | a guest that works on after its answer | [`KeptPlace`] | the call's place may come free |
 //! | a guest that waits for the end of the call | [`Listener`] | before that end: it waits no longer |
+//! | a stream or a plain import that the guest waits for | [`Waits`] | the guest waits for it no longer |
 //!
 //! The call's place in its replica (its [`Lease`]) comes free when the guest has let go, not when the caller has. A guest
 //! that holds a call which is over for longer than its chainlet's `grace` has overrun, and its replica is replaced; one that
@@ -213,7 +215,7 @@ impl Call {
         (call, answer)
     }
 
-    /// Whether nobody wants the call's answer any more.
+    /// Whether nobody wants the call's answer any more, and the guest has not returned.
     pub(crate) fn is_over(&self) -> bool {
         self.lock().phase == Phase::Over
     }
@@ -364,7 +366,7 @@ impl Call {
 
     /// The guest has had its grace, and loses the call's place.
     fn expire(&self) {
-        // Before those who wait are told, for then they do not wait any more.
+        // Read before the notification, which ends the waiting that is counted.
         let waits = self.waits.load(Ordering::Relaxed) > 0;
         let lease = {
             let mut state = self.lock();

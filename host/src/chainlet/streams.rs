@@ -67,7 +67,7 @@ impl Surroundings {
         let Some(tail) = answered.tail.take() else { return };
         let Some(value) = &mut answered.value else { return };
         let alarm = self.deadline.map(|deadline| Alarm::set(deadline, &tail, callee.clone()));
-        tail.is_read();
+        tail.mark_read();
         let (callee, permit) = (callee.clone(), answered.permit.take());
         let shared = Arc::new(Shared { of: self, callee, tail, _alarm: alarm, _permit: permit });
         let first = shared.of.pace.first;
@@ -106,7 +106,7 @@ struct Open {
 impl Drop for Open {
     fn drop(&mut self) {
         if !self.ended {
-            self.shared.tail.is_left();
+            self.shared.tail.mark_left();
         }
     }
 }

@@ -22,9 +22,6 @@ pub(super) struct BreakerLayer(Option<Arc<Shared>>);
 struct Shared {
     edge: Arc<EdgeName>,
     settings: config::Breaker,
-    /// The edge's own timeout: a call that was given up after it has failed, and one that its caller gave up earlier says
-    /// nothing about the chainlet. Otherwise whoever asks for tiny deadlines could close an edge to all others.
-    timeout: Option<Duration>,
     circuit: Mutex<Circuit>,
 }
 
@@ -32,7 +29,7 @@ impl BreakerLayer {
     pub(super) fn new(edge: Arc<EdgeName>, policy: &DependencySpec) -> Self {
         BreakerLayer(policy.breaker.map(|settings| {
             let circuit = Mutex::new(Circuit::new(settings));
-            Arc::new(Shared { edge, settings, timeout: policy.timeout, circuit })
+            Arc::new(Shared { edge, settings, circuit })
         }))
     }
 }
@@ -69,7 +66,7 @@ where
         let now = Instant::now();
         match shared.circuit().admit(now) {
             Ok(admission) => {
-                let trial = Trial { shared: shared.clone(), admission, begun: now, decided: false };
+                let trial = Trial { shared: shared.clone(), admission, times_out: call.times_out, decided: false };
                 let answer = self.inner.call(call);
                 Box::pin(async move {
                     let answer = answer.await;
@@ -118,7 +115,9 @@ impl Shared {
 struct Trial {
     shared: Arc<Shared>,
     admission: Admission,
-    begun: Instant,
+    /// When the edge's own timeout ends the call. A call that was dropped after that has failed. One that its caller dropped
+    /// earlier says nothing about the chainlet: otherwise whoever asks for tiny deadlines could close an edge to all others.
+    times_out: Option<Instant>,
     decided: bool,
 }
 
@@ -144,7 +143,7 @@ impl Drop for Trial {
             return;
         }
         let now = Instant::now();
-        let timed_out = self.shared.timeout.is_some_and(|timeout| now.duration_since(self.begun) >= timeout);
+        let timed_out = self.times_out.is_some_and(|end| now >= end);
         let change = match timed_out {
             true => self.shared.circuit().failed(self.admission, now),
             false => self.shared.circuit().undecided(self.admission, now),

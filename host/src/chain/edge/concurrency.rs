@@ -68,7 +68,7 @@ mod tests {
     use crate::chainlet::call::CallContext;
 
     fn call() -> EdgeCall {
-        EdgeCall { params: Vec::new(), context: CallContext::default(), first: None }
+        EdgeCall { params: Vec::new(), context: CallContext::default(), first: None, times_out: None }
     }
 
     #[tokio::test]

@@ -81,7 +81,7 @@ impl Serving {
     /// The guest has returned `answer`. Nothing of the call goes on.
     pub(in crate::chainlet) fn finish(mut self, answer: Result<Returned, CallError>) {
         self.begun = false;
-        // Only what a call that is over leaves behind is waited for.
+        // Who waits for the end of the phase waits for a call that is over.
         self.done = self.send(answer, Phase::Done);
     }
 
@@ -204,13 +204,13 @@ impl Tail {
         self.call.until(|state| state.failure.is_some()).await;
     }
 
-    /// From now on the streams are read, unless [`Tail::is_left`] says otherwise.
-    pub(in crate::chainlet) fn is_read(&self) {
+    /// From now on the streams are read, unless [`Tail::mark_left`] says otherwise.
+    pub(in crate::chainlet) fn mark_read(&self) {
         self.unread.store(false, Ordering::Relaxed);
     }
 
     /// A stream was left before its end.
-    pub(in crate::chainlet) fn is_left(&self) {
+    pub(in crate::chainlet) fn mark_left(&self) {
         self.unread.store(true, Ordering::Relaxed);
     }
 }
