@@ -318,7 +318,8 @@ pub(crate) async fn answer(
         trace: options.trace_context.map(Arc::new),
         span: tracing::Span::current(),
     };
-    let mut answered = within(chainlet.name(), deadline, chainlet.clone().call(params.into(), context.clone())).await?;
+    let errors = chainlet.has_streams().then(|| (chainlet.error_counts().clone(), context.clone()));
+    let mut answered = within(chainlet.name(), deadline, chainlet.clone().call(params.into(), context)).await?;
     Surroundings { deadline, ..Surroundings::default() }.surround(&mut answered, chainlet.name());
     let Answered { value, origin, reservation, .. } = answered;
     let value = match (&chainlet.signature().result, value) {
@@ -326,7 +327,7 @@ pub(crate) async fn answer(
         (Some(Type::Result { err, .. }), Some(Value::Result(Err(value)))) => {
             let value = match (err, value) {
                 (Some(ty), Some(value)) => {
-                    let error = Answer::new(chainlet, Some((ty.clone(), *value)), reservation, context);
+                    let error = Answer::new(chainlet, Some((ty.clone(), *value)), reservation, errors);
                     error.whole().await?.0.map(|(_, value)| value)
                 }
                 _ => None,
@@ -339,5 +340,5 @@ pub(crate) async fn answer(
         }
         (ty, value) => ty.clone().map(Arc::new).zip(value),
     };
-    Ok(Answer::new(chainlet, value, reservation, context))
+    Ok(Answer::new(chainlet, value, reservation, errors))
 }

@@ -121,6 +121,11 @@ impl Chainlet {
         self.errors.counts()
     }
 
+    /// Whether it takes or returns streams.
+    pub(crate) fn has_streams(&self) -> bool {
+        self.streams
+    }
+
     /// Counts the errors with which it answers.
     pub(crate) fn error_counts(&self) -> &Arc<Errors> {
         &self.errors

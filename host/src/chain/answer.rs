@@ -36,9 +36,8 @@ pub(crate) struct Answer {
     /// What the value holds of the host's budget.
     pub reservation: Reservation,
     pub offload: Offload,
-    /// Where an error is counted to which a future beside a stream comes.
-    pub errors: Arc<Errors>,
-    pub context: CallContext,
+    /// Where an error is counted to which a future beside a stream comes, and for which call; none where there are no streams.
+    pub errors: Option<(Arc<Errors>, CallContext)>,
 }
 
 /// An answer that holds so many bytes is written on a thread for long work.
@@ -92,7 +91,7 @@ impl Answer {
         chainlet: &Chainlet,
         value: Option<(Arc<Type>, Value)>,
         reservation: Option<Reservation>,
-        context: CallContext,
+        errors: Option<(Arc<Errors>, CallContext)>,
     ) -> Self {
         Answer {
             chainlet: chainlet.name().clone(),
@@ -100,8 +99,7 @@ impl Answer {
             limit: chainlet.value_limit(),
             reservation: reservation.unwrap_or_else(|| chainlet.memory().nothing()),
             offload: chainlet.offload().clone(),
-            errors: chainlet.error_counts().clone(),
-            context,
+            errors,
         }
     }
 
@@ -182,7 +180,7 @@ impl Answer {
             _ => None,
         };
         let Some(items) = stream else { return Err(Box::new(self)) };
-        let Answer { chainlet, value, limit, reservation, errors, context, .. } = self;
+        let Answer { chainlet, value, limit, reservation, errors, .. } = self;
         let mut members = match value.as_ref().map(|(ty, value)| (&**ty, value)) {
             Some((Type::Tuple(types), Value::Tuple(values))) => {
                 types.iter().zip(values).map(|(ty, value)| (None, ty.clone(), value.clone())).collect()
@@ -199,7 +197,7 @@ impl Answer {
             members.remove(index);
         }
         let held = reservation.budget().nothing();
-        let end = Box::pin(rest_of(chainlet.clone(), members, limit, reservation, (errors, context)));
+        let end = Box::pin(rest_of(chainlet.clone(), members, limit, reservation, errors));
         Ok(Streamed { chainlet, item, items: items.fuse().boxed(), end, ended: None, held, begun: None })
     }
 }
@@ -270,7 +268,7 @@ async fn rest_of(
     members: Vec<(Option<Name>, Type, Value)>,
     limit: usize,
     reservation: Reservation,
-    (errors, context): (Arc<Errors>, CallContext),
+    errors: Option<(Arc<Errors>, CallContext)>,
 ) -> End {
     let members = try_join_all(members.into_iter().map(async |(name, ty, value)| {
         let mut held = reservation.budget().nothing();
@@ -289,7 +287,9 @@ async fn rest_of(
                     (Ok(Some(value)), Some(ok)) => rest.push((name, ok.clone(), *value)),
                     (Ok(_), _) => {}
                     (Err(value), _) => {
-                        errors.note(&chainlet, err.as_deref(), value.as_deref(), &context);
+                        if let Some((errors, context)) = &errors {
+                            errors.note(&chainlet, err.as_deref(), value.as_deref(), context);
+                        }
                         return Err(own_error(&chainlet, err.as_deref(), value.as_deref()));
                     }
                 }
@@ -407,8 +407,7 @@ mod tests {
             limit: 1 << 20,
             reservation: MemoryBudget::unlimited().nothing(),
             offload: Offload::new(),
-            errors: Arc::new(Errors::new()),
-            context: CallContext::default(),
+            errors: None,
         }
     }
 

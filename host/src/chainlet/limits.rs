@@ -96,22 +96,19 @@ impl Parameters {
     ) -> Result<Held, NoRoom> {
         let of = store.data().parameters.clone();
         let bytes = weight(params);
-        let reservation = of.reserve_bytes(bytes.saturating_mul(copies))?;
+        let all = Some(bytes.saturating_mul(copies)).filter(|bytes| *bytes >= SMALL);
+        let reservation = all.map(|bytes| of.reserve(bytes)).transpose()?;
         let held = of.count(bytes, reservation);
         of.set_limit(store);
         Ok(held)
     }
 
-    /// Reserves what `values` hold of the host's budget; nothing where they are small.
+    /// Reserves `bytes` of the host's budget.
     ///
     /// # Errors
     /// The host has no room for them.
-    pub(super) fn reserve(&self, values: &[Value]) -> Result<Option<Reservation>, NoRoom> {
-        self.reserve_bytes(weight(values))
-    }
-
-    fn reserve_bytes(&self, bytes: usize) -> Result<Option<Reservation>, NoRoom> {
-        if bytes < SMALL { Ok(None) } else { self.host.reserve(bytes).map(Some) }
+    pub(super) fn reserve(&self, bytes: usize) -> Result<Reservation, NoRoom> {
+        self.host.reserve(bytes)
     }
 
     fn count(&self, bytes: usize, reservation: Option<Reservation>) -> Held {
@@ -163,6 +160,11 @@ impl Parameters {
     pub(super) fn has_fallen(&self) -> bool {
         self.changed.load(Ordering::Relaxed) && self.changed.swap(false, Ordering::Acquire)
     }
+}
+
+/// How many bytes `values` hold, where that is worth counting.
+pub(super) fn counted(values: &[Value]) -> Option<usize> {
+    Some(weight(values)).filter(|bytes| *bytes >= SMALL)
 }
 
 fn weight(values: &[Value]) -> usize {

@@ -435,8 +435,8 @@ async fn serve(accessor: &Accessor<State>, export: Export, job: Job, name: &Chai
         CallError::new(ErrorKind::Trap, name, format_args!("the guest's answer cannot be taken: {why}"))
     });
     let answer = answer.and_then(|value| {
-        let parameters = accessor.with(|mut access| access.as_context_mut().data().parameters.clone());
-        let reservation = parameters.reserve(value.as_slice()).map_err(|no_room| {
+        let reserve = |bytes| accessor.with(|mut access| access.as_context_mut().data().parameters.reserve(bytes));
+        let reservation = limits::counted(value.as_slice()).map(reserve).transpose().map_err(|no_room| {
             let message = format_args!("its answer cannot be taken: {no_room}");
             CallError::new(ErrorKind::Overloaded, name, message).after_the_call_began()
         })?;
