@@ -88,7 +88,7 @@ pub struct RequestBuilder {
     parts: Result<Parts, Error>,
     body: RequestBody,
     timeouts: Timeouts,
-    /// What the author says; else the method does.
+    /// The author's word on it. Without one, the method decides.
     idempotent: Option<bool>,
 }
 

@@ -1,8 +1,7 @@
 //! The program's allocator, and how it is set.
 //!
 //! Calls are begun on one thread and ended on another, which costs the system's allocator much: see docs/performance.md.
-//! mimalloc by itself takes memory in large pieces which it touches at once, and keeps what is free for a second. A host of many
-//! small chainlets would hold several times of what it needs.
+//! By itself, mimalloc commits each arena as a whole when it reserves it, and keeps what is free for a second.
 
 use libmimalloc_sys::{mi_option_set_default, mi_option_set_enabled_default, mi_option_t};
 

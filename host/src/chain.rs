@@ -62,7 +62,7 @@ struct Inner {
     /// In an order in which every chainlet comes after those that it calls.
     chainlets: IndexMap<ChainletName, Arc<Chainlet>>,
     edges: Vec<EdgeName>,
-    /// What its host may hold.
+    /// The budget of its host.
     memory: MemoryBudget,
 }
 
@@ -248,7 +248,7 @@ impl Chain {
         Some(self.call_bytes_of(chainlet, input, formats, options).await)
     }
 
-    /// What its host may hold for guests, clients and peers.
+    /// The budget of its host.
     pub(crate) fn memory(&self) -> &MemoryBudget {
         &self.0.memory
     }

@@ -131,7 +131,7 @@ impl Chainlet {
         &self.errors
     }
 
-    /// What its host may hold for guests, clients and peers.
+    /// The budget of its host.
     pub(crate) fn memory(&self) -> &MemoryBudget {
         &self.memory
     }

@@ -33,6 +33,9 @@
 //! 5. The result is lifted out of the guest's memory, and goes back the same way. The streams in it ([`value::stream`]) are
 //!    read batch by batch afterwards, and the call lasts until they have ended.
 //!
+//! Bytes that clients, guests and peers make the host hold on this way are reserved of one budget, in `memory`. Reading and writing
+//! that takes long is done on other threads, in `offload`.
+//!
 //! A chain starts the other way round: [`config`] makes a [`config::ChainSpec`] of a chain.toml, [`component`] compiles
 //! each component and reads its types, [`chain`] checks them against each other, and each chainlet starts with what
 //! [`capability`] grants it; what a GPU does for a chainlet is done in [`gpu`].

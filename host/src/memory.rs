@@ -13,7 +13,7 @@ mod reserving;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 
@@ -129,6 +129,9 @@ impl MemoryBudget {
 
     /// Whether there is room for anything. Whoever is told that there is none is woken when that may have changed.
     pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        if let Some(whole) = &self.0.whole {
+            ready!(whole.poll_room(cx));
+        }
         if self.reserved() < self.limit() {
             return Poll::Ready(());
         }
@@ -349,6 +352,20 @@ mod tests {
         tokio::task::yield_now().await;
         drop(held);
         waiting.await.unwrap();
+    }
+
+    #[test]
+    fn a_share_has_no_room_where_the_whole_has_none() {
+        let budget = MemoryBudget::new(10);
+        let (one, other) = (budget.share(8, "a share"), budget.share(8, "a share"));
+        let cx = Context::from_waker(noop_waker_ref());
+        let mut held = one.nothing();
+        held.grow_anyway(9);
+        assert!(one.poll_room(&cx).is_pending() && other.poll_room(&cx).is_ready());
+        held.grow_anyway(1);
+        assert!(other.poll_room(&cx).is_pending());
+        drop(held);
+        assert!(one.poll_room(&cx).is_ready() && other.poll_room(&cx).is_ready());
     }
 
     #[test]

@@ -30,23 +30,14 @@ pub struct Machine {
 /// Without a C++ compiler nothing can be fuzzed, and without python3, or curl and unzip, the model of examples/embeddings cannot
 /// be taken apart.
 pub fn prepare() -> Result<Machine, Failure> {
-    let mut packages = Vec::new();
-    if !runs(&compiler(), "--version") {
-        packages.push("g++");
-    }
-    if !(runs("python3", "--version") || runs("curl", "--version") && runs("unzip", "-v")) {
-        packages.push("python3");
-    }
-    let needs_driver = !has_driver();
-    if needs_driver {
-        packages.extend(VULKAN);
+    let mut packages = missing();
+    if !packages.is_empty() {
+        say(format_args!("missing: {}", packages.join(" ")));
+        install(&packages);
+        packages = missing();
     }
     if packages.is_empty() {
-        say("the compiler, python3 and a Vulkan driver are here");
-        return Ok(Machine::default());
-    }
-    say(format_args!("missing: {}", packages.join(" ")));
-    if install(&packages) {
+        say("the compiler, python3 or curl and unzip, and a Vulkan driver are here");
         return Ok(Machine::default());
     }
     let others: Vec<_> = packages.iter().filter(|package| !VULKAN.contains(package)).copied().collect();
@@ -64,6 +55,21 @@ pub fn prepare() -> Result<Machine, Failure> {
             Ok(Machine { without_gpu: Some(command), ..Machine::default() })
         }
     }
+}
+
+/// The packages of Debian that have what the machine lacks.
+fn missing() -> Vec<&'static str> {
+    let mut packages = Vec::new();
+    if !runs(&compiler(), "--version") {
+        packages.push("g++");
+    }
+    if !(runs("python3", "--version") || runs("curl", "--version") && runs("unzip", "-v")) {
+        packages.extend(["curl", "unzip"]);
+    }
+    if !has_driver() {
+        packages.extend(VULKAN);
+    }
+    packages
 }
 
 fn compiler() -> String {
@@ -101,11 +107,11 @@ fn driver_in(folder: &Path) -> Option<PathBuf> {
     found.into_iter().next()
 }
 
-/// Installs packages as root; false where that cannot be.
-fn install(packages: &[&str]) -> bool {
+/// Installs packages where the user is root and the system has apt-get. What comes of it is seen by looking again.
+fn install(packages: &[&str]) {
     let is_root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.starts_with(b"0\n"));
     if !is_root || !runs("apt-get", "--version") {
-        return false;
+        return;
     }
     let apt = |arguments: &[&str]| {
         let mut command = Command::new("apt-get");
@@ -113,7 +119,8 @@ fn install(packages: &[&str]) -> bool {
         command.status().is_ok_and(|status| status.success())
     };
     let install = [&["install", "--yes", "--no-install-recommends"], packages].concat();
-    apt(&install) || apt(&["update"]) && apt(&install)
+    // Without a fresh list of packages there may be nothing to install.
+    let _ = apt(&install) || apt(&["update"]) && apt(&install);
 }
 
 /// Unpacks Vulkan's loader, a driver and the libraries that they need into the cache, and returns where.

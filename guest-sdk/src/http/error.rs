@@ -29,7 +29,7 @@ pub struct Error {
 pub(super) struct Asked {
     /// Its method and its server. The path and the query may hold what is secret.
     pub text: String,
-    /// Whether it may be sent twice.
+    /// True if it may be sent twice.
     pub idempotent: bool,
 }
 

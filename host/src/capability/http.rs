@@ -42,16 +42,21 @@ const IDLE: Duration = Duration::from_secs(20);
 /// How many of them for each host.
 const IDLE_CONNECTIONS: usize = 16;
 
-/// What sends requests.
 type Sender = Client<HttpsConnector<Connect>, WasiBody>;
+
+/// The two clients of a chainlet.
+struct Clients {
+    /// Keeps connections for further requests.
+    keeping: Sender,
+    /// Makes a new connection for each request: those that a kept connection lost.
+    fresh: Sender,
+}
 
 /// What sends the requests of one chainlet.
 pub(super) struct Outgoing {
     network: Arc<Network>,
     /// Made for the first request, as it reads the certificates that the system trusts.
-    client: OnceLock<Sender>,
-    /// Sends what a connection lost that was kept, over one that is new. It keeps none.
-    once: OnceLock<Sender>,
+    clients: OnceLock<Clients>,
     /// For the requests in flight.
     places: Arc<Semaphore>,
     /// Where they are: not on the threads of guests, which compute.
@@ -73,8 +78,7 @@ impl Outgoing {
         let places = usize::try_from(concurrency).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Outgoing {
             network,
-            client: OnceLock::new(),
-            once: OnceLock::new(),
+            clients: OnceLock::new(),
             places: Arc::new(Semaphore::new(places)),
             runtime: Handle::current(),
         }
@@ -87,21 +91,19 @@ impl Outgoing {
         Http { context, hooks: Hooks(self.clone()) }
     }
 
-    fn client(&self) -> &Sender {
-        self.client.get_or_init(|| {
-            Client::builder(TokioExecutor::new())
-                .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(IDLE)
-                .pool_max_idle_per_host(IDLE_CONNECTIONS)
-                .build(connect::with_tls(self.network.clone()))
-        })
-    }
-
-    fn once(&self) -> &Sender {
-        self.once.get_or_init(|| {
-            Client::builder(TokioExecutor::new())
-                .pool_max_idle_per_host(0)
-                .build(connect::with_tls(self.network.clone()))
+    fn clients(&self) -> &Clients {
+        self.clients.get_or_init(|| {
+            // They share the limits to connections, too.
+            let connector = connect::with_tls(self.network.clone());
+            let builder = || Client::builder(TokioExecutor::new());
+            Clients {
+                keeping: builder()
+                    .pool_timer(TokioTimer::new())
+                    .pool_idle_timeout(IDLE)
+                    .pool_max_idle_per_host(IDLE_CONNECTIONS)
+                    .build(connector.clone()),
+                fresh: builder().pool_max_idle_per_host(0).build(connector),
+            }
         })
     }
 
@@ -113,12 +115,12 @@ impl Outgoing {
         let again = head.method.is_idempotent().then(|| head.clone());
         let body = Arc::new(Unsent { body: Mutex::new(Some(body)), has_gone: AtomicBool::new(false) });
         let first = Request::from_parts(head, Lent(body.clone()).boxed_unsync());
-        let error = match (self.client().request(first).await, &again) {
+        let error = match (self.clients().keeping.request(first).await, &again) {
             (Err(error), Some(_)) if error::is_lost(&error) => error,
             (outcome, _) => return outcome,
         };
         match again.zip(body.take_back()) {
-            Some((head, body)) => self.once().request(Request::from_parts(head, body)).await,
+            Some((head, body)) => self.clients().fresh.request(Request::from_parts(head, body)).await,
             None => Err(error),
         }
     }

@@ -52,9 +52,10 @@ pub(crate) use ends::{KeptPlace, Listener, Tail, TailHandle, Waits};
 
 /// How many failures of dependencies a call remembers, and how many of their declared errors, so that the guest can pass one
 /// on as it was.
-const REMEMBERED: usize = 64;
-/// How many bytes an error may have that is remembered.
-const REMEMBERED_ERROR: usize = 8 * 1024;
+const REMEMBERED: usize = 32;
+/// How many bytes an error may have that is remembered: with the failures, whose sentences are as long, a call remembers some
+/// 128 KiB at most.
+const REMEMBERED_ERROR: usize = 2 * 1024;
 
 /// What a callee gives for a call.
 pub(crate) type Outcome = Result<Answered, CallError>;

@@ -12,12 +12,14 @@
 use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
+use http::uri::Authority;
 use http::{Method, Request, Version, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -261,13 +263,15 @@ struct End {
 /// Serves one connection to its end.
 async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(front: Arc<Front>, stream: S, end: End) {
     let activity = Activity::new(front.idle, UNTAKEN);
+    let served = Arc::new(AtomicBool::new(false));
     let service = {
-        let (front, activity, place) = (front.clone(), activity.clone(), end.place.clone());
+        let (front, activity, place, served) = (front.clone(), activity.clone(), end.place.clone(), served.clone());
         service_fn(move |mut request: Request<Incoming>| {
             let (front, activity) = (front.clone(), activity.clone());
             if request.headers().contains_key(header::UPGRADE) {
                 request.extensions_mut().insert(place.clone());
             }
+            served.store(true, Ordering::Relaxed);
             let asking = activity.ask();
             async move {
                 let response = front.serve(request).await;
@@ -288,6 +292,7 @@ async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(front: Arc<Front>, st
                     site.http.0.metrics.head_refused(status);
                 }
             }),
+            served,
         )
     };
     let mut connection = pin!(front.protocol.serve_connection_with_upgrades(TokioIo::new(refusals), service));
@@ -322,8 +327,8 @@ async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(front: Arc<Front>, st
 
 impl Front {
     /// Refuses what a web page could have a browser send here, where that is a way past a firewall.
-    fn guard<B>(&self, request: &Request<B>) -> Result<(), Problem> {
-        self.local.as_ref().map_or(Ok(()), |trusted| trusted.guard(request))
+    fn guard<B>(&self, request: &Request<B>, named: Option<&Authority>) -> Result<(), Problem> {
+        self.local.as_ref().map_or(Ok(()), |trusted| trusted.guard(request.headers(), named))
     }
 
     async fn serve(&self, request: Request<Incoming>) -> Response {
@@ -331,19 +336,22 @@ impl Front {
             && request.method() == Method::POST
             && request.uri().path() == "/run_remote";
         let Some(Site { http, routes }) = self.site.get() else {
-            return match self.guard(&request) {
+            return match well_formed(&request).and_then(|named| self.guard(&request, named.as_ref())) {
                 Ok(()) => starting::answer(&request),
                 Err(problem) => problem.into_response(&RequestId::of(request.headers())),
             };
         };
         observed(http, self.audience, request, |request, asked| async move {
-            if let Err(problem) = well_formed(&request) {
-                let mut response = problem.into_response(&asked.id);
-                // What follows is not known to be a request.
-                response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
-                return response;
-            }
-            if let Err(problem) = self.guard(&request) {
+            let named = match well_formed(&request) {
+                Ok(named) => named,
+                Err(problem) => {
+                    let mut response = problem.into_response(&asked.id);
+                    // What follows is not known to be a request.
+                    response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+                    return response;
+                }
+            };
+            if let Err(problem) = self.guard(&request, named.as_ref()) {
                 return problem.into_response(&asked.id);
             }
             if is_call {
@@ -356,24 +364,36 @@ impl Front {
     }
 }
 
-/// Refuses what hyper lets through and RFC 9112 does not: in HTTP/1.1, a request without one valid `Host` (3.2), and one whose
+/// The server that a request names, by its target or its `Host`; none where that is empty.
+///
+/// # Errors
+/// It is one that hyper lets through and RFC 9112 does not: in HTTP/1.1, a request without one valid `Host` (3.2), or one whose
 /// body is coded in another way than `chunked` (6.1).
-fn well_formed<B>(request: &Request<B>) -> Result<(), Problem> {
-    if request.version() != Version::HTTP_11 {
-        return Ok(());
-    }
+fn well_formed<B>(request: &Request<B>) -> Result<Option<Authority>, Problem> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
-    let host = hosts.next().filter(|_| hosts.next().is_none()).and_then(|host| host.to_str().ok());
-    // It may be empty, where the target has no authority.
-    if host.is_none_or(|host| !host.is_empty() && host.parse::<http::uri::Authority>().is_err()) {
-        return Err(Problem::new(Kind::BadRequest, "a request has one header Host, and that is a name or an address"));
+    let (host, is_only) = (hosts.next(), hosts.next().is_none());
+    let named = match host.map(|host| host.to_str().map(str::parse::<Authority>)) {
+        Some(Ok(Ok(named))) => Ok(Some(named)),
+        // It may be empty, where the target has no authority.
+        Some(Ok(Err(_))) if host.is_some_and(|host| host.is_empty()) => Ok(None),
+        None => Ok(None),
+        Some(_) => Err(()),
+    };
+    if request.version() == Version::HTTP_11 {
+        if host.is_none() || !is_only || named.is_err() {
+            return Err(Problem::new(
+                Kind::BadRequest,
+                "a request has one header Host, and that is a name or an address",
+            ));
+        }
+        let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
+        let coded = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+        if !coded || codings.next().is_some() {
+            return Err(Problem::new(Kind::BadRequest, "the only Transfer-Encoding that is taken is `chunked`, once"));
+        }
     }
-    let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
-    let coded = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
-    if !coded || codings.next().is_some() {
-        return Err(Problem::new(Kind::BadRequest, "the only Transfer-Encoding that is taken is `chunked`, once"));
-    }
-    Ok(())
+    // The target goes before the header (3.2.2).
+    Ok(request.uri().authority().cloned().or(named.unwrap_or_default()))
 }
 
 /// Whether an error of `accept` is one of the connection that was to be accepted, rather than of the listener.

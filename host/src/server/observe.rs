@@ -93,8 +93,8 @@ pub(super) struct End {
 }
 
 impl End {
-    /// It ends as a request does that is answered with `status`.
-    pub(super) fn is(&self, status: StatusCode) {
+    /// The request ends as one does that is answered with `status`.
+    pub(super) fn set(&self, status: StatusCode) {
         self.status.store(status.as_u16(), Ordering::Relaxed);
     }
 

@@ -1,12 +1,14 @@
 //! What hyper answers by itself to a head that it does not take, in our words.
 //!
 //! hyper answers such a request before anybody sees it: a status without a body, and without a request id. There is no hook for
-//! that. But each answer of ours has a request id, so an answer of HTTP/1 without one is hyper's own, and what is written in its
-//! place is a problem document.
+//! that. But as long as no request of a connection has been served, all that is written to it is hyper's own, and a problem
+//! document can be written in its place. Later, the bytes may be those of an answer's body, which a guest or a client chooses, so
+//! they are left as they are: a malformed head after a first request gets hyper's bare status.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
@@ -23,6 +25,8 @@ pub(super) type Count = Arc<dyn Fn(StatusCode) + Send + Sync>;
 pub(super) struct Refusals<S> {
     stream: S,
     count: Count,
+    /// A request has been served.
+    served: Arc<AtomicBool>,
     /// What is still to be written in place of hyper's answer.
     own: Bytes,
     /// How many bytes that answer has.
@@ -30,8 +34,9 @@ pub(super) struct Refusals<S> {
 }
 
 impl<S> Refusals<S> {
-    pub(super) fn new(stream: S, count: Count) -> Self {
-        Refusals { stream, count, own: Bytes::new(), replaced: 0 }
+    /// `served` becomes true with the first request that is served.
+    pub(super) fn new(stream: S, count: Count, served: Arc<AtomicBool>) -> Self {
+        Refusals { stream, count, served, own: Bytes::new(), replaced: 0 }
     }
 }
 
@@ -86,6 +91,7 @@ impl<S: AsyncWrite + Unpin> Refusals<S> {
     /// Writes what takes the place of hyper's answer `bytes`, if it is a refusal.
     fn poll_own(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<Option<usize>>> {
         if self.own.is_empty()
+            && !self.served.load(Ordering::Relaxed)
             && let Some(status) = refused(bytes)
         {
             let (status, own) = answer(status);
@@ -153,13 +159,13 @@ mod tests {
 
     use super::*;
 
-    async fn written(parts: &[&[u8]]) -> (String, Vec<StatusCode>) {
+    async fn written(parts: &[&[u8]], served: bool) -> (String, Vec<StatusCode>) {
         let counted = Arc::new(Mutex::new(Vec::new()));
         let count: Count = {
             let counted = counted.clone();
             Arc::new(move |status| counted.lock().unwrap().push(status))
         };
-        let mut stream = Refusals::new(io::Cursor::new(Vec::new()), count);
+        let mut stream = Refusals::new(io::Cursor::new(Vec::new()), count, Arc::new(AtomicBool::new(served)));
         for part in parts {
             stream.write_all(part).await.unwrap();
         }
@@ -171,7 +177,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_of_hyper_becomes_a_problem_with_an_id() {
         let bare = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-        let (text, counted) = written(&[bare]).await;
+        let (text, counted) = written(&[bare], false).await;
         assert!(text.starts_with("HTTP/1.1 431 ") && text.contains("x-request-id: "), "{text}");
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("content-length: {}", body.len())), "{text}");
@@ -188,7 +194,13 @@ mod tests {
             "HTTP/1.1 400 of a body",
             "HTTP/1.1 404 Not Found\r\n\r\nmore",
         ] {
-            assert_eq!(written(&[text.as_bytes()]).await, (text.to_owned(), Vec::new()));
+            assert_eq!(written(&[text.as_bytes()], false).await, (text.to_owned(), Vec::new()));
         }
+    }
+
+    #[tokio::test]
+    async fn the_bytes_of_a_body_are_never_taken_for_a_refusal() {
+        let body = "HTTP/1.1 400 Bad Request\r\n\r\n";
+        assert_eq!(written(&[body.as_bytes()], true).await, (body.to_owned(), Vec::new()));
     }
 }

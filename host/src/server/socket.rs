@@ -118,7 +118,7 @@ async fn upgrade(http: Http, asked: &Asked, request: Request) -> Result<Response
         return Err(Problem::new(Kind::MethodNotAllowed, detail));
     }
     let (connection, key) = handshake::accept(&mut head).map_err(|fault| match fault {
-        Fault::None => {
+        Fault::NotAsked => {
             let hint = if fits { "; a WebSocket handshake is taken, too" } else { "" };
             Problem::new(Kind::MethodNotAllowed, format!("/run_remote takes POST, and not GET{hint}"))
         }
@@ -209,18 +209,18 @@ impl Conversation {
             Farewell::Gone => return,
             Farewell::End(rest) => {
                 let rest = rest.unwrap_or_else(|| b"null".to_vec());
-                self.asked.end.is(StatusCode::SWITCHING_PROTOCOLS);
+                self.asked.end.set(StatusCode::SWITCHING_PROTOCOLS);
                 (Some([&b"{\"$end\":"[..], &rest, b"}"].concat()), CloseCode::Normal, "")
             }
             Farewell::Failure(error) => {
                 let code = code(error.kind());
                 let problem = failed(&self.http, error, Audience::Public, &self.asked.id);
-                self.asked.end.is(problem.status());
+                self.asked.end.set(problem.status());
                 let document = problem.document(&self.asked.id);
                 (Some([&b"{\"$error\":"[..], &document, b"}"].concat()), code, problem.title())
             }
             Farewell::Broken(code, reason) => {
-                self.asked.end.is(StatusCode::BAD_REQUEST);
+                self.asked.end.set(StatusCode::BAD_REQUEST);
                 (None, code, reason)
             }
         };

@@ -171,7 +171,7 @@ impl Writing {
     fn failed(&self, error: CallError) -> Result<(Bytes, bool), CutOff> {
         self.count(&Err(error.clone()));
         let problem = failed(&self.http, error, self.audience, &self.asked.id);
-        self.asked.end.is(problem.status());
+        self.asked.end.set(problem.status());
         let document = problem.document(&self.asked.id);
         match self.framing {
             Framing::Events => Ok(([&b"event: error\ndata: "[..], &document, b"\n\n"].concat().into(), false)),

@@ -74,7 +74,7 @@ pub(super) fn of_hyper(error: &hyper::Error) -> Error {
     }
 }
 
-/// Whether a request was lost with its connection before any part of an answer came.
+/// True if a request was lost with its connection before any part of an answer came.
 pub(super) fn is_lost(error: &legacy::Error) -> bool {
     let gone = |kind| {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};

@@ -16,8 +16,8 @@ use crate::error::{CallError, ErrorKind};
 use crate::value::Value;
 use crate::value::abi::call::Import;
 
-/// How long a call may take that a guest makes for no call of its own, with the streams of its answer. Nobody's deadline is
-/// over for it, and without one it could keep its place in the callee for ever.
+/// How long a call may take that a guest makes for no call of its own, with the streams of its answer, unless its edge has a
+/// timeout. Nobody's deadline is over it, and without one it could keep its place in the callee for ever.
 const UNASKED: Duration = Duration::from_mins(10);
 
 /// Connects an import to an edge.
@@ -45,7 +45,7 @@ impl Import<State> for EdgeImport {
     ) -> BoxFuture<'static, Result<Option<Value>>> {
         // Work that goes on after its call was answered belongs to no call.
         let caller = State::current_call(&mut store);
-        let unasked = || Some(Instant::now() + UNASKED);
+        let unasked = || self.edge.timeout.is_none().then(|| Instant::now() + UNASKED);
         let context = match &caller {
             Some(call) if call.is_done() => CallContext { deadline: unasked(), ..call.context.clone() },
             Some(call) => call.context.clone(),

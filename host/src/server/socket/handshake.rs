@@ -15,8 +15,8 @@ const VERSION: &str = "13";
 /// What is wrong with a handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// It is none: the request does not ask for a WebSocket.
-    None,
+    /// The request does not ask for a WebSocket.
+    NotAsked,
     /// Another version of the protocol; the answer has to say which there is.
     Version,
     /// What is said here.
@@ -34,7 +34,7 @@ pub(super) fn is_asked(head: &Parts) -> bool {
 /// The request is no handshake of this version.
 pub(super) fn accept(head: &mut Parts) -> Result<(OnUpgrade, HeaderValue), Fault> {
     if !is_asked(head) {
-        return Err(Fault::None);
+        return Err(Fault::NotAsked);
     }
     if head.method != Method::GET || head.version != Version::HTTP_11 {
         return Err(Fault::Malformed("a WebSocket begins with a GET of HTTP/1.1"));
@@ -107,7 +107,7 @@ mod tests {
     fn a_handshake_is_taken_as_the_rfc_has_it() {
         // All is right but that there is no connection.
         assert_eq!(fault(|_| {}), Fault::Malformed("this connection cannot become a WebSocket"));
-        assert_eq!(fault(|headers| drop(headers.remove("upgrade"))), Fault::None);
+        assert_eq!(fault(|headers| drop(headers.remove("upgrade"))), Fault::NotAsked);
         assert!(matches!(fault(|headers| drop(headers.remove("connection"))), Fault::Malformed(_)));
         for version in ["8", "13, 8", ""] {
             let wrong = |headers: &mut HeaderMap| {

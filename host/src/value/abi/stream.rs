@@ -8,7 +8,6 @@
 //! wasmtime knows the type of a stream's items by a Rust type. [`item`] has one for all but `stream<u8>`, whose bytes
 //! wasmtime lets be copied from and to the guest's memory without any.
 
-mod budget;
 mod item;
 mod reading;
 mod writing;
@@ -23,7 +22,6 @@ use wasmtime::component::__internal::{ComponentTypes, InterfaceType, LowerContex
 use wasmtime::component::{FutureReader, Lift, Lower, StreamReader};
 use wasmtime::{AsContextMut, Result, StoreContextMut, ValRaw, bail, format_err};
 
-use self::budget::Budget;
 use self::item::Item;
 use self::reading::{Batch, Reading, Sender};
 use self::writing::{HandedOn, Writing};
@@ -36,6 +34,9 @@ const DEPTH: usize = 2;
 
 /// How many bytes of items one batch has at most, where an item is not larger: what a guest writes at once is taken in parts.
 const CHUNK: usize = 1 << 20;
+
+/// What a batch costs the host beside its items, about.
+const BATCH: usize = 128;
 
 /// What a stream or future costs the host beside its batches, about: most of it is its channel.
 pub(crate) const STREAM: usize = 4 * 1024;
@@ -52,8 +53,9 @@ pub trait Streaming: Send + 'static {
 /// What the streams that one guest writes have in common.
 #[derive(Debug, Clone)]
 pub struct Streams {
-    /// What their batches may hold that wait for a reader.
-    budget: Arc<Budget>,
+    /// What their batches may hold that wait for a reader. A batch is weighed when it is here, so that each guest exceeds it by
+    /// one batch at most: a store does one thing at a time, and where there is no room, no stream of its guest takes another.
+    budget: MemoryBudget,
     /// The store is about to be dropped, so what ends now was not ended by the guest.
     over: Arc<AtomicBool>,
 }
@@ -62,7 +64,7 @@ impl Streams {
     /// For streams whose batches may hold `bytes` together, and of what `host` may hold for all guests, before a reader takes
     /// them.
     pub(crate) fn new(bytes: usize, host: &MemoryBudget) -> Self {
-        Streams { budget: Budget::new(bytes, host.clone()), over: Arc::default() }
+        Streams { budget: host.share(bytes, "the limit to a guest's streams"), over: Arc::default() }
     }
 
     /// What must be dropped before the store is: from then on, the streams that end were not written to their end.

@@ -12,16 +12,16 @@ use tokio_util::sync::PollSender;
 use wasmtime::component::{FutureConsumer, Source, StreamConsumer, StreamResult};
 use wasmtime::{AsContextMut, Result, StoreContextMut, format_err};
 
-use super::budget::Charge;
 use super::item::Item;
-use super::{Held, Streaming, Streams, connect};
+use super::{BATCH, Held, Streaming, Streams, connect};
+use crate::memory::Reservation;
 use crate::value::List;
 use crate::value::stream::StreamError;
 
 /// Items that wait for their reader.
 pub(super) struct Batch {
     list: List,
-    _charge: Charge,
+    _reservation: Reservation,
 }
 
 /// The reader's end of a channel.
@@ -93,9 +93,11 @@ impl Sender {
 
     /// Leaves `list` for the reader, in the place that [`Sender::poll_room`] has reserved.
     fn send(&mut self, list: List) {
-        let charge = self.streams.budget.charge(list.weight());
+        let mut reservation = self.streams.budget.nothing();
+        // It is here already.
+        reservation.grow_anyway(list.weight().saturating_add(BATCH));
         // An error says that the reader has left, which the next batch will find.
-        let _ = self.channel.send_item(Batch { list, _charge: charge });
+        let _ = self.channel.send_item(Batch { list, _reservation: reservation });
     }
 }
 
