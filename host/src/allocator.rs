@@ -1,9 +1,10 @@
-//! The program's allocator, and how it is set.
+//! The program's allocator, and its options.
 //!
-//! Calls are begun on one thread and ended on another, which costs the system's allocator much: see docs/performance.md.
-//! By itself, mimalloc commits each arena as a whole when it reserves it, and keeps what is free for a second.
+//! A call often begins on one thread and ends on another, which costs the system's allocator much: see
+//! docs/performance.md. By default, mimalloc commits each arena as a whole when it reserves it, and keeps free memory for a
+//! second.
 
-use libmimalloc_sys::{mi_option_set_default, mi_option_set_enabled_default, mi_option_t};
+use libmimalloc_sys::{mi_collect, mi_option_set_default, mi_option_set_enabled_default, mi_option_t};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -15,12 +16,30 @@ const ARENA_EAGER_COMMIT: mi_option_t = 4;
 const PURGE_DELAY: mi_option_t = 15;
 const PURGE_AFTER: std::ffi::c_long = 10;
 
-/// Sets the allocator's options, but for those that a variable such as `MIMALLOC_PURGE_DELAY` sets.
+/// Has the loader call [`configure`] before mimalloc reserves its first arena, which it does in a constructor of its own,
+/// before `main`. Constructors with a number in their section's name run before those without.
+#[cfg(target_os = "linux")]
+#[used]
+#[expect(unsafe_code, reason = "the loader calls what is in this section")]
+// SAFETY: the section holds pointers to functions of this type. `configure` needs nothing that is set up later: it allocates
+// nothing and calls nothing of the standard library.
+#[unsafe(link_section = ".init_array.00100")]
+static BEFORE_MIMALLOC: extern "C" fn() = configure;
+
+/// Sets the allocator's options, except those that a variable such as `MIMALLOC_PURGE_DELAY` sets.
 #[expect(unsafe_code, reason = "these are functions of C")]
-pub fn configure() {
+pub extern "C" fn configure() {
     // SAFETY: both take an option by its number and store a value, which mimalloc allows at any time.
     unsafe {
         mi_option_set_enabled_default(ARENA_EAGER_COMMIT, false);
         mi_option_set_default(PURGE_DELAY, PURGE_AFTER);
     }
+}
+
+/// Gives free memory back to the system, after the purge delay. mimalloc itself does so only when a thread allocates, which
+/// threads of an idle host do not.
+#[expect(unsafe_code, reason = "this is a function of C")]
+pub fn collect() {
+    // SAFETY: any thread may call it at any time; it changes nothing that is allocated.
+    unsafe { mi_collect(false) }
 }

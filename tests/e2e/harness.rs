@@ -3,6 +3,7 @@
 
 pub mod cbor;
 mod chain;
+mod held;
 mod http;
 mod process;
 mod served;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use chain::Chain;
+pub use held::Held;
 pub use http::{Endpoint, Reply, json_request};
 pub use process::{Finished, Process, chainhost};
 pub use served::Served;

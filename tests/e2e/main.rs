@@ -20,6 +20,7 @@ mod cli;
 mod context;
 mod contract;
 mod credentials;
+mod density;
 mod dependencies;
 mod edges;
 mod edges_of_http;

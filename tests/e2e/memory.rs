@@ -151,3 +151,59 @@ async fn messages_that_are_not_finished_are_counted() {
     drop((sockets, refused));
     until_nothing_is_held(&served).await;
 }
+
+/// What threads and allocator keep of the first large work, in bytes: it does not grow with more.
+const KEPT: u64 = 8 << 20;
+
+/// Attacks a host whose guests have already grown to what a call needs, and waits until it has given the memory back.
+async fn given_back<T>(served: &Served, attack: impl AsyncFn() -> T) {
+    let before = served.held().resident;
+    let clients = attack().await;
+    let during = served.held().resident;
+    drop(clients);
+    until_nothing_is_held(served).await;
+    let (before, most) = (before / MIB as u64, before / 5 * 6 + KEPT);
+    println!("{before} MiB before, {} MiB during the attack", during / MIB as u64);
+    eventually(&format!("the host holds at most 20 % more than the {before} MiB before"), async || {
+        (served.held().resident <= most).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn memory_of_answers_that_nobody_took_is_given_back() {
+    let served = blob().serve_with(&["--memory-limit", "256MiB"]);
+    for _ in 0..4 {
+        assert_eq!(served.public.send(bytes_request(15 * MIB)).await.status, 200);
+    }
+    given_back(&served, async || {
+        let clients = (0..12).map(|_| takes_nothing(&served, 15 * MIB));
+        futures::future::join_all(clients).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn memory_of_large_values_is_given_back() {
+    let served = rows("concurrency = 2\n").serve_with(&["--memory-limit", "256MiB"]);
+    let text = format!("{{\"rows\":[{}]}}", vec!["{}"; 40_000].join(","));
+    let calls = async |count| {
+        let calls = (0..count).map(|_| served.public.send(crate::harness::json_request("/run_remote", text.clone())));
+        futures::future::join_all(calls).await
+    };
+    assert!(calls(2).await.iter().all(|answer| answer.status == 200));
+    given_back(&served, async || calls(24).await).await;
+}
+
+#[tokio::test]
+async fn memory_of_messages_that_are_not_finished_is_given_back() {
+    let text =
+        "[chain]\nname = \"echo\"\nentrypoint = \"echo\"\n[chainlets.echo]\ncomponent = \"<guest_stream_echo>\"\n";
+    let served = Chain::new(text).serve_with(&["--memory-limit", "256MiB"]);
+    drop(half_said(&served, MIB).await);
+    given_back(&served, async || {
+        let sockets = (0..24).map(|_| half_said(&served, 12 * MIB));
+        futures::future::join_all(sockets).await
+    })
+    .await;
+}

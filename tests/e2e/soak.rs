@@ -1,7 +1,5 @@
 //! Ten thousand faults, and nothing of them is left.
 
-use std::collections::BTreeMap;
-
 use crate::harness::{Chain, Served, eventually, json_request};
 use http_body_util::BodyExt;
 use serde_json::json;
@@ -11,23 +9,6 @@ const FAULTS: [&str; 6] = ["trap", "panic:again", "exit:1", "overflow", "hoard",
 const CLIENTS: usize = 4;
 const WARM_UP: usize = 2_000;
 const FAULTS_IN_ALL: usize = 10_000;
-
-/// What the process holds of the system.
-#[derive(Debug)]
-struct Held {
-    resident: u64,
-    files: usize,
-    threads: u64,
-}
-
-fn held(served: &Served) -> Held {
-    let folder = format!("/proc/{}", served.id());
-    let status = std::fs::read_to_string(format!("{folder}/status")).unwrap();
-    let lines: BTreeMap<_, _> = status.lines().filter_map(|line| line.split_once(":\t")).collect();
-    let number = |name: &str| lines[name].split_whitespace().next().unwrap().parse::<u64>().unwrap();
-    let files = std::fs::read_dir(format!("{folder}/fd")).unwrap().count();
-    Held { resident: number("VmRSS") * 1024, files, threads: number("Threads") }
-}
 
 async fn faults(served: &Served, count: usize) {
     let clients = (0..CLIENTS).map(|client| async move {
@@ -71,11 +52,11 @@ component = "<guest_faulty>"
     let served = Served::start(command);
     faults(&served, WARM_UP).await;
     served.until_state("faulty", "ready", json!(2)).await;
-    let before = held(&served);
+    let before = served.held();
     faults(&served, FAULTS_IN_ALL - WARM_UP).await;
     served.until_state("faulty", "ready", json!(2)).await;
-    eventually("the connections are gone", async || (held(&served).files <= before.files).then_some(())).await;
-    let after = held(&served);
+    eventually("the connections are gone", async || (served.held().files <= before.files).then_some(())).await;
+    let after = served.held();
     assert!(after.threads <= before.threads, "{before:?}, then {after:?}");
     // Four times as many faults as before: what each left behind would be there four times again.
     assert!(after.resident < before.resident + (32 << 20), "{before:?}, then {after:?}");

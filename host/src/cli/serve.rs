@@ -4,6 +4,7 @@ mod credentials;
 mod open_files;
 mod reload;
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -16,6 +17,7 @@ use chainhost::host::Host;
 use chainhost::live::LiveChain;
 use chainhost::server::{HttpOptions, Listening, ServeError, ServeOptions, Server};
 use clap::Args;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing_appender::non_blocking::ErrorCounter;
 
@@ -23,6 +25,7 @@ use self::credentials::{Credentials, Loaded};
 use super::args::{self, ChainFile, Setting};
 use super::signals::{Hangups, Received, Signals};
 use super::{Exit, Failure, build, output};
+use crate::allocator;
 use crate::telemetry::{Log, LogFormat};
 
 /// Serve a chain as JSON over HTTP
@@ -155,6 +158,7 @@ impl Serve {
         let reloads = async {
             tokio::join!(
                 Log::tell_left_out(left_out),
+                give_memory_back(),
                 reload::on_hangup(live.clone(), hangups),
                 reload::on_change_of_credentials(self.credentials.files(), || self.credentials.renew(&credentials)),
                 async {
@@ -214,6 +218,16 @@ impl Serve {
         options.idle_timeout = self.idle_timeout;
         options.shutdown_grace = self.drain;
         options
+    }
+}
+
+/// Has the allocator give free memory back once a second, for as long as the process serves.
+async fn give_memory_back() -> Infallible {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        allocator::collect();
     }
 }
 

@@ -9,7 +9,7 @@ use rustix::process::{Signal, kill_process};
 use serde_json::{Value as Json, json};
 
 use super::{ISOLATIONS, played, until_memory, workers};
-use crate::harness::{Chain, Reply, Served, eventually, json_request};
+use crate::harness::{Chain, Held, Reply, Served, eventually, json_request};
 
 const GUEST: &str = "guest_gpu_rules";
 /// How much more memory the host may have after it was done harm than before, once it is warm: the allocators of a driver
@@ -53,23 +53,18 @@ async fn ask(served: &Served, chainlet: &str, scenario: &str) -> Reply {
 
 /// What all processes of a host hold of the system: the host's, and its workers'.
 fn held(served: &Served) -> BTreeMap<&'static str, u64> {
-    let folder = format!("/proc/{}", served.id());
-    let status = std::fs::read_to_string(format!("{folder}/status")).unwrap();
-    let threads = status.lines().find_map(|line| line.strip_prefix("Threads:\t")).unwrap().parse().unwrap();
-    let files = std::fs::read_dir(format!("{folder}/fd")).unwrap().count() as u64;
+    let Held { resident, files, threads, .. } = served.held();
     BTreeMap::from([
-        ("resident", resident(served)),
+        ("resident", resident),
         ("threads", threads),
-        ("files", files),
+        ("files", files as u64),
         ("workers", workers(served).len() as u64),
     ])
 }
 
 /// Bytes of memory that the host has.
 fn resident(served: &Served) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", served.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    served.held().resident
 }
 
 /// Waits until the host has no more workers than one.

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::{Value as Json, json};
 use tokio::task::JoinHandle;
 
-use super::{Endpoint, Finished, LIMIT, PAUSE, Process, Reply, eventually};
+use super::{Endpoint, Finished, Held, LIMIT, PAUSE, Process, Reply, eventually};
 
 /// A process that serves a chain until it is dropped.
 pub struct Served {
@@ -85,6 +85,11 @@ impl Served {
     /// The process's number in the system.
     pub fn id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// What the process holds of the system now.
+    pub fn held(&self) -> Held {
+        Held::by(self.id())
     }
 
     /// Sends the process a signal.
