@@ -3,6 +3,7 @@
 mod burn;
 mod embeddings;
 mod hostile;
+mod losses;
 mod resources;
 mod rules;
 mod sdk;

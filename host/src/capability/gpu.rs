@@ -8,6 +8,7 @@ mod bulk;
 mod calls;
 mod plain;
 
+use std::future::{Future, pending};
 use std::sync::Arc;
 
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
@@ -79,6 +80,17 @@ impl Gpu {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
         Gpu { table, share: grant.map(Share::new) }
+    }
+
+    /// Returns when a device is lost for which the replica is to be replaced.
+    pub(crate) fn loss(&self) -> impl Future<Output = ()> + Send + use<> {
+        let loss = self.share.as_ref().map(Share::loss);
+        async move {
+            match loss {
+                Some(loss) => loss.await,
+                None => pending().await,
+            }
+        }
     }
 
     fn buffer(&self, handle: &Resource<BufferHandle>) -> wasmtime::Result<Arc<Buffer>> {

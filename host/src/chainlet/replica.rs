@@ -115,6 +115,8 @@ pub(super) enum Wear {
     Unanswered,
     /// It says itself that it is not well.
     Unwell,
+    /// It has lost a GPU device, and with it what it had made there.
+    DeviceLost,
 }
 
 /// The end of a replica's `run_concurrent`. Its store goes along, to be dropped by the replica's task: whoever drove it
@@ -263,12 +265,22 @@ impl Blueprint {
             name: self.name.clone(),
             number,
         };
+        let loss = store.data().capabilities.gpu.loss();
         let driven =
             replica.driver.run(serve_all(streams, store, export, replica.clone(), health, monitor, self.name.clone()));
         let task = tokio::spawn({
             let (closed_at_the_end, pool) = (CloseInbox(replica.clone()), pool.clone());
             async move {
-                let death = match driven.await {
+                let (mut driven, mut loss) = (pin!(driven), pin!(loss));
+                let ended = tokio::select! {
+                    biased;
+                    ended = &mut driven => ended,
+                    () = &mut loss => {
+                        closed_at_the_end.0.wear_out(Wear::DeviceLost);
+                        driven.await
+                    }
+                };
+                let death = match ended {
                     Ok(Ended { death, store }) => {
                         // The store holds its calls' places, which would go to those in line.
                         pool.retire(&closed_at_the_end.0);

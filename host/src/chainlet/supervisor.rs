@@ -93,11 +93,18 @@ pub(super) async fn supervise(
                         "replica does not return to its event loop while a call of it is over; starting another in its place"
                     }
                     Wear::Unanswered => "replica holds what is left of many calls; starting another in its place",
+                    Wear::DeviceLost => "replica has lost its GPU device; starting another in its place",
                     Wear::Unwell => "replica is not well and does not get better; starting another in its place",
                 };
                 tracing::warn!(chainlet = %blueprint.name, replica = number, "{what}");
-                pool.wear(&running.replica);
-                backoff.proven(has_served || matches!(why, Wear::Overran | Wear::Stalled));
+                if why == Wear::DeviceLost {
+                    // It can only fail its calls. Those that it has not begun wait for the next replica.
+                    pool.retire(&running.replica);
+                    running.replica.close();
+                } else {
+                    pool.wear(&running.replica);
+                }
+                backoff.proven(has_served || is_of_calls(why, &running));
                 let (next, old_is_dead) = {
                     let mut next = pin!(restart(&blueprint, number, &pool, &orders, &mut backoff));
                     tokio::select! {
@@ -126,6 +133,15 @@ pub(super) async fn supervise(
         since = Instant::now();
     }
     end(running, Death::stopped(), &pool).await;
+}
+
+/// Whether a replica wore out by what it was called for, and not by its start alone.
+fn is_of_calls(why: Wear, running: &Running) -> bool {
+    match why {
+        Wear::Overran | Wear::Stalled => true,
+        Wear::DeviceLost => running.replica.was_used(),
+        Wear::Unanswered | Wear::Unwell => false,
+    }
 }
 
 enum End {

@@ -51,6 +51,11 @@ pub struct Gpu {
     /// adapters is empty then.
     #[schemars(default)]
     pub optional: bool,
+
+    /// Whether a replica that has lost a device is replaced by a new one, for example `replace_on_loss = false` for a
+    /// chainlet that requests another device by itself.
+    #[schemars(default = "defaults::replace_on_loss")]
+    pub replace_on_loss: bool,
 }
 
 /// Which adapter of the machine a chainlet gets.
@@ -117,6 +122,7 @@ impl Default for Gpu {
             queue: defaults::queue(),
             timeout: defaults::TIMEOUT,
             optional: false,
+            replace_on_loss: defaults::replace_on_loss(),
         }
     }
 }
@@ -228,6 +234,10 @@ mod defaults {
 
     pub(super) fn queue() -> u32 {
         32
+    }
+
+    pub(super) fn replace_on_loss() -> bool {
+        true
     }
 
     pub(super) fn timeout_text() -> String {

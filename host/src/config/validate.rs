@@ -192,7 +192,7 @@ impl Checker<'_> {
         }
     }
 
-    fn gpu(&mut self, at: &KeyPath, Gpu { adapter, memory, queue, timeout, optional: _ }: &Gpu) {
+    fn gpu(&mut self, at: &KeyPath, Gpu { adapter, memory, queue, timeout, optional: _, replace_on_loss: _ }: &Gpu) {
         if let Some(AdapterChoice::Name(name)) = adapter
             && name.trim().is_empty()
         {

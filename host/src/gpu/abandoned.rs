@@ -2,10 +2,9 @@
 //! not free, and who made them may not make more without end.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 /// How many devices of a chainlet may be at work that was given up.
 pub(super) const MOST: usize = 4;
@@ -23,11 +22,11 @@ impl Abandoned {
         Counted(self.clone())
     }
 
-    /// Waits until there may be one more, for `limit` at most. Returns whether there may.
-    pub(super) async fn have_room(&self, limit: Duration) -> bool {
+    /// Waits until there may be one more, until `deadline` at most. Returns whether there may.
+    pub(super) async fn have_room(&self, deadline: Instant) -> bool {
         let mut count = self.0.subscribe();
         // The sender is this, so it is there.
-        matches!(timeout(limit, count.wait_for(|count| *count < MOST)).await, Ok(Ok(_)))
+        matches!(timeout_at(deadline, count.wait_for(|count| *count < MOST)).await, Ok(Ok(_)))
     }
 }
 
@@ -39,14 +38,16 @@ impl Drop for Counted {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test]
     async fn there_is_room_again_when_one_is_gone() {
         let abandoned = Arc::new(Abandoned::default());
         let mut all: Vec<_> = (0..MOST).map(|_| abandoned.count()).collect();
-        assert!(!abandoned.have_room(Duration::ZERO).await);
-        let (room, ()) = futures::join!(abandoned.have_room(Duration::from_secs(60)), async {
+        assert!(!abandoned.have_room(Instant::now()).await);
+        let (room, ()) = futures::join!(abandoned.have_room(Instant::now() + Duration::from_secs(60)), async {
             tokio::task::yield_now().await;
             all.pop();
         });

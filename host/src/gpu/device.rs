@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::TryFutureExt;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 pub(crate) use self::buffer::{Buffer, Content};
 use self::lasting::Lasting;
@@ -20,11 +20,9 @@ use super::backend::Backend;
 use super::protocol::{Blueprint, Command, Create, DeviceDescriptor, DeviceId, Failure, FailureKind, ObjectId, Result};
 use super::quota::{self, Charge, Quota};
 use super::share::Devices;
-use super::turns::{Seat, Turn};
+use super::turns::{Seat, Turn, Turns};
 use crate::guest_words::clip;
 
-/// How long a device may take to open, where its submissions may take less.
-const OPENING: Duration = Duration::from_secs(30);
 /// The longest label, in bytes.
 const LABEL: usize = 128;
 
@@ -38,6 +36,7 @@ pub(crate) struct Device {
     buffers: Arc<Quota>,
     objects: Arc<Quota>,
     seat: Arc<Seat>,
+    turns: Arc<Turns>,
     time_limit: Duration,
     next_object: AtomicU64,
     destroyed: AtomicBool,
@@ -62,15 +61,18 @@ pub(super) struct Opening {
     pub siblings: Arc<Devices>,
     pub progress: Arc<Progress>,
     pub seat: Seat,
+    pub turns: Arc<Turns>,
+    /// When it must be open.
+    pub deadline: Instant,
 }
 
 impl Device {
     pub(super) async fn open(opening: Opening, descriptor: DeviceDescriptor) -> Result<Arc<Self>> {
-        let Opening { id, backend, buffers, objects, siblings, progress, seat } = opening;
+        let Opening { id, backend, buffers, objects, siblings, progress, seat, turns, deadline } = opening;
         let time_limit = siblings.grant.limits.timeout;
         progress.steps().meter = Some(siblings.grant.meter.clone());
         let (features, limits) = (descriptor.features, descriptor.limits.clone());
-        let facts = timeout(OPENING.max(time_limit), backend.open(id, descriptor)).await;
+        let facts = timeout_at(deadline, backend.open(id, descriptor)).await;
         let facts =
             facts.map_err(|_| Failure::new(FailureKind::Timeout, "the GPU's driver does not open a device"))??;
         Ok(Arc::new(Device {
@@ -82,6 +84,7 @@ impl Device {
             buffers,
             objects,
             seat: Arc::new(seat),
+            turns,
             time_limit,
             next_object: AtomicU64::new(1),
             destroyed: AtomicBool::new(false),
@@ -223,8 +226,8 @@ impl Device {
 
     /// Gives the device up.
     fn lose(&self, kind: FailureKind, why: &str) {
-        self.progress.lost(Failure::new(kind, why));
-        self.progress.give_up(&self.siblings.grant.abandoned);
+        self.siblings.lose(&self.progress, Failure::new(kind, why));
+        self.progress.give_up(&self.siblings.grant.abandoned, &self.turns);
         self.backend.abandon(self.id);
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
@@ -14,13 +15,15 @@ pub(crate) struct Meter {
     pub submissions: Histogram,
     /// Seconds that the GPU was at some of them, by its own clock.
     pub executions: Histogram,
+    /// Devices that were lost, by a fault, a deadline or the end of a worker.
+    pub lost: Counter,
 }
 
 impl Meter {
     pub(super) fn new() -> Self {
         // From 20 µs to some 20 s.
         let seconds = || Histogram::new(exponential_buckets(20e-6, 4.0, 11));
-        Meter { memory: Gauge::default(), submissions: seconds(), executions: seconds() }
+        Meter { memory: Gauge::default(), submissions: seconds(), executions: seconds(), lost: Counter::default() }
     }
 
     pub(super) fn memory(&self, change: i64) {

@@ -1,11 +1,12 @@
 //! What one replica has of a GPU: its devices, and the quota that they share.
 
 use std::collections::HashMap;
+use std::future::{Future, pending};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, SetOnce};
 use tokio::time::{Instant, timeout_at};
 
 use super::adapters::{Adapter, Way};
@@ -14,12 +15,15 @@ use super::device::{Device, Opening, Progress};
 use super::protocol::{DeviceDescriptor, DeviceId, Events, Failure, FailureKind, Result};
 use super::quota::Quota;
 use super::session::Session;
+use super::turns::Turns;
 #[cfg(unix)]
 use super::worker::Worker;
 use super::{FEATURES, Grant, abandoned};
 
 /// How many devices a replica may have at once.
 const DEVICES: usize = 4;
+/// How long a device may take to open where its submissions may take less: drivers need some 100 ms of their own.
+const OPENING: Duration = Duration::from_secs(1);
 
 /// What one replica has of a GPU.
 pub(crate) struct Share {
@@ -38,6 +42,8 @@ pub(super) struct Devices {
     open: Mutex<HashMap<DeviceId, Arc<Progress>>>,
     /// One of them is gone.
     gone: Notify,
+    /// Set when one is lost that its guest has not destroyed.
+    loss: SetOnce<()>,
 }
 
 impl Share {
@@ -46,7 +52,12 @@ impl Share {
             buffers: Quota::buffers(grant.limits.memory, grant.meter.clone()),
             objects: Quota::objects(),
             backend: tokio::sync::Mutex::default(),
-            devices: Arc::new(Devices { grant: grant.clone(), open: Mutex::default(), gone: Notify::new() }),
+            devices: Arc::new(Devices {
+                grant: grant.clone(),
+                open: Mutex::default(),
+                gone: Notify::new(),
+                loss: SetOnce::new(),
+            }),
             next: AtomicU32::new(1),
             grant: grant.clone(),
         }
@@ -69,7 +80,18 @@ impl Share {
         limits
     }
 
-    /// Opens a device.
+    /// Returns when a device is lost for which the replica is to be replaced; never where chain.toml says that it is kept.
+    pub(crate) fn loss(&self) -> impl Future<Output = ()> + Send + use<> {
+        let devices = self.devices.clone();
+        async move {
+            devices.loss.wait().await;
+            if !devices.grant.limits.replace_on_loss {
+                pending::<()>().await;
+            }
+        }
+    }
+
+    /// Opens a device, within the chainlet's timeout, or [`OPENING`] if that is longer.
     pub(crate) async fn open(&self, mut descriptor: DeviceDescriptor) -> Result<Arc<Device>> {
         let Some(adapter) = &self.grant.adapter else {
             return Err(Failure::unsupported("this machine has no GPU for the chainlet"));
@@ -82,7 +104,8 @@ impl Share {
         if !descriptor.features.contains(wgpu::Features::IMMEDIATES) {
             descriptor.limits.max_immediate_size = 0;
         }
-        if !self.grant.abandoned.have_room(self.grant.limits.timeout).await {
+        let deadline = Instant::now() + self.grant.limits.timeout.max(OPENING);
+        if !self.grant.abandoned.have_room(deadline).await {
             return Err(Failure::quota(format_args!(
                 "the GPU is still at work for {} devices of this chainlet that were given up",
                 abandoned::MOST
@@ -90,20 +113,36 @@ impl Share {
         }
         descriptor.compiled = self.grant.compiled.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let backend = self.backend(adapter).await?;
-        match self.open_by(&backend, adapter, descriptor.clone()).await {
+        match self.open_by(&backend, adapter, descriptor.clone(), deadline).await {
             // A worker that ended just now, by what it did before, was the wrong one to ask.
-            Err(_) if backend.has_ended() => self.open_by(&self.backend(adapter).await?, adapter, descriptor).await,
+            Err(failure) if backend.has_ended() && failure.kind != FailureKind::Timeout => {
+                self.open_by(&self.backend(adapter).await?, adapter, descriptor, deadline).await
+            }
             opened => opened,
         }
     }
 
-    async fn open_by(&self, backend: &Backend, adapter: &Adapter, descriptor: DeviceDescriptor) -> Result<Arc<Device>> {
+    async fn open_by(
+        &self,
+        backend: &Backend,
+        adapter: &Adapter,
+        descriptor: DeviceDescriptor,
+        deadline: Instant,
+    ) -> Result<Arc<Device>> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let progress = self.devices.add(id).await?;
+        let progress = self.devices.add(id, deadline).await?;
         let late = {
+            // The turns hold this, and a device's submissions hold the turns.
+            let (devices, turns) = (Arc::downgrade(&self.devices), Arc::downgrade(&adapter.turns));
             let (progress, backend) = (Arc::downgrade(&progress), backend.clone());
-            let grant = self.grant.clone();
-            move || too_late(&grant, &progress, &backend, id)
+            move || {
+                if let (Some(devices), Some(turns), Some(progress)) =
+                    (devices.upgrade(), turns.upgrade(), progress.upgrade())
+                {
+                    devices.too_late(&progress, &turns);
+                }
+                backend.abandon(id);
+            }
         };
         let depth = usize::try_from(self.grant.limits.queue).unwrap_or(usize::MAX);
         let seat = adapter.turns.join(depth, self.grant.limits.timeout, late);
@@ -115,6 +154,8 @@ impl Share {
             siblings: self.devices.clone(),
             progress,
             seat,
+            turns: adapter.turns.clone(),
+            deadline,
         };
         Device::open(opening, descriptor).await.inspect_err(|failure| {
             // It may come late, or never.
@@ -138,7 +179,14 @@ impl Share {
                     }
                     #[cfg(unix)]
                     Way::Worker(program) => Backend::Worker(
-                        Worker::start(program, adapter.index, self.grant.limits.memory, self.devices.clone()).await?,
+                        Worker::start(
+                            program,
+                            adapter.index,
+                            self.grant.limits.memory,
+                            self.grant.limits.timeout,
+                            self.devices.clone(),
+                        )
+                        .await?,
                     ),
                 };
                 Ok(backend.insert(new).clone())
@@ -174,26 +222,33 @@ fn check(limits: &wgpu::Limits, offered: &wgpu::Limits) -> Result<()> {
     Ok(())
 }
 
-/// Ends a device whose submission took longer than it may.
-fn too_late(grant: &Grant, progress: &Weak<Progress>, backend: &Backend, id: DeviceId) {
-    let limit = humantime::format_duration(grant.limits.timeout);
-    let why = format!("a submission took longer than {limit}, the timeout of `resources.gpu` in chain.toml");
-    tracing::warn!(chainlet = %grant.chainlet, reason = why, "a GPU device is lost");
-    if let Some(progress) = progress.upgrade() {
-        progress.lost(Failure::new(FailureKind::Timeout, why));
-        progress.give_up(&grant.abandoned);
-    }
-    backend.abandon(id);
-}
-
 impl Devices {
     fn all(&self) -> MutexGuard<'_, HashMap<DeviceId, Arc<Progress>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a new device in.
-    async fn add(&self, id: DeviceId) -> Result<Arc<Progress>> {
-        self.once_there_is_room(|| {
+    /// A device is lost, for `why`, unless it was before, or its guest has destroyed it.
+    pub(super) fn lose(&self, progress: &Progress, why: Failure) {
+        let reason = why.message.clone();
+        if progress.lost(why) {
+            tracing::warn!(chainlet = %self.grant.chainlet, reason, "a GPU device is lost");
+            self.grant.meter.lost.inc();
+            // The replica is replaced once, however many devices it loses.
+            let _ = self.loss.set(());
+        }
+    }
+
+    /// A submission of a device took longer than it may.
+    fn too_late(&self, progress: &Progress, turns: &Arc<Turns>) {
+        let limit = humantime::format_duration(self.grant.limits.timeout);
+        let why = format!("a submission took longer than {limit}, the timeout of `resources.gpu` in chain.toml");
+        self.lose(progress, Failure::new(FailureKind::Timeout, why));
+        progress.give_up(&self.grant.abandoned, turns);
+    }
+
+    /// Counts a new device in, when there is room, until `deadline`.
+    async fn add(&self, id: DeviceId, deadline: Instant) -> Result<Arc<Progress>> {
+        self.once_there_is_room_until(deadline, || {
             let mut all = self.all();
             match all.len() < DEVICES {
                 true => Ok(all.entry(id).or_default().clone()),
@@ -207,7 +262,10 @@ impl Devices {
 
     /// Does `attempt`, if need be again whenever a device that was let go is gone.
     pub(super) async fn once_there_is_room<T>(&self, attempt: impl Fn() -> Result<T>) -> Result<T> {
-        let limit = Instant::now() + self.grant.limits.timeout;
+        self.once_there_is_room_until(Instant::now() + self.grant.limits.timeout, attempt).await
+    }
+
+    async fn once_there_is_room_until<T>(&self, deadline: Instant, attempt: impl Fn() -> Result<T>) -> Result<T> {
         loop {
             let gone = self.gone.notified();
             let refusal = match attempt() {
@@ -215,7 +273,7 @@ impl Devices {
                 Err(refusal) => refusal,
             };
             let some_go = self.all().values().any(|progress| progress.is_lost());
-            if !some_go || timeout_at(limit, gone).await.is_err() {
+            if !some_go || timeout_at(deadline, gone).await.is_err() {
                 return Err(refusal);
             }
         }
@@ -239,9 +297,8 @@ impl Events for Devices {
 
     fn lost(&self, device: DeviceId, why: Failure) {
         // Its turns stay: the driver may have given up and the GPU not. What is done is told, and when all is gone.
-        if let Some(progress) = self.get(device).filter(|progress| !progress.is_lost()) {
-            tracing::warn!(chainlet = %self.grant.chainlet, reason = %why, "a GPU device is lost");
-            progress.lost(why);
+        if let Some(progress) = self.get(device) {
+            self.lose(&progress, why);
         }
     }
 

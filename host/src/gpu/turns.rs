@@ -36,6 +36,10 @@ const LONG: Duration = Duration::from_millis(20);
 /// For how long the GPU is kept for a device that is about to come back.
 const MOMENT: Duration = Duration::from_millis(2);
 
+/// How many times its timeout a submission waits for work that was given up. After that the GPU is taken to hang, and the
+/// submission's device is lost, so that its chainlet and the operator learn of it.
+const WAIT: u32 = 10;
+
 /// The turns on one adapter.
 pub(crate) struct Turns {
     state: Mutex<State>,
@@ -51,6 +55,9 @@ struct State {
     /// work.
     clock: Duration,
     kept: Option<Kept>,
+    /// How many devices have work that was given up and that the GPU has not ended, and since when there is such a device.
+    given_up: usize,
+    busy_since: Instant,
     next: u64,
 }
 
@@ -98,6 +105,10 @@ pub(crate) struct Seat {
     number: u64,
 }
 
+/// Work that was given up while the GPU was at it. Until this is dropped, other work may wait behind it, and no deadline
+/// runs; but see [`WAIT`].
+pub(super) struct GivenUp(Arc<Turns>);
+
 /// The right to have one submission under way, until that has ended. To drop it gives it back: nothing was handed over.
 pub(crate) struct Turn {
     turns: Arc<Turns>,
@@ -126,6 +137,12 @@ impl Turns {
         let number = self.state().join(depth, timeout, Arc::new(late));
         self.changed.notify_one();
         Seat { turns: self.clone(), number }
+    }
+
+    /// The GPU is at work that was given up, until what is returned is dropped.
+    pub(super) fn give_up(self: &Arc<Self>) -> GivenUp {
+        self.state().give_up(Instant::now());
+        GivenUp(self.clone())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -173,6 +190,8 @@ impl State {
             shared_until: now,
             clock: Duration::ZERO,
             kept: None,
+            given_up: 0,
+            busy_since: now,
             next: 0,
         }
     }
@@ -308,7 +327,26 @@ impl State {
         }
     }
 
-    /// The GPU is done with a submission. Says how long it was at it.
+    /// One device's work is given up, and the GPU is still at it.
+    fn give_up(&mut self, now: Instant) {
+        if self.given_up == 0 {
+            self.busy_since = now;
+        }
+        self.given_up += 1;
+    }
+
+    /// The GPU is done with one device's work that was given up. The deadlines of all other work run from now.
+    fn end_given_up(&mut self, now: Instant) {
+        self.given_up = self.given_up.saturating_sub(1);
+        if self.given_up == 0 {
+            self.shared_until = self.shared_until.max(now);
+            for flight in &mut self.flying {
+                flight.begun = flight.begun.max(now);
+            }
+        }
+    }
+
+    /// The GPU is done with a submission. Returns how long it was at it, if that is known.
     fn end(&mut self, number: u64, now: Instant) -> Option<Duration> {
         let flight = self.take(number, now)?;
         let mut time = now.saturating_duration_since(flight.begun.max(self.shared_until));
@@ -324,19 +362,31 @@ impl State {
         for later in self.flying.iter_mut().filter(|other| other.number > number) {
             later.begun = later.begun.max(now);
         }
-        if let Some(client) = self.seats.get_mut(&flight.seat) {
+        let client = self.seats.get_mut(&flight.seat);
+        if self.given_up > 0 {
+            // Much of the time may be that of the work that was given up.
+            if let Some(client) = client {
+                client.used += time.min(client.usual);
+            }
+            return None;
+        }
+        if let Some(client) = client {
             client.used += time;
             client.usual = (client.usual * 7 + time) / 8;
         }
         Some(time)
     }
 
-    /// The deadline of what the GPU is at; what comes after that has not begun. Where its device has left, there is nobody
-    /// to tell.
+    /// The deadline of what the GPU is at; what comes after that has not begun. While the GPU is at work that was given up,
+    /// it is later by [`WAIT`] times the timeout. If the device has left, there is nobody to tell.
     fn deadline(&self) -> Option<(Instant, u64, Option<Late>)> {
         let first = self.flying.iter().min_by_key(|flight| flight.number)?;
         let late = self.seats.get(&first.seat).map(|client| client.late.clone());
-        Some((first.begun.checked_add(first.timeout)?, first.number, late))
+        let begun = match self.given_up {
+            0 => first.begun,
+            _ => first.begun.max(self.busy_since.checked_add(first.timeout.checked_mul(WAIT)?)?),
+        };
+        Some((begun.checked_add(first.timeout)?, first.number, late))
     }
 }
 
@@ -382,8 +432,18 @@ impl Drop for Seat {
     }
 }
 
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        let GivenUp(turns) = self;
+        let mut state = turns.state();
+        let now = Instant::now();
+        state.end_given_up(now);
+        turns.give(&mut state, now);
+    }
+}
+
 impl Turn {
-    /// The GPU is done with what was handed over. Says how long it was at it, unless its deadline ended it before.
+    /// The GPU is done with what was handed over. Returns how long it was at it, if that is known.
     pub(super) fn end(mut self) -> Option<Duration> {
         self.number.take().and_then(|number| self.turns.end(number))
     }

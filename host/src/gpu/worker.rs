@@ -49,8 +49,13 @@ const ENVIRONMENT: [&str; 15] = [
     "__GL_",
     "CUDA_VISIBLE_DEVICES",
 ];
-/// How long a new worker may take to find its adapters.
-const LOOKING: Duration = Duration::from_secs(60);
+/// How long the host's first worker may take to list the adapters: drivers are loaded from a cold disk.
+const LISTING: Duration = Duration::from_secs(60);
+/// How long a new worker may take to find its adapter where submissions may take less.
+const STARTING: Duration = Duration::from_secs(10);
+/// After how many times the chainlet's timeout a worker counts as stuck that takes no write. What it may be at before, a
+/// submission or a shader, takes the timeout at most.
+const PATIENCE: u32 = 4;
 
 /// A running worker.
 pub(super) struct Worker {
@@ -58,6 +63,8 @@ pub(super) struct Worker {
     /// What is to be sent, written by a thread: a worker that does not read holds up nobody.
     outbox: mpsc::Sender<(Request, Vec<u8>)>,
     next: AtomicU64,
+    /// How long it may take over a submission.
+    limit: Duration,
     shared: Arc<Shared>,
 }
 
@@ -77,7 +84,7 @@ struct Waiting {
 /// Which adapters a worker of `program` finds.
 pub(super) fn adapters(program: &Path) -> io::Result<Vec<Facts>> {
     let (mut child, stream) = spawn(program)?;
-    stream.set_read_timeout(Some(LOOKING))?;
+    stream.set_read_timeout(Some(LISTING))?;
     let asked = frames::write(&stream, &Request { number: 0, ask: Ask::Adapters }, &[]);
     let answer = asked.and_then(|()| frames::read::<Tell>(&stream));
     end(&mut child);
@@ -110,11 +117,12 @@ fn end(child: &mut Child) {
 }
 
 impl Worker {
-    /// Starts a worker for the adapter `index`, and for buffers of so much `memory`.
+    /// Starts a worker for the adapter `index`, and for buffers of so much `memory`. It may take `limit` over a submission.
     pub(super) async fn start(
         program: &Path,
         index: usize,
         memory: ByteSize,
+        limit: Duration,
         events: Arc<dyn Events>,
     ) -> Result<Arc<Self>> {
         let failed = |error: io::Error| Failure::lost(format_args!("the GPU's worker process does not start: {error}"));
@@ -138,10 +146,10 @@ impl Worker {
                 end(&mut child.lock().unwrap_or_else(PoisonError::into_inner));
             }
         });
-        let worker = Arc::new(Worker { child, outbox, next: AtomicU64::new(1), shared });
+        let worker = Arc::new(Worker { child, outbox, next: AtomicU64::new(1), limit, shared });
         writer.and(reader).map_err(failed)?;
         let asked = worker.ask(Ask::Adapter { index, memory: memory.as_bytes() }, Vec::new());
-        match timeout(LOOKING, asked).await {
+        match timeout(STARTING.max(limit), asked).await {
             Ok(answer) => answer.map(|_| worker),
             Err(_) => Err(Failure::new(FailureKind::Timeout, "the GPU's worker process does not find its adapter")),
         }
@@ -154,14 +162,7 @@ impl Worker {
 
     /// Ends it with all its devices.
     pub(super) fn kill(&self) {
-        // At once, so that nothing more is asked of it.
-        self.shared.ended.store(true, Ordering::Release);
-        // Where it is locked, it is being ended.
-        if let Ok(mut child) = self.child.try_lock()
-            && let Err(error) = child.kill()
-        {
-            tracing::error!(%error, "a GPU worker could not be ended");
-        }
+        kill(&self.child, &self.shared);
     }
 
     pub(super) async fn open(&self, id: DeviceId, descriptor: DeviceDescriptor) -> Result<DeviceFacts> {
@@ -195,7 +196,20 @@ impl Worker {
         data: &[u8],
     ) -> impl Future<Output = Result<()>> + Send + use<> {
         let answer = self.ask(Ask::Write(device, to), data.to_vec());
-        async move { answer.await.map(drop) }
+        let (child, shared) = (self.child.clone(), self.shared.clone());
+        let limit = self.limit.saturating_mul(PATIENCE);
+        async move {
+            match timeout(limit, answer).await {
+                Ok(answer) => answer.map(drop),
+                Err(_) => {
+                    kill(&child, &shared);
+                    Err(Failure::lost(format_args!(
+                        "the GPU's worker process has taken nothing for {}",
+                        humantime::format_duration(limit)
+                    )))
+                }
+            }
+        }
     }
 
     pub(super) async fn submit(&self, device: DeviceId, commands: Vec<Command>) -> Result<u64> {
@@ -243,6 +257,17 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+fn kill(child: &Mutex<Child>, shared: &Shared) {
+    // Nothing more is asked of it from now on.
+    shared.ended.store(true, Ordering::Release);
+    // If another thread holds the lock, it is ending the worker.
+    if let Ok(mut child) = child.try_lock()
+        && let Err(error) = child.kill()
+    {
+        tracing::error!(%error, "a GPU worker could not be ended");
     }
 }
 

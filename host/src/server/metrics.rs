@@ -279,6 +279,11 @@ fn encode_gpus(chain: &Chain, encoder: &mut DescriptorEncoder<'_>) -> Result<(),
     for (chainlet, meter) in chain.gpus() {
         meter.memory.encode(memory.encode_family(&[("chainlet", chainlet.as_str())])?)?;
     }
+    let help = "Devices that were lost, by a fault, a deadline or the end of a worker";
+    let mut lost = encoder.encode_descriptor("chainlet_gpu_devices_lost", help, None, MetricType::Counter)?;
+    for (chainlet, meter) in chain.gpus() {
+        meter.lost.encode(lost.encode_family(&[("chainlet", chainlet.as_str())])?)?;
+    }
     let mut times = |name: &str, help: &str, of: fn(&Meter) -> &Histogram| -> fmt::Result {
         let mut time = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
         for (chainlet, meter) in chain.gpus() {

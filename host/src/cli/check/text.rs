@@ -139,7 +139,13 @@ fn gpu(gpu: &Gpu) -> String {
         // Writing to a string cannot fail.
         let _ = write!(text, ", adapter {adapter}");
     }
-    text.push_str(if gpu.optional { ", optional)" } else { ")" });
+    if gpu.optional {
+        text.push_str(", optional");
+    }
+    if !gpu.replace_on_loss {
+        text.push_str(", kept after a loss");
+    }
+    text.push(')');
     text
 }
 
@@ -212,7 +218,8 @@ mod tests {
         assert_eq!(gpu(&allowed), ", GPU (1GiB, adapter cpu)");
         allowed.adapter = "RTX 4090".parse().ok();
         allowed.optional = true;
-        assert_eq!(gpu(&allowed), ", GPU (1GiB, adapter \"RTX 4090\", optional)");
+        allowed.replace_on_loss = false;
+        assert_eq!(gpu(&allowed), ", GPU (1GiB, adapter \"RTX 4090\", optional, kept after a loss)");
     }
 
     #[test]

@@ -58,6 +58,7 @@ expected! {
     GPU_QUEUE: "a whole number from 1 to 4294967295", like "queue = 32";
     GPU_TIMEOUT: "a length of time with a unit", like "timeout = \"10s\"";
     OPTIONAL: "true or false", like "optional = true";
+    REPLACE_ON_LOSS: "true or false", like "replace_on_loss = false";
 
     ASSETS: "a table of assets", like "assets = { secrets = [\"hf_access_token\"] }";
     SECRETS: "an array of names of secrets", like "secrets = [\"hf_access_token\"]";

@@ -10,12 +10,13 @@ use super::policy::time;
 const TO_THE_CHAINLET: &str = "move it to the chainlet that it is about, as in resources.gpu = { memory = \"4GiB\" }";
 
 /// What to do with keys of a chainlet that are put into `[gpu]`.
-const HINTS_FOR_THE_HOST: [(&str, &str); 5] = [
+const HINTS_FOR_THE_HOST: [(&str, &str); 6] = [
     ("adapter", TO_THE_CHAINLET),
     ("memory", TO_THE_CHAINLET),
     ("queue", TO_THE_CHAINLET),
     ("timeout", TO_THE_CHAINLET),
     ("optional", TO_THE_CHAINLET),
+    ("replace_on_loss", TO_THE_CHAINLET),
 ];
 
 /// What to do with a key of the whole chain that is put into a chainlet.
@@ -58,6 +59,9 @@ pub(super) fn read_gpu(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<O
     }
     if let Some(optional) = table.optional("optional").and_then(|node| node.truth(problems, OPTIONAL)) {
         gpu.optional = optional;
+    }
+    if let Some(replace) = table.optional("replace_on_loss").and_then(|node| node.truth(problems, REPLACE_ON_LOSS)) {
+        gpu.replace_on_loss = replace;
     }
     table.finish(problems, &HINTS_FOR_A_CHAINLET);
     Some(Some(gpu))

@@ -10,7 +10,7 @@ use crate::gpu::abandoned::{Abandoned, Counted};
 use crate::gpu::metrics::Meter;
 use crate::gpu::protocol::{Failure, ObjectId, Result};
 use crate::gpu::quota::Charge;
-use crate::gpu::turns::{Seat, Turn};
+use crate::gpu::turns::{GivenUp, Seat, Turn, Turns};
 
 /// How far the GPU is with a device's submissions.
 #[derive(Default)]
@@ -42,6 +42,8 @@ pub(super) struct Steps {
     /// Whether nothing waits any more for what the GPU does for it.
     given_up: bool,
     abandoned: Option<Counted>,
+    /// While the GPU may be at what was given up.
+    at_work: Option<GivenUp>,
 }
 
 /// A submission's turn, which ends with it. The device's seat is there until then, though the device may not be, so that a
@@ -78,14 +80,15 @@ impl Progress {
         }
     }
 
-    /// The device is gone; the first reason counts.
-    pub(in crate::gpu) fn lost(&self, why: Failure) {
-        // Where there is a reason already, it stays.
-        let _ = self.lost.set(Failure::lost(&why.message));
+    /// The device is gone; the first reason counts. Returns whether this is the first.
+    pub(in crate::gpu) fn lost(&self, why: Failure) -> bool {
+        let is_first = self.lost.set(Failure::lost(&why.message)).is_ok();
         let waiting = std::mem::take(&mut self.steps().waiting);
         for (_, waiting) in waiting {
+            // The receiver may have been dropped.
             let _ = waiting.send(Err(why.clone()));
         }
+        is_first
     }
 
     /// Counts the device in `count` until it is gone, if the GPU is at work for it.
@@ -96,11 +99,15 @@ impl Progress {
         }
     }
 
-    /// Nothing waits any more for what the GPU does for the device, which is counted in `count` until it is gone.
-    pub(in crate::gpu) fn give_up(&self, count: &Arc<Abandoned>) {
+    /// Nothing waits any more for what the GPU does for the device, which is counted in `count` until it is gone. Until then
+    /// the GPU may be at its submissions, if it has any, and no deadline runs in `turns`.
+    pub(in crate::gpu) fn give_up(&self, count: &Arc<Abandoned>, turns: &Arc<Turns>) {
         let mut steps = self.steps();
         if !steps.closed {
             steps.abandoned.get_or_insert_with(|| count.count());
+            if steps.submitting > 0 || !steps.flying.is_empty() {
+                steps.at_work.get_or_insert_with(|| turns.give_up());
+            }
         }
         steps.given_up = true;
         let flying = std::mem::take(&mut steps.flying);
@@ -112,7 +119,7 @@ impl Progress {
     pub(in crate::gpu) fn closed(&self) {
         let mut steps = self.steps();
         steps.closed = true;
-        let abandoned = steps.abandoned.take();
+        let abandoned = (steps.abandoned.take(), steps.at_work.take());
         let freed = (std::mem::take(&mut steps.held), std::mem::take(&mut steps.retired));
         let flying = std::mem::take(&mut steps.flying);
         drop(steps);

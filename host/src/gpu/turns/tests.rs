@@ -203,6 +203,16 @@ impl Times {
         self.state.give_back(number, at);
     }
 
+    fn give_up(&mut self, at: f64) {
+        let at = self.at(at);
+        self.state.give_up(at);
+    }
+
+    fn end_given_up(&mut self, at: f64) {
+        let at = self.at(at);
+        self.state.end_given_up(at);
+    }
+
     /// Which submission is to be ended when.
     fn deadline(&self) -> (u64, f64) {
         let (at, number, _) = self.state.deadline().unwrap();
@@ -403,4 +413,38 @@ fn what_a_device_left_under_way_ends_at_its_deadline_and_tells_nobody() {
     assert!(first == left && late.is_none());
     assert_eq!(times.end(left, 1_000.0), Some(1_000.0));
     assert_eq!(times.end(number, 1_001.0), Some(1.0));
+}
+
+#[test]
+fn work_behind_work_that_was_given_up_has_its_time_after_that() {
+    let mut times = Times::new();
+    let seat = times.join(1.0, 1_000.0);
+    times.give_up(0.0);
+    times.give_up(50.0);
+    let behind = times.turn(seat, 100.0);
+    assert_eq!(times.deadline(), (behind, 11_000.0), "ten times its timeout, and then its own time");
+    times.end_given_up(3_000.0);
+    assert_eq!(times.deadline(), (behind, 11_000.0), "the GPU is still at work for one device");
+    times.end_given_up(4_000.0);
+    assert_eq!(times.deadline(), (behind, 5_000.0));
+    assert_eq!(times.end(behind, 4_300.0), Some(300.0));
+}
+
+#[test]
+fn a_gpu_that_hangs_is_waited_for_once_and_not_by_each_device() {
+    let mut times = Times::new();
+    let seat = times.join(1.0, 1_000.0);
+    times.give_up(0.0);
+    let late = times.turn(seat, 20_000.0);
+    assert_eq!(times.deadline(), (late, 21_000.0));
+}
+
+#[test]
+fn time_behind_work_that_was_given_up_is_billed_to_nobody_else() {
+    let mut times = Times::new();
+    let seat = times.join(2.0, 1_000.0);
+    times.give_up(0.0);
+    let behind = times.turn(seat, 100.0);
+    assert_eq!(times.end(behind, 5_000.0), None, "nobody knows how long the GPU was at it");
+    assert_eq!((times.used(seat), times.client(seat).usual), (2.0, ms(2.0)));
 }

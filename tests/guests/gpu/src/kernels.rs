@@ -59,6 +59,29 @@ const MATMUL: &str = "
     }
 ";
 
+/// Takes some seconds on one core, and then ends.
+const LONG: &str = "
+    @group(0) @binding(0) var<storage, read_write> numbers: array<u32>;
+
+    @compute @workgroup_size(1)
+    fn long() {
+        var number = numbers[0];
+        for (var i = 0u; i < 1000000000u; i++) {
+            // Each step needs the one before, and no compiler has a shorter way to the result.
+            number = (number * number) ^ (number >> 3u) ^ i;
+        }
+        numbers[0] = number;
+    }
+";
+
+pub async fn long(gpu: &Gpu) -> Result<()> {
+    let kernel = gpu.kernel(LONG)?;
+    let numbers = gpu.upload(&[1_u32])?;
+    gpu.run(&kernel, &[&numbers], [1, 1, 1])?;
+    numbers.read().await?;
+    Ok(())
+}
+
 pub async fn saxpy(gpu: &Gpu) -> Result<()> {
     let kernel = gpu.kernel(SAXPY)?;
     // Not a multiple of the workgroup, and more than one.

@@ -32,6 +32,7 @@ impl Scenarios {
             "batch" => kernels::batch(gpu).await?,
             "many-dispatches" => kernels::many_dispatches(gpu).await?,
             "at-once" => kernels::at_once(gpu).await?,
+            "long" => kernels::long(gpu).await?,
             "waiting" => kernels::waiting(gpu).await?,
             "ranges" => buffers::ranges(gpu).await?,
             "small-elements" => buffers::small_elements(gpu).await?,
