@@ -141,16 +141,16 @@ mod tests {
         let mut registry = Registry::with_prefix("host");
         registry.register("calls", "Calls", Counter::<u64>::default());
         registry.register_with_unit("held", "What is held", Unit::Bytes, Gauge::<i64>::default());
-        registry.register("build", "What it is", Info::new([("version", "1 \"x\"")]));
+        registry.register("build", "What it is", Info::new([("version", "1.0")]));
         let open = "# HELP host_calls Calls.\n# TYPE host_calls counter\nhost_calls_total 0\n\
             # HELP host_held_bytes What is held.\n# TYPE host_held_bytes gauge\n# UNIT host_held_bytes bytes\n\
             host_held_bytes 0\n\
-            # HELP host_build What it is.\n# TYPE host_build info\nhost_build_info{version=\"1 \\\"x\\\"\"} 1\n# EOF\n";
+            # HELP host_build What it is.\n# TYPE host_build info\nhost_build_info{version=\"1.0\"} 1\n# EOF\n";
         assert_eq!(Exposition::OpenMetrics.write(&registry).unwrap(), open);
         let own = "# HELP host_calls_total Calls.\n# TYPE host_calls_total counter\nhost_calls_total 0\n\
             # HELP host_held_bytes What is held.\n# TYPE host_held_bytes gauge\nhost_held_bytes 0\n\
             # HELP host_build_info What it is.\n# TYPE host_build_info gauge\n\
-            host_build_info{version=\"1 \\\"x\\\"\"} 1\n";
+            host_build_info{version=\"1.0\"} 1\n";
         assert_eq!(Exposition::Prometheus.write(&registry).unwrap(), own);
     }
 }
