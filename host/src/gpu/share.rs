@@ -178,7 +178,9 @@ fn check(limits: &wgpu::Limits, offered: &wgpu::Limits) -> Result<()> {
 fn too_late(grant: &Grant, progress: &Weak<Progress>, backend: &Backend, id: DeviceId) {
     let limit = humantime::format_duration(grant.limits.timeout);
     let why = format!("a submission took longer than {limit}, the timeout of `resources.gpu` in chain.toml");
-    tracing::warn!(chainlet = %grant.chainlet, reason = why, "a GPU device is lost");
+    let (chainlet, kind) = (&grant.chainlet, FailureKind::Timeout);
+    tracing::warn!(%chainlet, %kind, limit = %format_args!("chainlets.{chainlet}.resources.gpu.timeout"), error = why,
+        "a GPU device is lost");
     if let Some(progress) = progress.upgrade() {
         progress.lost(Failure::new(FailureKind::Timeout, why));
         progress.give_up(&grant.abandoned);
@@ -240,7 +242,7 @@ impl Events for Devices {
     fn lost(&self, device: DeviceId, why: Failure) {
         // Its turns stay: the driver may have given up and the GPU not. What is done is told, and when all is gone.
         if let Some(progress) = self.get(device).filter(|progress| !progress.is_lost()) {
-            tracing::warn!(chainlet = %self.grant.chainlet, reason = %why, "a GPU device is lost");
+            tracing::warn!(chainlet = %self.grant.chainlet, kind = %why.kind, error = %why, "a GPU device is lost");
             progress.lost(why);
         }
     }
