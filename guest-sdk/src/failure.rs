@@ -1,5 +1,6 @@
 //! Why a call of a dependency gave no answer.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::call;
@@ -102,6 +103,25 @@ impl<E> CallError<E> {
             CallError::Failure(_) => None,
             CallError::Declared { error, .. } => Some(error),
         }
+    }
+}
+
+/// As WIT names it, such as `not-ready`.
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FailureKind::InvalidInput => "invalid-input",
+            FailureKind::TooLarge => "too-large",
+            FailureKind::AnswerTooLarge => "answer-too-large",
+            FailureKind::Overloaded => "overloaded",
+            FailureKind::NotReady => "not-ready",
+            FailureKind::Deadline => "deadline",
+            FailureKind::Trap => "trap",
+            FailureKind::Stopping => "stopping",
+            FailureKind::Unreachable => "unreachable",
+            FailureKind::Cancelled => "cancelled",
+            FailureKind::Internal => "internal",
+        })
     }
 }
 

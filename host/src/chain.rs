@@ -9,6 +9,7 @@ mod gpu;
 mod link;
 mod load;
 mod plan;
+mod progress;
 mod streaming;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use self::answer::{Answer, own_error};
 use self::deadline::within;
 pub(crate) use self::load::{plan, start};
 pub use self::plan::{Edge, Plan};
+pub use self::progress::StartProgress;
 pub use self::streaming::Streaming;
 use crate::chainlet::call::{Answered, CallContext};
 use crate::chainlet::callee::Callee;
@@ -32,6 +34,7 @@ pub(crate) use crate::chainlet::params::invalid;
 use crate::chainlet::streams::Surroundings;
 use crate::chainlet::{Chainlet, Status};
 use crate::config::{ChainletName, ConfigErrors};
+use crate::deadline::{Deadline, TimeLimit, earlier};
 use crate::error::{CallError, EdgeName, ErrorKind};
 use crate::gpu::Meter;
 use crate::memory::MemoryBudget;
@@ -76,6 +79,8 @@ pub struct CallOptions {
     pub request_id: Option<Arc<str>>,
     /// The trace that the request belongs to, for the requests that guests make in turn.
     pub trace_context: Option<TraceContext>,
+    /// When the call ends at the latest, where more is known of that than the timeout.
+    pub(crate) deadline: Option<Deadline>,
 }
 
 /// The formats of one call.
@@ -311,15 +316,16 @@ pub(crate) async fn answer(
     params: impl Into<Params>,
     options: CallOptions,
 ) -> Result<Answer, CallError> {
-    let deadline = options.timeout.map(|timeout| Instant::now() + timeout);
+    let timeout = options.timeout.map(|time| Deadline::after(Instant::now(), time, TimeLimit::Options));
+    let deadline = earlier(options.deadline, timeout);
     let context = CallContext {
         request: options.request_id,
-        deadline,
+        deadline: deadline.clone(),
         trace: options.trace_context.map(Arc::new),
         span: tracing::Span::current(),
     };
     let errors = chainlet.has_streams().then(|| (chainlet.error_counts().clone(), context.clone()));
-    let mut answered = within(chainlet.name(), deadline, chainlet.clone().call(params.into(), context)).await?;
+    let mut answered = within(chainlet.name(), deadline.clone(), chainlet.clone().call(params.into(), context)).await?;
     Surroundings { deadline, ..Surroundings::default() }.surround(&mut answered, chainlet.name());
     let Answered { value, origin, reservation, .. } = answered;
     let value = match (&chainlet.signature().result, value) {

@@ -176,7 +176,11 @@ impl Chainlet {
     fn refusal(&self, refusal: Refusal) -> CallError {
         match refusal {
             Refusal::Overloaded { queue } => {
-                self.error(ErrorKind::Overloaded, format_args!("all replicas are busy and {queue} calls wait already"))
+                let message = format_args!(
+                    "every replica is busy and the queue is full: chainlets.{}.queue in chain.toml is {queue}",
+                    self.name
+                );
+                self.error(ErrorKind::Overloaded, message).limited_by_key("queue")
             }
             Refusal::NotReady(why) => self.error(ErrorKind::NotReady, why),
             Refusal::Stopping => self.error(ErrorKind::Stopping, "the chain is stopping"),

@@ -11,6 +11,7 @@ mod check;
 mod completions;
 mod exit;
 mod gpus;
+mod hints;
 mod near;
 mod new;
 mod output;
@@ -70,6 +71,14 @@ enum Command {
     New(new::New),
     Gpus(gpus::Gpus),
     Completions(completions::Completions),
+}
+
+/// The command line of this process. Where it is wrong, or asks for help, the process ends with the answer to that.
+pub fn parse() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| {
+        let command = std::env::args().skip(1).find(|word| !word.starts_with('-'));
+        hints::with_hint(error, command.as_deref()).exit()
+    })
 }
 
 /// Does what the command line asks for.

@@ -2,12 +2,13 @@
 
 pub(crate) mod declared;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::declared::{Declared, DeclaredKind};
-use crate::config::{ChainletName, DependencyName};
+use crate::config::{ChainletName, DependencyName, KeyPath};
 
 /// What kind of failure ended a call. The kind decides what a caller should do, and over HTTP the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,6 +50,30 @@ impl ErrorKind {
             _ => None,
         }
     }
+
+    /// Its name in the log; that of `failure-kind` in `chainlet:host/call`, where guests get failures of this kind.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ErrorKind::InvalidInput => "invalid-input",
+            ErrorKind::TooLarge => "too-large",
+            ErrorKind::AnswerTooLarge => "answer-too-large",
+            ErrorKind::Chainlet => "chainlet-error",
+            ErrorKind::Overloaded => "overloaded",
+            ErrorKind::NotReady => "not-ready",
+            ErrorKind::Deadline => "deadline",
+            ErrorKind::Trap => "trap",
+            ErrorKind::Stopping => "stopping",
+            ErrorKind::Unreachable => "unreachable",
+            ErrorKind::Cancelled => "cancelled",
+            ErrorKind::Internal => "internal",
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// Where a declared error began, as its caller sees it.
@@ -69,6 +94,14 @@ pub struct EdgeName {
     pub dependency: DependencyName,
     /// The chainlet that the dependency resolves to.
     pub to: ChainletName,
+}
+
+impl EdgeName {
+    /// Where chain.toml sets `key` of this edge, such as `chainlets.rank.depends.store.timeout`.
+    pub(crate) fn key(&self, key: &str) -> String {
+        let edge = ["chainlets", self.from.as_str(), "depends", self.dependency.as_str(), key];
+        KeyPath::from(edge).to_string()
+    }
 }
 
 impl fmt::Display for EdgeName {
@@ -95,6 +128,9 @@ struct Inner {
     guest_error: Option<Box<serde_json::value::RawValue>>,
     declared: Option<Declared>,
     backtrace: Option<String>,
+    limit: Option<Cow<'static, str>>,
+    /// In how long another attempt makes sense, where that is known better than by the kind.
+    retry_after: Option<Duration>,
     /// The guest has begun the call, whatever the kind of the failure says.
     has_begun: bool,
 }
@@ -111,6 +147,8 @@ impl CallError {
             guest_error: None,
             declared: None,
             backtrace: None,
+            limit: None,
+            retry_after: None,
             has_begun: false,
         }))
     }
@@ -143,6 +181,24 @@ impl CallError {
     /// The guest's frames, innermost first.
     pub(crate) fn with_backtrace(mut self, backtrace: Option<String>) -> Self {
         self.0.backtrace = backtrace;
+        self
+    }
+
+    /// The limit that was reached, by the name under which its user sets it.
+    pub(crate) fn limited_by(mut self, limit: impl Into<Cow<'static, str>>) -> Self {
+        self.0.limit = Some(limit.into());
+        self
+    }
+
+    /// The limit that was reached: `key` of the chainlet that failed, in chain.toml.
+    pub(crate) fn limited_by_key(self, key: &str) -> Self {
+        let limit = format!("chainlets.{}.{key}", self.0.chainlet);
+        self.limited_by(limit)
+    }
+
+    /// Another attempt makes sense in `time`.
+    pub(crate) fn with_retry_after(mut self, time: Duration) -> Self {
+        self.0.retry_after = Some(time);
         self
     }
 
@@ -196,6 +252,25 @@ impl CallError {
     /// The edges between the chainlet that was called and the one that failed, outermost first.
     pub fn path(&self) -> impl ExactSizeIterator<Item = &EdgeName> {
         self.0.path.iter().map(|edge| &**edge)
+    }
+
+    /// The path in one text, `a → b, b → c`; `None` where the chainlet that was called failed itself.
+    pub(crate) fn path_text(&self) -> Option<String> {
+        let edges: Vec<_> = self.0.path.iter().map(ToString::to_string).collect();
+        (!edges.is_empty()).then(|| edges.join(", "))
+    }
+
+    /// The limit that was reached, by the name under which its user sets it: a key of chain.toml, such as
+    /// `chainlets.index.queue`; an option of `chainhost serve`, such as `--memory-limit`; the header
+    /// `x-request-timeout`; or `timeout` for [`CallOptions::timeout`](crate::chain::CallOptions::timeout). `None` where
+    /// the failure has another cause.
+    pub fn limit(&self) -> Option<&str> {
+        self.0.limit.as_deref()
+    }
+
+    /// In how long another attempt makes sense, for failures that pass by themselves.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after.or_else(|| self.kind().retry_after())
     }
 
     /// Where the input does not fit, as a JSON pointer (RFC 6901), for [`ErrorKind::InvalidInput`] and [`ErrorKind::TooLarge`].

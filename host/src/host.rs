@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::chain::{self, Chain, LoadError, Plan};
+use crate::chain::{self, Chain, LoadError, Plan, StartProgress};
 use crate::chainlet::errors::ErrorCounts;
 use crate::component::cache::Cache;
 use crate::config::{ChainSpec, ConfigErrors, SecretStore};
@@ -92,7 +92,7 @@ impl Host {
     ///
     /// Everything that is wrong, each with its place in chain.toml.
     pub async fn check(&self, spec: &ChainSpec) -> Result<Plan, LoadError> {
-        let plan = chain::plan(&self.shared, spec).await?;
+        let plan = chain::plan(&self.shared, spec, &StartProgress::default()).await?;
         self.secrets.resolve(spec)?;
         Ok(plan)
     }
@@ -103,9 +103,18 @@ impl Host {
     ///
     /// As [`Host::check`], and where a chainlet does not start.
     pub async fn load(&self, spec: &ChainSpec) -> Result<Chain, LoadError> {
-        let plan = chain::plan(&self.shared, spec).await?;
+        self.load_with_progress(spec, &StartProgress::default()).await
+    }
+
+    /// As [`Host::load`]; `progress` tells meanwhile how far that has come.
+    ///
+    /// # Errors
+    ///
+    /// As [`Host::load`].
+    pub async fn load_with_progress(&self, spec: &ChainSpec, progress: &StartProgress) -> Result<Chain, LoadError> {
+        let plan = chain::plan(&self.shared, spec, progress).await?;
         let secrets = self.secrets.resolve(spec)?;
-        chain::start(&self.shared, spec, plan, secrets).await
+        chain::start(&self.shared, spec, plan, secrets, progress).await
     }
 
     /// The GPUs of this machine, each as a line that begins with the number by which chain.toml can name it. The first time
@@ -189,7 +198,7 @@ impl HostBuilder {
             CodeCache::Default => Cache::default_folder().and_then(|path| {
                 Cache::open(&path)
                     .inspect_err(|error| {
-                        tracing::warn!(path = %path.display(), %error, "no code cache: every start compiles anew");
+                        tracing::warn!(file = %path.display(), %error, "no code cache: every start compiles anew");
                     })
                     .ok()
             }),

@@ -6,15 +6,13 @@ mod telemetry;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 fn main() -> ExitCode {
     allocator::configure();
     if let Some(ended) = chainhost::gpu_worker() {
         return ended;
     }
     cli::bug::report_panics_in_one_line();
-    match cli::run(cli::Cli::parse()) {
+    match cli::run(cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.report();

@@ -21,6 +21,9 @@ pub(crate) use self::available::default_limit;
 pub(crate) use self::reserving::Reserving;
 use crate::config::ByteSize;
 
+/// The option that sets the limit of a host's budget.
+pub(crate) const MEMORY_LIMIT: &str = "--memory-limit";
+
 /// A number of bytes that may be held at once. Clones are the same budget.
 #[derive(Clone)]
 pub(crate) struct MemoryBudget(Arc<Inner>);
@@ -29,6 +32,8 @@ struct Inner {
     limit: usize,
     /// What the limit is called where something is refused for it.
     kind: &'static str,
+    /// The option or the key of chain.toml that sets the limit.
+    option: &'static str,
     reserved: AtomicUsize,
     /// How often something was refused.
     refusals: AtomicU64,
@@ -41,7 +46,7 @@ struct Inner {
 
 /// There is no room for so many bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("there is no room for {} now: {kind} is {}", size(*.wanted), size(*.limit))]
+#[error("there is no room for {} now: {kind} ({option}) is {}", size(*.wanted), size(*.limit))]
 pub(crate) struct NoRoom {
     /// How many bytes would be held for the purpose.
     pub wanted: usize,
@@ -49,6 +54,8 @@ pub(crate) struct NoRoom {
     pub limit: usize,
     /// Which limit that is.
     pub kind: &'static str,
+    /// The option or the key of chain.toml that sets it.
+    pub option: &'static str,
 }
 
 impl NoRoom {
@@ -65,7 +72,7 @@ fn size(bytes: usize) -> ByteSize {
 impl MemoryBudget {
     /// A budget of `limit` bytes.
     pub(crate) fn new(limit: usize) -> Self {
-        Self::with(limit, "the host's limit of memory (--memory-limit)", None)
+        Self::with(limit, "the host's limit of memory", MEMORY_LIMIT, None)
     }
 
     /// A budget that refuses nothing, for tests.
@@ -74,15 +81,17 @@ impl MemoryBudget {
         Self::new(usize::MAX)
     }
 
-    /// A part of this budget that has at most `limit` bytes. Refusals call that limit `kind`.
-    pub(crate) fn share(&self, limit: usize, kind: &'static str) -> Self {
-        Self::with(limit.min(self.limit()), kind, Some(self.clone()))
+    /// A part of this budget that has at most `limit` bytes. Refusals call that limit `kind`, and name `option`, which
+    /// sets it.
+    pub(crate) fn share(&self, limit: usize, kind: &'static str, option: &'static str) -> Self {
+        Self::with(limit.min(self.limit()), kind, option, Some(self.clone()))
     }
 
-    fn with(limit: usize, kind: &'static str, whole: Option<MemoryBudget>) -> Self {
+    fn with(limit: usize, kind: &'static str, option: &'static str, whole: Option<MemoryBudget>) -> Self {
         MemoryBudget(Arc::new(Inner {
             limit,
             kind,
+            option,
             reserved: AtomicUsize::new(0),
             refusals: AtomicU64::new(0),
             whole,
@@ -147,13 +156,13 @@ impl MemoryBudget {
     }
 
     fn take(&self, bytes: usize) -> Result<(), NoRoom> {
-        let Inner { limit, kind, reserved, refusals, whole, .. } = &*self.0;
+        let Inner { limit, kind, option, reserved, refusals, whole, .. } = &*self.0;
         let taken = reserved.fetch_update(Ordering::SeqCst, Ordering::Relaxed, |reserved| {
             reserved.checked_add(bytes).filter(|reserved| reserved <= limit)
         });
         if taken.is_err() {
             self.count_refusal();
-            return Err(NoRoom { wanted: bytes, limit: *limit, kind });
+            return Err(NoRoom { wanted: bytes, limit: *limit, kind, option });
         }
         if let Some(whole) = whole
             && let Err(no_room) = whole.take(bytes)
@@ -312,7 +321,7 @@ mod tests {
     #[test]
     fn a_share_has_its_own_limit_and_counts_in_the_whole() {
         let budget = MemoryBudget::new(100);
-        let share = budget.share(40, "a share");
+        let share = budget.share(40, "a share", "--share");
         let held = share.reserve(30).unwrap();
         assert_eq!(share.reserve(11).unwrap_err().limit, 40);
         let rest = budget.reserve(65).unwrap();
@@ -320,7 +329,7 @@ mod tests {
         assert_eq!((share.reserved(), budget.reserved(), budget.refusals()), (30, 95, 2));
         drop((held, rest));
         assert_eq!((share.reserved(), budget.reserved()), (0, 0));
-        assert_eq!(budget.share(1000, "a share").limit(), 100);
+        assert_eq!(budget.share(1000, "a share", "--share").limit(), 100);
     }
 
     #[test]
@@ -357,7 +366,7 @@ mod tests {
     #[test]
     fn a_share_has_no_room_where_the_whole_has_none() {
         let budget = MemoryBudget::new(10);
-        let (one, other) = (budget.share(8, "a share"), budget.share(8, "a share"));
+        let (one, other) = (budget.share(8, "a share", "--share"), budget.share(8, "a share", "--share"));
         let cx = Context::from_waker(noop_waker_ref());
         let mut held = one.nothing();
         held.grow_anyway(9);

@@ -105,7 +105,7 @@ impl Log {
             sleep(LOOK).await;
             let now = left_out.dropped_lines();
             if now > told {
-                tracing::warn!(lines = now - told, "log lines were left out: what reads stderr is too slow");
+                tracing::warn!(suppressed = now - told, "log lines were left out: what reads stderr is too slow");
                 told = now;
             }
         }

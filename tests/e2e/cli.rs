@@ -48,7 +48,7 @@ fn a_call_that_fails_ends_with_1_and_says_why() {
     }
     chain
         .run(&["call", "chain.toml", r#"{"what": "hold"}"#, "--timeout", "100ms"])
-        .refused(1, &["no answer before the deadline"]);
+        .refused(1, &["no answer before the deadline: the timeout of the call is 100ms"]);
 }
 
 #[test]

@@ -193,29 +193,3 @@ async fn a_renewed_certificate_is_shown_without_a_restart() {
     served.until_log("the old ones are").await;
     connect(served.public, &certificate, "h2").await.unwrap();
 }
-
-#[tokio::test]
-async fn a_listener_has_only_so_many_connections_and_has_room_again_when_they_close() {
-    let chain = Chain::new(FAULTY);
-    let served = chain.serve_with(&["--max-connections", "2"]);
-    let mut one = served.public.http1().await.unwrap();
-    let mut two = served.public.http1().await.unwrap();
-    for sender in [&mut one, &mut two] {
-        sender.ready().await.unwrap();
-        let reply = sender.send_request(call(served.public.0)).await.unwrap();
-        assert_eq!(reply.status(), 200);
-    }
-    let mut three = TcpStream::connect(served.public.0).await.unwrap();
-    let read = three.read(&mut [0]).await;
-    assert!(matches!(read, Ok(0) | Err(_)), "the connection is not closed at once");
-    let metrics = served.admin.get("/metrics").await.text();
-    assert!(metrics.contains("chainhost_http_connections_refused_total 1\n"), "{metrics}");
-    assert!(metrics.contains("chainhost_http_connections 3\n"), "two and the admin's: {metrics}");
-
-    drop(one);
-    eventually("there is room", async || {
-        let mut sender = served.public.http1().await.ok()?;
-        sender.send_request(call(served.public.0)).await.ok()
-    })
-    .await;
-}

@@ -15,13 +15,33 @@ async fn after_failures_in_a_row_the_breaker_refuses_calls_through_its_edge_alon
     for _ in 0..2 {
         served.public.tell("trap").await.problem(500, "trap");
     }
+    let reply = served.public.tell("echo:x").await;
+    let seconds: u64 = reply.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1800..=3600).contains(&seconds), "what is left of the pause, and not {seconds} s");
     let problem = served.tell("relay", "echo:x").await.problem(503, "not-ready");
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("the edge's breaker refuses calls, for another 3"), "{detail}");
+    assert!(detail.ends_with("chainlets.relay.depends.next.breaker.pause in chain.toml is 1h"), "{detail}");
     assert_eq!(problem["chainlet"], "first");
     assert_eq!(served.ask("other:echo:x").await, "x", "another edge is none of its business");
     assert_eq!(served.tell("first", "echo:x").await.said(), "x", "nor are calls that do not go through it");
     served.until_log("the breaker of an edge opens").await;
+}
+
+#[tokio::test]
+async fn a_call_that_an_edge_ends_names_the_key_of_that_edge() {
+    let served = relay(r#"timeout = "150ms""#).serve();
+    let problem = served.public.tell("hold").await.problem(504, "deadline");
+    let detail = "no answer before the deadline: chainlets.relay.depends.next.timeout in chain.toml is 150ms";
+    assert_eq!((&problem["detail"], &problem["chainlet"]), (&json!(detail), &json!("first")));
+}
+
+#[tokio::test]
+async fn a_call_far_down_the_chain_names_the_limit_of_the_request() {
+    let served = Chain::new(RELAY).serve_with(&["--timeout", "300ms"]);
+    let problem = served.public.tell("hold").await.problem(504, "deadline");
+    assert_eq!(problem["chainlet"], "first", "the relay has not run out of time before it");
+    assert_eq!(problem["detail"], "no answer before the deadline: the server's --timeout is 300ms");
 }
 
 #[tokio::test]

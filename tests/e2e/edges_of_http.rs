@@ -57,9 +57,16 @@ async fn a_foreign_name_and_a_foreign_page_are_refused_on_a_loopback_address_unl
     assert_eq!(asked(&served, "localhost", "https://evil.example").await, "403");
 }
 
+/// A caller of `faulty`, which starts after it.
+const BEHIND: &str = r#"
+[chainlets.relay]
+component = "<guest_relay>"
+depends = { next = "faulty", other = "faulty" }
+"#;
+
 #[tokio::test]
 async fn the_listeners_answer_while_the_chain_starts() {
-    let chain = Chain::new(&format!("{FAULTY}config = {{ init = \"sleep:1500\" }}\n"));
+    let chain = Chain::new(&format!("{FAULTY}config = {{ init = \"sleep:3000\" }}\n{BEHIND}"));
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap();
     drop(free);
@@ -76,9 +83,14 @@ async fn the_listeners_answer_while_the_chain_starts() {
         Some(answer)
     };
     let alive = eventually("it listens", async || ask("/healthz").await).await;
-    let waits = ask("/readyz").await.unwrap();
+    let waits = eventually("its init runs", async || {
+        let answer = ask("/readyz").await?;
+        answer.contains("`init` runs)").then_some(answer)
+    })
+    .await;
     assert!(alive.starts_with("HTTP/1.1 200 "), "{alive}");
     assert!(waits.starts_with("HTTP/1.1 503 ") && waits.contains("retry-after"), "{waits}");
+    assert!(waits.contains("waits for: faulty (its `init` runs), relay (its turn to start has not come)"), "{waits}");
     eventually("it is ready", async || (public.get("/readyz").await.status == 200).then_some(())).await;
     assert_eq!(public.call(&json!({ "what": "echo:x" })).await.said(), "x");
     process.kill().unwrap();

@@ -20,6 +20,8 @@ async fn a_call_that_is_not_answered_in_time_is_a_504_and_other_calls_go_on() {
     for timeout in ["0.1", "100ms"] {
         let problem = tell_within(&served, "hold", timeout).await.problem(504, "deadline");
         assert_eq!(problem["chainlet"], "faulty");
+        let detail = "no answer before the deadline: the header x-request-timeout of the request is 100ms";
+        assert_eq!(problem["detail"], detail);
     }
     assert_eq!(served.ask("release").await, "1", "the guest has dropped the calls that came too late");
     for call in held {
@@ -30,8 +32,10 @@ async fn a_call_that_is_not_answered_in_time_is_a_504_and_other_calls_go_on() {
 #[tokio::test]
 async fn no_request_takes_longer_than_the_server_allows() {
     let served = Chain::new(FAULTY).serve_with(&["--timeout", "100ms"]);
-    served.public.tell("hold").await.problem(504, "deadline");
-    tell_within(&served, "hold", "1h").await.problem(504, "deadline");
+    for reply in [served.public.tell("hold").await, tell_within(&served, "hold", "1h").await] {
+        let problem = reply.problem(504, "deadline");
+        assert_eq!(problem["detail"], "no answer before the deadline: the server's --timeout is 100ms");
+    }
     assert_eq!(served.ask("echo:x").await, "x");
 }
 
@@ -56,6 +60,8 @@ async fn more_calls_than_may_wait_are_refused_as_overloaded() {
     assert_eq!(reply.headers["retry-after"], "1");
     let problem = reply.problem(429, "overloaded");
     assert_eq!((&problem["chainlet"], &problem["path"]), (&json!("faulty"), &json!([])));
+    let detail = "every replica is busy and the queue is full: chainlets.faulty.queue in chain.toml is 1";
+    assert_eq!(problem["detail"], detail);
     assert!(!held.is_finished() && !waiting.is_finished());
     waiting.abort();
     served.until_state("faulty", "waiting", json!(0)).await;

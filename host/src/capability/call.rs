@@ -79,7 +79,7 @@ struct TraceContext {
 
 impl FailureKind {
     fn kind(self) -> ErrorKind {
-        KINDS.get(self as usize).map_or(ErrorKind::Internal, |(kind, _)| *kind)
+        KINDS.get(self as usize).copied().unwrap_or(ErrorKind::Internal)
     }
 }
 
@@ -106,8 +106,8 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     interface.func_wrap("time-left", |mut store, (): ()| {
         // Work that goes on after its call was answered has no deadline.
         let call = State::current_call(&mut store).filter(|call| !call.is_done());
-        let deadline = call.and_then(|call| call.context.deadline);
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let left =
+            call.and_then(|call| Some(call.context.deadline.as_ref()?.at.saturating_duration_since(Instant::now())));
         Ok((left.map(|left| u64::try_from(left.as_nanos()).unwrap_or(u64::MAX)),))
     })?;
     interface.func_wrap("get-trace-context", |mut store, (): ()| {

@@ -59,10 +59,12 @@ impl Network {
         admitted
     }
 
+    /// Tells the operator, once for each host, which entry of chain.toml is missing.
     fn tell(&self, host: &str, what: impl FnOnce() -> String) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.len() < TOLD && told.insert(host.to_owned()) {
-            tracing::warn!(chainlet = %self.chainlet, "{}", what());
+            let chainlet = &self.chainlet;
+            tracing::warn!(%chainlet, host, limit = %format_args!("chainlets.{chainlet}.network.hosts"), "{}", what());
         }
     }
 

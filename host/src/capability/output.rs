@@ -63,6 +63,15 @@ enum Stream {
     Stderr = 1,
 }
 
+impl Stream {
+    fn name(self) -> &'static str {
+        match self {
+            Stream::Stdout => "stdout",
+            Stream::Stderr => "stderr",
+        }
+    }
+}
+
 impl Output {
     /// The output of replica `replica`; all replicas of a chainlet share its `rate`.
     pub(super) fn new(chainlet: &ChainletName, replica: u32, rate: &Arc<LogRate>) -> Self {
@@ -112,7 +121,7 @@ impl Output {
         let Some(left_out) = self.0.rate.admit() else { return };
         let Shared { chainlet, replica, .. } = &*self.0;
         self.0.tell_left_out(left_out);
-        tracing::info!(target: TARGET, %chainlet, replica, stream = ?stream, "{line}");
+        tracing::info!(target: TARGET, %chainlet, replica, stream = %stream.name(), "{line}");
     }
 
     /// Writes a line of the guest's for the request `request`, unless it has written too many.
@@ -151,7 +160,7 @@ impl Shared {
     fn tell_left_out(&self, lines: u64) {
         if lines > 0 {
             let Shared { chainlet, replica, .. } = self;
-            tracing::warn!(target: TARGET, %chainlet, replica, lines, "lines of output left out");
+            tracing::warn!(target: TARGET, %chainlet, replica, suppressed = lines, "lines of output left out");
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::chainlet::callee::Callee;
 use crate::chainlet::errors::Errors;
 use crate::config::ChainletName;
 use crate::error::{CallError, Declared, ErrorKind};
-use crate::memory::{Reservation, Reserving};
+use crate::memory::{MEMORY_LIMIT, Reservation, Reserving};
 use crate::offload::Offload;
 use crate::value::format::{Format, WriteError};
 use crate::value::json::{self, Typed};
@@ -327,7 +327,7 @@ pub(crate) fn own_error(chainlet: &ChainletName, ty: Option<&Type>, value: Optio
 /// The failure of a call of `chainlet` for whose answer there is no room.
 fn no_room_for_answer(chainlet: &ChainletName, no_room: impl std::fmt::Display) -> CallError {
     let message = format_args!("its answer cannot be given: {no_room}");
-    CallError::new(ErrorKind::Overloaded, chainlet, message).after_the_call_began()
+    CallError::new(ErrorKind::Overloaded, chainlet, message).limited_by(MEMORY_LIMIT).after_the_call_began()
 }
 
 /// Why a stream of an answer of `chainlet` broke off.
@@ -339,7 +339,7 @@ pub(crate) fn broken(chainlet: &ChainletName, error: StreamError) -> CallError {
                 "the streams of its answer hold more than {limit} bytes, the resources.value_limit of the chainlet {chainlet}: \
                  ask for them item by item (Accept: application/x-ndjson, or Chain::stream), or raise it"
             );
-            CallError::new(ErrorKind::AnswerTooLarge, chainlet, message)
+            CallError::new(ErrorKind::AnswerTooLarge, chainlet, message).limited_by_key("resources.value_limit")
         }
         StreamError::NoRoom(no_room) => no_room_for_answer(chainlet, no_room),
         StreamError::Lost => {

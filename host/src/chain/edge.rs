@@ -26,18 +26,20 @@ use tokio::time::Instant;
 use tower::retry::Retry;
 use tower::util::ServiceExt;
 use tower::{Service, ServiceBuilder};
+use tracing::field::display;
 
 use self::attempts::Attempts;
 use self::breaker::{Breaker, BreakerLayer};
 use self::concurrency::{Concurrency, ConcurrencyLayer};
-use self::deadline::{Deadline, DeadlineLayer};
+use self::deadline::{DeadlineLayer, WithDeadline};
 pub(super) use self::import::EdgeImport;
-use super::deadline::{earlier, sooner};
 use crate::chainlet::call::{Answered, CallContext, Outcome};
 use crate::chainlet::callee::Callee;
 use crate::chainlet::streams::{Pace, Reader, Surroundings};
 use crate::config::{ByteSize, DependencySpec};
+use crate::deadline::{Deadline, TimeLimit, earlier};
 use crate::error::{CallError, EdgeName, ErrorKind, Origin};
+use crate::log_fields::log_call_error;
 use crate::memory::{NoRoom, Reservation};
 use crate::value::Value;
 
@@ -51,7 +53,7 @@ pub(super) struct Edge {
     first_item: Option<Duration>,
     /// From one item to the next.
     between_items: Option<Duration>,
-    service: Deadline<Concurrency<Retry<Attempts, Breaker<Target>>>>,
+    service: WithDeadline<Concurrency<Retry<Attempts, Breaker<Target>>>>,
 }
 
 /// One call through an edge.
@@ -60,7 +62,7 @@ struct EdgeCall {
     params: Vec<Value>,
     context: CallContext,
     /// Until when the first item of its answer's stream must have come.
-    first: Option<Instant>,
+    first: Option<Deadline>,
     /// When the edge's own timeout ends it.
     times_out: Option<Instant>,
 }
@@ -92,7 +94,8 @@ impl Edge {
 
     /// The failure of a call for whose parameters there is no room.
     fn refuse(&self, no_room: NoRoom) -> CallError {
-        CallError::new(ErrorKind::Overloaded, &self.name.to, no_room).through(&self.name)
+        let limit = no_room.option;
+        CallError::new(ErrorKind::Overloaded, &self.name.to, no_room).limited_by(limit).through(&self.name)
     }
 
     /// Refuses an answer that a caller with so many bytes of `memory` cannot take: it would end the caller's replica, with its
@@ -109,21 +112,23 @@ impl Edge {
             size(bytes),
             size(memory)
         );
-        Err(CallError::new(ErrorKind::AnswerTooLarge, to, message).through(&self.name))
+        let limit = format!("chainlets.{from}.resources.memory");
+        Err(CallError::new(ErrorKind::AnswerTooLarge, to, message).limited_by(limit).through(&self.name))
     }
 
     /// Calls the dependency for `reader`, within the caller's deadline and the edge's own bounds.
     async fn call(&self, params: Vec<Value>, mut context: CallContext, reader: Reader) -> Outcome {
         let (request, span) = (context.request.clone(), context.span.clone());
         let now = Instant::now();
-        let times_out = self.timeout.map(|timeout| now + timeout);
-        let deadline = earlier(context.deadline.map(|deadline| sooner(deadline, now)), times_out);
-        context.deadline = deadline;
-        let first = self.first_item.map(|time| now + time);
+        let timeout = self.timeout.map(|time| Deadline::after(now, time, TimeLimit::Edge(self.name.clone())));
+        let times_out = timeout.as_ref().map(|timeout| timeout.at);
+        let deadline = earlier(context.deadline.take().map(|deadline| deadline.sooner(now)), timeout);
+        context.deadline.clone_from(&deadline);
+        let pace = Pace { first: self.first_item.map(|time| (now + time, time)), between: self.between_items };
+        let first = self.first_item.map(|time| Deadline::after(now, time, TimeLimit::FirstItem(self.name.clone())));
         let outcome = self.service.clone().oneshot(EdgeCall { params, context, first, times_out }).await;
         match outcome {
             Ok(mut answered) => {
-                let pace = Pace { first, between: self.between_items };
                 let surroundings = Surroundings { deadline, pace, edge: Some(self.name.clone()), reader: Some(reader) };
                 surroundings.surround(&mut answered, &self.name.to);
                 if let Some(Value::Result(Err(_))) = &answered.value {
@@ -137,8 +142,9 @@ impl Edge {
             }
             Err(error) => {
                 span.in_scope(|| {
-                    let request = request.as_deref();
-                    tracing::debug!(request, edge = %self.name, %error, "a call through an edge failed");
+                    let request = request.as_deref().map(display);
+                    let edge = display(&self.name);
+                    log_call_error!(debug, &error, "a call through an edge failed", request = request, edge = edge);
                 });
                 Err(error.through(&self.name))
             }

@@ -13,7 +13,11 @@ pub(super) async fn find(shared: &Shared, isolation: Isolation) {
     let gpus = shared.gpus.clone();
     let found = tokio::task::spawn_blocking(move || gpus.find(isolation).map(<[_]>::len)).await;
     // What is wrong with them is told of each chainlet that wants one.
-    tracing::debug!(?found, "looked for GPUs");
+    match found {
+        Ok(Ok(count)) => tracing::debug!(gpus = count, "looked for GPUs"),
+        Ok(Err(error)) => tracing::debug!(%error, "there is no GPU that can be used"),
+        Err(error) => tracing::debug!(%error, "the look for GPUs was cut short"),
+    }
 }
 
 /// What the chainlet gets; none where chain.toml gives it none.

@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use super::edge::{Edge, EdgeImport};
 use super::link::{Unresolved, link};
 use super::plan::{self, Plan};
+use super::progress::{Stage, StartProgress};
 use super::{Chain, Inner, LoadError, gpu};
 use crate::capability::Grants;
 use crate::chainlet::Chainlet;
@@ -22,9 +23,10 @@ use crate::log_rate::LogRate;
 use crate::offload::Offload;
 
 /// Compiles the components of `spec` and resolves its dependencies. No guest code runs.
-pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec) -> Result<Plan, LoadError> {
+pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec, progress: &StartProgress) -> Result<Plan, LoadError> {
     spec.validate()?;
     spec.check_files()?;
+    progress.begin(spec.chainlets.keys());
     let (threads, once) = (Offload::on_all_processors(), Arc::new(CompiledOnce::default()));
     let loads: Vec<_> = spec
         .chainlets
@@ -37,6 +39,7 @@ pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec) -> Result<Plan, Load
             };
             let export = chainlet.export.as_ref().map(ToString::to_string);
             let (threads, once) = (threads.clone(), once.clone());
+            let (progress, chainlet) = (progress.clone(), name.clone());
             // A task each, of which only some work at once: a chain may have a thousand chainlets.
             let load = tokio::spawn(async move {
                 threads
@@ -47,7 +50,9 @@ pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec) -> Result<Plan, Load
                                 .map_err(|error| error.to_string())?
                                 .into(),
                         };
-                        Ok::<_, String>(Component::load(&shared, &wasm, export.as_deref(), &once))
+                        let component = Component::load(&shared, &wasm, export.as_deref(), &once);
+                        progress.set(&chainlet, Stage::InLine);
+                        Ok::<_, String>(component)
                     })
                     .await
             });
@@ -100,6 +105,7 @@ pub(crate) async fn start(
     spec: &ChainSpec,
     plan: Plan,
     mut secrets: ChainSecrets,
+    progress: &StartProgress,
 ) -> Result<Chain, LoadError> {
     let mut running: IndexMap<ChainletName, Arc<Chainlet>> = IndexMap::new();
     for (name, component) in &plan.chainlets {
@@ -155,8 +161,10 @@ pub(crate) async fn start(
             offload: shared.offload.clone(),
             threads: shared.threads.clone(),
         };
+        progress.set(name, Stage::Starting);
         match Chainlet::start(blueprint, chainlet.replicas).await {
             Ok(chainlet) => {
+                progress.set(name, Stage::Ready);
                 running.insert(name.clone(), chainlet);
             }
             Err(error) => {

@@ -40,6 +40,7 @@ use super::params::Values;
 use super::pool::{Lease, Loss};
 use super::replica::{Replica, Wear};
 use crate::config::DependencyName;
+use crate::deadline::Deadline;
 use crate::error::{CallError, Origin};
 use crate::memory::Reservation;
 use crate::trace::TraceContext;
@@ -98,7 +99,7 @@ pub(crate) struct CallContext {
     /// Names the request that the call belongs to, in logs.
     pub request: Option<Arc<str>>,
     /// When the caller stops waiting.
-    pub deadline: Option<Instant>,
+    pub deadline: Option<Deadline>,
     /// The trace that the request belongs to.
     pub trace: Option<Arc<TraceContext>>,
     /// The caller's span, for events about the call. It cannot be taken from where they happen, since any caller of a replica

@@ -58,12 +58,13 @@ impl Errors {
             Some(Declared { kind, message, .. }) if kind.is_fault() => {
                 if let Some(left_out) = self.log_rate.admit() {
                     let suppressed = (left_out > 0).then_some(left_out);
-                    tracing::warn!(request, %chainlet, kind = kind.name(), error = message, suppressed,
+                    tracing::warn!(request, %chainlet, kind = %kind.name(), error = message, suppressed,
                         "a chainlet answered with an error");
                 }
             }
             Some(Declared { kind, message, .. }) => {
-                tracing::debug!(request, %chainlet, kind = kind.name(), error = message, "a chainlet answered with an error");
+                tracing::debug!(request, %chainlet, kind = %kind.name(), error = message,
+                    "a chainlet answered with an error");
             }
             None => tracing::debug!(request, %chainlet, "a chainlet answered with an error of its own type"),
         });

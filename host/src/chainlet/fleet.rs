@@ -87,7 +87,7 @@ impl Fleet {
             // While replicas are missing, the one that would leave may be the only one that is well.
             let may_lower = needed == 0 || load.ready >= usize::try_from(wanted).unwrap_or(usize::MAX);
             if needed > wanted || needed < wanted && may_lower {
-                tracing::info!(chainlet = %self.blueprint.name, replicas = needed, before = wanted,
+                tracing::info!(chainlet = %self.blueprint.name, replicas = needed, replicas_before = wanted,
                     active = load.active, waiting = load.waiting, "scaling");
                 wanted = needed;
                 self.scale_to(wanted);

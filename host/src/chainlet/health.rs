@@ -81,10 +81,11 @@ impl Monitor {
                 self.pool.set_health(&self.replica, Ok(()));
             }
             Err(why) => {
-                let why = format!("a replica says that it is not well: {}", clip(why, SENTENCE));
+                let why = clip(why, SENTENCE);
                 if *bad == 0 {
-                    tracing::warn!(chainlet = %self.name, replica = self.number, "{why}");
+                    tracing::warn!(chainlet = %self.name, replica = self.number, error = why, "a replica is not well");
                 }
+                let why = format!("a replica says that it is not well: {why}");
                 *bad = bad.saturating_add(1);
                 self.pool.set_health(&self.replica, Err(&why));
                 if *bad >= self.policy.failures {

@@ -129,25 +129,28 @@ impl Parameters {
         all.saturating_sub(self.bytes()).clamp(LEAST_BYTES.min(one), one)
     }
 
-    /// What the guest of `chainlet` did and which key of it is to be raised, where `error` says that it passed too much.
-    pub(super) fn explain(&self, error: &wasmtime::Error, chainlet: &ChainletName) -> Option<String> {
+    /// What the guest of `chainlet` did, and which key of the chainlet is to be raised, where `error` says that it
+    /// passed too much.
+    pub(super) fn explain(&self, error: &wasmtime::Error, chainlet: &ChainletName) -> Option<(String, &'static str)> {
         if error.root_cause().to_string() != TOO_MUCH_PASSED {
             return None;
         }
         let size = |bytes: usize| ByteSize::bytes(u64::try_from(bytes).unwrap_or(u64::MAX));
         let (ValueLimits { one, all }, allowed) = (self.limits, self.allowed.load(Ordering::Relaxed));
         Some(if allowed < one {
-            format!(
+            let message = format!(
                 "it passed more than {} in one call, which is all that its other calls of dependencies leave it of its \
                  limit of {}: raise resources.values_limit of the chainlet {chainlet}",
                 size(allowed),
                 size(all)
-            )
+            );
+            (message, "resources.values_limit")
         } else {
-            format!(
+            let message = format!(
                 "it passed more than its limit of {} in one call: raise resources.value_limit of the chainlet {chainlet}",
                 size(one)
-            )
+            );
+            (message, "resources.value_limit")
         })
     }
 
@@ -319,14 +322,18 @@ mod tests {
         };
         assert_eq!(explain("wasm trap: unreachable"), None);
         assert_eq!(
-            explain(TOO_MUCH_PASSED).unwrap(),
+            explain(TOO_MUCH_PASSED).unwrap().0,
             "it passed more than its limit of 2MiB in one call: raise resources.value_limit of the chainlet index"
         );
         parameters.allowed.store(1 << 20, Ordering::Relaxed);
         assert_eq!(
             explain(TOO_MUCH_PASSED).unwrap(),
-            "it passed more than 1MiB in one call, which is all that its other calls of dependencies leave it of its \
-             limit of 4MiB: raise resources.values_limit of the chainlet index"
+            (
+                "it passed more than 1MiB in one call, which is all that its other calls of dependencies leave it of \
+                 its limit of 4MiB: raise resources.values_limit of the chainlet index"
+                    .to_owned(),
+                "resources.values_limit"
+            )
         );
     }
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::Chainlet;
 use super::callee::Callee;
 use crate::error::{CallError, ErrorKind};
-use crate::memory::Reservation;
+use crate::memory::{MEMORY_LIMIT, Reservation};
 use crate::value::Value;
 use crate::value::format::{Format, FormatError, FormatErrorKind};
 
@@ -79,9 +79,14 @@ pub(crate) fn invalid(chainlet: &Chainlet, error: impl Into<FormatError>) -> Cal
             ErrorKind::TooLarge,
             name,
             format_args!("the input is too large: {message}, the resources.value_limit of the chainlet {name}"),
-        ),
-        FormatErrorKind::NoRoom { for_good: false } => CallError::new(ErrorKind::Overloaded, name, message),
-        FormatErrorKind::NoRoom { for_good: true } => CallError::new(ErrorKind::TooLarge, name, message),
+        )
+        .limited_by_key("resources.value_limit"),
+        FormatErrorKind::NoRoom { for_good: false } => {
+            CallError::new(ErrorKind::Overloaded, name, message).limited_by(MEMORY_LIMIT)
+        }
+        FormatErrorKind::NoRoom { for_good: true } => {
+            CallError::new(ErrorKind::TooLarge, name, message).limited_by(MEMORY_LIMIT)
+        }
     };
     error.at(pointer)
 }

@@ -253,8 +253,8 @@ impl Blueprint {
             }
             Err(_) => {
                 let limit = humantime::format_duration(self.start_timeout);
-                return Err(self
-                    .error(format_args!("its start took longer than its start_timeout of {limit}, `init` included")));
+                let message = format_args!("its start took longer than its start_timeout of {limit}, `init` included");
+                return Err(self.error(message).limited_by_key("start_timeout"));
             }
         };
         let replica = Replica::new(number, self.cpu);
@@ -289,11 +289,8 @@ impl Blueprint {
                     }
                     Err(Panicked(message)) => {
                         pool.retire(&closed_at_the_end.0);
-                        Death {
-                            kind: ErrorKind::Internal,
-                            message: format!("driving the replica panicked, which is a bug of chainhost: {message}"),
-                            backtrace: None,
-                        }
+                        let what = "driving the replica panicked, which is a bug of chainhost";
+                        Death::new(ErrorKind::Internal, format!("{what}: {message}"))
                     }
                 };
                 drop(closed_at_the_end);
@@ -304,9 +301,7 @@ impl Blueprint {
     }
 
     async fn initialise(&self, number: u32) -> Result<Initialised, CallError> {
-        let failed = |what: &str, death: Death| {
-            self.error(format_args!("{what}: {}", death.message)).with_backtrace(death.backtrace)
-        };
+        let failed = |what: &str, death: Death| death.as_failure(self.error(format_args!("{what}: {}", death.message)));
         let capabilities = self.grants.capabilities(number);
         let wasi = self.grants.wasi(&capabilities.output).map_err(|error| self.error(error))?;
         let state = State::new(capabilities, wasi, MemoryLimit::new(self.memory), self.values, &self.host_memory);
@@ -443,14 +438,16 @@ async fn serve(accessor: &Accessor<State>, export: Export, job: Job, name: &Chai
         .await;
     let answer = answer.map_err(|error| {
         let why = accessor.with(|mut access| access.as_context_mut().data().parameters.explain(&error, name));
+        let (why, key) = why.unzip();
         let why = why.unwrap_or_else(|| format!("{error:#}"));
-        CallError::new(ErrorKind::Trap, name, format_args!("the guest's answer cannot be taken: {why}"))
+        let error = CallError::new(ErrorKind::Trap, name, format_args!("the guest's answer cannot be taken: {why}"));
+        key.into_iter().fold(error, CallError::limited_by_key)
     });
     let answer = answer.and_then(|value| {
         let reserve = |bytes| accessor.with(|mut access| access.as_context_mut().data().parameters.reserve(bytes));
         let reservation = limits::counted(value.as_slice()).map(reserve).transpose().map_err(|no_room| {
             let message = format_args!("its answer cannot be taken: {no_room}");
-            CallError::new(ErrorKind::Overloaded, name, message).after_the_call_began()
+            CallError::new(ErrorKind::Overloaded, name, message).limited_by(no_room.option).after_the_call_began()
         })?;
         Ok(Returned { value, reservation })
     });

@@ -23,7 +23,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use self::alarm::Alarm;
 use super::call::{Answered, Call, Tail};
 use crate::config::ChainletName;
+use crate::deadline::Deadline;
 use crate::error::{CallError, EdgeName, ErrorKind};
+use crate::log_fields::log_call_error;
 use crate::value::List;
 use crate::value::stream::{Items, Shape, StreamError, Wrap};
 
@@ -33,8 +35,8 @@ const AFTER_FAILURE: usize = 4;
 /// How long a stream may keep its reader waiting.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Pace {
-    /// Until when its first item must have come.
-    pub first: Option<Instant>,
+    /// Until when its first item must have come, and how long that is from the call on.
+    pub first: Option<(Instant, Duration)>,
     /// How long an item may take after the one before it.
     pub between: Option<Duration>,
 }
@@ -43,7 +45,7 @@ pub(crate) struct Pace {
 #[derive(Default)]
 pub(crate) struct Surroundings {
     /// Until when they may go on.
-    pub deadline: Option<Instant>,
+    pub deadline: Option<Deadline>,
     /// How fast they must go on.
     pub pace: Pace,
     /// The edge that they cross, which their failures name.
@@ -66,7 +68,7 @@ impl Surroundings {
     pub(crate) fn surround(self, answered: &mut Answered, callee: &ChainletName) {
         let Some(tail) = answered.tail.take() else { return };
         let Some(value) = &mut answered.value else { return };
-        let alarm = self.deadline.map(|deadline| Alarm::set(deadline, &tail, callee.clone()));
+        let alarm = self.deadline.clone().map(|deadline| Alarm::set(deadline, &tail, callee.clone()));
         tail.mark_read();
         let (callee, permit) = (callee.clone(), answered.permit.take());
         let shared = Arc::new(Shared { of: self, callee, tail, _alarm: alarm, _permit: permit });
@@ -87,7 +89,7 @@ struct Shared {
 
 impl Shared {
     /// What goes around streams whose first item must be there by `first`.
-    fn wrap(self: Arc<Self>, first: Option<Instant>) -> Wrap {
+    fn wrap(self: Arc<Self>, first: Option<(Instant, Duration)>) -> Wrap {
         Arc::new(move |items, shape| {
             let open = Open { shared: self.clone(), ended: false };
             let pace = if shape == Shape::Stream { Pace { first, ..self.of.pace } } else { Pace::default() };
@@ -125,8 +127,8 @@ enum Next {
     Batch(Option<Result<List, StreamError>>),
     /// The call has failed.
     Failed,
-    /// The next item is late.
-    Late,
+    /// The next item is late, by the key of the edge that has this value.
+    Late(&'static str, Duration),
     /// The guest that reads does so for nobody.
     Unwanted,
 }
@@ -161,9 +163,8 @@ impl Reading {
                 None => return Some((Err(other), None)),
             },
             Next::Failed => tail.failure()?,
-            Next::Late => {
-                let error =
-                    CallError::new(ErrorKind::Deadline, callee, "the next item of its stream did not come in time");
+            Next::Late(key, time) => {
+                let error = late(of.edge.as_deref(), callee, key, time);
                 tail.fail(error.clone());
                 error
             }
@@ -175,7 +176,7 @@ impl Reading {
         };
         let error = match &of.edge {
             Some(edge) => {
-                tracing::debug!(%edge, %error, "a stream through an edge broke off");
+                log_call_error!(debug, &error, "a stream through an edge broke off", edge = display(edge));
                 error.through(edge)
             }
             None => error,
@@ -198,8 +199,14 @@ impl Reading {
         let _waits = reader.and_then(Reader::waits);
         let late = async {
             match (self.pace.first, self.pace.between) {
-                (Some(first), _) => sleep_until(first).await,
-                (None, Some(between)) => sleep(between).await,
+                (Some((first, time)), _) => {
+                    sleep_until(first).await;
+                    Next::Late("first_item_timeout", time)
+                }
+                (None, Some(between)) => {
+                    sleep(between).await;
+                    Next::Late("item_timeout", between)
+                }
                 (None, None) => std::future::pending().await,
             }
         };
@@ -209,7 +216,7 @@ impl Reading {
             next = self.items.next() => Next::Batch(next),
             () = tail.failed() => Next::Failed,
             () = Reader::pointless(reader) => Next::Unwanted,
-            () = late => Next::Late,
+            late = late => late,
         }
     }
 }
@@ -231,9 +238,16 @@ impl Reader {
     fn broke_off(&self, error: CallError) {
         match &self.call {
             Some(call) => call.fail(error),
-            None => tracing::debug!(%error, "a stream broke off that belongs to no call"),
+            None => log_call_error!(debug, &error, "a stream broke off that belongs to no call"),
         }
     }
+}
+
+/// The failure of a call of `callee` one of whose streams is later than `key` of its edge, which is `time`, allows.
+fn late(edge: Option<&EdgeName>, callee: &ChainletName, key: &str, time: Duration) -> CallError {
+    let (key, time) = (edge.map_or_else(|| key.to_owned(), |edge| edge.key(key)), humantime::format_duration(time));
+    let message = format_args!("the next item of its stream did not come in time: {key} in chain.toml is {time}");
+    CallError::new(ErrorKind::Deadline, callee, message).limited_by(key.clone())
 }
 
 /// Ends a stream that broke off, when `reader` no longer reads it for a call that goes on. One that reads for no call never

@@ -20,6 +20,7 @@ use super::call::Patience;
 use super::pool::Pool;
 use super::replica::{Blueprint, Death, Running, Wear};
 use crate::error::{CallError, ErrorKind};
+use crate::log_fields::log_call_error;
 
 /// The pause before a second attempt to start a replica; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -87,16 +88,7 @@ pub(super) async fn supervise(
                 running = next;
             }
             End::WornOut(why) => {
-                let what = match why {
-                    Wear::Overran => "replica has calls that do not end; starting another in its place",
-                    Wear::Stalled => {
-                        "replica does not return to its event loop while a call of it is over; starting another in its place"
-                    }
-                    Wear::Unanswered => "replica holds what is left of many calls; starting another in its place",
-                    Wear::DeviceLost => "replica has lost its GPU device; starting another in its place",
-                    Wear::Unwell => "replica is not well and does not get better; starting another in its place",
-                };
-                tracing::warn!(chainlet = %blueprint.name, replica = number, "{what}");
+                tell_of_wear(why, &blueprint, number);
                 if why == Wear::DeviceLost {
                     // It can only fail its calls. Those that it has not begun wait for the next replica.
                     pool.retire(&running.replica);
@@ -144,6 +136,23 @@ fn is_of_calls(why: Wear, running: &Running) -> bool {
     }
 }
 
+/// Says in the log why a replica is to be replaced, and which limit it has reached.
+fn tell_of_wear(why: Wear, blueprint: &Blueprint, number: u32) {
+    let (reason, key, what) = match why {
+        Wear::Overran => ("overran", Some("grace"), "replica has calls that do not end"),
+        Wear::Stalled => {
+            ("stalled", Some("stall"), "replica does not return to its event loop while a call of it is over")
+        }
+        Wear::Unanswered => ("unanswered", None, "replica holds what is left of many calls"),
+        Wear::DeviceLost => ("device-lost", None, "replica has lost its GPU device"),
+        Wear::Unwell => ("unwell", Some("health.failures"), "replica is not well and does not get better"),
+    };
+    let limit = key.map(|key| format!("chainlets.{}.{key}", blueprint.name));
+    let limit = limit.as_deref().map(tracing::field::display);
+    tracing::warn!(chainlet = %blueprint.name, replica = number, reason = %reason, limit,
+        "{what}; starting another in its place");
+}
+
 enum End {
     Died(Death),
     WornOut(Wear),
@@ -164,8 +173,17 @@ async fn watch(running: &mut Running, stop: &CancellationToken, leave: &Cancella
 /// Tells whoever called it how a replica died.
 fn bury(dead: &Running, death: Death, blueprint: &Blueprint, number: u32, pool: &Arc<Pool>) {
     if let Some(left_out) = blueprint.log_rate.admit() {
-        tracing::error!(chainlet = %blueprint.name, replica = number, cause = %death.message,
-            backtrace = death.backtrace, untold = (left_out > 0).then_some(left_out), "replica died; starting another");
+        let suppressed = (left_out > 0).then_some(left_out);
+        let error = death.error(&blueprint.name);
+        let backtrace = error.backtrace();
+        log_call_error!(
+            error,
+            &error,
+            "replica died; starting another",
+            replica = number,
+            suppressed = suppressed,
+            backtrace = backtrace
+        );
     }
     pool.remove(&dead.replica);
     dead.replica.died(death);
@@ -200,7 +218,8 @@ async fn restart(
                 return Some(running);
             }
             Err(error) => {
-                tracing::error!(chainlet = %blueprint.name, replica = number, %error, "replica does not start");
+                let backtrace = error.backtrace();
+                log_call_error!(error, &error, "replica does not start", replica = number, backtrace = backtrace);
                 pool.fail(error.message());
             }
         }

@@ -11,7 +11,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chainhost::chain::Chain;
+use chainhost::chain::{Chain, StartProgress};
 use chainhost::config::{ByteSize, ChainSpec};
 use chainhost::host::Host;
 use chainhost::live::LiveChain;
@@ -99,7 +99,8 @@ pub struct Serve {
     #[arg(long, value_name = "DURATION", value_parser = args::duration_or_none, default_value = "30s")]
     drain: Duration,
 
-    /// The most connections that each listener has at once; further ones are closed
+    /// The most connections that clients have at once; a few more are answered with 503, and further ones are closed.
+    /// The listener of --admin has 256 of its own
     #[arg(long, value_name = "COUNT", default_value = "10000")]
     max_connections: NonZeroUsize,
 
@@ -132,9 +133,9 @@ impl Serve {
         let mut spec = self.file.read()?;
         self.setting.apply(&mut spec);
         // Before the chain starts, which may take long and would be in vain where the address is taken.
-        open_files::allow_all();
+        let connections = open_files::connections(self.max_connections.get(), open_files::allow_all());
         let credentials = self.credentials.load()?;
-        let server = Server::bind(self.options(&credentials))?;
+        let server = Server::bind(self.options(&credentials, connections))?;
         if let Some(admin) = self.admin.filter(|admin| !admin.ip().is_loopback()) {
             tracing::warn!(%admin, "the admin listener has no authentication and can be reached from other machines");
         }
@@ -146,8 +147,10 @@ impl Serve {
         files.set(&self.file.path(), &spec, self.setting.secrets_file());
         let host = self.setting.host()?;
         let starting = server.open()?;
+        let progress = StartProgress::default();
+        starting.follow(&progress);
         let chain = tokio::select! {
-            chain = starting.until(self.load(&host, &spec)) => chain?,
+            chain = starting.until(self.load(&host, &spec, &progress)) => chain?,
             // Nothing was accepted yet, so there is nothing to wait for.
             signal = signals.next() => return Err(Failure::signal(signal.number)),
         };
@@ -177,11 +180,11 @@ impl Serve {
         }
     }
 
-    async fn load(&self, host: &Host, spec: &ChainSpec) -> Result<Chain, Failure> {
+    async fn load(&self, host: &Host, spec: &ChainSpec, progress: &StartProgress) -> Result<Chain, Failure> {
         if self.build {
             build::all(spec).await?;
         }
-        Ok(host.load(spec).await?)
+        Ok(host.load_with_progress(spec, progress).await?)
     }
 
     /// The chain, and how a new version of it is loaded: from the same files, read anew.
@@ -201,7 +204,7 @@ impl Serve {
         })
     }
 
-    fn options(&self, credentials: &Loaded) -> ServeOptions {
+    fn options(&self, credentials: &Loaded, connections: usize) -> ServeOptions {
         let mut http = HttpOptions::default();
         http.body_limit = args::bytes(self.body_limit);
         http.bodies_limit = self.bodies_limit.map(args::bytes);
@@ -213,7 +216,7 @@ impl Serve {
         options.listen = self.listen;
         options.admin = self.admin;
         options.tls = credentials.tls.clone();
-        options.max_connections = self.max_connections.get();
+        options.max_connections = connections;
         options.http = http;
         options.idle_timeout = self.idle_timeout;
         options.shutdown_grace = self.drain;
@@ -234,7 +237,7 @@ async fn give_memory_back() -> Infallible {
 /// Asks the server to stop at the first signal, and waits for the second.
 async fn second(signals: &mut Signals, stop: &CancellationToken) -> Received {
     let signal = signals.next().await;
-    tracing::info!("{} received; a second signal ends the chain at once", signal.name);
+    tracing::info!(signal = %signal.name, "{} received; a second signal ends the chain at once", signal.name);
     stop.cancel();
     signals.next().await
 }
@@ -247,7 +250,7 @@ fn announce(chain: &Chain, server: &Listening, took: Duration, log: LogFormat) {
     match log {
         // What reads a log of JSON lines must find nothing else in it.
         LogFormat::Json => {
-            tracing::info!(chain = chain.name(), url, admin, milliseconds, "ready");
+            tracing::info!(chain = chain.name(), url, admin, duration_ms = milliseconds, "ready");
         }
         LogFormat::Pretty => {
             let admin = admin.map(|admin| format!(", admin at {admin}")).unwrap_or_default();

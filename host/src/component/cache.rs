@@ -64,15 +64,15 @@ impl Cache {
             Ok(Some(entry)) => match deserialize(engine, &entry) {
                 Ok(component) => return Ok(component),
                 Err(error) => {
-                    tracing::warn!(path = %path.display(), %error, "cached code is unusable: compiling again")
+                    tracing::warn!(file = %path.display(), %error, "cached code is unusable: compiling again")
                 }
             },
             Ok(None) => {}
-            Err(error) => tracing::warn!(path = %path.display(), %error, "cached code is unusable: compiling again"),
+            Err(error) => tracing::warn!(file = %path.display(), %error, "cached code is unusable: compiling again"),
         }
         let component = Component::from_binary(engine, wasm)?;
         if let Err(error) = self.write(&path, &key, &component.serialize()?) {
-            tracing::warn!(path = %path.display(), %error, "compiled code could not be cached");
+            tracing::warn!(file = %path.display(), %error, "compiled code could not be cached");
         }
         Ok(component)
     }

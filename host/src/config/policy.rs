@@ -88,7 +88,7 @@ pub struct DependencySpec {
     pub concurrency: Option<u32>,
 
     /// Whether a call may run twice, for example `idempotent = true`: then `attempts` also repeats calls that failed while
-    /// the chainlet was at work on them.
+    /// the chainlet was at work on them. It takes `attempts` of 2 or more.
     #[schemars(default)]
     pub idempotent: bool,
 

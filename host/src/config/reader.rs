@@ -283,7 +283,11 @@ impl<'a> TableReader<'a> {
     }
 }
 
-/// The one of `candidates` that `name` may be a misspelling of.
+/// The least length at which a name may be the beginning of another.
+const LEAST_BEGINNING: usize = 3;
+
+/// The one of `candidates` that `name` may be a misspelling of, or else the one of which it is the beginning, such as
+/// `mem` of `memory`, or that is the beginning of it.
 pub(super) fn nearest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let plain = |name: &str| name.to_ascii_lowercase().replace('_', "-");
     // Beyond any length at which a name is meant to be another, so the comparison stays cheap.
@@ -291,10 +295,16 @@ pub(super) fn nearest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>)
         return None;
     }
     let name = plain(name);
+    let begins = |one: &str, other: &str| one.len() >= LEAST_BEGINNING && other.starts_with(one);
     candidates
-        .map(|candidate| (strsim::osa_distance(&name, &plain(candidate)), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.len().max(name.len()) / 3)
-        .min_by_key(|(distance, _)| *distance)
+        .filter_map(|candidate| {
+            let plain = plain(candidate);
+            let distance = strsim::osa_distance(&name, &plain);
+            let is_misspelt = distance <= plain.len().max(name.len()) / 3;
+            let is_cut = begins(&name, &plain) || begins(&plain, &name);
+            (is_misspelt || is_cut).then_some(((!is_misspelt, distance), candidate))
+        })
+        .min_by_key(|(likeness, _)| *likeness)
         .map(|(_, candidate)| candidate)
 }
 
@@ -345,7 +355,10 @@ mod tests {
         assert_eq!(near("componnet"), Some("component"));
         assert_eq!(near("Replica"), Some("replicas"));
         assert_eq!(near("cpus"), Some("cpu"));
+        assert_eq!(near("comp"), Some("component"));
+        assert_eq!(near("replicas_min"), Some("replicas"));
         assert_eq!(near("timeout"), None);
+        assert_eq!(near("co"), None);
         assert_eq!(near(""), None);
     }
 

@@ -110,8 +110,8 @@ mod tests {
             assert_eq!(serde_json::to_value(kind).unwrap(), name);
             let declared = DeclaredKind::ALL.iter().filter(|declared| kind.is_declared(**declared));
             assert!(declared.clone().all(|declared| declared.name() == name));
-            let failures = crate::chain::edge::failure::KINDS.iter().filter(|(failure, _)| kind.is_failure(*failure));
-            assert!(failures.clone().all(|(_, failure)| *failure == name));
+            let failures = crate::chain::edge::failure::KINDS.iter().filter(|failure| kind.is_failure(**failure));
+            assert!(failures.clone().all(|failure| failure.name() == name));
             assert!(declared.count() + failures.count() > 0, "{name}");
         }
         assert_eq!("invalid".parse::<RetryKind>(), Err(UnknownRetryKind));

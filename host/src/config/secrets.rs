@@ -167,7 +167,7 @@ impl SecretStore {
         let mut looked = format!("found neither in the environment, as {}", variables.join(" or "));
         match &self.file {
             Some(file) => looked.push_str(&format!(", nor in {}", file.path.display())),
-            None => looked.push_str(", nor in a secrets file, as none was given"),
+            None => looked.push_str(", nor in a secrets file, as none was given (--secrets FILE)"),
         }
         for reason in unreadable {
             looked.push_str("; ");
@@ -176,7 +176,7 @@ impl SecretStore {
         let variable = variables.last().map_or(name.as_str(), String::as_str);
         let file = match &self.file {
             Some(file) => format!("add {name} = \"…\" to {}", file.path.display()),
-            None => format!("put {name} = \"…\" into a secrets file and name it"),
+            None => format!("put {name} = \"…\" into a secrets file and give it by --secrets FILE"),
         };
         SecretUnavailable { name: name.clone(), looked, help: format!("set {variable} in the environment, or {file}") }
     }
@@ -273,10 +273,11 @@ mod tests {
         let spec = ChainSpec::from_toml(text, Path::new("chain.toml")).unwrap();
         let errors = store(&[("THERE", VALUE), ("HF_TOKEN", "")], None).unwrap().resolve(&spec).unwrap_err();
         let expected = "chain.toml:5:28: chainlets.a.assets.secrets[1]: the secret hf_token is not set: found neither \
-            in the environment, as hf_token or HF_TOKEN, nor in a secrets file, as none was given; the variable \
-            HF_TOKEN is empty; the chainlet a needs it\n\
+            in the environment, as hf_token or HF_TOKEN, nor in a secrets file, as none was given (--secrets FILE); \
+            the variable HF_TOKEN is empty; the chainlet a needs it\n\
             5 | assets.secrets = [\"there\", \"hf_token\"]\n  |                            ^^^^^^^^^^\n\
-            help: set HF_TOKEN in the environment, or put hf_token = \"…\" into a secrets file and name it";
+            help: set HF_TOKEN in the environment, or put hf_token = \"…\" into a secrets file and give it by \
+            --secrets FILE";
         assert_eq!(errors.to_string(), expected);
     }
 

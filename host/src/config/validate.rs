@@ -280,12 +280,14 @@ impl Checker<'_> {
             self.time(&at.key("pause"), pause, "pause = \"2s\", or breaker = false for none");
         }
         self.at_least_one(&at.key("attempts"), dependency.attempts, "attempts");
-        if !dependency.retry_on.is_empty() && dependency.attempts == 1 {
-            self.error(
-                &at.key("retry_on"),
-                "expected attempts of 2 or more beside retry_on, found 1, which repeats nothing",
-                "add attempts = 3, or remove retry_on",
-            );
+        for (key, is_set) in [("retry_on", !dependency.retry_on.is_empty()), ("idempotent", dependency.idempotent)] {
+            if is_set && dependency.attempts == 1 {
+                self.error(
+                    &at.key(key),
+                    format!("expected attempts of 2 or more beside {key}, found 1, which repeats nothing"),
+                    format!("add attempts = 3, or remove {key}"),
+                );
+            }
         }
         for (key, timeout) in
             [("first_item_timeout", dependency.first_item_timeout), ("item_timeout", dependency.item_timeout)]

@@ -30,6 +30,26 @@ pub(crate) enum FailureKind {
     DeviceLost,
 }
 
+impl FailureKind {
+    /// Its name in the log, as `chainlet:host/gpu` writes it.
+    fn name(self) -> &'static str {
+        match self {
+            FailureKind::Invalid => "invalid",
+            FailureKind::Unsupported => "unsupported",
+            FailureKind::Quota => "quota",
+            FailureKind::OutOfMemory => "out-of-memory",
+            FailureKind::Timeout => "timeout",
+            FailureKind::DeviceLost => "device-lost",
+        }
+    }
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 impl Failure {
     pub(crate) fn new(kind: FailureKind, message: impl fmt::Display) -> Self {
         Failure { kind, message: message.to_string() }

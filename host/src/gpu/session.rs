@@ -262,7 +262,7 @@ impl Session {
         if let Err(failure) = asked
             && failure.kind != FailureKind::DeviceLost
         {
-            tracing::error!(%failure, "a GPU's clock cannot be read, which is a bug of chainhost");
+            tracing::error!(error = %failure, "a GPU's clock cannot be read, which is a bug of chainhost");
         }
     }
 
@@ -328,7 +328,7 @@ impl Device {
             self.queue.write_buffer(&buffer, 0, &[0; 4]);
         });
         if let Err(failure) = written {
-            tracing::debug!(%failure, "a failed write to a GPU's buffer leaves its bytes behind");
+            tracing::debug!(error = %failure, "a failed write to a GPU's buffer leaves its bytes behind");
         }
     }
 

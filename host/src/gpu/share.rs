@@ -229,9 +229,11 @@ impl Devices {
 
     /// A device is lost, for `why`, unless it was before, or its guest has destroyed it.
     pub(super) fn lose(&self, progress: &Progress, why: Failure) {
-        let reason = why.message.clone();
+        let (chainlet, kind, error) = (&self.grant.chainlet, why.kind, why.message.clone());
         if progress.lost(why) {
-            tracing::warn!(chainlet = %self.grant.chainlet, reason, "a GPU device is lost");
+            let limit = format!("chainlets.{chainlet}.resources.gpu.timeout");
+            let limit = (kind == FailureKind::Timeout).then_some(limit.as_str()).map(tracing::field::display);
+            tracing::warn!(%chainlet, %kind, limit, error, "a GPU device is lost");
             self.grant.meter.lost.inc();
             // The replica is replaced once, however many devices it loses.
             let _ = self.loss.set(());

@@ -6,13 +6,14 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, Request, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 use serde::Serialize;
 use serde_json::json;
 
+use super::metrics::Exposition;
 use super::observe::Asked;
 use super::problem::{Kind, Problem};
-use super::{Audience, Http, metrics, routes, run_remote};
+use super::{Audience, Http, routes, run_remote};
 use crate::chain::Chain;
 use crate::live::{LiveChain, ReloadError, Reloaded};
 
@@ -121,11 +122,18 @@ async fn reload(State(http): State<Http>, Extension(asked): Extension<Asked>) ->
     }
 }
 
-async fn metrics(State(http): State<Http>, Extension(asked): Extension<Asked>) -> Response {
-    match http.0.metrics.text() {
+async fn metrics(State(http): State<Http>, Extension(asked): Extension<Asked>, headers: HeaderMap) -> Response {
+    let Some(exposition) = Exposition::asked_for(&headers) else {
+        let [prometheus, open] = [Exposition::Prometheus, Exposition::OpenMetrics].map(Exposition::media_type);
+        let detail = format!("the metrics can be {prometheus}, or {open}, and the header Accept names neither");
+        return Problem::new(Kind::NotAcceptable, detail).into_response(&asked.id);
+    };
+    match http.0.metrics.text(exposition) {
         Ok(text) => {
             let mut response = Response::new(Body::from(text));
-            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(exposition.content_type()));
+            headers.insert(header::VARY, HeaderValue::from_static("accept"));
             response
         }
         Err(error) => {

@@ -7,9 +7,10 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Version, header};
 use http_body_util::BodyExt;
 use hyper::body::Body;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{timeout, timeout_at};
 
 use super::problem::{Kind, Problem};
+use crate::deadline::Deadline;
 use crate::memory::MemoryBudget;
 use crate::value::format::Format;
 
@@ -49,7 +50,7 @@ pub(super) struct Received {
 impl Limits {
     /// `one` body has at most so many bytes, and `all` together, of what the host may hold.
     pub(super) fn new(one: usize, all: usize, host: &MemoryBudget) -> Self {
-        Limits { one, all: host.share(all, "the limit to all requests and answers (--bodies-limit)") }
+        Limits { one, all: host.share(all, "the limit to all requests and answers", "--bodies-limit") }
     }
 
     /// How many bytes one may have.
@@ -74,7 +75,7 @@ pub(super) async fn read<B: RequestBody>(
     mut body: B,
     format: Result<Format, Problem>,
     limits: &Limits,
-    deadline: Instant,
+    deadline: &Deadline,
 ) -> Result<Received, Problem> {
     if body.is_end_stream() || body.size_hint().exact() == Some(0) {
         // A web page of another origin can send a request without a body, or of some other type, but not of those that are
@@ -93,10 +94,10 @@ pub(super) async fn read<B: RequestBody>(
         Ok(format)
     });
     let refusal = match format {
-        Ok(format) => match timeout_at(deadline, collect(&mut body, version, limits)).await {
+        Ok(format) => match timeout_at(deadline.at, collect(&mut body, version, limits)).await {
             Ok(Ok(bytes)) => return Ok(Received { format, bytes }),
             Ok(Err(refusal)) => refusal,
-            Err(_) => Problem::new(Kind::SlowRequest, "the body was not here in time"),
+            Err(_) => Problem::new(Kind::SlowRequest, format!("the body was not here before the deadline: {deadline}")),
         },
         Err(refusal) => refusal,
     };
@@ -184,7 +185,7 @@ pub(super) fn encoded_as_it_is(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 fn too_large(limit: usize) -> Problem {
-    Problem::new(Kind::TooLarge, format!("the body is longer than this server's limit of {limit} bytes"))
+    Problem::new(Kind::TooLarge, format!("the body is longer than this server's limit of {limit} bytes (--body-limit)"))
 }
 
 /// Reads what is left of a body that is of no use for a while. A client that writes its whole request before it reads would
@@ -208,8 +209,11 @@ mod tests {
     use http_body_util::{Full, StreamBody};
     use hyper::body::Frame;
 
+    use tokio::time::Instant;
+
     use super::super::format::Input;
     use super::*;
+    use crate::deadline::TimeLimit;
     use crate::value::Signature;
     use std::sync::Arc;
 
@@ -221,8 +225,8 @@ mod tests {
         Limits::new(one, all, &MemoryBudget::unlimited())
     }
 
-    fn soon() -> Instant {
-        Instant::now() + Duration::from_secs(1)
+    fn soon() -> Deadline {
+        Deadline::after(Instant::now(), Duration::from_secs(1), TimeLimit::Server)
     }
 
     /// The format that the headers say.
@@ -235,7 +239,7 @@ mod tests {
 
     async fn read_all(headers: HeaderMap, body: impl RequestBody, limit: usize) -> Result<Bytes, Kind> {
         let limits = limits(limit, 1024);
-        let received = read(&headers, Version::HTTP_11, body, format(&headers), &limits, soon()).await;
+        let received = read(&headers, Version::HTTP_11, body, format(&headers), &limits, &soon()).await;
         received.map(|body| body.bytes).map_err(|problem| problem.kind())
     }
 
@@ -283,8 +287,15 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_never_comes_is_refused_at_the_deadline() {
         let never = StreamBody::new(futures::stream::pending::<Result<Frame<Bytes>, std::io::Error>>());
-        let outcome = read(&json(), Version::HTTP_11, never, Ok(Format::Json), &limits(8, 1024), Instant::now()).await;
-        assert_eq!(outcome.map(drop).map_err(|problem| problem.kind()), Err(Kind::SlowRequest));
+        let now = Deadline::after(Instant::now(), Duration::ZERO, TimeLimit::Header);
+        let outcome = read(&json(), Version::HTTP_11, never, Ok(Format::Json), &limits(8, 1024), &now).await;
+        let problem = outcome.unwrap_err();
+        assert_eq!(problem.kind(), Kind::SlowRequest);
+        assert!(
+            problem.detail().ends_with(": the header x-request-timeout of the request is 0s"),
+            "{}",
+            problem.detail()
+        );
     }
 
     #[tokio::test]
@@ -292,7 +303,7 @@ mod tests {
         let limits = limits(5000, 3000);
         let body = |length: usize| Full::from(vec![b' '; length]);
         let read = async |length| {
-            let received = read(&json(), Version::HTTP_11, body(length), Ok(Format::Json), &limits, soon()).await;
+            let received = read(&json(), Version::HTTP_11, body(length), Ok(Format::Json), &limits, &soon()).await;
             received.map_err(|problem| problem.kind())
         };
         let (one, two) = (read(1500).await.unwrap(), read(1000).await.unwrap());

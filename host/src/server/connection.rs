@@ -1,7 +1,10 @@
 //! The connections of one listener, from the first byte to the last.
 //!
-//! Each connection is a task of its own, which ends with it. There are only so many, and no client holds one for long by
-//! being slow: not with its handshake, a head, a body ([`super::body`]), or by not reading its answer.
+//! Each connection is a task of its own, which ends with it. There are only so many places, and no client holds one for
+//! long by being slow: not with its handshake, a head, a body ([`super::body`]), or by not reading its answer.
+//!
+//! When all places are taken, a few more connections get one answer each and are closed: `/healthz` and `/readyz`
+//! answer as ever, and all else is a 503. Connections beyond those are closed at once.
 //!
 //! When the listener closes, they end in three steps:
 //! 1. For [`LINGER`] they serve on, but each HTTP/1 answer closes its connection. So a client that keeps its connection
@@ -9,22 +12,20 @@
 //! 2. Idle ones are closed, HTTP/2 ones are told to open no more streams, and requests in flight are served, up to a limit.
 //! 3. What is left is cut.
 
+mod front;
+
 use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::response::Response;
-use http::uri::Authority;
-use http::{Method, Request, Version, header};
+use http::{Request, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -33,17 +34,16 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
 
+use self::front::{Content, Front};
 use super::activity::{Activity, Over};
 use super::metrics::Metrics;
-use super::observe::{observed, with};
 use super::origin::Trusted;
-use super::problem::{Kind, Problem};
 use super::refusal::Refusals;
 use super::socket::Place;
 use super::tls::Tls;
-use super::{Audience, Http, request_id::RequestId, run_remote, starting};
+use super::{Audience, Http};
+use crate::chain::StartProgress;
 
 /// How long connections are kept open for a next request once their listener has closed.
 const LINGER: Duration = Duration::from_millis(250);
@@ -54,49 +54,28 @@ const UNREAD: Duration = Duration::from_secs(60);
 /// How long a connection that is to be closed stays open although nothing goes on in it: for the last bytes of an answer, and
 /// for a client of HTTP/2 to say that it has heard of the end.
 const REST: Duration = Duration::from_secs(1);
-/// The longest head of a request, in bytes.
-const HEAD_LIMIT: u16 = u16::MAX;
-/// How often a silent HTTP/2 connection is asked whether its client is still there.
-const PING: Duration = Duration::from_secs(30);
 /// How long a client of HTTP/2, which says what it will take in large steps, may take no further part of its answers.
 const UNTAKEN: Duration = Duration::from_secs(300);
-/// How much of each answer over HTTP/2 is on its way at a time, in bytes.
-const SEND_BUFFER: usize = 64 * 1024;
-/// The longest time that makes sense for a connection to be idle.
-const LONGEST_IDLE: Duration = Duration::from_hours(24);
-/// How many requests one HTTP/2 connection may have in flight.
-const STREAMS: u32 = 100;
+/// How many connections may be open at once for which there is no place.
+const CROWD: usize = 64;
+/// How long one of them may last. Without a place of its own, it must not stay.
+const CROWD_LIFE: Duration = Duration::from_secs(5);
 /// The pause after the machine could not accept a connection, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The connections of one listener. Dropping it cuts them all.
 pub(super) struct Connections {
+    content: Arc<Content>,
     front: Arc<Front>,
-    tls: Option<TlsAcceptor>,
     places: Arc<Semaphore>,
+    /// For connections that come when all places are taken.
+    crowded: Arc<Front>,
+    crowd: Arc<Semaphore>,
+    tls: Option<TlsAcceptor>,
     tasks: TaskTracker,
     closing: CancellationToken,
     cut: CancellationToken,
     _cut_on_drop: DropGuard,
-}
-
-/// What is served, once there is a chain.
-struct Site {
-    http: Http,
-    /// Serves everything but the entrypoint.
-    routes: Router,
-}
-
-/// What serves the requests of all connections.
-struct Front {
-    /// Empty while the chain starts.
-    site: OnceLock<Site>,
-    audience: Audience,
-    /// Whom requests must name, and which web pages may send them; none where that does not matter.
-    local: Option<Trusted>,
-    protocol: auto::Builder<TokioExecutor>,
-    /// How long a connection may be idle, or take to send the head of a request.
-    idle: Duration,
 }
 
 /// What the connections of a listener are to be like.
@@ -116,22 +95,15 @@ pub(super) struct Rules<'a> {
 
 impl Connections {
     pub(super) fn new(rules: &Rules<'_>) -> Self {
-        let Rules { audience, most, idle, tls, ref local } = *rules;
-        let idle = idle.min(LONGEST_IDLE);
-        let mut protocol = auto::Builder::new(TokioExecutor::new());
-        protocol.http1().timer(TokioTimer::new()).header_read_timeout(idle).max_buf_size(usize::from(HEAD_LIMIT));
-        protocol
-            .http2()
-            .timer(TokioTimer::new())
-            .keep_alive_interval(PING)
-            .max_header_list_size(u32::from(HEAD_LIMIT))
-            .max_concurrent_streams(STREAMS)
-            .max_send_buf_size(SEND_BUFFER);
+        let content = Arc::new(Content::default());
         let cut = CancellationToken::new();
         Connections {
-            front: Arc::new(Front { site: OnceLock::new(), audience, local: local.clone(), protocol, idle }),
-            tls: tls.map(Tls::acceptor),
-            places: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
+            front: Arc::new(Front::new(rules, content.clone())),
+            places: Arc::new(Semaphore::new(rules.most.min(Semaphore::MAX_PERMITS))),
+            crowded: Arc::new(Front::crowded(rules, content.clone())),
+            crowd: Arc::new(Semaphore::new(CROWD)),
+            tls: rules.tls.map(Tls::acceptor),
+            content,
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             _cut_on_drop: cut.clone().drop_guard(),
@@ -141,8 +113,12 @@ impl Connections {
 
     /// From now on, requests are served by `http`, and by `routes` where they are not for the entrypoint.
     pub(super) fn serve(&self, http: Http, routes: Router) {
-        // There is one chain for each listener, whose versions come and go.
-        let _ = self.front.site.set(Site { http, routes });
+        self.content.serve(http, routes);
+    }
+
+    /// Until then, `progress` says what is waited for.
+    pub(super) fn follow(&self, progress: StartProgress) {
+        self.content.follow(progress);
     }
 
     pub(super) fn is_encrypted(&self) -> bool {
@@ -214,12 +190,16 @@ impl Connections {
     }
 
     fn open(&self, stream: TcpStream) {
-        let metrics = self.front.site.get().map(|site| &site.http.0.metrics);
-        let Ok(place) = self.places.clone().try_acquire_owned() else {
-            if let Some(metrics) = metrics {
-                metrics.connection_refused();
+        let metrics = self.content.metrics();
+        let (place, front) = match self.places.clone().try_acquire_owned() {
+            Ok(place) => (place, self.front.clone()),
+            Err(_) => {
+                if let Some(metrics) = metrics {
+                    metrics.connection_refused();
+                }
+                let Ok(place) = self.crowd.clone().try_acquire_owned() else { return };
+                (place, self.crowded.clone())
             }
-            return;
         };
         // Children, so that connections do not contend for the lock inside a token at each of their turns.
         let cut = self.cut.child_token();
@@ -230,25 +210,21 @@ impl Connections {
             tracing::debug!(%error, "a connection ended before it began");
             return;
         }
-        let front = self.front.clone();
-        match &self.tls {
-            None => self.tasks.spawn(drive(front, stream, end)),
-            Some(tls) => {
-                let handshake = timeout(HANDSHAKE, tls.accept(stream));
-                self.tasks.spawn(async move {
-                    let stream = tokio::select! {
-                        stream = handshake => stream,
-                        () = end.cut.cancelled() => return,
-                        // Nothing was asked over it yet.
-                        () = end.closing.cancelled() => return,
-                    };
-                    match stream {
-                        Ok(Ok(stream)) => drive(front, stream, end).await,
-                        Ok(Err(error)) => tracing::debug!(%error, "a connection has no TLS"),
-                        Err(_) => tracing::debug!("a client was too slow with its TLS handshake"),
-                    }
-                })
-            }
+        let life = front.is_crowded().then_some(CROWD_LIFE);
+        match self.tls.clone() {
+            None => self.spawn(drive(front, stream, end), life),
+            Some(tls) => self.spawn(drive_encrypted(front, tls, stream, end), life),
+        }
+    }
+
+    /// Serves `connection`, for at most `life` where it has an end.
+    fn spawn(&self, connection: impl Future<Output = ()> + Send + 'static, life: Option<Duration>) {
+        match life {
+            None => self.tasks.spawn(connection),
+            Some(life) => self.tasks.spawn(async move {
+                // Its client has its answer, or was too slow.
+                let _ = timeout(life, connection).await;
+            }),
         };
     }
 }
@@ -260,14 +236,31 @@ struct End {
     place: Place,
 }
 
+/// Serves one connection to its end, which begins with a handshake.
+async fn drive_encrypted(front: Arc<Front>, tls: TlsAcceptor, stream: TcpStream, end: End) {
+    let handshake = timeout(HANDSHAKE, tls.accept(stream));
+    let stream = tokio::select! {
+        stream = handshake => stream,
+        () = end.cut.cancelled() => return,
+        // Nothing was asked over it yet.
+        () = end.closing.cancelled() => return,
+    };
+    match stream {
+        Ok(Ok(stream)) => drive(front, stream, end).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a connection has no TLS"),
+        Err(_) => tracing::debug!("a client was too slow with its TLS handshake"),
+    }
+}
+
 /// Serves one connection to its end.
 async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(front: Arc<Front>, stream: S, end: End) {
     let activity = Activity::new(front.idle, UNTAKEN);
     let served = Arc::new(AtomicBool::new(false));
     let service = {
         let (front, activity, place, served) = (front.clone(), activity.clone(), end.place.clone(), served.clone());
+        let last = front.is_crowded().then(|| end.closing.clone());
         service_fn(move |mut request: Request<Incoming>| {
-            let (front, activity) = (front.clone(), activity.clone());
+            let (front, activity, last) = (front.clone(), activity.clone(), last.clone());
             if request.headers().contains_key(header::UPGRADE) {
                 request.extensions_mut().insert(place.clone());
             }
@@ -276,6 +269,9 @@ async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(front: Arc<Front>, st
             async move {
                 let response = front.serve(request).await;
                 let response = response.map(|body| activity.watch(body));
+                if let Some(last) = last {
+                    last.cancel();
+                }
                 drop(asking);
                 Ok::<_, Infallible>(response)
             }
@@ -288,8 +284,8 @@ async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(front: Arc<Front>, st
         Refusals::new(
             Box::pin(stream),
             Arc::new(move |status| {
-                if let Some(site) = front.site.get() {
-                    site.http.0.metrics.head_refused(status);
+                if let Some(metrics) = front.metrics() {
+                    metrics.head_refused(status);
                 }
             }),
             served,
@@ -321,79 +317,8 @@ async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(front: Arc<Front>, st
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(error, "a connection broke off");
+        tracing::debug!(%error, "a connection broke off");
     }
-}
-
-impl Front {
-    /// Refuses what a web page could have a browser send here, where that is a way past a firewall.
-    fn guard<B>(&self, request: &Request<B>, named: Option<&Authority>) -> Result<(), Problem> {
-        self.local.as_ref().map_or(Ok(()), |trusted| trusted.guard(request.headers(), named))
-    }
-
-    async fn serve(&self, request: Request<Incoming>) -> Response {
-        let is_call = self.audience == Audience::Public
-            && request.method() == Method::POST
-            && request.uri().path() == "/run_remote";
-        let Some(Site { http, routes }) = self.site.get() else {
-            return match well_formed(&request).and_then(|named| self.guard(&request, named.as_ref())) {
-                Ok(()) => starting::answer(&request),
-                Err(problem) => problem.into_response(&RequestId::of(request.headers())),
-            };
-        };
-        observed(http, self.audience, request, |request, asked| async move {
-            let named = match well_formed(&request) {
-                Ok(named) => named,
-                Err(problem) => {
-                    let mut response = problem.into_response(&asked.id);
-                    // What follows is not known to be a request.
-                    response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
-                    return response;
-                }
-            };
-            if let Err(problem) = self.guard(&request, named.as_ref()) {
-                return problem.into_response(&asked.id);
-            }
-            if is_call {
-                return run_remote::entrypoint(http.clone(), request, asked).await;
-            }
-            // A router answers every request, so it cannot fail.
-            routes.clone().oneshot(with(asked, request.map(Body::new))).await.unwrap_or_else(|never| match never {})
-        })
-        .await
-    }
-}
-
-/// The server that a request names, by its target or its `Host`; none where that is empty.
-///
-/// # Errors
-/// It is one that hyper lets through and RFC 9112 does not: in HTTP/1.1, a request without one valid `Host` (3.2), or one whose
-/// body is coded in another way than `chunked` (6.1).
-fn well_formed<B>(request: &Request<B>) -> Result<Option<Authority>, Problem> {
-    let mut hosts = request.headers().get_all(header::HOST).iter();
-    let (host, is_only) = (hosts.next(), hosts.next().is_none());
-    let named = match host.map(|host| host.to_str().map(str::parse::<Authority>)) {
-        Some(Ok(Ok(named))) => Ok(Some(named)),
-        // It may be empty, where the target has no authority.
-        Some(Ok(Err(_))) if host.is_some_and(|host| host.is_empty()) => Ok(None),
-        None => Ok(None),
-        Some(_) => Err(()),
-    };
-    if request.version() == Version::HTTP_11 {
-        if host.is_none() || !is_only || named.is_err() {
-            return Err(Problem::new(
-                Kind::BadRequest,
-                "a request has one header Host, and that is a name or an address",
-            ));
-        }
-        let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
-        let coded = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
-        if !coded || codings.next().is_some() {
-            return Err(Problem::new(Kind::BadRequest, "the only Transfer-Encoding that is taken is `chunked`, once"));
-        }
-    }
-    // The target goes before the header (3.2.2).
-    Ok(request.uri().authority().cloned().or(named.unwrap_or_default()))
 }
 
 /// Whether an error of `accept` is one of the connection that was to be accepted, rather than of the listener.

@@ -227,6 +227,8 @@ fn listed<'a>(media_types: impl Iterator<Item = &'a str>) -> String {
 struct Range<'a> {
     kind: &'a str,
     subtype: &'a str,
+    /// The parameter of this name, which tells formats of one type apart.
+    version: Option<&'a str>,
     /// In thousandths.
     quality: u16,
 }
@@ -234,28 +236,37 @@ struct Range<'a> {
 impl<'a> Range<'a> {
     /// What is malformed is as if it was not there.
     fn parse(element: &'a str) -> Option<Self> {
-        let mut parts = element.split(';').map(str::trim);
-        let (kind, subtype) = parts.next()?.split_once('/')?;
-        let weight = parts.find_map(|part| {
-            let (name, value) = part.split_once('=')?;
-            name.trim().eq_ignore_ascii_case("q").then_some(value.trim())
-        });
+        let (kind, subtype) = element.split(';').next()?.trim().split_once('/')?;
+        let (version, weight) = (parameter(element, "version"), parameter(element, "q"));
         let quality =
             weight.map_or(Some(1.0), |weight| weight.parse::<f32>().ok().filter(|q| (0.0..=1.0).contains(q)))?;
         let is_range = !kind.is_empty() && !subtype.is_empty() && (kind != "*" || subtype == "*");
-        is_range.then_some(Range { kind, subtype, quality: (quality * 1000.0).round() as u16 })
+        is_range.then_some(Range { kind, subtype, version, quality: (quality * 1000.0).round() as u16 })
     }
 
     /// In how much detail it names `media_type`, if it does.
     fn detail(&self, media_type: &str) -> Option<u8> {
-        let (kind, subtype) = media_type.split_once('/')?;
+        let (kind, subtype) = media_type.split(';').next()?.split_once('/')?;
+        let versions = (self.version, parameter(media_type, "version"));
         match (self.kind, self.subtype) {
             ("*", _) => Some(0),
             (own, "*") if own.eq_ignore_ascii_case(kind) => Some(1),
-            (own, exactly) if own.eq_ignore_ascii_case(kind) && exactly.eq_ignore_ascii_case(subtype) => Some(2),
+            (own, exactly) if own.eq_ignore_ascii_case(kind) && exactly.eq_ignore_ascii_case(subtype) => match versions
+            {
+                (Some(own), Some(offered)) => (own == offered).then_some(3),
+                _ => Some(2),
+            },
             _ => None,
         }
     }
+}
+
+/// The value of the parameter `name` of a media type.
+fn parameter<'a>(media_type: &'a str, name: &str) -> Option<&'a str> {
+    media_type.split(';').skip(1).find_map(|part| {
+        let (found, value) = part.split_once('=')?;
+        found.trim().eq_ignore_ascii_case(name).then_some(value.trim().trim_matches('"'))
+    })
 }
 
 #[cfg(test)]

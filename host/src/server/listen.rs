@@ -12,10 +12,14 @@ use super::connection::{Connections, Rules};
 use super::origin::Trusted;
 use super::tls::Tls;
 use super::{Audience, Http, HttpOptions, admin, routes};
+use crate::chain::StartProgress;
 use crate::live::LiveChain;
+use crate::log_fields::millis;
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
+/// How many connections the admin listener has. They are its own: clients cannot take them.
+const ADMIN_CONNECTIONS: usize = 256;
 /// How long answers that the shutdown itself caused may take to be written.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
@@ -30,7 +34,9 @@ pub struct ServeOptions {
     /// What the public listener encrypts its connections with; without it, it speaks HTTP in the clear. The admin listener
     /// always does.
     pub tls: Option<Tls>,
-    /// How many connections each listener has at most, 10,000 unless it is said. Further ones are closed at once.
+    /// How many connections the public listener has at most, 10,000 unless it is said. A few more are told so by a 503,
+    /// and get answers from `/healthz` and `/readyz`; further ones are closed at once. The admin listener has 256 of
+    /// its own.
     pub max_connections: usize,
     /// How long a connection may be idle, or take to send the head of a request, before it is closed: 75 s unless it is said,
     /// which is longer than proxies usually keep one.
@@ -175,7 +181,9 @@ impl Server {
         };
         let admin = admin.map(|admin| {
             let local = admin.address.ip().is_loopback().then(Trusted::default);
-            admin.listen(Connections::new(&Rules { audience: Audience::Admin, tls: None, local, ..rules.clone() }))
+            let rules =
+                Rules { audience: Audience::Admin, most: ADMIN_CONNECTIONS, tls: None, local, idle: rules.idle };
+            admin.listen(Connections::new(&rules))
         });
         Ok(Starting {
             admin: admin.transpose()?,
@@ -187,6 +195,13 @@ impl Server {
 }
 
 impl Starting {
+    /// From now on, `/readyz` says which chainlets the start waits for, as `progress` has it.
+    pub fn follow(&self, progress: &StartProgress) {
+        for listener in [Some(&self.public), self.admin.as_ref()].into_iter().flatten() {
+            listener.connections.follow(progress.clone());
+        }
+    }
+
     /// Answers clients until `ready`, and returns what that comes to: `/healthz` with 200, everything else with 503.
     pub async fn until<T>(&self, ready: impl Future<Output = T>) -> T {
         let Listener { socket, connections, .. } = &self.public;
@@ -271,7 +286,7 @@ impl Listening {
             let Listener { socket, connections, .. } = public;
             let shutdown = async {
                 shutdown.await;
-                tracing::info!(grace = ?grace, "stopping: serving the calls in flight");
+                tracing::info!(drain_ms = millis(grace), "stopping: serving the calls in flight");
                 http.drain();
             };
             connections.accept(socket, shutdown).await;
@@ -279,7 +294,11 @@ impl Listening {
             if connections.close(limit).await {
                 http.0.chain.stop(limit.saturating_duration_since(Instant::now())).await;
             } else {
-                tracing::warn!("calls are still in flight after the grace period; they are answered with 503");
+                tracing::warn!(
+                    drain_ms = millis(grace),
+                    limit = %"--drain",
+                    "calls are still in flight after the time for them; they are answered with 503"
+                );
                 http.0.chain.stop(Duration::ZERO).await;
                 connections.close(Instant::now() + LAST_ANSWERS).await;
                 connections.cut().await;

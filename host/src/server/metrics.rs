@@ -1,11 +1,12 @@
 //! What `GET /metrics` shows: requests as they are served, and the state of the chainlets at the moment of the scrape.
 
+mod exposition;
+
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder,
 };
@@ -17,6 +18,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+pub(super) use self::exposition::Exposition;
 use super::{Audience, Http};
 use crate::chain::Chain;
 use crate::chainlet::Status;
@@ -24,8 +26,6 @@ use crate::gpu::Meter;
 use crate::live::LiveChain;
 use crate::memory::MemoryBudget;
 
-/// The media type of [`Metrics::text`].
-pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// What is counted for a request whose client left before its answer, as nginx counts it.
 const CLIENT_LEFT: u16 = 499;
 /// The upper bounds of the buckets of a request's time, in seconds.
@@ -129,9 +129,10 @@ impl Metrics {
             "Requests answered, by route and status; 499 where the client left first",
             requests.clone(),
         );
-        registry.register(
-            "http_request_duration_seconds",
+        registry.register_with_unit(
+            "http_request_duration",
             "From a request's head to its answer, or to the end of a stream",
+            Unit::Seconds,
             seconds.clone(),
         );
         registry.register(
@@ -143,7 +144,7 @@ impl Metrics {
         registry.register("http_connections", "Open connections of all listeners", connections.clone());
         registry.register(
             "http_connections_refused",
-            "Connections closed at once, as there were as many as may be",
+            "Connections that came when there were as many as may be: told so, or closed at once",
             refused.clone(),
         );
         let about = [("version", env!("CARGO_PKG_VERSION").to_owned()), ("chain", chain.current().name().to_owned())];
@@ -168,11 +169,9 @@ impl Metrics {
         self.requests.get_or_create(&Served { route: Route::Other, status: status.as_u16() }).inc();
     }
 
-    /// All metrics, in the OpenMetrics text format.
-    pub(super) fn text(&self) -> Result<String, fmt::Error> {
-        let mut text = String::new();
-        encode(&mut text, &self.registry)?;
-        Ok(text)
+    /// All metrics, as text.
+    pub(super) fn text(&self, exposition: Exposition) -> Result<String, fmt::Error> {
+        exposition.write(&self.registry)
     }
 }
 
@@ -219,13 +218,13 @@ type Reading = fn(&Status) -> usize;
 impl Collector for Chainlets {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let gauges: [(&str, &str, Reading); 3] = [
-            ("chainlet_replicas_ready", "Replicas that take calls", |status| status.ready),
-            ("chainlet_calls_active", "Calls in flight in all replicas", |status| status.active),
-            ("chainlet_calls_waiting", "Calls that wait for a replica", |status| status.waiting),
+            ("chainlet_replicas_ready", "Replicas that take calls.", |status| status.ready),
+            ("chainlet_calls_active", "Calls in flight in all replicas.", |status| status.active),
+            ("chainlet_calls_waiting", "Calls that wait for a replica.", |status| status.waiting),
         ];
         ConstGauge::new(i64::try_from(self.0.version()).unwrap_or(i64::MAX)).encode(encoder.encode_descriptor(
             "chain_version",
-            "How many versions of the chain there have been; it rises with each reload",
+            "How many versions of the chain there have been; it rises with each reload.",
             None,
             MetricType::Gauge,
         )?)?;
@@ -239,7 +238,7 @@ impl Collector for Chainlets {
             }
         }
         let help = "Calls that ended with an error which the chainlet declares, counted where it began; `other` is of \
-                    no standard kind";
+                    no standard kind.";
         let mut errors = encoder.encode_descriptor("chainlet_errors", help, None, MetricType::Counter)?;
         for (chainlet, kind, count) in chain.errors() {
             let labels = [("chainlet", chainlet.as_str()), ("kind", kind)];
@@ -253,14 +252,14 @@ impl Collector for Chainlets {
 /// What the host holds for guests, clients and peers, and what it may.
 fn encode_memory(memory: &MemoryBudget, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
     let gauges = [
-        ("memory_reserved_bytes", "Bytes held for requests, calls, streams and answers", memory.reserved()),
-        ("memory_limit_bytes", "How many bytes may be held for requests, calls, streams and answers", memory.limit()),
+        ("memory_reserved", "Bytes held for requests, calls, streams and answers.", memory.reserved()),
+        ("memory_limit", "How many bytes may be held for requests, calls, streams and answers.", memory.limit()),
     ];
     for (name, help, bytes) in gauges {
-        let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        let gauge = encoder.encode_descriptor(name, help, Some(&Unit::Bytes), MetricType::Gauge)?;
         ConstGauge::new(i64::try_from(bytes).unwrap_or(i64::MAX)).encode(gauge)?;
     }
-    let help = "Requests, calls and answers refused since there was no room for their bytes";
+    let help = "Requests, calls and answers refused since there was no room for their bytes.";
     ConstCounter::new(memory.refusals()).encode(encoder.encode_descriptor(
         "memory_refusals",
         help,
@@ -274,8 +273,8 @@ fn encode_gpus(chain: &Chain, encoder: &mut DescriptorEncoder<'_>) -> Result<(),
     if chain.gpus().next().is_none() {
         return Ok(());
     }
-    let help = "Bytes of GPU memory that all replicas hold";
-    let mut memory = encoder.encode_descriptor("chainlet_gpu_memory_bytes", help, None, MetricType::Gauge)?;
+    let help = "Bytes of GPU memory that all replicas hold.";
+    let mut memory = encoder.encode_descriptor("chainlet_gpu_memory", help, Some(&Unit::Bytes), MetricType::Gauge)?;
     for (chainlet, meter) in chain.gpus() {
         meter.memory.encode(memory.encode_family(&[("chainlet", chainlet.as_str())])?)?;
     }
@@ -291,7 +290,7 @@ fn encode_gpus(chain: &Chain, encoder: &mut DescriptorEncoder<'_>) -> Result<(),
         }
         Ok(())
     };
-    times("chainlet_gpu_submission", "How long a GPU was at each submission", |meter| &meter.submissions)?;
-    let help = "How long a GPU was at some submissions, by its own clock";
+    times("chainlet_gpu_submission", "How long a GPU was at each submission.", |meter| &meter.submissions)?;
+    let help = "How long a GPU was at some submissions, by its own clock.";
     times("chainlet_gpu_execution", help, |meter| &meter.executions)
 }

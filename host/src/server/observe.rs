@@ -55,7 +55,8 @@ pub(super) async fn observed<B, F: Future<Output = Response>>(
         Err(problem) => (None, Ok(problem.into_response(&id))),
     };
     let mut response = served.unwrap_or_else(|panic| {
-        tracing::error!(request = %id, panic = panic_message(&*panic), "serving a request panicked: this is a bug of chainhost");
+        tracing::error!(request = %id, error = panic_message(&*panic),
+            "serving a request panicked: this is a bug of chainhost");
         Problem::new(Kind::Internal, "the host failed; its log says more, under this request_id").into_response(&id)
     });
     response.headers_mut().insert(request_id::HEADER, id.header.clone());
@@ -77,8 +78,8 @@ pub(super) async fn observed<B, F: Future<Output = Response>>(
         None => response.map(|body| Body::new(Underway { body, entered: Some((entered, status)), end })),
     };
     if let Some((method, path)) = line {
-        tracing::debug!(target: ACCESS, request = %id, client = client.as_deref(), %method, path, status = response.status().as_u16(),
-            ms = took.as_micros() as f64 / 1e3, "served");
+        tracing::debug!(target: ACCESS, request = %id, client = client.as_deref(), %method, url_path = path,
+            status = response.status().as_u16(), duration_ms = took.as_micros() as f64 / 1e3, "served");
     }
     response
 }

@@ -1,6 +1,7 @@
 //! What goes wrong, as problem documents (RFC 9457). Which kind has which type, title and status is said here alone.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -29,6 +30,7 @@ pub(super) enum Kind {
     MediaType,
     Chainlet,
     Overloaded,
+    Crowded,
     Reload,
     Trap,
     Internal,
@@ -46,13 +48,13 @@ struct Appearance {
     uri: &'static str,
     title: &'static str,
     /// Seconds after which another attempt makes sense.
-    retry_after: Option<u16>,
+    retry_after: Option<u64>,
 }
 
 impl Kind {
     #[rustfmt::skip]
     const fn appearance(self) -> Appearance {
-        const fn of(status: StatusCode, uri: &'static str, title: &'static str, retry_after: Option<u16>) -> Appearance {
+        const fn of(status: StatusCode, uri: &'static str, title: &'static str, retry_after: Option<u64>) -> Appearance {
             Appearance { status, uri, title, retry_after }
         }
         use StatusCode as S;
@@ -71,6 +73,7 @@ impl Kind {
             Kind::MediaType        => of(S::UNSUPPORTED_MEDIA_TYPE, "urn:chainhost:problem:unsupported-media-type", "The body is of no type that is taken", None),
             Kind::Chainlet         => of(S::UNPROCESSABLE_ENTITY,   "urn:chainhost:problem:chainlet-error",         "The chainlet answered with its error", None),
             Kind::Overloaded       => of(S::TOO_MANY_REQUESTS,      "urn:chainhost:problem:overloaded",             "The server is overloaded", Some(1)),
+            Kind::Crowded          => of(S::SERVICE_UNAVAILABLE,    "urn:chainhost:problem:too-many-connections",   "The server has no connection left", Some(1)),
             Kind::Reload           => of(S::UNPROCESSABLE_ENTITY,   "urn:chainhost:problem:reload-failed",          "The new version does not load", None),
             Kind::Trap             => of(S::INTERNAL_SERVER_ERROR,  "urn:chainhost:problem:trap",                   "A chainlet trapped", None),
             Kind::Internal         => of(S::INTERNAL_SERVER_ERROR,  "urn:chainhost:problem:internal",               "The host failed", None),
@@ -104,7 +107,7 @@ impl From<ErrorKind> for Kind {
 
 /// The status of an error of the standard type, and after how many seconds another attempt makes sense. This table is
 /// also that of `docs/http.md`.
-const fn of_declared(kind: DeclaredKind) -> (StatusCode, Option<u16>) {
+const fn of_declared(kind: DeclaredKind) -> (StatusCode, Option<u64>) {
     match kind {
         DeclaredKind::Invalid => (StatusCode::BAD_REQUEST, None),
         DeclaredKind::Unauthenticated => (StatusCode::UNAUTHORIZED, None),
@@ -119,6 +122,11 @@ const fn of_declared(kind: DeclaredKind) -> (StatusCode, Option<u16>) {
         DeclaredKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, Some(5)),
         DeclaredKind::Timeout => (StatusCode::GATEWAY_TIMEOUT, None),
     }
+}
+
+/// `time` in seconds for the header Retry-After: whoever comes then does not come too early.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)).max(1)
 }
 
 /// The statuses that errors of the standard type have.
@@ -179,12 +187,12 @@ impl Problem {
         Problem { kind, detail: detail.into(), call: Some((error, audience)) }
     }
 
-    /// What is wrong in a few words, the same for all of the kind.
     /// The status of the answer that tells of it.
     pub(super) fn status(&self) -> StatusCode {
         self.appearance().status
     }
 
+    /// What is wrong in a few words, the same for all of the kind.
     pub(super) fn title(&self) -> &'static str {
         self.kind.appearance().title
     }
@@ -193,15 +201,17 @@ impl Problem {
         self.kind
     }
 
-    /// What it looks like: as its kind, but for an error of the standard type, which says its status itself.
+    /// What it looks like: as its kind, but for an error of the standard type, which says its status itself, and for a
+    /// failed call, which says itself when to try again.
     fn appearance(&self) -> Appearance {
         let appearance = self.kind.appearance();
-        match self.call.as_ref().and_then(|(error, _)| error.declared()) {
+        let Some((error, _)) = &self.call else { return appearance };
+        match error.declared() {
             Some(declared) => {
                 let (status, retry_after) = of_declared(declared.kind);
                 Appearance { status, retry_after, ..appearance }
             }
-            None => appearance,
+            None => Appearance { retry_after: error.retry_after().map(whole_seconds), ..appearance },
         }
     }
 
@@ -366,6 +376,22 @@ mod tests {
         let (head, document) = answer(Problem::of_call(error, Audience::Public)).await;
         assert_eq!(head.status, 400);
         assert_eq!((&document["pointer"], &document["detail"]), (&json!("/n/0"), &json!("expected a u8, found 300")));
+    }
+
+    #[tokio::test]
+    async fn a_failure_that_knows_when_it_passes_says_so_in_whole_seconds() {
+        let failure = |kind| CallError::new(kind, &"a".parse().unwrap(), "");
+        let at = |time| failure(ErrorKind::NotReady).with_retry_after(time);
+        for (error, retry_after) in [
+            (failure(ErrorKind::NotReady), Some("5")),
+            (at(Duration::from_millis(1200)), Some("2")),
+            (at(Duration::ZERO), Some("1")),
+            (at(Duration::from_hours(24)), Some("86400")),
+            (failure(ErrorKind::Trap), None),
+        ] {
+            let (head, _) = answer(Problem::of_call(error, Audience::Public)).await;
+            assert_eq!(head.headers.get(header::RETRY_AFTER).map(|value| value.to_str().unwrap()), retry_after);
+        }
     }
 
     #[tokio::test]

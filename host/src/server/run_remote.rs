@@ -6,7 +6,6 @@ use std::time::Duration;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Version, header};
-use tokio::time::Instant;
 
 use super::body::{self, Received, RequestBody};
 use super::format::{Framing, Input, Output};
@@ -19,8 +18,10 @@ use crate::chain::{self, CallOptions, Chain};
 use crate::chainlet::Chainlet;
 use crate::chainlet::callee::Callee;
 use crate::chainlet::params::{Params, Values};
+use crate::deadline::{Deadline, TimeLimit};
 use crate::error::{CallError, ErrorKind};
 use crate::live::InVersion;
+use crate::log_fields::log_call_error;
 use crate::memory::Reservation;
 use crate::trace::TraceContext;
 use crate::value::format::Format;
@@ -152,7 +153,7 @@ async fn receive<B: RequestBody>(
         Ok(Input::Stream(upload)) => {
             let version = http.0.chain.begin();
             let chainlet = target(http, &version, name)?;
-            let params = upload::open(&head, body, upload, chainlet, &http.0.bodies, deadline).await;
+            let params = upload::open(&head, body, upload, chainlet, &http.0.bodies, &deadline).await;
             let audience = if name.is_some() { Audience::Admin } else { Audience::Public };
             let params = params.map_err(|refusal| match refusal {
                 Ok(error) => failed(http, error, audience, &asked.id),
@@ -161,28 +162,32 @@ async fn receive<B: RequestBody>(
             Body::Stream { params, version }
         }
         Ok(Input::Whole(format)) => {
-            Body::Whole(body::read(&head.headers, head.version, body, Ok(format), &http.0.bodies, deadline).await?)
+            Body::Whole(body::read(&head.headers, head.version, body, Ok(format), &http.0.bodies, &deadline).await?)
         }
         Err(refusal) => {
-            Body::Whole(body::read(&head.headers, head.version, body, Err(refusal), &http.0.bodies, deadline).await?)
+            Body::Whole(body::read(&head.headers, head.version, body, Err(refusal), &http.0.bodies, &deadline).await?)
         }
     };
-    Ok(Read { options: options(deadline, asked, &head.headers), headers: head.headers, version: head.version, body })
+    Ok(Read { options: options(&deadline, asked, &head.headers), headers: head.headers, version: head.version, body })
 }
 
 /// When a request must have its whole answer.
-pub(super) fn deadline(http: &Http, headers: &HeaderMap, asked: &Asked) -> Result<Instant, Problem> {
+pub(super) fn deadline(http: &Http, headers: &HeaderMap, asked: &Asked) -> Result<Deadline, Problem> {
     let longest = http.0.options.request_timeout;
-    Ok(asked.at + asked_timeout(headers)?.map_or(longest, |timeout| timeout.min(longest)))
+    let (time, limit) = match asked_timeout(headers)? {
+        Some(time) if time < longest => (time, TimeLimit::Header),
+        _ => (longest, TimeLimit::Server),
+    };
+    Ok(Deadline::after(asked.at, time, limit))
 }
 
 /// How the call is made that is to be done by `deadline`, for a request with `headers`.
-pub(super) fn options(deadline: Instant, asked: &Asked, headers: &HeaderMap) -> CallOptions {
-    let timeout = Some(deadline.saturating_duration_since(Instant::now()));
+pub(super) fn options(deadline: &Deadline, asked: &Asked, headers: &HeaderMap) -> CallOptions {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let trace_context =
         header(TRACE_PARENT).and_then(|parent| TraceContext::new(parent, header(TRACE_STATE).unwrap_or_default()));
-    CallOptions { timeout, request_id: Some(asked.id.text.clone()), trace_context }
+    let deadline = Some(deadline.clone());
+    CallOptions { timeout: None, request_id: Some(asked.id.text.clone()), trace_context, deadline }
 }
 
 /// What the client says it waits: `2.5` in seconds, or `500ms`, or any such duration.
@@ -203,16 +208,17 @@ fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
 
 /// A failed call as a problem. What the client is not told is in the log.
 pub(super) fn failed(http: &Http, error: CallError, audience: Audience, id: &RequestId) -> Problem {
-    let untold = || http.0.log_rate.admit().map(|left_out| (left_out > 0).then_some(left_out));
+    let admit = || http.0.log_rate.admit().map(|left_out| (left_out > 0).then_some(left_out));
     match error.kind() {
+        // The guest's frames are in the event that tells of its replica's end.
         ErrorKind::Trap | ErrorKind::Internal => {
-            if let Some(untold) = untold() {
-                tracing::error!(request = %id, %error, backtrace = error.backtrace(), untold, "a call failed");
+            if let Some(suppressed) = admit() {
+                log_call_error!(error, &error, "a call failed", request = display(id), suppressed = suppressed);
             }
         }
         ErrorKind::NotReady | ErrorKind::Unreachable | ErrorKind::Deadline => {
-            if let Some(untold) = untold() {
-                tracing::warn!(request = %id, %error, untold, "a call failed");
+            if let Some(suppressed) = admit() {
+                log_call_error!(warn, &error, "a call failed", request = display(id), suppressed = suppressed);
             }
         }
         ErrorKind::InvalidInput
@@ -220,9 +226,7 @@ pub(super) fn failed(http: &Http, error: CallError, audience: Audience, id: &Req
         | ErrorKind::AnswerTooLarge
         | ErrorKind::Overloaded
         | ErrorKind::Cancelled
-        | ErrorKind::Stopping => {
-            tracing::debug!(request = %id, %error, "a call failed");
-        }
+        | ErrorKind::Stopping => log_call_error!(debug, &error, "a call failed", request = display(id)),
         // The chainlet in which it began has logged it.
         ErrorKind::Chainlet => {}
     }

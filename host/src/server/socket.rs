@@ -32,7 +32,7 @@ use http::{HeaderMap, StatusCode, header};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
@@ -56,6 +56,7 @@ use crate::chain;
 use crate::chain::CallOptions;
 use crate::chain::answer::stream_of;
 use crate::chainlet::callee::Callee;
+use crate::deadline::Deadline;
 use crate::error::{CallError, ErrorKind};
 use crate::live::InVersion;
 use crate::value::stream::{Stream, StreamError};
@@ -130,7 +131,7 @@ async fn upgrade(http: Http, asked: &Asked, request: Request) -> Result<Response
     // Held from here on, so that a listener which closes in this very moment waits for the conversation.
     let place = head.extensions.remove::<Place>().map(|place| (place.tasks.token(), place));
     let asked = asked.clone();
-    let options = options(deadline, &asked, &head.headers);
+    let options = options(&deadline, &asked, &head.headers);
     tokio::spawn(async move {
         let connection = match connection.await {
             Ok(connection) => connection,
@@ -176,7 +177,7 @@ struct Conversation {
     http: Http,
     asked: Asked,
     version: InVersion,
-    deadline: Instant,
+    deadline: Deadline,
     options: CallOptions,
     /// Counts what comes of a message before it is here.
     meter: Arc<Meter>,
@@ -204,7 +205,7 @@ impl Conversation {
         let (sink, mut source) = socket.split();
         let mut mouth = Mouth { sink, speaking: &self.speaking, bodies: self.http.0.bodies.all().clone() };
         // The call has its deadline from the chain; this is for a client that takes nothing of its failure.
-        let farewell = timeout_at(self.deadline + FAREWELL, self.talk(&mut mouth, &mut source)).await;
+        let farewell = timeout_at(self.deadline.at + FAREWELL, self.talk(&mut mouth, &mut source)).await;
         let (text, code, reason): (_, _, &str) = match farewell.unwrap_or(Farewell::Gone) {
             Farewell::Gone => return,
             Farewell::End(rest) => {
@@ -256,7 +257,7 @@ impl Conversation {
             meter: &self.meter,
             speaking: &self.speaking,
         };
-        let mut values = match ear.others(source, &others, self.deadline).await {
+        let mut values = match ear.others(source, &others, &self.deadline).await {
             Ok(values) => values,
             Err(farewell) => return farewell,
         };

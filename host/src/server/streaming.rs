@@ -143,7 +143,7 @@ impl Writing {
         let chainlet = &self.streamed.chainlet;
         let out = out.finish().map_err(|no_room| {
             let message = format_args!("its items cannot be given: {no_room}");
-            CallError::new(ErrorKind::Overloaded, chainlet, message).after_the_call_began()
+            CallError::new(ErrorKind::Overloaded, chainlet, message).limited_by(no_room.option).after_the_call_began()
         })?;
         match mismatch {
             None => Ok(held.own(out.into())),

@@ -7,7 +7,7 @@ use futures::stream;
 use http::Version;
 use http::request::Parts;
 use http_body_util::BodyExt;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use super::body::{self, Limits, RequestBody};
 use super::format::{Input, Upload};
@@ -16,8 +16,9 @@ use crate::chainlet::Chainlet;
 use crate::chainlet::callee::Callee;
 use crate::chainlet::params::{READ_AT_ONCE, Values};
 use crate::config::ChainletName;
+use crate::deadline::Deadline;
 use crate::error::{CallError, ErrorKind};
-use crate::memory::{MemoryBudget, NoRoom, Reservation};
+use crate::memory::{MEMORY_LIMIT, MemoryBudget, NoRoom, Reservation};
 use crate::offload::Offload;
 use crate::value::format::{FormatError, FormatErrorKind};
 use crate::value::json::JsonError;
@@ -52,7 +53,7 @@ pub(super) async fn open<B: RequestBody>(
     upload: Upload,
     chainlet: &Chainlet,
     limits: &Limits,
-    deadline: Instant,
+    deadline: &Deadline,
 ) -> Result<Values, Result<CallError, Problem>> {
     let (body, reader) = (Rest { body: Some(body), version: head.version }, Reader::new(chainlet));
     body::encoded_as_it_is(&head.headers).map_err(Err)?;
@@ -69,7 +70,7 @@ pub(super) async fn open<B: RequestBody>(
     others.remove(place);
     let (mut values, mut others_held) = (Vec::new(), None);
     if !others.is_empty() {
-        let first = timeout_at(deadline, lines.next()).await;
+        let first = timeout_at(deadline.at, lines.next()).await;
         let first = first.map_err(|_| Err(Problem::new(Kind::SlowRequest, "the body was not here in time")))?;
         let line = first.map_err(|fault| Ok(reader.fault(fault)))?.unwrap_or_default();
         let length = line.len();
@@ -166,21 +167,25 @@ impl Reader {
             Fault::BrokeOff(error) => new(ErrorKind::InvalidInput, format!("the body broke off: {error}")),
             Fault::LongLine { number, limit } => new(
                 ErrorKind::TooLarge,
-                format!("line {number} of the body is longer than this server's limit of {limit} bytes"),
-            ),
-            Fault::NoRoom(no_room) => new(ErrorKind::Overloaded, no_room.to_string()),
+                format!("line {number} of the body is longer than this server's limit of {limit} bytes (--body-limit)"),
+            )
+            .limited_by("--body-limit"),
+            Fault::NoRoom(no_room) => new(ErrorKind::Overloaded, no_room.to_string()).limited_by(no_room.option),
         }
     }
 
     /// What is wrong with line `number`.
     fn refuse(&self, error: JsonError, number: usize) -> CallError {
         let FormatError { kind, pointer, message } = error.into();
-        let kind = match kind {
-            FormatErrorKind::Mismatch => ErrorKind::InvalidInput,
-            FormatErrorKind::TooLarge | FormatErrorKind::NoRoom { for_good: true } => ErrorKind::TooLarge,
-            FormatErrorKind::NoRoom { for_good: false } => ErrorKind::Overloaded,
+        let new = |kind| {
+            CallError::new(kind, &self.chainlet, format_args!("in line {number} of the body: {message}")).at(pointer)
         };
-        CallError::new(kind, &self.chainlet, format_args!("in line {number} of the body: {message}")).at(pointer)
+        match kind {
+            FormatErrorKind::Mismatch => new(ErrorKind::InvalidInput),
+            FormatErrorKind::TooLarge => new(ErrorKind::TooLarge).limited_by_key("resources.value_limit"),
+            FormatErrorKind::NoRoom { for_good: true } => new(ErrorKind::TooLarge).limited_by(MEMORY_LIMIT),
+            FormatErrorKind::NoRoom { for_good: false } => new(ErrorKind::Overloaded).limited_by(MEMORY_LIMIT),
+        }
     }
 }
 

@@ -8,7 +8,8 @@
 //!
 //! All after the colon of a guest's line is the guest's: what it writes cannot pass for what the host says of it.
 //!
-//! The one event of more than a line is a trap, with the guest's frames below it.
+//! Events of more than a line are a trap, with the guest's frames below it, and an error of several lines, such as that
+//! of a chain.toml, with its lines. They are indented: none can pass for an event.
 
 use std::fmt::{self, Debug};
 
@@ -77,6 +78,8 @@ fn level(out: &mut Writer<'_>, level: Level) -> fmt::Result {
 struct Parts {
     message: String,
     fields: Vec<(&'static str, String)>,
+    /// What went wrong. It comes after the other fields, since it may hold the words of a guest.
+    error: String,
     /// A guest's frames, which are lines of their own.
     backtrace: String,
 }
@@ -89,7 +92,7 @@ impl Parts {
             place.map(|place| self.fields.remove(place).1).unwrap_or_default()
         };
         let (chainlet, replica) = (take("chainlet"), take("replica"));
-        let (stream, request) = (take("stream").to_lowercase(), take("request"));
+        let (stream, request) = (take("stream"), take("request"));
         let mut replica = format!("{chainlet}[{replica}]");
         if !stream.is_empty() {
             replica.push(' ');
@@ -109,6 +112,7 @@ impl Visit for Parts {
         match field.name() {
             "backtrace" => self.backtrace = value.to_owned(),
             "message" => self.message = value.to_owned(),
+            "error" => self.error = value.to_owned(),
             name => self.fields.push((name, format!("{value:?}"))),
         }
     }
@@ -116,6 +120,7 @@ impl Visit for Parts {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         match field.name() {
             "message" => self.message = format!("{value:?}"),
+            "error" => self.error = format!("{value:?}"),
             name => self.fields.push((name, format!("{value:?}"))),
         }
     }
@@ -128,7 +133,13 @@ impl fmt::Display for Parts {
             write!(f, " {name}=")?;
             write_printable(f, value, &['\t'])?;
         }
-        for line in self.backtrace.lines() {
+        let is_long = self.error.trim_end().contains('\n');
+        if !is_long && !self.error.is_empty() {
+            f.write_str(" error=")?;
+            write_printable(f, self.error.trim_end(), &['\t'])?;
+        }
+        let error = if is_long { &*self.error } else { "" };
+        for line in error.lines().chain(self.backtrace.lines()) {
             f.write_str("\n    ")?;
             write_printable(f, line, &['\t'])?;
         }
@@ -170,10 +181,8 @@ mod tests {
 
     #[test]
     fn a_guests_line_names_its_replica_and_its_stream() {
-        #[derive(Debug)]
-        struct Stdout;
         let line = logged(|| {
-            tracing::info!(target: "chainlet", chainlet = %"say-hello", replica = 1u32, stream = ?Stdout, "ready");
+            tracing::info!(target: "chainlet", chainlet = %"say-hello", replica = 1u32, stream = %"stdout", "ready");
         });
         assert_eq!(line, " INFO say-hello[1] stdout: ready\n");
     }
@@ -200,6 +209,17 @@ mod tests {
             tracing::error!(target: "chainhost", backtrace, cause = %"a\nb", text = "c d", "died");
         });
         assert_eq!(line, "ERROR died cause=a\\nb text=\"c d\"\n    0: main\n    1: start\n");
+    }
+
+    #[test]
+    fn an_error_comes_last_and_of_several_lines_each_is_a_line_below() {
+        let line = logged(|| tracing::warn!(target: "chainhost", error = "no \"x\" here", replica = 1u32, "it failed"));
+        assert_eq!(line, " WARN it failed replica=1 error=no \"x\" here\n");
+        let lines = logged(|| {
+            let error = "a.toml:1: bad\n1 | x\u{1b}\n\nhelp: mend it\n";
+            tracing::warn!(target: "chainhost", %error, replica = 1u32, "no");
+        });
+        assert_eq!(lines, " WARN no replica=1\n    a.toml:1: bad\n    1 | x\\u{1b}\n    \n    help: mend it\n");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::EdgeCall;
 use crate::chainlet::call::{Answered, Outcome};
 use crate::config::{self, DependencySpec};
 use crate::error::{CallError, EdgeName, ErrorKind};
+use crate::log_fields::millis;
 
 /// Puts a breaker before a service.
 pub(super) struct BreakerLayer(Option<Arc<Shared>>);
@@ -88,24 +89,24 @@ impl Shared {
     }
 
     fn refusal(&self, left: Duration) -> CallError {
-        let failures = self.settings.failures;
-        CallError::new(
-            ErrorKind::NotReady,
-            &self.edge.to,
-            format_args!(
-                "its last {failures} calls or more through this edge failed, so the edge's breaker refuses calls, for \
-                 another {:.1} s",
-                left.as_secs_f64()
-            ),
-        )
+        let config::Breaker { failures, pause } = self.settings;
+        let (key, pause) = (self.edge.key("breaker"), humantime::format_duration(pause));
+        let message = format_args!(
+            "its last {failures} calls or more through this edge failed, so the edge's breaker refuses calls, for \
+             another {:.1} s: {key}.pause in chain.toml is {pause}",
+            left.as_secs_f64()
+        );
+        CallError::new(ErrorKind::NotReady, &self.edge.to, message).limited_by(key.clone()).with_retry_after(left)
     }
 
     fn tell(&self, change: Option<Change>) {
         let Self { edge, settings: config::Breaker { failures, pause }, .. } = self;
         match change {
-            Some(Change::Opened) => tracing::warn!(%edge, failures, pause_ms = pause.as_millis(),
-                "the breaker of an edge opens: calls through it are refused for a while"),
-            Some(Change::Closed) => tracing::info!(%edge, "the breaker of an edge closes: calls go through again"),
+            Some(Change::Opened) => tracing::warn!(%edge, chainlet = %edge.to, limit = %edge.key("breaker"), failures,
+                pause_ms = millis(*pause), "the breaker of an edge opens: calls through it are refused for a while"),
+            Some(Change::Closed) => {
+                tracing::info!(%edge, chainlet = %edge.to, "the breaker of an edge closes: calls go through again")
+            }
             None => {}
         }
     }

@@ -6,29 +6,30 @@ use futures::future::BoxFuture;
 use tower::{Layer, Service, ServiceExt};
 
 use super::EdgeCall;
-use crate::chain::deadline::{earlier, within};
+use crate::chain::deadline::within;
 use crate::chainlet::call::{Answered, Outcome};
 use crate::config::ChainletName;
+use crate::deadline::earlier;
 use crate::error::CallError;
 
 /// Ends calls of `0` at the deadline that they bring along, or when their answer's first item is late.
 pub(super) struct DeadlineLayer(pub ChainletName);
 
 impl<S> Layer<S> for DeadlineLayer {
-    type Service = Deadline<S>;
+    type Service = WithDeadline<S>;
 
-    fn layer(&self, inner: S) -> Deadline<S> {
-        Deadline { callee: self.0.clone(), inner }
+    fn layer(&self, inner: S) -> WithDeadline<S> {
+        WithDeadline { callee: self.0.clone(), inner }
     }
 }
 
 #[derive(Clone)]
-pub(super) struct Deadline<S> {
+pub(super) struct WithDeadline<S> {
     callee: ChainletName,
     inner: S,
 }
 
-impl<S> Service<EdgeCall> for Deadline<S>
+impl<S> Service<EdgeCall> for WithDeadline<S>
 where
     S: Service<EdgeCall, Response = Answered, Error = CallError> + Clone + Send + 'static,
     S::Future: Send,
@@ -43,8 +44,8 @@ where
     }
 
     fn call(&mut self, call: EdgeCall) -> Self::Future {
-        let Deadline { callee, inner } = self.clone();
-        let deadline = earlier(call.context.deadline, call.first);
+        let WithDeadline { callee, inner } = self.clone();
+        let deadline = earlier(call.context.deadline.clone(), call.first.clone());
         Box::pin(async move { within(&callee, deadline, inner.oneshot(call)).await })
     }
 }

@@ -5,19 +5,19 @@ use crate::error::{CallError, EdgeName, ErrorKind};
 use crate::value::ty::{Declared, Member};
 use crate::value::{List, Type, Value};
 
-/// The kinds of failures in the order in which WIT declares them.
-pub(crate) const KINDS: [(ErrorKind, &str); 11] = [
-    (ErrorKind::InvalidInput, "invalid-input"),
-    (ErrorKind::TooLarge, "too-large"),
-    (ErrorKind::AnswerTooLarge, "answer-too-large"),
-    (ErrorKind::Overloaded, "overloaded"),
-    (ErrorKind::NotReady, "not-ready"),
-    (ErrorKind::Deadline, "deadline"),
-    (ErrorKind::Trap, "trap"),
-    (ErrorKind::Stopping, "stopping"),
-    (ErrorKind::Unreachable, "unreachable"),
-    (ErrorKind::Cancelled, "cancelled"),
-    (ErrorKind::Internal, "internal"),
+/// The kinds of failures in the order in which WIT declares them; [`ErrorKind::name`] gives the names.
+pub(crate) const KINDS: [ErrorKind; 11] = [
+    ErrorKind::InvalidInput,
+    ErrorKind::TooLarge,
+    ErrorKind::AnswerTooLarge,
+    ErrorKind::Overloaded,
+    ErrorKind::NotReady,
+    ErrorKind::Deadline,
+    ErrorKind::Trap,
+    ErrorKind::Stopping,
+    ErrorKind::Unreachable,
+    ErrorKind::Cancelled,
+    ErrorKind::Internal,
 ];
 
 const EDGE: [&str; 3] = ["caller", "dependency", "callee"];
@@ -25,7 +25,7 @@ const FAILURE: [&str; 6] = ["kind", "message", "chainlet", "path", "repeatable",
 
 /// What a guest learns of `error`, the failure of a call that it made.
 pub(super) fn value(error: &CallError) -> Value {
-    let kind = KINDS.iter().position(|(kind, _)| *kind == error.kind()).unwrap_or(KINDS.len() - 1);
+    let kind = KINDS.iter().position(|kind| *kind == error.kind()).unwrap_or(KINDS.len() - 1);
     let edge = |edge: &EdgeName| {
         Value::Record([edge.from.as_str().into(), edge.dependency.as_str().into(), edge.to.as_str().into()].into())
     };
@@ -48,7 +48,7 @@ pub(crate) fn is_repeatable(error: &CallError) -> bool {
 
 /// In how many nanoseconds another attempt makes sense.
 pub(crate) fn retry_after(error: &CallError) -> Option<u64> {
-    error.kind().retry_after().map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+    error.retry_after().map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// Whether `ty` has the shape of the failure.
@@ -56,7 +56,7 @@ pub(crate) fn is_failure(ty: &Type) -> bool {
     let Type::Record(failure) = ty else { return false };
     let [kind, message, chainlet, path, repeatable, retry_after] = failure.members.as_slice() else { return false };
     let kinds =
-        matches!(&kind.ty, Some(Type::Enum(kinds)) if names(&kinds.members).eq(KINDS.iter().map(|(_, name)| *name)));
+        matches!(&kind.ty, Some(Type::Enum(kinds)) if names(&kinds.members).eq(KINDS.iter().map(|kind| kind.name())));
     let path = match &path.ty {
         Some(Type::List(edge)) => matches!(&**edge, Type::Record(edge) if is_edge(edge)),
         _ => false,
@@ -94,7 +94,7 @@ pub(in super::super) mod tests {
     pub(in super::super::super) fn failure() -> Type {
         let edge = EDGE.iter().map(|name| member(name, Some(Type::String))).collect();
         let types = [
-            Type::Enum(declared(KINDS.iter().map(|(_, name)| member(name, None)).collect())),
+            Type::Enum(declared(KINDS.iter().map(|kind| member(kind.name(), None)).collect())),
             Type::String,
             Type::String,
             Type::List(Arc::new(Type::Record(declared(edge)))),
@@ -114,7 +114,7 @@ pub(in super::super) mod tests {
             let lines = body.lines().map(str::trim).filter(|line| !line.starts_with("///"));
             lines.filter_map(|line| line.split([':', ',']).next()).filter(|name| !name.is_empty()).collect()
         };
-        assert_eq!(members("enum failure-kind {"), KINDS.map(|(_, name)| name));
+        assert_eq!(members("enum failure-kind {"), KINDS.map(ErrorKind::name));
         assert_eq!(members("record edge {"), EDGE);
         assert_eq!(members("record failure {"), FAILURE);
         assert!(is_failure(&failure()) && !is_failure(&Type::String));

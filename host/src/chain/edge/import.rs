@@ -12,7 +12,9 @@ use crate::chainlet::call::{Answered, Call, CallContext, Outcome};
 use crate::chainlet::limits::Parameters;
 use crate::chainlet::state::State;
 use crate::chainlet::streams::Reader;
+use crate::deadline::{Deadline, TimeLimit};
 use crate::error::{CallError, ErrorKind};
+use crate::log_fields::log_call_error;
 use crate::value::Value;
 use crate::value::abi::call::Import;
 
@@ -45,7 +47,10 @@ impl Import<State> for EdgeImport {
     ) -> BoxFuture<'static, Result<Option<Value>>> {
         // Work that goes on after its call was answered belongs to no call.
         let caller = State::current_call(&mut store);
-        let unasked = || self.edge.timeout.is_none().then(|| Instant::now() + UNASKED);
+        let unasked = || {
+            let limit = || TimeLimit::Unasked(self.edge.name.clone());
+            self.edge.timeout.is_none().then(|| Deadline::after(Instant::now(), UNASKED, limit()))
+        };
         let context = match &caller {
             Some(call) if call.is_done() => CallContext { deadline: unasked(), ..call.context.clone() },
             Some(call) => call.context.clone(),
@@ -130,7 +135,7 @@ async fn plain(edge: &Edge, caller: Option<Arc<Call>>, call: impl Future<Output 
         return match call.await {
             Ok(answered) => Some(taken(edge, None, answered)),
             Err(error) => {
-                tracing::debug!(%error, "a call of a dependency failed that belongs to no call");
+                log_call_error!(debug, &error, "a call of a dependency failed that belongs to no call");
                 None
             }
         };

@@ -16,40 +16,58 @@ pub(in crate::chainlet) struct Death {
     pub kind: ErrorKind,
     pub message: String,
     pub backtrace: Option<String>,
+    /// The limit that was reached, if that is why.
+    pub limit: Option<Limit>,
+}
+
+/// A limit whose reach ends a replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::chainlet) enum Limit {
+    /// This key of the chainlet in chain.toml.
+    Key(&'static str),
+    /// This option of the command line.
+    Option(&'static str),
 }
 
 impl Death {
+    pub(super) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Death { kind, message: message.into(), backtrace: None, limit: None }
+    }
+
     /// What it means for a call of `chainlet` that was in the replica.
     pub(in crate::chainlet) fn error(&self, chainlet: &ChainletName) -> CallError {
-        CallError::new(self.kind, chainlet, &self.message).with_backtrace(self.backtrace.clone())
+        self.as_failure(CallError::new(self.kind, chainlet, &self.message))
+    }
+
+    /// `error`, which tells of the end of a replica, with what else is known of that.
+    pub(in crate::chainlet) fn as_failure(&self, error: CallError) -> CallError {
+        let error = error.with_backtrace(self.backtrace.clone());
+        match self.limit {
+            Some(Limit::Key(key)) => error.limited_by_key(key),
+            Some(Limit::Option(option)) => error.limited_by(option),
+            None => error,
+        }
     }
 
     /// The end of a replica that was stopped or replaced.
     pub(in crate::chainlet) fn stopped() -> Self {
-        Death {
-            kind: ErrorKind::Stopping,
-            message: "the replica was stopped before the call was done".into(),
-            backtrace: None,
-        }
+        Self::new(ErrorKind::Stopping, "the replica was stopped before the call was done")
     }
 
     /// The end of a replica whose guest did not come back from a call that nobody waits for.
     pub(in crate::chainlet) fn stuck() -> Self {
-        Death {
-            kind: ErrorKind::Trap,
-            message: "the guest did not return to its event loop while another call of it was over, and was ended"
-                .into(),
-            backtrace: None,
-        }
+        let message = "the guest did not return to its event loop while another call of it was over, and was ended";
+        Death { limit: Some(Limit::Key("grace")), ..Self::new(ErrorKind::Trap, message) }
     }
 
     /// The end of a replica whose task is gone without a word.
     pub(in crate::chainlet) fn of_task(error: &JoinError) -> Self {
-        Death { kind: ErrorKind::Internal, message: format!("the replica's task ended: {error}"), backtrace: None }
+        Self::new(ErrorKind::Internal, format!("the replica's task ended: {error}"))
     }
 
     /// The end by a trap, in words that name what the guest did.
     pub(super) fn of(error: &wasmtime::Error, state: &State, chainlet: &ChainletName) -> Self {
+        let mut limit = None;
         let cause = if let Some(ResourceTableError::Full) = error.downcast_ref() {
             format!(
                 "the guest trapped: it holds {HOST_RESOURCES} open files, sockets, requests and timers, and wants another"
@@ -60,26 +78,26 @@ impl Death {
             let trap = trap.to_string();
             format!("the guest trapped: {}", trap.strip_prefix("wasm trap: ").unwrap_or(&trap))
         } else if error.is::<wasmtime::PoolConcurrencyLimitError>() {
-            return Death {
-                kind: ErrorKind::NotReady,
-                message: "the host has as many replicas as it may: raise --max-replicas".to_owned(),
-                backtrace: None,
-            };
+            let message = "the host has as many replicas as it may: raise --max-replicas";
+            let limit = Some(Limit::Option("--max-replicas"));
+            return Death { limit, ..Self::new(ErrorKind::NotReady, message) };
         } else if let Some(lack) = lack_of_memory(error) {
-            return Death { kind: ErrorKind::NotReady, message: lack, backtrace: None };
+            return Self::new(ErrorKind::NotReady, lack);
         } else {
-            let explained = state.parameters.explain(error, chainlet);
+            let (explained, key) = state.parameters.explain(error, chainlet).unzip();
+            limit = key.map(Limit::Key);
             format!("the guest trapped: {}", explained.unwrap_or_else(|| error.root_cause().to_string()))
         };
         let mut message = cause;
-        if let Some(limit) = state.memory.refused() {
-            message.push_str(&format!("; it had been refused memory beyond its limit of {limit} bytes"));
+        if let Some(bytes) = state.memory.refused() {
+            message.push_str(&format!("; it had been refused memory beyond its limit of {bytes} bytes"));
+            limit = limit.or(Some(Limit::Key("resources.memory")));
         }
         if let Some(words) = state.capabilities.output.last_words() {
             message.push_str(&format!("; its last words on stderr: {words}"));
         }
         let backtrace = error.downcast_ref::<WasmBacktrace>().map(|frames| clip(frames.to_string(), BACKTRACE));
-        Death { kind: ErrorKind::Trap, message: clip(message, 4 * SENTENCE), backtrace }
+        Death { backtrace, limit, ..Self::new(ErrorKind::Trap, clip(message, 4 * SENTENCE)) }
     }
 }
 

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 
 use tokio::task::coop::{Unconstrained, unconstrained};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Sleep, sleep_until};
 
 use super::super::call::{Tail, TailHandle};
 use crate::config::ChainletName;
-use crate::error::{CallError, ErrorKind};
+use crate::deadline::Deadline;
 
 /// A timer that is set. Dropping it unsets it.
 pub(super) struct Alarm {
@@ -23,15 +23,16 @@ pub(super) struct Alarm {
 struct Ring {
     tail: TailHandle,
     callee: ChainletName,
+    deadline: Deadline,
 }
 
 impl Alarm {
     /// Ends the call of `tail`, which `callee` serves, at `deadline`.
-    pub(super) fn set(deadline: Instant, tail: &Tail, callee: ChainletName) -> Self {
+    pub(super) fn set(deadline: Deadline, tail: &Tail, callee: ChainletName) -> Self {
         let _runtime = tail.runtime().map(|runtime| runtime.enter());
         // A timer that is held back by tokio's budget for tasks would be woken before its time.
-        let mut timer = Box::pin(unconstrained(sleep_until(deadline)));
-        let ring = Arc::new(Ring { tail: tail.handle(), callee });
+        let mut timer = Box::pin(unconstrained(sleep_until(deadline.at)));
+        let ring = Arc::new(Ring { tail: tail.handle(), callee, deadline });
         if timer.as_mut().poll(&mut Context::from_waker(&Waker::from(ring.clone()))).is_ready() {
             ring.wake();
         }
@@ -41,7 +42,6 @@ impl Alarm {
 
 impl Wake for Ring {
     fn wake(self: Arc<Self>) {
-        let message = "its stream had not come to an end before the deadline";
-        self.tail.fail(CallError::new(ErrorKind::Deadline, &self.callee, message));
+        self.tail.fail(self.deadline.missed_by_streams(&self.callee));
     }
 }

@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(500);
 pub(super) async fn on_hangup(chain: LiveChain, mut hangups: Hangups) -> std::convert::Infallible {
     loop {
         hangups.next().await;
-        tracing::info!("SIGHUP received; loading a new version of the chain");
+        tracing::info!(signal = %"SIGHUP", "SIGHUP received; loading a new version of the chain");
         reload(&chain).await;
     }
 }

@@ -31,6 +31,13 @@ const HINTS_FOR_A_CHAINLET: [(&str, &str); 12] = [
     ("entrypoint", "move it to the table [chain], as entrypoint = \"NAME\""),
 ];
 
+/// What to do with keys that others use for resources.
+const HINTS_FOR_RESOURCES: [(&str, &str); 3] = [
+    ("ram", "write memory, as in memory = \"256MiB\""),
+    ("threads", "write cpu, as in cpu = 0.5; a replica computes on one thread"),
+    ("limits", "write the limits themselves, as in memory = \"256MiB\""),
+];
+
 /// A chainlet with the default for every key that could not be read, so that others can still be checked against it.
 pub(super) fn read_chainlet(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<ChainletSpec> {
     let mut table = node.table(problems, CHAINLET)?;
@@ -111,7 +118,7 @@ fn read_resources(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Resour
     if let Some(gpu) = table.optional("gpu").and_then(|node| read_gpu(problems, &node)) {
         resources.gpu = gpu;
     }
-    table.finish(problems, &[]);
+    table.finish(problems, &HINTS_FOR_RESOURCES);
     Some(resources)
 }
 

@@ -31,7 +31,7 @@ pub(super) fn scoped<T>(device: &wgpu::Device, work: impl FnOnce() -> T) -> Resu
 /// Unmaps `buffer`, if it is not destroyed by now, which is no error.
 pub(super) fn unmap(device: &wgpu::Device, buffer: &wgpu::Buffer) {
     if let Err(failure) = scoped(device, || buffer.unmap()) {
-        tracing::debug!(%failure, "a buffer is not there to be unmapped");
+        tracing::debug!(error = %failure, "a buffer is not there to be unmapped");
     }
 }
 

@@ -50,7 +50,7 @@ impl Timer {
             next: Mutex::new(Some(Instant::now())),
         });
         opened
-            .inspect_err(|failure| tracing::warn!(%failure, "the work of a GPU device is not timed"))
+            .inspect_err(|failure| tracing::warn!(error = %failure, "the work of a GPU device is not timed"))
             .ok()
             .map(Arc::new)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt, stream};
 use tokio::task::yield_now;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{sleep, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
@@ -17,6 +17,7 @@ use crate::chain;
 use crate::chainlet::Chainlet;
 use crate::chainlet::callee::Callee;
 use crate::chainlet::params::{READ_AT_ONCE, Values};
+use crate::deadline::Deadline;
 use crate::error::{CallError, ErrorKind};
 use crate::memory::{NoRoom, Reservation};
 use crate::server::body::Limits;
@@ -47,7 +48,7 @@ impl Ear<'_> {
         &self,
         source: &mut Source,
         others: &[Member],
-        deadline: Instant,
+        deadline: &Deadline,
     ) -> Result<Values, Farewell> {
         if others.is_empty() {
             return Ok(Values::default());
@@ -68,11 +69,8 @@ impl Ear<'_> {
                 }
             }
         };
-        let late = |_| {
-            let message = "the parameters were not here in time";
-            Farewell::Failure(CallError::new(ErrorKind::Deadline, self.chainlet.name(), message))
-        };
-        let text = timeout_at(deadline, first).await.map_err(late)??;
+        let late = |_| Farewell::Failure(deadline.missed_by_params(self.chainlet.name()));
+        let text = timeout_at(deadline.at, first).await.map_err(late)??;
         self.meter.finished();
         let (others, limit, length) = (others.to_vec(), self.chainlet.value_limit(), text.as_str().len());
         let mut held = self.chainlet.memory().nothing();
@@ -195,13 +193,13 @@ impl Ear<'_> {
     }
 
     fn no_room(&self, no_room: &NoRoom) -> CallError {
-        CallError::new(ErrorKind::Overloaded, self.chainlet.name(), no_room)
+        CallError::new(ErrorKind::Overloaded, self.chainlet.name(), no_room).limited_by(no_room.option)
     }
 
     fn too_long(&self) -> CallError {
         let limit = self.limits.one();
-        let message = format_args!("a message is longer than this server's limit of {limit} bytes");
-        CallError::new(ErrorKind::TooLarge, self.chainlet.name(), message)
+        let message = format_args!("a message is longer than this server's limit of {limit} bytes (--body-limit)");
+        CallError::new(ErrorKind::TooLarge, self.chainlet.name(), message).limited_by("--body-limit")
     }
 
     fn refuse(&self, message: &str) -> CallError {

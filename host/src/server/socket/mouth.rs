@@ -59,11 +59,11 @@ impl Mouth<'_> {
                     Ok(true) => {}
                     Ok(false) => return Farewell::Gone,
                     Err(error) => {
-                        let kind = match error {
-                            WriteError::Mismatch(_) => ErrorKind::Internal,
-                            WriteError::NoRoom(_) => ErrorKind::Overloaded,
-                        };
-                        return Farewell::Failure(CallError::new(kind, &streamed.chainlet, error));
+                        let new = |kind| CallError::new(kind, &streamed.chainlet, &error);
+                        return Farewell::Failure(match &error {
+                            WriteError::Mismatch(_) => new(ErrorKind::Internal),
+                            WriteError::NoRoom(no_room) => new(ErrorKind::Overloaded).limited_by(no_room.option),
+                        });
                     }
                 },
                 Some(Err(error)) => return Farewell::Failure(error),

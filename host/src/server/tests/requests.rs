@@ -162,7 +162,7 @@ async fn metrics_count_requests_and_show_the_chainlets() {
         text(&http.router(), post("/run_remote", &format!(r#"{{"n": {n}}}"#))).await;
     }
     let (head, metrics) = text(&http.admin_router(), get("/metrics")).await;
-    assert!(head.headers[header::CONTENT_TYPE].to_str().unwrap().starts_with("application/openmetrics-text"));
+    assert!(head.headers[header::CONTENT_TYPE].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
     for line in [
         r#"chainhost_http_requests_total{route="/run_remote",status="200"} 2"#,
         r#"chainhost_http_requests_total{route="/run_remote",status="422"} 1"#,

@@ -64,7 +64,10 @@ impl Streams {
     /// For streams whose batches may hold `bytes` together, and of what `host` may hold for all guests, before a reader takes
     /// them.
     pub(crate) fn new(bytes: usize, host: &MemoryBudget) -> Self {
-        Streams { budget: host.share(bytes, "the limit to a guest's streams"), over: Arc::default() }
+        Streams {
+            budget: host.share(bytes, "the limit to a guest's streams", "resources.values_limit"),
+            over: Arc::default(),
+        }
     }
 
     /// What must be dropped before the store is: from then on, the streams that end were not written to their end.

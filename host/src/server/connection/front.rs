@@ -1,0 +1,214 @@
+//! What serves the requests of a listener's connections.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use http::uri::Authority;
+use http::{HeaderValue, Method, Request, Version, header};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::server::conn::auto;
+use tower::ServiceExt;
+
+use super::Rules;
+use crate::chain::StartProgress;
+use crate::server::metrics::Metrics;
+use crate::server::observe::{observed, with};
+use crate::server::origin::Trusted;
+use crate::server::problem::{Kind, Problem};
+use crate::server::request_id::RequestId;
+use crate::server::{Audience, Http, body, run_remote, starting};
+
+/// The longest head of a request, in bytes.
+const HEAD_LIMIT: u16 = u16::MAX;
+/// How often a silent HTTP/2 connection is asked whether its client is still there.
+const PING: Duration = Duration::from_secs(30);
+/// How much of each answer over HTTP/2 is on its way at a time, in bytes.
+const SEND_BUFFER: usize = 64 * 1024;
+/// The longest time that makes sense for a connection to be idle.
+const LONGEST_IDLE: Duration = Duration::from_hours(24);
+/// How many requests one HTTP/2 connection may have in flight.
+const STREAMS: u32 = 100;
+/// How long a connection without a place may be idle.
+const IDLE_WITHOUT_PLACE: Duration = Duration::from_secs(2);
+
+/// What all connections of a listener serve. It is empty while the chain starts.
+#[derive(Default)]
+pub(super) struct Content {
+    site: OnceLock<Site>,
+    start: OnceLock<StartProgress>,
+}
+
+/// What is served, once there is a chain.
+struct Site {
+    http: Http,
+    /// Serves everything but the entrypoint.
+    routes: Router,
+}
+
+/// What serves the requests of connections of one sort: of those that have a place, or of those that came when there
+/// was none.
+pub(super) struct Front {
+    content: Arc<Content>,
+    audience: Audience,
+    /// Whom requests must name, and which web pages may send them; none where that does not matter.
+    local: Option<Trusted>,
+    /// Why its connections have no place, where they have none: they get one answer.
+    crowded: Option<String>,
+    pub(super) protocol: auto::Builder<TokioExecutor>,
+    /// How long a connection may be idle, or take to send the head of a request.
+    pub(super) idle: Duration,
+}
+
+impl Content {
+    /// From now on, requests are served by `http`, and by `routes` where they are not for the entrypoint.
+    pub(super) fn serve(&self, http: Http, routes: Router) {
+        // There is one chain for each listener, whose versions come and go.
+        let _ = self.site.set(Site { http, routes });
+    }
+
+    /// Until then, `progress` says what is waited for.
+    pub(super) fn follow(&self, progress: StartProgress) {
+        // There is one start.
+        let _ = self.start.set(progress);
+    }
+
+    pub(super) fn metrics(&self) -> Option<&Metrics> {
+        self.site.get().map(|site| &site.http.0.metrics)
+    }
+}
+
+impl Front {
+    /// Serves connections that have a place.
+    pub(super) fn new(rules: &Rules<'_>, content: Arc<Content>) -> Self {
+        Self::with(rules, content, rules.idle.min(LONGEST_IDLE), None)
+    }
+
+    /// Serves connections for which there is no place.
+    pub(super) fn crowded(rules: &Rules<'_>, content: Arc<Content>) -> Self {
+        let most = rules.most;
+        let why = match rules.audience {
+            Audience::Public => {
+                format!("clients have all {most} connections of --max-connections; close some, or raise it")
+            }
+            Audience::Admin => format!("admins have all {most} connections that there are for them; close some"),
+        };
+        Self::with(rules, content, rules.idle.min(IDLE_WITHOUT_PLACE), Some(why))
+    }
+
+    fn with(rules: &Rules<'_>, content: Arc<Content>, idle: Duration, crowded: Option<String>) -> Self {
+        let mut protocol = auto::Builder::new(TokioExecutor::new());
+        protocol.http1().timer(TokioTimer::new()).header_read_timeout(idle).max_buf_size(usize::from(HEAD_LIMIT));
+        protocol
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING)
+            .max_header_list_size(u32::from(HEAD_LIMIT))
+            .max_concurrent_streams(STREAMS)
+            .max_send_buf_size(SEND_BUFFER);
+        Front { content, audience: rules.audience, local: rules.local.clone(), crowded, protocol, idle }
+    }
+
+    pub(super) fn metrics(&self) -> Option<&Metrics> {
+        self.content.metrics()
+    }
+
+    /// Whether its connections have no place, and are closed after their first answer.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.crowded.is_some()
+    }
+
+    /// Answers `request`.
+    pub(super) async fn serve(&self, request: Request<Incoming>) -> Response {
+        let version = request.version();
+        let mut response = self.answer(request).await;
+        if self.is_crowded() && version <= Version::HTTP_11 {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    /// Why `request` is refused, where its connection has no place: it gets no answer but to the question how the chain
+    /// is.
+    fn refusal(&self, request: &Request<Incoming>) -> Option<Problem> {
+        let why = self.crowded.as_ref().filter(|_| !matches!(request.uri().path(), "/healthz" | "/readyz"))?;
+        Some(Problem::new(Kind::Crowded, why.clone()))
+    }
+
+    /// Refuses what a web page could have a browser send here, where that is a way past a firewall.
+    fn guard<B>(&self, request: &Request<B>, named: Option<&Authority>) -> Result<(), Problem> {
+        self.local.as_ref().map_or(Ok(()), |trusted| trusted.guard(request.headers(), named))
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response {
+        let is_call = self.audience == Audience::Public
+            && request.method() == Method::POST
+            && request.uri().path() == "/run_remote";
+        let Some(Site { http, routes }) = self.content.site.get() else {
+            return match well_formed(&request).and_then(|named| self.guard(&request, named.as_ref())) {
+                Ok(()) => starting::answer(&request, self.content.start.get()),
+                Err(problem) => problem.into_response(&RequestId::of(request.headers())),
+            };
+        };
+        observed(http, self.audience, request, |request, asked| async move {
+            let named = match well_formed(&request) {
+                Ok(named) => named,
+                Err(problem) => {
+                    let mut response = problem.into_response(&asked.id);
+                    // What follows is not known to be a request.
+                    response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+                    return response;
+                }
+            };
+            if let Err(problem) = self.guard(&request, named.as_ref()) {
+                return problem.into_response(&asked.id);
+            }
+            if let Some(problem) = self.refusal(&request) {
+                // Its client may send all of it before it reads the answer.
+                tokio::spawn(body::discard(request.into_body()));
+                return problem.into_response(&asked.id);
+            }
+            if is_call {
+                return run_remote::entrypoint(http.clone(), request, asked).await;
+            }
+            // A router answers every request, so it cannot fail.
+            routes.clone().oneshot(with(asked, request.map(Body::new))).await.unwrap_or_else(|never| match never {})
+        })
+        .await
+    }
+}
+
+/// The server that a request names, by its target or its `Host`; none where that is empty.
+///
+/// # Errors
+/// It is one that hyper lets through and RFC 9112 does not: in HTTP/1.1, a request without one valid `Host` (3.2), or
+/// one whose body is coded in another way than `chunked` (6.1).
+fn well_formed<B>(request: &Request<B>) -> Result<Option<Authority>, Problem> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let (host, is_only) = (hosts.next(), hosts.next().is_none());
+    let named = match host.map(|host| host.to_str().map(str::parse::<Authority>)) {
+        Some(Ok(Ok(named))) => Ok(Some(named)),
+        // It may be empty, where the target has no authority.
+        Some(Ok(Err(_))) if host.is_some_and(|host| host.is_empty()) => Ok(None),
+        None => Ok(None),
+        Some(_) => Err(()),
+    };
+    if request.version() == Version::HTTP_11 {
+        if host.is_none() || !is_only || named.is_err() {
+            return Err(Problem::new(
+                Kind::BadRequest,
+                "a request has one header Host, and that is a name or an address",
+            ));
+        }
+        let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
+        let coded = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+        if !coded || codings.next().is_some() {
+            return Err(Problem::new(Kind::BadRequest, "the only Transfer-Encoding that is taken is `chunked`, once"));
+        }
+    }
+    // The target goes before the header (3.2.2).
+    Ok(request.uri().authority().cloned().or(named.unwrap_or_default()))
+}
