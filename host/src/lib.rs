@@ -47,6 +47,7 @@ pub mod component;
 pub mod config;
 mod engine;
 pub mod error;
+mod forward;
 mod gpu;
 mod guest_words;
 pub mod host;
