@@ -28,6 +28,7 @@ mod failures;
 mod faults;
 mod formats;
 mod gpu;
+mod half_closed;
 mod health;
 mod hello;
 mod limits;

@@ -36,6 +36,8 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::activity::{Activity, Over};
+use super::body::RequestBody;
+use super::half_closed::{EndOfInput, HalfClosed};
 use super::metrics::Metrics;
 use super::observe::{observed, with};
 use super::origin::Trusted;
@@ -264,14 +266,17 @@ struct End {
 async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(front: Arc<Front>, stream: S, end: End) {
     let activity = Activity::new(front.idle, UNTAKEN);
     let served = Arc::new(AtomicBool::new(false));
+    let input = EndOfInput::default();
     let service = {
         let (front, activity, place, served) = (front.clone(), activity.clone(), end.place.clone(), served.clone());
+        let input = input.clone();
         service_fn(move |mut request: Request<Incoming>| {
             let (front, activity) = (front.clone(), activity.clone());
             if request.headers().contains_key(header::UPGRADE) {
                 request.extensions_mut().insert(place.clone());
             }
             served.store(true, Ordering::Relaxed);
+            let request = input.watch(request);
             let asking = activity.ask();
             async move {
                 let response = front.serve(request).await;
@@ -286,7 +291,7 @@ async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(front: Arc<Front>, st
     let refusals = {
         let front = front.clone();
         Refusals::new(
-            Box::pin(stream),
+            HalfClosed::new(Box::pin(stream), input),
             Arc::new(move |status| {
                 if let Some(site) = front.site.get() {
                     site.http.0.metrics.head_refused(status);
@@ -331,7 +336,7 @@ impl Front {
         self.local.as_ref().map_or(Ok(()), |trusted| trusted.guard(request.headers(), named))
     }
 
-    async fn serve(&self, request: Request<Incoming>) -> Response {
+    async fn serve<B: RequestBody>(&self, request: Request<B>) -> Response {
         let is_call = self.audience == Audience::Public
             && request.method() == Method::POST
             && request.uri().path() == "/run_remote";

@@ -9,6 +9,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, head
 use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use crate::server::list_header::has_token;
+
 /// The version of the protocol that is spoken.
 const VERSION: &str = "13";
 
@@ -75,12 +77,6 @@ pub(super) fn name_version(headers: &mut HeaderMap) {
 fn only(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
-}
-
-/// Whether a header, which is a list, has `token` in it.
-fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
-    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|element| element.trim().eq_ignore_ascii_case(token))
 }
 
 #[cfg(test)]
