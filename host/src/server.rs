@@ -40,6 +40,7 @@ mod run_remote;
 mod socket;
 mod starting;
 mod streaming;
+mod subprotocol;
 mod tls;
 mod upload;
 

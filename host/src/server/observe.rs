@@ -149,12 +149,16 @@ fn allowed<B>(http: &Http, audience: Audience, request: &Request<B>) -> Result<O
     }
     let keys = http.0.options.api_keys.as_ref().filter(|_| audience == Audience::Public);
     let Some(keys) = keys.filter(|_| !matches!(request.uri().path(), "/healthz" | "/readyz")) else { return Ok(None) };
-    keys.check(request.headers()).map(Some).map_err(|refused| {
-        let detail = match refused {
-            Refused::NoKey => "the request shows no API key: send `Authorization: Bearer KEY`, or `X-API-Key: KEY`",
-            Refused::WrongKey => "the API key that the request shows is none of this server's",
-        };
-        Problem::new(Kind::Unauthorized, detail)
+    keys.check(request.headers()).map(Some).map_err(|refused| match refused {
+        Refused::NoKey => Problem::new(
+            Kind::Unauthorized,
+            "the request shows no API key: send `Authorization: Bearer KEY`, or `X-API-Key: KEY`; a WebSocket of a web page offers \
+             the subprotocols `chainhost.v1` and `chainhost.bearer.KEY`, with the key in base64url",
+        ),
+        Refused::WrongKey => {
+            Problem::new(Kind::Unauthorized, "the API key that the request shows is none of this server's")
+        }
+        Refused::Malformed(detail) => Problem::new(Kind::BadRequest, detail),
     })
 }
 

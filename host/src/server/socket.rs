@@ -42,7 +42,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::ear::Ear;
-use self::handshake::Fault;
+use self::handshake::{Fault, Handshake};
 use self::metered::{Meter, Metered};
 use self::mouth::Mouth;
 use super::metrics::Connected;
@@ -117,7 +117,7 @@ async fn upgrade(http: Http, asked: &Asked, request: Request) -> Result<Response
         let detail = "this run-remote is no conversation: only one that takes a stream and returns one can be called over a WebSocket";
         return Err(Problem::new(Kind::MethodNotAllowed, detail));
     }
-    let (connection, key) = handshake::accept(&mut head).map_err(|fault| match fault {
+    let Handshake { connection, answer } = handshake::accept(&mut head).map_err(|fault| match fault {
         Fault::NotAsked => {
             let hint = if fits { "; a WebSocket handshake is taken, too" } else { "" };
             Problem::new(Kind::MethodNotAllowed, format!("/run_remote takes POST, and not GET{hint}"))
@@ -158,7 +158,7 @@ async fn upgrade(http: Http, asked: &Asked, request: Request) -> Result<Response
         }
         drop(place);
     });
-    Ok(handshake::switching(&key))
+    Ok(handshake::switching(&answer))
 }
 
 /// Refuses web pages of other origins. A browser lets any page open a WebSocket to anywhere, and only says which page it is.
