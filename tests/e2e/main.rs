@@ -17,6 +17,7 @@ mod cache;
 mod chaos;
 mod chat;
 mod cli;
+mod client_certificates;
 mod context;
 mod contract;
 mod credentials;

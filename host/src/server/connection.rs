@@ -30,7 +30,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_io_timeout::TimeoutStream;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -44,7 +43,7 @@ use super::origin::Trusted;
 use super::problem::{Kind, Problem};
 use super::refusal::Refusals;
 use super::socket::Place;
-use super::tls::Tls;
+use super::tls::{ClientName, Tls};
 use super::{Audience, Http, request_id::RequestId, run_remote, starting};
 
 /// How long connections are kept open for a next request once their listener has closed.
@@ -74,7 +73,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The connections of one listener. Dropping it cuts them all.
 pub(super) struct Connections {
     front: Arc<Front>,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
     places: Arc<Semaphore>,
     tasks: TaskTracker,
     closing: CancellationToken,
@@ -132,7 +131,7 @@ impl Connections {
         let cut = CancellationToken::new();
         Connections {
             front: Arc::new(Front { site: OnceLock::new(), audience, local: local.clone(), protocol, idle }),
-            tls: tls.map(Tls::acceptor),
+            tls: tls.cloned(),
             places: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -234,9 +233,9 @@ impl Connections {
         }
         let front = self.front.clone();
         match &self.tls {
-            None => self.tasks.spawn(drive(front, stream, end)),
+            None => self.tasks.spawn(drive(front, stream, None, end)),
             Some(tls) => {
-                let handshake = timeout(HANDSHAKE, tls.accept(stream));
+                let handshake = timeout(HANDSHAKE, tls.acceptor().accept(stream));
                 self.tasks.spawn(async move {
                     let stream = tokio::select! {
                         stream = handshake => stream,
@@ -245,8 +244,12 @@ impl Connections {
                         () = end.closing.cancelled() => return,
                     };
                     match stream {
-                        Ok(Ok(stream)) => drive(front, stream, end).await,
-                        Ok(Err(error)) => tracing::debug!(%error, "a connection has no TLS"),
+                        Ok(Ok(stream)) => {
+                            let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+                            let client = certificate.and_then(ClientName::of);
+                            drive(front, stream, client, end).await;
+                        }
+                        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
                         Err(_) => tracing::debug!("a client was too slow with its TLS handshake"),
                     }
                 })
@@ -262,8 +265,13 @@ struct End {
     place: Place,
 }
 
-/// Serves one connection to its end.
-async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(front: Arc<Front>, stream: S, end: End) {
+/// Serves one connection, of a client with this name, to its end.
+async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(
+    front: Arc<Front>,
+    stream: S,
+    client: Option<ClientName>,
+    end: End,
+) {
     let activity = Activity::new(front.idle, UNTAKEN);
     let served = Arc::new(AtomicBool::new(false));
     let input = EndOfInput::default();
@@ -274,6 +282,9 @@ async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(front: Arc<Front>, st
             let (front, activity) = (front.clone(), activity.clone());
             if request.headers().contains_key(header::UPGRADE) {
                 request.extensions_mut().insert(place.clone());
+            }
+            if let Some(client) = &client {
+                request.extensions_mut().insert(client.clone());
             }
             served.store(true, Ordering::Relaxed);
             let request = input.watch(request);

@@ -27,8 +27,8 @@ pub struct ServeOptions {
     pub listen: SocketAddr,
     /// The address for whoever runs the chain, which should not be reachable by others; none unless it is said.
     pub admin: Option<SocketAddr>,
-    /// What the public listener encrypts its connections with; without it, it speaks HTTP in the clear. The admin listener
-    /// always does.
+    /// What the public listener encrypts its connections with, and which certificates its clients need
+    /// ([`Tls::with_client_ca`]); without it, it speaks HTTP in the clear. The admin listener always does.
     pub tls: Option<Tls>,
     /// How many connections each listener has at most, 10,000 unless it is said. Further ones are closed at once.
     pub max_connections: usize,
