@@ -28,6 +28,7 @@ mod half_closed;
 mod keys;
 mod list_header;
 mod listen;
+mod methods;
 mod metrics;
 mod observe;
 pub mod openapi;

@@ -201,9 +201,13 @@ async fn who_may_not_or_cannot_converse_is_refused() {
     request.headers_mut().insert("origin", same.parse().unwrap());
     connect_async(request).await.unwrap();
     let reply = served.public.get("/run_remote").await;
-    let detail = reply.problem(405, "method-not-allowed")["detail"].to_string();
+    let detail = reply.problem(426, "upgrade-required")["detail"].to_string();
     assert!(detail.contains("WebSocket handshake"), "{detail}");
-    assert_eq!(reply.headers["allow"], "POST");
+    assert_eq!(
+        (&reply.headers["upgrade"], &reply.headers["connection"]),
+        (&"websocket".parse().unwrap(), &"upgrade".parse().unwrap())
+    );
+    assert_eq!(reply.headers["sec-websocket-version"], "13");
 
     let served = Chain::new(RELAYED).serve();
     assert_eq!(refused(served.public, None).await, 405);
@@ -249,7 +253,8 @@ async fn a_web_page_shows_its_key_in_a_subprotocol() {
     ] {
         let Err(Error::Http(response)) = offer(protocols, origin).await else { panic!("{protocols}") };
         assert_eq!(response.status(), status, "{protocols}");
-        let answer = format!("{:?} {}", response.headers(), String::from_utf8_lossy(response.body().as_deref().unwrap()));
+        let answer =
+            format!("{:?} {}", response.headers(), String::from_utf8_lossy(response.body().as_deref().unwrap()));
         assert!(answer.contains(kind), "{protocols}: {answer}");
         assert!(!answer.contains(&encoded(KEY)), "{protocols}: {answer}");
     }

@@ -66,7 +66,10 @@ pub(super) fn socket(id: &str, signature: &Signature, api_keys: bool) -> Json {
         "summary": "Call the chain over a WebSocket",
         "description": description,
     });
-    let mut responses = json!({ "101": { "description": "The connection is a WebSocket from here on." } });
+    let mut responses = json!({
+        "101": { "description": "The connection is a WebSocket from here on." },
+        "426": problem::upgrade_required(),
+    });
     if api_keys {
         responses["401"] = problem::unauthorized();
         operation["security"] = json!([{ "bearer": [] }, { "apiKey": [] }, { SOCKET_KEY: [] }]);

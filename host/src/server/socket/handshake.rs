@@ -27,8 +27,8 @@ pub(super) enum Fault {
 }
 
 /// Whether the request asks for a WebSocket.
-pub(super) fn is_asked(head: &Parts) -> bool {
-    has_token(&head.headers, header::UPGRADE, "websocket")
+pub(super) fn is_asked(headers: &HeaderMap) -> bool {
+    has_token(headers, header::UPGRADE, "websocket")
 }
 
 /// A handshake that is to be [answered](switching).
@@ -53,7 +53,7 @@ pub(super) struct Answer {
 /// # Errors
 /// The request is no handshake of this version.
 pub(super) fn accept(head: &mut Parts) -> Result<Handshake, Fault> {
-    if !is_asked(head) {
+    if !is_asked(&head.headers) {
         return Err(Fault::NotAsked);
     }
     if head.method != Method::GET || head.version != Version::HTTP_11 {
@@ -91,8 +91,10 @@ pub(super) fn switching(Answer { key, selects }: &Answer) -> Response {
     response
 }
 
-/// Adds to an answer which version of the protocol is spoken.
-pub(super) fn name_version(headers: &mut HeaderMap) {
+/// Adds to an answer which protocol a client must ask for, and in which version (RFC 9110, 15.5.22; RFC 6455, 4.4).
+pub(super) fn name_protocol(headers: &mut HeaderMap) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
 }
 
