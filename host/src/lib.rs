@@ -48,6 +48,7 @@ pub mod config;
 mod deadline;
 mod engine;
 pub mod error;
+mod forward;
 mod gpu;
 mod guest_words;
 pub mod host;

@@ -100,19 +100,44 @@ async fn a_body_that_is_not_json_by_its_headers_is_a_415() {
 #[tokio::test]
 async fn a_method_that_a_path_does_not_take_is_a_405_that_says_which_it_takes() {
     let served = Chain::hello().serve();
-    for (method, path, allowed) in [
-        (Method::GET, "/run_remote", "POST"),
-        (Method::PUT, "/run_remote", "POST"),
-        (Method::POST, "/openapi.json", "GET"),
-        (Method::DELETE, "/healthz", "GET"),
-        (Method::POST, "/readyz", "GET"),
+    let (calls, reads) = ("POST, OPTIONS", "GET, HEAD, OPTIONS");
+    for (listener, method, path, allowed) in [
+        (served.public, Method::GET, "/run_remote", calls),
+        (served.public, Method::PUT, "/run_remote", calls),
+        (served.public, Method::POST, "/openapi.json", reads),
+        (served.public, Method::DELETE, "/healthz", reads),
+        (served.public, Method::POST, "/readyz", reads),
+        (served.admin, Method::GET, "/reload", calls),
+        (served.admin, Method::GET, "/chainlets/say-hello/run_remote", calls),
+        (served.admin, Method::POST, "/metrics", reads),
+        (served.admin, Method::PATCH, "/chain", reads),
     ] {
-        let reply = served.public.send(request(method.clone(), path, &[], "")).await;
-        let allow = reply.headers[header::ALLOW].to_str().unwrap().to_owned();
-        assert!(allow.split(',').any(|method| method.trim() == allowed), "{method} {path} allows {allow}");
+        let reply = listener.send(request(method.clone(), path, &[], "")).await;
+        assert_eq!(reply.headers[header::ALLOW], allowed, "{method} {path}");
         reply.problem(405, "method-not-allowed");
+        let reply = listener.send(request(Method::OPTIONS, path, &[], "")).await;
+        assert_eq!((reply.status.as_u16(), &reply.headers[header::ALLOW]), (204, &allowed.parse().unwrap()), "{path}");
     }
+    let head = served.public.send(request(Method::HEAD, "/run_remote", &[], "")).await;
+    assert_eq!((head.status.as_u16(), &head.headers[header::ALLOW]), (405, &calls.parse().unwrap()));
     goes_on(&served).await;
+}
+
+#[tokio::test]
+async fn a_chain_that_converses_takes_get_over_http_1_1_alone() {
+    let served = Chain::new("[chain]\nname = \"one\"\n[chainlets.only]\ncomponent = \"<guest_stream_echo>\"\n").serve();
+    let both = "GET, POST, OPTIONS";
+    for method in [Method::PUT, Method::HEAD] {
+        let reply = served.public.send(request(method.clone(), "/run_remote", &[], "")).await;
+        assert_eq!((reply.status.as_u16(), &reply.headers[header::ALLOW]), (405, &both.parse().unwrap()), "{method}");
+    }
+    let mut sender = served.public.http2().await.unwrap();
+    let uri = format!("http://{}/run_remote", served.public.0);
+    let response = sender.send_request(request(Method::GET, &uri, &[], "")).await.unwrap();
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()[header::ALLOW]),
+        (405, &"POST, OPTIONS".parse().unwrap())
+    );
 }
 
 #[tokio::test]

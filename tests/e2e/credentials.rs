@@ -1,24 +1,18 @@
 //! Who may come in, and how many at once: API keys, TLS, and the number of connections.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::Full;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rcgen::{CertifiedKey, generate_simple_self_signed};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
-use crate::harness::{Chain, Endpoint, FAULTY, Process, Reply, Served, eventually, json_request};
+use crate::harness::tls::{connect, pair};
+use crate::harness::{Chain, FAULTY, Process, Reply, Served, eventually, json_request};
 
 const ADA: &str = "ada-0123456789abcdef";
 const BOB: &str = "bob-0123456789abcdef";
@@ -116,28 +110,6 @@ async fn a_web_page_cannot_ask_for_anything_of_an_admin() {
     let request = Request::get("/chain").header(header::HOST, "evil.example:9090").body(Full::default()).unwrap();
     Reply::read(sender.send_request(request).await.unwrap()).await.problem(403, "forbidden");
     assert_eq!(served.admin.get("/chain").await.json()["version"], 1);
-}
-
-/// Makes a certificate for localhost; returns its file and that of its key.
-fn pair(chain: &Chain, name: &str) -> (String, String) {
-    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let write =
-        |suffix: &str, text: String| chain.write(&format!("{name}.{suffix}.pem"), text).to_str().unwrap().to_owned();
-    (write("cert", cert.pem()), write("key", signing_key.serialize_pem()))
-}
-
-/// Connects as one who trusts the certificate in `file` and speaks `protocol`.
-async fn connect(to: Endpoint, file: &str, protocol: &str) -> std::io::Result<TlsStream<TcpStream>> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(file).unwrap()).unwrap();
-    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![protocol.into()];
-    let stream = TcpStream::connect(to.0).await?;
-    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await
 }
 
 fn call(address: SocketAddr) -> Request<Full<Bytes>> {

@@ -1,10 +1,14 @@
 //! What clients see that break the rules of HTTP, or come from where they should not.
 
+use futures::{SinkExt, StreamExt};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::{Chain, FAULTY, Served, eventually};
+use crate::harness::{Chain, FAULTY, LIMIT, Served, eventually, json_request};
 
 /// What the server answers to `request`, until it closes the connection.
 async fn answer(served: &Served, request: &str) -> String {
@@ -63,6 +67,34 @@ const BEHIND: &str = r#"
 component = "<guest_relay>"
 depends = { next = "faulty", other = "faulty" }
 "#;
+
+#[tokio::test]
+async fn every_json_text_may_begin_with_a_byte_order_mark_and_have_white_space_around_it() {
+    let served = Chain::new(FAULTY).serve();
+    let body = "\u{feff} {\"what\": \"echo:x\"}\r\n";
+    assert_eq!(served.public.send(json_request("/run_remote", body)).await.said(), "x");
+
+    let served =
+        Chain::new("[chain]\nname = \"one\"\n[chainlets.only]\ncomponent = \"<guest_stream_scale>\"\n").serve();
+    let texts = ["\u{feff}{\"factor\": 3}", "\u{feff}\t{\"id\": 1, \"score\": 1} \r"];
+    let mut lines = json_request("/run_remote", texts.join("\n") + "\n\u{feff} \n");
+    lines.headers_mut().insert("content-type", "application/x-ndjson".parse().unwrap());
+    let reply = served.public.send(lines).await;
+    assert!(reply.status == 200 && reply.text().contains("\"score\":3"), "{}", reply.text());
+
+    let (mut socket, _) = connect_async(format!("ws://{}/run_remote", served.public.0)).await.unwrap();
+    for text in texts.into_iter().chain(["\u{feff}{ \"$end\" : null }\n"]) {
+        socket.send(Message::text(text)).await.unwrap();
+    }
+    let mut answers = Vec::new();
+    while let Some(Ok(message)) = timeout(LIMIT, socket.next()).await.unwrap() {
+        if let Message::Text(text) = message {
+            answers.push(text.to_string());
+        }
+    }
+    assert!(answers[0].contains("\"score\":3"), "{answers:?}");
+    assert_eq!(answers[1..], [r#"{"$end":1}"#]);
+}
 
 #[tokio::test]
 async fn the_listeners_answer_while_the_chain_starts() {

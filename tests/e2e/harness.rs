@@ -8,6 +8,7 @@ mod http;
 mod process;
 mod served;
 mod streams;
+pub mod tls;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -139,8 +139,8 @@ impl Serve {
         if let Some(admin) = self.admin.filter(|admin| !admin.ip().is_loopback()) {
             tracing::warn!(%admin, "the admin listener has no authentication and can be reached from other machines");
         }
-        if credentials.api_keys.is_none() && !self.listen.ip().is_loopback() {
-            tracing::warn!(listen = %self.listen, "other machines may call the chain without an API key");
+        if self.credentials.admit_anyone(&credentials) && !self.listen.ip().is_loopback() {
+            tracing::warn!(listen = %self.listen, "other machines may call the chain without an API key or a certificate");
         }
         let begun = Instant::now();
         let files = Arc::new(reload::Files::default());

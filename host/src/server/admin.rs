@@ -5,11 +5,11 @@ use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, Request, State};
 use axum::response::Response;
-use axum::routing::{get, post};
 use http::{HeaderMap, HeaderValue, header};
 use serde::Serialize;
 use serde_json::json;
 
+use super::methods::{act, read};
 use super::metrics::Exposition;
 use super::observe::Asked;
 use super::problem::{Kind, Problem};
@@ -19,10 +19,10 @@ use crate::live::{LiveChain, ReloadError, Reloaded};
 
 pub(super) fn routes(http: &Http) -> Router {
     let admin = Router::new()
-        .route("/metrics", get(metrics))
-        .route("/chain", get(state))
-        .route("/reload", post(reload))
-        .route("/chainlets/{name}/run_remote", post(call));
+        .route("/metrics", read(metrics))
+        .route("/chain", read(state))
+        .route("/reload", act(reload))
+        .route("/chainlets/{name}/run_remote", act(call));
     routes::common(admin, Audience::Admin).with_state(http.clone())
 }
 

@@ -31,17 +31,17 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_io_timeout::TimeoutStream;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use self::front::{Content, Front};
 use super::activity::{Activity, Over};
+use super::half_closed::{EndOfInput, HalfClosed};
 use super::metrics::Metrics;
 use super::origin::Trusted;
 use super::refusal::Refusals;
 use super::socket::Place;
-use super::tls::Tls;
+use super::tls::{ClientName, Tls};
 use super::{Audience, Http};
 use crate::chain::StartProgress;
 
@@ -71,7 +71,7 @@ pub(super) struct Connections {
     /// For connections that come when all places are taken.
     crowded: Arc<Front>,
     crowd: Arc<Semaphore>,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
     tasks: TaskTracker,
     closing: CancellationToken,
     cut: CancellationToken,
@@ -102,7 +102,7 @@ impl Connections {
             places: Arc::new(Semaphore::new(rules.most.min(Semaphore::MAX_PERMITS))),
             crowded: Arc::new(Front::crowded(rules, content.clone())),
             crowd: Arc::new(Semaphore::new(CROWD)),
-            tls: rules.tls.map(Tls::acceptor),
+            tls: rules.tls.cloned(),
             content,
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -212,7 +212,7 @@ impl Connections {
         }
         let life = front.is_crowded().then_some(CROWD_LIFE);
         match self.tls.clone() {
-            None => self.spawn(drive(front, stream, end), life),
+            None => self.spawn(drive(front, stream, None, end), life),
             Some(tls) => self.spawn(drive_encrypted(front, tls, stream, end), life),
         }
     }
@@ -237,8 +237,8 @@ struct End {
 }
 
 /// Serves one connection to its end, which begins with a handshake.
-async fn drive_encrypted(front: Arc<Front>, tls: TlsAcceptor, stream: TcpStream, end: End) {
-    let handshake = timeout(HANDSHAKE, tls.accept(stream));
+async fn drive_encrypted(front: Arc<Front>, tls: Tls, stream: TcpStream, end: End) {
+    let handshake = timeout(HANDSHAKE, tls.acceptor().accept(stream));
     let stream = tokio::select! {
         stream = handshake => stream,
         () = end.cut.cancelled() => return,
@@ -246,25 +246,40 @@ async fn drive_encrypted(front: Arc<Front>, tls: TlsAcceptor, stream: TcpStream,
         () = end.closing.cancelled() => return,
     };
     match stream {
-        Ok(Ok(stream)) => drive(front, stream, end).await,
-        Ok(Err(error)) => tracing::debug!(%error, "a connection has no TLS"),
+        Ok(Ok(stream)) => {
+            let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+            let client = certificate.and_then(ClientName::of);
+            drive(front, stream, client, end).await;
+        }
+        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => tracing::debug!("a client was too slow with its TLS handshake"),
     }
 }
 
-/// Serves one connection to its end.
-async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(front: Arc<Front>, stream: S, end: End) {
+/// Serves one connection, of a client with this name, to its end.
+async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(
+    front: Arc<Front>,
+    stream: S,
+    client: Option<ClientName>,
+    end: End,
+) {
     let activity = Activity::new(front.idle, UNTAKEN);
     let served = Arc::new(AtomicBool::new(false));
+    let input = EndOfInput::default();
     let service = {
         let (front, activity, place, served) = (front.clone(), activity.clone(), end.place.clone(), served.clone());
         let last = front.is_crowded().then(|| end.closing.clone());
+        let input = input.clone();
         service_fn(move |mut request: Request<Incoming>| {
             let (front, activity, last) = (front.clone(), activity.clone(), last.clone());
             if request.headers().contains_key(header::UPGRADE) {
                 request.extensions_mut().insert(place.clone());
             }
+            if let Some(client) = &client {
+                request.extensions_mut().insert(client.clone());
+            }
             served.store(true, Ordering::Relaxed);
+            let request = input.watch(request);
             let asking = activity.ask();
             async move {
                 let response = front.serve(request).await;
@@ -282,7 +297,7 @@ async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(front: Arc<Front>, st
     let refusals = {
         let front = front.clone();
         Refusals::new(
-            Box::pin(stream),
+            HalfClosed::new(Box::pin(stream), input),
             Arc::new(move |status| {
                 if let Some(metrics) = front.metrics() {
                     metrics.head_refused(status);

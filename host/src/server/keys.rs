@@ -1,5 +1,6 @@
 //! API keys: who may call.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -7,6 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use http::{HeaderMap, HeaderName, header};
+
+use super::list_header::has_token;
+use super::subprotocol;
 
 /// The header that holds a key and nothing else.
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -68,6 +72,8 @@ pub(super) enum Refused {
     NoKey,
     /// It shows another one.
     WrongKey,
+    /// It does not show its key as it must.
+    Malformed(&'static str),
 }
 
 impl ApiKeys {
@@ -134,8 +140,8 @@ impl ApiKeys {
 
     /// The name of the key that a request with `headers` shows.
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<Arc<str>, Refused> {
-        let shown = shown(headers).ok_or(Refused::NoKey)?;
-        let hash = blake3::hash(shown);
+        let shown = shown(headers).map_err(Refused::Malformed)?.ok_or(Refused::NoKey)?;
+        let hash = blake3::hash(&shown);
         let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
         // All are compared, whichever it is, so that the time does not tell how many stand before it.
         let found = keys.iter().fold(None, |found, key| if key.hash == hash { Some(&key.name) } else { found });
@@ -152,8 +158,19 @@ impl ApiKey {
     }
 }
 
-/// The key that a request shows.
-fn shown(headers: &HeaderMap) -> Option<&[u8]> {
+/// The key that a request shows. A WebSocket handshake may show it in a [`subprotocol`], since a web page can set no other
+/// header of it.
+fn shown(headers: &HeaderMap) -> Result<Option<Cow<'_, [u8]>>, &'static str> {
+    if let Some(key) = in_header(headers) {
+        return Ok(Some(Cow::Borrowed(key)));
+    }
+    if !has_token(headers, header::UPGRADE, "websocket") {
+        return Ok(None);
+    }
+    Ok(subprotocol::offered(headers)?.key.map(Cow::Owned))
+}
+
+fn in_header(headers: &HeaderMap) -> Option<&[u8]> {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
         let (scheme, key) = value.as_bytes().split_at_checked(BEARER.len())?;
         scheme.eq_ignore_ascii_case(BEARER.as_bytes()).then(|| key.trim_ascii())
@@ -197,6 +214,24 @@ mod tests {
         assert_eq!(check(&keys(), API_KEY, &ADA[1..]), Err(Refused::WrongKey));
         assert_eq!(check(&keys(), API_KEY, &format!("{ADA}x")), Err(Refused::WrongKey));
         assert_eq!(check(&keys(), header::AUTHORIZATION, "Bearer "), Err(Refused::WrongKey));
+    }
+
+    #[test]
+    fn a_key_may_be_a_subprotocol_of_a_websocket_alone() {
+        use base64::Engine;
+        let encoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(ADA);
+        let mut headers = HeaderMap::from_iter([(
+            header::SEC_WEBSOCKET_PROTOCOL,
+            format!("chainhost.v1, chainhost.bearer.{encoded}").parse().unwrap(),
+        )]);
+        assert_eq!(keys().check(&headers), Err(Refused::NoKey), "it is no handshake");
+        headers.insert(header::UPGRADE, "WebSocket".parse().unwrap());
+        assert_eq!(keys().check(&headers).unwrap().as_ref(), "ada");
+        headers.insert(API_KEY, BOB.parse().unwrap());
+        assert_eq!(keys().check(&headers).unwrap().as_ref(), "bob", "a header goes before it");
+        headers.remove(API_KEY);
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, format!("chainhost.bearer.{encoded}").parse().unwrap());
+        assert!(matches!(keys().check(&headers), Err(Refused::Malformed(_))));
     }
 
     #[test]

@@ -31,8 +31,8 @@ pub struct ServeOptions {
     pub listen: SocketAddr,
     /// The address for whoever runs the chain, which should not be reachable by others; none unless it is said.
     pub admin: Option<SocketAddr>,
-    /// What the public listener encrypts its connections with; without it, it speaks HTTP in the clear. The admin listener
-    /// always does.
+    /// What the public listener encrypts its connections with, and which certificates its clients need
+    /// ([`Tls::with_client_ca`]); without it, it speaks HTTP in the clear. The admin listener always does.
     pub tls: Option<Tls>,
     /// How many connections the public listener has at most, 10,000 unless it is said. A few more are told so by a 503,
     /// and get answers from `/healthz` and `/readyz`; further ones are closed at once. The admin listener has 256 of

@@ -21,6 +21,7 @@ use super::keys::Refused;
 use super::metrics::{Entered, Route};
 use super::problem::{Kind, Problem};
 use super::request_id::{self, RequestId};
+use super::tls::ClientName;
 use super::{Audience, Http};
 
 /// The target of the line that each request writes to the log at level DEBUG.
@@ -47,8 +48,10 @@ pub(super) async fn observed<B, F: Future<Output = Response>>(
     let (id, version) = (asked.id.clone(), request.version());
     let entered = Entered::new(http.clone(), Route::of(audience, request.uri().path()));
     // What the line needs is gone with the request, and costs a copy that is rarely wanted.
-    let line = tracing::enabled!(target: ACCESS, tracing::Level::DEBUG)
-        .then(|| (request.method().clone(), request.uri().path().to_owned()));
+    let line = tracing::enabled!(target: ACCESS, tracing::Level::DEBUG).then(|| {
+        let certificate = request.extensions().get::<ClientName>().cloned();
+        (request.method().clone(), request.uri().path().to_owned(), certificate)
+    });
     let allowed = allowed(http, audience, &request);
     let (client, served) = match allowed {
         Ok(client) => (client, AssertUnwindSafe(async { serve(request, asked).await }).catch_unwind().await),
@@ -77,8 +80,9 @@ pub(super) async fn observed<B, F: Future<Output = Response>>(
         }
         None => response.map(|body| Body::new(Underway { body, entered: Some((entered, status)), end })),
     };
-    if let Some((method, path)) = line {
-        tracing::debug!(target: ACCESS, request = %id, client = client.as_deref(), %method, url_path = path,
+    if let Some((method, path, certificate)) = line {
+        let certificate = certificate.as_ref().map(|name| &*name.0);
+        tracing::debug!(target: ACCESS, request = %id, client = client.as_deref(), certificate, %method, url_path = path,
             status = response.status().as_u16(), duration_ms = took.as_micros() as f64 / 1e3, "served");
     }
     response
@@ -150,12 +154,16 @@ fn allowed<B>(http: &Http, audience: Audience, request: &Request<B>) -> Result<O
     }
     let keys = http.0.options.api_keys.as_ref().filter(|_| audience == Audience::Public);
     let Some(keys) = keys.filter(|_| !matches!(request.uri().path(), "/healthz" | "/readyz")) else { return Ok(None) };
-    keys.check(request.headers()).map(Some).map_err(|refused| {
-        let detail = match refused {
-            Refused::NoKey => "the request shows no API key: send `Authorization: Bearer KEY`, or `X-API-Key: KEY`",
-            Refused::WrongKey => "the API key that the request shows is none of this server's",
-        };
-        Problem::new(Kind::Unauthorized, detail)
+    keys.check(request.headers()).map(Some).map_err(|refused| match refused {
+        Refused::NoKey => Problem::new(
+            Kind::Unauthorized,
+            "the request shows no API key: send `Authorization: Bearer KEY`, or `X-API-Key: KEY`; a WebSocket of a web \
+             page offers the subprotocols `chainhost.v1` and `chainhost.bearer.KEY`, with the key in base64url",
+        ),
+        Refused::WrongKey => {
+            Problem::new(Kind::Unauthorized, "the API key that the request shows is none of this server's")
+        }
+        Refused::Malformed(detail) => Problem::new(Kind::BadRequest, detail),
     })
 }
 

@@ -23,6 +23,8 @@ use schema::{Direction, Schemas};
 
 /// Where the entrypoint is called.
 const PUBLIC_CALL: &str = "/run_remote";
+/// The name of the way in which a WebSocket alone shows a key.
+const SOCKET_KEY: &str = "socketKey";
 
 /// What a document says about the chain as a whole.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +60,7 @@ pub fn document(info: &Info<'_>, operations: &[Operation<'_>]) -> Json {
     for operation in operations {
         let mut path = Map::from_iter([("post".to_owned(), post(operation, info.api_keys, &mut schemas))]);
         if operation.path == PUBLIC_CALL && socket::fits(operation.signature) {
-            path.insert("get".into(), stream::socket(operation.id, operation.signature));
+            path.insert("get".into(), stream::socket(operation.id, operation.signature, info.api_keys));
         }
         paths.insert(operation.path.to_owned(), path.into());
     }
@@ -79,11 +81,18 @@ pub fn document(info: &Info<'_>, operations: &[Operation<'_>]) -> Json {
     document
 }
 
-/// The ways in which a request shows a key, either of which will do.
+/// The ways in which a request shows a key, any of which will do. One of them is for WebSockets alone.
 fn security_schemes() -> Json {
     json!({
         "bearer": { "type": "http", "scheme": "bearer", "description": "An API key as a bearer token." },
         "apiKey": { "type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key." },
+        SOCKET_KEY: {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Sec-WebSocket-Protocol",
+            "description": "An API key in a WebSocket handshake, for web pages: `chainhost.v1, chainhost.bearer.KEY`, \
+                            where KEY is the key in base64url without padding.",
+        },
     })
 }
 

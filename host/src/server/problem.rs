@@ -64,7 +64,7 @@ impl Kind {
             Kind::Unauthorized     => of(S::UNAUTHORIZED,           "urn:chainhost:problem:unauthorized",           "An API key is needed", None),
             Kind::Forbidden        => of(S::FORBIDDEN,              "urn:chainhost:problem:forbidden",              "This is not for web pages", None),
             Kind::NotFound         => of(S::NOT_FOUND,              "urn:chainhost:problem:not-found",              "There is nothing here", None),
-            Kind::UpgradeRequired =>  of(S::UPGRADE_REQUIRED,       "urn:chainhost:problem:upgrade-required",       "The protocol is of another version", None),
+            Kind::UpgradeRequired  => of(S::UPGRADE_REQUIRED,       "urn:chainhost:problem:upgrade-required",       "A WebSocket handshake is needed", None),
             Kind::MethodNotAllowed => of(S::METHOD_NOT_ALLOWED,     "urn:chainhost:problem:method-not-allowed",     "The method is not for this path", None),
             Kind::NotAcceptable    => of(S::NOT_ACCEPTABLE,         "urn:chainhost:problem:not-acceptable",         "No answer is of a type that is accepted", None),
             Kind::SlowRequest      => of(S::REQUEST_TIMEOUT,        "urn:chainhost:problem:slow-request",           "The request did not arrive in time", None),

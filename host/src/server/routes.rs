@@ -1,14 +1,13 @@
 //! The public routes, and what both listeners answer in the same way.
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::post;
 use bytes::Bytes;
-use http::{Method, StatusCode};
 use serde_json::json;
 
+use super::methods::{Methods, read};
 use super::observe::Asked;
 use super::openapi::{self, Info, Operation};
 use super::problem::{Kind, Problem};
@@ -17,14 +16,15 @@ use crate::chain::Chain;
 
 /// The public routes. There is no fallback, so that an embedding server can have its own.
 pub(super) fn public(http: &Http) -> Router {
-    let routes = Router::new().route("/run_remote", post(call).get(socket::call)).route("/openapi.json", get(document));
+    let entrypoint = post(call).get(socket::call).fallback(other_method_of_entrypoint);
+    let routes = Router::new().route("/run_remote", entrypoint).route("/openapi.json", read(document));
     common(routes, Audience::Public).with_state(http.clone())
 }
 
 /// Adds what both listeners have. Only an admin is told why a chain is not ready.
 pub(super) fn common(routes: Router<Http>, audience: Audience) -> Router<Http> {
     let readyz = async move |State(http), Extension(asked)| readyz(&http, &asked, audience);
-    routes.route("/healthz", get(healthz)).route("/readyz", get(readyz)).method_not_allowed_fallback(other_method)
+    routes.route("/healthz", read(healthz)).route("/readyz", read(readyz))
 }
 
 /// The OpenAPI document of `chain`, which is the same for as long as this version of it runs.
@@ -45,16 +45,12 @@ pub(super) async fn not_found(Extension(asked): Extension<Asked>, request: Reque
     Problem::new(Kind::NotFound, detail).into_response(&asked.id)
 }
 
-/// The answer to a method that the path does not have. The router adds the header `Allow`.
-async fn other_method(Extension(asked): Extension<Asked>, request: Request) -> Response {
-    if request.method() == Method::OPTIONS {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::NO_CONTENT;
-        return response;
-    }
-    let detail =
-        format!("{} does not take {}; the header Allow says what it takes", request.uri().path(), request.method());
-    Problem::new(Kind::MethodNotAllowed, detail).into_response(&asked.id)
+async fn other_method_of_entrypoint(
+    State(http): State<Http>,
+    Extension(asked): Extension<Asked>,
+    request: Request,
+) -> Response {
+    Methods::of_entrypoint(&http, request.version()).answer_other(&asked, &request)
 }
 
 async fn call(State(http): State<Http>, Extension(asked): Extension<Asked>, request: Request) -> Response {

@@ -28,7 +28,7 @@ use axum::response::Response;
 use futures::StreamExt;
 use futures::channel::mpsc;
 use futures::stream::SplitStream;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::sync::OwnedSemaphorePermit;
@@ -42,9 +42,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::ear::Ear;
-use self::handshake::Fault;
+use self::handshake::{Fault, Handshake};
 use self::metered::{Meter, Metered};
 use self::mouth::Mouth;
+use super::methods::Methods;
 use super::metrics::Connected;
 use super::observe::Asked;
 use super::origin::{self, Trusted};
@@ -90,8 +91,13 @@ pub(super) fn fits(signature: &Signature) -> bool {
     stream_param(&signature.params).is_some() && answer.and_then(stream_of).is_some()
 }
 
-/// `GET /run_remote`.
+/// `GET /run_remote`, and `HEAD`, which the router takes for the same.
 pub(super) async fn call(State(http): State<Http>, Extension(asked): Extension<Asked>, request: Request) -> Response {
+    let methods = Methods::of_entrypoint(&http, request.version());
+    let serves_it = methods == Methods::ActOrConverse && request.method() == Method::GET;
+    if !serves_it && !handshake::is_asked(request.headers()) {
+        return methods.answer_other(&asked, &request);
+    }
     match upgrade(http, &asked, request).await {
         Ok(response) => response,
         Err(problem) => {
@@ -99,9 +105,9 @@ pub(super) async fn call(State(http): State<Http>, Extension(asked): Extension<A
             let mut response = problem.into_response(&asked.id);
             match kind {
                 Kind::MethodNotAllowed => {
-                    response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
+                    response.headers_mut().insert(header::ALLOW, methods.allow());
                 }
-                Kind::UpgradeRequired => handshake::name_version(response.headers_mut()),
+                Kind::UpgradeRequired => handshake::name_protocol(response.headers_mut()),
                 _ => {}
             }
             response
@@ -113,15 +119,15 @@ async fn upgrade(http: Http, asked: &Asked, request: Request) -> Result<Response
     let (mut head, _) = request.into_parts();
     let version = http.0.chain.begin();
     let chainlet = version.chainlet(None).ok_or_else(|| Problem::new(Kind::NotFound, "the chain has no entrypoint"))?;
-    let fits = fits(chainlet.signature());
-    if handshake::is_asked(&head) && !fits {
+    if !fits(chainlet.signature()) {
         let detail = "this run-remote is no conversation: only one that takes a stream and returns one can be called over a WebSocket";
         return Err(Problem::new(Kind::MethodNotAllowed, detail));
     }
-    let (connection, key) = handshake::accept(&mut head).map_err(|fault| match fault {
+    let Handshake { connection, answer } = handshake::accept(&mut head).map_err(|fault| match fault {
         Fault::NotAsked => {
-            let hint = if fits { "; a WebSocket handshake is taken, too" } else { "" };
-            Problem::new(Kind::MethodNotAllowed, format!("/run_remote takes POST, and not GET{hint}"))
+            let detail =
+                "a GET of /run_remote must be a WebSocket handshake (RFC 6455); a call without a WebSocket is a POST";
+            Problem::new(Kind::UpgradeRequired, detail)
         }
         Fault::Version => Problem::new(Kind::UpgradeRequired, "a WebSocket here is of version 13 (RFC 6455)"),
         Fault::Malformed(detail) => Problem::new(Kind::BadRequest, detail),
@@ -159,7 +165,7 @@ async fn upgrade(http: Http, asked: &Asked, request: Request) -> Result<Response
         }
         drop(place);
     });
-    Ok(handshake::switching(&key))
+    Ok(handshake::switching(&answer))
 }
 
 /// Refuses web pages of other origins. A browser lets any page open a WebSocket to anywhere, and only says which page it is.

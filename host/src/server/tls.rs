@@ -1,5 +1,10 @@
-//! TLS: the certificate that a server shows, which may be replaced while it serves.
+//! TLS: the certificate that a server shows and those that it asks of its clients, which may be replaced while it
+//! serves.
 
+mod client;
+mod subject;
+
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,14 +14,24 @@ use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
+use rustls::server::NoServerSessionStorage;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::TlsAcceptor;
 
-/// A certificate with its key, by which a server speaks TLS 1.2 and 1.3. Clones are handles of the same one.
+pub(super) use self::client::ClientName;
+
+/// A certificate with its key, by which a server speaks TLS 1.2 and 1.3, and the authorities of its clients. Clones are
+/// handles of the same ones.
 #[derive(Clone)]
-pub struct Tls {
-    certificate: Arc<Certificate>,
+pub struct Tls(Arc<RwLock<Identity>>);
+
+/// What new connections are accepted with.
+#[derive(Clone)]
+struct Identity {
+    certificate: Arc<CertifiedKey>,
+    /// Clients need a certificate.
+    asks_clients: bool,
     config: Arc<ServerConfig>,
 }
 
@@ -42,11 +57,13 @@ pub enum TlsError {
     /// The two can't be used together.
     #[error("the certificate can't be used with the key: {0}")]
     Pair(#[source] rustls::Error),
+    /// There is no certificate of an authority for clients.
+    #[error("there is no certificate of the clients' authority in PEM form (`-----BEGIN CERTIFICATE-----`): {0}")]
+    ClientCa(#[source] pem::Error),
+    /// The certificate of an authority for clients can't be used.
+    #[error("the certificate of the clients' authority can't be used: {0}")]
+    Authority(#[source] Box<dyn Error + Send + Sync>),
 }
-
-/// The certificate that new connections see.
-#[derive(Debug)]
-struct Certificate(RwLock<Arc<CertifiedKey>>);
 
 impl Tls {
     /// The certificates, the server's own first, and the private key, as texts in PEM form.
@@ -55,15 +72,8 @@ impl Tls {
     ///
     /// Where one of them is not there or malformed, or the key does not belong to the certificate.
     pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<Self, TlsError> {
-        let provider = Arc::new(ring::default_provider());
-        let certificate = Arc::new(Certificate(RwLock::new(certified(certificates, key, &provider)?)));
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(TlsError::Pair)?
-            .with_no_client_auth()
-            .with_cert_resolver(certificate.clone());
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Tls { certificate, config: Arc::new(config) })
+        let certificate = certified(certificates, key, &ring::default_provider())?;
+        Self::new(certificate, None)
     }
 
     /// As [`Tls::from_pem`], from files.
@@ -72,19 +82,80 @@ impl Tls {
     ///
     /// As [`Tls::from_pem`], and where a file can't be read.
     pub fn from_files(certificates: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, TlsError> {
-        let read = |path: &Path| std::fs::read(path).map_err(|error| TlsError::Read { path: path.to_owned(), error });
         Self::from_pem(&read(certificates.as_ref())?, &read(key.as_ref())?)
     }
 
-    /// Has all handles of this certificate show that of `other` instead, from the next connection on.
+    /// Serves only clients that show a certificate of one of `authorities`, which are certificates in PEM form (mutual
+    /// TLS).
+    ///
+    /// Every connection is checked anew, so no session is resumed. Lists of revoked certificates are not read. The
+    /// result is a handle of its own: clones of `self` stay as they are.
+    ///
+    /// ```no_run
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use chainhost::server::{ServeOptions, Tls};
+    ///
+    /// let mut options = ServeOptions::default();
+    /// options.tls = Some(Tls::from_files("server.pem", "server.key")?.with_client_ca_file("clients-ca.pem")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If there is no certificate, or one is malformed.
+    pub fn with_client_ca(self, authorities: &[u8]) -> Result<Self, TlsError> {
+        let clients = client::verifier(authorities, Arc::new(ring::default_provider()))?;
+        Self::new(self.current().certificate, Some(clients))
+    }
+
+    /// As [`Tls::with_client_ca`], from a file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tls::with_client_ca`], and if the file can't be read.
+    pub fn with_client_ca_file(self, authorities: impl AsRef<Path>) -> Result<Self, TlsError> {
+        self.with_client_ca(&read(authorities.as_ref())?)
+    }
+
+    fn new(certificate: Arc<CertifiedKey>, clients: Option<Arc<dyn ClientCertVerifier>>) -> Result<Self, TlsError> {
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Pair)?;
+        let asks_clients = clients.is_some();
+        let config = match clients {
+            Some(clients) => config.with_client_cert_verifier(clients),
+            None => config.with_no_client_auth(),
+        };
+        let mut config = config.with_cert_resolver(Arc::new(SingleCertAndKey::from(certificate.clone())));
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        if asks_clients {
+            // A resumed session takes the client's certificate from the session before, even if it has expired since.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
+        let identity = Identity { certificate, asks_clients, config: Arc::new(config) };
+        Ok(Tls(Arc::new(RwLock::new(identity))))
+    }
+
+    /// Has all handles of this one use the certificate and the authorities of `other` instead, from the next connection
+    /// on.
     pub fn replace(&self, other: &Tls) {
-        let certificate = other.certificate.current();
-        *self.certificate.0.write().unwrap_or_else(PoisonError::into_inner) = certificate;
+        let identity = other.current();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = identity;
+    }
+
+    fn current(&self) -> Identity {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.config.clone())
+        TlsAcceptor::from(self.current().config)
     }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    std::fs::read(path).map_err(|error| TlsError::Read { path: path.to_owned(), error })
 }
 
 fn certified(certificates: &[u8], key: &[u8], provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, TlsError> {
@@ -98,21 +169,13 @@ fn certified(certificates: &[u8], key: &[u8], provider: &CryptoProvider) -> Resu
     Ok(Arc::new(certified))
 }
 
-impl Certificate {
-    fn current(&self) -> Arc<CertifiedKey> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl ResolvesServerCert for Certificate {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current())
-    }
-}
-
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("certificates", &self.certificate.current().cert.len()).finish_non_exhaustive()
+        let Identity { certificate, asks_clients, .. } = self.current();
+        f.debug_struct("Tls")
+            .field("certificates", &certificate.cert.len())
+            .field("asks_clients", &asks_clients)
+            .finish_non_exhaustive()
     }
 }
 
@@ -146,9 +209,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_authority_is_refused() {
+        let (certificate, key) = pair();
+        let tls = || Tls::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap();
+        let empty = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+        assert!(matches!(tls().with_client_ca(b""), Err(TlsError::ClientCa(_))));
+        assert!(matches!(tls().with_client_ca(key.as_bytes()), Err(TlsError::ClientCa(_))));
+        assert!(matches!(tls().with_client_ca(empty.as_bytes()), Err(TlsError::Authority(_))));
+        let missing = tls().with_client_ca_file("no-authority.pem").unwrap_err().to_string();
+        assert!(missing.starts_with("no-authority.pem"), "{missing}");
+    }
+
+    #[test]
     fn a_key_is_never_shown() {
         let (certificate, key) = pair();
         let tls = Tls::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap();
-        assert_eq!(format!("{tls:?}"), "Tls { certificates: 1, .. }");
+        assert_eq!(format!("{tls:?}"), "Tls { certificates: 1, asks_clients: false, .. }");
+        let tls = tls.with_client_ca(certificate.as_bytes()).unwrap();
+        assert_eq!(format!("{tls:?}"), "Tls { certificates: 1, asks_clients: true, .. }");
     }
 }

@@ -229,7 +229,7 @@ impl<B: RequestBody> Lines<B> {
                     self.number += 1;
                     self.check_length(line.len(), self.number)?;
                     self.held.shrink_to(0);
-                    return Ok(Some(line).filter(|line| !line.trim_ascii().is_empty()));
+                    return Ok(Some(line).filter(|line| !json::is_blank(line)));
                 }
             }
         }
@@ -247,7 +247,7 @@ impl<B: RequestBody> Lines<B> {
             let line = self.buffer.split_to(self.searched + end + 1).freeze();
             self.searched = 0;
             self.number += 1;
-            if !line.trim_ascii().is_empty() {
+            if !json::is_blank(&line) {
                 return Ok(Some(line));
             }
         }
@@ -373,6 +373,9 @@ mod tests {
         assert_eq!(read(&["7"], &limits()).await, [batch(&[7])]);
         assert_eq!(read(&[], &limits()).await, []);
         assert_eq!(read(&["\n\n"], &limits()).await, []);
+        assert_eq!(read(&["\u{feff}"], &limits()).await, []);
+        assert!(matches!(read(&["\u{feff}\u{feff}1\n"], &limits()).await.as_slice(), [Err(_)]));
+        assert_eq!(read(&["\u{feff}1\n\u{feff} \n", "\u{feff} 2\t\r\n"], &limits()).await, [batch(&[1]), batch(&[2])]);
     }
 
     #[tokio::test]

@@ -25,8 +25,9 @@
 //! written in digits only (`1.0` and `1e3` are refused for a `u32`, as 1.5 is), a number that its type cannot hold is
 //! refused, and so is an unknown, missing or repeated field. Each refusal carries the JSON pointer of the place.
 //!
-//! JSON may nest 127 levels deep, more than a component's types can ask for. A few bytes of it can be many of values, so what
-//! a stranger wrote is read with a limit to those.
+//! A text may begin with a byte order mark, and have white space around it. JSON may nest 127 levels deep, more than a
+//! component's types can ask for. A few bytes of it can be many of values, so what a stranger wrote is read with a limit
+//! to those.
 
 mod error;
 
@@ -78,7 +79,7 @@ pub(crate) fn params_reserving(
 }
 
 fn read_params(params: &[Member], body: &[u8], reading: &Reading) -> Result<Vec<Value>, JsonError> {
-    if body.trim_ascii().is_empty() {
+    if is_blank(body) {
         if params.is_empty() {
             return Ok(Vec::new());
         }
@@ -146,7 +147,18 @@ pub(crate) fn write_element(
     elements.serialize(index, &mut serde_json::Serializer::new(out)).map_err(MismatchError::new)
 }
 
+/// A text without the byte order mark that it may begin with, which RFC 8259 (8.1) allows to ignore.
+pub(crate) fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text)
+}
+
+/// Whether a text holds nothing but what may stand around JSON: a byte order mark and white space (RFC 8259, 2).
+pub(crate) fn is_blank(text: &[u8]) -> bool {
+    without_mark(text).iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
+}
+
 fn parse<'a, S: DeserializeSeed<'a>>(seed: S, reading: &Reading, text: &'a [u8]) -> Result<S::Value, JsonError> {
+    let text = without_mark(text);
     let text = str::from_utf8(text).map_err(|error| JsonError::not_utf8(text, error))?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = seed.deserialize(&mut deserializer).map_err(|error| JsonError::new(&error, reading))?;

@@ -1,5 +1,6 @@
 //! Calls over WebSockets, by a client of another make than the server's own tests would be.
 
+use base64::Engine;
 use futures::{SinkExt, StreamExt};
 use rustix::process::Signal;
 use serde_json::{Value as Json, json};
@@ -200,9 +201,13 @@ async fn who_may_not_or_cannot_converse_is_refused() {
     request.headers_mut().insert("origin", same.parse().unwrap());
     connect_async(request).await.unwrap();
     let reply = served.public.get("/run_remote").await;
-    let detail = reply.problem(405, "method-not-allowed")["detail"].to_string();
+    let detail = reply.problem(426, "upgrade-required")["detail"].to_string();
     assert!(detail.contains("WebSocket handshake"), "{detail}");
-    assert_eq!(reply.headers["allow"], "POST");
+    assert_eq!(
+        (&reply.headers["upgrade"], &reply.headers["connection"]),
+        (&"websocket".parse().unwrap(), &"upgrade".parse().unwrap())
+    );
+    assert_eq!(reply.headers["sec-websocket-version"], "13");
 
     let served = Chain::new(RELAYED).serve();
     assert_eq!(refused(served.public, None).await, 405);
@@ -212,6 +217,50 @@ async fn who_may_not_or_cannot_converse_is_refused() {
     command.env("CHAINHOST_API_KEY", "not-to-be-guessed-0123456789");
     let served = crate::harness::Served::start(command);
     assert_eq!(refused(served.public, None).await, 401);
+}
+
+#[tokio::test]
+async fn a_web_page_shows_its_key_in_a_subprotocol() {
+    const KEY: &str = "not-to-be-guessed-0123456789";
+    let chain = Chain::new(&one("guest_stream_echo"));
+    let mut command = chain.serve_command(&["--allowed-origin", "https://app.example"]);
+    command.env("CHAINHOST_API_KEY", KEY).env("CHAINHOST_LOG", "debug");
+    let served = crate::harness::Served::start(command);
+    let encoded = |key: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(key);
+    let offer = async |protocols: &str, origin: &str| {
+        let mut request = format!("ws://{}/run_remote", served.public.0).into_client_request().unwrap();
+        request.headers_mut().insert("origin", origin.parse().unwrap());
+        request.headers_mut().insert("sec-websocket-protocol", protocols.parse().unwrap());
+        connect_async(request).await
+    };
+    let right = format!("chainhost.v1, chainhost.bearer.{}", encoded(KEY));
+    let page = "https://app.example";
+    let (mut socket, response) = offer(&right, page).await.unwrap();
+    assert_eq!(response.headers()["sec-websocket-protocol"], "chainhost.v1");
+    socket.send(Message::binary("x")).await.unwrap();
+    assert_eq!(next(&mut socket).await, Message::binary("x"));
+
+    let wrong = format!("chainhost.v1, chainhost.bearer.{}", encoded("not-0123456789abcdef"));
+    let alone = format!("chainhost.bearer.{}", encoded(KEY));
+    let twice = format!("{right}, chainhost.bearer.{}", encoded(KEY));
+    for (protocols, origin, status, kind) in [
+        ("chainhost.v1", page, 401, "unauthorized"),
+        (&*wrong, page, 401, "unauthorized"),
+        (&*alone, page, 400, "bad-request"),
+        (&*twice, page, 400, "bad-request"),
+        ("chainhost.v1, chainhost.bearer.*", page, 400, "bad-request"),
+        (&*right, "https://evil.example", 403, "forbidden"),
+    ] {
+        let Err(Error::Http(response)) = offer(protocols, origin).await else { panic!("{protocols}") };
+        assert_eq!(response.status(), status, "{protocols}");
+        let answer =
+            format!("{:?} {}", response.headers(), String::from_utf8_lossy(response.body().as_deref().unwrap()));
+        assert!(answer.contains(kind), "{protocols}: {answer}");
+        assert!(!answer.contains(&encoded(KEY)), "{protocols}: {answer}");
+    }
+    served.until_log("client=\"key-1\"").await;
+    let log = served.log();
+    assert!(!log.contains(KEY) && !log.contains(&encoded(KEY)), "the log holds a key");
 }
 
 #[tokio::test]

@@ -24,6 +24,10 @@ pub(super) struct Credentials {
     /// The private key of the certificate: a PEM file
     #[arg(long, value_name = "FILE", requires = "tls_cert", env = "CHAINHOST_TLS_KEY", hide_env_values = true, value_hint = ValueHint::FilePath)]
     tls_key: Option<PathBuf>,
+
+    /// The certificates of the authorities whose clients alone are served: a PEM file
+    #[arg(long, value_name = "FILE", requires = "tls_cert", env = "CHAINHOST_TLS_CLIENT_CA", hide_env_values = true, value_hint = ValueHint::FilePath)]
+    tls_client_ca: Option<PathBuf>,
 }
 
 /// Credentials as they were read. Clones are handles of the same ones.
@@ -58,7 +62,13 @@ impl Credentials {
             (one, other) => one.or(other),
         };
         let tls = match (&self.tls_cert, &self.tls_key) {
-            (Some(certificate), Some(key)) => Some(Tls::from_files(certificate, key)?),
+            (Some(certificate), Some(key)) => {
+                let tls = Tls::from_files(certificate, key)?;
+                match &self.tls_client_ca {
+                    Some(authorities) => Some(tls.with_client_ca_file(authorities)?),
+                    None => Some(tls),
+                }
+            }
             _ => None,
         };
         Ok(Loaded { api_keys, tls })
@@ -76,9 +86,14 @@ impl Credentials {
         Ok(())
     }
 
+    /// Whether a client needs none of them to call.
+    pub(super) fn admit_anyone(&self, loaded: &Loaded) -> bool {
+        loaded.api_keys.is_none() && self.tls_client_ca.is_none()
+    }
+
     /// The files that they are in.
     pub(super) fn files(&self) -> Vec<PathBuf> {
-        [&self.api_keys, &self.tls_cert, &self.tls_key]
+        [&self.api_keys, &self.tls_cert, &self.tls_key, &self.tls_client_ca]
             .into_iter()
             .flatten()
             .map(PathBuf::as_path)

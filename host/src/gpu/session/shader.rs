@@ -22,11 +22,13 @@ pub(super) const TEXT: usize = 256 << 10;
 const PARTS: u64 = 1 << 16;
 /// The most operations on scalars that a function has with those of all that it calls: a vector of four counts as four.
 const OPERATIONS: u64 = 1 << 16;
-/// The most accesses to memory that a function has with those of all that it calls: loads, stores and atomic operations on
-/// buffers, workgroup and private memory, and on elements of local arrays. A driver makes a branch of each, to check its
-/// bounds, and a compiler's time and memory grow with the square of those. The largest kernels of burn 0.22 for a network have
-/// 129 accesses and about 1,400 operations.
-const ACCESSES: u64 = 1 << 11;
+/// The most branches that a function has with those of all that it calls. Each access to memory is one, since its bounds are
+/// checked: a load, a store or an atomic operation on buffers, workgroup or private memory, or on an element of a local
+/// array. A compiler's time and memory grow with the square of their number. The largest kernels of burn 0.22 for a network
+/// have 129 accesses and about 1,400 operations.
+const BRANCHES: u64 = 1 << 11;
+/// How many branches a loop counts as: it is bounded by counters of its own.
+const LOOP: u64 = 8;
 /// The most bytes of the variables of one function, or of those that are private to an invocation. WGSL guarantees 8192.
 const VARIABLES: u64 = 1 << 16;
 
@@ -83,7 +85,7 @@ pub(super) fn check(wgsl: &str) -> Result<Workgroup> {
 /// What a function holds once each call is replaced by what is called, as drivers do.
 struct Reach {
     operations: u64,
-    accesses: u64,
+    branches: u64,
     globals: HashSet<Handle<GlobalVariable>>,
 }
 
@@ -96,20 +98,23 @@ fn reach(module: &Module, function: &Function, constants: &[u64], functions: &[R
         _ => None,
     });
     let mut reach =
-        Reach { operations: operations(module, function), accesses: loads(function), globals: globals.collect() };
+        Reach { operations: operations(module, function), branches: loads(function), globals: globals.collect() };
     each(&function.body, &mut |statement| match statement {
         Statement::Call { function: callee, .. } => {
             if let Some(callee) = functions.get(callee.index()) {
                 reach.operations = reach.operations.saturating_add(callee.operations);
-                reach.accesses = reach.accesses.saturating_add(callee.accesses);
+                reach.branches = reach.branches.saturating_add(callee.branches);
                 reach.globals.extend(&callee.globals);
             }
         }
-        Statement::Store { pointer, .. } if is_in_memory(function, *pointer) => reach.accesses += 1,
-        Statement::Atomic { .. } | Statement::WorkGroupUniformLoad { .. } => reach.accesses += 1,
+        Statement::Store { pointer, .. } if is_in_memory(function, *pointer) => reach.branches += 1,
+        Statement::Atomic { .. } | Statement::WorkGroupUniformLoad { .. } | Statement::If { .. } => reach.branches += 1,
+        Statement::Switch { cases, .. } => reach.branches += u64::try_from(cases.len()).unwrap_or(u64::MAX),
+        Statement::Loop { .. } => reach.branches += LOOP,
         _ => {}
     });
-    let limits = [(reach.operations, OPERATIONS, "operations"), (reach.accesses, ACCESSES, "accesses to memory")];
+    let limits =
+        [(reach.operations, OPERATIONS, "operations"), (reach.branches, BRANCHES, "branches and accesses to memory")];
     match limits.into_iter().find(|(count, most, _)| count > most) {
         None => Ok(reach),
         Some((_, most, what)) => Err(Failure::unsupported(format_args!(
@@ -347,17 +352,20 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_point_with_too_many_accesses_to_memory_is_refused() {
-        let most = usize::try_from(ACCESSES).unwrap_or(usize::MAX);
-        for (statement, accesses) in [
+    fn an_entry_point_with_too_many_branches_is_refused() {
+        let most = usize::try_from(BRANCHES).unwrap_or(usize::MAX);
+        for (statement, branches) in [
             ("atomicAdd(&data[7], 1u);", 1),
             ("plain[id] = 1u;", 1),
             ("local = plain[local];", 1),
             ("shared_sum += 1u;", 2),
             ("table[local] = 1u;", 1),
             ("add(id);", 1),
+            ("if local == 7u { local = 3u; }", 1),
+            ("switch local { case 7u: { local = 3u; } default: {} }", 2),
+            ("while local < id { local += 1u; }", 9),
         ] {
-            let count = most / accesses;
+            let count = most / branches;
             assert_eq!(refusal(&statements(count, statement)), "", "{statement}");
             let refused = refusal(&statements(count + 1, statement));
             assert!(refused.contains("accesses to memory"), "{statement}: {refused}");

@@ -8,13 +8,13 @@ use axum::body::Body;
 use axum::response::Response;
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Version, header};
-use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
 use tower::ServiceExt;
 
 use super::Rules;
 use crate::chain::StartProgress;
+use crate::server::body::RequestBody;
 use crate::server::metrics::Metrics;
 use crate::server::observe::{observed, with};
 use crate::server::origin::Trusted;
@@ -122,7 +122,7 @@ impl Front {
     }
 
     /// Answers `request`.
-    pub(super) async fn serve(&self, request: Request<Incoming>) -> Response {
+    pub(super) async fn serve<B: RequestBody>(&self, request: Request<B>) -> Response {
         let version = request.version();
         let mut response = self.answer(request).await;
         if self.is_crowded() && version <= Version::HTTP_11 {
@@ -133,7 +133,7 @@ impl Front {
 
     /// Why `request` is refused, where its connection has no place: it gets no answer but to the question how the chain
     /// is.
-    fn refusal(&self, request: &Request<Incoming>) -> Option<Problem> {
+    fn refusal<B>(&self, request: &Request<B>) -> Option<Problem> {
         let why = self.crowded.as_ref().filter(|_| !matches!(request.uri().path(), "/healthz" | "/readyz"))?;
         Some(Problem::new(Kind::Crowded, why.clone()))
     }
@@ -143,7 +143,7 @@ impl Front {
         self.local.as_ref().map_or(Ok(()), |trusted| trusted.guard(request.headers(), named))
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response {
+    async fn answer<B: RequestBody>(&self, request: Request<B>) -> Response {
         let is_call = self.audience == Audience::Public
             && request.method() == Method::POST
             && request.uri().path() == "/run_remote";

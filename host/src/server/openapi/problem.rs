@@ -119,6 +119,11 @@ pub(super) fn unauthorized() -> Json {
     json!({ "$ref": format!("#/components/responses/{UNAUTHORIZED}") })
 }
 
+/// The response to a request that is no WebSocket handshake.
+pub(super) fn upgrade_required() -> Json {
+    response("The request is no WebSocket handshake of version 13.", reference())
+}
+
 /// The response of a call that returned its typed error, of the schema `error` if it has one.
 pub(super) fn typed_error(error: Option<Json>) -> Json {
     let schema = match error {

@@ -4,6 +4,7 @@
 use serde_json::{Value as Json, json};
 
 use super::schema::{Direction, Schemas};
+use super::{SOCKET_KEY, problem};
 use crate::chain::answer::stream_of;
 use crate::server::format::{Framing, Upload};
 use crate::server::upload::stream_param;
@@ -47,7 +48,7 @@ pub(super) fn taken(upload: Upload, params: &[Member], schemas: &mut Schemas) ->
 }
 
 /// The operation of a WebSocket.
-pub(super) fn socket(id: &str, signature: &Signature) -> Json {
+pub(super) fn socket(id: &str, signature: &Signature, api_keys: bool) -> Json {
     let bytes = |ty: Option<&Type>| ty == Some(&Type::U8);
     let sent = bytes(stream_param(&signature.params).map(|(_, item)| item));
     let answer = signature.answer();
@@ -60,10 +61,19 @@ pub(super) fn socket(id: &str, signature: &Signature) -> Json {
         frames(sent),
         frames(got),
     );
-    json!({
+    let mut operation = json!({
         "operationId": format!("{id}_socket"),
         "summary": "Call the chain over a WebSocket",
         "description": description,
-        "responses": { "101": { "description": "The connection is a WebSocket from here on." } },
-    })
+    });
+    let mut responses = json!({
+        "101": { "description": "The connection is a WebSocket from here on." },
+        "426": problem::upgrade_required(),
+    });
+    if api_keys {
+        responses["401"] = problem::unauthorized();
+        operation["security"] = json!([{ "bearer": [] }, { "apiKey": [] }, { SOCKET_KEY: [] }]);
+    }
+    operation["responses"] = responses;
+    operation
 }

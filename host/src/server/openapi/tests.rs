@@ -70,6 +70,21 @@ fn a_document_says_that_keys_are_asked_for() {
 }
 
 #[test]
+fn a_document_says_how_a_websocket_shows_a_key() {
+    let stream = Type::Stream(Arc::new(Type::U8));
+    let signature = signature(vec![member("data", Some(stream.clone()))], Some(stream));
+    let operation =
+        Operation { path: "/run_remote", id: "run_remote", summary: "Calls the chain", signature: &signature };
+    let document = document(&Info { api_keys: true, ..INFO }, &[operation]);
+    assert_valid(&official(), &document);
+    assert_eq!(document["components"]["securitySchemes"]["socketKey"]["name"], "Sec-WebSocket-Protocol");
+    let socket = &document["paths"]["/run_remote"]["get"];
+    assert_eq!(socket["security"], json!([{ "bearer": [] }, { "apiKey": [] }, { "socketKey": [] }]));
+    assert!(socket["responses"]["401"].is_object());
+    assert_eq!(run_remote(&signature)["paths"]["/run_remote"]["get"].get("security"), None);
+}
+
+#[test]
 fn a_document_has_the_statuses_of_the_standard_error() {
     let standard = crate::error::declared::tests::standard();
     let result = Type::Result { ok: None, err: Some(Arc::new(standard)) };

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt, stream};
+use serde::Deserialize;
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::error::ProtocolError;
@@ -28,8 +29,13 @@ use crate::value::{List, Type};
 
 /// How long a message that says nothing holds up the next one.
 const PACE: Duration = Duration::from_millis(10);
-/// What ends the client's stream.
-const END: &str = r#"{"$end":null}"#;
+/// The message that ends the client's stream: `{"$end": null}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct End {
+    #[serde(rename = "$end")]
+    _nothing: (),
+}
 
 /// Takes what a client says.
 pub(super) struct Ear<'a> {
@@ -212,7 +218,9 @@ impl Ear<'_> {
 }
 
 fn is_end(text: &str) -> bool {
-    text.starts_with('{') && text.contains("$end") && text.split_whitespace().collect::<String>() == END
+    // Nearly no item can be the end, so few are read twice. A name may be escaped.
+    let may_be = text.contains(['$', '\\']);
+    may_be && serde_json::from_slice::<End>(json::without_mark(text.as_bytes())).is_ok()
 }
 
 #[cfg(test)]
@@ -221,8 +229,24 @@ mod tests {
 
     #[test]
     fn the_end_of_a_stream_is_told_from_items() {
-        assert!(is_end(END) && is_end("{ \"$end\": null }"));
-        for item in ["", "null", "{}", r#"{"$end":1}"#, r#"{"end":null}"#, r#"" {\"$end\":null}""#] {
+        for end in
+            [r#"{"$end":null}"#, " {\n\t\"$end\" : null } \r\n", "\u{feff}{\"$end\": null}", r#"{"\u0024end":null}"#]
+        {
+            assert!(is_end(end), "{end}");
+        }
+        for item in [
+            "",
+            "null",
+            "{}",
+            r#"{"$end":1}"#,
+            r#"{"end":null}"#,
+            r#"" {\"$end\":null}""#,
+            r#"{"$end ":null}"#,
+            r#"{"$end":nu ll}"#,
+            r#"{"$end":null,"id":1}"#,
+            r#"["$end"]"#,
+            "\u{a0}{\"$end\":null}",
+        ] {
             assert!(!is_end(item), "{item}");
         }
     }

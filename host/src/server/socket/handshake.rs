@@ -9,6 +9,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, head
 use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use crate::server::list_header::has_token;
+use crate::server::subprotocol;
+
 /// The version of the protocol that is spoken.
 const VERSION: &str = "13";
 
@@ -24,16 +27,33 @@ pub(super) enum Fault {
 }
 
 /// Whether the request asks for a WebSocket.
-pub(super) fn is_asked(head: &Parts) -> bool {
-    has_token(&head.headers, header::UPGRADE, "websocket")
+pub(super) fn is_asked(headers: &HeaderMap) -> bool {
+    has_token(headers, header::UPGRADE, "websocket")
 }
 
-/// The connection that becomes a WebSocket once the request has been [answered](switching), and the client's key.
+/// A handshake that is to be [answered](switching).
+#[derive(Debug)]
+pub(super) struct Handshake {
+    /// The connection, which becomes a WebSocket after the answer.
+    pub connection: OnUpgrade,
+    pub answer: Answer,
+}
+
+/// The contents of the answer to a handshake.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// The client's nonce.
+    key: HeaderValue,
+    /// The client has offered the [subprotocol](subprotocol::NAME), so the server selects it.
+    selects: bool,
+}
+
+/// Reads a handshake.
 ///
 /// # Errors
 /// The request is no handshake of this version.
-pub(super) fn accept(head: &mut Parts) -> Result<(OnUpgrade, HeaderValue), Fault> {
-    if !is_asked(head) {
+pub(super) fn accept(head: &mut Parts) -> Result<Handshake, Fault> {
+    if !is_asked(&head.headers) {
         return Err(Fault::NotAsked);
     }
     if head.method != Method::GET || head.version != Version::HTTP_11 {
@@ -49,12 +69,14 @@ pub(super) fn accept(head: &mut Parts) -> Result<(OnUpgrade, HeaderValue), Fault
         .filter(|key| STANDARD.decode(key.as_bytes()).is_ok_and(|nonce| nonce.len() == 16))
         .ok_or(Fault::Malformed("the header Sec-WebSocket-Key must be 16 bytes in base64, once"))?
         .clone();
+    let selects = subprotocol::offered(&head.headers).map_err(Fault::Malformed)?.is_spoken;
     let connection = head.extensions.remove::<OnUpgrade>();
-    Ok((connection.ok_or(Fault::Malformed("this connection cannot become a WebSocket"))?, key))
+    let connection = connection.ok_or(Fault::Malformed("this connection cannot become a WebSocket"))?;
+    Ok(Handshake { connection, answer: Answer { key, selects } })
 }
 
-/// The answer to a handshake with this key.
-pub(super) fn switching(key: &HeaderValue) -> Response {
+/// The response to a handshake.
+pub(super) fn switching(Answer { key, selects }: &Answer) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
@@ -63,11 +85,16 @@ pub(super) fn switching(key: &HeaderValue) -> Response {
     if let Ok(accept) = HeaderValue::try_from(derive_accept_key(key.as_bytes())) {
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     }
+    if *selects {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol::NAME));
+    }
     response
 }
 
-/// Adds to an answer which version of the protocol is spoken.
-pub(super) fn name_version(headers: &mut HeaderMap) {
+/// Adds to an answer which protocol a client must ask for, and in which version (RFC 9110, 15.5.22; RFC 6455, 4.4).
+pub(super) fn name_protocol(headers: &mut HeaderMap) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
 }
 
@@ -75,12 +102,6 @@ pub(super) fn name_version(headers: &mut HeaderMap) {
 fn only(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
-}
-
-/// Whether a header, which is a list, has `token` in it.
-fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
-    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|element| element.trim().eq_ignore_ascii_case(token))
 }
 
 #[cfg(test)]
@@ -125,13 +146,21 @@ mod tests {
             headers.append("sec-websocket-key", HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ=="));
         };
         assert!(matches!(fault(twice), Fault::Malformed(_)));
+        let bearer_alone = |headers: &mut HeaderMap| {
+            headers.insert("sec-websocket-protocol", HeaderValue::from_static("chainhost.bearer.YWRhPz8"));
+        };
+        assert!(matches!(fault(bearer_alone), Fault::Malformed(text) if text.contains("chainhost.v1")));
     }
 
     #[test]
     fn the_answer_shows_that_the_key_was_read() {
         // The example of RFC 6455, 1.3.
-        let response = switching(&HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ=="));
+        let key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
+        let response = switching(&Answer { key: key.clone(), selects: false });
         assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
         assert_eq!(response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert!(!response.headers().contains_key("sec-websocket-protocol"));
+        let response = switching(&Answer { key, selects: true });
+        assert_eq!(response.headers()["sec-websocket-protocol"], "chainhost.v1");
     }
 }

@@ -109,11 +109,11 @@ async fn a_method_that_a_path_does_not_have_is_405_with_those_that_it_has() {
     let router = router(numbers(1).await, HttpOptions::default());
     let (head, problem) = json(&router, get("/run_remote")).await;
     assert_eq!((head.status.as_u16(), &problem["type"]), (405, &json!("urn:chainhost:problem:method-not-allowed")));
-    assert_eq!(head.headers[header::ALLOW], "POST");
+    assert_eq!(head.headers[header::ALLOW], "POST, OPTIONS");
     let options = Request::options("/healthz").body(Body::empty()).unwrap();
     let (head, body) = text(&router, options).await;
     assert_eq!((head.status.as_u16(), body.as_str()), (204, ""));
-    assert_eq!(head.headers[header::ALLOW], "GET,HEAD");
+    assert_eq!(head.headers[header::ALLOW], "GET, HEAD, OPTIONS");
 }
 
 #[tokio::test]

@@ -219,8 +219,18 @@ fn parameters_come_in_their_order_whatever_the_order_of_the_keys() {
 }
 
 #[test]
+fn a_text_may_begin_with_a_byte_order_mark_and_have_white_space_around_it() {
+    for text in ["7", " 7\r\n", "\u{feff}7", "\u{feff}\t7 \n"] {
+        assert_eq!(read(&Type::U8, text), Value::U8(7), "{text:?}");
+    }
+    for text in ["\u{feff}\u{feff}7", " \u{feff}7", "7\u{feff}", "\u{a0}7", "\u{c}7"] {
+        assert!(value_from_slice(&Type::U8, text.as_bytes()).is_err(), "{text:?}");
+    }
+}
+
+#[test]
 fn without_parameters_an_empty_body_and_an_empty_object_are_the_same() {
-    for body in ["", " \n", "{}", " { } "] {
+    for body in ["", " \n", "{}", " { } ", "\u{feff}", "\u{feff}{}"] {
         assert_eq!(params_from_slice(&[], body.as_bytes()).unwrap(), []);
     }
 }

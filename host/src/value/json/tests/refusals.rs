@@ -180,7 +180,7 @@ fn broken_json_is_refused_with_its_line_and_column() {
     let ty = record(&[("a", list(Type::U8)), ("b", list(Type::U16))]);
     let error = value_from_slice(&ty, b"{\"b\":\n [1 2]}").unwrap_err();
     assert_eq!(error.to_string(), "bad JSON in line 2, column 5, at `/b/1`: expected `,` or `]`");
-    for text in ["", "{", r#"{"b": [1"#, r#"{"a": "", "b": []} x"#, r#"{"b": [1,]}"#, "{'b': []}", "\u{feff}{}"] {
+    for text in ["", "{", r#"{"b": [1"#, r#"{"a": "", "b": []} x"#, r#"{"b": [1,]}"#, "{'b': []}", " \u{feff}{}"] {
         let error = value_from_slice(&ty, text.as_bytes()).unwrap_err();
         assert!(matches!(error.kind, JsonErrorKind::Syntax { .. }), "{text}: {error}");
     }
