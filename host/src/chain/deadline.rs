@@ -1,4 +1,4 @@
-//! When a call ends at the latest. A callee keeps no deadline; its callers do.
+//! Deadlines of calls. The callers keep a deadline; the callee does not.
 
 use std::time::Duration;
 
@@ -8,16 +8,17 @@ use crate::chainlet::call::Outcome;
 use crate::config::ChainletName;
 use crate::error::{CallError, ErrorKind};
 
-/// How much sooner a call ends than its caller's, at most.
+/// The most by which a call's deadline is earlier than that of its caller.
 const MARGIN: Duration = Duration::from_millis(50);
 
-/// The deadline of a call that is made on behalf of one with `deadline`: somewhat sooner, so that the failure of the slow
-/// chainlet comes up the chain, and names it, before every chainlet above runs out of time itself.
+/// Returns the deadline of a call that is made on behalf of a call with `deadline`. It is somewhat earlier, so that the
+/// failure of the slow chainlet, which names it, comes up the chain before every chainlet above runs out of time
+/// itself.
 pub(super) fn sooner(deadline: Instant, now: Instant) -> Instant {
     deadline - (deadline.saturating_duration_since(now) / 20).min(MARGIN)
 }
 
-/// The earlier of two deadlines, where none is never.
+/// Returns the earlier of two deadlines; `None` means never.
 pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
@@ -25,7 +26,7 @@ pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<In
     }
 }
 
-/// The outcome of `call`, which `callee` serves, or a failure if it does not come before `deadline`.
+/// Returns the outcome of `call`, which `callee` serves, or a failure if the outcome does not come before `deadline`.
 pub(crate) async fn within(
     callee: &ChainletName,
     deadline: Option<Instant>,

@@ -1,4 +1,4 @@
-//! From a description to a chain that runs: first its [`Plan`], then its chainlets.
+//! Loads a chain from its description: first its [`Plan`], then its chainlets.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +37,8 @@ pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec) -> Result<Plan, Load
             };
             let export = chainlet.export.as_ref().map(ToString::to_string);
             let (threads, once) = (threads.clone(), once.clone());
-            // A task each, of which only some work at once: a chain may have a thousand chainlets.
+            // One task for each component. Only some of them work at once, because a chain may have a thousand
+            // chainlets.
             let load = tokio::spawn(async move {
                 threads
                     .run(move || {
