@@ -40,10 +40,10 @@ pub(super) struct Words<'a>(pub &'a Type, pub Notation);
 /// A type as WIT names it. Declared types appear by name, so every type is short enough for a message.
 pub(super) struct Brief<'a>(pub &'a Type);
 
-/// The names of `0`, in backticks.
+/// The names of `self.0`, in backticks.
 pub(super) struct Names<'a>(pub &'a [Member]);
 
-/// The names of `0`, in backticks, each with its type.
+/// The names of `self.0`, in backticks, each with its type.
 pub(in crate::value) struct TypedNames<'a>(pub &'a [Member]);
 
 impl fmt::Display for Words<'_> {

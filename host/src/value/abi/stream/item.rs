@@ -73,6 +73,7 @@ impl<const REALLOC: bool> Item<REALLOC> {
         let mut buffer = Buffer::<REALLOC> { room: part, load: None };
         COUNT.set(part);
         let read = source.read(store, &mut buffer);
+        // Resets it even if the read failed, so that no later lift on this thread uses it.
         COUNT.set(0);
         read?;
         let load = buffer.load.and_then(Arc::into_inner).ok_or_else(|| format_err!("a batch of a stream is shared"))?;

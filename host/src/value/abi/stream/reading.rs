@@ -105,6 +105,7 @@ impl Sender {
 /// proper end of the stream.
 impl Drop for Sender {
     fn drop(&mut self) {
+        // Set before the channel is dropped, so that a reader that finds the channel's end finds this, too.
         if !self.streams.are_over() {
             self.whole.store(true, Ordering::SeqCst);
         }
