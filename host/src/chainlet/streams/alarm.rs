@@ -1,7 +1,7 @@
-//! What ends the streams of an answer at their deadline, whether or not anybody reads them.
+//! The alarm that ends the streams of an answer at their deadline, whether or not anybody reads them.
 //!
-//! A stream that nobody polls cannot look at the clock, and a task for each would cost more than most streams. So a timer
-//! has a waker of its own, which ends the call when it is woken: it costs no task.
+//! A stream that nobody polls cannot look at the clock, and a task for each stream would cost more than most streams.
+//! So a timer has a waker of its own, which ends the call when it is woken. That costs no task.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,22 +14,23 @@ use super::super::call::{Tail, TailHandle};
 use crate::config::ChainletName;
 use crate::error::{CallError, ErrorKind};
 
-/// A timer that is set. Dropping it unsets it.
+/// A timer that is set. Dropping it cancels it.
 pub(super) struct Alarm {
     _timer: Pin<Box<Unconstrained<Sleep>>>,
 }
 
-/// What happens at the deadline.
+/// The action at the deadline.
 struct Ring {
     tail: TailHandle,
     callee: ChainletName,
 }
 
 impl Alarm {
-    /// Ends the call of `tail`, which `callee` serves, at `deadline`.
+    /// Sets an alarm that ends the call of `tail`, which `callee` serves, at `deadline`.
     pub(super) fn set(deadline: Instant, tail: &Tail, callee: ChainletName) -> Self {
         let _runtime = tail.runtime().map(|runtime| runtime.enter());
-        // A timer that is held back by tokio's budget for tasks would be woken before its time.
+        // Unconstrained, because tokio's budget for tasks could hold the timer back, and would then wake it before its
+        // time.
         let mut timer = Box::pin(unconstrained(sleep_until(deadline)));
         let ring = Arc::new(Ring { tail: tail.handle(), callee });
         if timer.as_mut().poll(&mut Context::from_waker(&Waker::from(ring.clone()))).is_ready() {
