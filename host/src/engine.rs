@@ -15,8 +15,8 @@ use crate::threads::GuestThreads;
 /// thread while others wait for it.
 const TICK: Duration = Duration::from_millis(5);
 
-/// The most replicas of all chains of a host, by default. During a reload, the replicas of both versions count. A
-/// replica that is not used costs only address space; [`pool`] says how much.
+/// The most replicas of all chains of a host, by default. During a reload, the replicas of both versions count. A place
+/// for a replica costs only address space; [`pool`] says how much.
 pub(crate) const REPLICAS: u32 = 1_000;
 /// The number of guest stacks for each replica. A replica keeps one stack, and takes one more for each call that blocks
 /// in a function that is not async. Each stack costs one system call when the host starts, and two of the mappings that

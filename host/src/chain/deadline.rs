@@ -12,8 +12,7 @@ use crate::error::{CallError, ErrorKind};
 const MARGIN: Duration = Duration::from_millis(50);
 
 /// Returns the deadline of a call that is made on behalf of a call with `deadline`. It is somewhat earlier, so that the
-/// failure of the slow chainlet, which names it, comes up the chain before every chainlet above runs out of time
-/// itself.
+/// failure that names the slow chainlet comes up the chain before the chainlets above run out of time themselves.
 pub(super) fn sooner(deadline: Instant, now: Instant) -> Instant {
     deadline - (deadline.saturating_duration_since(now) / 20).min(MARGIN)
 }

@@ -3,7 +3,7 @@
 //! An edge is a stack of tower services. From the outside in:
 //!
 //! 1. [`deadline`]: ends a call at its caller's deadline, or after the edge's timeout.
-//! 2. [`concurrency`]: limits the calls at once. Further calls wait.
+//! 2. [`concurrency`]: limits the concurrent calls. Further calls wait.
 //! 3. [`attempts`]: repeats a failed call that is safe to repeat (tower's own retry).
 //! 4. [`breaker`]: rejects calls for a while after many failures in a row.
 //! 5. The [`Callee`].

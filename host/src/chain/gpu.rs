@@ -8,7 +8,7 @@ use crate::gpu::{Grant, NoGpu};
 /// The interface that a component with a GPU imports.
 const INTERFACE: &str = "chainlet:host/gpu@";
 
-/// Looks for the machine's GPUs on a thread of its own, so that the runtime is not held up.
+/// Looks for the machine's GPUs on a blocking thread, so that the runtime is not held up.
 pub(super) async fn find(shared: &Shared, isolation: Isolation) {
     let gpus = shared.gpus.clone();
     let found = tokio::task::spawn_blocking(move || gpus.find(isolation).map(<[_]>::len)).await;

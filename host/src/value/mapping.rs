@@ -4,8 +4,8 @@
 //! One seed reads ([`read`]) and one `Serialize` writes ([`write`]). Both go by the WIT type, and neither makes a tree
 //! of the format's own values in between. A [`Reading`] goes along with each read: it knows the current place, the
 //! bytes that values may still take, and the [`Notation`]. The differences between the notations follow from serde's
-//! `is_human_readable`: a text has no bytes and no NaN, and not every reader takes its 64-bit integers, so a text
-//! writes them as strings.
+//! `is_human_readable`: text has no bytes and no NaN, so it writes them as strings. It also accepts strings for 64-bit
+//! integers, because not everyone can write these as JSON numbers.
 
 mod budget;
 mod names;

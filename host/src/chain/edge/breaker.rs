@@ -1,5 +1,5 @@
 //! The circuit breaker of an edge: after many failures in a row, it rejects calls for a while, and then lets one call
-//! through as a trial.
+//! through as a probe.
 //!
 //! The pattern with its three states is M. Nygard's (Release It!, 2007).
 
@@ -165,7 +165,7 @@ fn is_a_failure_of(edge: &EdgeName, error: &CallError) -> bool {
 enum Admission {
     /// The circuit was closed.
     Ordinary,
-    /// The call alone tries whether the chainlet works again.
+    /// A single call tries whether the chainlet works again.
     Probe,
 }
 
@@ -243,7 +243,7 @@ impl Circuit {
         }
     }
 
-    /// The call counts as nothing. If it was the trial, the next call is.
+    /// The call counts as nothing. If it was the probe, the next call is the probe.
     fn undecided(&mut self, admission: Admission, now: Instant) -> Option<Change> {
         if let (State::HalfOpen { .. }, Admission::Probe) = (self.state, admission) {
             self.state = State::Open { until: now };

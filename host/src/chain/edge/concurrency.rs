@@ -1,4 +1,4 @@
-//! The layer that limits the calls of an edge at once. Further calls wait for their turn. A call counts until its
+//! The layer that limits the concurrent calls of an edge. Further calls wait for their turn. A call counts until its
 //! streams have ended.
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::EdgeCall;
 use crate::chainlet::call::{Answered, Outcome};
 use crate::error::CallError;
 
-/// Limits an edge to `self.0` calls at once; `None` means no limit.
+/// Limits an edge to `self.0` concurrent calls; `None` means no limit.
 pub(super) struct ConcurrencyLayer(pub Option<u32>);
 
 impl<S> Layer<S> for ConcurrencyLayer {

@@ -11,7 +11,7 @@ use crate::chainlet::call::{Answered, Outcome};
 use crate::config::ChainletName;
 use crate::error::CallError;
 
-/// Ends calls of the chainlet `self.0` at the deadline that they carry, or when the first item of their answer is late.
+/// Ends calls to the chainlet `self.0` at the deadline that they carry, or when the first item of their answer is late.
 pub(super) struct DeadlineLayer(pub ChainletName);
 
 impl<S> Layer<S> for DeadlineLayer {

@@ -104,7 +104,7 @@ async fn fallible(edge: &Edge, caller: Option<Arc<Call>>, call: impl Future<Outp
             match outcome {
                 Some(outcome) => outcome,
                 None => {
-                    // `select!` has dropped the dependency's call here.
+                    // If the dependency's call had begun, `select!` has dropped it here.
                     caller.resumes().await;
                     let message = "the call on whose behalf it was made is over";
                     Err(CallError::new(ErrorKind::Cancelled, &edge.name.from, message))

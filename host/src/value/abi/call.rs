@@ -92,8 +92,8 @@ impl Export {
 pub trait Import<T>: Send + Sync + 'static {
     /// Begins the call. The caller polls the returned future while the guest's other work goes on.
     ///
-    /// An error traps the guest, so return one only if no guest may go on after it. An outcome that the guest is to see
-    /// is a value.
+    /// An error traps the guest, so return one only for a fault that no guest may survive. An outcome that the guest
+    /// must see is a value.
     fn call(&self, store: StoreContextMut<'_, T>, params: Vec<Value>) -> BoxFuture<'static, Result<Option<Value>>>;
 }
 

@@ -69,8 +69,8 @@ impl Streams {
         Streams { budget: host.share(bytes, "the limit to a guest's streams"), over: Arc::default() }
     }
 
-    /// Returns a guard that must be dropped before the store. Streams that end after that count as broken off, not as
-    /// ended by the guest.
+    /// Returns a guard that must be dropped before the store. Streams that end after the guard was dropped count as
+    /// broken off, not as ended by the guest.
     pub fn end_with(&self) -> EndOfStreams {
         EndOfStreams(self.over.clone())
     }
