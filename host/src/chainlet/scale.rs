@@ -1,7 +1,7 @@
 //! Decides how many replicas a chainlet needs. It is a plain state machine over the load, and its caller passes the
 //! time.
 //!
-//! A replica counts as busy when it serves the part `target` of its concurrency. The load is averaged over `window`, so
+//! A replica is busy enough when it serves the part `target` of its concurrency. The load is averaged over `window`, so
 //! that a short burst does not start a replica that is no longer needed when it is ready. Calls that wait while no
 //! replica is on its way are the exception: they start one. The number of replicas falls only after fewer have sufficed
 //! for all of `idle`.

@@ -39,7 +39,7 @@ pub(crate) struct Pace {
     pub between: Option<Duration>,
 }
 
-/// The limits and the ends of the streams of one answer, for as long as any of them is read.
+/// The deadline, pace, edge and reader of the streams of one answer, kept for as long as any of them is read.
 #[derive(Default)]
 pub(crate) struct Surroundings {
     /// The time until which the streams may go on.
