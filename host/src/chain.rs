@@ -1,6 +1,7 @@
-//! A chain: chainlets that call each other, and the one that the outside calls.
+//! Chains: chainlets that call each other. The outside calls one of them, the entrypoint.
 //!
-//! [`Plan`] says who calls whom, and is all that `chainhost check` needs. A [`Chain`] is a plan that runs.
+//! A [`Plan`] lists the chainlets and the edges between them; `chainhost check` needs no more. A [`Chain`] is a running
+//! plan.
 
 pub(crate) mod answer;
 pub(crate) mod deadline;
@@ -43,11 +44,11 @@ use crate::value::format::Format;
 use crate::value::rust::{self, RustError};
 use crate::value::{Signature, Type, Value};
 
-/// Why a chain does not load.
+/// The reason why a chain does not load.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// chain.toml, or a component that it names, is not what it must be.
+    /// chain.toml, or a component that it names, is not valid.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
     /// A chainlet does not start.
@@ -55,7 +56,7 @@ pub enum LoadError {
     Start(#[source] CallError),
 }
 
-/// A running chain. Clones are handles of the same one.
+/// A running chain. Clones are handles of the same chain.
 #[derive(Clone)]
 pub struct Chain(Arc<Inner>);
 
@@ -65,19 +66,19 @@ struct Inner {
     /// In an order in which every chainlet comes after those that it calls.
     chainlets: IndexMap<ChainletName, Arc<Chainlet>>,
     edges: Vec<EdgeName>,
-    /// The budget of its host.
+    /// The memory budget of the host.
     memory: MemoryBudget,
 }
 
-/// How one call is to be made.
+/// Options of one call.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct CallOptions {
-    /// How long to wait for the answer; without it, as long as it takes.
+    /// How long to wait for the answer. By default there is no limit.
     pub timeout: Option<Duration>,
-    /// Names the request in logs.
+    /// The name of the request in logs.
     pub request_id: Option<Arc<str>>,
-    /// The trace that the request belongs to, for the requests that guests make in turn.
+    /// The trace to which the request belongs. Requests that guests make for it carry the trace on.
     pub trace_context: Option<TraceContext>,
     /// When the call ends at the latest, where more is known of that than the timeout.
     pub(crate) deadline: Option<Deadline>,
@@ -86,29 +87,30 @@ pub struct CallOptions {
 /// The formats of one call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Formats {
-    /// Of the parameters.
+    /// The format of the parameters.
     pub input: Format,
-    /// Of the answer.
+    /// The format of the answer.
     pub answer: Format,
 }
 
 impl Chain {
-    /// The chain's name.
+    /// Returns the chain's name.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// The name of the chainlet that [`Chain::call`] calls.
+    /// Returns the name of the chainlet that [`Chain::call`] calls.
     pub fn entrypoint(&self) -> &ChainletName {
         self.0.entrypoint.name()
     }
 
-    /// The chainlets and their state at this moment, each after those that it calls.
+    /// Returns the chainlets and their current state, each after those that it calls.
     pub fn status(&self) -> impl Iterator<Item = (&ChainletName, Status)> {
         self.0.chainlets.iter().map(|(name, chainlet)| (name, chainlet.status()))
     }
 
-    /// The errors that each chainlet declares and answered with: its name, the kind of error, and how many there were.
+    /// Returns the declared errors with which chainlets answered: the chainlet's name, the kind of error, and the
+    /// count.
     pub(crate) fn errors(&self) -> impl Iterator<Item = (&ChainletName, &'static str, u64)> {
         self.0
             .chainlets
@@ -116,35 +118,35 @@ impl Chain {
             .flat_map(|(name, chainlet)| chainlet.errors().map(move |(kind, count)| (name, kind, count)))
     }
 
-    /// What is measured of the GPUs of those chainlets that have one.
+    /// Returns the GPU meters of the chainlets that have a GPU.
     pub(crate) fn gpus(&self) -> impl Iterator<Item = (&ChainletName, &Meter)> {
         self.0.chainlets.iter().filter_map(|(name, chainlet)| Some((name, chainlet.gpu()?)))
     }
 
-    /// Whether every chainlet has a replica that takes calls, or would have one for the next call.
+    /// Whether every chainlet has a replica that takes calls, or would start one for the next call.
     pub fn is_ready(&self) -> bool {
         self.0.chainlets.values().all(|chainlet| chainlet.status().is_ready())
     }
 
-    /// Who calls whom.
+    /// Returns the edges: which chainlet calls which.
     pub fn edges(&self) -> impl Iterator<Item = &EdgeName> {
         self.0.edges.iter()
     }
 
-    /// The type of the `run-remote` of `chainlet`; `None` where the chain has no chainlet of this name.
+    /// Returns the type of the `run-remote` of `chainlet`; `None` if the chain has no chainlet of this name.
     pub fn signature(&self, chainlet: &str) -> Option<&Arc<Signature>> {
         self.0.chainlets.get(chainlet).map(|chainlet| chainlet.signature())
     }
 
     /// Calls the entrypoint with Rust values.
     ///
-    /// `args` is a struct or a map with a field for each parameter, and the answer is read as an `R`; both by the rules of
-    /// the JSON mapping, so that a WIT `list<u8>` is a base64 string and any other list a sequence.
+    /// `args` is a struct or a map with a field for each parameter, and the answer is read as an `R`. Both follow the
+    /// rules of the JSON mapping: a WIT `list<u8>` is a base64 string, and any other list is a sequence.
     ///
     /// # Errors
     ///
-    /// Where `args` do not fit the parameters, the chain does not answer, or its answer is no `R`. The chainlet's own
-    /// typed error is one, too: see [`CallError::guest_error`].
+    /// `args` do not fit the parameters, the call fails, or the answer is not an `R`. The chainlet's own typed error is
+    /// an error, too: see [`CallError::guest_error`].
     pub async fn call<R: DeserializeOwned>(&self, args: &impl Serialize, options: CallOptions) -> Result<R, CallError> {
         let chainlet = &self.0.entrypoint;
         let params = arguments(chainlet, args)?;
@@ -157,15 +159,16 @@ impl Chain {
         })
     }
 
-    /// Calls the entrypoint with Rust values, where its answer is a stream, or has one beside other members: the items come as
-    /// they are made, each read as an `R`. The timeout in `options` is for the whole of it.
+    /// Calls the entrypoint with Rust values, and returns the items of its answer as they are made. The answer must be
+    /// a stream, or have one beside other members. Each item is read as an `R`. The timeout in `options` covers the
+    /// whole stream.
     ///
     /// ```no_run
     /// # use chainhost::chain::{CallOptions, Chain};
     /// use futures::StreamExt;
     ///
     /// # async fn example(chain: Chain) -> Result<(), chainhost::error::CallError> {
-    /// // Of a `run-remote: async func(prompt: string) -> stream<string>`:
+    /// // For a `run-remote: async func(prompt: string) -> stream<string>`:
     /// let args = serde_json::json!({ "prompt": "Call me" });
     /// let mut tokens = chain.stream::<String>(&args, CallOptions::default()).await?;
     /// while let Some(token) = tokens.next().await {
@@ -177,7 +180,7 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// As [`Chain::call`], and where the answer is no stream.
+    /// The same as for [`Chain::call`], and if the answer is not a stream.
     pub async fn stream<R: DeserializeOwned + Unpin>(
         &self,
         args: &impl Serialize,
@@ -191,21 +194,22 @@ impl Chain {
         })
     }
 
-    /// Calls the entrypoint with a JSON object keyed by parameter name; the answer is bare JSON.
+    /// Calls the entrypoint with a JSON object keyed by parameter name. The answer is bare JSON.
     ///
     /// # Errors
     ///
-    /// Where `body` does not fit the parameters, or the chain does not answer. The chainlet's own typed error is one,
-    /// too: see [`CallError::guest_error`].
+    /// `body` does not fit the parameters, or the call fails. The chainlet's own typed error is an error, too: see
+    /// [`CallError::guest_error`].
     pub async fn call_json(&self, body: &[u8], options: CallOptions) -> Result<Vec<u8>, CallError> {
         self.call_json_of(&self.0.entrypoint, body, options).await
     }
 
-    /// As [`Chain::call_json`], for any chainlet of the chain; `None` where it has none of this name.
+    /// Like [`Chain::call_json`], for any chainlet of the chain. Returns `None` if the chain has no chainlet of this
+    /// name.
     ///
     /// # Errors
     ///
-    /// As [`Chain::call_json`].
+    /// The same as for [`Chain::call_json`].
     pub async fn call_chainlet_json(
         &self,
         chainlet: &str,
@@ -216,14 +220,14 @@ impl Chain {
         Some(self.call_json_of(chainlet, body, options).await)
     }
 
-    /// Calls the entrypoint with parameters in a format, and gives its answer in one.
+    /// Calls the entrypoint with parameters in one format, and returns its answer in the same or another one.
     ///
     /// ```no_run
     /// # use bytes::Bytes;
     /// # use chainhost::chain::{CallOptions, Chain, Formats};
     /// # use chainhost::value::format::Format;
     /// # async fn example(chain: Chain, image: Bytes) -> Result<(), chainhost::error::CallError> {
-    /// // Of a `run-remote: async func(image: list<u8>) -> result<list<u8>, string>`:
+    /// // For a `run-remote: async func(image: list<u8>) -> result<list<u8>, string>`:
     /// let formats = Formats { input: Format::Bytes, answer: Format::Bytes };
     /// let thumbnail: Bytes = chain.call_bytes(&image, formats, CallOptions::default()).await?;
     /// # Ok(())
@@ -232,16 +236,17 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// As [`Chain::call_json`], and where the parameters or the answer cannot be in that format.
+    /// The same as for [`Chain::call_json`], and if the parameters or the answer cannot be written in that format.
     pub async fn call_bytes(&self, input: &Bytes, formats: Formats, options: CallOptions) -> Result<Bytes, CallError> {
         self.call_bytes_of(&self.0.entrypoint, input, formats, options).await
     }
 
-    /// As [`Chain::call_bytes`], for any chainlet of the chain; `None` where it has none of this name.
+    /// Like [`Chain::call_bytes`], for any chainlet of the chain. Returns `None` if the chain has no chainlet of this
+    /// name.
     ///
     /// # Errors
     ///
-    /// As [`Chain::call_bytes`].
+    /// The same as for [`Chain::call_bytes`].
     pub async fn call_chainlet_bytes(
         &self,
         chainlet: &str,
@@ -253,15 +258,15 @@ impl Chain {
         Some(self.call_bytes_of(chainlet, input, formats, options).await)
     }
 
-    /// The budget of its host.
+    /// Returns the memory budget of the host.
     pub(crate) fn memory(&self) -> &MemoryBudget {
         &self.0.memory
     }
 
-    /// Stops the chain: takes no new calls, serves the accepted ones for at most `limit`, then ends every replica.
+    /// Stops the chain: rejects new calls, serves the accepted calls for at most `limit`, then ends every replica.
     pub async fn stop(&self, limit: Duration) {
         let deadline = Instant::now() + limit;
-        // Callers before those that they call, so that what is in flight can still be served.
+        // Stops callers before their callees, so that calls in flight can still be served.
         for chainlet in self.0.chainlets.values().rev() {
             chainlet.stop(deadline.saturating_duration_since(Instant::now())).await;
         }
@@ -294,7 +299,7 @@ impl Chain {
         Ok(written)
     }
 
-    /// The chainlet `name`, or the entrypoint where there is none.
+    /// Returns the chainlet `name`; the entrypoint if `name` is `None`.
     pub(crate) fn chainlet(&self, name: Option<&str>) -> Option<&Arc<Chainlet>> {
         match name {
             Some(name) => self.0.chainlets.get(name),
@@ -310,7 +315,7 @@ fn arguments(chainlet: &Chainlet, args: &impl Serialize) -> Result<Vec<Value>, C
     })
 }
 
-/// Calls `run-remote` and takes its answer apart: a result's `T` is the answer, its `E` an error.
+/// Calls `run-remote` and splits its result: the `T` is the answer, the `E` is an error.
 pub(crate) async fn answer(
     chainlet: &Arc<Chainlet>,
     params: impl Into<Params>,

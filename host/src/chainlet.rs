@@ -1,18 +1,18 @@
-//! One chainlet at run time: its replicas, and how a call finds one.
+//! One chainlet at run time: its replicas, and the way of a call to one of them.
 //!
-//! A replica is a live instance in a store of its own ([`replica`]), driven by a task of its own or by whoever calls it
-//! ([`driver`]). The [`pool`] decides which replica a call goes to and which calls wait; it is a plain state machine
-//! behind a lock. A supervisor for each replica ([`supervisor`]) starts it, replaces it when it traps or is worn out, and
-//! stops it; the [`fleet`] has as many of them as the load takes ([`scale`]). [`call`] is what the two ends of one call
-//! share, and the [`inbox`] is where one hands it to the other.
+//! A replica is a live instance in a store of its own ([`replica`]). A task of its own or one of its callers drives it
+//! ([`driver`]). The [`pool`] decides to which replica a call goes and which calls wait; it is a plain state machine
+//! behind a lock. Each replica has a supervisor ([`supervisor`]), which starts it, replaces it if it traps or is worn
+//! out, and stops it. The [`fleet`] has as many supervisors as the load needs ([`scale`]). The two ends of a call share
+//! its [`call`], and the [`inbox`] is where one end hands it to the other.
 //!
-//! # What ends what
+//! # Lifetimes
 //! - A call ends with its answer, with a failure of a dependency, or with the death of its replica. The caller gets
 //!   exactly one of these, or stops waiting at its deadline.
 //! - A call whose answer holds streams goes on until they end ([`streams`]).
-//! - A replica ends by a trap, which ends all its calls; or it is retired, takes no new calls, and ends with the last one
-//!   that anybody waits for. What it has not begun by then goes to another.
-//! - A chainlet ends with [`Chainlet::stop`]: calls in flight and waiting are served, up to a limit.
+//! - A replica ends by a trap, which ends all its calls. Or it is retired: it takes no new calls, and ends with the
+//!   last call that anybody waits for. Calls that it has not begun by then go to another replica.
+//! - A chainlet ends with [`Chainlet::stop`]. Calls in flight and waiting are served for a limited time.
 
 pub(crate) mod call;
 pub(crate) mod callee;
@@ -55,38 +55,38 @@ use crate::offload::Offload;
 use crate::threads::GuestThreads;
 use crate::value::{Signature, Type, Value};
 
-/// How many replicas a call may be given to that end before they begin it.
+/// The number of replicas that may end before they begin a given call. After that, the call fails.
 const ENDED_REPLICAS: u32 = 10;
 
 /// A running chainlet.
 pub struct Chainlet {
     name: ChainletName,
     signature: Arc<Signature>,
-    /// Whether it takes or returns streams.
+    /// Whether the chainlet takes or returns streams.
     streams: bool,
     pool: Arc<Pool>,
     stop: CancellationToken,
-    /// Those of its supervisors, and of what decides how many there are.
+    /// The tasks of its supervisors and of its fleet.
     tasks: TaskTracker,
     patience: Arc<Patience>,
     errors: Arc<Errors>,
     threads: Arc<GuestThreads>,
-    /// Where parameters are read and answers are written that take long.
+    /// The threads that read parameters and write answers that take long.
     offload: Offload,
     memory: MemoryBudget,
-    /// How many bytes the values of one call may take.
+    /// The most bytes that the values of one call may take.
     value_limit: usize,
-    /// What is measured of its GPU, if it has one.
+    /// The meter of its GPU, if it has one.
     gpu: Option<Meter>,
 }
 
 impl Chainlet {
-    /// Starts the least number of replicas of what `blueprint` describes, and returns when each has run its `init`. From
-    /// then on there are as many as `replicas` says.
+    /// Starts the least number of replicas of `blueprint`, and returns after each has run its `init`. From then on, the
+    /// number of replicas follows `replicas`.
     ///
     /// # Errors
     ///
-    /// The first failure of any replica's start; the others are stopped.
+    /// The first failure of any replica's start. The other replicas are stopped.
     pub(crate) async fn start(blueprint: Blueprint, replicas: Replicas) -> Result<Arc<Self>, CallError> {
         let blueprint = Arc::new(blueprint);
         let chainlet = Arc::new(Chainlet {
@@ -116,40 +116,41 @@ impl Chainlet {
         Ok(chainlet)
     }
 
-    /// How many of its calls ended with an error that it declares and that began in it, by the kind of error.
+    /// Returns the number of calls that ended with a declared error that began in this chainlet, by the kind of error.
     pub(crate) fn errors(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.errors.counts()
     }
 
-    /// Whether it takes or returns streams.
+    /// Whether the chainlet takes or returns streams.
     pub(crate) fn has_streams(&self) -> bool {
         self.streams
     }
 
-    /// Counts the errors with which it answers.
+    /// Returns the counts of the errors with which the chainlet answers.
     pub(crate) fn error_counts(&self) -> &Arc<Errors> {
         &self.errors
     }
 
-    /// The budget of its host.
+    /// Returns the memory budget of the host.
     pub(crate) fn memory(&self) -> &MemoryBudget {
         &self.memory
     }
 
-    /// Where its answers are written that take long.
+    /// Returns the threads that write answers that take long.
     pub(crate) fn offload(&self) -> &Offload {
         &self.offload
     }
 
-    /// What is measured of its GPU; `None` where chain.toml gives it none.
+    /// Returns the meter of its GPU; `None` if chain.toml gives it none.
     pub(crate) fn gpu(&self) -> Option<&Meter> {
         self.gpu.as_ref()
     }
 
-    /// Calls `run-remote` in the least loaded replica, waiting in the queue for one where all are busy.
+    /// Calls `run-remote` in the least loaded replica. If all are busy, the call waits in the queue.
     ///
-    /// Dropping the future gives up the call: its guest is told, and a replica whose guest does not let go of it soon is
-    /// replaced. The deadline in `context` is for the guest's own calls: whoever calls keeps to it.
+    /// Dropping the future gives up the call. The host tells the guest so, and replaces a replica whose guest does not
+    /// let go of the call soon. The deadline in `context` is for the guest's own calls; the caller enforces it for this
+    /// one.
     async fn serve(&self, params: Params, context: &CallContext) -> Outcome {
         let mut lease = self.pool.acquire().await.map_err(|refusal| self.refusal(refusal))?;
         let mut params = params.read(self).await?;
@@ -187,7 +188,7 @@ impl Chainlet {
         }
     }
 
-    /// Takes no new calls, serves the ones that it has for at most `limit`, and stops every replica.
+    /// Rejects new calls, serves the accepted calls for at most `limit`, and stops every replica.
     pub(crate) async fn stop(&self, limit: Duration) {
         self.pool.close();
         if tokio::time::timeout(limit, self.pool.idle()).await.is_err() {
@@ -240,7 +241,7 @@ impl Callee for Chainlet {
     }
 }
 
-/// A chainlet that nobody can call any more ends, whether or not it was stopped.
+/// Ends a chainlet that nobody can call any more, whether or not it was stopped.
 impl Drop for Chainlet {
     fn drop(&mut self) {
         self.stop.cancel();

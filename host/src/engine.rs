@@ -11,25 +11,26 @@ use crate::memory::MemoryBudget;
 use crate::offload::Offload;
 use crate::threads::GuestThreads;
 
-/// How often a guest that does not yield by itself is made to: the longest that one guest can hold a worker thread while
-/// others wait for it.
+/// The time after which a guest that does not yield by itself must yield: the longest that one guest can hold a worker
+/// thread while others wait for it.
 const TICK: Duration = Duration::from_millis(5);
 
-/// How many replicas all chains of a host have at most unless it is said, two versions of each during a reload. It costs
-/// address space alone, of which [`pool`] says how much.
+/// The most replicas of all chains of a host, by default. During a reload, the replicas of both versions count. A place
+/// for a replica costs only address space; [`pool`] says how much.
 pub(crate) const REPLICAS: u32 = 1_000;
-/// How many stacks guests have at most, for each replica: it keeps one, and one more for each call that blocks in a function
-/// that is not async. Each is a call of the system when the host starts, and two of the mappings that a process may have.
+/// The number of guest stacks for each replica. A replica keeps one stack, and takes one more for each call that blocks
+/// in a function that is not async. Each stack costs one system call when the host starts, and two of the mappings that
+/// a process may have.
 const STACKS: u32 = 2;
-/// The most that a guest may have on its stack, in bytes; more is a trap.
+/// The most that a guest may have on its stack, in bytes. More is a trap.
 const GUEST_STACK: usize = 512 << 10;
-/// A stack on which a guest runs, with what the host needs above it, in bytes.
+/// The size of a stack on which a guest runs, in bytes, with what the host needs above the guest.
 const STACK: usize = 2 << 20;
 
-/// By how much a memory grows where address space is scarce, in bytes.
+/// The step by which a memory grows if address space is scarce, in bytes.
 const LOW_ON_ADDRESSES: u64 = 1 << 20;
 
-/// Makes the engine that compiles and runs every component of a host, in at most so many `replicas`.
+/// Makes the engine that compiles and runs every component of a host, in at most `replicas` replicas.
 pub(crate) fn new(replicas: u32) -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     config.wasm_component_model_async(true).wasm_component_model_map(true).epoch_interruption(true);
@@ -42,7 +43,7 @@ pub(crate) fn new(replicas: u32) -> wasmtime::Result<Engine> {
             as where `ulimit -v` is set: replicas start more slowly"
         );
         config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
-        // A memory then has no more address space than its guest uses, and each access to it is checked.
+        // A memory then takes only the address space that its guest uses, and each access to it is checked.
         config.memory_reservation(0).memory_guard_size(0).memory_reservation_for_growth(LOW_ON_ADDRESSES);
         Engine::new(&config)
     })?;
@@ -50,11 +51,11 @@ pub(crate) fn new(replicas: u32) -> wasmtime::Result<Engine> {
     Ok(engine)
 }
 
-/// Memories, tables and stacks that are reserved once and used again. A replica then starts without asking the system for
-/// address space, and its memory begins as a copy-on-write image of what the component says is in it.
+/// Reserves memories, tables and stacks once and uses them again. A replica then starts without asking the system for
+/// address space, and its memory begins as a copy-on-write image of the component's initial data.
 ///
-/// The numbers are what a host can have in all, and cost nothing but address space until they are used: 4 GiB a memory,
-/// [`STACK`] a stack, 8 bytes a table's element, 4 TiB in all.
+/// The numbers are limits for the whole host, and cost only address space until they are used: 4 GiB for a memory,
+/// [`STACK`] for a stack, 8 bytes for a table's element, 4 TiB in all.
 fn pool(replicas: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(replicas)
@@ -75,8 +76,8 @@ fn pool(replicas: u32) -> PoolingAllocationConfig {
 
 /// Advances the engine's epoch for as long as the engine lives.
 ///
-/// A thread of its own, not a task: guests that hold every worker of the async runtime must not be able to hold the
-/// clock that ends their turn.
+/// It does so on a thread of its own instead of a task. Guests may hold every worker of the async runtime, but they
+/// must not hold the clock that ends their turn.
 fn tick(engine: &Engine) {
     let engine = engine.weak();
     let thread = std::thread::Builder::new().name("chainhost-epoch".into());
@@ -92,8 +93,8 @@ fn tick(engine: &Engine) {
     }
 }
 
-/// A value that says which engines can share compiled code: the version of wasmtime, its settings and the machine's
-/// processor features all enter it.
+/// Returns a value that is equal for engines that can share compiled code. It is made of the version of wasmtime, its
+/// settings and the machine's processor features.
 pub(crate) fn compatibility(engine: &Engine) -> [u8; 32] {
     struct Feed(blake3::Hasher);
     impl std::hash::Hasher for Feed {
@@ -109,23 +110,23 @@ pub(crate) fn compatibility(engine: &Engine) -> [u8; 32] {
     *feed.0.finalize().as_bytes()
 }
 
-/// The engine and what goes with it, as the parts of a host share them.
+/// The engine, and what the parts of a host share beside it.
 #[derive(Clone)]
 pub(crate) struct Shared {
     /// Compiles and runs the components.
     pub engine: Engine,
-    /// How many replicas all chains may have.
+    /// The most replicas of all chains.
     pub max_replicas: u32,
-    /// Where compiled code is kept; `None` where it is not.
+    /// The cache of compiled code; `None` if there is none.
     pub cache: Option<Arc<crate::component::cache::Cache>>,
-    /// Where guests run.
+    /// The threads on which guests run.
     pub threads: Arc<GuestThreads>,
-    /// What the host may hold for guests, clients and peers.
+    /// The budget of the bytes that the host holds for guests, clients and peers.
     pub memory: MemoryBudget,
-    /// The errors with which chainlets have answered.
+    /// The counts of the errors with which chainlets answered.
     pub errors: ErrorCounts,
-    /// Where work is done that takes long.
+    /// The threads for long work.
     pub offload: Offload,
-    /// What guests compute on beside the processors.
+    /// The GPUs on which guests compute.
     pub gpus: Arc<crate::gpu::Gpus>,
 }

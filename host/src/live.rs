@@ -1,8 +1,8 @@
-//! A chain in service: its version may be replaced by a newer one while calls go on.
+//! A chain in service. A newer version may replace the running one while calls go on.
 //!
-//! A new version is loaded, type-checked and initialised beside the running one. Then calls are given to it: all at once,
-//! or a share of them first ([`trial`]). A call stays with the version that it began in, and a version that gets no new
-//! calls stops when the last one that it has is done, so that none is lost and none meets half a version.
+//! The host loads, type-checks and initialises a new version beside the running one. Then it gives calls to the new
+//! version: all at once, or a share of them first ([`trial`]). A call stays in the version in which it began. A version
+//! that gets no new calls stops after its last call, so no call is lost, and none meets half a version.
 
 mod trial;
 
@@ -25,28 +25,28 @@ use crate::chain::LoadError;
 use crate::config::Rollout;
 use crate::error::CallError;
 
-/// How long guests may go on with calls that nobody waits for, when the rest of their version has stopped.
+/// The time that guests have for calls that nobody waits for, after the rest of their version has stopped.
 const LAST_CALLS: Duration = Duration::from_secs(10);
 
-/// A chain whose version can be replaced while it serves. Clones are handles of the same one.
+/// A chain whose version can be replaced while it serves. Clones are handles of the same chain.
 #[derive(Clone)]
 pub struct LiveChain(Arc<Inner>);
 
 struct Inner {
     versions: RwLock<Versions>,
     source: Option<Source>,
-    /// Held by the reload that is under way.
+    /// Locked by the reload that is under way.
     reloading: tokio::sync::Mutex<()>,
-    /// Those that end versions which get no more calls.
+    /// The tasks that end versions which get no more calls.
     retiring: TaskTracker,
-    /// Ends them at once.
+    /// Makes those tasks end their versions at once.
     cut: CancellationToken,
 }
 
-/// Where new versions come from.
+/// A function that loads a new version.
 type Source = Box<dyn Fn() -> BoxFuture<'static, Result<(Chain, Rollout), BoxError>> + Send + Sync>;
 
-/// Whatever a source fails with.
+/// Any error of a source.
 type BoxError = Box<dyn Error + Send + Sync>;
 
 struct Versions {
@@ -59,19 +59,19 @@ struct Versions {
 struct Version {
     number: u64,
     chain: Chain,
-    /// The calls that it has.
+    /// The calls that are in this version.
     calls: TaskTracker,
     counts: Counts,
 }
 
-/// Why there is no new version. The old one serves on.
+/// The reason why there is no new version. The old one goes on serving.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReloadError {
-    /// The source has no new version; for a chain.toml, mostly a [`LoadError`].
+    /// The source has no new version. For a chain.toml, this is mostly a [`LoadError`].
     #[error(transparent)]
     Source(BoxError),
-    /// The chain was not loaded from anything that could have changed.
+    /// The chain has no source, so there is no new version to load.
     #[error("the chain has no source to load a new version from")]
     NoSource,
     /// The chain is stopping.
@@ -79,23 +79,23 @@ pub enum ReloadError {
     Stopping,
 }
 
-/// A version that calls go to.
+/// A new version that gets calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reloaded {
-    /// Its number; the first version is 1.
+    /// The number of the version; the first version is 1.
     pub version: u64,
-    /// Whether only a share of the calls goes to it yet.
+    /// Whether it only gets a share of the calls yet.
     pub on_trial: bool,
 }
 
 impl LiveChain {
-    /// The first version, which can be replaced by [`LiveChain::replace`] alone.
+    /// Makes a live chain of its first version. Only [`LiveChain::replace`] can replace it.
     pub fn new(chain: Chain) -> Self {
         Self::with(chain, None)
     }
 
-    /// The first version; [`LiveChain::reload`] takes further ones from `source`.
+    /// Makes a live chain of its first version. [`LiveChain::reload`] takes further versions from `source`.
     pub fn from_source<F, E>(chain: Chain, source: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<(Chain, Rollout), E>> + Send + 'static,
@@ -114,37 +114,38 @@ impl LiveChain {
         }))
     }
 
-    /// The version that gets all calls, or all but those of a version on trial.
+    /// Returns the version that gets all calls, except those for a version on trial.
     pub fn current(&self) -> Chain {
         self.read().current.chain.clone()
     }
 
-    /// The number of the current version.
+    /// Returns the number of the current version.
     pub fn version(&self) -> u64 {
         self.read().current.number
     }
 
-    /// The number of the version on trial, and its share of the calls.
+    /// Returns the number of the version on trial, and its share of the calls.
     pub fn on_trial(&self) -> Option<(u64, f64)> {
         self.read().trial.as_ref().map(|trial| (trial.version.number, trial.share))
     }
 
-    /// The version for one call, which keeps the version from being stopped while it is held.
+    /// Returns the version for one call. The version does not stop while the caller holds the returned value.
     pub fn begin(&self) -> InVersion {
         let versions = self.read();
         let version = match &versions.trial {
             Some(trial) if fastrand::f64() < trial.share => &trial.version,
             _ => &versions.current,
         };
+        // Takes the token under the lock, so that `retire` waits for every call that began in the version.
         InVersion { version: version.clone(), _call: version.calls.token() }
     }
 
-    /// Loads a new version from the chain's source, and gives calls to it as its rollout says. It must be called inside a
-    /// tokio runtime. Dropping the future while the new version loads leaves everything as it was.
+    /// Loads a new version from the chain's source, and gives calls to it as its rollout says. Call this inside a tokio
+    /// runtime. If the future is dropped while the new version loads, nothing changes.
     ///
     /// # Errors
     ///
-    /// Where there is no new version; then the old one serves on.
+    /// There is no new version. The old one goes on serving.
     pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
         let Some(source) = &self.0.source else { return Err(ReloadError::NoSource) };
         let _one_at_a_time = self.0.reloading.lock().await;
@@ -155,11 +156,11 @@ impl LiveChain {
         self.replace(chain, rollout).await
     }
 
-    /// Gives calls to `chain`, as `rollout` says. It must be called inside a tokio runtime.
+    /// Gives calls to `chain`, as `rollout` says. Call this inside a tokio runtime.
     ///
     /// # Errors
     ///
-    /// Where the chain is stopping; `chain` is stopped then.
+    /// The live chain is stopping. This stops `chain` then.
     pub async fn replace(&self, chain: Chain, rollout: Rollout) -> Result<Reloaded, ReloadError> {
         let replaced = {
             let mut versions = self.write();
@@ -169,7 +170,8 @@ impl LiveChain {
                 let newest = versions.trial.as_ref().map_or(versions.current.number, |trial| trial.version.number);
                 let version = Version::new(newest + 1, chain.clone());
                 let number = version.number;
-                // Under the lock, so that a stop finds what is to be retired either here or there.
+                // Retires them under the lock, so that a concurrent stop finds each version either in `versions` or in
+                // `retiring`.
                 self.put(&mut versions, version, rollout).into_iter().for_each(|version| self.retire(version));
                 Some(number)
             }
@@ -184,7 +186,7 @@ impl LiveChain {
         Ok(Reloaded { version, on_trial: matches!(rollout, Rollout::Canary(_)) })
     }
 
-    /// Stops all versions: takes no new calls, serves the accepted ones for at most `limit`, then ends every replica.
+    /// Stops all versions: rejects new calls, serves the accepted calls for at most `limit`, then ends every replica.
     pub async fn stop(&self, limit: Duration) {
         let deadline = Instant::now() + limit;
         let versions = {
@@ -201,7 +203,7 @@ impl LiveChain {
         }
     }
 
-    /// Puts a new version into its place, and returns those that get no more calls.
+    /// Puts a new version into its place, and returns the versions that get no more calls.
     fn put(&self, versions: &mut Versions, version: Arc<Version>, rollout: Rollout) -> Vec<Arc<Version>> {
         match rollout {
             Rollout::Atomic => {
@@ -217,7 +219,7 @@ impl LiveChain {
         }
     }
 
-    /// Ends the trial of version `number` after `time`, unless another has begun by then.
+    /// Ends the trial of version `number` after `time`, unless another trial has begun by then.
     async fn try_for(self, time: Duration, number: u64) {
         sleep(time).await;
         {
@@ -248,7 +250,7 @@ impl LiveChain {
         }
     }
 
-    /// Stops a version that gets no more calls, when it has done those that it has.
+    /// Stops a version that gets no more calls, after its last call has ended.
     fn retire(&self, version: Arc<Version>) {
         let cut = self.0.cut.clone();
         self.0.retiring.spawn(async move {
@@ -282,14 +284,14 @@ impl Version {
     }
 }
 
-/// The version that one call is in: a [`Chain`] that is not stopped before this is dropped.
+/// The version in which one call runs: a [`Chain`] that does not stop before this is dropped.
 pub struct InVersion {
     version: Arc<Version>,
     _call: TaskTrackerToken,
 }
 
 impl InVersion {
-    /// Counts the outcome of the call, by which a version on trial is judged.
+    /// Counts the outcome of the call. The counts judge a version on trial.
     pub fn count<T>(&self, outcome: &Result<T, CallError>) {
         self.version.counts.count(outcome.as_ref().err().map(CallError::kind));
     }

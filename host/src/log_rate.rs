@@ -1,9 +1,10 @@
-//! How often the host's log is written to for one cause, which a guest or a client may bring about as often as it likes.
+//! Limits how often one cause writes to the host's log. A guest or a client may bring such a cause about as often as it
+//! likes.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// How many events a second go out, averaged over a burst of as many.
+/// The number of events a second that go out. A burst may have as many at once.
 const A_SECOND: f64 = 100.0;
 
 /// A token bucket of log events.
@@ -22,12 +23,12 @@ impl LogRate {
         LogRate(Mutex::new(Bucket::new(Instant::now())))
     }
 
-    /// Whether an event may go out now, and then how many were left out before it.
+    /// Whether an event may go out now. If it may, returns how many were left out before it.
     pub(crate) fn admit(&self) -> Option<u64> {
         self.lock().admit(Instant::now())
     }
 
-    /// How many were left out since the last one that went out.
+    /// Returns how many events were left out since the last one that went out, and forgets them.
     pub(crate) fn left_out(&self) -> u64 {
         std::mem::take(&mut self.lock().left_out)
     }

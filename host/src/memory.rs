@@ -1,11 +1,11 @@
-//! The one budget of bytes of a host: what it holds for guests, clients and peers.
+//! The memory budget of a host: the bytes that it holds for guests, clients and peers.
 //!
-//! Whoever is about to hold bytes that somebody else decides the number of takes a [`Reservation`] first, grows it as more
-//! comes, and drops it with the bytes. Where there is no room, the request or the call is refused, and what it held is free
-//! again. A guest's own memory is not counted here: chain.toml limits that for each replica.
+//! Code that is about to hold bytes whose number somebody else decides takes a [`Reservation`] first, grows it as more
+//! bytes come, and drops it with the bytes. If there is no room, the host rejects the request or the call, which frees
+//! what it held. A guest's own memory is not counted here, because chain.toml limits it for each replica.
 //!
-//! A [share](MemoryBudget::share) is a part of a budget with a smaller limit. What is reserved of it is reserved of the whole,
-//! too.
+//! A [share](MemoryBudget::share) is a part of a budget with a smaller limit. A reservation of a share is reserved of
+//! the whole budget, too.
 
 mod available;
 mod reserving;
@@ -30,29 +30,29 @@ pub(crate) struct MemoryBudget(Arc<Inner>);
 
 struct Inner {
     limit: usize,
-    /// What the limit is called where something is refused for it.
+    /// The name of the limit in rejections.
     kind: &'static str,
     /// The option or the key of chain.toml that sets the limit.
     option: &'static str,
     reserved: AtomicUsize,
-    /// How often something was refused.
+    /// The number of rejections.
     refusals: AtomicU64,
     /// The budget of which this is a share.
     whole: Option<MemoryBudget>,
-    /// Those who wait until there is room.
+    /// The tasks that wait until there is room.
     waiting: Mutex<Vec<Waker>>,
     has_waiting: AtomicBool,
 }
 
-/// There is no room for so many bytes.
+/// The error that a budget has no room for some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("there is no room for {} now: {kind} ({option}) is {}", size(*.wanted), size(*.limit))]
 pub(crate) struct NoRoom {
-    /// How many bytes would be held for the purpose.
+    /// The number of bytes that would be held for the purpose.
     pub wanted: usize,
     /// The limit of the budget or the share that has no room.
     pub limit: usize,
-    /// Which limit that is.
+    /// The name of that limit.
     pub kind: &'static str,
     /// The option or the key of chain.toml that sets it.
     pub option: &'static str,
@@ -70,19 +70,18 @@ fn size(bytes: usize) -> ByteSize {
 }
 
 impl MemoryBudget {
-    /// A budget of `limit` bytes.
+    /// Makes a budget of `limit` bytes.
     pub(crate) fn new(limit: usize) -> Self {
         Self::with(limit, "the host's limit of memory", MEMORY_LIMIT, None)
     }
 
-    /// A budget that refuses nothing, for tests.
+    /// Makes a budget that rejects nothing, for tests.
     #[cfg(test)]
     pub(crate) fn unlimited() -> Self {
         Self::new(usize::MAX)
     }
 
-    /// A part of this budget that has at most `limit` bytes. Refusals call that limit `kind`, and name `option`, which
-    /// sets it.
+    /// Makes a part of this budget that has at most `limit` bytes. Rejections call that limit `kind`.
     pub(crate) fn share(&self, limit: usize, kind: &'static str, option: &'static str) -> Self {
         Self::with(limit.min(self.limit()), kind, option, Some(self.clone()))
     }
@@ -100,17 +99,17 @@ impl MemoryBudget {
         }))
     }
 
-    /// How many bytes may be held.
+    /// Returns how many bytes may be held.
     pub(crate) fn limit(&self) -> usize {
         self.0.limit
     }
 
-    /// How many bytes are held.
+    /// Returns how many bytes are held.
     pub(crate) fn reserved(&self) -> usize {
         self.0.reserved.load(Ordering::Relaxed)
     }
 
-    /// How often something was refused since the start, its shares' refusals included.
+    /// Returns the number of rejections since the start, including those of shares.
     pub(crate) fn refusals(&self) -> u64 {
         self.0.refusals.load(Ordering::Relaxed)
     }
@@ -125,18 +124,18 @@ impl MemoryBudget {
         Ok(reservation)
     }
 
-    /// A reservation of nothing yet.
+    /// Makes an empty reservation.
     pub(crate) fn nothing(&self) -> Reservation {
         self.beside(0)
     }
 
-    /// A reservation of nothing yet, for the same purpose as `other` bytes that are held by another: where both together have
-    /// no room, there never will be.
+    /// Makes an empty reservation for the same purpose as `other` bytes that somebody else holds. [`NoRoom`] counts
+    /// both: if they exceed the limit together, the rejection is for good.
     pub(crate) fn beside(&self, other: usize) -> Reservation {
         Reservation { budget: self.clone(), bytes: 0, other }
     }
 
-    /// Whether there is room for anything. Whoever is told that there is none is woken when that may have changed.
+    /// Whether there is room for anything. If not, wakes the task when that may have changed.
     pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
         if let Some(whole) = &self.0.whole {
             ready!(whole.poll_room(cx));
@@ -151,7 +150,8 @@ impl MemoryBudget {
             }
             self.0.has_waiting.store(true, Ordering::SeqCst);
         }
-        // Room may have come in between.
+        // Looks again, because bytes may have been given back before `has_waiting` was set, which woke nobody. These
+        // accesses are `SeqCst`, so either this sees the free bytes, or `give_back_here` sees `has_waiting`.
         if self.0.reserved.load(Ordering::SeqCst) < self.limit() { Poll::Ready(()) } else { Poll::Pending }
     }
 
@@ -224,17 +224,17 @@ impl fmt::Debug for MemoryBudget {
 pub(crate) struct Reservation {
     budget: MemoryBudget,
     bytes: usize,
-    /// What another holds for the same purpose.
+    /// The bytes that somebody else holds for the same purpose.
     other: usize,
 }
 
 impl Reservation {
-    /// How many bytes it holds.
+    /// Returns how many bytes it holds.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The budget that it is of.
+    /// Returns the budget to which it belongs.
     pub(crate) fn budget(&self) -> &MemoryBudget {
         &self.budget
     }
@@ -242,7 +242,7 @@ impl Reservation {
     /// Reserves `more` bytes.
     ///
     /// # Errors
-    /// There is no room for them. The reservation is then as it was.
+    /// There is no room for them. The reservation is then unchanged.
     pub(crate) fn grow(&mut self, more: usize) -> Result<(), NoRoom> {
         if more > 0 {
             let wanted = self.bytes.saturating_add(self.other).saturating_add(more);
@@ -252,8 +252,8 @@ impl Reservation {
         Ok(())
     }
 
-    /// Holds `more` bytes whether there is room for them or not. It is for little that must not be refused: while there is
-    /// too much, everything else is.
+    /// Holds `more` bytes whether there is room for them or not. Use it only for few bytes that must not be rejected.
+    /// While more is held than the limit, everything else is rejected.
     pub(crate) fn grow_anyway(&mut self, more: usize) {
         self.budget.take_anyway(more);
         self.bytes += more;
@@ -268,7 +268,7 @@ impl Reservation {
         }
     }
 
-    /// The same `bytes`, for which this is reserved until the last part of them is dropped, wherever that is.
+    /// Returns `bytes`, and keeps the reservation until the last part of them is dropped, wherever that is.
     pub(crate) fn own(self, bytes: Bytes) -> Bytes {
         if self.bytes == 0 { bytes } else { Bytes::from_owner(Owned { bytes, _reservation: self }) }
     }
@@ -279,7 +279,7 @@ impl Reservation {
     }
 }
 
-/// See [`Reservation::own`].
+/// The owner of bytes and their reservation, for [`Reservation::own`].
 struct Owned {
     bytes: Bytes,
     _reservation: Reservation,

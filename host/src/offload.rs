@@ -1,4 +1,4 @@
-//! Work that takes longer than a task of the async runtime may hold its thread.
+//! Runs work that takes longer than a task of the async runtime may hold its thread.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-/// Threads for long work, beside those that serve connections: for half of the processors, so that the rest can answer
-/// meanwhile.
+/// Threads for long work, beside those that serve connections. They take at most half of the processors, so that the
+/// rest can answer meanwhile.
 #[derive(Debug, Clone)]
 pub(crate) struct Offload(Arc<Semaphore>);
 
@@ -16,7 +16,7 @@ impl Offload {
         Self::on((processors() / 2).max(1))
     }
 
-    /// Threads for all of the processors, for work before anything is served.
+    /// Makes threads for all processors, for work before anything is served.
     pub(crate) fn on_all_processors() -> Self {
         Self::on(processors())
     }
@@ -25,10 +25,10 @@ impl Offload {
         Offload(Arc::new(Semaphore::new(threads)))
     }
 
-    /// Does `work`, when it is its turn. If the future is dropped by then, `work` is not done; what has begun goes on to its
-    /// end.
+    /// Runs `work` when it is its turn. If the future is dropped before that, `work` does not run. Work that has begun
+    /// goes on to its end.
     pub(crate) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        // The semaphore is never closed.
+        // The semaphore is never closed, so this never fails.
         let turn = self.0.clone().acquire_owned().await.ok();
         let done = spawn_blocking(move || {
             let done = work();
@@ -39,7 +39,7 @@ impl Offload {
             Ok(done) => done,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
-                // Only a runtime that shuts down cancels it, which drops this future as well.
+                // Only a runtime that shuts down cancels the work, and then it drops this future as well.
                 Err(_) => std::future::pending().await,
             },
         }

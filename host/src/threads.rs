@@ -1,27 +1,27 @@
-//! The threads that guests compute on: a runtime of their own, beside that of whoever embeds the host.
+//! The threads on which guests compute: a runtime of their own, beside the runtime of the program that embeds the host.
 //!
-//! Guests that compute for long hold these threads and no others, so that what accepts and refuses calls, and asks after
-//! a chain's health, goes on being served: the operating system shares the processors between the two. Their number is
-//! the most processors that all guests of a host use together. Guests whose calls are short also run on the threads of
-//! their callers (see [`crate::chainlet`]).
+//! Guests that compute for long hold only these threads. The threads that accept and reject calls, and that answer
+//! questions about a chain's health, go on, because the operating system shares the processors between the two. The
+//! number of these threads is the most processors that all guests of a host use together. Guests whose calls are short
+//! are the exception: they run on the threads of their callers, too (see [`crate::chainlet`]).
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// How many threads there may be for what blocks, such as a guest's work on files.
+/// The most threads for blocking work, such as a guest's work on files.
 const BLOCKING_THREADS: usize = 64;
 
 /// The threads of one host.
 pub(crate) struct GuestThreads {
     handle: Handle,
-    /// Taken at the end alone.
+    /// `Some` until this is dropped.
     runtime: Option<Runtime>,
 }
 
 impl GuestThreads {
-    /// Starts `count` threads, or as many as the machine has processors.
+    /// Starts `count` threads; by default as many as the machine has processors.
     pub(crate) fn start(count: Option<usize>) -> io::Result<Self> {
         let number = AtomicUsize::new(0);
         let mut builder = Builder::new_multi_thread();
@@ -36,7 +36,7 @@ impl GuestThreads {
         Ok(GuestThreads { handle: runtime.handle().clone(), runtime: Some(runtime) })
     }
 
-    /// Where guests are started.
+    /// Returns the handle of the runtime in which guests are started.
     pub(crate) fn handle(&self) -> &Handle {
         &self.handle
     }
@@ -45,7 +45,7 @@ impl GuestThreads {
 impl Drop for GuestThreads {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Waiting for the threads is not allowed in async code, which is where hosts and chains are dropped.
+            // Async code may not wait for threads, and hosts and chains are dropped in async code.
             runtime.shutdown_background();
         }
     }

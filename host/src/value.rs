@@ -1,9 +1,9 @@
-//! Values and their WIT types: what a call carries, whatever it comes from and wherever it goes.
+//! Values and their WIT types: the data that every call carries, whatever its source and its destination.
 //!
-//! A [`Value`] never says its own type: like the canonical ABI it is positional (a record is its fields in order, a
-//! variant is the index of its case), and everything that reads or writes one is driven by the [`Type`] beside it.
-//! That keeps values small and lets lists of plain data stay packed ([`List`]): a `list<u8>` is one buffer all the way
-//! from a guest's memory to the socket, never an enum a byte.
+//! A [`Value`] does not hold its own type. Like the canonical ABI it is positional: a record is its fields in order, a
+//! variant is the index of its case. All code that reads or writes a value goes by the [`Type`] beside it. That keeps
+//! values small and lets lists of plain data stay packed ([`List`]): a `list<u8>` is one buffer all the way from a
+//! guest's memory to the socket, never an enum a byte.
 //!
 //! - [`ty`]: [`Type`] and [`Signature`], their WIT text, and structural equality.
 //! - [`json`]: JSON text to values and back, by type.
@@ -12,7 +12,7 @@
 //! - `entries`: the entries of a map, and their keys.
 //! - [`packed`]: lists of records and tuples of plain data, in one buffer.
 //! - [`abi`]: a guest's memory to values and back, by type: the canonical ABI, behind wasmtime's own traits.
-//! - [`stream`]: what is still to come of a value.
+//! - [`stream`]: the streams and futures in a value, whose items are still to come.
 //! - [`rust`]: Rust types to values and back, through `serde`.
 
 pub mod abi;
@@ -67,19 +67,19 @@ pub enum Value {
     List(List),
     /// `record`: the fields in the order in which WIT declares them.
     Record(Box<[Value]>),
-    /// `map<K, V>`: the entries in the order in which they were written; no two have the same key.
+    /// `map<K, V>`: the entries in the order in which they were written. No two have the same key.
     Map(Vec<(Value, Value)>),
     /// `tuple<…>`
     Tuple(Box<[Value]>),
-    /// `variant`: the case's index and its payload, `None` for a case without one.
+    /// `variant`: the case's index and its payload; the payload is `None` if the case has none.
     Variant(u32, Option<Box<Value>>),
     /// `enum`: the case's index.
     Enum(u32),
     /// `option<T>`
     Option(Option<Box<Value>>),
-    /// `result<T, E>`: a missing `T` or `E` is `None`.
+    /// `result<T, E>`: the payload is `None` if the type has no `T` or no `E`.
     Result(Result<Option<Box<Value>>, Option<Box<Value>>>),
-    /// `flags`: bit `i` is the flag that WIT declares `i`th.
+    /// `flags`: bit `i` is flag `i` in the order in which WIT declares them.
     Flags(Flags),
     /// `stream<T>`: its readable end.
     Stream(Stream),
@@ -88,7 +88,8 @@ pub enum Value {
 }
 
 impl Value {
-    /// How many bytes of memory the value holds, about: enough to say which of two holds much more.
+    /// Returns about how many bytes of memory the value holds: precise enough to tell which of two values holds much
+    /// more.
     pub(crate) fn weight(&self) -> usize {
         let of_all = |values: &[Value]| values.iter().map(Value::weight).sum::<usize>();
         let payload = |value: &Option<Box<Value>>| value.as_ref().map_or(0, |value| value.weight());
@@ -106,16 +107,16 @@ impl Value {
     }
 }
 
-/// A list, packed where its elements are plain data.
+/// A list, packed if its elements are plain data.
 ///
-/// Which variant a list takes follows from its element type alone: the scalar types have their own, records and tuples of
-/// nothing but scalars are [`List::Packed`], everything else is [`List::Values`]. [`List::of`] picks the variant. Code that
-/// meets the wrong variant for a type has a bug on the host's side, and says so.
+/// The element type alone decides the variant: each scalar type has its own, records and tuples of nothing but scalars
+/// are [`List::Packed`], all others are [`List::Values`]. [`List::of`] picks the variant. If code meets the wrong
+/// variant for a type, that is a bug in the host, and the code reports it as one.
 #[derive(Debug, Clone, PartialEq)]
 pub enum List {
     /// `list<bool>`
     Bool(Vec<bool>),
-    /// `list<u8>`: shared, so that it can go to a socket or to several callees without a copy.
+    /// `list<u8>`: shared, so that it goes to a socket or to several callees without a copy.
     U8(Bytes),
     /// `list<s8>`
     S8(Vec<i8>),
@@ -137,14 +138,14 @@ pub enum List {
     F64(Vec<f64>),
     /// `list<char>`
     Char(Vec<char>),
-    /// A list of records or tuples of such types.
+    /// A list of records or tuples of the types above.
     Packed(Packed),
     /// A list of anything else.
     Values(Vec<Value>),
 }
 
 impl List {
-    /// How many elements the list has.
+    /// Returns the number of elements.
     pub fn len(&self) -> usize {
         match self {
             List::Bool(items) => items.len(),
@@ -164,7 +165,8 @@ impl List {
         }
     }
 
-    /// The list of `values`, which are of type `element`; `None` where one of them is of another type that cannot be packed.
+    /// Makes the list of `values`, which are of type `element`. Returns `None` if the list is packed and a value is of
+    /// another type.
     pub fn of(element: &Type, values: Vec<Value>) -> Option<List> {
         macro_rules! packed {
             ($($variant:ident)*) => {
@@ -191,7 +193,7 @@ impl List {
         Some(packed!(Bool S8 U8 S16 U16 S32 U32 S64 U64 F32 F64 Char))
     }
 
-    /// Adds the elements of `more`, which are of the same type; false where they are not.
+    /// Adds the elements of `more`, which are of the same type. Returns false, and adds nothing, if they are not.
     pub(crate) fn append(&mut self, more: List) -> bool {
         match (self, more) {
             (List::Bool(all), List::Bool(more)) => all.extend(more),
@@ -213,7 +215,7 @@ impl List {
         true
     }
 
-    /// Element `index`, which is of type `element`; `None` past the end, or where the list is of another type.
+    /// Returns element `index`, which is of type `element`; `None` past the end, or if the list is of another type.
     pub fn get(&self, element: &Type, index: usize) -> Option<Value> {
         Some(match self {
             List::Bool(items) => Value::Bool(*items.get(index)?),
@@ -233,8 +235,8 @@ impl List {
         })
     }
 
-    /// Takes the elements of `range` out of the list, in which others may stand in their places afterwards; what lies past
-    /// its end is left out.
+    /// Takes the elements of `range` out of the list and leaves arbitrary elements in their places. Ignores the part of
+    /// `range` past the end of the list.
     pub(crate) fn take(&mut self, range: Range<usize>) -> List {
         fn copy<T: Copy>(items: &[T], range: Range<usize>) -> Vec<T> {
             items.get(range).unwrap_or_default().to_vec()
@@ -261,7 +263,7 @@ impl List {
         }
     }
 
-    /// How many bytes of memory its elements hold, about.
+    /// Returns about how many bytes of memory the elements hold.
     pub(crate) fn weight(&self) -> usize {
         let size = match self {
             List::Bool(_) | List::U8(_) | List::S8(_) => 1,
@@ -280,7 +282,7 @@ impl List {
     }
 }
 
-/// `bytes` with `more` behind them: in place, where nobody shares them and there is room.
+/// Returns `bytes` with `more` behind them: in place if nobody shares them and there is room, else in a copy.
 fn joined(bytes: Bytes, more: &[u8]) -> Bytes {
     let mut bytes = match bytes.try_into_mut() {
         Ok(bytes) => bytes,
@@ -290,19 +292,19 @@ fn joined(bytes: Bytes, more: &[u8]) -> Bytes {
     bytes.freeze()
 }
 
-/// The bits of a WIT `flags` value, in words of 32 as the canonical ABI has them; bits past the last flag are zero.
+/// The bits of a WIT `flags` value, in words of 32 bits as in the canonical ABI. Bits past the last flag are zero.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flags {
     words: Box<[u32]>,
 }
 
 impl Flags {
-    /// No flag set, of `count` declared ones.
+    /// Makes a set of `count` declared flags, none of which is set.
     pub fn none(count: usize) -> Self {
         Flags { words: vec![0; count.div_ceil(32)].into() }
     }
 
-    /// The flags whose bits are set in `words`; what lies past `count` is cleared, as the canonical ABI asks.
+    /// Makes the flags whose bits are set in `words`. Clears the bits past `count`, as the canonical ABI asks.
     pub fn from_words(mut words: Box<[u32]>, count: usize) -> Self {
         for (index, word) in words.iter_mut().enumerate() {
             let used = count.saturating_sub(index * 32);
@@ -313,19 +315,19 @@ impl Flags {
         Flags { words }
     }
 
-    /// Whether flag `index` is set; a flag that is not declared never is.
+    /// Whether flag `index` is set. A flag that is not declared never is.
     pub fn get(&self, index: usize) -> bool {
         self.words.get(index / 32).is_some_and(|word| word & (1 << (index % 32)) != 0)
     }
 
-    /// Sets flag `index`; one that is not declared is ignored.
+    /// Sets flag `index`. Ignores a flag that is not declared.
     pub fn set(&mut self, index: usize) {
         if let Some(word) = self.words.get_mut(index / 32) {
             *word |= 1 << (index % 32);
         }
     }
 
-    /// The bits, lowest flag first.
+    /// Returns the bits, lowest flag first.
     pub fn words(&self) -> &[u32] {
         &self.words
     }

@@ -1,4 +1,4 @@
-//! What came of a call, where it may hold streams: as one value, or item by item as they are made.
+//! Answers of calls, which may hold streams. An answer is read as one value, or item by item as the items are made.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -29,42 +29,45 @@ use crate::value::{List, Type, Value};
 /// The answer of a chainlet: the `T` of its result.
 pub(crate) struct Answer {
     pub chainlet: ChainletName,
-    /// None where the function returns nothing.
+    /// `None` if the function returns nothing.
     pub value: Option<(Arc<Type>, Value)>,
-    /// How many bytes its streams may hold where they are gathered.
+    /// The most bytes that the answer's streams may hold if they are collected.
     pub limit: usize,
-    /// What the value holds of the host's budget.
+    /// The part of the host's budget that the value holds.
     pub reservation: Reservation,
     pub offload: Offload,
-    /// Where an error is counted to which a future beside a stream comes, and for which call; none where there are no streams.
+    /// For an answer with streams: the counts for the error that a future beside a stream may yield, and the context of
+    /// the call.
     pub errors: Option<(Arc<Errors>, CallContext)>,
 }
 
-/// An answer that holds so many bytes is written on a thread for long work.
+/// The size in bytes above which an answer is written on a thread for long work.
 const WRITE_AT_ONCE: usize = 16 * 1024;
 
-/// A batch of a stream of so many bytes is handed on although there is no room for it.
+/// The size in bytes up to which a batch of a stream is passed on even if the host has no room for it.
 const SMALL_BATCH: usize = 1 << 20;
 
-/// An answer with one stream, item by item.
+/// An answer with one stream, read item by item.
 pub(crate) struct Streamed {
     pub chainlet: ChainletName,
     pub item: Type,
     items: Items,
-    /// What stands beside the stream. It is awaited while the stream is read, whose writer may wait for that.
+    /// The members beside the stream. This future is polled while the stream is read, because the writer of the stream
+    /// may wait for it.
     end: BoxFuture<'static, End>,
     ended: Option<End>,
-    /// What the last items hold of the host's budget.
+    /// The part of the host's budget that the last items hold.
     held: Reservation,
-    /// Items that have come already.
+    /// A batch that came while [`Streamed::begin`] waited.
     begun: Option<List>,
 }
 
-/// What an answer comes to beside its stream, as JSON.
+/// The members of an answer beside its stream, as JSON.
 type End = Result<Option<Vec<u8>>, CallError>;
 
-/// The place of the one stream of a type that is served as it is made: the whole value, or a member of a tuple or record at
-/// its top. `None` where there is no stream, or it stands elsewhere, or there are several.
+/// Returns the place and the item type of the one stream of `ty` that can be served item by item. The stream is the
+/// whole value, or a member of a tuple or record at the top. Returns `None` if there is no stream, if it stands
+/// elsewhere, or if there are several.
 pub(crate) fn stream_of(ty: &Type) -> Option<(Option<usize>, &Type)> {
     if let Type::Stream(item) = ty {
         return (!item.has_streams()).then_some((None, &**item));
@@ -103,10 +106,10 @@ impl Answer {
         }
     }
 
-    /// The answer in `format`, which its type has, with what its streams come to in their places.
+    /// Writes the answer in `format`, which fits its type. Each stream is replaced by its collected items.
     ///
     /// # Errors
-    /// A stream broke off, they hold too much, or the host has no room for what is written.
+    /// A stream broke off, the streams hold too much, or the host has no room for the output.
     pub(crate) async fn written(self, format: Format) -> Result<(Bytes, Reservation), CallError> {
         let (chainlet, offload) = (self.chainlet.clone(), self.offload.clone());
         let (value, mut reservation) = self.whole().await?;
@@ -123,10 +126,11 @@ impl Answer {
         })
     }
 
-    /// The bytes of the `stream<u8>` that the answer is or has, when it has ended.
+    /// Returns the bytes of the answer's `stream<u8>` after the stream ended.
     ///
     /// # Errors
-    /// It broke off, holds too much, or more than the host has room for; or what stands beside it is an error.
+    /// The stream broke off, holds too much, or holds more than the host has room for, or a member beside it is an
+    /// error.
     pub(crate) async fn bytes(self) -> Result<(Bytes, Reservation), CallError> {
         let limit = self.limit;
         let mut reservation = self.reservation.budget().nothing();
@@ -151,10 +155,10 @@ impl Answer {
         Ok((all.into(), reservation))
     }
 
-    /// The answer with what its streams come to in their places.
+    /// Returns the answer. Each stream is replaced by its collected items.
     ///
     /// # Errors
-    /// A stream broke off, they hold too much, or more than the host has room for.
+    /// A stream broke off, the streams hold too much, or more than the host has room for.
     pub(crate) async fn whole(self) -> Result<(Option<(Arc<Type>, Value)>, Reservation), CallError> {
         let Answer { chainlet, value, limit, mut reservation, .. } = self;
         match value {
@@ -166,7 +170,7 @@ impl Answer {
         }
     }
 
-    /// The answer item by item, or as it is where its type [does not ask for it](stream_of).
+    /// Returns the answer item by item. Returns it unchanged if its type [has no stream for that](stream_of).
     pub(crate) fn streamed(self) -> Result<Streamed, Box<Answer>> {
         let Some((ty, value)) = &self.value else { return Err(Box::new(self)) };
         let Some((place, item)) = stream_of(ty) else { return Err(Box::new(self)) };
@@ -203,7 +207,7 @@ impl Answer {
 }
 
 impl Streamed {
-    /// Waits until there are items, an end or a failure, for at most `time`.
+    /// Waits for items, an end or a failure, for at most `time`.
     ///
     /// # Errors
     /// The stream broke off before its first item.
@@ -214,12 +218,12 @@ impl Streamed {
                 self.begun = Some(batch);
                 Ok(())
             }
-            // It is fused, so that its end is found again.
+            // The items are fused, so `next` finds the end again.
             Ok(None) | Err(_) => Ok(()),
         }
     }
 
-    /// The next items; none at the end. Dropping the future loses none.
+    /// Returns the next items; `None` at the end. Dropping the future loses no items.
     pub(crate) async fn next(&mut self) -> Option<Result<List, CallError>> {
         if let Some(batch) = self.begun.take() {
             return Some(Ok(batch));
@@ -235,8 +239,8 @@ impl Streamed {
         }
     }
 
-    /// Holds `batch` in the place of the one before. A small one is never refused: its stream has begun, and there are only so
-    /// many of them.
+    /// Reserves memory for `batch` in place of the batch before. A small batch is never rejected: its stream has begun,
+    /// and the number of streams is limited.
     fn hold(&mut self, batch: List) -> Result<List, CallError> {
         let weight = batch.weight();
         self.held.shrink_to(weight);
@@ -249,12 +253,12 @@ impl Streamed {
         Ok(batch)
     }
 
-    /// What stands beside the stream, as JSON, when that has ended: an object of a record's other members, an array of a
-    /// tuple's, or the member itself where a tuple has only one; `None` where there is nothing to say. Dropping the future loses
-    /// nothing.
+    /// Returns the members beside the stream as JSON, after all of them ended: an object for a record, an array for a
+    /// tuple, or the member itself if a tuple has only one. Returns `None` if there is nothing to return. Dropping the
+    /// future loses nothing.
     ///
     /// # Errors
-    /// A future among them broke off, or came to an `err`: that is the answer's own error.
+    /// A future among them broke off, or yielded an `err`, which is the answer's own error.
     pub(crate) async fn end(&mut self) -> Result<Option<Vec<u8>>, CallError> {
         match self.ended.take() {
             Some(end) => end,
@@ -303,7 +307,7 @@ async fn rest_of(
     serde_json::to_vec(&Rest(&rest)).map(Some).map_err(|_| mismatch(&chainlet))
 }
 
-/// The chainlet's own error `value`, of type `ty`, as the failure of its call.
+/// Makes the failure of a call from the chainlet's own error `value`, which is of type `ty`.
 pub(crate) fn own_error(chainlet: &ChainletName, ty: Option<&Type>, value: Option<&Value>) -> CallError {
     let mut text = Vec::new();
     match (ty, value) {
@@ -324,13 +328,13 @@ pub(crate) fn own_error(chainlet: &ChainletName, ty: Option<&Type>, value: Optio
     }
 }
 
-/// The failure of a call of `chainlet` for whose answer there is no room.
+/// Makes the failure of a call of `chainlet` whose answer the host has no room for.
 fn no_room_for_answer(chainlet: &ChainletName, no_room: impl std::fmt::Display) -> CallError {
     let message = format_args!("its answer cannot be given: {no_room}");
     CallError::new(ErrorKind::Overloaded, chainlet, message).limited_by(MEMORY_LIMIT).after_the_call_began()
 }
 
-/// Why a stream of an answer of `chainlet` broke off.
+/// Makes the failure of a call of `chainlet` whose answer has a stream that broke off.
 pub(crate) fn broken(chainlet: &ChainletName, error: StreamError) -> CallError {
     match error {
         StreamError::Call(error) => error,

@@ -1,4 +1,4 @@
-//! How a call is ended at its deadline. A callee keeps no deadline; its callers do.
+//! Deadlines of calls. The callers keep a deadline; the callee does not.
 
 use tokio::time::timeout_at;
 
@@ -6,7 +6,7 @@ use crate::chainlet::call::Outcome;
 use crate::config::ChainletName;
 use crate::deadline::Deadline;
 
-/// The outcome of `call`, which `callee` serves, or a failure if it does not come before `deadline`.
+/// Returns the outcome of `call`, which `callee` serves, or a failure if the outcome does not come before `deadline`.
 pub(crate) async fn within(
     callee: &ChainletName,
     deadline: Option<Deadline>,

@@ -1,11 +1,11 @@
-//! One chainlet's dependency on another, as its calls go through it.
+//! One chainlet's dependency on another, and the path that its calls take.
 //!
 //! An edge is a stack of tower services. From the outside in:
 //!
-//! 1. [`deadline`]: a call ends at its caller's deadline, or after the edge's timeout.
-//! 2. [`concurrency`]: at most so many go on, and others wait.
-//! 3. [`attempts`]: what failed and is safe to repeat is tried again (tower's own retry).
-//! 4. [`breaker`]: after many failures in a row, calls are refused for a while.
+//! 1. [`deadline`]: ends a call at its caller's deadline, or after the edge's timeout.
+//! 2. [`concurrency`]: limits the concurrent calls. Further calls wait.
+//! 3. [`attempts`]: repeats a failed call that is safe to repeat (tower's own retry).
+//! 4. [`breaker`]: rejects calls for a while after many failures in a row.
 //! 5. The [`Callee`].
 //!
 //! The guest's side of an edge is its [`import`], which gives the guest a [`failure`] as a value.
@@ -43,15 +43,15 @@ use crate::log_fields::log_call_error;
 use crate::memory::{NoRoom, Reservation};
 use crate::value::Value;
 
-/// A live edge: where calls go, and how they are bounded.
+/// A live edge: the target of its calls, and their limits.
 pub(super) struct Edge {
     name: Arc<EdgeName>,
-    /// Whether calls that failed may be repeated.
+    /// Whether failed calls may be repeated.
     repeats: bool,
     timeout: Option<Duration>,
-    /// Until the first item of an answer's stream.
+    /// The time until the first item of an answer's stream.
     first_item: Option<Duration>,
-    /// From one item to the next.
+    /// The time from one item to the next.
     between_items: Option<Duration>,
     service: WithDeadline<Concurrency<Retry<Attempts, Breaker<Target>>>>,
 }
@@ -87,19 +87,19 @@ impl Edge {
         }
     }
 
-    /// How often the parameters of a call are in memory at once: a second time where the call may be repeated.
+    /// Returns how many copies of a call's parameters are in memory at once: two if the call may be repeated.
     fn copies(&self) -> usize {
         if self.repeats { 2 } else { 1 }
     }
 
-    /// The failure of a call for whose parameters there is no room.
+    /// Makes the failure of a call whose parameters the host has no room for.
     fn refuse(&self, no_room: NoRoom) -> CallError {
         let limit = no_room.option;
         CallError::new(ErrorKind::Overloaded, &self.name.to, no_room).limited_by(limit).through(&self.name)
     }
 
-    /// Refuses an answer that a caller with so many bytes of `memory` cannot take: it would end the caller's replica, with its
-    /// other calls.
+    /// Rejects an answer that is larger than `memory`, the caller's limit in bytes. Such an answer would end the
+    /// caller's replica and all other calls in it.
     fn fits_memory(&self, answered: &Answered, memory: usize) -> Result<(), CallError> {
         let bytes = answered.reservation.as_ref().map_or(0, Reservation::bytes);
         if bytes <= memory {
@@ -116,7 +116,7 @@ impl Edge {
         Err(CallError::new(ErrorKind::AnswerTooLarge, to, message).limited_by(limit).through(&self.name))
     }
 
-    /// Calls the dependency for `reader`, within the caller's deadline and the edge's own bounds.
+    /// Calls the dependency for `reader`, within the caller's deadline and the edge's own limits.
     async fn call(&self, params: Vec<Value>, mut context: CallContext, reader: Reader) -> Outcome {
         let (request, span) = (context.request.clone(), context.span.clone());
         let now = Instant::now();
@@ -152,7 +152,8 @@ impl Edge {
     }
 }
 
-/// The callee at the end of an edge. It always takes calls, since it decides itself which wait and which it refuses.
+/// The callee at the end of an edge. It is always ready, because the callee itself decides which calls wait and which
+/// it rejects.
 #[derive(Clone)]
 struct Target(Arc<dyn Callee>);
 

@@ -1,18 +1,18 @@
-//! What chain.toml says of a chainlet's GPU, held against its component and the machine.
+//! Checks a chainlet's GPU setting in chain.toml against its component and the machine.
 
 use crate::component::Component;
 use crate::config::{ChainSpec, ChainletName, ChainletSpec, ConfigError, Isolation, KeyPath};
 use crate::engine::Shared;
 use crate::gpu::{Grant, NoGpu};
 
-/// The interface that a component imports which uses one.
+/// The interface that a component with a GPU imports.
 const INTERFACE: &str = "chainlet:host/gpu@";
 
-/// Looks for the machine's GPUs, without holding up the runtime.
+/// Looks for the machine's GPUs on a blocking thread, so that the runtime is not held up.
 pub(super) async fn find(shared: &Shared, isolation: Isolation) {
     let gpus = shared.gpus.clone();
     let found = tokio::task::spawn_blocking(move || gpus.find(isolation).map(<[_]>::len)).await;
-    // What is wrong with them is told of each chainlet that wants one.
+    // Errors are only logged here: `grant` reports them for each chainlet that wants a GPU.
     match found {
         Ok(Ok(count)) => tracing::debug!(gpus = count, "looked for GPUs"),
         Ok(Err(error)) => tracing::debug!(%error, "there is no GPU that can be used"),
@@ -20,11 +20,11 @@ pub(super) async fn find(shared: &Shared, isolation: Isolation) {
     }
 }
 
-/// What the chainlet gets; none where chain.toml gives it none.
+/// Returns the GPU of a chainlet; `None` if chain.toml gives it none.
 ///
 /// # Errors
 ///
-/// Where the component wants a GPU that it is not given, or the machine has none that fits.
+/// The component wants a GPU that chain.toml does not give it, or the machine has none that fits.
 pub(super) fn grant(
     shared: &Shared,
     spec: &ChainSpec,

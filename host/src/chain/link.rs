@@ -1,4 +1,4 @@
-//! A component's imports, each connected to what answers it.
+//! Links a component: connects each import to its implementation.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use crate::component::{Component, Dependency};
 use crate::value::Value;
 use crate::value::abi::call::{Import, define};
 
-/// Connects the imports of `component`: the host's interfaces to the host, with that of the GPU if it has one, each
-/// dependency to what `answer` says.
+/// Connects the imports of `component`: the host's interfaces to the host (the GPU's only if `gpu` is true), and each
+/// dependency to the import that `answer` returns for it.
 ///
 /// # Errors
 ///
-/// Where the component imports an interface, a function or a version that the host does not offer.
+/// The component imports an interface, a function or a version that the host does not offer.
 pub(super) fn link(
     engine: &Engine,
     component: &Component,
@@ -33,7 +33,7 @@ pub(super) fn link(
     linker.instantiate_pre(&component.compiled)
 }
 
-/// Stands for a dependency while it is only checked that a component can be linked.
+/// The import of a dependency while the host only checks that a component can be linked.
 pub(super) struct Unresolved;
 
 impl Import<State> for Unresolved {

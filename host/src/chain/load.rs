@@ -1,4 +1,4 @@
-//! From a description to a chain that runs: first its [`Plan`], then its chainlets.
+//! Loads a chain from its description: first its [`Plan`], then its chainlets.
 
 use std::sync::Arc;
 use std::time::Duration;

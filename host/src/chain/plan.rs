@@ -1,4 +1,4 @@
-//! From a checked spec and the types of its components to who calls whom: pure, and done before anything runs.
+//! Makes a plan of a checked spec and the types of its components. This is pure, and done before anything runs.
 
 use indexmap::IndexMap;
 
@@ -10,32 +10,32 @@ use crate::config::{
 use crate::error::EdgeName;
 use crate::value::{Signature, Type};
 
-/// A chain whose every dependency is resolved and type-checked.
+/// A chain whose dependencies are all resolved and type-checked.
 #[derive(Debug)]
 pub struct Plan {
     /// The chainlet that the outside calls.
     pub entrypoint: ChainletName,
     /// The components, in an order in which every chainlet comes after those that it calls.
     pub chainlets: IndexMap<ChainletName, Component>,
-    /// Who calls whom.
+    /// The edges: which chainlet calls which.
     pub edges: Vec<Edge>,
 }
 
 /// One resolved dependency.
 #[derive(Debug, Clone)]
 pub struct Edge {
-    /// Whose dependency it is, what it is called there, and what it resolves to.
+    /// The calling chainlet, the name of its dependency, and the chainlet to which that resolves.
     pub name: EdgeName,
-    /// What the calling component imports.
+    /// The import of the calling component.
     pub dependency: Dependency,
-    /// Whether the import has the callee's type inside a `result`, so that the guest gets failures as values.
+    /// Whether the import has the callee's type inside a `result`. The guest then gets failures as values.
     pub is_fallible: bool,
-    /// How calls through it are bounded.
+    /// The limits of calls through the edge.
     pub policy: DependencySpec,
 }
 
 impl Edge {
-    /// The type of what the edge carries: the import's, without the `result` that holds failures.
+    /// Returns the type of the calls through the edge: the import's type without the `result` that holds failures.
     pub fn carried(&self) -> Signature {
         let mut signature = (*self.dependency.signature).clone();
         if self.is_fallible
@@ -48,18 +48,18 @@ impl Edge {
 }
 
 impl Plan {
-    /// The edges over which `chainlet` calls others, in the order of its imports.
+    /// Returns the edges from `chainlet` to others, in the order of its imports.
     pub fn edges_from<'a>(&'a self, chainlet: &'a ChainletName) -> impl Iterator<Item = &'a Edge> {
         self.edges.iter().filter(move |edge| edge.name.from == *chainlet)
     }
 }
 
-/// Resolves the dependencies of `components`, which are those of `spec`'s chainlets, in its order.
+/// Resolves the dependencies of `components`. These are the components of `spec`'s chainlets, in its order.
 ///
 /// # Errors
 ///
-/// Everything that is wrong, each with its place in chain.toml: a dependency that resolves to nothing or to a function
-/// of another type, an unused `depends`, a cycle, an entrypoint that is not clear.
+/// All faults, each with its place in chain.toml: a dependency that resolves to nothing or to a function of another
+/// type, an unused `depends`, a cycle, an ambiguous entrypoint.
 pub(super) fn resolve(
     spec: &ChainSpec,
     mut components: IndexMap<ChainletName, Component>,
@@ -102,13 +102,14 @@ pub(super) fn resolve(
     Ok(Plan { entrypoint, chainlets: components, edges })
 }
 
-/// Whether a key of `depends` means `dependency`: by its name, or by that of its import with or without the version.
+/// Whether the key of a `depends` names `dependency`: by its own name, or by the name of its import with or without the
+/// version.
 fn is_meant(key: &DependencyName, dependency: &Dependency) -> bool {
     let import = dependency.import.as_str();
     *key == dependency.name.as_str() || *key == import || import.split_once('@').is_some_and(|(id, _)| *key == id)
 }
 
-/// What is wrong where the chainlets may have more replicas together than the host has room for.
+/// Returns an error if the chainlets together may have more replicas than the host allows.
 fn too_many_replicas(spec: &ChainSpec, most: u32) -> Option<ConfigError> {
     let all: u64 = spec.chainlets.values().map(|chainlet| u64::from(chainlet.replicas.max)).sum();
     if all <= u64::from(most) {
@@ -126,7 +127,7 @@ fn too_many_replicas(spec: &ChainSpec, most: u32) -> Option<ConfigError> {
     ))
 }
 
-/// What is wrong where a component begins with more memory than its chainlet may have.
+/// Returns an error if a component begins with more memory than its chainlet may have.
 fn too_little_memory(spec: &ChainSpec, name: &ChainletName, component: &Component) -> Option<ConfigError> {
     let limit = spec.chainlets.get(name)?.resources.memory;
     if component.initial_memory <= limit.as_bytes() {
@@ -211,7 +212,7 @@ fn edge(
     }
 }
 
-/// The type of an import as its author wrote it, without the failure that the SDK puts around its result.
+/// Returns the type of an import as its author wrote it, without the failure that the SDK adds around its result.
 fn declared(import: &Signature) -> Signature {
     match &import.result {
         Some(Type::Result { ok, err: Some(err) }) if is_failure(err) => {
@@ -221,19 +222,20 @@ fn declared(import: &Signature) -> Signature {
     }
 }
 
-/// Why an import cannot be served by an export.
+/// The reason why an export cannot serve an import.
 #[derive(Debug, PartialEq, Eq)]
 enum Misfit {
-    /// They have other types.
+    /// Their types differ.
     Types,
-    /// A plain `func` would wait for itself.
+    /// The call would block for ever: a plain `func` cannot write its streams while it waits.
     Blocks,
 }
 
-/// Whether `import`, which `export` can serve, is fallible: has the export's type inside a `result` with a failure.
+/// Checks that `export` can serve `import`, and returns whether the import is fallible: it has the export's type inside
+/// a `result` with a failure.
 ///
-/// A function that is `async func` on one side alone fits, as the host waits for either. But a plain `func` blocks its
-/// guest, which then cannot write the streams that it passes.
+/// The sides may differ in `async func` and `func`, because the host waits for either. The exception is a plain `func`
+/// that passes streams to an `async func`: it blocks its guest, which then cannot write the streams.
 fn fit(import: &Signature, export: &Signature) -> Result<bool, Misfit> {
     let is_fallible = match &import.result {
         Some(Type::Result { ok, err: Some(err) }) if is_failure(err) => ok.as_deref() == export.result.as_ref(),
@@ -249,8 +251,8 @@ fn fit(import: &Signature, export: &Signature) -> Result<bool, Misfit> {
     Ok(is_fallible)
 }
 
-/// What a dependency resolves to: what `depends` says, else the chainlet of its name, else the only one that exports
-/// the interface that is imported.
+/// Returns the chainlet to which a dependency resolves: the one that `depends` names, else the one with the
+/// dependency's name, else the only one that exports the imported interface.
 fn target(
     offers: &IndexMap<&ChainletName, &RunRemote>,
     from: &ChainletName,
@@ -302,7 +304,7 @@ fn unused_dependency(
     ConfigError::new(spec.at(place), format!("the component of {chainlet} imports no dependency `{name}`"), help)
 }
 
-/// The chainlets, each after those that it calls.
+/// Returns the chainlets, each after those that it calls.
 fn order(
     spec: &ChainSpec,
     components: &IndexMap<ChainletName, Component>,
@@ -314,7 +316,7 @@ fn order(
         path: Vec<&'a Edge>,
     }
     impl<'a> Walk<'a> {
-        /// The cycle that leads back to a chainlet on the way, if there is one.
+        /// Visits `name` and its callees. Returns the cycle as an error if one leads back to a chainlet on the path.
         fn visit(&mut self, name: &ChainletName) -> Result<(), Vec<&'a Edge>> {
             if self.done.contains(name) {
                 return Ok(());

@@ -1,4 +1,4 @@
-//! A stream that a chain answers with, as Rust values.
+//! The stream of a chain's answer, as Rust values.
 
 use std::collections::VecDeque;
 use std::pin::{Pin, pin};
@@ -11,12 +11,12 @@ use super::answer::Streamed;
 use crate::error::{CallError, ErrorKind};
 use crate::value::rust;
 
-/// The items of a stream, as they are made: a [`Stream`] of `R`. An error is the last that comes; a stream that just ends has
-/// been written to its end. Dropping it ends its producer.
+/// The items of a stream as they are made: a [`Stream`] of `R`. An error is always the last item. A stream that ends
+/// without one was written to its end. Dropping this ends the stream's producer.
 #[must_use = "its producer waits until it is read"]
 pub struct Streaming<R> {
     streamed: Streamed,
-    /// Items that are here.
+    /// Items that have come but were not read yet.
     here: VecDeque<Result<R, CallError>>,
     ended: bool,
 }
@@ -26,11 +26,11 @@ impl<R> Streaming<R> {
         Streaming { streamed, here: VecDeque::new(), ended: false }
     }
 
-    /// What the answer has beside its stream, which is there when that has ended: the other member of a tuple, an array of
-    /// several, an object of a record's; `()` where there is nothing. What was not read of the stream is read, and thrown away.
+    /// Returns the members of the answer beside its stream, after they ended: the other member of a tuple, an array of
+    /// several, or an object for a record; `()` if there are none. Reads the rest of the stream first, and drops it.
     ///
     /// # Errors
-    /// The stream broke off; or the chainlet's own error, where a future of a `result` came to one; or what stands beside the stream is no `E`.
+    /// The stream broke off, a future of a `result` yielded the chainlet's own error, or the members are not an `E`.
     pub async fn end<E: DeserializeOwned>(mut self) -> Result<E, CallError> {
         while !self.ended {
             match self.streamed.next().await {

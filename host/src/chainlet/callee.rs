@@ -1,4 +1,4 @@
-//! What a chain calls: a chainlet, wherever it runs.
+//! The callee of a call: a chainlet, wherever it runs.
 
 use std::sync::Arc;
 
@@ -12,22 +12,22 @@ use crate::value::Signature;
 
 /// A chainlet as its callers see it.
 ///
-/// A callee decides itself which calls wait and which it refuses, so it always takes them. It keeps no deadlines: those are
-/// its callers' ([`within`](crate::chain::deadline::within)), who drop the call's future. A callee then tells its guest
-/// that nobody waits any more.
+/// A callee always takes calls: it decides itself which of them wait and which it rejects. It enforces no deadlines.
+/// Its callers do ([`within`](crate::chain::deadline::within)), by dropping the call's future. The callee then tells
+/// its guest that nobody waits any more.
 pub(crate) trait Callee: Send + Sync {
-    /// Its name in the chain.
+    /// Returns its name in the chain.
     fn name(&self) -> &ChainletName;
 
-    /// The type of its `run-remote`.
+    /// Returns the type of its `run-remote`.
     fn signature(&self) -> &Arc<Signature>;
 
-    /// How many bytes the values of one call may take.
+    /// Returns the most bytes that the values of one call may take.
     fn value_limit(&self) -> usize;
 
-    /// How many replicas are ready, and how many calls are in flight and waiting.
+    /// Returns how many replicas are ready, and how many calls are in flight and waiting.
     fn status(&self) -> Status;
 
-    /// Calls `run-remote`. Its typed error is part of the answer; a failure is a call that got none.
+    /// Calls `run-remote`. The chainlet's typed error is an answer; a failure means that there was no answer.
     fn call(self: Arc<Self>, params: Params, context: CallContext) -> BoxFuture<'static, Outcome>;
 }

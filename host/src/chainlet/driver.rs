@@ -1,15 +1,16 @@
-//! Who drives a replica: its own task, or a caller who has just handed it a call.
+//! Drives a replica: in the replica's own task, or on the thread of a caller who has just handed it a call.
 //!
-//! A call that has to wake another task first costs more than many guests do, and on several cores the caches, too. So a
-//! caller takes a turn at driving the replica it calls, where nobody else is at it: the guest then runs on the caller's
-//! thread, and its answer is often there before the caller has to wait at all. What does not come to an end in that turn
-//! goes on in the replica's task.
+//! Waking another task first costs more than many guests need for a call, and on several cores it costs the caches,
+//! too. So a caller takes a turn at driving the replica that it calls, if nobody else drives it. The guest then runs on
+//! the caller's thread, and its answer is often there before the caller has to wait at all. Work that does not end in
+//! that turn goes on in the replica's task.
 //!
-//! - The first turn is the task's, for wasmtime lets no store begin its event loop in the midst of another's.
-//! - One turn at a time; who comes while one is taken leaves word, and whoever has the turn goes on for them.
-//! - A replica whose turns are long is left to its task, so that calls that compute run beside each other.
+//! - The task takes the first turn, because wasmtime does not let a store begin its event loop inside that of another.
+//! - One thread drives at a time. If another thread drives, a caller sets `AGAIN`, and that thread then polls once
+//!   more.
+//! - Callers leave a replica with long turns to its task, so that calls that compute run beside each other.
 //! - A replica that has used up its [`Share`] of a processor rests: its task waits, and callers leave it to its task.
-//! - A turn is bounded: a guest yields at each tick of the engine's epoch, and a caller who went on for others for
+//! - A turn is bounded. A guest yields at each tick of the engine's epoch, and a caller that has driven for others for
 //!   [`TURN`] hands over to the task.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,58 +28,59 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::share::{Meter, Share};
 
-/// How long a caller drives for others, beyond its own call, and how long the turns of a replica are at most for callers
-/// to take them: waking a task costs some microseconds, which is little beside this.
+/// The longest time that a caller drives for others, beyond its own call; and the longest usual turn of a replica for
+/// which callers drive. Waking a task costs some microseconds, which is little beside this.
 const TURN: Duration = Duration::from_micros(100);
 
-/// Nobody drives, and nothing is to do.
+/// No thread drives, and there is nothing to do.
 const IDLE: u8 = 0;
-/// Nobody drives, and the task has been woken to do so.
+/// No thread drives, and the task has been woken to drive.
 const SCHEDULED: u8 = 1;
-/// Somebody drives.
+/// A thread drives.
 const DRIVING: u8 = 2;
-/// Somebody drives, and there is more to do since they began.
+/// A thread drives, and there is more to do since it began.
 const AGAIN: u8 = 3;
 /// The work has ended.
 const ENDED: u8 = 4;
 
-/// Drives a future that never ends by itself while all is well, from whatever task is at hand.
+/// A driver of a future that never ends by itself while all is well. Any task at hand may drive it.
 pub(super) struct Driver<T> {
     state: AtomicU8,
     work: Mutex<Work<T>>,
-    /// The task that drives when nobody else does.
+    /// The task that drives if nobody else does.
     task: AtomicWaker,
     turns: AtomicU64,
-    /// How long a turn is, as a moving average in nanoseconds.
+    /// The usual length of a turn: a moving average in nanoseconds.
     usual: AtomicU64,
-    /// What the work may use of a processor, where that is not all of it.
+    /// The work's share of a processor; `None` if it may use a whole one.
     share: Option<Mutex<Share>>,
 }
 
 enum Work<T> {
     Running {
         future: BoxFuture<'static, T>,
-        /// Where the task runs. The work's timers belong to it, whoever drives.
+        /// The runtime of the task. The work's timers belong to it, whichever thread drives.
         runtime: Handle,
     },
-    /// What is left of the future is for the task to drop: whoever drove it to its end may be in the midst of other work.
+    /// The outcome, and the rest of the future. The task drops the rest, because the thread that drove the future to
+    /// its end may be in the middle of other work.
     Ended(Result<T, Panicked>, BoxFuture<'static, T>),
     None,
 }
 
-/// The work panicked, with this message.
+/// The error that the work panicked, with the message of the panic.
 #[derive(Debug)]
 pub(super) struct Panicked(pub String);
 
-/// The future that a driver's own task runs. It is ready when the work has ended; dropping it drops the work.
+/// The future that a driver's own task runs. It is ready after the work has ended. Dropping it drops the work.
 pub(super) struct Driven<T> {
     driver: Arc<Driver<T>>,
-    /// While the work has used up its share.
+    /// The timer of a rest, while the work has used up its share.
     rest: Option<Pin<Box<Sleep>>>,
 }
 
 impl<T: Send + 'static> Driver<T> {
-    /// A driver of nothing yet, for work that may use `share` of one processor.
+    /// Makes a driver without work. Its work may use `share` of one processor.
     pub(super) fn new(share: f64) -> Arc<Self> {
         Arc::new(Driver {
             state: AtomicU8::new(SCHEDULED),
@@ -90,14 +92,14 @@ impl<T: Send + 'static> Driver<T> {
         })
     }
 
-    /// What drives `work` from now on, beside those who [nudge](Driver::nudge). It is called in the runtime that the
-    /// work belongs to.
+    /// Sets the work, and returns the future for the driver's own task. Callers that [nudge](Driver::nudge) drive the
+    /// work, too. Call this in the runtime to which the work belongs.
     pub(super) fn run(self: &Arc<Self>, work: impl Future<Output = T> + Send + 'static) -> Driven<T> {
         *lock(&self.work) = Work::Running { future: Box::pin(work), runtime: Handle::current() };
         Driven { driver: self.clone(), rest: None }
     }
 
-    /// Sees to it that the work is polled, for which there is a new reason: here and now, or soon by someone else.
+    /// Makes sure that the work is polled, because there is a new reason to: on this thread now, or soon on another.
     pub(super) fn nudge(self: &Arc<Self>) {
         let usual = Duration::from_nanos(self.usual.load(Ordering::Relaxed));
         if self.turns() == 0 || usual > TURN || self.rests_until().is_some() {
@@ -118,12 +120,13 @@ impl<T: Send + 'static> Driver<T> {
         }
     }
 
-    /// The number of turns that have been taken so far.
+    /// Returns the number of turns so far.
     pub(super) fn turns(&self) -> u64 {
         self.turns.load(Ordering::Relaxed)
     }
 
-    /// Takes the turn, or leaves word where it is taken. The task has nothing to do where nobody woke it; a caller has.
+    /// Takes the turn, and returns whether it did. If another thread has the turn, a caller sets [`AGAIN`]. The task
+    /// takes a turn only if it was woken; a caller always has something to do.
     fn begin(&self, caller: bool) -> bool {
         let mut state = self.state.load(Ordering::SeqCst);
         loop {
@@ -140,7 +143,7 @@ impl<T: Send + 'static> Driver<T> {
         }
     }
 
-    /// Polls the work; false where it has ended.
+    /// Polls the work. Returns false if it has ended.
     fn turn(self: &Arc<Self>) -> bool {
         let start = Instant::now();
         self.turns.fetch_add(1, Ordering::Relaxed);
@@ -151,7 +154,8 @@ impl<T: Send + 'static> Driver<T> {
         let mut context = Context::from_waker(&waker);
         let polled = {
             let _runtime = runtime.enter();
-            // The work is no part of the task that happens to drive it, and must not use up that task's budget.
+            // Unconstrained, because the work is not part of the task that happens to drive it, and must not use up
+            // that task's budget.
             catch_unwind(AssertUnwindSafe(|| pin!(unconstrained(future.as_mut())).as_mut().poll(&mut context)))
         };
         if let Some(used) = meter.map(Meter::stop)
@@ -177,7 +181,7 @@ impl<T: Send + 'static> Driver<T> {
         false
     }
 
-    /// Gives the turn back; [`AGAIN`] where there is more to do, and then it is not given back yet.
+    /// Gives the turn back and returns [`IDLE`]. If there is more to do, keeps the turn and returns [`AGAIN`].
     fn end(&self) -> u8 {
         match self.state.compare_exchange(DRIVING, IDLE, Ordering::SeqCst, Ordering::SeqCst) {
             Ok(_) => IDLE,
@@ -188,11 +192,11 @@ impl<T: Send + 'static> Driver<T> {
     fn account(&self, took: Duration) {
         let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let usual = self.usual.load(Ordering::Relaxed);
-        // Whoever loses a race for this has only measured in vain.
+        // A lost update drops one sample, which is harmless.
         self.usual.store(usual - usual / 8 + took / 8, Ordering::Relaxed);
     }
 
-    /// When the work may go on, where it has used up its share.
+    /// Returns the time at which the work may go on, if it has used up its share.
     fn rests_until(&self) -> Option<Instant> {
         self.share.as_ref().and_then(|share| lock(share).rests_until(Instant::now()))
     }
@@ -225,6 +229,7 @@ impl<T: Send + 'static> Future for Driven<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Driven { driver, rest } = &mut *self;
+        // Registers the waker before it reads the state, so that no wake in between is lost.
         driver.task.register(cx.waker());
         while driver.state.load(Ordering::SeqCst) == SCHEDULED
             && let Some(until) = driver.rests_until()
@@ -255,7 +260,7 @@ impl<T: Send + 'static> Future for Driven<T> {
 
 impl<T> Drop for Driven<T> {
     fn drop(&mut self) {
-        // Waits for a turn that is taken at this moment; it is short.
+        // Taking the lock waits for a turn under way, which is short.
         let work = std::mem::replace(&mut *lock(&self.driver.work), Work::None);
         self.driver.state.store(ENDED, Ordering::SeqCst);
         drop(work);

@@ -1,5 +1,5 @@
-//! The errors that a chainlet declares and answers with: each is counted by its kind, and logged once, in the chainlet in
-//! which it began.
+//! The declared errors with which a chainlet answers. Each error is counted by its kind and logged once, in the
+//! chainlet in which it began.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,25 +11,25 @@ use crate::error::{Declared, DeclaredKind};
 use crate::log_rate::LogRate;
 use crate::value::{Type, Value};
 
-/// The name under which an error of a type other than the standard one is counted.
+/// The name for errors of another type than the standard one.
 const OTHER: &str = "other";
 
-/// The counts of all chainlets of a host, which go on when a chain is loaded anew.
+/// The counts of all chainlets of a host. They go on when a chain is loaded anew.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ErrorCounts(Arc<Mutex<OfAll>>);
 
-/// By the name of the chain and of the chainlet.
+/// The counts by the name of the chain and of the chainlet.
 type OfAll = HashMap<(String, ChainletName), Arc<Errors>>;
 
 impl ErrorCounts {
-    /// Those of `chainlet` in the chain called `chain`.
+    /// Returns the counts of `chainlet` in the chain called `chain`.
     pub(crate) fn of(&self, chain: &str, chainlet: &ChainletName) -> Arc<Errors> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counts.entry((chain.to_owned(), chainlet.clone())).or_insert_with(|| Arc::new(Errors::new())).clone()
     }
 }
 
-/// Counts a chainlet's errors.
+/// The counts of one chainlet's errors.
 #[derive(Debug)]
 pub(crate) struct Errors {
     by_kind: [AtomicU64; DeclaredKind::ALL.len()],
@@ -42,7 +42,7 @@ impl Errors {
         Errors { by_kind: Default::default(), other: AtomicU64::new(0), log_rate: LogRate::new() }
     }
 
-    /// Takes note of `error`, of type `ty`, with which a call of `chainlet` ended.
+    /// Counts and logs `error`, of type `ty`, with which a call of `chainlet` ended.
     pub(crate) fn note(
         &self,
         chainlet: &ChainletName,
@@ -70,7 +70,7 @@ impl Errors {
         });
     }
 
-    /// How many there were of each kind that occurred.
+    /// Returns the number of errors of each kind that occurred.
     pub(super) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let kinds = DeclaredKind::ALL.iter().map(|kind| kind.name()).chain([OTHER]);
         let counts = self.by_kind.iter().chain([&self.other]).map(|count| count.load(Ordering::Relaxed));

@@ -1,4 +1,4 @@
-//! The replicas of one chainlet as a whole: as many as it needs, each with its supervisor.
+//! The replicas of one chainlet: as many as the load needs, each with its supervisor.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::supervisor::{self, Orders};
 use crate::config::Replicas;
 use crate::error::{CallError, ErrorKind};
 
-/// How long there is at least from one look at the load to the next, however many calls wait.
+/// The least time from one look at the load to the next, however many calls wait.
 const LEAST_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The replicas of one chainlet.
@@ -26,7 +26,7 @@ pub(super) struct Fleet {
     /// Ends all replicas at once.
     stop: CancellationToken,
     supervisors: TaskTracker,
-    /// By the number of each replica: what ends that one, when its calls are done.
+    /// The token that ends each replica after its last call, by the replica's number.
     replicas: BTreeMap<u32, CancellationToken>,
 }
 
@@ -40,7 +40,7 @@ impl Fleet {
         Fleet { blueprint, pool, stop, supervisors, replicas: BTreeMap::new() }
     }
 
-    /// Starts the first `count` replicas, and returns when each has run its `init`.
+    /// Starts the first `count` replicas, and returns after each has run its `init`.
     ///
     /// # Errors
     ///
@@ -64,7 +64,7 @@ impl Fleet {
         outcome
     }
 
-    /// Keeps as many replicas as the load takes, until the chainlet stops.
+    /// Keeps as many replicas as the load needs, until the chainlet stops.
     pub(super) async fn follow_the_load(mut self, bounds: Replicas) {
         let mut scale = Scale::new(bounds, self.blueprint.concurrency);
         let mut wanted = bounds.min;
@@ -74,7 +74,8 @@ impl Fleet {
                 biased;
                 () = self.stop.cancelled() => return,
                 () = sleep(scale.interval()) => {}
-                // A call that waits need not wait for the next look, but many must not make the looks many.
+                // Looks at once when a call has to wait. The least interval keeps many waiting calls from causing many
+                // looks.
                 () = self.pool.pressed() => {
                     if looked.elapsed() < LEAST_INTERVAL {
                         sleep_until(looked + LEAST_INTERVAL).await;
@@ -84,7 +85,7 @@ impl Fleet {
             looked = Instant::now();
             let load = self.pool.load();
             let needed = scale.look(load, wanted, looked);
-            // While replicas are missing, the one that would leave may be the only one that is well.
+            // Removes no replica while some are missing, because the one that leaves may be the only healthy one.
             let may_lower = needed == 0 || load.ready >= usize::try_from(wanted).unwrap_or(usize::MAX);
             if needed > wanted || needed < wanted && may_lower {
                 tracing::info!(chainlet = %self.blueprint.name, replicas = needed, replicas_before = wanted,

@@ -1,4 +1,4 @@
-//! A guest's own judgement of its condition: `chainlet:host/health`, asked from time to time.
+//! Asks a guest for its health from time to time (`chainlet:host/health`).
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -14,7 +14,7 @@ use super::state::State;
 use crate::config::{ChainletName, Health};
 use crate::guest_words::{SENTENCE, clip};
 
-/// Where a replica's health is told.
+/// The replica whose health is watched, and the pool that is told of it.
 pub(super) struct Monitor {
     pub replica: Arc<Replica>,
     pub pool: Arc<Pool>,
@@ -23,7 +23,7 @@ pub(super) struct Monitor {
     pub number: u32,
 }
 
-/// The guest's answer; `Err` says what is wrong with it.
+/// Asks the guest. An `Err` says what is wrong with it.
 async fn ask(question: Question, accessor: &Accessor<State>) -> Result<(), Unwell> {
     question
         .ask(accessor)
@@ -31,10 +31,10 @@ async fn ask(question: Question, accessor: &Accessor<State>) -> Result<(), Unwel
         .unwrap_or_else(|error| Err(Unwell::Guest(format!("its `is-healthy` breaks the canonical ABI: {error:#}"))))
 }
 
-/// Asks at each interval and tells the pool what the guest said. One question is in flight at a time. Never returns.
+/// Asks at each interval, and tells the pool the guest's answer. One question is in flight at a time. Never returns.
 ///
-/// A guest that lets an interval pass without an answer is not well, unless it has calls: it may be computing, and calls
-/// have deadlines of their own.
+/// A guest that does not answer within an interval counts as unhealthy, unless it has calls: it may be computing, and
+/// calls have deadlines of their own.
 pub(super) async fn watch(accessor: &Accessor<State>, question: Option<Question>, monitor: Monitor) -> Infallible {
     let Some(question) = question else { return pending().await };
     let mut ticks = tokio::time::interval(monitor.policy.interval);
@@ -57,7 +57,8 @@ pub(super) async fn watch(accessor: &Accessor<State>, question: Option<Question>
         let health = health.map_err(|unwell| match unwell {
             Unwell::Guest(words) => words,
             Unwell::Dependency(error) => {
-                // What the guest holds for its question stays there, as with any call whose dependency failed.
+                // The guest keeps what it holds for its question, as for any call whose dependency failed. So such
+                // questions are limited.
                 unanswered += 1;
                 if unanswered == UNANSWERED_LIMIT {
                     monitor.replica.wear_out(Wear::Unanswered);
@@ -70,7 +71,7 @@ pub(super) async fn watch(accessor: &Accessor<State>, question: Option<Question>
 }
 
 impl Monitor {
-    /// `bad` is how many answers in a row were bad so far.
+    /// Tells the pool of an answer. `bad` is the number of bad answers in a row so far.
     fn tell(&self, bad: &mut u32, health: Result<(), String>) {
         match health {
             Ok(()) => {

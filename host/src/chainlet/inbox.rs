@@ -1,12 +1,13 @@
-//! Calls on their way into a replica.
+//! The queue of calls on their way into a replica.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::call::{Call, Job};
 
-/// Where callers leave calls for a replica. The pool keeps it bounded: no more than the chainlet's concurrency are ever
-/// in it or in flight. Whoever leaves one nudges the replica's driver, so the inbox itself wakes nobody.
+/// The calls that callers have left for a replica. The pool bounds it: the calls in the inbox and in flight are at most
+/// the chainlet's concurrency. A caller that leaves a call nudges the replica's driver, so the inbox itself wakes
+/// nobody.
 pub(super) struct Inbox(Mutex<Option<VecDeque<Job>>>);
 
 impl Inbox {
@@ -14,7 +15,7 @@ impl Inbox {
         Inbox(Mutex::new(Some(VecDeque::new())))
     }
 
-    /// Leaves a call. A closed inbox gives it back.
+    /// Adds a call. A closed inbox gives it back.
     pub(super) fn push(&self, job: Job) {
         let refused = match &mut *self.lock() {
             Some(jobs) => {
@@ -40,11 +41,11 @@ impl Inbox {
             let place = jobs.iter().position(|job| job.is_of(call));
             place.and_then(|place| jobs.remove(place))
         };
-        // Its place comes free, which may bring another call here.
+        // Dropped after the lock is free, because the freed place may bring another call here.
         drop(job);
     }
 
-    /// Takes no more calls, and gives back those that it has.
+    /// Takes no more calls, and gives back the calls that are here.
     pub(super) fn close(&self) {
         let jobs = self.lock().take();
         jobs.into_iter().flatten().for_each(Job::give_back);

@@ -1,5 +1,5 @@
-//! What one replica may hold of the host. Its memory is as chain.toml says; for everything else there is one limit, far
-//! above what a chainlet needs that means well.
+//! The limits of what one replica may hold of the host. chain.toml sets those of memory and of values. The others are
+//! fixed and far above normal use.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,34 +11,37 @@ use crate::config::{ByteSize, ChainletName, Resources};
 use crate::memory::{MemoryBudget, NoRoom, Reservation};
 use crate::value::Value;
 
-/// How many core instances, of which a component has one for each of its modules: what composed components and other
-/// languages' runtimes need, and more.
+/// The most core instances of a component, which has one for each of its modules. Composed components and the runtimes
+/// of other languages need fewer.
 pub(crate) const INSTANCES: u32 = 256;
-/// How many memories.
+/// The most memories of a component.
 pub(crate) const MEMORIES: u32 = 16;
-/// How many tables.
+/// The most tables of a component.
 pub(crate) const TABLES: u32 = 256;
-/// How many handles of the component model at once: resources, streams, futures, tasks. One more is a trap.
+/// The most handles of the component model at once: resources, streams, futures, tasks. One more is a trap.
 const HANDLES: usize = 16_384;
-/// How many things of the host at once behind such handles: open files, sockets, requests, timers. One more is a trap.
+/// The most objects of the host behind such handles at once: open files, sockets, requests, timers. One more is a trap.
 pub(super) const HOST_RESOURCES: usize = 4_096;
-/// What a call may have even where all is taken by others: a line of output, or an answer, is not to be the end of a guest.
+/// The bytes that a call may pass even if other calls have taken the whole limit, so that a line of output or an answer
+/// does not end the guest.
 const LEAST_BYTES: usize = 1 << 20;
-/// Values of fewer bytes are not counted in the host's budget: a call that is under way costs as much by itself, and there are
-/// only so many calls.
+/// The size in bytes below which values are not counted in the host's budget: a call under way costs as much by itself,
+/// and the number of calls is limited.
 const SMALL: usize = 2 * 1024;
 
-/// What wasmtime says to a guest that passes more than it may. Its error has no type by which to know it.
+/// wasmtime's message to a guest that passes more than it may. Its error has no type of its own, so the message
+/// identifies it.
 const TOO_MUCH_PASSED: &str =
     "too much data is being copied between the host and the guest: fuel allocated for hostcalls has been exhausted";
 
-/// How many bytes of values the host takes from a guest.
+/// The most bytes of values that the host takes from a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ValueLimits {
-    /// In one call of an import, or as the result of `run-remote`. One more is a trap.
+    /// In one call of an import, or as the result of `run-remote`. One more byte is a trap.
     pub one: usize,
-    /// In the parameters of all calls of dependencies that one replica has under way: a guest need not wait for one before it
-    /// makes the next, and each waits in line as a whole. What there is of it is the limit of the next call.
+    /// In the parameters of all calls of dependencies that one replica has under way. A guest may make the next call
+    /// before the last one has ended, and the parameters of each wait in memory. The rest of this limit limits the next
+    /// call.
     pub all: usize,
 }
 
@@ -57,25 +60,25 @@ pub(super) fn impose(store: &mut Store<State>) {
     parameters.set_limit(&mut store.as_context_mut());
 }
 
-/// What the parameters hold that one replica has under way.
+/// The parameters of all calls of dependencies that one replica has under way.
 #[derive(Debug, Clone)]
 pub(crate) struct Parameters {
     limits: ValueLimits,
-    /// What the host may hold for all.
+    /// The host's budget for all replicas.
     host: MemoryBudget,
     bytes: Arc<AtomicUsize>,
-    /// What the next call may have, as it was last set.
+    /// The bytes that the next call may pass, as last set in the store.
     allowed: Arc<AtomicUsize>,
     /// Whether the limit of the next call may have changed since it was set.
     changed: Arc<AtomicBool>,
 }
 
-/// The parameters of one call of a dependency, for as long as it is under way.
+/// The parameters of one call of a dependency while it is under way.
 #[derive(Debug)]
 pub(crate) struct Held {
     of: Parameters,
     bytes: usize,
-    /// What they hold of the host's budget.
+    /// The part of the host's budget that they hold.
     _reservation: Option<Reservation>,
 }
 
@@ -85,7 +88,7 @@ impl Parameters {
         Parameters { limits, host, bytes: Arc::default(), allowed, changed: Arc::default() }
     }
 
-    /// Counts `params`, which were taken from the guest in `store`, and of which there are going to be so many `copies`.
+    /// Counts `params`, which the guest in `store` passed. The host will hold `copies` copies of them.
     ///
     /// # Errors
     /// The host has no room for them.
@@ -116,21 +119,20 @@ impl Parameters {
         Held { of: self.clone(), bytes, _reservation: reservation }
     }
 
-    /// Limits the next call of an import to what there is left.
+    /// Limits the next call of an import to the bytes that are left.
     pub(super) fn set_limit(&self, store: &mut StoreContextMut<'_, State>) {
         let left = self.left();
         self.allowed.store(left, Ordering::Relaxed);
         store.set_hostcall_fuel(left);
     }
 
-    /// How many bytes the next call may have.
+    /// Returns how many bytes the next call may pass.
     fn left(&self) -> usize {
         let ValueLimits { one, all } = self.limits;
         all.saturating_sub(self.bytes()).clamp(LEAST_BYTES.min(one), one)
     }
 
-    /// What the guest of `chainlet` did, and which key of the chainlet is to be raised, where `error` says that it
-    /// passed too much.
+    /// If `error` says that the guest of `chainlet` passed too much, explains it and names the key to raise.
     pub(super) fn explain(&self, error: &wasmtime::Error, chainlet: &ChainletName) -> Option<(String, &'static str)> {
         if error.root_cause().to_string() != TOO_MUCH_PASSED {
             return None;
@@ -154,18 +156,18 @@ impl Parameters {
         })
     }
 
-    /// How many bytes they have together.
+    /// Returns how many bytes all parameters hold together.
     fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether that has become less since the last time.
+    /// Whether that number has fallen since the last look.
     pub(super) fn has_fallen(&self) -> bool {
         self.changed.load(Ordering::Relaxed) && self.changed.swap(false, Ordering::Acquire)
     }
 }
 
-/// How many bytes `values` hold, where that is worth counting.
+/// Returns how many bytes `values` hold; `None` if they are too few to count.
 pub(super) fn counted(values: &[Value]) -> Option<usize> {
     Some(weight(values)).filter(|bytes| *bytes >= SMALL)
 }
@@ -181,35 +183,35 @@ impl Drop for Held {
     }
 }
 
-/// Counts what all memories and tables of a store hold together, and refuses growth past a limit.
+/// A limit on all memories and tables of a store together. It rejects growth past the limit.
 ///
-/// A guest sees a refused growth as `memory.grow` returning -1: a Rust guest's allocator then fails, which ends it with a
-/// trap, and other languages may recover.
+/// `memory.grow` then returns -1 to the guest. A Rust guest's allocator fails and ends the guest with a trap; other
+/// languages may recover.
 #[derive(Debug)]
 pub(crate) struct MemoryLimit {
     limit: usize,
     used: usize,
-    /// The last growth that was permitted, to be given back if it fails after all.
+    /// The last permitted growth. It is given back if the growth fails after all.
     last: usize,
-    /// Whether a growth was ever refused; it explains a trap that comes after.
+    /// Whether a growth was ever rejected, which may explain a later trap.
     refused: bool,
 }
 
-/// What a table element costs the host.
+/// The memory that a table element costs the host, in bytes.
 const TABLE_ELEMENT: usize = size_of::<usize>();
 
 impl MemoryLimit {
-    /// At most `limit` bytes.
+    /// Makes a limit of `limit` bytes.
     pub(crate) fn new(limit: u64) -> Self {
         MemoryLimit { limit: usize::try_from(limit).unwrap_or(usize::MAX), used: 0, last: 0, refused: false }
     }
 
-    /// The limit in bytes.
+    /// Returns the limit in bytes.
     pub(super) fn limit(&self) -> usize {
         self.limit
     }
 
-    /// The limit in bytes, where a growth was refused for it.
+    /// Returns the limit in bytes if a growth was rejected for it.
     pub(crate) fn refused(&self) -> Option<usize> {
         self.refused.then_some(self.limit)
     }

@@ -9,18 +9,20 @@ use crate::memory::{MEMORY_LIMIT, Reservation};
 use crate::value::Value;
 use crate::value::format::{Format, FormatError, FormatErrorKind};
 
-/// A body of so many bytes is read where it is, which takes some ten microseconds. A longer one is read on a thread for long
-/// work: a few bytes can be a thousand times as many of values.
+/// The longest body, in bytes, that is read at once, on the thread of its task; that takes some ten microseconds. A
+/// longer body is read on a thread for long work, because a few bytes of text can become a thousand times as many bytes
+/// of values.
 pub(crate) const READ_AT_ONCE: usize = 4 * 1024;
 
 /// The parameters of a call.
 #[derive(Debug)]
 pub(crate) enum Params {
-    /// As values.
+    /// The values.
     Values(Values),
-    /// As their sender wrote them. They are read when the call has a place, so that calls which wait hold no more than that.
+    /// The bytes that the sender wrote. They are read only after the call has a place, so that waiting calls hold no
+    /// more than these bytes.
     Encoded {
-        /// Of what format the bytes are.
+        /// The format of the bytes.
         format: Format,
         bytes: Bytes,
     },
@@ -30,8 +32,8 @@ pub(crate) enum Params {
 #[derive(Debug, Default)]
 pub(crate) struct Values {
     pub list: Vec<Value>,
-    /// What they hold of the host's budget, where neither an embedder made them nor the caller counts them. It is free when the
-    /// guest has them in its own memory.
+    /// The part of the host's budget that the values hold. It is `None` if an embedder made the values or the caller
+    /// counts them. It is freed when the guest has the values in its own memory.
     pub reservation: Option<Reservation>,
 }
 
@@ -48,10 +50,10 @@ impl From<Vec<Value>> for Params {
 }
 
 impl Params {
-    /// The values, for a call of `chainlet`.
+    /// Returns the values for a call of `chainlet`.
     ///
     /// # Errors
-    /// They do not fit its parameters, are more than they may be, or the host has no room for them.
+    /// They do not fit its parameters, exceed the limit for values, or the host has no room for them.
     pub(super) async fn read(self, chainlet: &Chainlet) -> Result<Values, CallError> {
         let (format, bytes) = match self {
             Params::Values(values) => return Ok(values),
@@ -69,7 +71,7 @@ impl Params {
     }
 }
 
-/// The failure of a call of `chainlet` whose input does not fit.
+/// Makes the failure of a call of `chainlet` whose input does not fit.
 pub(crate) fn invalid(chainlet: &Chainlet, error: impl Into<FormatError>) -> CallError {
     let FormatError { kind, pointer, message } = error.into();
     let name = chainlet.name();

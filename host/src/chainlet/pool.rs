@@ -1,9 +1,9 @@
-//! Which replica a call goes to, and which calls wait.
+//! Decides to which replica a call goes, and which calls wait.
 //!
 //! One short lock guards the whole state. A call takes the least loaded replica that is below its concurrency, or waits
-//! in line for the next free slot, or is refused where the line is full. A slot that comes free goes straight to the
-//! first in line, so nobody overtakes, but for calls that had a slot before, in a replica that ended without beginning
-//! them. A replica that is to be replaced takes calls only where no other does.
+//! in line for the next free slot. If the line is full, the call is rejected. A slot that comes free goes straight to
+//! the first call in line, so no call overtakes another. Calls whose replica ended before it began them are the
+//! exception: they go first. A replica that is to be replaced takes calls only if no other does.
 
 mod lease;
 
@@ -17,7 +17,7 @@ pub(super) use self::lease::Loss;
 use super::replica::{Replica, Wear};
 use super::scale::Load;
 
-/// How many calls of one replica may hang on dependencies that failed before the replica is replaced. Each keeps a
+/// The number of a replica's calls that may hang on failed dependencies before the replica is replaced. Each keeps a
 /// little guest memory that only the replica's end frees.
 pub(super) const UNANSWERED_LIMIT: usize = 64;
 
@@ -26,9 +26,9 @@ pub(super) struct Pool {
     state: Mutex<State>,
     concurrency: usize,
     queue: usize,
-    /// Told whenever a call ends, for whoever waits for the last one.
+    /// Notified whenever a call ends, for tasks that wait for the last one.
     ended: Notify,
-    /// Told whenever a call has to wait.
+    /// Notified whenever a call has to wait.
     pressed: Notify,
 }
 
@@ -39,30 +39,30 @@ struct State {
     closed: bool,
     /// There is no replica any more, and there will be none.
     over: bool,
-    /// Why the last start of a replica failed; cleared by the next that succeeds.
+    /// Why the last start of a replica failed. The next start that succeeds clears it.
     down: Option<Arc<str>>,
-    /// How many replicas there should be.
+    /// The number of replicas that there should be.
     wanted: u32,
-    /// Whether any call has asked for a place since it was last looked.
+    /// Whether any call has asked for a place since the last look at the load.
     used: bool,
 }
 
 struct Entry {
     replica: Arc<Replica>,
     active: usize,
-    /// Of those, the calls that nobody waits for any more, and whose guest has not let go.
+    /// The calls among `active` that nobody waits for any more, and whose guest has not let go.
     unawaited: usize,
-    /// Of those, the calls that have overrun: they keep their places until the replica's end.
+    /// The calls among `unawaited` that have overrun. They keep their places until the replica's end.
     overran: usize,
     unanswered: usize,
-    /// It is to be replaced, and takes calls only where no other replica does.
+    /// Whether the replica is to be replaced. It then takes calls only if no other replica does.
     worn: bool,
     retired: bool,
-    /// What the guest says is wrong with it; no calls go to it meanwhile.
+    /// The guest's own words about what is wrong with it. While this is set, no calls go to the replica.
     sick: Option<Arc<str>>,
 }
 
-/// Why a call was not let in.
+/// Why a call was rejected.
 #[derive(Debug, PartialEq)]
 pub(super) enum Refusal {
     /// `queue` calls wait already.
@@ -76,20 +76,20 @@ pub(super) enum Refusal {
 /// A chainlet's state at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
-    /// Replicas that take calls.
+    /// The number of replicas that take calls.
     pub ready: usize,
-    /// How many replicas there should be for the present load.
+    /// The number of replicas that there should be for the present load.
     pub wanted: u32,
-    /// Calls in flight in all replicas.
+    /// The number of calls in flight in all replicas.
     pub active: usize,
-    /// Calls that wait for a replica.
+    /// The number of calls that wait for a replica.
     pub waiting: usize,
-    /// Why fewer replicas are ready than there should be, where a start has failed or one says that it is not well.
+    /// Why fewer replicas are ready than there should be, if a start failed or a replica says that it is unhealthy.
     pub down: Option<String>,
 }
 
 impl Status {
-    /// Whether a call finds a replica, or brings one where there is none because there was no call.
+    /// Whether a call finds a replica. Without calls there may be no replica; then the next call starts one.
     pub fn is_ready(&self) -> bool {
         self.ready > 0 || self.wanted == 0
     }
@@ -100,7 +100,7 @@ impl Pool {
         Arc::new(Pool { state: Mutex::default(), concurrency, queue, ended: Notify::new(), pressed: Notify::new() })
     }
 
-    /// A slot in the least loaded replica, now or when it is this call's turn.
+    /// Returns a slot in the least loaded replica, now or when it is this call's turn.
     pub(super) async fn acquire(self: &Arc<Self>) -> Result<Lease, Refusal> {
         let turn = {
             let mut state = self.lock();
@@ -127,8 +127,8 @@ impl Pool {
         self.wait(turn).await
     }
 
-    /// A slot in another replica for a call that was accepted, but not begun; until it has one, it keeps its `place`. It goes
-    /// before those that wait, and is refused neither for their number nor since no new calls are taken.
+    /// Returns a slot in another replica for a call that was accepted, but not begun. The call keeps its `place` until
+    /// it is in line again, and goes before the calls that wait. Ignores the queue limit and a closed pool.
     pub(super) async fn acquire_another(self: &Arc<Self>, place: Option<Lease>) -> Result<Lease, Refusal> {
         let turn = {
             let mut state = self.lock();
@@ -179,7 +179,7 @@ impl Pool {
         if let Some(entry) = state.entry(replica) {
             entry.retired = true;
         }
-        // Where only worn ones are left, they take calls.
+        // If only worn replicas are left, they now take calls.
         self.serve_waiting(state);
     }
 
@@ -191,11 +191,12 @@ impl Pool {
         self.ended.notify_waiters();
     }
 
-    /// No replica could be started, for the reason `why`; calls that wait for one are refused where none is left.
+    /// Notes that no replica could be started, for the reason `why`. If no replica takes calls, rejects the calls that
+    /// wait.
     pub(super) fn fail(&self, why: &str) {
         let mut state = self.lock();
         if state.wanted == 0 {
-            // It was given up in the very moment of its failure; the next call has it tried again.
+            // The fleet gave the replica up in the moment of its failure. The next call starts one again.
             return;
         }
         state.down = Some(why.into());
@@ -206,7 +207,7 @@ impl Pool {
         self.ended.notify_waiters();
     }
 
-    /// What `replica` says of its own condition: while it is not well, no calls go to it.
+    /// Sets the health of `replica` as its guest reports it. No calls go to an unhealthy replica.
     pub(super) fn set_health(self: &Arc<Self>, replica: &Replica, health: Result<(), &str>) {
         let mut state = self.lock();
         if let Some(entry) = state.entry(replica) {
@@ -219,7 +220,7 @@ impl Pool {
         self.ended.notify_waiters();
     }
 
-    /// `replica` is to be replaced: it takes calls only where no other does.
+    /// Marks `replica` to be replaced. It takes calls only if no other replica does.
     pub(super) fn wear(&self, replica: &Replica) {
         if let Some(entry) = self.lock().entry(replica) {
             entry.worn = true;
@@ -231,7 +232,7 @@ impl Pool {
         self.lock().entry(replica).is_some_and(|entry| entry.unawaited > 0)
     }
 
-    /// Returns when no guest holds a call in `replica`, but for those that have overrun.
+    /// Returns when no guest holds a call in `replica`, except those that have overrun.
     pub(super) async fn let_go(&self, replica: &Replica) {
         self.until(|state| state.entry(replica).is_none_or(|entry| entry.held() == 0)).await;
     }
@@ -241,18 +242,19 @@ impl Pool {
         self.lock().entry(replica).is_some_and(|entry| entry.active > 0)
     }
 
-    /// Says how many replicas there should be. Where that is none, whatever kept the last one from starting is tried
-    /// again for the next call.
+    /// Sets how many replicas there should be. If fewer than before, forgets why the last start failed, so that the
+    /// next call tries again.
     pub(super) fn want(&self, count: u32) {
         let mut state = self.lock();
         if count < state.wanted {
-            // It may have been the one that is not wanted any more.
+            // The replica that failed to start may be the one that is no longer wanted.
             state.down = None;
         }
         state.wanted = count;
     }
 
-    /// The number of the replica that is missed least if it leaves.
+    /// Returns the number of the replica that is missed least if it leaves: first one that takes no calls or is worn,
+    /// then the one with the fewest calls that anybody waits for.
     pub(super) fn least_loaded(&self) -> Option<u32> {
         let state = self.lock();
         let staying = state.entries.iter().filter(|entry| !entry.retired);
@@ -261,7 +263,7 @@ impl Pool {
             .map(|entry| entry.replica.number())
     }
 
-    /// What there is to do, and whether there was anything since the last time.
+    /// Returns the present load, and whether any call came since the last time.
     pub(super) fn load(&self) -> Load {
         let mut state = self.lock();
         let used = std::mem::take(&mut state.used);
@@ -275,24 +277,24 @@ impl Pool {
         self.pressed.notified().await;
     }
 
-    /// Takes no new calls; those that wait are still served.
+    /// Rejects new calls. Calls that wait are still served.
     pub(super) fn close(&self) {
         self.lock().closed = true;
     }
 
-    /// Refuses those that wait: there is no replica any more, and there will be none.
+    /// Rejects the calls that wait, because there is no replica any more and there will be none.
     pub(super) fn dismiss(&self) {
         let mut state = self.lock();
         (state.closed, state.over) = (true, true);
         state.waiting.clear();
     }
 
-    /// Returns when no call is in flight in `replica` that anybody waits for.
+    /// Returns when `replica` has no call in flight that anybody waits for.
     pub(super) async fn drained(&self, replica: &Replica) {
         self.until(|state| state.entry(replica).is_none_or(|entry| entry.awaited() == 0)).await;
     }
 
-    /// Returns when no call is waiting, and no guest holds one, but for those that have overrun.
+    /// Returns when no call waits and no guest holds one, except those that have overrun.
     pub(super) async fn idle(&self) {
         self.until(|state| {
             state.waiting.retain(|waiter| !waiter.is_closed());
@@ -309,7 +311,7 @@ impl Pool {
         loop {
             let ended = self.ended.notified();
             tokio::pin!(ended);
-            // Listening before looking, so that an end in between is not missed.
+            // Listens before it looks, so that an end in between is not missed.
             ended.as_mut().enable();
             if reached(&mut self.lock()) {
                 return;
@@ -329,8 +331,8 @@ impl Pool {
         Some(Lease::new(self.clone(), entry.replica.clone()))
     }
 
-    /// Hands free slots to those in line, and then the lock back: a lease that nobody waited for any more takes it again
-    /// when it is dropped.
+    /// Hands free slots to the calls in line. Releases the lock before it drops a lease that nobody waited for any
+    /// more, because dropping a lease takes the lock.
     fn serve_waiting(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         let mut spare = None;
         while let Some(waiter) = state.waiting.pop_front() {
@@ -351,7 +353,7 @@ impl Pool {
             match loss {
                 None => entry.free(unawaited),
                 Some(Loss::Overran) => {
-                    // Its place stays taken: the next in line would be in a guest that may never come back.
+                    // The slot stays taken: otherwise the next call in line would get a guest that may never come back.
                     entry.overran += 1;
                     entry.unawaited += usize::from(!unawaited);
                     wear = Some(Wear::Overran);
@@ -381,12 +383,13 @@ impl Entry {
         !self.retired && self.sick.is_none()
     }
 
-    /// The calls in flight that anybody waits for.
+    /// Returns the number of calls in flight that anybody waits for.
     fn awaited(&self) -> usize {
         self.active - self.unawaited
     }
 
-    /// The calls in flight whose guest is to end them: with their callers, or soon after those have left.
+    /// Returns the number of calls in flight that the guest will end: with their callers, or soon after the callers
+    /// have left.
     fn held(&self) -> usize {
         self.active - self.overran
     }
@@ -408,10 +411,10 @@ impl State {
         }
     }
 
-    /// Why no replica takes calls, where that is not to change by itself in a moment: a replica that is being replaced
-    /// after a trap is worth waiting for.
+    /// Returns why no replica takes calls. Returns `None` if one does, or if that will change by itself in a moment: a
+    /// replica that is being replaced after a trap is worth waiting for.
     fn not_ready(&self) -> Option<Arc<str>> {
-        // A replica that is stuck with a call is no help where none can take its place.
+        // A worn replica that is stuck with a call does not help if its replacement could not start.
         let helps = |entry: &Entry| entry.is_ready() && (!(entry.worn && entry.unawaited > 0) || self.down.is_none());
         if self.entries.iter().any(helps) {
             return None;
@@ -419,7 +422,7 @@ impl State {
         self.what_is_missing()
     }
 
-    /// What is wrong with a replica that should be ready and is not.
+    /// Returns what is wrong with a replica that should be ready and is not.
     fn what_is_missing(&self) -> Option<Arc<str>> {
         let staying = self.entries.iter().filter(|entry| !entry.retired);
         staying.into_iter().find_map(|entry| entry.sick.clone()).or_else(|| self.down.clone())

@@ -1,8 +1,10 @@
-//! How many replicas a chainlet needs: a plain state machine over its load, with the clock of whoever asks.
+//! Decides how many replicas a chainlet needs. It is a plain state machine over the load, and its caller passes the
+//! time.
 //!
-//! A replica is busy enough with `target` of the calls that it may serve at once. The load is averaged over `window`, so
-//! that a short burst brings no replica that is not needed any more when it is ready; but calls that wait while none is
-//! on its way bring one. Fewer are needed only when fewer have sufficed for all of `idle`.
+//! A replica is busy enough when it serves the part `target` of its concurrency. The load is averaged over `window`, so
+//! that a short burst does not start a replica that is no longer needed when it is ready. Calls that wait while no
+//! replica is on its way are the exception: they start one. The number of replicas falls only after fewer have sufficed
+//! for all of `idle`.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -20,7 +22,7 @@ pub(super) struct Load {
     pub waiting: usize,
     /// Replicas that take calls.
     pub ready: usize,
-    /// Whether any call has come since the last look: calls of microseconds are rarely seen in flight.
+    /// Whether any call has come since the last look. Calls of microseconds are rarely seen in flight.
     pub used: bool,
 }
 
@@ -28,25 +30,25 @@ pub(super) struct Load {
 pub(super) struct Scale {
     bounds: Replicas,
     concurrency: usize,
-    /// What there was to do at each look of the last `window`, and one from before it.
+    /// The calls in flight and in line at each look of the last `window`, and at one look before it.
     looks: VecDeque<(Instant, usize)>,
-    /// How many replicas were needed at some time of the last `idle`, and when at last: falling, for of two looks the
-    /// earlier matters no more where it needed fewer.
+    /// The numbers of replicas that were needed during the last `idle`, each with the time of its look. They fall from
+    /// front to back, because a later look that needs as many or more makes an earlier one irrelevant.
     needs: VecDeque<(Instant, u32)>,
 }
 
 impl Scale {
-    /// Replicas within `bounds`, each of which serves `concurrency` calls at once.
+    /// Decides within `bounds`, for replicas that each serve `concurrency` calls at once.
     pub(super) fn new(bounds: Replicas, concurrency: usize) -> Self {
         Scale { bounds, concurrency, looks: VecDeque::new(), needs: VecDeque::new() }
     }
 
-    /// How often to look.
+    /// Returns the time from one look to the next.
     pub(super) fn interval(&self) -> Duration {
         (self.bounds.window / 10).clamp(Duration::from_millis(10), Duration::from_secs(1))
     }
 
-    /// How many replicas there should be, as of now, where `wanted` were wanted so far.
+    /// Returns how many replicas there should be from now on. `wanted` is the number so far.
     pub(super) fn look(&mut self, load: Load, wanted: u32, now: Instant) -> u32 {
         self.looks.push_back((now, load.active + load.waiting));
         while self.looks.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= self.bounds.window) {
@@ -69,7 +71,7 @@ impl Scale {
         most.clamp(self.bounds.min, self.bounds.max)
     }
 
-    /// What there was to do on average over the window.
+    /// Returns the average number of calls in flight and in line over the window.
     fn average(&self, now: Instant) -> f64 {
         let Some((first, _)) = self.looks.front() else { return 0.0 };
         let begin = now.checked_sub(self.bounds.window).map_or(*first, |begin| begin.max(*first));
@@ -78,12 +80,12 @@ impl Scale {
         for ((at, demand), end) in self.looks.iter().zip(ends) {
             sum += *demand as f64 * end.saturating_duration_since((*at).max(begin)).as_secs_f64();
         }
-        // Before a whole window has passed there was nothing to do.
+        // Divides by the whole window: before it has passed once, the missing part counts as no calls.
         sum / self.bounds.window.as_secs_f64()
     }
 
     fn replicas_for(&self, demand: f64) -> u32 {
-        // Less what sums of floats are off by. The conversion from a float is saturating.
+        // Subtracts more than the rounding error of the sum. The conversion from a float saturates.
         (demand / (self.concurrency as f64 * self.bounds.target) - 1e-6).ceil() as u32
     }
 }

@@ -1,17 +1,18 @@
-//! A replica's share of a processor, kept by a token bucket of processor time.
+//! A replica's share of a processor: a token bucket of processor time.
 //!
-//! What a replica has used is known only after a turn, so a turn may overdraw the bucket; the replica then rests until
-//! that is paid back. A turn is no longer than a tick of the engine's epoch, which bounds the overdraft.
+//! The processor time of a turn is known only after it, so a turn may overdraw the bucket. The replica then rests until
+//! that is paid back. A turn is at most one tick of the engine's epoch long, which bounds the overdraft.
 
 use std::cell::Cell;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What a replica that rested may use at once, as a time of its share: with half a processor, 10 ms of one.
+/// The time for which a resting replica saves up its share: with half a processor, it may then use 10 ms of one at
+/// once.
 const SAVED: Duration = Duration::from_millis(20);
 
-/// The longest that a replica rests before it is looked at again, however small its share.
+/// The longest rest of a replica before its balance is looked at again, however small its share.
 const LONGEST_REST: Duration = Duration::from_secs(60);
 
 /// A share of one processor.
@@ -19,29 +20,29 @@ const LONGEST_REST: Duration = Duration::from_secs(60);
 pub(super) struct Share {
     /// Seconds of processor time a second.
     rate: f64,
-    /// Seconds of processor time that may be used at once; below zero, what is to be paid back first.
+    /// Seconds of processor time that may be used at once. If negative, the debt that must be paid back first.
     balance: f64,
     at: Instant,
 }
 
 impl Share {
-    /// `rate` of one processor; `None` where that is all of it, which a replica cannot exceed.
+    /// Makes a share of `rate` of one processor. Returns `None` for a whole one, which a replica cannot exceed.
     pub(super) fn new(rate: f64, now: Instant) -> Option<Self> {
         (rate < 1.0).then(|| Share { rate, balance: rate * SAVED.as_secs_f64(), at: now })
     }
 
-    /// Pays for processor time that was used.
+    /// Subtracts processor time that was used.
     pub(super) fn pay(&mut self, used: Duration, now: Instant) {
         self.earn(now);
         self.balance -= used.as_secs_f64();
     }
 
-    /// When the replica may run again; `None` is now.
+    /// Returns the time at which the replica may run again; `None` means now.
     pub(super) fn rests_until(&mut self, now: Instant) -> Option<Instant> {
         self.earn(now);
         (self.balance < 0.0).then(|| {
             let owed = Duration::try_from_secs_f64(-self.balance / self.rate).unwrap_or(LONGEST_REST);
-            // Rounded up, so that a rest is never for no time, with something still owed at its end.
+            // Rounded up, so that a rest is never empty while time is still owed.
             now + owed.min(LONGEST_REST) + Duration::from_micros(1)
         })
     }
@@ -54,18 +55,18 @@ impl Share {
 }
 
 thread_local! {
-    /// What the turns within the present one have used; `None` where no turn on this thread is metered.
+    /// The processor time of turns inside the current one; `None` if no turn on this thread is metered.
     static WITHIN: Cell<Option<Duration>> = const { Cell::new(None) };
 }
 
-/// Measures the processor time of one turn, without the turns of other replicas that are taken in its midst.
+/// Measures the processor time of one turn, without the turns of other replicas inside it.
 pub(super) struct Meter {
     begun: Duration,
     outer: Option<Duration>,
 }
 
 impl Meter {
-    /// Begins to measure where it is `needed`, or a turn around this one needs it.
+    /// Begins to measure if `needed`, or if a turn around this one needs it.
     pub(super) fn start(needed: bool) -> Option<Self> {
         let outer = WITHIN.get();
         (needed || outer.is_some()).then(|| {
@@ -74,7 +75,7 @@ impl Meter {
         })
     }
 
-    /// What the turn has used.
+    /// Returns the processor time that the turn used.
     pub(super) fn stop(self) -> Duration {
         let whole = processor_time().saturating_sub(self.begun);
         let within = WITHIN.replace(self.outer.map(|outer| outer + whole));
@@ -82,15 +83,15 @@ impl Meter {
     }
 }
 
-/// The processor time of this thread so far.
+/// Returns the processor time of this thread so far.
 #[cfg(unix)]
 fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()
 }
 
-/// Where a thread's processor time cannot be had, the time of the clock stands for it: a share is kept, and somewhat
-/// less than it where the machine is busy.
+/// Returns the time of the clock, on systems that do not tell a thread's processor time. A replica then gets at most
+/// its share, and somewhat less if the machine is busy.
 #[cfg(not(unix))]
 fn processor_time() -> Duration {
     static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
@@ -105,7 +106,8 @@ mod tests {
 
     const TURN: Duration = Duration::from_millis(5);
 
-    /// A replica that always wants to run, in turns of [`TURN`], for `time`; what it used in that time.
+    /// Runs a replica that always wants to run, in turns of [`TURN`], for `time`. Returns the processor time that it
+    /// used.
     fn greedy(rate: f64, time: Duration) -> Duration {
         let start = Instant::now();
         let mut share = Share::new(rate, start).unwrap();

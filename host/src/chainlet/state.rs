@@ -1,4 +1,4 @@
-//! What the host keeps in the store of one replica.
+//! The host's data in the store of one replica.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,17 +16,17 @@ use crate::value::abi::stream::{Streaming, Streams};
 
 /// The data of one replica's store.
 pub(crate) struct State {
-    /// What the guest may use of the host.
+    /// The parts of the host that the guest may use.
     pub capabilities: Capabilities,
     pub(super) memory: MemoryLimit,
-    /// Those of the calls of dependencies that are under way.
+    /// The parameters of the calls of dependencies that are under way.
     pub(super) parameters: Parameters,
-    /// What the streams have in common that the guest writes.
+    /// The state that the streams written by the guest share.
     streams: Streams,
-    /// The calls in flight, by the guest task that serves each; and those whose guest works on after its answer.
+    /// The calls in flight by the guest task that serves each, and the calls whose guest works on after its answer.
     calls: HashMap<GuestTaskId, Arc<Call>>,
-    /// Those that have ended but for work after their answer. wasmtime gives the id of a task that has ended to another, so the
-    /// call says which of the two is meant.
+    /// The calls that have ended, except for work after their answer. wasmtime may give the id of an ended task to
+    /// another task, so the call beside the id tells which of them is meant.
     lingering: Vec<(GuestTaskId, Arc<Call>)>,
     wasi: WasiCtx,
     table: ResourceTable,
@@ -66,7 +66,7 @@ impl State {
         calls.insert(task, call);
     }
 
-    /// The guest is done with `call`, which `task` served.
+    /// Notes that the guest is done with `call`, which `task` served.
     pub(super) fn end(&mut self, task: GuestTaskId, call: &Arc<Call>) {
         if call.keeps_place() {
             self.lingering.push((task, call.clone()));
@@ -75,20 +75,20 @@ impl State {
         }
     }
 
-    /// How many bytes all memories and tables of the guest may have.
+    /// Returns how many bytes all memories and tables of the guest may have.
     pub(crate) fn memory_limit(&self) -> usize {
         self.memory.limit()
     }
 
-    /// The call on whose behalf the guest is running now; `None` for work that belongs to none, or that goes on after its
-    /// call's answer without keeping its place.
+    /// Returns the call for which the guest is running now. Returns `None` for work that belongs to no call, or that
+    /// goes on after its call's answer without keeping the call's place.
     pub(crate) fn current_call(store: &mut StoreContextMut<'_, State>) -> Option<Arc<Call>> {
         let task = store.async_call_stack().ok()?.last()?;
         store.data().calls.get(&task).cloned()
     }
 }
 
-/// Takes `call` out, unless its task has ended and another call's has its id.
+/// Removes `call`, unless its task has ended and the id now belongs to the task of another call.
 fn forget(calls: &mut HashMap<GuestTaskId, Arc<Call>>, task: GuestTaskId, call: &Arc<Call>) {
     if calls.get(&task).is_some_and(|other| Arc::ptr_eq(other, call)) {
         calls.remove(&task);

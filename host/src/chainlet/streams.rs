@@ -1,15 +1,15 @@
-//! A call's streams, on their way out of a chainlet and into one.
+//! The streams of a call, on their way out of a chainlet and into one.
 //!
-//! A call with streams goes on after its answer: its place, its deadline and its failure are those of its streams, too. All
-//! streams of one answer share what surrounds them ([`Surroundings`]), and each passes one wrapper.
+//! A call with streams goes on after its answer. Its place, its deadline and its failure apply to its streams, too. All
+//! streams of one answer share their [`Surroundings`], and each passes through one wrapper.
 //!
-//! - A reader learns at a stream's end whether it was written to its end, or why not: the guest trapped, a dependency of it
-//!   failed, or its time was over.
-//! - A guest that reads cannot learn this: the component model knows only one kind of end. So where such a stream breaks off,
-//!   the guest's own call fails, and the stream ends only when the guest no longer reads for that call: one that takes a
-//!   stream which broke off for whole could store half of something. A stream that the guest has handed on is read by the
-//!   host, and ends as soon as the guest has let go of its call.
-//! - A reader who leaves ends the stream, and the last reader ends the call: its guest is told.
+//! - A reader learns at a stream's end whether the stream was written to its end. If not, it learns the reason: the
+//!   guest trapped, a dependency of the guest failed, or its time was over.
+//! - A guest that reads cannot learn this, because the component model has only one kind of end. So if a stream breaks
+//!   off, the guest's own call fails, and the stream ends only after the guest no longer reads for that call. Otherwise
+//!   the guest could take the stream for complete, and store half of something. If the guest has handed the stream on,
+//!   the host reads it, and the stream ends as soon as the guest has let go of its call.
+//! - A reader who leaves ends the stream, and the last reader who leaves ends the call: the host tells its guest.
 
 mod alarm;
 
@@ -29,10 +29,10 @@ use crate::log_fields::log_call_error;
 use crate::value::List;
 use crate::value::stream::{Items, Shape, StreamError, Wrap};
 
-/// How many batches are handed on after the call has failed: those that were on their way by then.
+/// The number of batches that are passed on after the call has failed: those that were on their way by then.
 const AFTER_FAILURE: usize = 4;
 
-/// How long a stream may keep its reader waiting.
+/// The time that a stream may keep its reader waiting.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Pace {
     /// Until when its first item must have come, and how long that is from the call on.
@@ -41,25 +41,25 @@ pub(crate) struct Pace {
     pub between: Option<Duration>,
 }
 
-/// What surrounds the streams of one answer, for as long as any of them is read.
+/// The deadline, pace, edge and reader of the streams of one answer, kept for as long as any of them is read.
 #[derive(Default)]
 pub(crate) struct Surroundings {
     /// Until when they may go on.
     pub deadline: Option<Deadline>,
     /// How fast they must go on.
     pub pace: Pace,
-    /// The edge that they cross, which their failures name.
+    /// The edge that the streams cross. Their failures name it.
     pub edge: Option<Arc<EdgeName>>,
-    /// The guest that reads them, if one does.
+    /// The guest that reads the streams, if one does.
     pub reader: Option<Reader>,
 }
 
 /// A guest that reads streams.
 #[derive(Clone)]
 pub(crate) struct Reader {
-    /// The chainlet.
+    /// The chainlet of the guest.
     pub chainlet: ChainletName,
-    /// Its call for which it reads, which fails where a stream breaks off.
+    /// The guest's call for which it reads. The call fails if a stream breaks off.
     pub call: Option<Arc<Call>>,
 }
 
@@ -77,18 +77,18 @@ impl Surroundings {
     }
 }
 
-/// The surroundings in use.
+/// Surroundings in use.
 struct Shared {
     of: Surroundings,
     callee: ChainletName,
     tail: Tail,
     _alarm: Option<Alarm>,
-    /// The call's place among those of the edge.
+    /// The call's place among the calls of the edge.
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Shared {
-    /// What goes around streams whose first item must be there by `first`.
+    /// Returns the wrapper of streams whose first item must come by `first`.
     fn wrap(self: Arc<Self>, first: Option<(Instant, Duration)>) -> Wrap {
         Arc::new(move |items, shape| {
             let open = Open { shared: self.clone(), ended: false };
@@ -99,7 +99,7 @@ impl Shared {
     }
 }
 
-/// One stream that may be read on.
+/// A stream that may still be read.
 struct Open {
     shared: Arc<Shared>,
     ended: bool,
@@ -118,11 +118,11 @@ struct Reading {
     items: Items,
     open: Open,
     pace: Pace,
-    /// How many more batches are handed on after a failure.
+    /// The number of batches that are still passed on after a failure.
     left: usize,
 }
 
-/// What a look for the next batch comes to.
+/// The result of looking for the next batch.
 enum Next {
     Batch(Option<Result<List, StreamError>>),
     /// The call has failed.
@@ -135,13 +135,13 @@ enum Next {
 
 impl Reading {
     async fn next(mut self) -> Option<(Result<List, StreamError>, Option<Self>)> {
-        // It must not outlive this stream: the place of the call comes free when the last stream is dropped.
+        // This clone must not outlive the stream: the call's place comes free when the last stream is dropped.
         let shared = self.open.shared.clone();
         let Shared { of, callee, tail, .. } = &*shared;
         let error = match self.look(&shared).await {
             Next::Batch(Some(Ok(mut list))) => {
                 self.pace.first = None;
-                // The streams in an item have only begun.
+                // Streams inside an item have no time limit for their first item, because they have only begun.
                 list.wrap_streams(|| shared.clone().wrap(None));
                 return Some((Ok(list), Some(self)));
             }
@@ -212,7 +212,7 @@ impl Reading {
         };
         tokio::select! {
             biased;
-            // What is here comes before a failure.
+            // Biased, so that items that have come are passed on before a failure.
             next = self.items.next() => Next::Batch(next),
             () = tail.failed() => Next::Failed,
             () = Reader::pointless(reader) => Next::Unwanted,
@@ -226,7 +226,7 @@ impl Reader {
         self.call.as_ref().map(Call::wait)
     }
 
-    /// Returns when a guest reads for nobody.
+    /// Returns when a guest reads for nobody any more.
     async fn pointless(reader: Option<&Self>) {
         match reader.and_then(|reader| reader.call.as_ref()) {
             Some(call) => call.pointless().await,
@@ -234,7 +234,7 @@ impl Reader {
         }
     }
 
-    /// A stream that the guest reads broke off, so that its call fails.
+    /// Fails the guest's call, because a stream that the guest reads broke off.
     fn broke_off(&self, error: CallError) {
         match &self.call {
             Some(call) => call.fail(error),
@@ -260,7 +260,7 @@ async fn end_for<T>(reader: Option<Reader>) -> Option<T> {
     None
 }
 
-/// What a guest reads that is among its parameters.
+/// The reader's side of streams among a guest's parameters.
 pub(super) struct Feed<H> {
     pub reader: Reader,
     /// Kept for as long as the guest may read.
@@ -268,12 +268,12 @@ pub(super) struct Feed<H> {
 }
 
 impl<H: Send + Sync + 'static> Feed<H> {
-    /// Puts itself around streams: where one breaks off, the guest's call fails and nothing more comes.
+    /// Returns a wrapper for streams: if one breaks off, the guest's call fails and the stream yields nothing more.
     pub(super) fn wrap(self: Arc<Self>) -> Wrap {
         Arc::new(move |items, _| {
             Box::pin(stream::unfold((items, self.clone()), |(mut items, feed)| async {
                 let next = {
-                    // For as long as the guest waits for somebody else.
+                    // Notes that the guest waits for somebody else.
                     let _waits = feed.reader.waits();
                     tokio::select! {
                         biased;
@@ -294,7 +294,7 @@ impl<H: Send + Sync + 'static> Feed<H> {
                     Some(None) => return None,
                     None => None,
                 };
-                // The writer is not to go on for nobody.
+                // Dropped here, so that the writer does not go on for nobody.
                 drop(items);
                 let reader = feed.reader.clone();
                 drop(feed);

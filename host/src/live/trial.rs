@@ -1,4 +1,4 @@
-//! How a new version of a chain proves itself with a share of the calls.
+//! The trial of a new version of a chain with a share of the calls.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,37 +9,38 @@ use crate::error::ErrorKind;
 /// A version on trial.
 pub(super) struct Trial {
     pub version: Arc<Version>,
-    /// The share of the calls that it gets.
+    /// The share of the calls that go to it.
     pub share: f64,
-    /// What the other version had done when the trial began.
+    /// The outcomes of the other version up to the beginning of the trial.
     pub against: Tally,
 }
 
 impl Trial {
-    /// What the version on trial and the other one, which has done `old` by now, have done since the trial began.
+    /// Returns the outcomes since the trial began: those of the version on trial, and those of the other version, whose
+    /// outcomes so far are `old`.
     pub(super) fn results(&self, old: Tally) -> (Tally, Tally) {
         (self.version.counts.tally(), old.since(self.against))
     }
 }
 
-/// The outcomes of a version's calls.
+/// The counts of the outcomes of a version's calls.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     answered: AtomicU64,
     failed: AtomicU64,
 }
 
-/// Outcomes up to some moment.
+/// The outcomes up to some moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub answered: u64,
-    /// By a fault of the chain.
+    /// The calls that failed by a fault of the chain.
     pub failed: u64,
 }
 
 impl Counts {
-    /// Counts a call that ended, with a failure of this kind if any. What its caller did wrong, and what the chainlet
-    /// answered as its own typed error, are no faults of a version; neither is that there are too many calls.
+    /// Counts a call that ended, with its `failure` if it failed. Faults of the caller, the chainlet's own typed
+    /// errors, and overload are not faults of a version, so they count as answered.
     pub(super) fn count(&self, failure: Option<ErrorKind>) {
         use ErrorKind::{Deadline, Internal, NotReady, Trap, Unreachable};
         match failure {
@@ -61,7 +62,7 @@ impl Tally {
         }
     }
 
-    /// Whether a larger part of the calls failed than of the other's. A version without calls is not worse.
+    /// Whether a larger part of its calls failed than of the other's. A version without calls is not worse.
     pub(super) fn is_worse_than(self, other: Tally) -> bool {
         let (calls, others) = (self.answered + self.failed, other.answered + other.failed);
         u128::from(self.failed) * u128::from(others.max(1)) > u128::from(other.failed) * u128::from(calls)

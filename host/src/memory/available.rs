@@ -1,12 +1,12 @@
-//! How much memory a host may have by default.
+//! The default of a host's memory budget.
 
 use sysinfo::{MemoryRefreshKind, ProcessRefreshKind, ProcessesToUpdate, System, get_current_pid};
 
-/// What a host's budget is where nothing can be found out.
+/// The budget in bytes if the available memory is unknown.
 const FALLBACK: usize = 1 << 30;
 
-/// Half of what the process may have: of its control group's limit where it has one, else of the machine's memory. The other
-/// half is for the guests, and for the program itself.
+/// Returns half of the memory that the process may have: half of its control group's limit if it has one, else half of
+/// the machine's memory. The other half is for the guests, and for the program itself.
 pub(crate) fn default_limit() -> usize {
     match usize::try_from(available() / 2) {
         Ok(0) | Err(_) => FALLBACK,
@@ -14,7 +14,7 @@ pub(crate) fn default_limit() -> usize {
     }
 }
 
-/// How many bytes of memory the process may have.
+/// Returns how many bytes of memory the process may have.
 fn available() -> u64 {
     let mut system = System::new();
     system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
@@ -27,7 +27,7 @@ fn available() -> u64 {
         );
         system.process(process)?.cgroup_limits()
     });
-    // In a container, the control group of the process may look like the root of all.
+    // Takes the limits of both, because in a container the control group of the process may look like the root of all.
     [control_group, system.cgroup_limits()]
         .into_iter()
         .flatten()

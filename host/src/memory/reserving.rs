@@ -1,15 +1,15 @@
-//! Bytes that are written, and reserved while they come.
+//! A buffer whose memory is reserved while it is written.
 
 use std::io;
 
 use super::{NoRoom, Reservation};
 
-/// How many bytes there is room for at first.
+/// The least size of a buffer, in bytes.
 const FIRST: usize = 128;
-/// So many bytes are never refused: a small answer costs less than what its refusal would.
+/// A buffer up to this size, in bytes, is never rejected: a small answer costs less than its rejection.
 const FREE: usize = 64 * 1024;
 
-/// A buffer whose places are reserved. What it refuses once, it refuses for good: see [`Reserving::finish`].
+/// A buffer whose memory is reserved. After it has rejected bytes once, it takes no more: see [`Reserving::finish`].
 #[derive(Debug)]
 pub(crate) struct Reserving<'a> {
     out: Vec<u8>,
@@ -18,15 +18,15 @@ pub(crate) struct Reserving<'a> {
 }
 
 impl<'a> Reserving<'a> {
-    /// An empty buffer, whose places are added to `reservation`.
+    /// Makes an empty buffer. Its memory is added to `reservation`.
     pub(crate) fn new(reservation: &'a mut Reservation) -> Self {
         Reserving { out: Vec::new(), reservation, no_room: None }
     }
 
-    /// What was written.
+    /// Returns the bytes that were written.
     ///
     /// # Errors
-    /// There was no room for it. Nothing is reserved for it then.
+    /// There was no room for them. They are not reserved then.
     pub(crate) fn finish(mut self) -> Result<Vec<u8>, NoRoom> {
         let Some(no_room) = self.no_room else { return Ok(self.out) };
         self.reservation.shrink_by(self.out.capacity());
@@ -34,12 +34,12 @@ impl<'a> Reserving<'a> {
         Err(no_room)
     }
 
-    /// How many bytes were written.
+    /// Returns how many bytes were written.
     pub(crate) fn len(&self) -> usize {
         self.out.len()
     }
 
-    /// Writes `bytes`. [`Reserving::finish`] tells where there was no room.
+    /// Writes `bytes`. If there is no room, [`Reserving::finish`] returns the error.
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         if self.no_room.is_none() {
             self.no_room = self.make_room(bytes.len()).err();
@@ -56,7 +56,7 @@ impl<'a> Reserving<'a> {
             return Ok(());
         }
         let after = needed.max(before.saturating_mul(2)).max(FIRST);
-        // The old places are free only after the bytes have moved.
+        // Reserves both at once, because the old place is free only after the bytes have moved.
         match after <= FREE {
             true => self.reservation.grow_anyway(after),
             false => self.reservation.grow(after)?,

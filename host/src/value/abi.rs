@@ -1,32 +1,33 @@
-//! The canonical ABI: values out of a guest's memory and into it, driven by the component's own type tables.
+//! The canonical ABI: lifts values out of a guest's memory and lowers them into it, driven by the component's type
+//! tables.
 //!
 //! wasmtime offers two ways to call a function: by Rust types known at compile time, and by its dynamic
 //! `wasmtime::component::Val`, which spends an enum and some tens of nanoseconds on each byte of a `list<u8>`. A host
-//! that routes calls between components it has never seen needs the first one's speed with the second one's freedom.
-//! [`Flat`] is that: one Rust type which implements wasmtime's `Lift` and `Lower` for whatever function type it meets.
+//! that routes calls between components it has never seen needs the speed of the first and the freedom of the second.
+//! [`Flat`] gives both: it is one Rust type that implements wasmtime's `Lift` and `Lower` for every function type.
 //!
 //! # Why the `unsafe impl`s are sound
 //!
-//! `ComponentType`, `Lift` and `Lower` are `unsafe` because wasmtime hands an implementation raw core-wasm slots and
-//! memory offsets on the strength of what the implementation says of itself. For `Flat<N>`:
+//! `ComponentType`, `Lift` and `Lower` are `unsafe` because wasmtime trusts what an implementation says of itself, and
+//! hands it raw core-wasm slots and memory offsets on that basis. For `Flat<N>`:
 //!
 //! 1. *`Lower` is a sequence of `ValRaw`.* It is `[ValRaw; N]`.
 //! 2. *Every slot that core wasm will read is initialised.* [`Lower::linear_lower_to_flat`] first writes zero to all
 //!    `N` slots and then hands them, initialised, to safe code.
-//! 3. *Size and alignment are right.* They depend on the function and can't be a constant; `ABI` says "nothing". wasmtime
-//!    uses the constant in three places: to slice a host function's parameters out of memory (we get an empty slice, and
-//!    recover the offset from where it begins, then bounds-check against the type tables); to allocate for parameters
-//!    that don't fit the flat limit, and to find a result in memory. The last two happen only where `N` is above the
-//!    flat limits, which no `Flat` that [`call`] makes ever is: there the one slot is a pointer, and this module
-//!    allocates or checks it itself.
-//! 4. *The type check.* `typecheck` accepts everything, as each lift and lower looks at the actual type it is given, and
-//!    a value of another type is an error, not a reinterpretation.
+//! 3. *Size and alignment are right.* They depend on the function, so they can't be constants; `ABI` declares a size of
+//!    zero. wasmtime uses the constants in three places. First, it slices a host function's parameters out of memory:
+//!    it gives us an empty slice, and we take the offset from where that slice begins and check the bounds against the
+//!    type tables. Second, it allocates memory for parameters that don't fit the flat limit. Third, it finds a result
+//!    in memory. The second and third happen only if `N` is above the flat limits. [`call`] makes no such `Flat`: it
+//!    uses one slot as a pointer, and this module allocates or checks the memory itself.
+//! 4. *The type check.* `typecheck` accepts everything, because each lift and lower looks at the actual type it is
+//!    given. A value of another type is an error; it is never reinterpreted.
 //!
-//! Everything else here is safe code: memory is read and written through checked slices, and each string, list,
-//! discriminant and `char` from a guest is validated. All host memory that a lift allocates is charged to the store's
-//! hostcall fuel, so lists that overlap in the guest's memory can't multiply in ours.
+//! Everything else here is safe code: it reads and writes memory through checked slices, and it validates each string,
+//! list, discriminant and `char` from a guest. A lift charges all host memory that it allocates to the store's hostcall
+//! fuel, so lists that overlap in the guest's memory can't multiply in ours.
 //!
-//! The traits' methods are wasmtime internals (`wasmtime::component::__internal`), the reason why wasmtime is pinned to
+//! The traits' methods are wasmtime internals (`wasmtime::component::__internal`). That is why wasmtime is pinned to
 //! one minor version.
 
 pub mod call;
@@ -49,19 +50,19 @@ use crate::memory::Reservation;
 use lift::Lifting;
 use stream::Opened;
 
-/// How many core-wasm values parameters may be before they go through memory, as may the results of an async export:
-/// `MAX_FLAT_PARAMS` of the canonical ABI.
+/// The most core-wasm values that parameters, or the results of an async export, may have. More go through memory. The
+/// canonical ABI calls this `MAX_FLAT_PARAMS`.
 const MAX_FLAT: usize = 16;
 
 /// The parameters or the results of one call, in `N` core-wasm values.
 ///
-/// Where the function's own count of flat values is `N`, the slots are those values; in every other case the first slot
-/// is a pointer to where they are in memory.
+/// If the function's own count of flat values is `N`, the slots are those values. Otherwise the first slot is a pointer
+/// to the values in memory.
 struct Flat<const N: usize> {
     values: Vec<Value>,
-    /// The streams among them that are still to be connected to their readers.
+    /// The streams among the values that are not connected to their readers yet.
     opened: Vec<Opened>,
-    /// What the values hold of the host's budget.
+    /// The part of the host's budget that the values hold.
     _reservation: Option<Reservation>,
 }
 
@@ -136,12 +137,13 @@ unsafe impl<const N: usize> Lower for Flat<N> {
     }
 }
 
-/// Where `bytes`, an empty slice of the guest's memory, begins; see point 3 of the module's documentation.
+/// Returns the offset in the guest's memory at which `bytes`, an empty slice of it, begins; see point 3 of the module's
+/// documentation.
 fn offset_of(cx: &LiftContext<'_>, bytes: &[u8]) -> usize {
     bytes.as_ptr().addr().wrapping_sub(cx.memory().as_ptr().addr())
 }
 
-/// Lowers a string in the guest's own encoding; its pointer and length.
+/// Lowers a string in the guest's own encoding, and returns its pointer and length.
 fn string_to_flat<T>(cx: &mut LowerContext<'_, T>, text: &str) -> Result<[ValRaw; 2]> {
     let mut pair = MaybeUninit::new([ValRaw::u64(0); 2]);
     text.linear_lower_to_flat(cx, InterfaceType::String, &mut pair)?;
@@ -149,7 +151,7 @@ fn string_to_flat<T>(cx: &mut LowerContext<'_, T>, text: &str) -> Result<[ValRaw
     Ok(unsafe { pair.assume_init() })
 }
 
-/// How a record or tuple of plain data lies in memory; `None` for any other type.
+/// Returns the memory layout of a record or tuple of plain data; `None` for any other type.
 fn layout(types: &ComponentTypes, ty: InterfaceType) -> Option<Layout> {
     let mut layout = Layout::new();
     let mut add = |ty: InterfaceType| {
@@ -185,7 +187,7 @@ fn scalar(ty: InterfaceType) -> Option<Scalar> {
     })
 }
 
-/// Whether values of this ABI are exactly `slots` core-wasm values.
+/// Whether values of this ABI take exactly `slots` core-wasm values.
 fn is_flat(abi: &CanonicalAbiInfo, slots: usize) -> bool {
     abi.flat_count(slots) == Some(slots)
 }

@@ -1,5 +1,5 @@
-//! CBOR (RFC 8949) to [`Value`]s and back, driven by the WIT type, by the rules of [`json`](super::json) but for what a
-//! binary notation has of its own:
+//! CBOR (RFC 8949) to [`Value`]s and back, driven by the WIT type. The rules are those of [`json`](super::json), except
+//! where a binary notation has its own:
 //!
 //! | WIT | CBOR |
 //! |---|---|
@@ -7,10 +7,11 @@
 //! | integers | an integer, of 64 bits too |
 //! | `f32`, `f64` | a float of any width, NaN and the infinities too, or an integer; written as a float of its own width |
 //! | names, `string`, `char` | a text string |
-//! | `map<K, T>` | a map whose keys are as any `K` |
+//! | `map<K, T>` | a map whose keys are written as any `K` is |
 //!
-//! No number and no bytes are taken from a text string. Lengths may be indefinite; names are text strings; there are no tags,
-//! but for those of integers of more than 64 bits, which a float may be. CBOR may nest at least 127 levels deep.
+//! A text string is never read as a number or as bytes. Lengths may be indefinite. Names are text strings. Tags are
+//! rejected, except those of integers of more than 64 bits, which may stand for a float. CBOR may nest at least 127
+//! levels deep.
 
 mod error;
 mod reader;
@@ -29,22 +30,22 @@ use super::mapping::{MismatchError, Notation, Params, Reading, Seed, Typed};
 use super::ty::{Member, Type};
 use crate::memory::Reservation;
 
-/// Reads a body: a CBOR map keyed by parameter name, whose values may take `limit` bytes. The values come in the order of
-/// `params`, and large byte strings share the memory of `body`.
+/// Reads a body: a CBOR map keyed by parameter name. Returns the values in the order of `params`. They may take at most
+/// `limit` bytes, and large byte strings share the memory of `body`.
 ///
-/// An empty body is accepted where there are no parameters.
+/// An empty body is accepted if there are no parameters.
 ///
 /// # Errors
-/// The body is not CBOR, does not fit the parameters' types, or its values would take more than `limit`: the error says
+/// The body is not CBOR, does not fit the parameters' types, or its values would take more than `limit`. The error says
 /// which, where and why.
 pub fn params_within(params: &[Member], body: &Bytes, limit: usize) -> Result<Vec<Value>, CborError> {
     read_params(params, body, &Reading::new(Notation::Cbor, limit).sharing(body))
 }
 
-/// As [`params_within`]; what the values hold beside the body is added to `reservation`.
+/// Like [`params_within`], and adds the bytes that the values hold beside the body to `reservation`.
 ///
 /// # Errors
-/// As there, and where the host has no room for the values.
+/// The same, and if the host has no room for the values.
 pub(crate) fn params_reserving(
     params: &[Member],
     body: &Bytes,
@@ -62,10 +63,10 @@ fn read_params(params: &[Member], body: &Bytes, reading: &Reading) -> Result<Vec
     parse(Params { params, reading }, reading, body)
 }
 
-/// Reads one value of type `ty`, which may take `limit` bytes. Large byte strings share the memory of `bytes`.
+/// Reads one value of type `ty`, which may take at most `limit` bytes. Large byte strings share the memory of `bytes`.
 ///
 /// # Errors
-/// As [`params_within`].
+/// The same as for [`params_within`].
 pub fn value_within(ty: &Type, bytes: &Bytes, limit: usize) -> Result<Value, CborError> {
     let reading = Reading::new(Notation::Cbor, limit).sharing(bytes);
     parse(Seed { ty, reading: &reading }, &reading, bytes)
@@ -74,7 +75,7 @@ pub fn value_within(ty: &Type, bytes: &Bytes, limit: usize) -> Result<Value, Cbo
 /// Appends `value`, which is of type `ty`, to `out` as CBOR.
 ///
 /// # Errors
-/// The value is not of that type, which is a bug in the host. `out` is then as it was.
+/// The value is not of that type, which is a bug in the host. `out` is then unchanged.
 pub fn write(ty: &Type, value: &Value, out: &mut Vec<u8>) -> Result<(), MismatchError> {
     let start = out.len();
     write_to(ty, value, &mut *out).inspect_err(|_| out.truncate(start))
@@ -83,7 +84,7 @@ pub fn write(ty: &Type, value: &Value, out: &mut Vec<u8>) -> Result<(), Mismatch
 /// Writes `value`, which is of type `ty`, to `out` as CBOR.
 ///
 /// # Errors
-/// As [`write()`], or `out` refuses what is written.
+/// The same as for [`write()`], or `out` rejects the bytes.
 pub(crate) fn write_to(ty: &Type, value: &Value, out: &mut impl std::io::Write) -> Result<(), MismatchError> {
     to_writer(out, &Typed { ty, value }).map_err(|error| match error {
         cbor4ii::serde::EncodeError::Custom(message) => MismatchError::new(message),

@@ -1,16 +1,16 @@
-//! The entries of a map, of which no two have the same key.
+//! The entries of a map. No two have the same key.
 //!
-//! Most guests write a map's keys in order, as Rust's `BTreeMap` does. Such entries are checked in one pass, without memory.
-//! Other entries need a set of the keys.
+//! Most guests write a map's keys in order, as Rust's `BTreeMap` does. Such entries are checked in one pass, without
+//! memory. Other entries need a set of the keys.
 
 use std::collections::HashSet;
 
 use super::Value;
 
-/// How many bytes of memory the set of keys needs for each entry, about.
+/// The memory that the set of keys needs for each entry, in bytes, about.
 pub(super) const SEEN: usize = 2 * size_of::<Key<'static>>();
 
-/// A key of a map, as something to compare.
+/// A key of a map, in a form that can be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Key<'a> {
     Bool(bool),
@@ -18,7 +18,7 @@ enum Key<'a> {
     Unsigned(u64),
     Char(char),
     Text(&'a str),
-    /// A value of a type that is [no key](super::Type::is_key).
+    /// A value of a type that is [not a key type](super::Type::is_key).
     Other,
 }
 
@@ -41,12 +41,12 @@ impl<'a> Key<'a> {
     }
 }
 
-/// Whether each key is greater than the one before it, so that no two are the same.
+/// Whether each key is greater than the one before it. Then no two are the same.
 pub(super) fn are_sorted(entries: &[(Value, Value)]) -> bool {
     entries.is_sorted_by(|(one, _), (next, _)| Key::of(one) < Key::of(next))
 }
 
-/// The first key that an earlier entry has, too.
+/// Returns the first key that an earlier entry has, too.
 pub(super) fn repeated(entries: &[(Value, Value)]) -> Option<&Value> {
     if are_sorted(entries) {
         return None;
@@ -55,7 +55,7 @@ pub(super) fn repeated(entries: &[(Value, Value)]) -> Option<&Value> {
     entries.iter().map(|(key, _)| key).find(|key| !seen.insert(Key::of(key)))
 }
 
-/// Of the entries with the same key the last one, in the order in which they stand.
+/// Keeps only the last of all entries with the same key. The entries that stay keep their order.
 pub(super) fn last_of_each(mut entries: Vec<(Value, Value)>) -> Vec<(Value, Value)> {
     let mut seen = HashSet::with_capacity(entries.len());
     let mut is_last: Vec<bool> = entries.iter().rev().map(|(key, _)| seen.insert(Key::of(key))).collect();

@@ -1,4 +1,4 @@
-//! The formats in which a call's parameters and its answer can be had as bytes.
+//! The formats that encode a call's parameters and its answer as bytes.
 
 use bytes::Bytes;
 
@@ -7,47 +7,48 @@ use super::ty::{Member, Type, answer_of};
 use super::{List, Value, cbor, json};
 use crate::memory::{NoRoom, Reservation, Reserving};
 
-/// A format of a call's parameters, or of its answer.
+/// A format of a call's parameters or of its answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
-    /// JSON, by the rules of [`json`]: parameters are an object keyed by name.
+    /// JSON, by the rules of [`json`]. Parameters are an object keyed by name.
     #[default]
     Json,
-    /// CBOR, by the rules of [`cbor`]: parameters are a map keyed by name.
+    /// CBOR, by the rules of [`cbor`]. Parameters are a map keyed by name.
     Cbor,
-    /// The bytes themselves, for a function whose only parameter, or whose answer, is a `list<u8>`. They are not copied.
+    /// The bytes themselves, without a copy. Only for a function whose only parameter, or whose answer, is a
+    /// `list<u8>`.
     Bytes,
 }
 
-/// Bytes that are no parameters.
+/// The rejection of bytes as parameters.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct FormatError {
-    /// Why they are refused.
+    /// Why they are rejected.
     pub kind: FormatErrorKind,
     /// The offending place, as a JSON pointer (RFC 6901).
     pub pointer: String,
-    /// What is wrong there.
+    /// The reason, in words.
     pub message: String,
 }
 
-/// Why bytes are refused as parameters.
+/// Why bytes are rejected as parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FormatErrorKind {
-    /// They are not of the format, or do not fit the types.
+    /// The bytes are not of the format, or do not fit the types.
     Mismatch,
-    /// They may fit, but are more than parameters may take.
+    /// The bytes may fit, but their values would take more memory than allowed.
     TooLarge,
-    /// They may fit, but the host has no room for them.
+    /// The bytes may fit, but the host has no room for their values.
     NoRoom {
-        /// Whether it would have none even if it held nothing else.
+        /// Whether the host would have no room even if it held nothing else.
         for_good: bool,
     },
 }
 
-/// Why an answer is not written.
+/// Why an answer could not be written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WriteError {
     #[error(transparent)]
@@ -60,7 +61,7 @@ impl Format {
     /// Every format.
     pub const ALL: [Format; 3] = [Format::Json, Format::Cbor, Format::Bytes];
 
-    /// Its media type.
+    /// Returns the media type.
     pub fn media_type(self) -> &'static str {
         match self {
             Format::Json => "application/json",
@@ -69,7 +70,7 @@ impl Format {
         }
     }
 
-    /// Whether the parameters `params` can come in it.
+    /// Whether the format can encode the parameters `params`.
     pub fn fits_params(self, params: &[Member]) -> bool {
         match (self, params) {
             (Format::Json | Format::Cbor, _) => true,
@@ -78,7 +79,8 @@ impl Format {
         }
     }
 
-    /// Whether the answer of a function that returns `result` can be in it; of a `result<T, E>`, that is the `T`.
+    /// Whether the format can encode the answer of a function that returns `result`. The answer of a `result<T, E>` is
+    /// its `T`.
     pub fn fits_answer(self, result: Option<&Type>) -> bool {
         let answer = answer_of(result);
         match self {
@@ -87,10 +89,10 @@ impl Format {
         }
     }
 
-    /// The values of `params`, in their order, which may take `limit` bytes.
+    /// Reads the values of `params`, in their order. They may take at most `limit` bytes.
     ///
     /// # Errors
-    /// `input` is not of this format, does not fit the parameters, or would take more.
+    /// `input` is not of this format, does not fit the parameters, or its values would take more than `limit`.
     pub fn read(self, params: &[Member], input: &Bytes, limit: usize) -> Result<Vec<Value>, FormatError> {
         match self {
             Format::Json => Ok(json::params_within(params, input, limit)?),
@@ -99,10 +101,10 @@ impl Format {
         }
     }
 
-    /// As [`Format::read`]. What the values hold is added to `reservation`.
+    /// Like [`Format::read`], and adds the bytes that the values hold to `reservation`.
     ///
     /// # Errors
-    /// As there, and where the host has no room for the values.
+    /// The same, and if the host has no room for the values.
     pub(crate) fn read_reserving(
         self,
         params: &[Member],
@@ -113,15 +115,15 @@ impl Format {
         match self {
             Format::Json => Ok(json::params_reserving(params, input, limit, reservation)?),
             Format::Cbor => Ok(cbor::params_reserving(params, input, limit, reservation)?),
-            // The values are the input.
+            // Reserves nothing, because the values share the memory of the input.
             Format::Bytes => read_bytes(params, input, limit),
         }
     }
 
-    /// `value`, which is of type `ty`; where there is none, null.
+    /// Writes `value`, which is of type `ty`. Without a value it writes null.
     ///
     /// # Errors
-    /// The value is not of that type, or the type has no such format.
+    /// The value is not of that type, or the type cannot be written in this format.
     pub fn write(self, ty: Option<&Type>, value: Option<Value>) -> Result<Bytes, MismatchError> {
         match (self, ty, value) {
             (Format::Bytes, _, Some(Value::List(List::U8(bytes)))) => Ok(bytes),
@@ -139,10 +141,10 @@ impl Format {
         }
     }
 
-    /// As [`Format::write`]. `reservation` has the bytes of the value, and then those of what is written instead.
+    /// Like [`Format::write`]. `reservation` holds the bytes of the value on entry, and those of the output on return.
     ///
     /// # Errors
-    /// As there, and where the host has no room for what is written.
+    /// The same, and if the host has no room for the output.
     pub(crate) fn write_reserving(
         self,
         ty: Option<&Type>,

@@ -1,9 +1,9 @@
-//! JSON text to [`Value`]s and back, driven by the WIT type: never through a tree of JSON values in between.
+//! JSON text to [`Value`]s and back, driven by the WIT type, without a tree of JSON values in between.
 //!
 //! | WIT | JSON |
 //! |---|---|
 //! | `record` | an object; a field whose type is an option may be missing |
-//! | `variant` | `{"case": payload}`, or `"case"` where the case has no payload |
+//! | `variant` | `{"case": payload}`, or `"case"` if the case has no payload |
 //! | `enum` | a string |
 //! | `flags` | an array of strings, each at most once |
 //! | `tuple` | an array of exactly its length |
@@ -19,15 +19,15 @@
 //! | smaller integers | a number |
 //! | `f32`, `f64` | a number, rounded to the nearest; `"NaN"`, `"Infinity"`, `"-Infinity"` |
 //! | `bool`, `string` | themselves |
-//! | `stream<T>`, `future<T>` | as `list<T>` and as `T`, where it is asked for as JSON |
+//! | `stream<T>`, `future<T>` | as `list<T>` and as `T`, if the client asks for JSON |
 //!
-//! Every WIT name is written in snake_case, and read in snake_case or kebab-case; the keys of a map stay as they are. Nothing is coerced: an integer is
-//! written in digits only (`1.0` and `1e3` are refused for a `u32`, as 1.5 is), a number that its type cannot hold is
-//! refused, and so is an unknown, missing or repeated field. Each refusal carries the JSON pointer of the place.
+//! Every WIT name is written in snake_case, and read in snake_case or kebab-case. The keys of a map stay as they are.
+//! Nothing is coerced: an integer is written in digits only (`1.0` and `1e3` are rejected for a `u32`, like 1.5). A
+//! number that its type cannot hold is rejected, and so is an unknown, missing or repeated field. Each rejection
+//! carries the JSON pointer of the place.
 //!
-//! A text may begin with a byte order mark, and have white space around it. JSON may nest 127 levels deep, more than a
-//! component's types can ask for. A few bytes of it can be many of values, so what a stranger wrote is read with a limit
-//! to those.
+//! JSON may nest 127 levels deep, which is more than a component's types can need. A few bytes of JSON can become many
+//! bytes of values, so input from a stranger is read with a limit on the values.
 
 mod error;
 
@@ -47,28 +47,28 @@ use super::mapping::{Notation, Params, Reading, Seed};
 use super::ty::{Member, Type};
 use crate::memory::Reservation;
 
-/// Reads a body: a JSON object keyed by parameter name. The values come in the order of `params`.
+/// Reads a body: a JSON object keyed by parameter name. Returns the values in the order of `params`.
 ///
-/// An empty body is accepted where there are no parameters.
+/// An empty body is accepted if there are no parameters.
 ///
 /// # Errors
-/// The body is not JSON, or does not fit the parameters' types: the error says which, where and why.
+/// The body is not JSON, or does not fit the parameters' types. The error says which, where and why.
 pub fn params_from_slice(params: &[Member], body: &[u8]) -> Result<Vec<Value>, JsonError> {
     params_within(params, body, usize::MAX)
 }
 
-/// As [`params_from_slice`], where the values may take `limit` bytes.
+/// Like [`params_from_slice`], with at most `limit` bytes for the values.
 ///
 /// # Errors
-/// As there, and where the values would take more: the error is found before they do.
+/// The same, and if the values would take more than `limit`. The error is found before they do.
 pub fn params_within(params: &[Member], body: &[u8], limit: usize) -> Result<Vec<Value>, JsonError> {
     read_params(params, body, &Reading::new(Notation::Json, limit))
 }
 
-/// As [`params_within`]; what the values hold is added to `reservation`.
+/// Like [`params_within`], and adds the bytes that the values hold to `reservation`.
 ///
 /// # Errors
-/// As there, and where the host has no room for the values.
+/// The same, and if the host has no room for the values.
 pub(crate) fn params_reserving(
     params: &[Member],
     body: &[u8],
@@ -91,24 +91,24 @@ fn read_params(params: &[Member], body: &[u8], reading: &Reading) -> Result<Vec<
 /// Reads one value of type `ty`.
 ///
 /// # Errors
-/// The text is not JSON, or does not fit the type: the error says which, where and why.
+/// The text is not JSON, or does not fit the type. The error says which, where and why.
 pub fn value_from_slice(ty: &Type, text: &[u8]) -> Result<Value, JsonError> {
     value_within(ty, text, usize::MAX)
 }
 
-/// As [`value_from_slice`], where the value may take `limit` bytes.
+/// Like [`value_from_slice`], with at most `limit` bytes for the value.
 ///
 /// # Errors
-/// As there, and where the value would take more: the error is found before it does.
+/// The same, and if the value would take more than `limit`. The error is found before it does.
 pub fn value_within(ty: &Type, text: &[u8], limit: usize) -> Result<Value, JsonError> {
     let reading = Reading::new(Notation::Json, limit);
     parse(Seed { ty, reading: &reading }, &reading, text)
 }
 
-/// As [`value_within`]; what the value holds is added to `reservation`.
+/// Like [`value_within`], and adds the bytes that the value holds to `reservation`.
 ///
 /// # Errors
-/// As there, and where the host has no room for the value.
+/// The same, and if the host has no room for the value.
 pub(crate) fn value_reserving(
     ty: &Type,
     text: &[u8],
@@ -121,7 +121,7 @@ pub(crate) fn value_reserving(
 /// Appends `value`, which is of type `ty`, to `out` as compact JSON.
 ///
 /// # Errors
-/// The value is not of that type, which is a bug in the host. `out` is then as it was.
+/// The value is not of that type, which is a bug in the host. `out` is then unchanged.
 pub fn write(ty: &Type, value: &Value, out: &mut Vec<u8>) -> Result<(), MismatchError> {
     let start = out.len();
     write_to(ty, value, &mut *out).inspect_err(|_| out.truncate(start))
@@ -130,7 +130,7 @@ pub fn write(ty: &Type, value: &Value, out: &mut Vec<u8>) -> Result<(), Mismatch
 /// Writes `value`, which is of type `ty`, to `out` as compact JSON.
 ///
 /// # Errors
-/// As [`write()`], or `out` refuses what is written.
+/// The same as for [`write()`], or `out` rejects the bytes.
 pub(crate) fn write_to(ty: &Type, value: &Value, out: impl std::io::Write) -> Result<(), MismatchError> {
     serde_json::to_writer(out, &Typed { ty, value }).map_err(MismatchError::new)
 }
@@ -138,7 +138,7 @@ pub(crate) fn write_to(ty: &Type, value: &Value, out: impl std::io::Write) -> Re
 /// Appends element `index` of a list to `out` as compact JSON.
 ///
 /// # Errors
-/// The list is of another type, or shorter.
+/// The list is of another type, or has no element `index`.
 pub(crate) fn write_element(
     elements: &Elements<'_>,
     index: usize,

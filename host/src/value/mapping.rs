@@ -1,10 +1,11 @@
-//! Values to and from the data model that serde's formats share: what [`json`](super::json) and [`cbor`](super::cbor) have in
-//! common. They are thin fronts to it, which know how their format is opened, ends, and fails.
+//! Values to and from the data model that serde's formats share. [`json`](super::json) and [`cbor`](super::cbor) are
+//! thin fronts of this module: they only know how their format begins, ends, and fails.
 //!
-//! Reading is one seed ([`read`]), writing one `Serialize` ([`write`]); both are driven by the WIT type, and neither makes a
-//! tree of the format's own values in between. What a [`Reading`] has along says where it is, what it may still make, and
-//! which [`Notation`] it reads. What the notations do in different ways follows from serde's `is_human_readable`: text has
-//! no bytes, no NaN and no 64-bit integers that everyone can read, and says so in strings.
+//! One seed reads ([`read`]) and one `Serialize` writes ([`write`]). Both go by the WIT type, and neither makes a tree
+//! of the format's own values in between. A [`Reading`] goes along with each read: it knows the current place, the
+//! bytes that values may still take, and the [`Notation`]. The differences between the notations follow from serde's
+//! `is_human_readable`: text has no bytes and no NaN, so it writes them as strings. It also accepts strings for 64-bit
+//! integers, because not everyone can write these as JSON numbers.
 
 mod budget;
 mod names;
@@ -27,7 +28,7 @@ pub(super) use words::{Notation, TypedNames};
 pub(crate) use write::Elements;
 pub use write::Typed;
 
-/// A value that is not of the type it was said to have: a bug in the host, never the fault of a request.
+/// The error that a value is not of its declared type. It is a bug in the host, never the fault of a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a value does not fit its WIT type, which is a bug in the host: {message}")]
 pub struct MismatchError {

@@ -1,16 +1,16 @@
-//! Lists of plain data in one buffer: what a `list<record { id: u32, score: f32 }>` is between two memories.
+//! Lists of plain data in one buffer: the form of a `list<record { id: u32, score: f32 }>` between two memories.
 //!
-//! Plain data are numbers, bools and chars, and records and tuples of nothing else. The canonical ABI lays the elements of
-//! such a list out without a pointer in them, so the whole list moves by one copy. What a guest may write there and no
-//! value has is put right once, on the way out of the guest's memory ([`Layout::pack`]): a bool that is neither 0 nor 1, a
-//! char that is none, and the bytes between fields, in which another guest could read what this one left there.
+//! Plain data are numbers, bools and chars, and records and tuples of nothing else. The canonical ABI lays the elements
+//! of such a list out without a pointer in them, so the whole list moves by one copy. [`Layout::pack`] checks and
+//! corrects the bytes once, when they leave a guest's memory: it makes each bool 0 or 1, rejects each char that is not
+//! one, and clears the bytes between fields, so that no other guest can read what this guest left there.
 
 use bytes::Bytes;
 
 use super::Value;
 use super::ty::Type;
 
-/// A type of plain data by itself.
+/// A type of plain data that is not composed of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scalar {
     Bool,
@@ -27,12 +27,12 @@ pub(crate) enum Scalar {
     Char,
 }
 
-/// Where a record or tuple of plain data has its scalars, by the canonical ABI.
+/// The offsets of the scalars in a record or tuple of plain data, by the canonical ABI.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layout {
     size: usize,
     align: usize,
-    /// In the order in which the type declares them, which is that of their offsets.
+    /// The scalars in the order in which the type declares them, which is the order of their offsets.
     leaves: Vec<Leaf>,
 }
 
@@ -43,18 +43,18 @@ pub(crate) struct Leaf {
     scalar: Scalar,
 }
 
-/// The elements of a list of records or tuples of plain data, as the canonical ABI has them in memory.
+/// The elements of a list of records or tuples of plain data, laid out as in memory by the canonical ABI.
 ///
-/// Bools are 0 or 1, chars are chars, and the bytes between fields are zero, so that equal lists have equal bytes; but for
-/// floats, which are equal here where their bits are.
+/// Bools are 0 or 1, chars are valid, and the bytes between fields are zero, so equal lists have equal bytes. Floats
+/// are compared by their bits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packed {
     bytes: Bytes,
-    /// How many bytes an element has.
+    /// The size of an element in bytes.
     stride: usize,
 }
 
-/// Bytes that are no value of their type.
+/// Bytes that are not a value of their type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Malformed {
     #[error("{0:#x} is no char")]
@@ -64,7 +64,7 @@ pub(crate) enum Malformed {
 }
 
 impl Scalar {
-    /// What `ty` is as a scalar, if it is one.
+    /// Returns `ty` as a scalar; `None` if it is not one.
     pub(crate) fn of(ty: &Type) -> Option<Self> {
         Some(match ty {
             Type::Bool => Scalar::Bool,
@@ -83,7 +83,7 @@ impl Scalar {
         })
     }
 
-    /// Its size in bytes, which is its alignment, too.
+    /// Returns the size in bytes, which is also the alignment.
     fn size(self) -> usize {
         match self {
             Scalar::Bool | Scalar::S8 | Scalar::U8 => 1,
@@ -93,7 +93,7 @@ impl Scalar {
         }
     }
 
-    /// The value whose bytes stand at the beginning of `bytes`, which a [`Packed`] holds.
+    /// Reads the value at the beginning of `bytes`, which come from a [`Packed`].
     fn read(self, bytes: &[u8]) -> Option<Value> {
         fn array<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
             bytes.first_chunk().copied()
@@ -114,7 +114,7 @@ impl Scalar {
         })
     }
 
-    /// Writes `value` to the beginning of `bytes`; false where it is of another type.
+    /// Writes `value` to the beginning of `bytes`. Returns false if the value is of another type.
     fn write(self, value: &Value, bytes: &mut [u8]) -> bool {
         fn put<const N: usize>(bytes: &mut [u8], value: [u8; N]) -> bool {
             bytes.first_chunk_mut().map(|target| *target = value).is_some()
@@ -138,7 +138,7 @@ impl Scalar {
 }
 
 impl Layout {
-    /// The layout of a record or a tuple of plain data; `None` for any other type.
+    /// Returns the layout of a record or a tuple of plain data; `None` for any other type.
     pub(crate) fn of(ty: &Type) -> Option<Layout> {
         match ty {
             Type::Record(_) | Type::Tuple(_) => {
@@ -150,12 +150,13 @@ impl Layout {
         }
     }
 
-    /// No scalar yet; they are [pushed](Layout::push), and then the layout is [finished](Layout::finish).
+    /// Makes a layout without scalars. The caller [pushes](Layout::push) scalars and then [finishes](Layout::finish)
+    /// it.
     pub(crate) fn new() -> Layout {
         Layout { size: 0, align: 1, leaves: Vec::new() }
     }
 
-    /// Adds a scalar after those that there are.
+    /// Adds a scalar at the end.
     pub(crate) fn push(&mut self, scalar: Scalar) {
         let offset = self.size.next_multiple_of(scalar.size());
         self.leaves.push(Leaf { offset, scalar });
@@ -163,7 +164,7 @@ impl Layout {
         self.align = self.align.max(scalar.size());
     }
 
-    /// Adds a record or tuple after what there is: `inner` is its layout, finished.
+    /// Adds a record or tuple at the end. `inner` is its finished layout.
     pub(crate) fn nest(&mut self, inner: &Layout) {
         let start = self.size.next_multiple_of(inner.align);
         self.leaves.extend(inner.leaves.iter().map(|leaf| Leaf { offset: start + leaf.offset, ..*leaf }));
@@ -171,7 +172,7 @@ impl Layout {
         self.align = self.align.max(inner.align);
     }
 
-    /// The layout of all that was added.
+    /// Returns the layout with its size rounded up to the alignment.
     pub(crate) fn finish(mut self) -> Layout {
         self.size = self.size.next_multiple_of(self.align);
         self
@@ -195,17 +196,18 @@ impl Layout {
         }
     }
 
-    /// How many bytes an element has.
+    /// Returns the size of an element in bytes.
     pub(crate) fn size(&self) -> usize {
         self.size
     }
 
-    /// Its scalars, in the order in which the type declares them.
+    /// Returns the scalars, in the order in which the type declares them.
     pub(crate) fn leaves(&self) -> &[Leaf] {
         &self.leaves
     }
 
-    /// A list of what stands in `bytes`, element by element; they come from a guest, and are put right.
+    /// Makes a list of the elements in `bytes`, which come from a guest. Checks and corrects them as the module's
+    /// documentation says.
     pub(crate) fn pack(&self, mut bytes: Vec<u8>) -> Result<Packed, Malformed> {
         if !bytes.len().is_multiple_of(self.size) {
             return Err(Malformed::Length(bytes.len()));
@@ -232,14 +234,15 @@ impl Layout {
         Ok(Packed { bytes: bytes.into(), stride: self.size })
     }
 
-    /// Zeroes bytes that belong to no scalar, in each element.
+    /// Zeroes the bytes `gap`, which belong to no scalar, in each element.
     fn clear(&self, bytes: &mut [u8], gap: std::ops::Range<usize>) {
         if !gap.is_empty() {
             bytes.chunks_exact_mut(self.size).filter_map(|row| row.get_mut(gap.clone())).for_each(|gap| gap.fill(0));
         }
     }
 
-    /// Appends `value` to the elements in `bytes`; false, and `bytes` has grown by something, where it is of another type.
+    /// Appends `value` to the elements in `bytes`. Returns false if the value is of another type; `bytes` has grown
+    /// then, too.
     pub(crate) fn append(&self, value: &Value, bytes: &mut Vec<u8>) -> bool {
         let start = bytes.len();
         bytes.resize(start + self.size, 0);
@@ -248,14 +251,14 @@ impl Layout {
         write_all(value, &mut leaves, row) && leaves.next().is_none()
     }
 
-    /// Element `index` of `list`, which is of this layout and of elements of type `ty`.
+    /// Returns element `index` of `list`, which has this layout and elements of type `ty`.
     pub(crate) fn element(&self, ty: &Type, list: &Packed, index: usize) -> Option<Value> {
         read_all(ty, &mut self.leaves.iter(), list.row(index)?)
     }
 }
 
 impl Leaf {
-    /// The scalar's value in an element's bytes.
+    /// Reads the scalar's value from the bytes of an element.
     pub(crate) fn read(&self, row: &[u8]) -> Option<Value> {
         self.scalar.read(row.get(self.offset..)?)
     }
@@ -285,12 +288,12 @@ fn read_all(ty: &Type, leaves: &mut std::slice::Iter<'_, Leaf>, row: &[u8]) -> O
 }
 
 impl Packed {
-    /// A list of the elements that [`Layout::append`] has written.
+    /// Makes a list of the elements that [`Layout::append`] wrote.
     pub(crate) fn of_appended(layout: &Layout, bytes: Vec<u8>) -> Packed {
         Packed { bytes: bytes.into(), stride: layout.size }
     }
 
-    /// Adds the elements of `more`; false where they are of another size.
+    /// Adds the elements of `more`. Returns false, and adds nothing, if they are of another size.
     pub(super) fn append(&mut self, more: &Packed) -> bool {
         if self.stride == more.stride {
             self.bytes = super::joined(std::mem::take(&mut self.bytes), &more.bytes);
@@ -298,7 +301,7 @@ impl Packed {
         self.stride == more.stride
     }
 
-    /// How many elements the list has.
+    /// Returns the number of elements.
     pub fn len(&self) -> usize {
         self.bytes.len().checked_div(self.stride).unwrap_or_default()
     }
@@ -308,26 +311,26 @@ impl Packed {
         self.bytes.is_empty()
     }
 
-    /// All elements, one after the other, little-endian and each at its offset by the canonical ABI.
+    /// Returns all elements one after the other, little-endian, each field at its offset by the canonical ABI.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
-    /// How many bytes an element has.
+    /// Returns the size of an element in bytes.
     pub fn stride(&self) -> usize {
         self.stride
     }
 
-    /// Some of its elements; they share its memory.
+    /// Returns the elements of `range`, which share the memory of the list.
     pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> Packed {
         let end = range.end.min(self.len());
         let start = range.start.min(end);
         Packed { bytes: self.bytes.slice(start * self.stride..end * self.stride), stride: self.stride }
     }
 
-    /// The bytes of each element.
+    /// Returns the bytes of each element.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &[u8]> {
-        // No element has no bytes: a record has a field.
+        // No element is empty, because a record has at least one field.
         self.bytes.chunks_exact(self.stride.max(1))
     }
 
@@ -397,7 +400,7 @@ mod tests {
         assert_eq!(layout.pack([row(0x41), row(0xD800)].concat()), Err(Malformed::Char(0xD800)));
     }
 
-    /// Types of plain data and two values of each.
+    /// A type of plain data and two values of it.
     fn plain() -> impl Strategy<Value = (Type, Value, Value)> {
         any_type().prop_filter_map("not of plain data", |ty| Layout::of(&ty).map(|_| ty)).prop_flat_map(|ty| {
             let (one, other) = (value_of(&ty), value_of(&ty));

@@ -1,16 +1,16 @@
 //! Rust types to [`Value`]s and back, for programs that embed the host.
 //!
-//! Everything goes through JSON, so that one mapping rules everywhere: what fits [`json`] fits here. For
-//! types with derived `Serialize` and `Deserialize` that means:
+//! All conversions go through JSON, so one mapping applies everywhere: the rules of [`json`] hold here, too. For types
+//! with derived `Serialize` and `Deserialize` that means:
 //!
-//! - a struct is a record; an enum is a variant or an enum, with `#[serde(rename_all = "snake_case")]`;
-//! - a `list<u8>` is a base64 string: put `#[serde(with = "chainhost::value::rust::base64")]` on a field that holds
-//!   bytes;
-//! - a WIT `result` inside a value is an enum of your own with the cases `ok` and `err`, for serde spells those of
-//!   [`Result`] differently;
-//! - flags are a `Vec` of names;
-//! - a map is a `BTreeMap` or `HashMap` with keys of the same type;
-//! - NaN and the infinities do not pass: serde_json writes them as null, which is refused, or none for an option.
+//! - A struct is a record; an enum is a variant or an enum, with `#[serde(rename_all = "snake_case")]`.
+//! - A `list<u8>` is a base64 string: put `#[serde(with = "chainhost::value::rust::base64")]` on a field that holds
+//!   bytes.
+//! - A WIT `result` inside a value is an enum of your own with the cases `ok` and `err`, because serde spells the cases
+//!   of [`Result`] differently.
+//! - Flags are a `Vec` of names.
+//! - A map is a `BTreeMap` or `HashMap` with keys of the same type.
+//! - NaN and the infinities do not pass: serde_json writes them as null, which is rejected, or is none for an option.
 //!
 //! ```
 //! use chainhost::value::ty::{Member, Name, Type};
@@ -39,16 +39,16 @@ use super::Value;
 use super::json::{self, JsonError, MismatchError};
 use super::ty::{Member, Type};
 
-/// Rust data that does not fit a WIT type, or the other way round.
+/// The error that Rust data does not fit a WIT type, or a value does not fit a Rust type.
 #[derive(Debug, thiserror::Error)]
 pub enum RustError {
-    /// The arguments cannot be written as JSON: say, a map whose keys are tuples.
+    /// The arguments cannot be written as JSON, for example a map whose keys are tuples.
     #[error("the arguments cannot be written as JSON: {0}")]
     Unwritable(#[source] serde_json::Error),
     /// The arguments do not fit the parameters.
     #[error("the arguments do not fit the parameters: {0}")]
     Arguments(#[source] JsonError),
-    /// The value is not of the type it was said to have.
+    /// The value is not of its declared type.
     #[error(transparent)]
     Mismatch(#[from] MismatchError),
     /// The value does not fit the Rust type.
@@ -56,12 +56,12 @@ pub enum RustError {
     Value {
         /// The name of the Rust type.
         rust: &'static str,
-        /// Where and why.
+        /// The error of serde_json, with its place and reason.
         source: serde_json::Error,
     },
 }
 
-/// The values of `params` out of `args`: a struct or a map keyed by parameter name, or `()` where there are none.
+/// Reads the values of `params` from `args`: a struct or a map keyed by parameter name, or `()` if there are none.
 ///
 /// # Errors
 /// [`RustError::Unwritable`] or [`RustError::Arguments`].
@@ -73,18 +73,18 @@ pub fn to_values<T: Serialize + ?Sized>(params: &[Member], args: &T) -> Result<V
     json::params_from_slice(params, &text).map_err(RustError::Arguments)
 }
 
-/// A `T` out of `value`, which is of type `ty`.
+/// Converts `value`, which is of type `ty`, to a `T`.
 ///
 /// # Errors
-/// [`RustError::Value`], or [`RustError::Mismatch`] where `value` is not of type `ty`.
+/// [`RustError::Value`], or [`RustError::Mismatch`] if `value` is not of type `ty`.
 pub fn from_value<T: DeserializeOwned>(ty: &Type, value: &Value) -> Result<T, RustError> {
     let mut text = Vec::new();
     json::write(ty, value, &mut text)?;
     serde_json::from_slice(&text).map_err(|source| RustError::Value { rust: std::any::type_name::<T>(), source })
 }
 
-/// Bytes as a `list<u8>` takes them: `#[serde(with = "chainhost::value::rust::base64")]` on a field of type `Vec<u8>`,
-/// `Bytes`, `Box<[u8]>` and the like.
+/// Bytes in the form of a `list<u8>`: put `#[serde(with = "chainhost::value::rust::base64")]` on a field of type
+/// `Vec<u8>`, `Bytes`, `Box<[u8]>` and the like.
 pub mod base64 {
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
@@ -94,7 +94,7 @@ pub mod base64 {
     /// Writes `bytes` as a base64 string.
     ///
     /// # Errors
-    /// The serializer's.
+    /// The serializer fails.
     pub fn serialize<T: AsRef<[u8]>, S: Serializer>(bytes: &T, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&STANDARD.encode(bytes))
     }
@@ -102,7 +102,7 @@ pub mod base64 {
     /// Reads bytes from a base64 string: standard alphabet, with padding.
     ///
     /// # Errors
-    /// There is no string, or it is not base64.
+    /// The input is not a string, or the string is not base64.
     pub fn deserialize<'de, T: From<Vec<u8>>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
         STANDARD.decode(String::deserialize(deserializer)?).map(T::from).map_err(D::Error::custom)
     }

@@ -1,8 +1,8 @@
-//! Streams and futures as values: what is still to come of an answer, or of a parameter.
+//! Streams and futures as values: parts of a parameter or an answer whose items are still to come.
 //!
-//! Items come in batches, each a [`List`] of the stream's element type, so that a `stream<u8>` moves buffers and a
-//! `stream<f32>` moves slices. A future is a stream of exactly one item. Nothing is read ahead: who does not poll the
-//! [`Items`] holds up whoever writes them. Dropping them tells the writer that nobody reads any more.
+//! Items come in batches, each a [`List`] of the stream's element type, so a `stream<u8>` moves buffers and a
+//! `stream<f32>` moves slices. A future is a stream of exactly one item. Nothing is read ahead: while a reader does not
+//! poll the [`Items`], their writer waits. Dropping them tells the writer that nobody reads any more.
 
 pub(crate) mod collect;
 
@@ -15,13 +15,13 @@ use super::ty::Type;
 use super::{List, Value};
 use crate::error::CallError;
 
-/// The batches of a stream. An error is the last that comes of it; a stream that just ends has been written to its end.
+/// The batches of a stream. An error is always the last item. A stream that ends without one was written to its end.
 pub type Items = BoxStream<'static, Result<List, StreamError>>;
 
-/// What is done to the items of all streams and futures in a value.
+/// A function that wraps the items of each stream and future in a value.
 pub(crate) type Wrap = Arc<dyn Fn(Items, Shape) -> Items + Send + Sync>;
 
-/// What a [`Stream`] is in WIT.
+/// The WIT type of a [`Stream`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// `stream<T>`
@@ -33,44 +33,44 @@ pub(crate) enum Shape {
 /// Why a stream broke off.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StreamError {
-    /// Whoever wrote it is gone.
+    /// The writer of the stream is gone.
     #[error("whoever wrote the stream is gone")]
     Lost,
-    /// It holds more than whoever gathers it takes.
+    /// The stream holds more than its reader takes as one value.
     #[error("the stream holds more than the {limit} bytes that its reader takes as one value")]
     TooLarge {
-        /// How many bytes are taken.
+        /// The most bytes that the reader takes.
         limit: usize,
     },
-    /// The host has no room for what it holds, for the reason that this says.
+    /// The host has no room for the items. The text says why.
     #[error("{0}")]
     NoRoom(String),
-    /// The call that it belongs to failed.
+    /// The call to which the stream belongs failed.
     #[error(transparent)]
     Call(#[from] CallError),
 }
 
-/// The readable end of a stream or a future. Clones are the same end: who first takes the items has them.
+/// The readable end of a stream or a future. Clones are the same end: the first that takes the items gets them.
 #[derive(Clone)]
 pub struct Stream(Arc<Mutex<Option<Items>>>);
 
 impl Stream {
-    /// A stream of what `items` yields.
+    /// Makes a stream that yields `items`.
     pub fn new(items: impl futures::Stream<Item = Result<List, StreamError>> + Send + 'static) -> Self {
         Stream(Arc::new(Mutex::new(Some(Box::pin(items)))))
     }
 
-    /// A stream of the items of `list`, which are there already.
+    /// Makes a stream of the items of `list`, which are already there.
     pub fn of(list: List) -> Self {
         Stream::new(stream::iter([Ok(list)]))
     }
 
-    /// The items, for whoever is the first to ask.
+    /// Takes the items. Returns `None` if they were taken before.
     pub fn take(&self) -> Option<Items> {
         self.lock().take()
     }
 
-    /// Has it yield `items` in place of its own.
+    /// Replaces the stream's items by `items`.
     pub(super) fn replace(&self, items: Items) {
         *self.lock() = Some(items);
     }
@@ -80,8 +80,8 @@ impl Stream {
         self.lock().is_none()
     }
 
-    /// Takes the items, unless they were taken, and is a new end of them with `wrap` around them. What was cloned before is
-    /// spent.
+    /// Takes the items, wraps them, and makes this a new end of them. Earlier clones are empty then. Does nothing if
+    /// the items were taken before.
     fn wrap(&mut self, wrap: &Wrap, shape: Shape) {
         let Some(items) = self.take() else { return };
         *self = Stream(Arc::new(Mutex::new(Some(wrap(items, shape)))));
@@ -98,7 +98,7 @@ impl fmt::Debug for Stream {
     }
 }
 
-/// Two ends are equal where they are the same.
+/// Two ends are equal if they are the same end.
 impl PartialEq for Stream {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -121,8 +121,8 @@ impl Value {
         }
     }
 
-    /// Puts `wrap` around the items of every stream and future in the value; streams among those items are its own to wrap
-    /// ([`List::wrap_streams`]). Clones of the value have none of them any more.
+    /// Wraps the items of every stream and future in the value. `wrap` itself must wrap the streams among those items
+    /// ([`List::wrap_streams`]). Clones of the value lose their streams.
     pub(crate) fn wrap_streams(&mut self, wrap: &Wrap) {
         match self {
             Value::Stream(stream) => stream.wrap(wrap, Shape::Stream),
@@ -140,7 +140,7 @@ impl Value {
 }
 
 impl List {
-    /// Puts what `wrap` makes around the items of every stream and future in the list.
+    /// Wraps the items of every stream and future in the list. Calls `wrap` only if the list can hold streams.
     pub(crate) fn wrap_streams(&mut self, wrap: impl FnOnce() -> Wrap) {
         if let List::Values(values) = self {
             let wrap = wrap();
@@ -149,7 +149,7 @@ impl List {
     }
 }
 
-/// Reads one item: what a future comes to.
+/// Reads the one item of a future.
 ///
 /// # Errors
 /// The stream broke off, or ended without an item.

@@ -43,7 +43,7 @@ fn future(result: Result<u32, &str>) -> Value {
     Value::Future(Stream::of(List::Values(vec![Value::Result(result)])))
 }
 
-/// The items, and the end.
+/// Reads the items, and the end.
 fn read(answer: Answer) -> (Vec<List>, Result<String, CallError>) {
     let Ok(mut streamed) = answer.streamed() else { panic!("the answer is no stream") };
     let mut items = Vec::new();
@@ -99,7 +99,7 @@ fn an_error_at_the_end_is_the_chainlets_own() {
 
 #[test]
 fn what_stands_beside_the_stream_may_have_to_be_read_before_it() {
-    // A writer that begins its stream when its future was read.
+    // A writer that begins its stream only after its future was read.
     let (read, wait) = tokio::sync::oneshot::channel();
     let head = futures::stream::once(async move {
         read.send(()).unwrap();

@@ -1,4 +1,4 @@
-//! Which failures of a call are tried again, and after which pause.
+//! Repeating failed calls: which failures are repeated, and after which pause.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,23 +13,23 @@ use crate::error::declared::is_standard;
 use crate::error::{CallError, Declared, ErrorKind};
 use crate::value::{Signature, Type, Value};
 
-/// The pause before the second attempt; it doubles with each further one.
+/// The pause before the second attempt. It doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The attempts of one call.
+/// The policy that repeats one call.
 ///
-/// The pauses are our own and not tower's: its source of jitter is copied with the policy, so that all callers of an edge
-/// would pause for the same times, and come back together.
+/// It does not use tower's pauses. tower copies its source of jitter with the policy, so all callers of an edge would
+/// pause for the same time and come back together.
 #[derive(Debug, Clone)]
 pub(super) struct Attempts {
-    /// How many are left, the one under way included.
+    /// The number of attempts left, including the one under way.
     left: u32,
     idempotent: bool,
-    /// What else is repeated.
+    /// The kinds of failure that are repeated besides.
     retry_on: Arc<[RetryKind]>,
-    /// The type of the callee's errors, where that is the standard one.
+    /// The type of the callee's errors, if it is the standard one.
     standard: Option<Arc<Type>>,
     pause: Duration,
 }
@@ -49,7 +49,7 @@ impl Attempts {
         }
     }
 
-    /// Whether a call that failed with `error` is tried again.
+    /// Whether a call that failed with `error` may be repeated.
     fn may_repeat(&self, error: &CallError) -> bool {
         error.has_not_begun(0)
             || self.idempotent
@@ -64,9 +64,10 @@ impl Attempts {
             || self.retry_on.iter().any(|kind| kind.is_failure(error.kind()))
     }
 
-    /// Whether a call that the callee answered with `error` is tried again: the error says itself that it may be, or the edge
-    /// says so of its kind. An error that the callee has passed on says it of the call that the callee made, which the callee
-    /// may have made after other things that are not to be done twice.
+    /// Whether a call that the callee answered with `error` may be repeated: either the error itself or the edge says
+    /// so for errors of its kind. If the callee passed the error on, the error only speaks of the call that the callee
+    /// made. Before that call the callee may have done things that must not be done twice, so such a call is repeated
+    /// only if the edge is idempotent or lists the error's kind.
     fn may_repeat_declared(&self, error: &Value, is_passed_on: bool) -> bool {
         let declared = self.standard.as_ref().and_then(|ty| Declared::read(ty, error));
         declared.is_some_and(|declared| {
@@ -75,7 +76,8 @@ impl Attempts {
         })
     }
 
-    /// Shortened at random by up to half, so that callers who failed together do not come back together.
+    /// Returns the next pause, shortened at random by up to half, so that callers that failed together do not come back
+    /// together.
     fn next_pause(&mut self) -> Duration {
         let pause = self.pause.mul_f64(1.0 - fastrand::f64() / 2.0);
         self.pause = self.pause.saturating_mul(2).min(LONGEST_PAUSE);
@@ -83,7 +85,7 @@ impl Attempts {
     }
 }
 
-/// Whether a stream among the parameters has gone to a guest, and cannot go to another.
+/// Whether a guest has taken a stream among the parameters, which therefore cannot go to another guest.
 fn is_spent(call: &EdgeCall) -> bool {
     let mut spent = false;
     call.params.iter().for_each(|param| param.for_each_stream(&mut |stream| spent |= stream.is_taken()));

@@ -1,7 +1,7 @@
-//! The circuit breaker of an edge: after many failures in a row, calls are refused for a while, and then one is let
-//! through to try.
+//! The circuit breaker of an edge: after many failures in a row, it rejects calls for a while, and then lets one call
+//! through as a probe.
 //!
-//! The pattern is M. Nygard's (Release It!, 2007), with its three states.
+//! The pattern with its three states is M. Nygard's (Release It!, 2007).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -17,7 +17,7 @@ use crate::config::{self, DependencySpec};
 use crate::error::{CallError, EdgeName, ErrorKind};
 use crate::log_fields::millis;
 
-/// Puts a breaker before a service.
+/// The layer that puts a breaker before a service.
 pub(super) struct BreakerLayer(Option<Arc<Shared>>);
 
 struct Shared {
@@ -112,12 +112,13 @@ impl Shared {
     }
 }
 
-/// A call that was let through, and what it will say of the chainlet.
+/// A call that the breaker let through, and whose outcome it will count.
 struct Trial {
     shared: Arc<Shared>,
     admission: Admission,
-    /// When the edge's own timeout ends the call. A call that was dropped after that has failed. One that its caller dropped
-    /// earlier says nothing about the chainlet: otherwise whoever asks for tiny deadlines could close an edge to all others.
+    /// The time at which the edge's own timeout ends the call. A call that is dropped after that counts as failed. A
+    /// call that its caller drops earlier counts as nothing; otherwise a client with tiny deadlines could close an edge
+    /// to all others.
     times_out: Option<Instant>,
     decided: bool,
 }
@@ -137,7 +138,7 @@ impl Trial {
     }
 }
 
-/// A call that was given up.
+/// A call that was dropped before it had an outcome.
 impl Drop for Trial {
     fn drop(&mut self) {
         if self.decided {
@@ -153,19 +154,19 @@ impl Drop for Trial {
     }
 }
 
-/// Whether `error` is a fault of the chainlet at the end of `edge`, rather than of the input, of one of its own
-/// dependencies, or of too many callers: those are refused quickly enough, and a breaker would refuse all instead of
-/// some.
+/// Whether `error` is a fault of the chainlet at the end of `edge`. Errors of the input, of the chainlet's own
+/// dependencies, and of too many callers are not. An overloaded chainlet rejects calls quickly enough itself, and a
+/// breaker would reject all of them instead of some.
 fn is_a_failure_of(edge: &EdgeName, error: &CallError) -> bool {
     *error.chainlet() == edge.to && matches!(error.kind(), ErrorKind::Trap | ErrorKind::NotReady | ErrorKind::Internal)
 }
 
-/// How a call came through.
+/// How the breaker let a call through.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Admission {
-    /// Like any other.
+    /// The circuit was closed.
     Ordinary,
-    /// Alone, to try whether the chainlet is well again.
+    /// A single call tries whether the chainlet works again.
     Probe,
 }
 
@@ -184,11 +185,12 @@ struct Circuit {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum State {
-    /// Calls go through; so many have failed in a row.
+    /// Calls go through. `failures` calls in a row have failed.
     Closed { failures: u32 },
-    /// Calls are refused.
+    /// Calls are rejected.
     Open { until: Instant },
-    /// One call has been let through, and decides; others are refused, but for another one where it takes too long.
+    /// The breaker let one call through, whose outcome decides. It rejects others, but lets another one through if the
+    /// first takes longer than the pause.
     HalfOpen { since: Instant },
 }
 
@@ -197,7 +199,7 @@ impl Circuit {
         Circuit { settings, state: State::Closed { failures: 0 } }
     }
 
-    /// Whether a call may go through now; if not, how long none may.
+    /// Whether a call may go through now. If not, returns for how long calls are rejected.
     fn admit(&mut self, now: Instant) -> Result<Admission, Duration> {
         match self.state {
             State::Closed { .. } => Ok(Admission::Ordinary),
@@ -220,7 +222,7 @@ impl Circuit {
                 self.state = State::Closed { failures: 0 };
                 None
             }
-            // It began before the others failed.
+            // The call began before the circuit opened.
             _ => None,
         }
     }
@@ -242,7 +244,7 @@ impl Circuit {
         }
     }
 
-    /// The call says nothing; if it was to try, the next one is.
+    /// The call counts as nothing. If it was the probe, the next call is the probe.
     fn undecided(&mut self, admission: Admission, now: Instant) -> Option<Change> {
         if let (State::HalfOpen { .. }, Admission::Probe) = (self.state, admission) {
             self.state = State::Open { until: now };

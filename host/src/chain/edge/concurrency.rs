@@ -1,4 +1,5 @@
-//! How many calls of an edge go on at once; others wait for their turn. A call goes on until its streams have ended.
+//! The layer that limits the concurrent calls of an edge. Further calls wait for their turn. A call counts until its
+//! streams have ended.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,7 +12,7 @@ use super::EdgeCall;
 use crate::chainlet::call::{Answered, Outcome};
 use crate::error::CallError;
 
-/// Limits an edge to so many calls at once; `None` means no limit.
+/// Limits an edge to `self.0` concurrent calls; `None` means no limit.
 pub(super) struct ConcurrencyLayer(pub Option<u32>);
 
 impl<S> Layer<S> for ConcurrencyLayer {
@@ -41,7 +42,7 @@ where
     type Error = CallError;
     type Future = BoxFuture<'static, Outcome>;
 
-    /// Always ready: a call that has to wait does so within its deadline.
+    /// Always ready: a call waits inside `call`, so that its deadline applies.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), CallError>> {
         Poll::Ready(Ok(()))
     }
@@ -50,7 +51,7 @@ where
         let Concurrency { permits, inner } = self.clone();
         let Some(permits) = permits else { return Box::pin(inner.oneshot(call)) };
         Box::pin(async move {
-            // The semaphore is never closed, so that there is a permit.
+            // The semaphore is never closed, so this never fails.
             let permit = permits.acquire_owned().await.ok();
             let answered = inner.oneshot(call).await?;
             Ok(Answered { permit, ..answered })

@@ -12,7 +12,7 @@ use crate::config::ChainletName;
 use crate::deadline::earlier;
 use crate::error::CallError;
 
-/// Ends calls of `0` at the deadline that they bring along, or when their answer's first item is late.
+/// Ends calls to the chainlet `self.0` at the deadline that they carry, or when the first item of their answer is late.
 pub(super) struct DeadlineLayer(pub ChainletName);
 
 impl<S> Layer<S> for DeadlineLayer {

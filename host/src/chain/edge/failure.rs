@@ -1,5 +1,5 @@
-//! A failure as a guest gets it from an import whose type is a `result` around the callee's: the record `failure` of
-//! `chainlet:host/call`, as a value and by its shape.
+//! Failures as guests see them: the record `failure` of `chainlet:host/call`, as a value and by its shape. A guest gets
+//! one from an import whose type is a `result` around the callee's.
 
 use crate::error::{CallError, EdgeName, ErrorKind};
 use crate::value::ty::{Declared, Member};
@@ -23,7 +23,7 @@ pub(crate) const KINDS: [ErrorKind; 11] = [
 const EDGE: [&str; 3] = ["caller", "dependency", "callee"];
 const FAILURE: [&str; 6] = ["kind", "message", "chainlet", "path", "repeatable", "retry-after"];
 
-/// What a guest learns of `error`, the failure of a call that it made.
+/// Returns the value that tells a guest of `error`, the failure of a call that it made.
 pub(super) fn value(error: &CallError) -> Value {
     let kind = KINDS.iter().position(|kind| *kind == error.kind()).unwrap_or(KINDS.len() - 1);
     let edge = |edge: &EdgeName| {
@@ -42,16 +42,16 @@ pub(super) fn value(error: &CallError) -> Value {
 
 /// Whether a guest that gets `error` from a dependency may repeat the call without doing anything twice.
 pub(crate) fn is_repeatable(error: &CallError) -> bool {
-    // The first edge is the guest's own.
+    // Skips one edge, the first, because it is the guest's own.
     error.has_not_begun(1)
 }
 
-/// In how many nanoseconds another attempt makes sense.
+/// Returns the time in nanoseconds after which another attempt makes sense.
 pub(crate) fn retry_after(error: &CallError) -> Option<u64> {
     error.retry_after().map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// Whether `ty` has the shape of the failure.
+/// Whether `ty` has the shape of a failure.
 pub(crate) fn is_failure(ty: &Type) -> bool {
     let Type::Record(failure) = ty else { return false };
     let [kind, message, chainlet, path, repeatable, retry_after] = failure.members.as_slice() else { return false };
@@ -90,7 +90,7 @@ pub(in super::super) mod tests {
         Arc::new(Declared { name: None, docs: None, members })
     }
 
-    /// The type of a failure, as a component imports it.
+    /// Returns the type of a failure, as a component imports it.
     pub(in super::super::super) fn failure() -> Type {
         let edge = EDGE.iter().map(|name| member(name, Some(Type::String))).collect();
         let types = [

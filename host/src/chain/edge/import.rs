@@ -1,4 +1,4 @@
-//! A guest's import that an edge answers.
+//! The import of a guest, which an edge answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,21 +18,22 @@ use crate::log_fields::log_call_error;
 use crate::value::Value;
 use crate::value::abi::call::Import;
 
-/// How long a call may take that a guest makes for no call of its own, with the streams of its answer, unless its edge has a
-/// timeout. Nobody's deadline is over it, and without one it could keep its place in the callee for ever.
+/// The longest time for a call that a guest makes on behalf of no call, with the streams of its answer, unless the edge
+/// has a timeout. Such a call has no caller's deadline, so without this limit it could keep its place in the callee for
+/// ever.
 const UNASKED: Duration = Duration::from_mins(10);
 
 /// Connects an import to an edge.
 ///
-/// A **fallible** import has the callee's type inside a `result`, and its guest is always resumed: with the answer, or with
-/// the failure as a value. If the running call is over, the dependency's call is dropped. A guest that waits for the end of
-/// the running call is told of it, and drops the import; any other gets the failure `cancelled`.
+/// A **fallible** import has the callee's type inside a `result`. Its guest is always resumed: with the answer, or with
+/// the failure as a value. If the running call is over, the dependency's call is dropped. A guest that waits for the
+/// end of the running call is told of it and drops the import; any other guest gets the failure `cancelled`.
 ///
-/// A **plain** import has the callee's own type, in which a failure of the host has no place. So the failure goes straight
-/// to whoever called this guest, and the guest is never resumed: what it holds for the one call is lost until its replica is
-/// replaced, and its other calls go on. A plain `func` blocks its instance while it waits, so there a failure ends the
-/// instance, and with it its other calls. If the running call is over, an async guest is not resumed either; a plain `func`
-/// is waited for, since ending its instance would cost more than it saves.
+/// A **plain** import has the callee's own type, which has no place for a failure of the host. So the failure goes
+/// straight to the caller of this guest, and the guest is not resumed: what it holds for this one call is lost until
+/// its replica is replaced, and its other calls go on. A plain `func` is different: it blocks its instance while it
+/// waits, so a failure ends the instance and all other calls in it. If the running call is over, an async guest is not
+/// resumed either. The host waits for a plain `func`, because ending its instance would cost more than it saves.
 pub(in super::super) struct EdgeImport {
     pub(in super::super) edge: Arc<Edge>,
     pub(in super::super) is_async: bool,
@@ -92,7 +93,7 @@ impl Import<State> for EdgeImport {
     }
 }
 
-/// The answer inside a `result` whose error is a failure.
+/// Returns the answer inside a `result` whose error is a failure.
 async fn fallible(edge: &Edge, caller: Option<Arc<Call>>, call: impl Future<Output = Outcome>) -> Value {
     let outcome = match &caller {
         Some(caller) => {
@@ -108,7 +109,7 @@ async fn fallible(edge: &Edge, caller: Option<Arc<Call>>, call: impl Future<Outp
             match outcome {
                 Some(outcome) => outcome,
                 None => {
-                    // The dependency's call is dropped by now.
+                    // If the dependency's call had begun, `select!` has dropped it here.
                     caller.resumes().await;
                     let message = "the call on whose behalf it was made is over";
                     Err(CallError::new(ErrorKind::Cancelled, &edge.name.from, message))
@@ -129,7 +130,7 @@ async fn fallible(edge: &Edge, caller: Option<Arc<Call>>, call: impl Future<Outp
     }
 }
 
-/// The answer as it is; `None` where there is none, and the guest is not to be resumed.
+/// Returns the answer as it is. Returns `None` if there is none and the guest must not be resumed.
 async fn plain(edge: &Edge, caller: Option<Arc<Call>>, call: impl Future<Output = Outcome>) -> Option<Option<Value>> {
     let Some(caller) = caller else {
         return match call.await {
@@ -155,7 +156,7 @@ async fn plain(edge: &Edge, caller: Option<Arc<Call>>, call: impl Future<Output 
     None
 }
 
-/// The value of an answer, with a note of where its error began if it is one.
+/// Returns the value of an answer. If it is an error, notes the chainlet in which the error began.
 fn taken(edge: &Edge, caller: Option<&Call>, answered: Answered) -> Option<Value> {
     let Answered { value, origin, .. } = answered;
     if let Some((caller, origin)) = caller.zip(origin)

@@ -1,4 +1,4 @@
-//! The driver, without any guest.
+//! Tests of the driver, without any guest.
 
 use std::future::poll_fn;
 use std::sync::atomic::AtomicBool;
@@ -6,7 +6,7 @@ use std::thread::ThreadId;
 
 use super::*;
 
-/// Work that notes the thread of each turn, and never ends.
+/// Work that records the thread of each turn, and never ends.
 fn noting(turns: &Arc<Mutex<Vec<ThreadId>>>) -> impl Future<Output = ()> + Send + 'static {
     let turns = turns.clone();
     poll_fn(move |_| {
@@ -19,7 +19,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-/// Returns once the task of `driver` has taken its first turn.
+/// Returns after the task of `driver` has taken its first turn.
 async fn first_turn<T: Send + 'static>(driver: &Arc<Driver<T>>) {
     while driver.turns() == 0 {
         tokio::task::yield_now().await;
@@ -36,7 +36,7 @@ fn a_nudge_drives_the_work_on_the_thread_of_whoever_nudges() {
         first_turn(&driver).await;
         driver
     });
-    // The task's first turn may still be under way; then the nudge is left to it.
+    // The task's first turn may still be under way; then the nudge leaves the work to the task.
     while turns.lock().unwrap().last() != Some(&std::thread::current().id()) {
         driver.nudge();
     }
@@ -79,7 +79,7 @@ fn timers_of_the_work_belong_to_the_runtime_of_its_task() {
         (driver, task)
     });
     nudged.store(true, Ordering::SeqCst);
-    // This thread belongs to no runtime, and a timer could not be made in it.
+    // This thread belongs to no runtime, so a timer could not be made in it.
     driver.nudge();
     runtime.block_on(task).unwrap().unwrap();
     assert!(slept.load(Ordering::SeqCst));
@@ -111,7 +111,7 @@ fn no_nudge_is_lost_however_many_threads_nudge() {
             });
         }
     });
-    // It ends with the last nudge and not without it, so this hangs where one is lost.
+    // The work ends only with the last nudge, so this hangs if a nudge is lost.
     runtime.block_on(task).unwrap().unwrap();
     assert_eq!(done.load(Ordering::SeqCst), THREADS * NUDGES);
 }
@@ -148,7 +148,7 @@ fn work_whose_turns_are_long_is_left_to_its_task() {
     });
     let here = std::thread::current().id();
     let of_the_task = |turns: &[ThreadId]| turns.iter().rev().take_while(|thread| **thread != here).count();
-    // Ten nudges in a row that are all left to the task say that it is no accident.
+    // Ten nudges in a row that all leave the work to the task cannot be chance.
     while of_the_task(&turns.lock().unwrap()) < 10 {
         let before = driver.turns();
         driver.nudge();

@@ -1,11 +1,11 @@
-//! A call's place in a replica.
+//! The place of a call in a replica.
 
 use std::sync::Arc;
 
 use super::Pool;
 use crate::chainlet::replica::Replica;
 
-/// The right to one call in one replica; dropping it frees the slot.
+/// The right to one call in one replica. Dropping it frees the slot.
 pub(crate) struct Lease {
     pool: Arc<Pool>,
     replica: Arc<Replica>,
@@ -13,17 +13,17 @@ pub(crate) struct Lease {
     unawaited: bool,
 }
 
-/// How a slot came to be lost while the guest still holds it.
+/// How a call lost its slot while the guest still holds it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::chainlet) enum Loss {
     /// A dependency failed, so the guest waits for an answer that never comes.
     Unanswered,
-    /// The guest did not end its call in time, and keeps its slot until the replica's end.
+    /// The guest did not end its call in time. The slot stays taken until the replica's end.
     Overran,
 }
 
 impl Lease {
-    /// A slot of `pool` in `replica`, which is counted already.
+    /// Makes the lease of a slot of `pool` in `replica` that the pool has counted already.
     pub(super) fn new(pool: Arc<Pool>, replica: Arc<Replica>) -> Self {
         Lease { pool, replica, loss: None, unawaited: false }
     }
@@ -32,7 +32,7 @@ impl Lease {
         &self.replica
     }
 
-    /// Nobody waits for the call any more; the guest holds the slot until it has let go.
+    /// Notes that nobody waits for the call any more. The guest holds the slot until it lets go.
     pub(in crate::chainlet) fn unawaited(&mut self) {
         if std::mem::replace(&mut self.unawaited, true) {
             return;

@@ -266,8 +266,8 @@ fn pick<T>(items: &mut Vec<T>, index: usize) -> Option<T> {
 }
 
 proptest! {
-    /// Whatever happens in whatever order: no replica has more calls than it may, no more wait than may, nobody waits
-    /// while a slot is free, and every slot comes back.
+    /// After any events in any order: no replica has more calls than its concurrency, no more calls wait than the queue
+    /// takes, no call waits while a slot is free, and every slot comes back.
     #[test]
     fn limits_hold_and_no_slot_is_lost(steps in prop::collection::vec(step(), 1..200)) {
         const CONCURRENCY: usize = 3;

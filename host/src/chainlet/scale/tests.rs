@@ -1,4 +1,4 @@
-//! How many replicas, with a clock of its own.
+//! Tests of the number of replicas, with a clock of their own.
 
 use proptest::prelude::*;
 
@@ -19,7 +19,7 @@ impl Chainlet {
         Chainlet { scale: Scale::new(bounds, CONCURRENCY), now: Instant::now(), wanted: min }
     }
 
-    /// So much to do for some time.
+    /// Keeps `demand` calls under way for `time`, and returns the number of replicas wanted then.
     fn during(&mut self, time: Duration, demand: usize) -> u32 {
         let end = self.now + time;
         while self.now < end {

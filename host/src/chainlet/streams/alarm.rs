@@ -1,7 +1,7 @@
-//! What ends the streams of an answer at their deadline, whether or not anybody reads them.
+//! The alarm that ends the streams of an answer at their deadline, whether or not anybody reads them.
 //!
-//! A stream that nobody polls cannot look at the clock, and a task for each would cost more than most streams. So a timer
-//! has a waker of its own, which ends the call when it is woken: it costs no task.
+//! A stream that nobody polls cannot look at the clock, and a task for each stream would cost more than most streams.
+//! So a timer has a waker of its own, which ends the call when it is woken. That costs no task.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use super::super::call::{Tail, TailHandle};
 use crate::config::ChainletName;
 use crate::deadline::Deadline;
 
-/// A timer that is set. Dropping it unsets it.
+/// A timer that is set. Dropping it cancels it.
 pub(super) struct Alarm {
     _timer: Pin<Box<Unconstrained<Sleep>>>,
 }
 
-/// What happens at the deadline.
+/// The action at the deadline.
 struct Ring {
     tail: TailHandle,
     callee: ChainletName,

@@ -1,7 +1,7 @@
 //! Calling any export and serving any import with [`Value`]s.
 //!
-//! wasmtime decides by Rust types how many core-wasm values a call has, so there is one instantiation of [`Flat`] for each
-//! count; which one fits a function follows from its [`Signature`].
+//! wasmtime decides by Rust types how many core-wasm values a call has. So there is one instantiation of [`Flat`] for
+//! each count, and a function's [`Signature`] decides which one fits.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,13 +19,13 @@ use crate::value::{Signature, Type, Value};
 #[derive(Clone, Copy)]
 pub struct Export {
     func: Func,
-    /// How many core-wasm values a result is, 1 where it goes through memory.
+    /// The number of core-wasm values of a result; 1 if the result goes through memory.
     result_slots: usize,
     streams: bool,
 }
 
 impl Export {
-    /// The function `func`, whose type is `signature`.
+    /// Wraps the function `func`, whose type is `signature`.
     pub fn new(func: Func, signature: &Signature) -> Self {
         let limit = if signature.is_async { MAX_FLAT } else { 1 };
         let count = flat_count(signature.result.iter());
@@ -33,20 +33,20 @@ impl Export {
         Export { func, result_slots, streams: signature.has_streams() }
     }
 
-    /// Whether it takes or returns a stream or a future.
+    /// Whether the function takes or returns a stream or a future.
     pub fn has_streams(&self) -> bool {
         self.streams
     }
 
-    /// Calls the function within its store's `run_concurrent`; other calls go on meanwhile.
+    /// Calls the function within its store's `run_concurrent`. Other calls go on meanwhile.
     ///
-    /// `reservation` is kept until the parameters are in the guest's memory. `started` learns the guest task that serves the call before the guest runs. `held` is kept until the guest has
-    /// ended every stream of its result.
+    /// `reservation` is kept until the parameters are in the guest's memory. `started` is called with the guest task
+    /// that serves the call before the guest runs. `held` is kept until the guest has ended every stream of its result.
     ///
     /// # Errors
     ///
-    /// Where the values do not fit the function's type, or the guest broke the canonical ABI. A trap of the guest does
-    /// not come out here: it ends the `run_concurrent` that drives the store.
+    /// The values do not fit the function's type, or the guest broke the canonical ABI. A trap of the guest is not
+    /// returned here: it ends the `run_concurrent` that drives the store.
     pub(crate) async fn call<T: Streaming>(
         &self,
         accessor: &Accessor<T>,
@@ -88,26 +88,27 @@ impl Export {
     }
 }
 
-/// What answers a guest's call of an import.
+/// The host's side of an import: it answers a guest's calls.
 pub trait Import<T>: Send + Sync + 'static {
-    /// Begins the call; the future that it returns is polled while the guest's other work goes on.
+    /// Begins the call. The caller polls the returned future while the guest's other work goes on.
     ///
-    /// An error traps the guest, so it is for what no guest may survive; an outcome that the guest is to see is a value.
+    /// An error traps the guest, so return one only for a fault that no guest may survive. An outcome that the guest
+    /// must see is a value.
     fn call(&self, store: StoreContextMut<'_, T>, params: Vec<Value>) -> BoxFuture<'static, Result<Option<Value>>>;
 }
 
-/// Defines function `name` of an imported instance, of type `signature`.
+/// Defines the function `name`, of type `signature`, of an imported instance.
 ///
 /// # Errors
 ///
-/// Where the name is taken.
+/// The name is taken.
 pub fn define<T: Streaming>(
     instance: &mut LinkerInstance<'_, T>,
     name: &str,
     signature: &Signature,
     import: Arc<dyn Import<T>>,
 ) -> Result<()> {
-    // Parameters above the flat limit come through memory whatever the type says.
+    // Parameters above the flat limit come through memory, whatever their type.
     let params = match flat_count(signature.params.iter().filter_map(|param| param.ty.as_ref())) {
         count if count <= MAX_FLAT => count,
         _ => 0,
@@ -162,7 +163,7 @@ async fn answer<const R: usize>(call: Answer) -> Result<Flat<R>> {
     Ok(Flat::new(call.await?.into_iter().collect()))
 }
 
-/// How many core-wasm values `types` are together, as the canonical ABI flattens them.
+/// Returns how many core-wasm values `types` take together, as the canonical ABI flattens them.
 fn flat_count<'a>(types: impl Iterator<Item = &'a Type>) -> usize {
     types.map(flat_count_of).sum()
 }

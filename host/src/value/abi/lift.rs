@@ -1,4 +1,4 @@
-//! From a guest's core-wasm values and memory to [`Value`]s.
+//! Lifts a guest's core-wasm values and memory to [`Value`]s.
 
 use std::ops::{Deref, DerefMut};
 
@@ -12,7 +12,7 @@ use super::map;
 use super::stream::{self, Opened};
 use crate::value::{Flags, List, Value};
 
-/// A lift under way: wasmtime's context, and what was taken out of the guest so far that is to be connected.
+/// A lift under way: wasmtime's context, and the streams taken out of the guest so far that are not connected yet.
 pub(super) struct Lifting<'a, 'b> {
     cx: &'a mut LiftContext<'b>,
     pub(super) opened: Vec<Opened>,
@@ -38,7 +38,7 @@ impl DerefMut for Lifting<'_, '_> {
     }
 }
 
-/// Lifts the values of a parameter or result list that stands in core-wasm values.
+/// Lifts the values of a parameter or result list from core-wasm values.
 pub(super) fn tuple_from_flat(cx: &mut Lifting<'_, '_>, ty: InterfaceType, src: &[ValRaw]) -> Result<Vec<Value>> {
     let mut src = Slots(src);
     let types = cx.types;
@@ -46,7 +46,7 @@ pub(super) fn tuple_from_flat(cx: &mut Lifting<'_, '_>, ty: InterfaceType, src: 
     all_from_flat(cx, types[index].types.iter().copied(), &mut src)
 }
 
-/// Lifts the values of a parameter or result list that stands in the guest's memory at `offset`.
+/// Lifts the values of a parameter or result list from the guest's memory at `offset`.
 pub(super) fn tuple_from_memory(cx: &mut Lifting<'_, '_>, ty: InterfaceType, offset: usize) -> Result<Vec<Value>> {
     let abi = cx.types.canonical_abi(&ty);
     if !offset.is_multiple_of(usize::try_from(abi.align32)?) {
@@ -152,7 +152,7 @@ fn from_flat(cx: &mut Lifting<'_, '_>, ty: InterfaceType, src: &mut Slots<'_>) -
     })
 }
 
-/// One value after the other. Their number is known, so that the list of them is allocated once.
+/// Lifts one value after the other. Their number is known, so the list of them is allocated once.
 fn all_from_flat(
     cx: &mut Lifting<'_, '_>,
     types: impl ExactSizeIterator<Item = InterfaceType>,
@@ -165,7 +165,7 @@ fn all_from_flat(
     Ok(values)
 }
 
-/// The payload of the variant-like type `ty`, and past the slots that its widest case would take.
+/// Lifts the payload of the variant-like type `ty`, and skips the slots that its widest case would take.
 fn payload_from_flat(
     cx: &mut Lifting<'_, '_>,
     ty: InterfaceType,
@@ -275,7 +275,8 @@ pub(super) fn from_memory(cx: &mut Lifting<'_, '_>, ty: InterfaceType, bytes: &[
     })
 }
 
-/// Values that stand one after the other, each at its own alignment: the fields of a record, the elements of a tuple.
+/// Lifts values that lie one after the other, each at its own alignment: the fields of a record, the elements of a
+/// tuple.
 fn sequence(
     cx: &mut Lifting<'_, '_>,
     types: impl ExactSizeIterator<Item = InterfaceType>,
@@ -307,7 +308,7 @@ fn payload_from_memory(
     Ok(Some(Box::new(from_memory(cx, ty, bytes)?)))
 }
 
-/// Lifts the `length` elements that stand at `pointer`.
+/// Lifts the `length` elements that lie at `pointer`.
 pub(super) fn list(cx: &mut Lifting<'_, '_>, element: InterfaceType, pointer: usize, length: usize) -> Result<List> {
     let abi = cx.types.canonical_abi(&element);
     let size = usize::try_from(abi.size32)?;

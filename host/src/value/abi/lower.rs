@@ -1,4 +1,4 @@
-//! From [`Value`]s to a guest's core-wasm values and memory.
+//! Lowers [`Value`]s to a guest's core-wasm values and memory.
 
 use wasmtime::component::__internal::wasmtime_environ::component::{StringEncoding, VariantInfo};
 use wasmtime::component::__internal::{InterfaceType, LowerContext};
@@ -45,7 +45,7 @@ impl Slots<'_> {
         Ok(())
     }
 
-    /// Leaves `count` slots as they are: zero.
+    /// Skips `count` slots, which stay zero.
     fn skip(&mut self, count: usize) {
         let slots = std::mem::take(&mut self.0);
         self.0 = slots.get_mut(count..).unwrap_or_default();
@@ -64,7 +64,7 @@ fn to_flat<T>(cx: &mut LowerContext<'_, T>, ty: InterfaceType, value: &Value, ds
         (InterfaceType::U32, Value::U32(value)) => dst.push(ValRaw::u32(*value)),
         (InterfaceType::S64, Value::S64(value)) => dst.push(ValRaw::i64(*value)),
         (InterfaceType::U64, Value::U64(value)) => dst.push(ValRaw::u64(*value)),
-        // As 64 bits, so that a slot which a variant shares with an i64 case has no undefined half.
+        // As 64 bits: a variant may share the slot with an i64 case, and no half of it may be undefined.
         (InterfaceType::Float32, Value::F32(value)) => dst.push(ValRaw::u64(u64::from(value.to_bits()))),
         (InterfaceType::Float64, Value::F64(value)) => dst.push(ValRaw::u64(value.to_bits())),
         (InterfaceType::Char, Value::Char(value)) => dst.push(ValRaw::u32(u32::from(*value))),
@@ -182,7 +182,7 @@ pub(super) fn to_memory<T>(
     }
 }
 
-/// What a variant, an option or a result is to the canonical ABI.
+/// A variant, an option or a result as the canonical ABI sees it.
 struct Cased<'a> {
     case: u32,
     payload: Option<(&'a Value, InterfaceType)>,
@@ -254,7 +254,7 @@ fn list<T>(cx: &mut LowerContext<'_, T>, element: InterfaceType, list: &List) ->
     Ok((pointer, length))
 }
 
-/// Lowers the elements of `list` to `pointer`, where there is room for them.
+/// Lowers the elements of `list` to `pointer`, where the caller has made room for them.
 pub(super) fn elements<T>(
     cx: &mut LowerContext<'_, T>,
     element: InterfaceType,
@@ -305,7 +305,7 @@ fn fill<T, E: Copy, const N: usize>(
     Ok(())
 }
 
-/// The longest string of the canonical ABI, in bytes; what wasmtime says of a longer one is as good as we could.
+/// The longest string of the canonical ABI, in bytes. wasmtime reports a longer one, as well as this module could.
 const LONGEST_STRING: usize = (1 << 31) - 1;
 
 fn string<T>(cx: &mut LowerContext<'_, T>, ty: InterfaceType, text: &str, offset: usize) -> Result<()> {
@@ -314,7 +314,7 @@ fn string<T>(cx: &mut LowerContext<'_, T>, ty: InterfaceType, text: &str, offset
     }
     let length = u32::try_from(text.len())?;
     let pointer = cx.realloc(0, 0, 1, text.len())?;
-    // Both with one look-up of the memory, which costs as much as a short string does.
+    // Writes both with one look-up of the memory, because a look-up costs as much as a short string.
     let memory = cx.as_slice_mut();
     let target = memory.get_mut(pointer..).and_then(|memory| memory.get_mut(..text.len()));
     target.ok_or_else(|| format_err!("a string lies out of bounds of memory"))?.copy_from_slice(text.as_bytes());

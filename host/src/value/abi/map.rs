@@ -8,7 +8,7 @@ use super::lift::{Lifting, from_memory, window};
 use super::lower::to_memory;
 use crate::value::{Value, entries};
 
-/// Lifts the `length` entries that stand at `pointer`.
+/// Lifts the `length` entries that lie at `pointer`.
 ///
 /// A guest may write a key twice. The component model gives the key its last value.
 pub(super) fn lift(
@@ -46,7 +46,7 @@ pub(super) fn lift(
     Ok(entries::last_of_each(lifted))
 }
 
-/// Lowers `entries` to memory that the guest allocates; their pointer and their number.
+/// Lowers `entries` to memory that the guest allocates, and returns their pointer and their number.
 pub(super) fn lower<T>(
     cx: &mut LowerContext<'_, T>,
     map: TypeMapIndex,

@@ -1,12 +1,13 @@
 //! Streams and futures between a guest and the host.
 //!
-//! What a guest writes is read by a consumer ([`reading`]), which leaves each batch in a channel of [`DEPTH`] places; what
-//! a guest reads comes from a producer ([`writing`]), which polls whatever [`Items`] it was given. Between two guests that
-//! is: the one's memory, a batch of items, the other's memory. A consumer takes nothing from its guest as long as its
-//! channel is full, so a slow reader slows the writer, and no more than `DEPTH` batches of a stream are ever on their way.
+//! A consumer ([`reading`]) takes what a guest writes and leaves each batch in a channel of [`DEPTH`] places. A
+//! producer ([`writing`]) gives a guest what it reads, and polls the [`Items`] it was made with. Between two guests, a
+//! batch of items goes from the memory of one through the channel into the memory of the other. While its channel is
+//! full, a consumer takes nothing from its guest. So a slow reader slows the writer, and at most `DEPTH` batches of a
+//! stream are on their way.
 //!
-//! wasmtime knows the type of a stream's items by a Rust type. [`item`] has one for all but `stream<u8>`, whose bytes
-//! wasmtime lets be copied from and to the guest's memory without any.
+//! wasmtime knows the type of a stream's items by a Rust type. [`item`] has one for all streams but `stream<u8>`:
+//! wasmtime lets the host copy its bytes from and to the guest's memory directly.
 
 mod item;
 mod reading;
@@ -29,40 +30,41 @@ use super::lift::Lifting;
 use crate::memory::MemoryBudget;
 use crate::value::stream::{Items, Stream};
 
-/// How many batches of one stream wait between its writer and its reader.
+/// The number of batches of one stream that may wait between its writer and its reader.
 const DEPTH: usize = 2;
 
-/// How many bytes of items one batch has at most, where an item is not larger: what a guest writes at once is taken in parts.
+/// The most bytes of items in one batch, unless a single item is larger. A guest's larger write is taken in parts.
 const CHUNK: usize = 1 << 20;
 
-/// What a batch costs the host beside its items, about.
+/// The memory that a batch costs the host beside its items, in bytes, about.
 const BATCH: usize = 128;
 
-/// What a stream or future costs the host beside its batches, about: most of it is its channel.
+/// The memory that a stream or future costs the host beside its batches, in bytes, about. Most of it is its channel.
 pub(crate) const STREAM: usize = 4 * 1024;
 
-/// What is kept for as long as a guest may write to any stream of a call.
+/// A value that is kept for as long as a guest may write to any stream of a call.
 pub type Held = Arc<dyn Any + Send + Sync>;
 
-/// What the data of a store has for the streams of its guest.
+/// A store's data that has the state of its guest's streams.
 pub trait Streaming: Send + 'static {
-    /// What they have in common.
+    /// Returns the state that the streams share.
     fn streams(&self) -> &Streams;
 }
 
-/// What the streams that one guest writes have in common.
+/// The state that all streams written by one guest share.
 #[derive(Debug, Clone)]
 pub struct Streams {
-    /// What their batches may hold that wait for a reader. A batch is weighed when it is here, so that each guest exceeds it by
-    /// one batch at most: a store does one thing at a time, and where there is no room, no stream of its guest takes another.
+    /// The bytes that batches waiting for a reader may hold. A batch is weighed after it was taken, so each guest
+    /// exceeds the limit by one batch at most: a store does one thing at a time, and while there is no room, no stream
+    /// of its guest takes another batch.
     budget: MemoryBudget,
-    /// The store is about to be dropped, so what ends now was not ended by the guest.
+    /// Set when the store is about to be dropped. The guest did not end the streams that end from then on.
     over: Arc<AtomicBool>,
 }
 
 impl Streams {
-    /// For streams whose batches may hold `bytes` together, and of what `host` may hold for all guests, before a reader takes
-    /// them.
+    /// Makes the state of streams whose waiting batches may hold `bytes` together. They count towards `host`, the
+    /// budget of all guests, too.
     pub(crate) fn new(bytes: usize, host: &MemoryBudget) -> Self {
         Streams {
             budget: host.share(bytes, "the limit to a guest's streams", "resources.values_limit"),
@@ -70,7 +72,8 @@ impl Streams {
         }
     }
 
-    /// What must be dropped before the store is: from then on, the streams that end were not written to their end.
+    /// Returns a guard that must be dropped before the store. Streams that end after the guard was dropped count as
+    /// broken off, not as ended by the guest.
     pub fn end_with(&self) -> EndOfStreams {
         EndOfStreams(self.over.clone())
     }
@@ -80,7 +83,7 @@ impl Streams {
     }
 }
 
-/// See [`Streams::end_with`].
+/// The guard of [`Streams::end_with`].
 #[derive(Debug)]
 pub struct EndOfStreams(Arc<AtomicBool>);
 
@@ -90,14 +93,14 @@ impl Drop for EndOfStreams {
     }
 }
 
-/// A readable end that was taken out of a guest, and is to be [connected](connect) to its channel.
+/// A readable end that was taken out of a guest and that [`connect`] connects to its channel.
 pub(super) struct Opened {
     end: End,
-    /// What its reader has.
+    /// The reader's value.
     stream: Stream,
     sender: mpsc::Sender<Batch>,
     whole: Arc<AtomicBool>,
-    /// How many items a batch has at most.
+    /// The most items in a batch.
     most: usize,
 }
 
@@ -109,10 +112,10 @@ enum End {
     RichFuture(FutureReader<Item<true>>),
 }
 
-/// How wasmtime is to see the items of a stream.
+/// The form in which wasmtime sees the items of a stream.
 enum Kind {
     Bytes,
-    /// They hold no pointer, so that writing them needs no memory of the guest's allocator.
+    /// Items without a pointer: writing them needs no memory of the guest's allocator.
     Plain,
     Rich,
 }
@@ -156,7 +159,7 @@ pub(super) fn lift(cx: &mut Lifting<'_, '_>, ty: InterfaceType, handle: ValRaw) 
     Ok(stream)
 }
 
-/// Has what the guest in `store` writes to the ends `opened` go to their readers, and keeps `held` until it is done.
+/// Sends what the guest in `store` writes to the ends `opened` to their readers. Keeps `held` until the guest is done.
 pub(super) fn connect<T: Streaming>(
     mut store: StoreContextMut<'_, T>,
     opened: Vec<Opened>,
@@ -164,7 +167,8 @@ pub(super) fn connect<T: Streaming>(
 ) -> Result<()> {
     for Opened { end, stream, sender, whole, most } in opened {
         let sender = Sender::new(sender, whole, most, store.data().streams().clone(), held.cloned());
-        // A stream that the guest has got from the host, and hands on as it is, does not go through the guest's store.
+        // The guest got this stream from the host and hands it on as it is, so the items need not go through the
+        // guest's store.
         let hand_on = |HandedOn(items): HandedOn| {
             let held = held.cloned();
             stream.replace(Box::pin(items.inspect(move |_| {
@@ -191,7 +195,7 @@ pub(super) fn connect<T: Streaming>(
     Ok(())
 }
 
-/// Gives the guest a readable end of a stream or future of `ty`, which yields what `stream` does.
+/// Gives the guest a readable end of a stream or future of type `ty` that yields the items of `stream`.
 pub(super) fn lower<T>(cx: &mut LowerContext<'_, T>, ty: InterfaceType, stream: &Stream) -> Result<ValRaw> {
     let items: Items =
         stream.take().ok_or_else(|| format_err!("a stream that was passed on already is passed again"))?;

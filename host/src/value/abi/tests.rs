@@ -1,5 +1,5 @@
-//! The canonical ABI against wasmtime's own dynamic `Val` as the oracle: random types, random values, both directions,
-//! in memory and in core-wasm values.
+//! The canonical ABI against wasmtime's own dynamic `Val` as the oracle: random types and random values, in both
+//! directions, in memory and in core-wasm values.
 
 mod component;
 mod oracle;
@@ -37,7 +37,7 @@ struct Guest {
     instance: Instance,
 }
 
-/// What the tests' stores hold.
+/// The data of the tests' stores.
 struct Data(Streams);
 
 impl Streaming for Data {
@@ -46,7 +46,7 @@ impl Streaming for Data {
     }
 }
 
-/// How the import of a guest is answered: by chainhost or by the oracle; each gives back what it gets.
+/// The answerer of a guest's import: chainhost or the oracle. Each returns what it gets.
 #[derive(Clone, Copy)]
 enum Echo {
     Ours,
@@ -83,7 +83,7 @@ impl Guest {
     async fn linked(text: &str, link: impl FnOnce(&mut Linker<Data>)) -> Self {
         let mut config = Config::new();
         config.wasm_component_model_async(true).wasm_component_model_map(true);
-        // Not for chainlets: so that a guest of a few lines can wait for a stream.
+        // Chainlets do not get this. Here it lets a guest of a few lines wait for a stream.
         config.wasm_component_model_more_async_builtins(true);
         let engine = Engine::new(&config).unwrap();
         let component = Component::new(&engine, wat::parse_str(text).expect(text)).expect(text);
@@ -108,7 +108,7 @@ impl Guest {
     }
 }
 
-/// So that NaN is NaN, and 0 is not -0.
+/// Compares as text, so that NaN equals NaN and 0 differs from -0.
 fn same(one: &Value, other: &Value) -> bool {
     format!("{one:?}") == format!("{other:?}")
 }
@@ -117,7 +117,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
-/// Parameters beside the one that is looked at, so that all go through memory.
+/// The number of parameters beside the tested one. They are so many that all go through memory.
 const FILLER: usize = 17;
 
 proptest! {
@@ -166,7 +166,7 @@ proptest! {
     }
 }
 
-/// What `get` says of a value that a hostile guest has put together, `bytes` at address 1024 and a pointer to them.
+/// Returns what `get` yields for a value that a hostile guest made up: `bytes` at address 1024, and a pointer to them.
 async fn hostile(ty: &Type, bytes: &[u8], pointer: u32) -> Result<Option<Value>> {
     let mut guest = Guest::new(&component::liar(ty, bytes, pointer), None).await;
     guest.ours("get", &signature([], Some(ty.clone())), Vec::new()).await
@@ -238,7 +238,7 @@ fn what_is_no_value_of_its_type_is_refused() {
 
 #[test]
 fn lists_that_overlap_in_the_guest_cannot_multiply_in_the_host() {
-    // 4,000 lists, each the same 32 KiB: 128 MiB out of a guest of 64 KiB.
+    // 4,096 lists, each the same 32 KiB: 128 MiB out of a guest of 64 KiB.
     let count = 4_096;
     let mut bytes = words(&[1032, count]);
     for _ in 0..count {
@@ -247,7 +247,7 @@ fn lists_that_overlap_in_the_guest_cannot_multiply_in_the_host() {
     for element in [Type::U8, Type::S8, Type::Bool, Type::Tuple([Type::U8].into())] {
         assert!(refused(&list(list(element.clone())), &bytes, 1024).contains("fuel"), "{element}");
     }
-    // A map's entries take more in the host than in the guest.
+    // A map's entries take more memory in the host than in the guest.
     let mut bytes = words(&[1032, count]);
     for _ in 0..count {
         bytes.extend(words(&[0, 1_000]));

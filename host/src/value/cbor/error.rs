@@ -1,4 +1,4 @@
-//! What can be wrong with CBOR.
+//! Errors in CBOR.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -9,36 +9,36 @@ use cbor4ii::serde::DecodeError;
 use crate::value::mapping::{Reading, Refused, TypedNames};
 use crate::value::ty::Member;
 
-/// CBOR that was refused.
+/// The rejection of some CBOR.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct CborError {
-    /// Whether it is not CBOR at all, does not fit the type, or is too large.
+    /// Whether the input is no CBOR at all, does not fit the type, or is too large.
     pub kind: CborErrorKind,
-    /// The offending place, as the JSON pointer (RFC 6901) of the same place in JSON; empty for the whole. A missing field
-    /// is reported at the map that lacks it, an unknown or repeated one at itself.
+    /// The offending place, as the JSON pointer (RFC 6901) of the same place in JSON; empty for the whole. A missing
+    /// field is reported at the map that lacks it, an unknown or repeated field at itself.
     pub pointer: String,
-    /// What was found there, and what was expected.
+    /// The content found there, and the content expected.
     pub message: String,
 }
 
-/// Why CBOR was refused.
+/// Why CBOR was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CborErrorKind {
-    /// It is not CBOR, or has something in it that is not taken.
+    /// The input is not CBOR, or has a part that is not accepted.
     Syntax {
-        /// How many bytes were read until then.
+        /// The number of bytes read before the error.
         offset: usize,
     },
-    /// It is CBOR, but does not fit the WIT type.
+    /// The input is CBOR, but does not fit the WIT type.
     Type,
-    /// It may fit, but its values take more bytes than they may.
+    /// The input may fit, but its values would take more bytes than allowed.
     TooLarge {
-        /// How many they may.
+        /// The allowed number of bytes.
         limit: usize,
     },
-    /// It may fit, but the host has no room for its values.
+    /// The input may fit, but the host has no room for its values.
     NoRoom {
-        /// Whether it would have none even if it held nothing else.
+        /// Whether the host would have no room even if it held nothing else.
         for_good: bool,
     },
 }
@@ -69,7 +69,7 @@ impl CborError {
     }
 }
 
-/// serde has words of its own for what CBOR calls a map, an array, a byte string and null.
+/// Replaces serde's words for a map, an array, a byte string and null by those of CBOR.
 fn in_words_of_cbor(message: &str) -> String {
     let words = [
         ("invalid type: sequence,", "invalid type: array,"),

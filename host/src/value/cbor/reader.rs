@@ -1,14 +1,14 @@
-//! What cbor4ii reads from.
+//! The reader from which cbor4ii reads.
 
 use std::convert::Infallible;
 
 use cbor4ii::core::dec::{Read, Reference};
 
-/// How many steps deep cbor4ii may go: 127 levels of arrays and maps as JSON may have, for each of which it takes two, and
-/// one more where it is optional; and the innermost value.
+/// The most nested steps that cbor4ii may take. JSON may have 127 levels of arrays and maps. For each of them cbor4ii
+/// takes two steps, and one more if it is optional. The innermost value takes one.
 const DEEPEST: usize = 3 * 127 + 1;
 
-/// Bytes, how far they have been read, and how deep.
+/// The bytes that are left to read, and the nested steps that are left.
 pub(super) struct Reader<'a> {
     rest: &'a [u8],
     length: usize,
@@ -20,7 +20,7 @@ impl<'a> Reader<'a> {
         Reader { rest: bytes, length: bytes.len(), steps_left: DEEPEST }
     }
 
-    /// How many bytes have been read.
+    /// Returns how many bytes have been read.
     pub(super) fn offset(&self) -> usize {
         self.length - self.rest.len()
     }

@@ -1,4 +1,4 @@
-//! What CBOR reads as and what is refused: by example, and by random types and values.
+//! Which values CBOR reads as and which inputs are rejected: by example, and by random types and values.
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -243,7 +243,7 @@ fn cbor_that_nests_too_deep_is_refused() {
         assert_eq!(error.message, "it nests too deep: 127 levels are taken");
         assert!(matches!(error.kind, CborErrorKind::Syntax { .. }));
     }
-    // What is skipped nests as well.
+    // Skipped values nest as well.
     for open in ["81", "9f", "a10a", "c1"] {
         let hex = format!("8107{}", open.repeat(100_000));
         assert!(read(&Type::Tuple([].into()), &hex).is_err());
@@ -251,7 +251,7 @@ fn cbor_that_nests_too_deep_is_refused() {
     }
 }
 
-/// Values as text, in which a NaN equals itself and the two zeros differ.
+/// Returns values as text, in which a NaN equals itself and the two zeros differ.
 fn exactly(value: &impl std::fmt::Debug) -> String {
     format!("{value:?}")
 }
@@ -260,7 +260,7 @@ fn typed_value() -> impl Strategy<Value = (Type, Value)> {
     any_type().prop_flat_map(|ty| value_of(&ty).prop_map(move |value| (ty.clone(), value)))
 }
 
-/// A record whose fields are `params`, which a body of them is, too.
+/// Returns a record type with the fields `params`. A body of parameters is such a record, too.
 fn record_of(params: &[Member]) -> Type {
     Type::Record(declared(&params.iter().map(|param| (param.name.snake(), param.ty.clone())).collect::<Vec<_>>()))
 }

@@ -15,7 +15,7 @@ use crate::value::{Flags, List, Value, entries};
 pub(crate) const NAMES: [&str; 10] =
     ["id", "top-k", "score", "a-b-c", "x1", "is-ok", "some", "ok", "HTTP-status", "longer-than-the-others"];
 
-/// A type without unsupported parts, of a few levels.
+/// A type of a few levels, without unsupported parts.
 pub(crate) fn any_type() -> impl Strategy<Value = Type> {
     let leaf = prop_oneof![
         4 => select(vec![
@@ -52,7 +52,7 @@ pub(crate) fn any_type() -> impl Strategy<Value = Type> {
     })
 }
 
-/// A type that a map's keys can be of: strings most of the time.
+/// A type that a map's keys may have: a string half of the time.
 fn any_key() -> impl Strategy<Value = Type> {
     let others = vec![
         Type::Bool,
@@ -91,7 +91,7 @@ pub(crate) fn any_params() -> impl Strategy<Value = Vec<Member>> {
     })
 }
 
-/// A parameter, field, case or flag without docs.
+/// Makes a parameter, field, case or flag without docs.
 pub(crate) fn member(name: &str, ty: Option<Type>) -> Member {
     Member { name: Name::new(name), ty, docs: None }
 }
@@ -108,7 +108,7 @@ fn declared<S: Strategy<Value = Option<Type>> + 'static>(ty: impl Fn() -> S) -> 
     })
 }
 
-/// A value of type `ty`, with the special floats among them.
+/// A value of type `ty`. Floats include the special ones.
 pub(crate) fn value_of(ty: &Type) -> BoxedStrategy<Value> {
     match ty {
         Type::Bool => any::<bool>().prop_map(Value::Bool).boxed(),
@@ -194,12 +194,12 @@ fn list_of(inner: &Type) -> BoxedStrategy<List> {
     }
 }
 
-/// Every f32 but the NaNs that JSON does not tell apart.
+/// Every f32, but only one NaN: JSON does not tell NaNs apart.
 fn f32s() -> impl Strategy<Value = f32> {
     any::<u32>().prop_map(f32::from_bits).prop_map(|float| if float.is_nan() { f32::NAN } else { float })
 }
 
-/// Every f64 but the NaNs that JSON does not tell apart.
+/// Every f64, but only one NaN: JSON does not tell NaNs apart.
 fn f64s() -> impl Strategy<Value = f64> {
     any::<u64>().prop_map(f64::from_bits).prop_map(|float| if float.is_nan() { f64::NAN } else { float })
 }

@@ -1,4 +1,4 @@
-//! What can be wrong with JSON text, and with a value.
+//! Errors in JSON text.
 
 use std::fmt;
 use std::str::Utf8Error;
@@ -6,38 +6,38 @@ use std::str::Utf8Error;
 use crate::value::mapping::{Reading, Refused, TypedNames};
 use crate::value::ty::Member;
 
-/// JSON text that was refused.
+/// The rejection of a JSON text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct JsonError {
-    /// Whether the text is not JSON at all, or does not fit the type.
+    /// Whether the text is no JSON at all, does not fit the type, or is too large.
     pub kind: JsonErrorKind,
-    /// The JSON pointer (RFC 6901) of the offending place, empty for the whole document. A missing field is reported
-    /// at the object that lacks it, an unknown or repeated one at itself.
+    /// The JSON pointer (RFC 6901) of the offending place; empty for the whole document. A missing field is reported at
+    /// the object that lacks it, an unknown or repeated field at itself.
     pub pointer: String,
-    /// What was found there, and what was expected.
+    /// The content found there, and the content expected.
     pub message: String,
 }
 
-/// Why JSON text was refused.
+/// Why JSON text was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JsonErrorKind {
-    /// It is not JSON (or not UTF-8).
+    /// The text is not JSON (or not UTF-8).
     Syntax {
         /// The line at which reading stopped, from 1.
         line: usize,
         /// The column at which reading stopped, in bytes, from 1; 0 at the start of a line.
         column: usize,
     },
-    /// It is JSON, but does not fit the WIT type.
+    /// The text is JSON, but does not fit the WIT type.
     Type,
-    /// It may fit, but its values take more bytes than they may.
+    /// The text may fit, but its values would take more bytes than allowed.
     TooLarge {
-        /// How many they may.
+        /// The allowed number of bytes.
         limit: usize,
     },
-    /// It may fit, but the host has no room for its values.
+    /// The text may fit, but the host has no room for its values.
     NoRoom {
-        /// Whether it would have none even if it held nothing else.
+        /// Whether the host would have no room even if it held nothing else.
         for_good: bool,
     },
 }
@@ -51,7 +51,7 @@ impl JsonError {
         if let Some(refused) = reading.refused() {
             return JsonError { kind: refused.into(), pointer, message: message.to_owned() };
         }
-        // Sound JSON, though serde_json counts it among the syntax errors.
+        // serde_json counts this as a syntax error, but the text is valid JSON.
         if message == "number out of range" {
             let message = "the number is larger than an f64 can be".to_owned();
             return JsonError { kind: JsonErrorKind::Type, pointer, message };
@@ -63,7 +63,7 @@ impl JsonError {
             };
             return JsonError { kind: JsonErrorKind::Syntax { line, column }, pointer, message: message.to_owned() };
         }
-        // serde has words of its own for what JSON calls an object and an array.
+        // Replaces serde's words for an object and an array by those of JSON.
         let words =
             [("invalid type: map,", "invalid type: object,"), ("invalid type: sequence,", "invalid type: array,")];
         let message = words

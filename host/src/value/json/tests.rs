@@ -1,4 +1,5 @@
-//! What the mapping accepts, refuses and says: by example here, by random types and values in [`properties`].
+//! Which texts the mapping accepts and rejects, and its messages: by example here, by random types and values in
+//! [`properties`].
 
 mod properties;
 mod refusals;

@@ -1,4 +1,4 @@
-//! How much one reading may make.
+//! The memory that one reading may take.
 
 use std::cell::{Cell, RefCell};
 
@@ -7,28 +7,28 @@ use serde::de::Error;
 use crate::memory::{NoRoom, Reservation};
 use crate::value::Value;
 
-/// How many bytes are reserved of the host's budget at once, where there is so much.
+/// The number of bytes that are reserved of the host's budget at once, if there is so much.
 const STEP: usize = 64 * 1024;
 
-/// The bytes that the values of one reading may take: at most `limit`, and reserved of the host's budget where the reading has
-/// a [`Reservation`].
+/// The bytes that the values of one reading may take: at most `limit`. If the reading has a [`Reservation`], they are
+/// reserved of the host's budget, too.
 ///
-/// A few bytes of text can be kilobytes of values: `{}` for a record of a hundred options, `[]` for a list in a list. So
-/// every value and every buffer is paid for before it is made, about as [`Value::weight`] counts it.
+/// A few bytes of text can be kilobytes of values: `{}` for a record of a hundred options, `[]` for a list in a list.
+/// So every value and every buffer is paid for before it is made, about as [`Value::weight`] counts it.
 #[derive(Debug)]
 pub(super) struct Budget {
     limit: usize,
     left: Cell<usize>,
     refused: Cell<Option<Refused>>,
     reservation: RefCell<Option<Reservation>>,
-    /// What is reserved and not yet paid for anything.
+    /// The bytes that are reserved but not paid for anything yet.
     prepaid: Cell<usize>,
 }
 
-/// Why a reading may not make more.
+/// Why a reading may not take more memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::value) enum Refused {
-    /// One reading may make so many bytes.
+    /// The values of one reading may take at most so many bytes.
     Limit(usize),
     /// The host has no room for more.
     NoRoom(NoRoom),
@@ -45,12 +45,12 @@ impl Budget {
         }
     }
 
-    /// What is paid from now on is reserved, too.
+    /// Reserves what is paid from now on, too.
     pub(super) fn reserve_in(&mut self, reservation: Reservation) {
         self.reservation = RefCell::new(Some(reservation));
     }
 
-    /// The reservation, of what it was at first and what was paid.
+    /// Returns the reservation: its bytes at first, and all that was paid.
     pub(super) fn into_reservation(self) -> Option<Reservation> {
         let mut reservation = self.reservation.into_inner()?;
         reservation.shrink_by(self.prepaid.get());
@@ -71,7 +71,7 @@ impl Budget {
         Ok(())
     }
 
-    /// Gives back `bytes` that were paid for.
+    /// Gives back `bytes` that were paid.
     fn give_back(&self, bytes: usize) {
         self.left.set(self.left.get() + bytes);
         let prepaid = self.prepaid.get() + bytes;
@@ -103,28 +103,28 @@ impl Budget {
         Ok(())
     }
 
-    /// What is left.
+    /// Returns the bytes that may still be paid.
     pub(super) fn left(&self) -> usize {
         self.left.get()
     }
 
-    /// Gives back what was paid since `left` was left.
+    /// Gives back what was paid since `left` bytes were left.
     pub(super) fn restore(&self, left: usize) {
         self.give_back(left.saturating_sub(self.left.get()));
     }
 
-    /// Pays for the places of `count` values; what is behind them is paid for by who reads it.
+    /// Pays for the places of `count` values. The reader of each value pays for the memory behind it.
     pub(super) fn take_values<E: Error>(&self, count: usize) -> Result<(), E> {
         self.take(count.saturating_mul(size_of::<Value>()))
     }
 
-    /// Why something was refused, if it was.
+    /// Returns why a payment was rejected; `None` if none was.
     pub(super) fn refused(&self) -> Option<Refused> {
         self.refused.get()
     }
 
-    /// Makes room in `list`, whose length nobody knows before it is read, for `count` elements more. It pays for all places that the
-    /// list has then; while the elements move, the old places are reserved as well.
+    /// Makes room in `list` for `count` elements more, and pays for all places that the list then has. Nobody knows the
+    /// list's length before it is read. While the elements move, the old places are reserved as well.
     pub(super) fn make_room<T, E: Error>(&self, list: &mut Vec<T>, count: usize) -> Result<(), E> {
         if count <= list.capacity() - list.len() {
             return Ok(());
@@ -132,7 +132,7 @@ impl Budget {
         let size = size_of::<T>().max(1);
         let before = list.capacity();
         let affordable = self.left() / size;
-        // As many again, so that elements are seldom moved; fewer near the limit.
+        // Doubles the list, so that elements seldom move; takes fewer places near the limit.
         let more = before.max(LEAST_PLACES).min(affordable).max(count);
         self.take(more.saturating_mul(size))?;
         let moved = before.saturating_mul(size);
@@ -146,7 +146,7 @@ impl Budget {
         Ok(())
     }
 
-    /// Frees the places of `list` that it does not use, where they are many.
+    /// Frees the unused places of `list` if they are many.
     pub(super) fn trim<T>(&self, list: &mut Vec<T>) {
         let unused = list.capacity() - list.len();
         if unused.saturating_mul(size_of::<T>()) >= STEP {
@@ -156,7 +156,7 @@ impl Budget {
     }
 }
 
-/// How many elements a list has room for at first.
+/// The number of places that a list gets first, unless the limit allows fewer.
 const LEAST_PLACES: usize = 4;
 
 #[cfg(test)]
@@ -231,7 +231,7 @@ mod tests {
         while budget.make_room::<_, Refusal>(&mut list, 1).is_ok() {
             list.push(0);
         }
-        // A longer one would have been in two places at once, which are more than the host has.
+        // If a longer list grew, its old and its new places together would take more than the host has.
         assert_eq!(list.len(), STEP / 2);
     }
 }

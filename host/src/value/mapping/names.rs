@@ -12,24 +12,24 @@ use crate::value::ty::{Member, Name};
 #[derive(Clone, Copy)]
 pub(super) struct NameSeed<'a> {
     pub members: &'a [Member],
-    /// What a member is called in a message: field, parameter, case, flag.
+    /// The word for a member in messages: field, parameter, case, flag.
     pub noun: &'static str,
-    /// The member to try first: in a record, the one after the last.
+    /// The member to try first; in a record, the one after the last that was read.
     pub likely: usize,
-    /// For a key of an object: where to note an unknown one.
+    /// For a key of an object: the reading that notes the place of an unknown key.
     pub key_of: Option<&'a Reading>,
 }
 
 /// A name that was found.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Found {
-    /// Which member it names.
+    /// The index of the member that the text names.
     pub index: usize,
     kebab: bool,
 }
 
 impl Found {
-    /// The member's name as the text spelled it.
+    /// Returns the member's name as the text spelled it.
     pub(super) fn spelled(self, name: &Name) -> &str {
         if self.kebab { name.kebab() } else { name.snake() }
     }

@@ -1,7 +1,8 @@
 //! Text to values: one seed, which picks a visitor by type.
 //!
-//! Reading needs no stack or memory out of proportion: the format's deserializer bounds the depth, no length is believed
-//! before its elements have been read, and everything that is made was paid for out of the [`Reading`]'s budget.
+//! Reading takes no stack or memory out of proportion to the input. The format's deserializer limits the depth, no
+//! declared length is trusted before the elements have been read, and everything that is made was paid for out of the
+//! [`Reading`]'s budget.
 
 mod fields;
 mod lists;
@@ -26,7 +27,7 @@ use crate::value::{List, Value};
 
 pub(in crate::value) use fields::Params;
 
-/// Reads a value of type `ty`; on an error, `reading` tells where it was.
+/// Reads a value of type `ty`. After an error, `reading` tells its place.
 #[derive(Clone, Copy)]
 pub(in crate::value) struct Seed<'a> {
     pub ty: &'a Type,
@@ -95,7 +96,7 @@ impl Seed<'_> {
         }
     }
 
-    /// A future that has come to its value already.
+    /// Reads a future that already has its value.
     fn future<'de, D: Deserializer<'de>>(self, inner: &Type, deserializer: D) -> Result<Stream, D::Error> {
         let value = Seed { ty: inner, ..self }.deserialize(deserializer)?;
         let list = List::of(inner, vec![value]);
@@ -124,12 +125,12 @@ fn enum_case<'de, D: Deserializer<'de>>(declared: &Declared, deserializer: D) ->
     case_index(seed.deserialize(deserializer)?.index).map(Value::Enum)
 }
 
-/// The index of a case as [`Value`] has it.
+/// Converts the index of a case to the type that [`Value`] uses.
 fn case_index<E: Error>(index: usize) -> Result<u32, E> {
     u32::try_from(index).map_err(|_| E::custom("the type has more cases than a u32 counts"))
 }
 
-/// What a visitor that takes no string says about one: as serde would, but without repeating a long one in full.
+/// Makes the error of a visitor that takes no strings. It is like serde's, but shortens a long string.
 fn no_string<E: Error>(text: &str, expected: &dyn Expected) -> E {
     E::invalid_type(Unexpected::Str(clip(text)), expected)
 }
@@ -152,7 +153,7 @@ impl Visitor<'_> for Text<'_> {
     }
 }
 
-/// Reads a `list<u8>`: bytes where the notation has them, else base64.
+/// Reads a `list<u8>`: bytes if the notation has them, else base64.
 struct Blob<'a> {
     reading: &'a Reading,
 }

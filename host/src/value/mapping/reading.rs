@@ -1,4 +1,4 @@
-//! What goes along with one reading.
+//! The state that goes along with one reading.
 
 use bytes::Bytes;
 use serde::de::Error;
@@ -9,10 +9,10 @@ use super::words::{Notation, Words};
 use crate::memory::Reservation;
 use crate::value::ty::Type;
 
-/// From how many bytes on a part of what is read is shared with it rather than copied.
+/// The least size, in bytes, from which a part of the input is shared instead of copied.
 const WORTH_SHARING: usize = 4 * 1024;
 
-/// One reading: where it is, what it may still make, and what it reads.
+/// The state of one reading: the current place, the memory that values may still take, and the input.
 #[derive(Debug)]
 pub(in crate::value) struct Reading {
     notation: Notation,
@@ -22,17 +22,17 @@ pub(in crate::value) struct Reading {
 }
 
 impl Reading {
-    /// Of a text in `notation`, whose values may take `limit` bytes.
+    /// Begins to read a text in `notation` whose values may take at most `limit` bytes.
     pub(in crate::value) fn new(notation: Notation, limit: usize) -> Self {
         Reading { notation, trail: Trail::default(), budget: Budget::new(limit), source: Bytes::new() }
     }
 
-    /// Of `source`, of which large parts become values as they are.
+    /// Sets the input to `source`, so that its large parts become values without a copy.
     pub(in crate::value) fn sharing(self, source: &Bytes) -> Self {
         Reading { source: source.clone(), ..self }
     }
 
-    /// Does `read`, and adds to `reservation` what the values hold that it makes.
+    /// Runs `read`, and adds the bytes that its values hold to `reservation`.
     pub(in crate::value) fn reserving<T>(
         mut self,
         reservation: &mut Reservation,
@@ -51,7 +51,7 @@ impl Reading {
         self.notation
     }
 
-    /// A type in words.
+    /// Returns a description of a type for messages.
     pub(super) fn words<'a>(&self, ty: &'a Type) -> Words<'a> {
         Words(ty, self.notation)
     }
@@ -66,22 +66,22 @@ impl Reading {
         self.trail.index(index);
     }
 
-    /// Where an error was, as a JSON pointer (RFC 6901); empty for the root.
+    /// Returns the place of an error as a JSON pointer (RFC 6901); empty for the root.
     pub(in crate::value) fn pointer(&self) -> String {
         self.trail.pointer()
     }
 
-    /// Why the values may not take more, where something was refused for that.
+    /// Returns why the values may not take more memory; `None` if nothing was rejected for that.
     pub(in crate::value) fn refused(&self) -> Option<Refused> {
         self.budget.refused()
     }
 
-    /// Pays for `bytes` that a value is going to hold.
+    /// Pays for `bytes` that a value will hold.
     pub(super) fn pay<E: Error>(&self, bytes: usize) -> Result<(), E> {
         self.budget.take(bytes)
     }
 
-    /// Reads what does not last: what it pays is given back.
+    /// Runs `read`, whose result does not last: gives back what it pays.
     pub(super) fn for_a_while<T>(&self, read: impl FnOnce() -> T) -> T {
         let left = self.budget.left();
         let read = read();
@@ -101,17 +101,17 @@ impl Reading {
         Ok(())
     }
 
-    /// Pays for the places of `count` elements more of a list.
+    /// Makes room in a list for `count` elements more, and pays for their places.
     pub(super) fn make_room<T, E: Error>(&self, list: &mut Vec<T>, count: usize) -> Result<(), E> {
         self.budget.make_room(list, count)
     }
 
-    /// Frees the places of a list that is read to its end.
+    /// Frees the unused places of a list that was read to its end.
     pub(super) fn trim<T>(&self, list: &mut Vec<T>) {
         self.budget.trim(list);
     }
 
-    /// `part` as bytes of their own, or as a share of what is read where it is a large part of that.
+    /// Returns `part` as bytes: a large part of the input shares its memory, anything else is copied.
     pub(super) fn bytes(&self, part: &[u8]) -> Bytes {
         let start = part.as_ptr().addr().wrapping_sub(self.source.as_ptr().addr());
         match start.checked_add(part.len()) {

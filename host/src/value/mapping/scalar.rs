@@ -8,7 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, Unexpected, Visitor};
 use super::words::{Notation, Words, clip};
 use crate::value::ty::Type;
 
-/// A type of plain data. Each method says what something in a text is in it; `None` is a refusal.
+/// A type of plain data. Each method converts one kind of input to the type; `None` rejects it.
 pub(super) trait Scalar: Sized {
     /// The WIT type.
     const TYPE: Type;
@@ -28,12 +28,12 @@ pub(super) trait Scalar: Sized {
         None
     }
 
-    /// A number with a fraction or an exponent, or too large for 64 bits, that was written in digits.
+    /// A number that was written in digits, with a fraction or an exponent or too large for 64 bits.
     fn from_float(_: f64) -> Option<Self> {
         None
     }
 
-    /// A float in binary.
+    /// A float from a binary notation.
     fn from_binary(_: f64) -> Option<Self> {
         None
     }
@@ -92,7 +92,7 @@ integers! {
     u64 U64 |text| canonical(text)?.parse().ok(),
 }
 
-/// `text`, if it is an integer as JSON writes one: no plus, no leading zero.
+/// Returns `text` if it is an integer as JSON writes one: without a plus and without a leading zero.
 pub(super) fn canonical(text: &str) -> Option<&str> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     (text == "0" || !digits.starts_with(['0', '+'])).then_some(text)
@@ -136,13 +136,13 @@ floats! {
     f64 F64 |value| value, |value| value,
 }
 
-/// The f32 that a text means which reads as `value`.
+/// Returns the f32 nearest to a text that reads as the f64 `value`.
 ///
-/// Rounding twice, text to f64 to f32, goes wrong where the text lies next to the middle of two f32 and `value` right
-/// on it. Then the one of the two that is written as `value` is meant. Of all f32 in their shortest digits that
-/// matters for one, 7.038531e-26.
+/// Rounding twice, from the text to f64 to f32, is wrong if the text lies next to the middle of two f32 and `value`
+/// exactly on it. Then the text means the one of the two whose shortest digits read as `value`. Among all f32 in their
+/// shortest digits, only one needs this: 7.038531e-26.
 fn nearest_f32(value: f64) -> f32 {
-    // The middle of two f32 has at most 25 of an f64's 53 bits.
+    // The middle of two f32 uses at most 25 of an f64's 53 bits.
     const BEYOND_THE_MIDDLE: u64 = (1 << 28) - 1;
     let even = value as f32;
     let left = value - f64::from(even);
@@ -225,7 +225,7 @@ impl<T: Scalar> Visitor<'_> for ScalarVisitor<T> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        // A binary notation has numbers of every kind, and needs none in a string.
+        // A binary notation has numbers of every kind, so it needs none in a string.
         let may_be_text = self.notation == Notation::Json || matches!(T::TYPE, Type::Char);
         let found = may_be_text.then(|| T::from_text(text)).flatten();
         found.ok_or_else(|| E::invalid_value(Unexpected::Str(clip(text)), &self))

@@ -1,4 +1,4 @@
-//! How much a text may become.
+//! The memory that the values of a text may take.
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -10,11 +10,11 @@ use crate::value::json::{self, JsonErrorKind};
 use crate::value::ty::{Member, Type};
 use crate::value::{List, Value};
 
-/// What a few KiB may become in these tests.
+/// The bytes that the values of a few KiB of text may take in these tests.
 const LITTLE: usize = 24 * 1024;
 
-/// Asserts that a list of `ty`, of some KiB of `element`, is read without a limit and refused with a small one, as JSON and as
-/// CBOR.
+/// Asserts that a list of `ty`, of some KiB of `element`, is read without a limit and rejected with a small one, as
+/// JSON and as CBOR.
 #[track_caller]
 fn is_bounded(ty: Type, element: &str) {
     let count = 6 * 1024 / (element.len() + 1);
@@ -32,7 +32,7 @@ fn is_bounded(ty: Type, element: &str) {
     assert_eq!(refusal.kind, CborErrorKind::TooLarge { limit: LITTLE }, "{element}: {refusal}");
 }
 
-/// A body of CBOR.
+/// Returns a body of CBOR.
 fn as_cbor(params: &[Member], values: &[Value]) -> Bytes {
     let params = params.iter().map(|param| (param.name.snake(), param.ty.clone())).collect::<Vec<_>>();
     let mut out = Vec::new();
@@ -80,7 +80,7 @@ fn what_is_as_large_as_its_text_is_limited_too() {
     }
 }
 
-/// What a list may pay in advance.
+/// The bytes that a list may pay in advance.
 const CHUNK: usize = 64 * 1024;
 
 #[test]

@@ -1,12 +1,12 @@
-//! Where in a document a refusal happened.
+//! The place in a document where reading failed.
 
 use std::cell::RefCell;
 
-/// The longest key that a pointer repeats, in bytes: a pointer goes into answers and logs.
+/// The longest key that a pointer repeats, in bytes. It is limited because pointers go into answers and logs.
 const LONGEST_KEY: usize = 256;
 
-/// The way from the root of a document to the place of an error, gathered while the error returns through the
-/// visitors. It costs nothing as long as nothing fails.
+/// The way from the root of a document to the place of an error. It is gathered while the error returns through the
+/// visitors, so it costs nothing while nothing fails.
 #[derive(Debug, Default)]
 pub(super) struct Trail {
     /// The steps, innermost first.
@@ -28,7 +28,7 @@ impl Trail {
         self.steps.borrow_mut().push(index.to_string());
     }
 
-    /// The JSON pointer (RFC 6901) of the place; empty for the root.
+    /// Returns the JSON pointer (RFC 6901) of the place; empty for the root.
     pub(super) fn pointer(&self) -> String {
         self.steps.borrow().iter().rev().flat_map(|step| ["/", step.as_str()]).collect()
     }

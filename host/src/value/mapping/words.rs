@@ -1,4 +1,4 @@
-//! What error messages say about types and names.
+//! Types and names in the words of error messages.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ const MOST_NAMES: usize = 20;
 /// The most characters of a string in the input that a message repeats.
 const LONGEST_TEXT: usize = 60;
 
-/// What is read.
+/// The notation of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::value) enum Notation {
     Json,
@@ -17,7 +17,7 @@ pub(in crate::value) enum Notation {
 }
 
 impl Notation {
-    /// What it calls values under keys.
+    /// Returns the notation's word for values under keys.
     pub(super) fn object(self) -> &'static str {
         match self {
             Notation::Json => "object",
@@ -25,7 +25,7 @@ impl Notation {
         }
     }
 
-    /// The same with its article.
+    /// Returns the same word with its article.
     pub(super) fn an_object(self) -> &'static str {
         match self {
             Notation::Json => "an object",
@@ -34,16 +34,16 @@ impl Notation {
     }
 }
 
-/// A type in words: its WIT name, and what it looks like in the notation.
+/// A type in words: its WIT name, and its form in the notation.
 pub(super) struct Words<'a>(pub &'a Type, pub Notation);
 
-/// A type as WIT names it, with declared types by name: short enough for a message, whatever the type.
+/// A type as WIT names it. Declared types appear by name, so every type is short enough for a message.
 pub(super) struct Brief<'a>(pub &'a Type);
 
-/// The names of `0`, in backticks.
+/// The names of `self.0`, in backticks.
 pub(super) struct Names<'a>(pub &'a [Member]);
 
-/// The names of `0`, in backticks, each with its type.
+/// The names of `self.0`, in backticks, each with its type.
 pub(in crate::value) struct TypedNames<'a>(pub &'a [Member]);
 
 impl fmt::Display for Words<'_> {
@@ -120,7 +120,7 @@ fn named(f: &mut fmt::Formatter<'_>, keyword: &str, declared: &Declared) -> fmt:
     }
 }
 
-/// Writes items with commas between them, cut after [`MOST_NAMES`].
+/// Writes items with commas between them, at most [`MOST_NAMES`] of them.
 fn listed<T>(
     f: &mut fmt::Formatter<'_>,
     items: &[T],
@@ -153,7 +153,7 @@ impl fmt::Display for TypedNames<'_> {
     }
 }
 
-/// The cases of a variant as texts have them: `"done"`, `{"failed": …}`.
+/// The cases of a variant as a text writes them: `"done"`, `{"failed": …}`.
 struct Cases<'a>(&'a [Member]);
 
 impl fmt::Display for Cases<'_> {
@@ -165,7 +165,7 @@ impl fmt::Display for Cases<'_> {
     }
 }
 
-/// The start of a text from the input: enough to recognise it, not enough to flood an answer or a log.
+/// Returns the start of a text from the input: enough to recognise it, too little to flood an answer or a log.
 pub(super) fn clip(text: &str) -> &str {
     let end = text.char_indices().nth(LONGEST_TEXT).map_or(text.len(), |(at, _)| at);
     text.get(..end).unwrap_or_default()

@@ -12,12 +12,12 @@ use crate::value::packed::{Layout, Leaf, Scalar};
 use crate::value::ty::{Member, Type};
 use crate::value::{Flags, List, Value};
 
-/// A value beside its type: what serde can write, as JSON or in any format that knows maps and options.
+/// A value beside its type. serde can write it as JSON or in any other format that has maps and options.
 ///
 /// A format that is not human-readable gets bytes as bytes, and NaN and the infinities as floats.
 ///
-/// A stream or a future is written as what it came to: an array, or its value. Serialising fails where the value is not of
-/// the type.
+/// A stream or a future is written as its result: an array, or its value. Serialising fails if the value is not of the
+/// type.
 #[derive(Debug, Clone, Copy)]
 pub struct Typed<'a> {
     /// The type.
@@ -43,7 +43,7 @@ impl Serialize for Typed<'_> {
             (Type::Char, Value::Char(value)) => serializer.serialize_char(*value),
             (Type::String, Value::String(value)) => serializer.serialize_str(value),
             (Type::List(inner) | Type::Stream(inner), Value::List(list)) => self.list(inner, list, serializer),
-            // JSON has strings alone as keys: serde_json writes a bool or an integer as one.
+            // JSON has only strings as keys, so serde_json writes a bool or an integer as a string.
             (Type::Map { key, value }, Value::Map(entries)) => serializer
                 .collect_map(entries.iter().map(|(k, v)| (Typed { ty: key, value: k }, Typed { ty: value, value: v }))),
             (Type::Tuple(types), Value::Tuple(values)) if types.len() == values.len() => {
@@ -80,7 +80,7 @@ impl Serialize for Typed<'_> {
                 serializer.serialize_str(self.case(&declared.members, *case)?.name.snake())
             }
             (Type::Flags(declared), Value::Flags(flags)) => flag_names(&declared.members, flags, serializer),
-            // What a future came to stands in its place.
+            // The value of a finished future stands in the future's place.
             (Type::Future(inner), value) if !matches!(value, Value::Future(_)) => {
                 Typed { ty: inner, value }.serialize(serializer)
             }
@@ -150,7 +150,7 @@ fn flag_names<S: Serializer>(members: &[Member], flags: &Flags, serializer: S) -
 
 macro_rules! floats {
     ($($float:ident $name:ident $serialize:ident,)*) => {$(
-        /// A float; in text in its shortest digits, or the name of what JSON has no number for.
+        /// A float. A text gets its shortest digits, or a name if JSON has no number for it.
         struct $name($float);
 
         impl Serialize for $name {
@@ -174,7 +174,7 @@ floats! {
     f64 F64 serialize_f64,
 }
 
-/// The elements of a list, each by itself.
+/// The elements of a list, to be written one by one.
 pub(crate) struct Elements<'a> {
     ty: &'a Type,
     list: &'a List,
@@ -182,7 +182,7 @@ pub(crate) struct Elements<'a> {
 }
 
 impl<'a> Elements<'a> {
-    /// Those of `list`, which are of type `ty`.
+    /// Takes the elements of `list`, which are of type `ty`.
     pub(crate) fn of(ty: &'a Type, list: &'a List) -> Self {
         let layout = matches!(list, List::Packed(_)).then(|| Layout::of(ty)).flatten();
         Elements { ty, list, layout }
@@ -192,7 +192,7 @@ impl<'a> Elements<'a> {
         self.list.len()
     }
 
-    /// Writes element `index` by `serializer`.
+    /// Writes element `index` with `serializer`.
     pub(in crate::value) fn serialize<S: Serializer>(&self, index: usize, serializer: S) -> Result<S::Ok, S::Error> {
         let Elements { ty, list, layout } = self;
         let mismatch = || S::Error::custom("a list is of another type");
@@ -217,7 +217,8 @@ impl<'a> Elements<'a> {
 struct Row<'a> {
     ty: &'a Type,
     leaves: &'a [Leaf],
-    /// The leaf that comes next. Each element has them all, so that after the last one the next element's first comes.
+    /// The leaf that comes next. Each element has all leaves, so the first leaf of the next element follows the last
+    /// one.
     next: &'a Cell<usize>,
     row: &'a [u8],
 }
@@ -254,7 +255,7 @@ impl Serialize for Row<'_> {
     }
 }
 
-/// The kind of a value, for a message about one that is in the wrong place.
+/// The kind of a value, for a message about a value in the wrong place.
 struct Kind<'a>(&'a Value);
 
 impl fmt::Display for Kind<'_> {

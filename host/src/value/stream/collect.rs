@@ -1,4 +1,4 @@
-//! A value with streams to one without: each is read to its end, and what it came to stands in its place.
+//! Collects the streams and futures of a value: reads each to its end and puts the result in its place.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -11,13 +11,14 @@ use super::{Items, Stream, StreamError, one};
 use crate::memory::Reservation;
 use crate::value::{List, Type, Value};
 
-/// `value`, which is of type `ty`, with a list in the place of each stream and a value in that of each future.
+/// Returns `value`, which is of type `ty`, with a list in the place of each stream and a value in the place of each
+/// future. Adds the bytes that these hold to `reservation`.
 ///
-/// All are read at once: their writer may wait for any of them before it goes on with another.
+/// All streams are read at once, because their writer may wait for any of them before it goes on with another.
 ///
 /// # Errors
-/// One of them broke off, was passed on already, they hold more than `limit` bytes together, or more than the host has room
-/// for. What they hold is added to `reservation`.
+/// A stream broke off or was passed on already, or all together hold more than `limit` bytes, or more than the host has
+/// room for.
 pub(crate) async fn collect(
     ty: &Type,
     value: Value,
@@ -35,7 +36,7 @@ pub(crate) async fn collect(
     collected
 }
 
-/// How many times as much as they hold lists take while they grow.
+/// The memory that a list takes while it grows, as a multiple of what it holds.
 const GROWING: usize = 2;
 
 struct Room {
@@ -103,7 +104,7 @@ impl Room {
         if inner.has_streams() {
             return self.read_nested(inner, items).await;
         }
-        // As they come: many small batches are more than what they hold.
+        // Joins the batches as they come, because many small batches take more memory than their items.
         let mut all: Option<List> = None;
         while let Some(batch) = items.next().await {
             let batch = batch?;
@@ -118,7 +119,7 @@ impl Room {
         Ok(all.or_else(|| List::of(inner, Vec::new())).unwrap_or_else(|| List::Values(Vec::new())))
     }
 
-    /// Reads the streams among the items while more items come: their writer may wait for any of them.
+    /// Reads the streams among the items while more items come, because their writer may wait for any of them.
     async fn read_nested(&self, inner: &Type, mut items: Items) -> Result<List, StreamError> {
         let (mut reading, mut all, mut open) = (FuturesOrdered::new(), Vec::new(), true);
         while open || !reading.is_empty() {
@@ -184,7 +185,7 @@ mod tests {
 
     #[tokio::test]
     async fn streams_are_read_at_once_whatever_their_order() {
-        // A writer that ends its first stream only when its second one was read.
+        // A writer that ends its first stream only after its second one was read.
         let (done, wait) = tokio::sync::oneshot::channel();
         let first = stream::once(async move {
             wait.await.unwrap();
@@ -202,7 +203,7 @@ mod tests {
 
     #[tokio::test]
     async fn streams_of_streams_are_read_while_they_come() {
-        // A writer that passes its next stream on only when the one before was read.
+        // A writer that passes its next stream on only after the one before was read.
         let (done, wait) = tokio::sync::oneshot::channel();
         let inner = |item, then: Option<tokio::sync::oneshot::Sender<()>>| {
             Value::Stream(Stream::new(stream::once(async move {

@@ -135,7 +135,7 @@ proptest! {
                 _ => {}
             }
         }
-        // Whatever came before, the edge is open to calls again once the pause is over and what flies has landed.
+        // Whatever happened before, the edge lets calls through again after the pause, when no call is in flight.
         for admission in flying {
             circuit.undecided(admission, now);
         }

@@ -1,14 +1,14 @@
 //! The Rust type by which wasmtime knows the items of a stream, whatever their WIT type is.
 //!
-//! wasmtime moves items one by one, by the size that their Rust type says. Here the first item of a batch stands for all
-//! of them: it moves the batch as one [`List`], by the sizes in the component's own type tables, and the others move
-//! nothing. So [`Item`] has no size, and each read begins with the first item that a guest writes at once: where only a part of
-//! them is taken, the guest is told how many, and the rest is another write.
+//! wasmtime moves items one by one, by the size of their Rust type. Here the first item of a batch stands for all of
+//! them: it moves the batch as one [`List`], by the sizes in the component's own type tables, and the other items move
+//! nothing. So [`Item`] has no size, and each read begins with the first item of a guest's write. If the host takes
+//! only a part of the write, the guest learns how many items it took, and the guest writes the rest again.
 //!
 //! # Why the `unsafe impl`s are sound
-//! What the module above says of `Flat` holds for [`Item`], too: memory is only read and written through checked slices,
-//! by the actual type. Beyond that, wasmtime uses the size to check that items lie within memory: `list` and `elements`
-//! do so themselves, against the true size, and check the alignment.
+//! The arguments for `Flat` in the module above hold for [`Item`], too: this module reads and writes memory only
+//! through checked slices, by the actual type. Beyond that, wasmtime uses the size to check that items lie within
+//! memory. `list` and `elements` check that themselves, with the true size, and they check the alignment.
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
@@ -24,13 +24,14 @@ use crate::value::abi::lift::{self, Lifting};
 use crate::value::abi::{lower, offset_of};
 
 thread_local! {
-    /// How many items the batch has that is read next on this thread. wasmtime has no way to hand this to [`Lift`].
+    /// The number of items in the batch that this thread reads next. wasmtime has no other way to hand this to
+    /// [`Lift`].
     static COUNT: Cell<usize> = const { Cell::new(0) };
 }
 
-/// An item of a stream. The first of a batch has them all, the others none.
+/// An item of a stream. The first item of a batch holds all items of it, the others hold none.
 ///
-/// `REALLOC` says whether the guest's allocator may be called to write it.
+/// `REALLOC` is whether writing an item may call the guest's allocator.
 pub(super) struct Item<const REALLOC: bool>(Option<Arc<Load>>);
 
 struct Load {
@@ -40,7 +41,7 @@ struct Load {
 }
 
 impl<const REALLOC: bool> Item<REALLOC> {
-    /// The items of `list`, as wasmtime takes them.
+    /// Returns the items of `list`, in the form that wasmtime takes.
     pub(super) fn batch(list: List) -> Vec<Self> {
         let count = list.len();
         let mut items = Vec::with_capacity(count);
@@ -49,7 +50,7 @@ impl<const REALLOC: bool> Item<REALLOC> {
         items
     }
 
-    /// The first of `count` items in the guest's memory, which has them all.
+    /// Lifts all `count` items in the guest's memory into the first one.
     #[cold]
     #[inline(never)]
     fn lift_all(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8], count: usize) -> Result<Self> {
@@ -60,8 +61,8 @@ impl<const REALLOC: bool> Item<REALLOC> {
         Ok(Item(Some(Arc::new(Load { list, opened: Mutex::new(lifting.opened) }))))
     }
 
-    /// The next items of the `count` that `source` has, and the streams in them: at most `most` of what a guest writes, all of what
-    /// the host writes itself.
+    /// Reads the next of the `count` items of `source`, and the streams in them. From a guest's write it takes at most
+    /// `most` items; from the host's own write it takes all.
     pub(super) fn read(
         source: &mut Source<'_, Self>,
         store: impl AsContextMut,
@@ -72,6 +73,7 @@ impl<const REALLOC: bool> Item<REALLOC> {
         let mut buffer = Buffer::<REALLOC> { room: part, load: None };
         COUNT.set(part);
         let read = source.read(store, &mut buffer);
+        // Resets it even if the read failed, so that no later lift on this thread uses it.
         COUNT.set(0);
         read?;
         let load = buffer.load.and_then(Arc::into_inner).ok_or_else(|| format_err!("a batch of a stream is shared"))?;
@@ -79,7 +81,7 @@ impl<const REALLOC: bool> Item<REALLOC> {
     }
 }
 
-/// Where a batch is read into.
+/// The buffer into which a batch is read.
 struct Buffer<const REALLOC: bool> {
     room: usize,
     load: Option<Arc<Load>>,
@@ -99,9 +101,9 @@ impl<const REALLOC: bool> ReadBuffer<Item<REALLOC>> for Buffer<REALLOC> {
         self.room
     }
 
-    /// From a stream that the host itself writes.
+    /// Takes items from a stream that the host itself writes.
     fn move_from(&mut self, input: &mut dyn WriteBuffer<Item<REALLOC>>, count: usize) {
-        // A batch is one: there is no part of it.
+        // A batch is one item with all the others in it, so it cannot be taken in parts.
         self.room = self.room.saturating_sub(count);
         self.load = input.remaining().first().and_then(|item| item.0.clone());
         input.skip(input.remaining().len());
@@ -128,7 +130,7 @@ unsafe impl<const REALLOC: bool> Lift for Item<REALLOC> {
         bail!("an item of a stream stands in core-wasm values")
     }
 
-    // wasmtime calls it for each item, and nearly all of them are of the short kind.
+    // Inlined because wasmtime calls it for each item, and nearly all items are empty.
     #[inline]
     fn linear_lift_from_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Self> {
         match COUNT.get() {

@@ -1,4 +1,4 @@
-//! What a guest writes, on its way to a reader.
+//! Takes what a guest writes and sends it to a reader.
 
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -56,7 +56,7 @@ impl futures::Stream for Received {
 pub(super) struct Sender {
     channel: PollSender<Batch>,
     whole: Arc<AtomicBool>,
-    /// How many items a batch has at most.
+    /// The most items in a batch.
     most: usize,
     streams: Streams,
     held: Option<Held>,
@@ -81,7 +81,7 @@ impl Sender {
     }
 
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Room> {
-        // A place that was reserved before stays one when the reader has left.
+        // Checks this first, because a place that was reserved earlier stays reserved after the reader has left.
         if self.channel.get_ref().is_none_or(|channel| channel.is_closed()) {
             return Poll::Ready(Room::Closed);
         }
@@ -91,26 +91,28 @@ impl Sender {
         self.streams.budget.poll_room(cx).map(|()| Room::Yes)
     }
 
-    /// Leaves `list` for the reader, in the place that [`Sender::poll_room`] has reserved.
+    /// Sends `list` to the reader, in the place that [`Sender::poll_room`] reserved.
     fn send(&mut self, list: List) {
         let mut reservation = self.streams.budget.nothing();
-        // It is here already.
+        // Reserves without a check, because the host already holds the batch.
         reservation.grow_anyway(list.weight().saturating_add(BATCH));
-        // An error says that the reader has left, which the next batch will find.
+        // Sends fail only after the reader has left. The next batch finds the channel closed.
         let _ = self.channel.send_item(Batch { list, _reservation: reservation });
     }
 }
 
-/// wasmtime drops a consumer when the guest has closed the writable end, or the store is dropped.
+/// wasmtime drops a consumer when the guest closes the writable end, or when the store is dropped. Only the first is a
+/// proper end of the stream.
 impl Drop for Sender {
     fn drop(&mut self) {
+        // Set before the channel is dropped, so that a reader that finds the channel's end finds this, too.
         if !self.streams.are_over() {
             self.whole.store(true, Ordering::SeqCst);
         }
     }
 }
 
-/// Takes what a guest writes to a stream of `I`, or to a future.
+/// A consumer of what a guest writes to a stream or future of `I`.
 pub(super) struct Reading<I> {
     sender: Sender,
     item: PhantomData<fn() -> I>,
@@ -121,7 +123,7 @@ impl<I> Reading<I> {
         Reading { sender, item: PhantomData }
     }
 
-    /// What to say to a guest whose write cannot be taken now.
+    /// Answers a guest whose write cannot be taken now.
     fn not_now(&mut self, finish: bool) -> Poll<Result<StreamResult>> {
         if !finish {
             return Poll::Pending;
@@ -207,16 +209,16 @@ impl<T: Streaming, const REALLOC: bool> FutureConsumer<T> for Reading<Item<REALL
     ) -> Poll<Result<()>> {
         let room = match self.sender.poll_room(cx) {
             Poll::Pending if !finish => return Poll::Pending,
-            // The channel itself is never full for a future, and tokio's budget holds nothing back in a store's turn.
-            // wasmtime counts a future as written from here on, so that it cannot be cancelled any more. There is a place for
-            // its one item, whatever the budget says.
+            // A future's channel has a place for its one item, and tokio's cooperative budget does not apply within a
+            // store's turn, so only the memory budget can say no. wasmtime counts the future as written from here on,
+            // and it can't be cancelled any more. So the item is taken whatever the memory budget says.
             Poll::Pending => Room::Yes,
             Poll::Ready(room) => room,
         };
         if source.remaining(store.as_context_mut()) != 1 {
             return Poll::Ready(Err(format_err!("a future is written with other than one item")));
         }
-        // Where nobody reads, it is taken all the same: wasmtime knows no other answer to the guest.
+        // Takes the item even if nobody reads, because wasmtime allows no other answer to the guest.
         let list = self.take(store, &mut source, 1)?;
         if matches!(room, Room::Yes) {
             self.sender.send(list);

@@ -1,4 +1,4 @@
-//! What a guest reads, on its way from a writer.
+//! Gives a guest what it reads from a writer.
 
 use std::any::{Any, TypeId};
 use std::marker::PhantomData;
@@ -13,23 +13,23 @@ use super::item::Item;
 use crate::value::List;
 use crate::value::stream::Items;
 
-/// Gives a guest what its items yield.
+/// A producer that gives a guest the items of a stream.
 ///
-/// A guest has no way to learn that a stream broke off: for it, a stream just ends. So from one that breaks off nothing more
-/// comes, not even an end; whoever made the items sees to it that the guest's call fails.
+/// A guest cannot learn that a stream broke off: a guest only sees a stream end. So a stream that breaks off yields
+/// nothing more, not even an end, and the maker of the items makes the guest's call fail.
 pub(super) struct Writing<I> {
-    /// None once they broke off.
+    /// `None` after the items broke off.
     items: Option<Fuse<Items>>,
-    /// What has come, and how much of it the guest has.
+    /// The batch that came last, and the number of its items that the guest has.
     batch: List,
     given: usize,
     item: PhantomData<fn() -> I>,
 }
 
-/// What is left of items whose readable end a guest has handed on: its new reader gets them as they are.
+/// The rest of the items of a stream whose readable end a guest handed on. Its new reader gets them directly.
 pub(super) struct HandedOn(pub Items);
 
-/// Takes the items back from `writing`, if that is what is asked for.
+/// Takes the items back from `writing` if `ty` is [`HandedOn`].
 fn take_back<I: 'static>(writing: Pin<Box<Writing<I>>>, ty: TypeId) -> Result<Box<dyn Any>, Pin<Box<Writing<I>>>> {
     if ty != TypeId::of::<HandedOn>() {
         return Err(writing);
@@ -39,13 +39,13 @@ fn take_back<I: 'static>(writing: Pin<Box<Writing<I>>>, ty: TypeId) -> Result<Bo
     let rest = if read < batch.len() { Some(Ok(batch.take(read..batch.len()))) } else { None };
     let items: Items = match items {
         Some(items) => stream::iter(rest).chain(items).boxed(),
-        // What broke off has no end.
+        // A stream that broke off must not end.
         None => stream::iter(rest).chain(stream::pending()).boxed(),
     };
     Ok(Box::new(HandedOn(items)))
 }
 
-/// What there is for a guest that reads.
+/// The result of asking for a guest's next items.
 enum Next {
     /// Items, from [`Writing::given`] on.
     Items,
@@ -70,7 +70,7 @@ impl<I> Writing<I> {
         Poll::Ready(Next::Items)
     }
 
-    /// The next items, at most `room` of them.
+    /// Takes the next items, at most `room` of them.
     fn take(&mut self, room: usize) -> List {
         let start = self.given;
         self.given = start.saturating_add(room).min(self.batch.len());
@@ -138,7 +138,7 @@ impl<T: 'static, const REALLOC: bool> StreamProducer<T> for Writing<Item<REALLOC
             Poll::Ready(Next::End) => return Poll::Ready(Ok(StreamResult::Dropped)),
             Poll::Ready(Next::Items) => {}
         }
-        // As much as the guest has room for, so that a batch is never written in parts.
+        // Takes only as much as the guest has room for, so that a batch is never written in parts.
         let room = destination.remaining(store).unwrap_or(usize::MAX);
         if room > 0 {
             destination.set_buffer(Item::batch(self.take(room)).into());
@@ -162,7 +162,7 @@ impl<T: 'static, const REALLOC: bool> FutureProducer<T> for Writing<Item<REALLOC
     ) -> Poll<wasmtime::Result<Option<Item<REALLOC>>>> {
         match self.poll_next(cx) {
             Poll::Ready(Next::Items) => Poll::Ready(Ok(Item::batch(self.take(1)).pop())),
-            // One that ends without its item broke off as well.
+            // A future that ends without its item broke off as well.
             Poll::Ready(Next::End) | Poll::Pending if finish => Poll::Ready(Ok(None)),
             Poll::Ready(Next::End) | Poll::Pending => Poll::Pending,
         }

@@ -2,7 +2,7 @@
 
 use crate::value::Type;
 
-/// Text that declares what types need, and counts names.
+/// Text that declares types, and a counter for their names.
 #[derive(Default)]
 struct Types {
     text: String,
@@ -10,7 +10,7 @@ struct Types {
 }
 
 impl Types {
-    /// `ty` as a reference or in place; a declared type is declared, and exported, before.
+    /// Returns `ty` as a reference or in place. A declared type is declared and exported first.
     fn name(&mut self, ty: &Type) -> String {
         let declared = match ty {
             Type::F32 => return "float32".into(),
@@ -51,7 +51,7 @@ impl Types {
         };
         let index = self.count;
         self.count += 1;
-        // An import, and not an export, so that the type is there for imported functions as well.
+        // An import instead of an export, so that imported functions can use the type as well.
         self.text
             .push_str(&format!("(type $d{index} {declared})\n(import \"t{index}\" (type $t{index} (eq $d{index})))\n"));
         format!("$t{index}")
@@ -74,8 +74,8 @@ const MEMORY: &str = r#"
       (local.get $at))
 "#;
 
-/// Exports `put: func(T, u32…)`, which keeps where its parameters are, and `get: func() -> tuple<T, u32…>`, which gives
-/// them back from there.
+/// Exports `put: func(T, u32…)`, which remembers where its parameters are, and `get: func() -> tuple<T, u32…>`, which
+/// returns them from there.
 pub(super) fn keeper(ty: &Type, filler: usize) -> String {
     let mut types = Types::default();
     let ty = types.name(ty);
@@ -97,7 +97,7 @@ pub(super) fn keeper(ty: &Type, filler: usize) -> String {
     )
 }
 
-/// Exports `get: func() -> T`, which says that its result is at `pointer`, with `bytes` at address 1024.
+/// Exports `get: func() -> T`, which claims that its result is at `pointer`, with `bytes` at address 1024.
 pub(super) fn liar(ty: &Type, bytes: &[u8], pointer: u32) -> String {
     let mut types = Types::default();
     let ty = types.name(ty);
@@ -116,8 +116,8 @@ pub(super) fn liar(ty: &Type, bytes: &[u8], pointer: u32) -> String {
     )
 }
 
-/// Exports `pass: func(T) -> T`, which passes its core-wasm values on to the import `echo: func(T) -> T`; `None` where T
-/// is too wide to be passed in core-wasm values.
+/// Exports `pass: func(T) -> T`, which passes its core-wasm values on to the import `echo: func(T) -> T`. Returns
+/// `None` if T is too wide for core-wasm values.
 pub(super) fn passer(ty: &Type) -> Option<String> {
     let slots = flatten(ty);
     if slots.len() > super::MAX_FLAT {
@@ -161,9 +161,12 @@ pub(super) fn passer(ty: &Type) -> Option<String> {
     ))
 }
 
-/// Exports `gather: async func(stream<T>) -> list<T>`, which reads the stream into its memory, at most `batch` items at a time;
-/// `spread: async func(list<T>)`, which writes the list to a stream, `batch` items at a time, whose readable end it has passed
-/// to the import `sink: func(stream<T>)`; and `pass: func(stream<T>) -> stream<T>`, which never looks at it.
+/// Exports three functions:
+///
+/// - `gather: async func(stream<T>) -> list<T>` reads the stream into its memory, at most `batch` items at a time.
+/// - `spread: async func(list<T>)` makes a stream, passes its readable end to the import `sink: func(stream<T>)`, and
+///   writes the list to it, `batch` items at a time.
+/// - `pass: func(stream<T>) -> stream<T>` returns the stream without reading it.
 pub(super) fn streamer(item: &Type, batch: u32) -> String {
     let mut types = Types::default();
     let name = types.name(item);

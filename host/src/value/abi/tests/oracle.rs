@@ -1,11 +1,11 @@
-//! Values to wasmtime's dynamic `Val` and back.
+//! Converts values to wasmtime's dynamic `Val` and back.
 
 use wasmtime::component::Val;
 
 use crate::value::ty::Declared;
 use crate::value::{Flags, List, Type, Value};
 
-/// `value`, which is of type `ty`, as the oracle has it.
+/// Returns `value`, which is of type `ty`, as the oracle's `Val`.
 pub(super) fn val(ty: &Type, value: &Value) -> Val {
     let boxed = |ty: &Type, value: &Value| Some(Box::new(val(ty, value)));
     match (ty, value) {
@@ -62,7 +62,7 @@ pub(super) fn val(ty: &Type, value: &Value) -> Val {
     }
 }
 
-/// What the oracle read for type `ty`, as a value.
+/// Returns what the oracle read for type `ty`, as a value.
 pub(super) fn value(ty: &Type, val: &Val) -> Value {
     let boxed = |ty: &Type, val: &Val| Some(Box::new(value(ty, val)));
     match (ty, val) {

@@ -1,5 +1,5 @@
-//! Streams of random types: what a guest reads of them is what was written, and the other way round; whatever the sizes of the
-//! batches on either side.
+//! Streams of random types: a guest reads what the host wrote, and the host reads what a guest wrote, whatever the
+//! sizes of the batches on either side.
 
 use std::sync::Mutex;
 
@@ -9,7 +9,7 @@ use futures::stream;
 use super::*;
 use crate::value::stream::{Items, Stream};
 
-/// How an import `sink` takes a stream.
+/// An import `sink` that keeps the stream it takes.
 #[derive(Default)]
 struct Sink(Mutex<Option<Items>>);
 
@@ -102,13 +102,13 @@ proptest! {
 }
 
 impl Guest {
-    /// A guest whose import `sink` takes streams of `ty`.
+    /// Makes a guest whose import `sink` takes streams of `ty`.
     async fn with_sink(text: &str, ty: &Type, sink: Arc<Sink>) -> Self {
         let signature = signature([stream_of(ty)], None);
         Guest::linked(text, |linker| define(&mut linker.root(), "sink", &signature, sink).unwrap()).await
     }
 
-    /// What comes of a stream that the guest gives back, while its store runs.
+    /// Passes `stream` through the guest's `pass` and returns the items that come back, while the store runs.
     async fn passed(&mut self, signature: &Signature, stream: Stream, ty: &Type) -> Vec<Value> {
         let func = self.instance.get_func(&mut self.store, "pass").unwrap();
         let export = Export::new(func, signature);

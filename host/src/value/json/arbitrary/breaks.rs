@@ -4,14 +4,14 @@ use serde_json::{Value as Json, json};
 
 use crate::value::ty::Type;
 
-/// One way to break a document: what to put at `at`, and which pointer the refusal must give.
+/// A way to break a document: put `with` at the place `at`. The rejection must give `pointer`.
 pub(crate) struct Break {
     pub at: String,
     pub with: Json,
     pub pointer: String,
 }
 
-/// Every way in which tests know to break `json`, which is of type `ty` and stands at `at`.
+/// Adds to `breaks` every known way to break `json`, which is of type `ty` and stands at `at`.
 pub(crate) fn find_breaks(ty: &Type, json: &Json, at: String, breaks: &mut Vec<Break>) {
     let mut with = |with: Json, step: Option<String>| {
         let pointer = at.clone() + &step.map(|step| format!("/{step}")).unwrap_or_default();
@@ -55,7 +55,7 @@ pub(crate) fn find_breaks(ty: &Type, json: &Json, at: String, breaks: &mut Vec<B
             }
             for (key, item) in object {
                 let step = key.replace('~', "~0").replace('/', "~1");
-                // A pointer cuts a longer key short.
+                // A pointer shortens a longer key.
                 if step.len() <= 256 {
                     find_breaks(value, item, format!("{at}/{step}"), breaks);
                 }

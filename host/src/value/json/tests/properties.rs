@@ -12,12 +12,12 @@ fn typed_value() -> impl Strategy<Value = (Type, Value)> {
     any_type().prop_flat_map(|ty| value_of(&ty).prop_map(move |value| (ty.clone(), value)))
 }
 
-/// Values as text, in which a NaN equals itself and the two zeros differ.
+/// Returns values as text, in which a NaN equals itself and the two zeros differ.
 fn exactly(value: &impl std::fmt::Debug) -> String {
     format!("{value:?}")
 }
 
-/// `text` with every WIT name in kebab-case.
+/// Returns `text` with every WIT name in kebab-case.
 fn in_kebab_case(text: &str) -> String {
     NAMES.iter().fold(text.to_owned(), |text, name| {
         text.replace(&format!("\"{}\"", name.replace('-', "_")), &format!("\"{name}\""))

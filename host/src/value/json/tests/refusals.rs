@@ -1,4 +1,4 @@
-//! What is refused, with which pointer and which words.
+//! Texts that are rejected, with the pointer and the message of each rejection.
 
 use super::*;
 

@@ -70,7 +70,7 @@ impl<'de> Visitor<'de> for Record<'_> {
     }
 }
 
-/// Reads the values of an object, each into the place of its name.
+/// Reads the values of an object, and puts each in the place of its name.
 fn members<'de, A: MapAccess<'de>>(
     members: &[Member],
     noun: &'static str,

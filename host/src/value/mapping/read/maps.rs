@@ -50,7 +50,7 @@ impl<'de> Visitor<'de> for Map<'_> {
     }
 }
 
-/// A key as JSON writes it.
+/// Returns a key as JSON writes it.
 fn text(key: &Value) -> String {
     match key {
         Value::Bool(value) => value.to_string(),
@@ -68,7 +68,7 @@ fn text(key: &Value) -> String {
     }
 }
 
-/// Reads a key. JSON has strings alone as keys: there, a bool or an integer is one in a string.
+/// Reads a key. JSON has only strings as keys, so there a bool or an integer is written in a string.
 struct KeySeed<'a> {
     ty: &'a Type,
     reading: &'a Reading,
@@ -115,7 +115,7 @@ impl Visitor<'_> for KeySeed<'_> {
     }
 }
 
-/// An integer in digits: one text for each, so that no key has two spellings.
+/// Parses an integer in digits. Only one text is valid for each integer, so that no key has two spellings.
 fn integer<T: FromStr>(text: &str) -> Option<T> {
     canonical(text)?.parse().ok()
 }

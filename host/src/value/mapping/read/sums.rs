@@ -1,4 +1,4 @@
-//! Values of which the text says the case: options, results, variants.
+//! Values whose text names the case: options, results, variants.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -140,11 +140,11 @@ impl<'de> Visitor<'de> for Variant<'_> {
     }
 }
 
-/// What may stand behind the key of an object with one entry.
+/// The value that may stand behind the key of an object with one entry.
 enum Payload<'a> {
     Of(&'a Type),
     Null,
-    /// Nothing: the case is written as a string instead.
+    /// No value: the case is written as a string instead.
     Forbidden,
 }
 
@@ -155,7 +155,7 @@ fn key(name: &str) -> Member {
     Member { name: Name::new(name), ty: None, docs: None }
 }
 
-/// Reads an object with exactly one entry: which of `members` it names, and its value.
+/// Reads an object with exactly one entry. Returns the index of the named member, and its value.
 fn one_entry<'a, 'de, A: MapAccess<'de>>(
     members: &[Member],
     payload: impl FnOnce(usize) -> Payload<'a>,
