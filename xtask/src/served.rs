@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use crate::failure::Failure;
 use crate::http;
 
-/// The first start compiles the components, which takes a while on a small machine.
-const START: Duration = Duration::from_secs(300);
+/// The longest time for a start, which with `--build` compiles the crates of the chain too.
+const START: Duration = Duration::from_secs(900);
 /// What `chainhost` itself waits for calls in flight, and a little more.
 const STOP: Duration = Duration::from_secs(40);
 /// How many lines of its log are kept.

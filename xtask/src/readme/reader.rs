@@ -91,7 +91,9 @@ impl<'r> Reader<'r> {
             None => shown.command.clone(),
         };
         let printed = self.shell(&line)?;
-        say(printed.trim_end());
+        if !printed.trim().is_empty() {
+            say(printed.trim_end());
+        }
         if agrees(&shown.output, &printed) {
             return Ok(());
         }
