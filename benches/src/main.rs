@@ -1,7 +1,7 @@
 //! Benchmarks: each figure beside something to compare it with, measured in the same run.
 //!
-//! `cargo xtask bench` builds what they need and runs them all; `cargo run --release -p chainhost-benches -- NAME` runs
-//! one. They print Markdown, as it stands in `docs/performance.md`.
+//! `cargo xtask bench` builds what they need and runs them all;
+//! `cargo run --locked --release -p chainhost-benches -- NAME` runs one. They print Markdown, as it stands in `docs/performance.md`.
 
 mod bare;
 mod cancel;

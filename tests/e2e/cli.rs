@@ -127,6 +127,37 @@ fn a_build_that_fails_ends_with_4_and_shows_what_its_command_said() {
 }
 
 #[test]
+fn a_package_that_makes_no_component_is_refused_although_an_old_one_is_there() {
+    let chain = Chain::new(
+        r#"
+[chain]
+name = "test"
+[chainlets.stale]
+component = "target/wasm32-wasip2/debug/stale_one.wasm"
+build = "cargo build --target wasm32-wasip2 --target-dir target"
+"#,
+    );
+    let manifest = |library: &str| {
+        let text = format!("[package]\nname = \"stale-one\"\nedition = \"2024\"\n{library}\n[workspace]\n");
+        std::fs::write(chain.folder().join("Cargo.toml"), text).unwrap();
+    };
+    manifest("");
+    std::fs::create_dir(chain.folder().join("src")).unwrap();
+    std::fs::write(chain.folder().join("src/lib.rs"), "").unwrap();
+    let key = ["add `crate-type = [\"cdylib\"]` to the section `[lib]`", "Cargo.toml"];
+    let build = || chain.run(&["build", "chain.toml", "--no-check"]);
+    build().refused(4, &[&key[..], &["there is no component at"]].concat());
+
+    let component = chain.folder().join("target/wasm32-wasip2/debug/stale_one.wasm");
+    std::fs::copy(crate::harness::component("guest_faulty"), component).unwrap();
+    build().refused(4, &[&key[..], &["stale_one.wasm is of an earlier build"]].concat());
+
+    manifest("[lib]\ncrate-type = [\"cdylib\"]");
+    build().answer();
+    build().answer();
+}
+
+#[test]
 fn a_build_that_makes_something_else_than_a_chainlet_is_refused() {
     to_build("echo something else > built.wasm").run(&["build", "chain.toml"]).refused(3, &["not WebAssembly"]);
 }

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use crate::cargo::{build_host, chainhost, forget_this_package, succeed};
+use crate::cargo::{build, build_host, chainhost, forget_this_package};
 use crate::failure::Failure;
 use crate::http;
 use crate::json::{Json, quoted};
@@ -28,32 +29,49 @@ const WIDTH: usize = 90;
 pub fn run(root: &Path) -> Result<(), Failure> {
     let mut steps = Steps::new(5);
     steps.run("Check the toolchain", || toolchain::ensure(root))?;
-    steps.run("Build chainhost (the first time takes many minutes)", || build_host(root))?;
+    steps.run("Build chainhost (many minutes the first time)", || build_host(root))?;
     steps.run("Build the five Chainlets of examples/search", || {
         let mut command = Command::new(chainhost(root));
         forget_this_package(&mut command);
-        succeed(command.current_dir(root).args(["build", CHAIN]))
+        build(command.current_dir(root).args(["build", CHAIN]))
     })?;
     let served = steps.run("Serve the chain", || {
         Served::start(Command::new(chainhost(root)).current_dir(root).args(["serve", CHAIN]))
     })?;
-    steps.run("Ask it", || QUESTIONS.iter().try_for_each(|question| ask(&served, question)))?;
+    let times = steps.run("Ask it three questions", || {
+        let asked = QUESTIONS.iter().map(|question| ask(&served, question)).collect::<Result<Vec<_>, _>>();
+        asked.map_err(|failure| served.explain(failure))
+    })?;
     served.stop()?;
     steps.finish("That was the demo, and the chain is stopped again.");
+    say(format_args!("Over HTTP, the chain answered its questions in {}.", listed(&times)));
     say(format_args!(
-        "\nTo go on, serve it yourself:\n
-    target/debug/chainhost serve {CHAIN}\n
+        "\nTo go on, put the program that was built into the path of this terminal, and serve the chain yourself:\n
+    export PATH=\"$PWD/target/debug:$PATH\"
+    chainhost serve {CHAIN}\n
 and ask it from another terminal:\n
     curl -s http://127.0.0.1:8080/run_remote -H 'content-type: application/json' \\
       -d '{{\"question\": \"Who has taken Netherfield Park?\", \"limit\": 1}}'\n
-A chain of your own: README.md. How this one works: examples/search/README.md."
+A chain of your own, with the same program: README.md. How this one works: examples/search/README.md."
     ));
     Ok(())
 }
 
-fn ask(served: &Served, question: &str) -> Result<(), Failure> {
+/// Lengths of time, for a sentence.
+fn listed(times: &[Duration]) -> String {
+    let times: Vec<_> = times.iter().map(|time| format!("{:.1} ms", time.as_secs_f64() * 1000.0)).collect();
+    match times.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => times.concat(),
+    }
+}
+
+/// Asks the chain, shows what it answered, and returns how long it took from the connection to the end of the answer.
+fn ask(served: &Served, question: &str) -> Result<Duration, Failure> {
     let body = format!("{{\"question\": {}, \"limit\": {PASSAGES}}}", quoted(question));
+    let start = Instant::now();
     let answer = http::post(served.address(), "/run_remote", &body)?;
+    let took = start.elapsed();
     let unexpected = || {
         Failure::new(
             format_args!("the chain answered {question:?} with {}: {}", answer.status, answer.body),
@@ -68,7 +86,7 @@ fn ask(served: &Served, question: &str) -> Result<(), Failure> {
         say(format_args!("  {:5.1}  {}: {}", passage.score, passage.chapter, lines.next().unwrap_or_default()));
         lines.for_each(|line| say(format_args!("         {line}")));
     }
-    Ok(())
+    Ok(took)
 }
 
 /// A passage of an answer.
@@ -118,6 +136,14 @@ mod tests {
         assert_eq!(passages(answer), Some(vec![expected]));
         assert_eq!(passages(r#"{"title":"the chain is overloaded"}"#), None);
         assert_eq!(passages(r#"{"passages":[{"chapter":"Chapter 5"}]}"#), None);
+    }
+
+    #[test]
+    fn times_are_told_in_milliseconds() {
+        let times = [1, 20, 3].map(|hundreds| Duration::from_micros(hundreds * 100));
+        assert_eq!(listed(&times), "0.1 ms, 2.0 ms and 0.3 ms");
+        assert_eq!(listed(&times[..1]), "0.1 ms");
+        assert_eq!(listed(&[]), "");
     }
 
     #[test]

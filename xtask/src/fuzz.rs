@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use crate::cargo::{cargo, succeed, target_dir};
+use crate::cargo::{self, cargo, succeed, target_dir};
 use crate::failure::Failure;
 use crate::step::{Steps, say};
 
@@ -72,13 +72,13 @@ pub fn run(root: &Path, arguments: &[&str]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Runs each target for a short time.
+/// Runs each target, which [`build`] has built, for a short time.
 pub fn run_shortly(root: &Path) -> Result<(), Failure> {
-    build(root)?;
     TARGETS.into_iter().try_for_each(|(name, seeds)| fuzz(root, name, seeds, SHORT))
 }
 
-fn build(root: &Path) -> Result<(), Failure> {
+/// Builds the fuzz targets.
+pub fn build(root: &Path) -> Result<(), Failure> {
     let compiler = std::env::var_os("CXX").unwrap_or_else(|| "c++".into());
     if Command::new(&compiler).arg("--version").output().is_err() {
         return Err(Failure::new(
@@ -90,7 +90,7 @@ fn build(root: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::new(format_args!("this program does not know where it is: {error}"), "report it"))?;
     let mut command = cargo(root, "build");
     command.args(["--package", "chainhost-fuzz"]).env("RUSTC_WORKSPACE_WRAPPER", this).env(AS_COMPILER, "1");
-    succeed(&mut command)
+    cargo::build(&mut command)
 }
 
 fn program(root: &Path, target: &str) -> PathBuf {

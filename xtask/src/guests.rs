@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::cargo::{WASM, cargo, succeed};
+use crate::cargo::{self, WASM, cargo};
 use crate::failure::Failure;
 use crate::step::Steps;
 use crate::toolchain;
@@ -22,7 +22,7 @@ pub fn run(root: &Path) -> Result<(), Failure> {
 
 /// Builds all guests, those of a workspace with one command, so that what they share is compiled once.
 pub fn build(root: &Path) -> Result<(), Failure> {
-    workspaces(root)?.iter().try_for_each(|workspace| succeed(&mut workspace.cargo(root, "build")))
+    workspaces(root)?.iter().try_for_each(|workspace| cargo::build(&mut workspace.cargo(root, "build")))
 }
 
 /// A workspace with guests: the one of this repository, or one that an example has for itself, so that its dependencies

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::cargo::{cargo, succeed};
+use crate::cargo::{build, cargo, succeed};
 use crate::failure::Failure;
 use crate::step::Steps;
 use crate::{guests, toolchain};
@@ -21,15 +21,15 @@ pub fn run(root: &Path) -> Result<(), Failure> {
     steps.run("Clippy for the guests, as they are compiled", || {
         workspaces
             .iter()
-            .try_for_each(|workspace| succeed(workspace.cargo(root, "clippy").args(["--", "--deny", "warnings"])))
+            .try_for_each(|workspace| build(workspace.cargo(root, "clippy").args(["--", "--deny", "warnings"])))
     })?;
     steps.run("Clippy for everything, here", || {
-        succeed(cargo(root, "clippy").args(["--workspace", "--all-targets", "--", "--deny", "warnings"]))
+        build(cargo(root, "clippy").args(["--workspace", "--all-targets", "--", "--deny", "warnings"]))
     })?;
     steps.run("Build the documentation", || {
         let mut command = cargo(root, "doc");
         command.args(["--workspace", "--no-deps"]).env("RUSTDOCFLAGS", DOC_FLAGS);
-        succeed(&mut command)
+        build(&mut command)
     })?;
     steps.finish("Nothing to complain about.");
     Ok(())

@@ -1,8 +1,9 @@
 //! The project's tasks: `cargo xtask COMMAND`.
 //!
-//! It depends on nothing but the standard library, so that a newcomer sees it start at once.
+//! It depends on the standard library and one small crate for SHA-256, so that a newcomer sees it start at once.
 
 mod bench;
+mod cache;
 mod cargo;
 mod demo;
 mod failure;
@@ -13,6 +14,7 @@ mod json;
 mod lint;
 mod machine;
 mod models;
+mod quiet;
 mod readme;
 mod served;
 mod step;
@@ -31,9 +33,12 @@ The tasks of this repository.
   cargo xtask demo             build everything, serve examples/search, and ask it three questions
   cargo xtask test [ARGS]      run the whole test suite; ARGS go to each `cargo test`
   cargo xtask guests           build the components of the examples and of the tests
+  cargo xtask machine [COMMAND]
+                               fetch what the tests need of the machine, and run COMMAND as `test` runs them
   cargo xtask models           fetch the model of examples/embeddings, which is too large for the repository
   cargo xtask lint             format, clippy and docs, as CI checks them
-  cargo xtask readme           run the commands of README.md and compare what they print with what it says
+  cargo xtask readme           run the commands of README.md and examples/answer/README.md, and compare what they print
+                               with what the documents say
   cargo xtask bench [NAME]     run the benchmarks
   cargo xtask fuzz [TARGET [SECONDS|FILE]]
                                run the fuzz targets, or one of them: for ten minutes each, for so many seconds, or on
@@ -50,6 +55,9 @@ fn main() -> ExitCode {
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
+            if !failure.output().is_empty() {
+                say(format_args!("\n{}", failure.output().trim_end()));
+            }
             say(format_args!("\nxtask: {failure}"));
             ExitCode::FAILURE
         }
@@ -63,6 +71,7 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
         ["demo"] => demo::run(&root),
         ["test", rest @ ..] => suite::run(&root, rest),
         ["guests"] => guests::run(&root),
+        ["machine", command @ ..] => machine::run(command),
         ["models"] => models::run(&root),
         ["lint"] => lint::run(&root),
         ["readme"] => readme::run(&root),

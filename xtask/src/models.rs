@@ -11,6 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::cache;
 use crate::failure::Failure;
 use crate::step::{Steps, say};
 
@@ -127,13 +128,9 @@ fn unpack(package: &Path, folder: &Path) -> Result<(), Failure> {
     })
 }
 
-/// Where this user's programs keep what can be fetched again.
+/// The folder in the cache.
 fn cache() -> Result<PathBuf, Failure> {
-    let named = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let folder = named.or_else(|| Some(std::env::home_dir()?.join(".cache"))).ok_or_else(|| {
-        Failure::new("there is no folder for what is fetched", "set XDG_CACHE_HOME to the path of one")
-    })?;
-    let folder = folder.join("chainhost").join("models");
+    let folder = cache::folder("models")?;
     fs::create_dir_all(&folder).map_err(|error| unusable(&folder, &error))?;
     Ok(folder)
 }

@@ -1,21 +1,23 @@
 //! A chain that is served by a process of its own while a task asks it.
 
+use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
 use crate::http;
-use crate::step::say;
 
-/// The first start compiles the components, which takes a while on a small machine.
-const START: Duration = Duration::from_secs(300);
+/// The longest time for a start, which with `--build` compiles the crates of the chain too.
+const START: Duration = Duration::from_secs(900);
 /// What `chainhost` itself waits for calls in flight, and a little more.
 const STOP: Duration = Duration::from_secs(40);
+/// How many lines of its log are kept.
+const LOG_LINES: usize = 1000;
 /// How often it is looked whether the process has ended.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -23,10 +25,12 @@ const TICK: Duration = Duration::from_millis(20);
 pub struct Served {
     process: Child,
     address: SocketAddr,
+    log: Log,
 }
 
 impl Served {
-    /// Starts `chainhost` as `command` says, on any free port, and waits until it is ready.
+    /// Starts `chainhost` as `command` says, on any free port, and waits until it is ready. A failure of any method shows
+    /// the log.
     pub fn start(command: &mut Command) -> Result<Self, Failure> {
         command.args(["--listen", "127.0.0.1:0", "--log", "pretty"]).env_remove("CHAINHOST_ADMIN");
         let program = Path::new(command.get_program()).display().to_string();
@@ -37,13 +41,21 @@ impl Served {
             .spawn()
             .map_err(|error| Failure::new(format_args!("{program} does not start: {error}"), "build it again"))?;
         let (sender, receiver) = mpsc::channel();
+        let log = Log::default();
         if let Some(stderr) = process.stderr.take() {
-            thread::spawn(move || follow(stderr, &sender));
+            let log = log.clone();
+            thread::spawn(move || follow(stderr, &log, &sender));
         }
         // Stopped when it is dropped, whatever goes wrong from here on.
-        let mut served = Served { process, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
-        match receiver.recv_timeout(START) {
-            Ok(address) => served.address = address,
+        let mut served = Served { process, address: SocketAddr::from(([127, 0, 0, 1], 0)), log };
+        let ready = served.wait_until_ready(&receiver);
+        ready.map_err(|failure| served.explain(failure))?;
+        Ok(served)
+    }
+
+    fn wait_until_ready(&mut self, addresses: &mpsc::Receiver<SocketAddr>) -> Result<(), Failure> {
+        match addresses.recv_timeout(START) {
+            Ok(address) => self.address = address,
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 return Err(Failure::new(
                     format_args!("the chain is not ready after {} s", START.as_secs()),
@@ -51,20 +63,25 @@ impl Served {
                 ));
             }
             Err(mpsc::RecvTimeoutError::Disconnected) => {
-                let status = served.wait(STOP).map_or("it still runs".to_owned(), |status| status.to_string());
+                let status = self.wait(STOP).map_or("it still runs".to_owned(), |status| status.to_string());
                 return Err(Failure::new(
                     format_args!("the chain does not start ({status})"),
                     "its message is above; `chainhost --help` says what the exit status means",
                 ));
             }
         }
-        match http::get(served.address, "/readyz")? {
-            http::Answer { status: 200, .. } => Ok(served),
+        match http::get(self.address, "/readyz")? {
+            http::Answer { status: 200, .. } => Ok(()),
             answer => Err(Failure::new(
                 format_args!("the chain says that it is not ready: {} {}", answer.status, answer.body),
                 "look at its log above",
             )),
         }
+    }
+
+    /// Adds the log of the chain to a failure in which it may have a part.
+    pub fn explain(&self, failure: Failure) -> Failure {
+        failure.with_output(&self.log.text())
     }
 
     /// Where it listens.
@@ -75,17 +92,17 @@ impl Served {
     /// Asks it to stop, and waits until it has.
     pub fn stop(mut self) -> Result<(), Failure> {
         terminate(&mut self.process);
-        match self.wait(STOP) {
-            Some(status) if status.success() || !cfg!(unix) => Ok(()),
-            Some(status) => Err(Failure::new(
-                format_args!("the chain did not stop as it should ({status})"),
-                "look at its log above",
-            )),
-            None => Err(Failure::new(
+        let failure = match self.wait(STOP) {
+            Some(status) if status.success() || !cfg!(unix) => return Ok(()),
+            Some(status) => {
+                Failure::new(format_args!("the chain did not stop as it should ({status})"), "look at its log above")
+            }
+            None => Failure::new(
                 format_args!("the chain does not stop within {} s", STOP.as_secs()),
                 "it was ended now; report this as a bug",
-            )),
-        }
+            ),
+        };
+        Err(self.explain(failure))
     }
 
     fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
@@ -108,11 +125,31 @@ impl Drop for Served {
     }
 }
 
-/// Shows the log, and sends the address as soon as a line says it. Ends with the process.
-fn follow(stderr: ChildStderr, sender: &mpsc::Sender<SocketAddr>) {
+/// The last lines that the process has logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<VecDeque<String>>>);
+
+impl Log {
+    fn push(&self, line: String) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == LOG_LINES {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+
+    fn text(&self) -> String {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().map(|line| format!("  | {line}\n")).collect()
+    }
+}
+
+/// Keeps the log, and sends the address as soon as a line says it. Ends with the process.
+fn follow(stderr: ChildStderr, log: &Log, sender: &mpsc::Sender<SocketAddr>) {
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-        say(format_args!("  | {line}"));
-        if let Some(address) = address(&line) {
+        let address = address(&line);
+        log.push(line);
+        if let Some(address) = address {
             // Nobody waits for a second one.
             let _ = sender.send(address);
         }
@@ -138,6 +175,15 @@ fn terminate(process: &mut Child) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_lines_of_a_log_are_kept() {
+        let log = Log::default();
+        (0..=LOG_LINES).for_each(|line| log.push(line.to_string()));
+        let text = log.text();
+        assert_eq!(text.lines().count(), LOG_LINES);
+        assert!(text.starts_with("  | 1\n") && text.ends_with(&format!("  | {LOG_LINES}\n")), "{text}");
+    }
 
     #[test]
     fn the_address_is_read_from_the_line_that_says_ready() {

@@ -1,10 +1,16 @@
-//! Progress: which step of how many, and how long it took.
+//! Progress: which step of how many is running, how far it is, and how long it took.
 
 use std::fmt::Display;
-use std::io::Write as _;
-use std::time::Instant;
+use std::io::{IsTerminal as _, Stdout, Write};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
+
+/// How wide the line of a running step may be: it can be rewritten only while the terminal does not wrap it.
+const WIDTH: usize = 79;
+/// How often a step tells how far it is where no line can be rewritten, as in the log of CI.
+const INTERVAL: Duration = Duration::from_secs(60);
 
 /// The steps of a task, counted.
 pub struct Steps {
@@ -22,11 +28,10 @@ impl Steps {
     /// Does the next step, and says so before and after.
     pub fn run<T>(&mut self, title: &str, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
         self.begun += 1;
-        let label = format!("[{}/{}] {title}", self.begun, self.total);
-        say(format_args!("\n{label} …"));
+        screen().begin(format!("[{}/{}] {title}", self.begun, self.total));
         let start = Instant::now();
         let done = work()?;
-        say(format_args!("{label}: done in {:.1} s", start.elapsed().as_secs_f64()));
+        screen().end(start.elapsed());
         Ok(done)
     }
 
@@ -36,7 +41,155 @@ impl Steps {
     }
 }
 
-/// A line on stdout. Whoever reads it may have gone, which is no reason to stop halfway.
+/// Prints a line to stdout, under the line of the running step.
 pub fn say(line: impl Display) {
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
+    screen().say(&line);
+}
+
+/// Says how far the running step is. A terminal shows it in the step's line.
+pub fn progress(how_far: impl Display) {
+    screen().progress(&how_far);
+}
+
+/// Gets ready for the output of a program that writes to the terminal itself.
+pub fn make_room() {
+    screen().make_room();
+}
+
+fn screen() -> MutexGuard<'static, Screen<Stdout>> {
+    static SCREEN: LazyLock<Mutex<Screen<Stdout>>> =
+        LazyLock::new(|| Mutex::new(Screen::new(std::io::stdout(), std::io::stdout().is_terminal())));
+    SCREEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The lines that a task prints. All writes ignore errors: a reader who has left is no reason to stop halfway.
+struct Screen<W> {
+    out: W,
+    /// Whether lines can be rewritten.
+    is_terminal: bool,
+    /// The running step, such as `[1/5] Check the toolchain`.
+    label: String,
+    /// Whether the cursor is at the end of the step's line.
+    open: bool,
+    /// Whether other lines followed the step's line.
+    has_output: bool,
+    /// When the step last told how far it is.
+    told: Instant,
+}
+
+impl<W: Write> Screen<W> {
+    fn new(out: W, is_terminal: bool) -> Self {
+        Screen { out, is_terminal, label: String::new(), open: false, has_output: false, told: Instant::now() }
+    }
+
+    fn begin(&mut self, label: String) {
+        self.close();
+        if std::mem::take(&mut self.has_output) {
+            let _ = writeln!(self.out);
+        }
+        self.label = label;
+        self.told = Instant::now();
+        if self.is_terminal {
+            self.rewrite("");
+        } else {
+            let _ = writeln!(self.out, "{} …", self.label);
+        }
+    }
+
+    fn progress(&mut self, how_far: &dyn Display) {
+        if self.is_terminal {
+            self.rewrite(&how_far.to_string());
+        } else if self.told.elapsed() >= INTERVAL {
+            self.told = Instant::now();
+            let _ = writeln!(self.out, "      {how_far}");
+        }
+    }
+
+    fn end(&mut self, took: Duration) {
+        let start = if std::mem::take(&mut self.open) { "\r\x1b[K" } else { "" };
+        let _ = writeln!(self.out, "{start}{}: done in {:.1} s", self.label, took.as_secs_f64());
+    }
+
+    fn say(&mut self, line: &dyn Display) {
+        self.make_room();
+        let _ = writeln!(self.out, "{line}");
+    }
+
+    fn make_room(&mut self) {
+        self.close();
+        self.has_output = true;
+    }
+
+    /// Ends the step's line.
+    fn close(&mut self) {
+        if std::mem::take(&mut self.open) {
+            let _ = writeln!(self.out);
+        }
+    }
+
+    fn rewrite(&mut self, how_far: &str) {
+        let line: String = format!("{} … {how_far}", self.label).chars().take(WIDTH).collect();
+        let _ = write!(self.out, "\r\x1b[K{line}");
+        let _ = self.out.flush();
+        self.open = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(is_terminal: bool, act: impl FnOnce(&mut Screen<Vec<u8>>)) -> String {
+        let mut screen = Screen::new(Vec::new(), is_terminal);
+        act(&mut screen);
+        String::from_utf8(screen.out).unwrap()
+    }
+
+    #[test]
+    fn a_terminal_shows_a_step_in_one_line_that_is_rewritten() {
+        let shown = shown(true, |screen| {
+            screen.begin("[1/2] Build".into());
+            screen.progress(&"1 of 2 crates");
+            screen.end(Duration::from_millis(1500));
+            screen.begin("[2/2] Ask".into());
+        });
+        assert_eq!(
+            shown,
+            "\r\x1b[K[1/2] Build … \r\x1b[K[1/2] Build … 1 of 2 crates\r\x1b[K[1/2] Build: done in 1.5 s\n\
+             \r\x1b[K[2/2] Ask … "
+        );
+    }
+
+    #[test]
+    fn a_log_shows_a_step_when_it_begins_and_when_it_ends() {
+        let shown = shown(false, |screen| {
+            screen.begin("[1/1] Build".into());
+            screen.progress(&"1 of 2 crates");
+            screen.told = Instant::now().checked_sub(INTERVAL).unwrap();
+            screen.progress(&"2 of 2 crates");
+            screen.progress(&"still 2 of 2 crates");
+            screen.end(Duration::from_secs(2));
+        });
+        assert_eq!(shown, "[1/1] Build …\n      2 of 2 crates\n[1/1] Build: done in 2.0 s\n");
+    }
+
+    #[test]
+    fn what_a_step_prints_stands_under_its_line_and_apart_from_the_next() {
+        let shown = shown(true, |screen| {
+            screen.begin("[1/2] Look".into());
+            screen.say(&"found");
+            screen.end(Duration::ZERO);
+            screen.begin("[2/2] Go".into());
+        });
+        assert_eq!(shown, "\r\x1b[K[1/2] Look … \nfound\n[1/2] Look: done in 0.0 s\n\n\r\x1b[K[2/2] Go … ");
+    }
+
+    #[test]
+    fn a_line_that_is_rewritten_is_not_wrapped() {
+        let shown = shown(true, |screen| {
+            screen.begin("x".repeat(200));
+            screen.progress(&"1 of 2 crates");
+        });
+        assert!(shown.split("\r\x1b[K").all(|line| line.chars().count() <= WIDTH), "{shown}");
+    }
 }

@@ -5,13 +5,13 @@ use std::process::Command;
 
 use crate::cargo::WASM;
 use crate::failure::Failure;
+use crate::quiet;
 use crate::step::say;
 
 /// Makes sure that components can be compiled, and installs the target if that is all that is missing.
 pub fn ensure(root: &Path) -> Result<(), Failure> {
     let libraries = target_libraries(root)?;
     if has_std(&libraries) {
-        say(format_args!("{WASM} is installed"));
         return Ok(());
     }
     say(format_args!("{WASM} is missing: rustup target add {WASM}"));
@@ -20,13 +20,16 @@ pub fn ensure(root: &Path) -> Result<(), Failure> {
          of this version of Rust in {}",
         libraries.display()
     );
-    let status = Command::new("rustup").current_dir(root).args(["target", "add", WASM]).status().map_err(|error| {
+    let rustup = quiet::run(Command::new("rustup").current_dir(root).args(["target", "add", WASM]));
+    let quiet::Finished { status, output } = rustup.map_err(|error| {
         Failure::new(format_args!("the target {WASM} is missing, and rustup cannot be run to add it: {error}"), &help)
     })?;
     if status.success() && has_std(&libraries) {
         return Ok(());
     }
-    Err(Failure::new(format_args!("the target {WASM} is missing, and rustup did not install it ({status})"), help))
+    let failure =
+        Failure::new(format_args!("the target {WASM} is missing, and rustup did not install it ({status})"), help);
+    Err(failure.with_output(&output))
 }
 
 /// Where this toolchain has, or would have, the standard library of the target.

@@ -1,11 +1,12 @@
 //! `chainhost build`: runs the build commands of a chain.
 
 mod steps;
+mod written;
 
 use std::process::{ExitStatus, Stdio};
 use std::time::Instant;
 
-use chainhost::config::{ChainSpec, ChainletName, ComponentSource, ConfigError, KeyPath};
+use chainhost::config::{ChainSpec, ChainletName, ComponentSource, ConfigError};
 use clap::Args;
 use tokio::process::Command;
 
@@ -100,6 +101,7 @@ async fn build(spec: &ChainSpec, chainlets: &[ChainletName]) -> Result<(), Failu
     for (index, step) in steps.iter().enumerate() {
         let names = step.names();
         output::note(format_args!("[{}/{}] {names}: {}", index + 1, steps.len(), step.command));
+        let components = written::before(spec, step);
         let start = Instant::now();
         let status = run(step).await?;
         if !status.success() {
@@ -112,8 +114,8 @@ async fn build(spec: &ChainSpec, chainlets: &[ChainletName]) -> Result<(), Failu
                 ),
             ));
         }
-        for name in &step.chainlets {
-            wrote_component(spec, name)?;
+        for component in components {
+            component.check(spec, step).await.map_err(|error| Failure::new(Exit::Build, error))?;
         }
         output::note(format_args!(
             "[{}/{}] {names}: built in {:.1} s",
@@ -177,15 +179,4 @@ fn has_command(spec: &ChainSpec, name: &ChainletName) -> Result<(), Failure> {
         "add one, such as build = \"cargo build --release --target wasm32-wasip2\"",
     );
     Err(error.into())
-}
-
-/// Whether the component of `name` is there, after a command that was to write it.
-fn wrote_component(spec: &ChainSpec, name: &ChainletName) -> Result<(), Failure> {
-    let Some((_, path)) = without_component(spec).find(|(missing, _)| *missing == name) else { return Ok(()) };
-    let error = ConfigError::new(
-        spec.at(KeyPath::from(["chainlets", name.as_str(), "component"])),
-        format!("the build command of {name} ended well, but there is no component at {}", path.display()),
-        "correct the path, which is relative to chain.toml, or the command, so that it writes this file",
-    );
-    Err(Failure::new(Exit::Build, error))
 }

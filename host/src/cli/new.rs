@@ -113,6 +113,11 @@ fn write(folder: &Path, name: &ChainName, sdk: &Sdk) -> Result<(), NewError> {
         }
         std::fs::write(&path, template::render(text, name, sdk)).map_err(failed)?;
     }
+    if let Some(theirs) = sdk.lock_file() {
+        let text = std::fs::read(&theirs).map_err(|error| NewError::Read { path: theirs, error })?;
+        let ours = folder.join("Cargo.lock");
+        std::fs::write(&ours, text).map_err(|error| NewError::Write { path: ours, error })?;
+    }
     Ok(())
 }
 
@@ -154,6 +159,19 @@ mod tests {
         }
         let manifest = std::fs::read_to_string(chain.join("Cargo.toml")).unwrap();
         assert!(manifest.parse::<toml::Table>().is_ok(), "{manifest}");
+    }
+
+    #[test]
+    fn a_new_chain_begins_with_the_versions_of_the_checkout_with_the_sdk() {
+        let folder = tempfile::tempdir().unwrap();
+        let sdk = Sdk::Folder(folder.path().join("guest-sdk").to_str().unwrap().to_owned());
+        std::fs::create_dir(folder.path().join("guest-sdk")).unwrap();
+        let (bare, locked) = (folder.path().join("bare"), folder.path().join("locked"));
+        write(&bare, &name(&bare).unwrap(), &sdk).unwrap();
+        assert!(!bare.join("Cargo.lock").exists());
+        std::fs::write(folder.path().join("Cargo.lock"), "version = 4\n").unwrap();
+        write(&locked, &name(&locked).unwrap(), &sdk).unwrap();
+        assert_eq!(std::fs::read_to_string(locked.join("Cargo.lock")).unwrap(), "version = 4\n");
     }
 
     #[test]

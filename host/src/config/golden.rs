@@ -1,5 +1,5 @@
 //! Golden files: `tests/config/bad/*.toml` beside the message that each has to give, and `tests/config/good/*.toml`
-//! beside the spec that it is read as. `UPDATE_GOLDEN=1 cargo test -p chainhost config` writes them anew.
+//! beside the spec that it is read as. `UPDATE_GOLDEN=1 cargo test --locked -p chainhost config` writes them anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

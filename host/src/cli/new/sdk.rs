@@ -64,6 +64,32 @@ impl Sdk {
             Sdk::Published => format!("{VERSION:?}"),
         }
     }
+
+    /// The version of Rust that builds the SDK. A checkout names its own, which is there already if chainhost was built in
+    /// it.
+    pub(super) fn toolchain(&self) -> String {
+        let named = match self {
+            Sdk::Folder(path) => named_toolchain(&Path::new(path).join("../rust-toolchain.toml")),
+            Sdk::Published => None,
+        };
+        named.unwrap_or_else(|| "stable".to_owned())
+    }
+
+    /// The Cargo.lock of the checkout with the SDK. A new chain that begins with it has the dependencies that the SDK is
+    /// tested with and that are downloaded already; cargo drops the rest of it at the first build.
+    pub(super) fn lock_file(&self) -> Option<PathBuf> {
+        match self {
+            Sdk::Folder(path) => Some(Path::new(path).join("../Cargo.lock")).filter(|file| file.is_file()),
+            Sdk::Published => None,
+        }
+    }
+}
+
+/// The toolchain that a rust-toolchain.toml names, if there is one.
+fn named_toolchain(file: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let table: toml::Table = text.parse().ok()?;
+    table.get("toolchain")?.get("channel")?.as_str().map(str::to_owned)
 }
 
 impl fmt::Display for Sdk {
@@ -86,6 +112,17 @@ mod tests {
         assert!(matches!(refusal(), SdkError::Unreadable { .. }));
         std::fs::write(folder.path().join("Cargo.toml"), "[package]\nname = \"other\"\n").unwrap();
         assert!(matches!(refusal(), SdkError::Other { found, .. } if found == "other"));
+    }
+
+    #[test]
+    fn a_new_chain_is_built_by_the_rust_that_built_the_sdk() {
+        let checkout = tempfile::tempdir().unwrap();
+        let sdk = Sdk::Folder(checkout.path().join("guest-sdk").to_str().unwrap().to_owned());
+        assert_eq!(sdk.toolchain(), "stable");
+        std::fs::create_dir(checkout.path().join("guest-sdk")).unwrap();
+        std::fs::write(checkout.path().join("rust-toolchain.toml"), "[toolchain]\nchannel = \"1.95.0\"\n").unwrap();
+        assert_eq!(sdk.toolchain(), "1.95.0");
+        assert_eq!(Sdk::Published.toolchain(), "stable");
     }
 
     #[test]

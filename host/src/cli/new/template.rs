@@ -24,5 +24,7 @@ pub(super) const FILES: [(&str, &str); 12] = [
 
 /// Fills in the blanks of `text`.
 pub(super) fn render(text: &str, name: &ChainName, sdk: &Sdk) -> String {
-    text.replace("{{name}}", name.as_str()).replace("{{sdk}}", &sdk.dependency())
+    text.replace("{{name}}", name.as_str())
+        .replace("{{sdk}}", &sdk.dependency())
+        .replace("{{toolchain}}", &toml::Value::from(sdk.toolchain()).to_string())
 }

@@ -1,0 +1,15 @@
+//! The folder for what is fetched once and kept for other checkouts and later runs.
+
+use std::path::PathBuf;
+
+use crate::failure::Failure;
+
+/// The path of `chainhost/NAME` in the user's cache. Nothing may be there yet.
+pub fn folder(name: &str) -> Result<PathBuf, Failure> {
+    let named = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = named.or_else(|| Some(std::env::home_dir()?.join(".cache"))).filter(|path| path.is_absolute());
+    let cache = cache.ok_or_else(|| {
+        Failure::new("there is no folder for what is fetched", "set XDG_CACHE_HOME to the path of one")
+    })?;
+    Ok(cache.join("chainhost").join(name))
+}

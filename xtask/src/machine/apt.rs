@@ -1,0 +1,130 @@
+//! Debian's packages: installed by root, or fetched and unpacked by anyone.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::runs;
+use crate::quiet;
+use crate::step::say;
+
+/// Installs packages if the user is root and the system has apt-get. Its success is seen by looking for them again.
+pub(super) fn install_as_root(packages: &[&str]) {
+    let is_root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.starts_with(b"0\n"));
+    if !is_root || !runs("apt-get", "--version") {
+        return;
+    }
+    let apt = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments);
+        output_of(&mut command)
+    };
+    let install = [&["install", "--yes", "--no-install-recommends"], packages].concat();
+    // Without a fresh list of packages there may be nothing to install.
+    if let Err(why) = apt(&install).or_else(|_| apt(&["update"]).and_then(|_| apt(&install))) {
+        say(format_args!("apt-get does not install {}: {why}", packages.join(" ")));
+    }
+}
+
+/// Fetches `packages`, and those that they need and the system lacks, and unpacks all into `folder`.
+pub(super) fn unpack(packages: &[&str], folder: &Path) -> Result<(), String> {
+    for program in ["apt-get", "dpkg-deb"] {
+        if !runs(program, "--version") {
+            return Err(format!("there is no {program} to fetch one with"));
+        }
+    }
+    let archives = folder.join("archives");
+    make(&archives)?;
+    // The system may have no lists of packages, as an image of a container has none, or old ones.
+    let with_lists_of_the_system = Lists { options: Vec::new() }.download(packages, &archives);
+    with_lists_of_the_system.or_else(|_| Lists::fetch(&folder.join("apt"))?.download(packages, &archives))?;
+    let entries = std::fs::read_dir(&archives).map_err(|error| format!("{}: {error}", archives.display()))?;
+    for archive in entries.flatten().map(|entry| entry.path()).filter(|path| is_package(path)) {
+        output_of(Command::new("dpkg-deb").arg("--extract").arg(&archive).arg(folder))?;
+    }
+    for done in [archives, folder.join("apt")].iter().filter(|folder| folder.exists()) {
+        std::fs::remove_dir_all(done).map_err(|error| format!("{}: {error}", done.display()))?;
+    }
+    Ok(())
+}
+
+fn is_package(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "deb")
+}
+
+/// Lists of the packages that Debian has.
+struct Lists {
+    /// The arguments that make apt-get use them; none for those of the system.
+    options: Vec<OsString>,
+}
+
+impl Lists {
+    /// Fetches fresh lists into `folder`, as only root may write to the system's.
+    fn fetch(folder: &Path) -> Result<Self, String> {
+        let mut options = Vec::new();
+        for (name, part) in [("Dir::State::Lists", "lists"), ("Dir::Cache", "cache")] {
+            let path: PathBuf = folder.join(part);
+            make(&path.join("partial"))?;
+            let mut option = OsString::from(format!("{name}="));
+            option.push(path);
+            options.extend(["--option".into(), option]);
+        }
+        let lists = Lists { options };
+        output_of(&mut lists.apt_get("update"))?;
+        Ok(lists)
+    }
+
+    /// Puts `packages`, and those that they need and the system lacks, into `folder`.
+    fn download(&self, packages: &[&str], folder: &Path) -> Result<(), String> {
+        let mut simulate = self.apt_get("install");
+        simulate.args(["--simulate", "--option", "Debug::NoLocking=1", "--no-install-recommends"]).args(packages);
+        let simulated = output_of(&mut simulate)?;
+        let mut needed = to_install(&simulated);
+        // Those that are installed, and yet are not found, are fetched as well.
+        needed.extend(packages.iter().filter(|package| !to_install(&simulated).contains(package)));
+        output_of(self.apt_get("download").args(needed).current_dir(folder)).map(drop)
+    }
+
+    fn apt_get(&self, subcommand: &str) -> Command {
+        let mut command = Command::new("apt-get");
+        command.args(&self.options).arg(subcommand).env("LC_ALL", "C");
+        command
+    }
+}
+
+/// The packages that apt-get would install, of which it has a line each: `Inst libvulkan1 (1.4.309 Debian:13 [amd64])`.
+/// The C library is not among them, because a running program has that of the system.
+fn to_install(simulated: &str) -> Vec<&str> {
+    let names = simulated.lines().filter_map(|line| line.strip_prefix("Inst ")?.split(' ').next());
+    names.filter(|name| *name != "libc6").collect()
+}
+
+fn make(folder: &Path) -> Result<(), String> {
+    std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))
+}
+
+/// Runs `command` and returns what it printed; if it fails, its last line as the reason.
+fn output_of(command: &mut Command) -> Result<String, String> {
+    let finished = quiet::run(command).map_err(|error| error.to_string())?;
+    if finished.status.success() {
+        return Ok(finished.output);
+    }
+    let last = finished.output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    Err(format!("{} failed ({}): {}", command.get_program().display(), finished.status, last.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_packages_to_install_are_read_from_a_simulation() {
+        let simulated = "Reading package lists...\nThe following NEW packages will be installed:\n  libvulkan1\n\
+                         Inst libc6 [2.36-9] (2.36-10 Debian:12 [amd64])\n\
+                         Inst libvulkan1 (1.3.239.0-1 Debian:12.1/stable [amd64])\n\
+                         Inst libdrm2 (2.4.114-1+b1 Debian:12.1/stable [amd64]) []\n\
+                         Conf libvulkan1 (1.3.239.0-1 Debian:12.1/stable [amd64])\n";
+        assert_eq!(to_install(simulated), ["libvulkan1", "libdrm2"]);
+        assert!(to_install("").is_empty());
+    }
+}

@@ -1,0 +1,74 @@
+//! How a command of a document is tried.
+
+/// The way in which the reader follows a command.
+#[derive(Debug, PartialEq, Eq)]
+pub enum How<'c> {
+    /// Not here: it is how a newcomer comes to the state that this task starts in.
+    Already,
+    /// By a step of CI of its own.
+    InCi,
+    /// As it is, but with the profile of the tests, so that nothing is compiled twice.
+    Install,
+    /// By going on in another folder.
+    Enter(&'c str),
+    /// As it is, and by keeping the variable of this name for all that follows.
+    Export(&'c str),
+    /// By leaving the chain running, until the next one is served or the document ends.
+    Serve,
+    /// By leaving the program running until the document ends.
+    Leave,
+    /// As it is.
+    Run,
+}
+
+impl How<'_> {
+    /// The way for `command`.
+    pub fn of(command: &str) -> How<'_> {
+        let (_, program) = split_variables(command);
+        match program.split(' ').collect::<Vec<_>>().as_slice() {
+            ["git", "clone", ..] | ["cd", "chainhost"] => How::Already,
+            ["cargo", "xtask", ..] => How::InCi,
+            ["cargo", "install", "--path", "host", "--locked"] => How::Install,
+            ["cargo", "run", ..] => How::Leave,
+            ["cd", folder] => How::Enter(folder),
+            ["export", assignment] => How::Export(assignment.split_once('=').map_or(assignment, |(name, _)| name)),
+            ["chainhost", "serve", ..] => How::Serve,
+            _ => How::Run,
+        }
+    }
+}
+
+/// Splits `NAME=value NAME=value program …` before the program.
+pub fn split_variables(command: &str) -> (&str, &str) {
+    let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+    let is_assignment = |word: &&str| word.split_once('=').is_some_and(|(name, _)| is_name(name));
+    let length: usize = command.split_inclusive(' ').take_while(is_assignment).map(str::len).sum();
+    command.split_at_checked(length).unwrap_or(("", command))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_command_is_tried_in_the_way_that_fits_it() {
+        assert_eq!(How::of("cargo xtask demo"), How::InCi);
+        assert_eq!(How::of("cargo install --path host --locked"), How::Install);
+        assert_eq!(How::of("cargo run --locked -p answer-stand-in"), How::Leave);
+        assert_eq!(How::of("cd hello"), How::Enter("hello"));
+        assert_eq!(How::of("cd chainhost"), How::Already);
+        assert_eq!(How::of("cd ../chainhost"), How::Enter("../chainhost"));
+        assert_eq!(How::of("export PATH=\"$PWD/bin:$PATH\""), How::Export("PATH"));
+        assert_eq!(How::of("chainhost serve chain.toml"), How::Serve);
+        assert_eq!(How::of("KEY=one chainhost serve chain.toml"), How::Serve);
+        assert_eq!(How::of("chainhost build chain.toml"), How::Run);
+        assert_eq!(How::of("cargo test"), How::Run);
+    }
+
+    #[test]
+    fn variables_stand_before_a_program() {
+        assert_eq!(split_variables("A=1 B_C=2 run a=b"), ("A=1 B_C=2 ", "run a=b"));
+        assert_eq!(split_variables("run A=1"), ("", "run A=1"));
+        assert_eq!(split_variables("A=1"), ("A=1", ""));
+    }
+}
