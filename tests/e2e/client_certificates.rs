@@ -60,10 +60,16 @@ async fn only_clients_with_a_certificate_of_the_authority_are_served() {
     assert_eq!(mutual.status(Some(&ada), "/openapi.json").await, Some(200));
     mutual.served.until_log("certificate=\"ada\"").await;
 
-    // Its name is that of the right one.
-    let other = Authority::new("clients").certify("ada", LATE);
+    let other = Authority::new("others").certify("ada", LATE);
+    // Of an authority that has the name of the right one.
+    let forged = Authority::new("clients").certify("ada", LATE);
     let expired = authority.certify("ada", 2001);
-    for (client, reason) in [(None, "no certificates"), (Some(&other), "UnknownIssuer"), (Some(&expired), "expired")] {
+    for (client, reason) in [
+        (None, "no certificates"),
+        (Some(&other), "UnknownIssuer"),
+        (Some(&forged), "BadSignature"),
+        (Some(&expired), "expired"),
+    ] {
         for path in ["/openapi.json", "/healthz", "/readyz"] {
             assert_eq!(mutual.status(client, path).await, None, "{reason}: {path}");
         }
