@@ -52,6 +52,7 @@ mod guest_words;
 pub mod host;
 pub mod live;
 mod log_rate;
+pub mod machine;
 mod memory;
 mod offload;
 pub mod server;

@@ -13,6 +13,7 @@ use super::origin::Trusted;
 use super::tls::Tls;
 use super::{Audience, Http, HttpOptions, admin, routes};
 use crate::live::LiveChain;
+use crate::machine;
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -81,7 +82,7 @@ fn help(error: &io::Error, address: SocketAddr) -> String {
         io::ErrorKind::PermissionDenied => {
             format!("this user may not listen on port {}: choose one above 1023", address.port())
         }
-        _ => "choose another address".to_owned(),
+        _ => machine::remedy(error).unwrap_or("choose another address").to_owned(),
     }
 }
 
