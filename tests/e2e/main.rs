@@ -32,6 +32,7 @@ mod health;
 mod hello;
 mod limits;
 mod log;
+mod machine;
 mod memory;
 mod net;
 mod network;
