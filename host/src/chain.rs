@@ -38,6 +38,7 @@ use crate::config::{ChainletName, ConfigErrors};
 use crate::deadline::{Deadline, TimeLimit, earlier};
 use crate::error::{CallError, EdgeName, ErrorKind};
 use crate::gpu::Meter;
+use crate::machine::MachineError;
 use crate::memory::MemoryBudget;
 use crate::trace::TraceContext;
 use crate::value::format::Format;
@@ -54,6 +55,9 @@ pub enum LoadError {
     /// A chainlet does not start.
     #[error("the chain does not start: {0}")]
     Start(#[source] CallError),
+    /// The machine, or a limit of this process, does not let the chain run, whatever is in it.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
 }
 
 /// A running chain. Clones are handles of the same chain.

@@ -6,6 +6,7 @@
 mod args;
 pub mod bug;
 mod build;
+mod cache;
 mod call;
 mod check;
 mod completions;
@@ -16,13 +17,17 @@ mod near;
 mod new;
 mod output;
 mod serve;
-mod signals;
+pub mod signals;
 
 #[cfg(test)]
 mod tests;
 
 use std::future::Future;
+use std::io;
+use std::process::ExitCode;
+use std::time::Duration;
 
+use chainhost::machine;
 use clap::{Parser, Subcommand};
 
 pub use exit::{Exit, Failure};
@@ -70,14 +75,23 @@ enum Command {
     Build(build::BuildCommand),
     New(new::New),
     Gpus(gpus::Gpus),
+    Cache(cache::Cache),
     Completions(completions::Completions),
 }
 
-/// The command line of this process. Where it is wrong, or asks for help, the process ends with the answer to that.
-pub fn parse() -> Cli {
-    Cli::try_parse().unwrap_or_else(|error| {
+/// Reads the command line. Where it asks for help, or is wrong, this says so and returns the exit code.
+pub fn parse() -> Result<Cli, ExitCode> {
+    let hint = |error| {
         let command = std::env::args().skip(1).find(|word| !word.starts_with('-'));
-        hints::with_hint(error, command.as_deref()).exit()
+        hints::with_hint(error, command.as_deref())
+    };
+    Cli::try_parse().map_err(hint).map_err(|error| match error.print() {
+        Err(cause) if !error.use_stderr() && cause.kind() != io::ErrorKind::BrokenPipe => {
+            let failure = Failure::system("the help could not be written to stdout", &cause);
+            failure.report();
+            failure.code()
+        }
+        _ => u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from),
     })
 }
 
@@ -88,7 +102,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Call(_) => Verbosity::Guests,
         _ => Verbosity::Quiet,
     };
-    let log = telemetry::start(cli.log, verbosity).map_err(|error| Failure::new(Exit::Config, error))?;
+    let log = telemetry::start(cli.log, verbosity)?;
     match cli.command {
         Command::Serve(serve) => in_runtime(serve.run(cli.log, log.left_out())),
         Command::Call(call) => in_runtime(signals::or_signal(call.run())),
@@ -96,15 +110,24 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Build(build) => in_runtime(signals::or_signal(build.run())),
         Command::New(new) => new.run(),
         Command::Gpus(gpus) => gpus.run(),
+        Command::Cache(cache) => cache.run(),
         Command::Completions(completions) => completions.run(),
     }
 }
 
 fn in_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    // And one for what blocks.
+    machine::has_threads(threads.saturating_add(1), "connections")?;
+    machine::has_files(machine::FILES_OF_A_RUNTIME, "connections")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        // The one below never ends: with it, all work gets done even when the system starts no more threads.
+        .thread_keep_alive(Duration::MAX)
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(Exit::Start, format_args!("the machine gives no threads to run on: {error}")))?;
+        .map_err(|error| Failure::system("the async runtime does not start", &error))?;
+    drop(runtime.spawn_blocking(|| {}));
     let result = runtime.block_on(command);
     // A read of stdin or a compilation may still hold a thread, and nobody waits for its result any more.
     runtime.shutdown_background();

@@ -3,11 +3,13 @@
 //! Everything that can be known of a component without running it is found out here, so that a chain is checked whole
 //! before any guest code runs.
 //!
+//! - [`compile`]: from the file's bytes to code.
 //! - [`cache`]: compiled code on disk.
 //! - [`introspect`]: wasmtime's types to our [`Signature`]s; finding `run-remote` and the dependencies.
 //! - [`docs`]: the doc comments that a component may carry.
 
 pub(crate) mod cache;
+mod compile;
 mod docs;
 mod introspect;
 
@@ -18,7 +20,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use wasmparser::{Parser, Payload};
 use wasmtime::component::Component as Compiled;
 
+use self::cache::Uses;
+pub use self::cache::folder::{CacheContents, CacheFolder, CacheLimits};
+use self::compile::{CompileError, Compiler};
 use crate::engine::Shared;
+use crate::machine::MachineError;
 use crate::value::Signature;
 
 /// The package whose interfaces a chain host offers to guests and asks of them.
@@ -83,25 +89,56 @@ impl ComponentError {
     }
 }
 
-/// What was compiled for one chain: chainlets of the same component share its code.
-#[derive(Default)]
-pub(crate) struct CompiledOnce(Mutex<HashMap<blake3::Hash, Compiled>>);
+/// Why a component does not load.
+#[derive(Debug)]
+pub(crate) enum LoadError {
+    /// It can't be a chainlet.
+    Component(ComponentError),
+    /// The machine does not let this process compile it, or run its code.
+    Machine(MachineError),
+}
 
-impl CompiledOnce {
-    fn get_or(&self, wasm: &[u8], compile: impl FnOnce() -> wasmtime::Result<Compiled>) -> wasmtime::Result<Compiled> {
+impl From<ComponentError> for LoadError {
+    fn from(error: ComponentError) -> Self {
+        LoadError::Component(error)
+    }
+}
+
+/// The components of one chain while it loads: chainlets of the same component share its code.
+#[derive(Default)]
+pub(crate) struct Loading {
+    compiled: Mutex<HashMap<blake3::Hash, Compiled>>,
+    compiler: Compiler,
+    uses: Uses,
+}
+
+impl Loading {
+    /// The code of `wasm`, whose header is that of a component.
+    fn code(&self, shared: &Shared, wasm: &[u8]) -> Result<Compiled, CompileError> {
         let key = blake3::hash(wasm);
-        let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = || self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(compiled) = known().get(&key) {
             return Ok(compiled.clone());
         }
         // Not under the lock: others compile meanwhile. Of two that compile the same, one is kept.
-        let compiled = compile()?;
+        let compile = || self.compiler.compile(&shared.engine, wasm);
+        let compiled = match &shared.cache {
+            Some(cache) => cache.get_or_compile(&shared.engine, wasm, &self.uses, compile)?,
+            None => compile::load(&shared.engine, &compile()?)?,
+        };
         Ok(known().entry(key).or_insert(compiled).clone())
+    }
+
+    /// Ends the load: the cache of compiled code may now remove what it has no room for.
+    pub(crate) fn end(&self, shared: &Shared) {
+        if let Some(cache) = &shared.cache {
+            cache.prune(&self.uses);
+        }
     }
 }
 
 impl Component {
-    /// Compiles `wasm`, or takes its code from the cache or from `once`, and reads its types.
+    /// Compiles `wasm`, or takes its code from the cache or from what is `loading`, and reads its types.
     ///
     /// `export` picks the interface whose `run-remote` is meant, for components that export several.
     ///
@@ -109,23 +146,25 @@ impl Component {
     ///
     /// # Errors
     ///
-    /// Where `wasm` is no component, or none that fits the component contract.
+    /// Where `wasm` is no component, or none that fits the component contract, or the machine does not let it run.
     pub(crate) fn load(
         shared: &Shared,
         wasm: &[u8],
         export: Option<&str>,
-        once: &CompiledOnce,
-    ) -> Result<Self, ComponentError> {
+        loading: &Loading,
+    ) -> Result<Self, LoadError> {
         check_header(wasm)?;
-        let compiled = once.get_or(wasm, || match &shared.cache {
-            Some(cache) => cache.get_or_compile(&shared.engine, wasm),
-            None => Compiled::from_binary(&shared.engine, wasm),
-        });
-        let compiled = compiled.map_err(|error| {
-            ComponentError::new(format_args!("the component does not compile: {error:#}"))
-                .help("build it again with the current toolchain; a component must be valid for wasmtime 48")
+        let compiled = loading.code(shared, wasm).map_err(|error| match error {
+            CompileError::Component(error) => {
+                let error = ComponentError::new(format_args!("the component does not compile: {error:#}"));
+                LoadError::Component(
+                    error.help("build it again with the current toolchain; a component must be valid for wasmtime 48"),
+                )
+            }
+            CompileError::Machine(error) => LoadError::Machine(error),
         })?;
-        introspect::component(&shared.engine, compiled, &docs::Docs::of(wasm), initial_memory(wasm), export)
+        let docs = docs::Docs::of(wasm);
+        Ok(introspect::component(&shared.engine, compiled, &docs, initial_memory(wasm), export)?)
     }
 }
 

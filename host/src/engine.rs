@@ -7,6 +7,7 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConf
 
 use crate::chainlet::errors::ErrorCounts;
 use crate::chainlet::limits::{INSTANCES, MEMORIES, TABLES};
+use crate::machine::MachineError;
 use crate::memory::MemoryBudget;
 use crate::offload::Offload;
 use crate::threads::GuestThreads;
@@ -27,6 +28,9 @@ const GUEST_STACK: usize = 512 << 10;
 /// The size of a stack on which a guest runs, in bytes, with what the host needs above the guest.
 const STACK: usize = 2 << 20;
 
+/// What the image of a memory has at most, in bytes: as much as the memory.
+const LARGEST_IMAGE: u64 = 4 << 30;
+
 /// The step by which a memory grows if address space is scarce, in bytes.
 const LOW_ON_ADDRESSES: u64 = 1 << 20;
 
@@ -35,8 +39,9 @@ pub(crate) fn new(replicas: u32) -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     config.wasm_component_model_async(true).wasm_component_model_map(true).epoch_interruption(true);
     config.max_wasm_stack(GUEST_STACK).async_stack_size(STACK);
+    config.memory_init_cow(images_fit());
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(replicas)));
-    let engine = Engine::new(&config).or_else(|error| {
+    Engine::new(&config).or_else(|error| {
         tracing::warn!(
             error = format!("{error:#}"),
             "there is too little address space to keep memories for replicas ready, \
@@ -46,9 +51,19 @@ pub(crate) fn new(replicas: u32) -> wasmtime::Result<Engine> {
         // A memory then takes only the address space that its guest uses, and each access to it is checked.
         config.memory_reservation(0).memory_guard_size(0).memory_reservation_for_growth(LOW_ON_ADDRESSES);
         Engine::new(&config)
-    })?;
-    tick(&engine);
-    Ok(engine)
+    })
+}
+
+/// Whether the image with which a memory begins may be a file in memory, which `ulimit -f` limits as it does others.
+#[cfg(unix)]
+fn images_fit() -> bool {
+    use rustix::process::{Resource, getrlimit};
+    getrlimit(Resource::Fsize).current.is_none_or(|limit| limit >= LARGEST_IMAGE)
+}
+
+#[cfg(not(unix))]
+fn images_fit() -> bool {
+    true
 }
 
 /// Reserves memories, tables and stacks once and uses them again. A replica then starts without asking the system for
@@ -78,7 +93,7 @@ fn pool(replicas: u32) -> PoolingAllocationConfig {
 ///
 /// It does so on a thread of its own instead of a task. Guests may hold every worker of the async runtime, but they
 /// must not hold the clock that ends their turn.
-fn tick(engine: &Engine) {
+pub(crate) fn tick(engine: &Engine) -> Result<(), MachineError> {
     let engine = engine.weak();
     let thread = std::thread::Builder::new().name("chainhost-epoch".into());
     let spawned = thread.spawn(move || {
@@ -88,8 +103,9 @@ fn tick(engine: &Engine) {
             std::thread::sleep(TICK);
         }
     });
-    if let Err(error) = spawned {
-        tracing::error!(%error, "no thread for the epoch clock: a guest that never yields can hold a worker");
+    match spawned {
+        Ok(_) => Ok(()),
+        Err(error) => Err(MachineError::threads("the clock that guests yield by", &error)),
     }
 }
 

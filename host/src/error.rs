@@ -133,6 +133,8 @@ struct Inner {
     retry_after: Option<Duration>,
     /// The guest has begun the call, whatever the kind of the failure says.
     has_begun: bool,
+    /// The machine or a limit of this process is at fault.
+    is_of_the_machine: bool,
 }
 
 impl CallError {
@@ -150,6 +152,7 @@ impl CallError {
             limit: None,
             retry_after: None,
             has_begun: false,
+            is_of_the_machine: false,
         }))
     }
 
@@ -208,6 +211,12 @@ impl CallError {
         self
     }
 
+    /// The failure of a machine that does not give the process what the chainlet needs, or does not let it have more.
+    pub(crate) fn of_the_machine(mut self) -> Self {
+        self.0.is_of_the_machine = true;
+        self
+    }
+
     /// The failure as it looks from the caller's end of `edge`.
     pub(crate) fn through(mut self, edge: &Arc<EdgeName>) -> Self {
         self.0.path.insert(0, edge.clone());
@@ -232,6 +241,12 @@ impl CallError {
             _ => return self.0.message.clone(),
         };
         format!("the chainlet `{}` {what}", self.0.chainlet)
+    }
+
+    /// Whether a chainlet does not start because of the machine or a limit of this process. The same chain starts on
+    /// another machine, or with another limit.
+    pub fn is_of_the_machine(&self) -> bool {
+        self.0.is_of_the_machine
     }
 
     /// What kind of failure it is.

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use crate::chain::{self, Chain, LoadError, Plan, StartProgress};
 use crate::chainlet::errors::ErrorCounts;
+use crate::component::CacheLimits;
 use crate::component::cache::Cache;
 use crate::config::{ChainSpec, ConfigErrors, SecretStore};
 use crate::engine::{self, Shared};
 use crate::gpu::Gpus;
+use crate::machine::MachineError;
 use crate::memory::{self, MemoryBudget};
 use crate::offload::Offload;
 use crate::threads::GuestThreads;
@@ -27,15 +29,16 @@ pub enum HostError {
     /// The machine, or the process's limits, do not let wasmtime run.
     #[error("the WebAssembly engine does not start: {0}")]
     Engine(String),
-    /// The threads that guests run on do not start.
-    #[error("the threads for guests do not start: {0}; see to it that this user may have more of them")]
-    Threads(#[source] std::io::Error),
+    /// The machine, or a limit of this process, refuses something that every host needs, such as threads.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
     /// The folder for compiled code can't be used.
     #[error("the code cache {path} cannot be used: {error}", path = path.display())]
     Cache {
         /// The folder.
         path: PathBuf,
         /// What is wrong with it.
+        #[source]
         error: std::io::Error,
     },
 }
@@ -44,6 +47,7 @@ pub enum HostError {
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct HostBuilder {
     cache: CodeCache,
+    cache_limits: CacheLimits,
     secrets: Option<SecretStore>,
     guest_threads: Option<usize>,
     gpu_worker: Option<PathBuf>,
@@ -71,6 +75,7 @@ impl Host {
     pub fn builder() -> HostBuilder {
         HostBuilder {
             cache: CodeCache::Default,
+            cache_limits: CacheLimits::default(),
             secrets: None,
             guest_threads: None,
             gpu_worker: None,
@@ -140,6 +145,13 @@ impl HostBuilder {
         self
     }
 
+    /// Lets the folder of compiled code hold no more than `limits`, which have defaults. What other hosts have put
+    /// there counts, too.
+    pub fn code_cache_limits(mut self, limits: CacheLimits) -> Self {
+        self.cache_limits = limits;
+        self
+    }
+
     /// Compiles every component anew at each start.
     pub fn without_code_cache(mut self) -> Self {
         self.cache = CodeCache::None;
@@ -188,15 +200,19 @@ impl HostBuilder {
     ///
     /// # Errors
     ///
-    /// Where the engine or the threads of the guests do not start, or a folder that was asked for as code cache can't be used. The default folder is
-    /// done without where it can't be used, with a warning in the log.
+    /// Where the engine or the threads of the guests do not start, or a folder that was asked for as code cache can't
+    /// be used. The default folder is done without where it can't be used, with a warning in the log.
     pub fn build(self) -> Result<Host, HostError> {
         let engine = engine::new(self.max_replicas).map_err(|error| HostError::Engine(format!("{error:#}")))?;
+        engine::tick(&engine)?;
+        let limits = self.cache_limits;
         let cache = match self.cache {
             CodeCache::None => None,
-            CodeCache::Folder(path) => Some(Cache::open(&path).map_err(|error| HostError::Cache { path, error })?),
+            CodeCache::Folder(path) => {
+                Some(Cache::open(&path, limits).map_err(|error| HostError::Cache { path, error })?)
+            }
             CodeCache::Default => Cache::default_folder().and_then(|path| {
-                Cache::open(&path)
+                Cache::open(&path, limits)
                     .inspect_err(|error| {
                         tracing::warn!(file = %path.display(), %error, "no code cache: every start compiles anew");
                     })
@@ -207,7 +223,7 @@ impl HostBuilder {
             Some(secrets) => secrets,
             None => environment_secrets()?,
         };
-        let threads = Arc::new(GuestThreads::start(self.guest_threads).map_err(HostError::Threads)?);
+        let threads = Arc::new(GuestThreads::start(self.guest_threads)?);
         let shared = Shared {
             engine,
             max_replicas: self.max_replicas,

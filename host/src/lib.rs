@@ -55,6 +55,7 @@ pub mod host;
 pub mod live;
 mod log_fields;
 mod log_rate;
+pub mod machine;
 mod memory;
 mod offload;
 pub mod server;

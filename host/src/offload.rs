@@ -9,7 +9,10 @@ use tokio::task::spawn_blocking;
 /// Threads for long work, beside those that serve connections. They take at most half of the processors, so that the
 /// rest can answer meanwhile.
 #[derive(Debug, Clone)]
-pub(crate) struct Offload(Arc<Semaphore>);
+pub(crate) struct Offload {
+    turns: Arc<Semaphore>,
+    most: usize,
+}
 
 impl Offload {
     pub(crate) fn new() -> Self {
@@ -22,14 +25,19 @@ impl Offload {
     }
 
     fn on(threads: usize) -> Self {
-        Offload(Arc::new(Semaphore::new(threads)))
+        Offload { turns: Arc::new(Semaphore::new(threads)), most: threads }
+    }
+
+    /// How many threads it uses at most.
+    pub(crate) fn most(&self) -> usize {
+        self.most
     }
 
     /// Runs `work` when it is its turn. If the future is dropped before that, `work` does not run. Work that has begun
     /// goes on to its end.
     pub(crate) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         // The semaphore is never closed, so this never fails.
-        let turn = self.0.clone().acquire_owned().await.ok();
+        let turn = self.turns.clone().acquire_owned().await.ok();
         let done = spawn_blocking(move || {
             let done = work();
             drop(turn);

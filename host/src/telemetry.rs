@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use chainhost::machine::{self, MachineError};
 use clap::ValueEnum;
 use tokio::time::sleep;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
@@ -57,6 +58,9 @@ pub enum TelemetryError {
         /// The variable.
         variable: &'static str,
     },
+    /// The thread that writes it does not start.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
     /// Somebody else has begun to log.
     #[error("the log does not start: {0}")]
     Start(Box<dyn std::error::Error + Send + Sync>),
@@ -120,6 +124,7 @@ impl Log {
 /// Starts the log of this process.
 pub fn start(format: LogFormat, verbosity: Verbosity) -> Result<Log, TelemetryError> {
     let filter = filter(verbosity, env::var)?;
+    machine::has_threads(1, "the log")?;
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(WAITING)
         .lossy(true)

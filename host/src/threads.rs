@@ -5,10 +5,12 @@
 //! number of these threads is the most processors that all guests of a host use together. Guests whose calls are short
 //! are the exception: they run on the threads of their callers, too (see [`crate::chainlet`]).
 
-use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::machine::{self, MachineError};
 
 /// The most threads for blocking work, such as a guest's work on files.
 const BLOCKING_THREADS: usize = 64;
@@ -21,18 +23,24 @@ pub(crate) struct GuestThreads {
 }
 
 impl GuestThreads {
-    /// Starts `count` threads; by default as many as the machine has processors.
-    pub(crate) fn start(count: Option<usize>) -> io::Result<Self> {
+    /// Starts `count` threads, or as many as the machine has processors.
+    pub(crate) fn start(count: Option<usize>) -> Result<Self, MachineError> {
+        const WHAT: &str = "guests";
+        let count = count.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
+        // And one for what blocks.
+        machine::has_threads(count.saturating_add(1), WHAT)?;
+        machine::has_files(machine::FILES_OF_A_RUNTIME, WHAT)?;
         let number = AtomicUsize::new(0);
-        let mut builder = Builder::new_multi_thread();
-        if let Some(count) = count {
-            builder.worker_threads(count.max(1));
-        }
-        let runtime = builder
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(count)
             .thread_name_fn(move || format!("guest-{}", number.fetch_add(1, Ordering::Relaxed)))
             .max_blocking_threads(BLOCKING_THREADS)
+            // The one below never ends: with it, all work gets done even when the system starts no more threads.
+            .thread_keep_alive(Duration::MAX)
             .enable_all()
-            .build()?;
+            .build()
+            .map_err(|error| MachineError::threads(WHAT, &error))?;
+        drop(runtime.spawn_blocking(|| {}));
         Ok(GuestThreads { handle: runtime.handle().clone(), runtime: Some(runtime) })
     }
 

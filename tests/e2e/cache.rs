@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use crate::harness::{Chain, Finished, Process, RELAY};
+use serde_json::Value as Json;
+
+use crate::harness::{Chain, FAULTY, Finished, Process, RELAY, Served, chainhost};
 
 /// What the log says when an entry is not used.
 const UNUSABLE: &str = "cached code is unusable";
@@ -110,4 +112,107 @@ fn without_a_usable_folder_every_start_compiles_and_says_so() {
     std::fs::set_permissions(cached.folder(), std::fs::Permissions::from_mode(0o777)).unwrap();
     let finished = cached.call();
     assert!(finished.stderr.contains("no code cache"), "{}", finished.stderr);
+}
+
+/// The `--json` of `chainhost cache`, with more `options`.
+fn cache_json(home: &Path, options: &[&str]) -> Json {
+    serde_json::from_str(cache(home, &[options, &["--json"]].concat()).answer()).unwrap()
+}
+
+/// Runs `chainhost cache`.
+fn cache(home: &Path, options: &[&str]) -> Finished {
+    let mut command = chainhost();
+    command.arg("cache").args(options).env("XDG_CACHE_HOME", home);
+    Process::start(command).finish()
+}
+
+#[test]
+fn the_cache_is_shown_and_cleared_while_a_chain_is_served() {
+    let cached = Cached::new();
+    assert_eq!(cache_json(cached.home.path(), &[])["entries"], 0);
+    assert_eq!(cache_json(cached.home.path(), &[])["oldest_use"], Json::Null);
+    assert!(!cached.folder().exists(), "to look makes nothing");
+
+    let mut command = cached.chain.serve_command(&[]);
+    command.env("XDG_CACHE_HOME", cached.home.path());
+    let served = Served::start(command);
+    let bytes: u64 = cached.entries().keys().map(|path| path.metadata().unwrap().len()).sum();
+    let shown = cache_json(cached.home.path(), &["--cache-limit", "1MiB", "--cache-age", "1h"]);
+    assert_eq!((&shown["entries"], &shown["bytes"]), (&2.into(), &bytes.into()));
+    assert_eq!((&shown["limit_bytes"], &shown["limit_seconds"]), (&(1 << 20).into(), &3600.into()));
+    assert_eq!(shown["folder"].as_str(), cached.folder().to_str());
+    let text = cache(cached.home.path(), &[]);
+    let lines: Vec<_> = text.answer().lines().map(|line| line.split_once("  ").unwrap().0).collect();
+    assert_eq!(lines, ["folder", "entries", "size", "oldest use"]);
+
+    let cleared = cache_json(cached.home.path(), &["--clear"]);
+    assert_eq!((&cleared["removed_entries"], &cleared["removed_bytes"]), (&2.into(), &bytes.into()));
+    assert!(cached.entries().is_empty());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    assert_eq!(runtime.block_on(served.ask("echo:still there")), "still there");
+    cached.call();
+    assert_eq!(cached.entries().len(), 2);
+    let text = cache(cached.home.path(), &["--clear"]);
+    assert!(text.answer().starts_with("removed 2 entries, "), "{text:?}");
+}
+
+#[test]
+fn a_folder_that_would_not_be_used_is_neither_shown_nor_cleared() {
+    let cached = Cached::new();
+    cached.call();
+    std::fs::set_permissions(cached.folder(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    for options in [&[][..], &["--clear"]] {
+        cache(cached.home.path(), options).refused(7, &["others may write to it", "chainhost/code"]);
+    }
+    assert_eq!(cached.entries().len(), 2);
+}
+
+#[test]
+fn a_new_component_takes_the_place_of_the_least_recently_used() {
+    let cached = Cached::new();
+    cached.call();
+    let relay = cached.entries();
+    let other = Chain::new(&FAULTY.replace("<guest_faulty>", "<guest_sync>"));
+    let check = |options: &[&str]| {
+        let mut command = other.command(&[&["check", "chain.toml"], options].concat());
+        command.env("XDG_CACHE_HOME", cached.home.path());
+        Process::start(command).finish().answer();
+    };
+    check(&[]);
+    let all = cached.entries();
+    assert_eq!(all.len(), 3, "the limit is large by default");
+    let sync = all.keys().find(|path| !relay.contains_key(*path)).unwrap();
+
+    // What is used stays, though it was written before.
+    cached.call();
+    std::fs::remove_file(relay.keys().next().unwrap()).unwrap();
+    let mut command = cached.chain.command(&["call", "chain.toml", r#"{"what": "echo:x"}"#, "--cache-limit", "1B"]);
+    command.env("XDG_CACHE_HOME", cached.home.path());
+    Process::start(command).finish().answer();
+    let left = cached.entries();
+    assert!(left.keys().eq(relay.keys()), "all of this chain and nothing else: {left:?}, without {sync:?}");
+}
+
+#[test]
+fn a_component_that_was_not_used_for_long_is_removed() {
+    let cached = Cached::new();
+    cached.call();
+    let long_ago = SystemTime::now() - Duration::from_secs(2 * 60 * 60);
+    let times = std::fs::FileTimes::new().set_accessed(long_ago).set_modified(long_ago);
+    for path in cached.entries().keys() {
+        std::fs::File::options().write(true).open(path).unwrap().set_times(times).unwrap();
+    }
+    let other = Chain::new(&FAULTY.replace("<guest_faulty>", "<guest_sync>"));
+    let check = |age: &str| {
+        let mut command = other.command(&["check", "chain.toml"]);
+        command.env("XDG_CACHE_HOME", cached.home.path()).env("CHAINHOST_CACHE_AGE", age);
+        Process::start(command).finish().answer();
+        cached.entries().len()
+    };
+    assert_eq!(check("3h"), 3);
+    assert_eq!(check("1h"), 3, "nothing was added");
+    cache(cached.home.path(), &[]).answer();
+    let newest = cached.entries().into_iter().max_by_key(|(_, written)| *written).unwrap().0;
+    std::fs::remove_file(newest).unwrap();
+    assert_eq!(check("1h"), 1);
 }

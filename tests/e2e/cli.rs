@@ -165,10 +165,11 @@ fn a_build_that_makes_something_else_than_a_chainlet_is_refused() {
 #[test]
 fn help_teaches_and_completions_complete() {
     let help = run(&["--help"]);
-    for part in ["serve", "call", "check", "build", "new", "completions", "Exit codes:", "chainhost new hello"] {
+    for part in ["serve", "call", "check", "build", "new", "cache", "completions", "Exit codes:", "chainhost new hello"]
+    {
         assert!(help.answer().contains(part), "the help does not say `{part}`:\n{}", help.stdout);
     }
-    for command in ["serve", "call", "check", "build", "new", "completions"] {
+    for command in ["serve", "call", "check", "build", "new", "cache", "completions"] {
         let help = run(&["help", command]);
         assert!(help.answer().contains("Examples:"), "{}", help.stdout);
     }

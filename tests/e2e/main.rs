@@ -36,6 +36,7 @@ mod health;
 mod hello;
 mod limits;
 mod log;
+mod machine;
 mod memory;
 mod metrics;
 mod net;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
 use crate::config::{Assets, ChainSpec, ChainletSpec};
+use crate::machine;
 
 /// The folders of one chainlet.
 pub(super) struct Mounts(Vec<Mount>);
@@ -33,6 +34,16 @@ enum Cause {
     Make(io::Error),
     #[error("{0}")]
     Open(wasmtime::Error),
+}
+
+impl MountError {
+    /// What to do about it, where the machine or a limit of this process is at fault.
+    pub(crate) fn remedy(&self) -> Option<&'static str> {
+        match &self.cause {
+            Cause::Make(error) => machine::remedy(error),
+            Cause::Open(error) => machine::remedy(&machine::system_error(error)?),
+        }
+    }
 }
 
 impl Mounts {

@@ -15,11 +15,12 @@ use crate::chainlet::Chainlet;
 use crate::chainlet::call::Patience;
 use crate::chainlet::limits::ValueLimits;
 use crate::chainlet::replica::Blueprint;
-use crate::component::{CompiledOnce, Component};
+use crate::component::{self, Component, Loading};
 use crate::config::{ChainSecrets, ChainSpec, ChainletName, ComponentSource, ConfigError, ConfigErrors, KeyPath};
 use crate::engine::Shared;
 use crate::error::{CallError, ErrorKind};
 use crate::log_rate::LogRate;
+use crate::machine::{self, MachineError};
 use crate::offload::Offload;
 
 /// Compiles the components of `spec` and resolves its dependencies. No guest code runs.
@@ -27,7 +28,8 @@ pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec, progress: &StartProg
     spec.validate()?;
     spec.check_files()?;
     progress.begin(spec.chainlets.keys());
-    let (threads, once) = (Offload::on_all_processors(), Arc::new(CompiledOnce::default()));
+    let (threads, loading) = (Offload::on_all_processors(), Arc::new(Loading::default()));
+    machine::has_threads(threads.most().min(spec.chainlets.len()), "loading components")?;
     let loads: Vec<_> = spec
         .chainlets
         .iter()
@@ -38,7 +40,7 @@ pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec, progress: &StartProg
                 ComponentSource::Bytes(_) => None,
             };
             let export = chainlet.export.as_ref().map(ToString::to_string);
-            let (threads, once) = (threads.clone(), once.clone());
+            let (threads, loading) = (threads.clone(), loading.clone());
             let (progress, chainlet) = (progress.clone(), name.clone());
             // A task each, of which only some work at once: a chain may have a thousand chainlets.
             let load = tokio::spawn(async move {
@@ -46,13 +48,13 @@ pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec, progress: &StartProg
                     .run(move || {
                         let wasm = match (&source, &path) {
                             (ComponentSource::Bytes(bytes), _) => bytes.clone(),
-                            (ComponentSource::File(path), resolved) => std::fs::read(resolved.as_ref().unwrap_or(path))
-                                .map_err(|error| error.to_string())?
-                                .into(),
+                            (ComponentSource::File(path), resolved) => {
+                                std::fs::read(resolved.as_ref().unwrap_or(path))?.into()
+                            }
                         };
-                        let component = Component::load(&shared, &wasm, export.as_deref(), &once);
+                        let component = Component::load(&shared, &wasm, export.as_deref(), &loading);
                         progress.set(&chainlet, Stage::InLine);
-                        Ok::<_, String>(component)
+                        Ok::<_, std::io::Error>(component)
                     })
                     .await
             });
@@ -61,6 +63,7 @@ pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec, progress: &StartProg
         .collect();
     let mut components = IndexMap::new();
     let mut errors = Vec::new();
+    let mut refused: Option<MachineError> = None;
     for (name, load) in loads {
         let place = KeyPath::root().key("chainlets").key(&name).key("component");
         let (message, help) = match load.await {
@@ -74,10 +77,20 @@ pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec, progress: &StartProg
                     "a chainlet may import wasi 0.2 and 0.3, chainlet:host, and other chainlets".into(),
                 ),
             },
-            Ok(Ok(Err(error))) => {
+            // It would refuse the others for the same reason.
+            Ok(Ok(Err(component::LoadError::Machine(error)))) => {
+                refused.get_or_insert(error);
+                continue;
+            }
+            Ok(Ok(Err(component::LoadError::Component(error)))) => {
                 let help =
                     error.help.clone().unwrap_or_else(|| "see the component contract in the documentation".into());
                 (error.to_string(), help)
+            }
+            Ok(Err(error)) if machine::remedy(&error).is_some() => {
+                refused
+                    .get_or_insert(MachineError::new(format_args!("the component of {name} cannot be read"), &error));
+                continue;
             }
             Ok(Err(error)) => {
                 (format!("the component cannot be read: {error}"), "check the file and its permissions".into())
@@ -87,6 +100,15 @@ pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec, progress: &StartProg
             }
         };
         errors.push(ConfigError::new(spec.at(place), message, help));
+    }
+    threads
+        .run({
+            let (shared, loading) = (shared.clone(), loading.clone());
+            move || loading.end(&shared)
+        })
+        .await;
+    if let Some(error) = refused {
+        return Err(error.into());
     }
     if spec.chainlets.values().any(|chainlet| chainlet.resources.gpu.is_some()) {
         gpu::find(shared, spec.gpu.isolation).await;

@@ -301,9 +301,16 @@ impl Blueprint {
     }
 
     async fn initialise(&self, number: u32) -> Result<Initialised, CallError> {
-        let failed = |what: &str, death: Death| death.as_failure(self.error(format_args!("{what}: {}", death.message)));
+        let failed = |what: &str, error: &wasmtime::Error, state: &State| {
+            let death = Death::of(error, state, &self.name);
+            let failed = death.as_failure(self.error(format_args!("{what}: {}", death.message)));
+            if death::lack(error).is_some() { failed.of_the_machine() } else { failed }
+        };
         let capabilities = self.grants.capabilities(number);
-        let wasi = self.grants.wasi(&capabilities.output).map_err(|error| self.error(error))?;
+        let wasi = self.grants.wasi(&capabilities.output).map_err(|error| match error.remedy() {
+            Some(help) => self.error(format_args!("{error}; {help}")).of_the_machine(),
+            None => self.error(error),
+        })?;
         let state = State::new(capabilities, wasi, MemoryLimit::new(self.memory), self.values, &self.host_memory);
         let mut store = Store::new(self.instance.engine(), state);
         // After the store, so that it is dropped before it.
@@ -315,7 +322,7 @@ impl Blueprint {
         let instance = match self.instance.instantiate_async(&mut store).await {
             Ok(instance) => instance,
             Err(error) => {
-                return Err(failed("the component does not start", Death::of(&error, store.data(), &self.name)));
+                return Err(failed("the component does not start", &error, store.data()));
             }
         };
         let export = {
@@ -348,7 +355,7 @@ impl Blueprint {
                     return Err(self.error(format_args!("`init` failed: {}", clip(words, SENTENCE))));
                 }
                 Ok(Err(Unwell::Dependency(error))) => return Err(error),
-                Err(error) => return Err(failed("`init` trapped", Death::of(&error, store.data(), &self.name))),
+                Err(error) => return Err(failed("`init` trapped", &error, store.data())),
             }
         }
         let health = question(&mut store, &self.component.health, "is-healthy")?;

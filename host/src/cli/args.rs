@@ -5,6 +5,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chainhost::component::CacheLimits;
 use chainhost::config::{ByteSize, ChainSpec, ConfigErrors, EnvironmentName, SecretStore};
 use chainhost::host::{Host, HostBuilder};
 use clap::{Args, ValueHint};
@@ -48,6 +49,28 @@ pub struct Setting {
     /// How many threads Chainlets compute on; as many as the machine has processors unless given
     #[arg(long, value_name = "COUNT", env = "CHAINHOST_GUEST_THREADS", hide_env_values = true)]
     guest_threads: Option<NonZeroUsize>,
+
+    #[command(flatten)]
+    cache: CacheLimit,
+}
+
+/// How much compiled code is kept for later starts.
+#[derive(Debug, Clone, Args)]
+pub struct CacheLimit {
+    /// The most that the cache of compiled components keeps; the least recently used goes first
+    #[arg(long, value_name = "SIZE", env = "CHAINHOST_CACHE_LIMIT", hide_env_values = true, default_value = "2GiB")]
+    cache_limit: ByteSize,
+
+    /// How long the cache keeps a compiled component after its last use
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "CHAINHOST_CACHE_AGE",
+        hide_env_values = true,
+        value_parser = duration,
+        default_value = "30days"
+    )]
+    cache_age: Duration,
 }
 
 impl ChainFile {
@@ -59,6 +82,16 @@ impl ChainFile {
     /// Where the file is.
     pub fn path(&self) -> PathBuf {
         if self.path.is_dir() { self.path.join("chain.toml") } else { self.path.clone() }
+    }
+}
+
+impl CacheLimit {
+    /// As a host takes it.
+    pub fn limits(&self) -> CacheLimits {
+        let mut limits = CacheLimits::default();
+        limits.bytes = self.cache_limit.as_bytes();
+        limits.age = self.cache_age;
+        limits
     }
 }
 
@@ -80,10 +113,15 @@ impl Setting {
         SecretStore::from_env_and_file(self.secrets.as_deref())
     }
 
+    /// How much compiled code is kept.
+    pub fn cache_limits(&self) -> CacheLimits {
+        self.cache.limits()
+    }
+
     /// A host that has the secrets.
     pub fn host(&self) -> Result<Host, Failure> {
         let secrets = self.secrets()?;
-        let mut host = builder(secrets).max_replicas(self.max_replicas.get());
+        let mut host = builder(secrets, self.cache_limits()).max_replicas(self.max_replicas.get());
         if let Some(count) = self.guest_threads {
             host = host.guest_threads(count.get());
         }
@@ -95,14 +133,14 @@ impl Setting {
 }
 
 /// A host for which every secret is set, to something: enough to check types, for which no value matters.
-pub fn host_without_secrets() -> Result<Host, Failure> {
+pub fn host_without_secrets(limits: CacheLimits) -> Result<Host, Failure> {
     let secrets = SecretStore::from_environment_and_file(|_| Some("unknown".into()), None)?;
-    Ok(builder(secrets).build()?)
+    Ok(builder(secrets, limits).build()?)
 }
 
 /// A host whose GPU workers are this program.
-fn builder(secrets: SecretStore) -> HostBuilder {
-    let builder = Host::builder().secrets(secrets);
+fn builder(secrets: SecretStore, limits: CacheLimits) -> HostBuilder {
+    let builder = Host::builder().secrets(secrets).code_cache_limits(limits);
     // On Linux, what runs now, even if another file has its name by then.
     let program = if cfg!(target_os = "linux") { Some("/proc/self/exe".into()) } else { std::env::current_exe().ok() };
     match program {
@@ -148,7 +186,22 @@ pub fn duration_or_none(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+
+    #[test]
+    fn the_cache_is_limited_as_a_host_limits_it_by_default() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            cache: CacheLimit,
+        }
+        let limits = |line: &[&str]| Line::try_parse_from(line).unwrap().cache.limits();
+        assert_eq!(limits(&["chainhost"]), CacheLimits::default());
+        let given = limits(&["chainhost", "--cache-limit", "0B", "--cache-age", "1h"]);
+        assert_eq!((given.bytes, given.age), (0, Duration::from_secs(3600)));
+    }
 
     #[test]
     fn an_address_may_be_a_port_alone_and_is_then_of_this_machine() {

@@ -7,11 +7,12 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Instant;
 
 use chainhost::config::{ChainSpec, ChainletName, ComponentSource, ConfigError};
+use chainhost::machine;
 use clap::Args;
 use tokio::process::Command;
 
 use self::steps::Step;
-use super::args::{self, ChainFile};
+use super::args::{self, CacheLimit, ChainFile};
 use super::{Exit, Failure, near, output};
 
 /// Build the components of a chain
@@ -41,6 +42,9 @@ pub struct BuildCommand {
     /// Do not check whether the components fit together
     #[arg(long)]
     no_check: bool,
+
+    #[command(flatten)]
+    cache: CacheLimit,
 }
 
 impl BuildCommand {
@@ -68,7 +72,7 @@ impl BuildCommand {
             ));
             return Ok(());
         }
-        let plan = args::host_without_secrets()?.check(&spec).await?;
+        let plan = args::host_without_secrets(self.cache.limits())?.check(&spec).await?;
         output::note(format_args!(
             "the chain `{}` fits together: {}",
             spec.name,
@@ -136,9 +140,12 @@ async fn run(step: &Step) -> Result<ExitStatus, Failure> {
         .stdout(Stdio::from(std::io::stderr()))
         .stderr(Stdio::inherit())
         .kill_on_drop(true);
-    let not_run = |error| {
-        let names = step.names();
-        Failure::new(Exit::Build, format_args!("the build command of {names} cannot be run: {error}: {}", step.command))
+    let not_run = |error: std::io::Error| {
+        let what = format!("the build command of {} cannot be run: {error}: {}", step.names(), step.command);
+        match machine::remedy_of_start(&error) {
+            Some(help) => Failure::new(Exit::System, format_args!("{what}; {help}")),
+            None => Failure::new(Exit::Build, what),
+        }
     };
     command.spawn().map_err(not_run)?.wait().await.map_err(not_run)
 }

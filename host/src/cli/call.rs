@@ -75,9 +75,9 @@ impl Call {
 /// The bytes of the input.
 async fn input(argument: Option<String>) -> Result<Vec<u8>, Failure> {
     match argument {
-        Some(argument) if argument == "-" => stdin()
-            .await
-            .map_err(|error| Failure::new(Exit::File, format_args!("the input could not be read from stdin: {error}"))),
+        Some(argument) if argument == "-" => {
+            stdin().await.map_err(|error| Failure::system("the input could not be read from stdin", &error))
+        }
         Some(argument) => Ok(argument.into_bytes()),
         None => Ok(Vec::new()),
     }

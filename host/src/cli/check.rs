@@ -45,12 +45,15 @@ impl Check {
     pub async fn run(self) -> Result<(), Failure> {
         let mut spec = self.file.read()?;
         self.setting.apply(&mut spec);
-        let host = if self.without_secrets { args::host_without_secrets()? } else { self.setting.host()? };
+        let host = match self.without_secrets {
+            true => args::host_without_secrets(self.setting.cache_limits())?,
+            false => self.setting.host()?,
+        };
         let plan = host.check(&spec).await?;
         let chain = Checked { spec: &spec, plan: &plan };
         let mut answer = if self.json {
             serde_json::to_string_pretty(&chain.to_json()).map_err(|error| {
-                Failure::new(Exit::File, format_args!("the chain cannot be written as JSON: {error}"))
+                Failure::new(Exit::System, format_args!("the chain cannot be written as JSON: {error}"))
             })?
         } else {
             chain.to_text()

@@ -1,14 +1,18 @@
 //! How the program ends: the one table of exit codes, and the failures that lead to them.
 
+use std::error::Error;
 use std::fmt::{self, Display, Write as _};
 use std::process::ExitCode;
+use std::{io, iter};
 
 use chainhost::chain::LoadError;
 use chainhost::config::{ConfigError, ConfigErrors};
 use chainhost::error::CallError;
 use chainhost::host::HostError;
+use chainhost::machine::{self, MachineError};
 
 use super::output;
+use crate::telemetry::TelemetryError;
 
 /// Why the program did not do what it was asked, as a script can tell from the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,13 +29,15 @@ pub enum Exit {
     Listen,
     /// The chain is well-formed and yet does not start.
     Start,
-    /// A file, or stdin or stdout, could not be read or written.
-    File,
+    /// The system refuses something that has nothing to do with the chain: to read or write a file, stdin or stdout, or
+    /// threads, open files or memory.
+    System,
 }
 
 impl Exit {
     /// Every code, in its order.
-    const ALL: [Exit; 7] = [Exit::Call, Exit::Usage, Exit::Config, Exit::Build, Exit::Listen, Exit::Start, Exit::File];
+    const ALL: [Exit; 7] =
+        [Exit::Call, Exit::Usage, Exit::Config, Exit::Build, Exit::Listen, Exit::Start, Exit::System];
 
     /// The exit code and what it means.
     const fn entry(self) -> (u8, &'static str) {
@@ -43,8 +49,11 @@ impl Exit {
             }
             Exit::Build => (4, "a build command failed, or wrote no component"),
             Exit::Listen => (5, "the chain cannot be served: a port is in use, or may not be used"),
-            Exit::Start => (6, "the chain does not start: an init failed, or the machine lacks something"),
-            Exit::File => (7, "a file, stdin or stdout could not be read or written"),
+            Exit::Start => (6, "the chain does not start: an init failed, or there is no GPU for it"),
+            Exit::System => (
+                7,
+                "the system refuses a file, stdin or stdout, or the threads, open files or memory that the host needs",
+            ),
         }
     }
 }
@@ -75,6 +84,23 @@ impl Failure {
         Failure { code: exit.entry().0, messages: vec![message.to_string()] }
     }
 
+    /// As [`Failure::new`], where the root of `error` may be the machine or a limit of this process. Then the exit code
+    /// is that of [`Exit::System`], and the message says what to do about it.
+    pub fn of(exit: Exit, error: &dyn Error) -> Self {
+        match remedy(error) {
+            Some(help) => Failure::new(Exit::System, format_args!("{error}; {help}")),
+            None => Failure::new(exit, error),
+        }
+    }
+
+    /// The system does not do `what`, because of `error`.
+    pub fn system(what: impl Display, error: &io::Error) -> Self {
+        match machine::remedy(error) {
+            Some(help) => Failure::new(Exit::System, format_args!("{what}: {error}; {help}")),
+            None => Failure::new(Exit::System, format_args!("{what}: {error}")),
+        }
+    }
+
     /// The end by a signal, of which the one who sent it knows.
     pub fn signal(number: u8) -> Self {
         Failure { code: 128u8.saturating_add(number), messages: Vec::new() }
@@ -102,15 +128,28 @@ impl Display for Failure {
     }
 }
 
+/// What to do about the first cause of `error` that is the machine's.
+fn remedy(error: &dyn Error) -> Option<&'static str> {
+    iter::successors(error.source(), |&error| error.source())
+        .find_map(|cause| machine::remedy(cause.downcast_ref::<io::Error>()?))
+}
+
 impl From<ConfigErrors> for Failure {
     fn from(errors: ConfigErrors) -> Self {
-        Failure { code: Exit::Config.entry().0, messages: errors.iter().map(ToString::to_string).collect() }
+        let exit = if errors.iter().any(ConfigError::is_of_the_machine) { Exit::System } else { Exit::Config };
+        Failure { code: exit.entry().0, messages: errors.iter().map(ToString::to_string).collect() }
     }
 }
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Failure::new(Exit::Config, error)
+        ConfigErrors::from(error).into()
+    }
+}
+
+impl From<MachineError> for Failure {
+    fn from(error: MachineError) -> Self {
+        Failure::new(Exit::System, error)
     }
 }
 
@@ -118,6 +157,8 @@ impl From<LoadError> for Failure {
     fn from(error: LoadError) -> Self {
         match error {
             LoadError::Config(errors) => errors.into(),
+            LoadError::Machine(error) => error.into(),
+            LoadError::Start(cause) if cause.is_of_the_machine() => Failure::new(Exit::System, LoadError::Start(cause)),
             error => Failure::new(Exit::Start, error),
         }
     }
@@ -125,7 +166,17 @@ impl From<LoadError> for Failure {
 
 impl From<HostError> for Failure {
     fn from(error: HostError) -> Self {
-        Failure::new(Exit::Start, error)
+        // None of them depends on the chain.
+        Failure::of(Exit::System, &error)
+    }
+}
+
+impl From<TelemetryError> for Failure {
+    fn from(error: TelemetryError) -> Self {
+        match error {
+            TelemetryError::Machine(error) => error.into(),
+            error => Failure::new(Exit::Config, error),
+        }
     }
 }
 
@@ -162,6 +213,18 @@ mod tests {
         let failure = Failure::from(errors);
         assert_eq!(failure.code, 3);
         assert_eq!(failure.messages.len(), 2, "{failure}");
+    }
+
+    #[test]
+    fn an_error_whose_root_is_the_machine_ends_as_that_and_says_what_to_do() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the file cannot be read: {0}")]
+        struct Unreadable(#[source] io::Error);
+        let failure = |kind: io::ErrorKind| Failure::of(Exit::Config, &Unreadable(kind.into()));
+        assert_eq!(failure(io::ErrorKind::NotFound).code, 3);
+        let full = failure(io::ErrorKind::StorageFull);
+        assert_eq!(full.code, 7);
+        assert!(full.to_string().ends_with("; make room on the disk"), "{full}");
     }
 
     #[test]

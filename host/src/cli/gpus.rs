@@ -1,5 +1,6 @@
 //! `chainhost gpus`: what chain.toml can name as an adapter.
 
+use chainhost::component::CacheLimits;
 use clap::Args;
 
 use super::{Exit, Failure, args, output};
@@ -16,7 +17,7 @@ pub struct Gpus {}
 impl Gpus {
     /// Prints the list.
     pub fn run(&self) -> Result<(), Failure> {
-        let gpus = args::host_without_secrets()?.gpus();
+        let gpus = args::host_without_secrets(CacheLimits::default())?.gpus();
         if gpus.is_empty() {
             return Err(Failure::new(
                 Exit::Start,

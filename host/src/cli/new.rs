@@ -46,9 +46,17 @@ enum NewError {
     #[error("{} is there already and no folder; choose another name", folder.display())]
     NotAFolder { folder: PathBuf },
     #[error("{} cannot be read: {error}", path.display())]
-    Read { path: PathBuf, error: io::Error },
+    Read {
+        path: PathBuf,
+        #[source]
+        error: io::Error,
+    },
     #[error("{} cannot be written: {error}", path.display())]
-    Write { path: PathBuf, error: io::Error },
+    Write {
+        path: PathBuf,
+        #[source]
+        error: io::Error,
+    },
     #[error(transparent)]
     Sdk(#[from] sdk::SdkError),
 }
@@ -56,10 +64,10 @@ enum NewError {
 impl From<NewError> for Failure {
     fn from(error: NewError) -> Self {
         let exit = match error {
-            NewError::Read { .. } | NewError::Write { .. } => Exit::File,
+            NewError::Read { .. } | NewError::Write { .. } => Exit::System,
             _ => Exit::Usage,
         };
-        Failure::new(exit, error)
+        Failure::of(exit, &error)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 use std::io::{self, IsTerminal as _, Write as _};
 
-use super::{Exit, Failure};
+use super::Failure;
 
 const RED: &str = "\x1b[1;31m";
 const PLAIN: &str = "\x1b[0m";
@@ -15,7 +15,7 @@ pub fn answer(text: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(Exit::File, format_args!("the answer could not be written to stdout: {error}")))
+            Err(Failure::system("the answer could not be written to stdout", &error))
         }
         _ => Ok(()),
     }

@@ -15,6 +15,7 @@ use chainhost::chain::{Chain, StartProgress};
 use chainhost::config::{ByteSize, ChainSpec};
 use chainhost::host::Host;
 use chainhost::live::LiveChain;
+use chainhost::machine;
 use chainhost::server::{HttpOptions, Listening, ServeError, ServeOptions, Server};
 use clap::Args;
 use tokio::time::MissedTickBehavior;
@@ -53,7 +54,8 @@ Secrets:
 Exit codes:
   0 ended by a signal, with every accepted call answered   3 the chain is wrong   4 --build failed
   5 the address cannot be listened on                      6 a Chainlet's init failed
-  130, 143 ended at once by a second signal                others: see `chainhost --help`"#)]
+  7 the system refuses threads, open files or memory       130, 143 ended at once by a second signal
+  others: see `chainhost --help`"#)]
 pub struct Serve {
     #[command(flatten)]
     file: ChainFile,
@@ -261,6 +263,7 @@ fn announce(chain: &Chain, server: &Listening, took: Duration, log: LogFormat) {
 
 impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
-        Failure::new(Exit::Listen, error)
+        let exit = if machine::remedy(&error.error).is_some() { Exit::System } else { Exit::Listen };
+        Failure::new(exit, error)
     }
 }

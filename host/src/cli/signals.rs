@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Exit, Failure};
+use super::Failure;
 
 /// Catches SIGINT and SIGTERM from its creation on, also for a process that is the first of its container, which they
 /// would not end otherwise.
@@ -34,6 +34,25 @@ const INTERRUPT: Received = Received { name: "SIGINT", number: 2 };
 #[cfg(unix)]
 const TERMINATE: Received = Received { name: "SIGTERM", number: 15 };
 
+/// Has a write beyond `ulimit -f` fail, as on a full disk, where SIGXFSZ would end the process.
+///
+/// The signal is caught rather than ignored: a build command must not inherit that.
+#[cfg(unix)]
+#[expect(unsafe_code, reason = "the handler of a signal may do little, which the compiler does not check")]
+pub fn survive_long_files() -> Result<(), Failure> {
+    let signal = rustix::process::Signal::XFSZ.as_raw();
+    // SAFETY: the handler does nothing, which it may at any time.
+    unsafe { signal_hook_registry::register(signal, || {}) }
+        .map(drop)
+        .map_err(|error| Failure::system("SIGXFSZ cannot be caught", &error))
+}
+
+/// No such signal is known here.
+#[cfg(not(unix))]
+pub fn survive_long_files() -> Result<(), Failure> {
+    Ok(())
+}
+
 /// Does `work` until a signal comes. Then it is dropped, and with it the process of a build command.
 pub async fn or_signal<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let mut signals = Signals::catch()?;
@@ -48,8 +67,8 @@ impl Hangups {
     #[cfg(unix)]
     pub fn catch() -> Result<Self, Failure> {
         use tokio::signal::unix::{SignalKind, signal};
-        let hangup = signal(SignalKind::hangup())
-            .map_err(|error| Failure::new(Exit::Start, format_args!("SIGHUP cannot be caught: {error}")))?;
+        let hangup =
+            signal(SignalKind::hangup()).map_err(|error| Failure::system("SIGHUP cannot be caught", &error))?;
         Ok(Hangups { hangup })
     }
 
@@ -71,7 +90,7 @@ impl Hangups {
 impl Signals {
     /// Begins to catch.
     pub fn catch() -> Result<Self, Failure> {
-        Self::register().map_err(|error| Failure::new(Exit::Start, format_args!("signals cannot be caught: {error}")))
+        Self::register().map_err(|error| Failure::system("signals cannot be caught", &error))
     }
 
     #[cfg(unix)]

@@ -37,6 +37,10 @@ fn a_command_line_is_read_as_it_is_documented() {
         "chainhost check chain.toml --json",
         "chainhost build chain.toml say-hello hello-all --no-check",
         "chainhost new hello --sdk ../guest-sdk",
+        "chainhost cache",
+        "chainhost cache --clear --json --cache-limit 1GiB --cache-age 7days",
+        "chainhost serve chain.toml --cache-limit 100MiB --cache-age 1h",
+        "chainhost build chain.toml --cache-limit 100MiB",
         "chainhost completions zsh",
     ] {
         assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());

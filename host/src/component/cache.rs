@@ -4,27 +4,50 @@
 //! and the file must belong to this user and be writable by no one else, the entry must name the very component and
 //! engine settings that are asked for, and its bytes must match its checksum. Anything else counts as no entry: the
 //! component is compiled and the entry written anew.
+//!
+//! - [`folder`]: what the folder may hold, and what is removed from it.
 
-use std::collections::HashMap;
+pub(crate) mod folder;
+
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
+
+use self::folder::{CacheFolder, CacheLimits};
+use super::compile::{self, CompileError};
+use crate::machine;
 
 /// Begins each entry; the number changes with the layout.
 const MAGIC: &[u8; 16] = b"chainhost-code 1";
 const HASH: usize = 32;
 const HEADER: usize = MAGIC.len() + 2 * HASH;
 
-/// A folder of compiled components.
+/// A folder of compiled components, as one host uses it.
 #[derive(Debug)]
 pub(crate) struct Cache {
-    folder: PathBuf,
-    /// One turn a component, so that two chainlets of one component do not compile it twice.
+    folder: CacheFolder,
+    limits: CacheLimits,
+    /// One turn for each component that is being loaded, so that two chainlets of one component do not compile it
+    /// twice.
     turns: Mutex<HashMap<blake3::Hash, Arc<Mutex<()>>>>,
+}
+
+/// The entries that the load of one chain uses.
+#[derive(Debug, Default)]
+pub(crate) struct Uses(Mutex<Used>);
+
+#[derive(Debug, Default)]
+struct Used {
+    /// The names of the entries.
+    names: HashSet<String>,
+    /// Whether one of them was written.
+    wrote: bool,
 }
 
 impl Cache {
@@ -33,14 +56,14 @@ impl Cache {
     /// # Errors
     ///
     /// Where the folder can't be made, or others than this user may write to it.
-    pub(crate) fn open(folder: &Path) -> io::Result<Self> {
+    pub(crate) fn open(folder: &Path, limits: CacheLimits) -> io::Result<Self> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(folder)?;
         only_ours(&fs::metadata(folder)?)?;
-        Ok(Cache { folder: folder.to_path_buf(), turns: Mutex::default() })
+        Ok(Cache { folder: CacheFolder::new(folder), limits, turns: Mutex::default() })
     }
 
     /// The folder that this user's cache is in by default; `None` where the system names no home for it.
@@ -50,31 +73,86 @@ impl Cache {
         Some(strategy.cache_dir().join("chainhost").join("code"))
     }
 
-    /// The compiled form of `wasm`: from the cache where it is there, else compiled and put there.
+    /// The compiled form of `wasm`: from the cache where it is there, else what `compile` makes of it, which is put
+    /// there.
     ///
     /// # Errors
     ///
-    /// Where `wasm` does not compile. That the cache can't be read or written is logged, and costs only time.
-    pub(crate) fn get_or_compile(&self, engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Component> {
+    /// Where `wasm` does not compile, or the machine does not run compiled code. That the cache can't be read or written
+    /// is logged, and costs only time.
+    pub(crate) fn get_or_compile(
+        &self,
+        engine: &Engine,
+        wasm: &[u8],
+        uses: &Uses,
+        compile: impl FnOnce() -> Result<Vec<u8>, CompileError>,
+    ) -> Result<Component, CompileError> {
         let key = key(engine, wasm);
-        let path = self.folder.join(format!("{}.bin", key.to_hex()));
-        let turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone();
-        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-        match self.read(&path, &key) {
-            Ok(Some(entry)) => match deserialize(engine, &entry) {
-                Ok(component) => return Ok(component),
-                Err(error) => {
-                    tracing::warn!(file = %path.display(), %error, "cached code is unusable: compiling again")
-                }
-            },
+        let turn = self.turns().entry(key).or_default().clone();
+        let loaded = {
+            let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+            self.load(engine, &key, uses, compile)
+        };
+        let mut turns = self.turns();
+        // This one and the map's: nobody else waits for the turn.
+        if Arc::strong_count(&turn) <= 2 {
+            turns.remove(&key);
+        }
+        loaded
+    }
+
+    fn turns(&self) -> MutexGuard<'_, HashMap<blake3::Hash, Arc<Mutex<()>>>> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn load(
+        &self,
+        engine: &Engine,
+        key: &blake3::Hash,
+        uses: &Uses,
+        compile: impl FnOnce() -> Result<Vec<u8>, CompileError>,
+    ) -> Result<Component, CompileError> {
+        let name = folder::name(key);
+        let path = self.folder.path().join(&name);
+        uses.note(name);
+        match self.read(&path, key).map(|entry| entry.map(|code| deserialize(engine, &code))) {
+            Ok(Some(Ok(component))) => return Ok(component),
+            // Compiling again would come to the same.
+            Ok(Some(Err(error))) if machine::system_error(&error).is_some() => {
+                return Err(CompileError::machine(&error));
+            }
+            Ok(Some(Err(error))) => {
+                tracing::warn!(file = %path.display(), %error, "cached code is unusable: compiling again");
+            }
             Ok(None) => {}
             Err(error) => tracing::warn!(file = %path.display(), %error, "cached code is unusable: compiling again"),
         }
-        let component = Component::from_binary(engine, wasm)?;
-        if let Err(error) = self.write(&path, &key, &component.serialize()?) {
-            tracing::warn!(file = %path.display(), %error, "compiled code could not be cached");
+        let code = compile()?;
+        match self.write(&path, key, &code) {
+            Ok(()) => uses.wrote(),
+            Err(error) => {
+                let help = machine::remedy(&error);
+                tracing::warn!(file = %path.display(), %error, help, "compiled code could not be cached");
+            }
         }
-        Ok(component)
+        compile::load(engine, &code)
+    }
+
+    /// Removes entries beyond the limits, if the load that used `uses` has written any. That it can't is logged.
+    pub(crate) fn prune(&self, uses: &Uses) {
+        let used = uses.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !used.wrote {
+            return;
+        }
+        let folder = self.folder.path().display();
+        match self.folder.prune(self.limits, &used.names, SystemTime::now()) {
+            Ok(removed) if removed.entries == 0 => {}
+            Ok(removed) => {
+                let (entries, bytes) = (removed.entries, removed.bytes);
+                tracing::debug!(%folder, entries, bytes, "old compiled code was removed");
+            }
+            Err(error) => tracing::warn!(%folder, %error, "old compiled code could not be removed"),
+        }
     }
 
     /// The checked code of an entry; `None` where there is no entry.
@@ -98,18 +176,33 @@ impl Cache {
             return Err(foreign("its checksum does not match"));
         }
         bytes.drain(..HEADER);
+        if let Err(error) = folder::mark_used(&file) {
+            // As in a folder that can only be read: nothing is removed from it either.
+            tracing::debug!(path = %path.display(), %error, "the use of cached code could not be noted");
+        }
         Ok(Some(Checked(bytes)))
     }
 
     /// Writes an entry whole or not at all, as others may be reading or writing it.
     fn write(&self, path: &Path, key: &blake3::Hash, code: &[u8]) -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
+        check_file_limit(HEADER.saturating_add(code.len()))?;
+        let mut file = tempfile::Builder::new().prefix(folder::UNFINISHED).tempfile_in(self.folder.path())?;
         file.write_all(MAGIC)?;
         file.write_all(key.as_bytes())?;
         file.write_all(blake3::hash(code).as_bytes())?;
         file.write_all(code)?;
         file.persist(path)?;
         Ok(())
+    }
+}
+
+impl Uses {
+    fn note(&self, name: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).names.insert(name);
+    }
+
+    fn wrote(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).wrote = true;
     }
 }
 
@@ -129,6 +222,21 @@ fn deserialize(engine: &Engine, code: &Checked) -> wasmtime::Result<Component> {
     // settings, with a matching checksum. wasmtime checks its own version and settings once more. Whoever can forge all
     // of that is this user, and needs no forged cache to run code.
     unsafe { Component::deserialize(engine, &code.0) }
+}
+
+/// Refuses what is longer than this process may write. The attempt would end a process that does not catch SIGXFSZ.
+#[cfg(unix)]
+fn check_file_limit(bytes: usize) -> io::Result<()> {
+    use rustix::process::{Resource, getrlimit};
+    match getrlimit(Resource::Fsize).current {
+        Some(limit) if u64::try_from(bytes).is_ok_and(|bytes| bytes > limit) => Err(rustix::io::Errno::FBIG.into()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+fn check_file_limit(_: usize) -> io::Result<()> {
+    Ok(())
 }
 
 /// Refuses what someone else could have put there.
@@ -158,11 +266,18 @@ mod tests {
 
     fn cache() -> (tempfile::TempDir, Cache, Engine, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::open(&folder.path().join("code")).unwrap();
+        let cache = Cache::open(&folder.path().join("code"), CacheLimits::default()).unwrap();
         let engine = crate::engine::new(10).unwrap();
-        cache.get_or_compile(&engine, COMPONENT).unwrap();
-        let path = cache.folder.join(format!("{}.bin", key(&engine, COMPONENT).to_hex()));
+        get(&cache, &engine, COMPONENT);
+        let path = cache.folder.path().join(folder::name(&key(&engine, COMPONENT)));
         (folder, cache, engine, path)
+    }
+
+    /// Loads `wasm` as a chain of this one component does.
+    fn get(cache: &Cache, engine: &Engine, wasm: &[u8]) {
+        let uses = Uses::default();
+        cache.get_or_compile(engine, wasm, &uses, || Ok(engine.precompile_component(wasm).unwrap())).unwrap();
+        cache.prune(&uses);
     }
 
     #[test]
@@ -180,7 +295,7 @@ mod tests {
             bad[position] ^= 1;
             fs::write(&path, &bad).unwrap();
             assert!(cache.read(&path, &key(&engine, COMPONENT)).is_err(), "byte {position}");
-            cache.get_or_compile(&engine, COMPONENT).unwrap();
+            get(&cache, &engine, COMPONENT);
             assert!(cache.read(&path, &key(&engine, COMPONENT)).unwrap().is_some(), "byte {position}");
         }
         fs::write(&path, &good[..HEADER - 1]).unwrap();
@@ -202,7 +317,34 @@ mod tests {
         let (_folder, cache, engine, path) = cache();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
         assert!(cache.read(&path, &key(&engine, COMPONENT)).is_err());
-        fs::set_permissions(&cache.folder, fs::Permissions::from_mode(0o777)).unwrap();
-        assert!(Cache::open(&cache.folder).is_err());
+        fs::set_permissions(cache.folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(Cache::open(cache.folder.path(), CacheLimits::default()).is_err());
+        assert!(cache.folder.contents().is_err());
+        assert!(cache.folder.clear().is_err());
+    }
+
+    #[test]
+    fn a_new_entry_makes_room_by_removing_others_but_none_of_its_chain() {
+        const OTHER: &[u8] = b"\0asm\x0d\0\x01\0\0\x02\x01a";
+        let (_folder, mut cache, engine, path) = cache();
+        cache.limits.bytes = 1;
+        let uses = Uses::default();
+        for wasm in [COMPONENT, OTHER] {
+            cache.get_or_compile(&engine, wasm, &uses, || Ok(engine.precompile_component(wasm).unwrap())).unwrap();
+        }
+        cache.prune(&uses);
+        assert_eq!(cache.folder.contents().unwrap().entries, 2, "both are of the chain");
+        get(&cache, &engine, COMPONENT);
+        assert_eq!(cache.folder.contents().unwrap().entries, 2, "nothing was written, and nothing was looked at");
+        fs::remove_file(&path).unwrap();
+        get(&cache, &engine, COMPONENT);
+        assert_eq!(cache.folder.contents().unwrap().entries, 1);
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn no_turn_stays_once_its_component_is_loaded() {
+        let (_folder, cache, ..) = cache();
+        assert!(cache.turns().is_empty());
     }
 }

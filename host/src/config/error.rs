@@ -1,8 +1,9 @@
 //! What is wrong with a configuration, and what to do about it.
 
-use std::fmt;
+use std::{fmt, io};
 
 use super::location::Location;
+use crate::machine;
 
 /// One mistake in a configuration.
 ///
@@ -19,13 +20,27 @@ pub struct ConfigError {
     location: Box<Location>,
     message: String,
     help: String,
+    is_of_the_machine: bool,
 }
 
 impl ConfigError {
     /// A mistake at `location`: `message` says what was found and what was expected, `help` what to do.
     #[must_use]
     pub fn new(location: Location, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { location: Box::new(location), message: message.into(), help: help.into() }
+        Self { location: Box::new(location), message: message.into(), help: help.into(), is_of_the_machine: false }
+    }
+
+    /// The file at `location` cannot be used, because of `error`. `help` says what to do if the file is at fault.
+    pub(super) fn of_file(location: Location, what: &str, error: &io::Error, help: impl Into<String>) -> Self {
+        let remedy = machine::remedy(error);
+        let help = remedy.map_or_else(|| help.into(), str::to_owned);
+        Self { is_of_the_machine: remedy.is_some(), ..Self::new(location, format!("{what}: {error}"), help) }
+    }
+
+    /// Whether the machine or a limit of this process is at fault, rather than the configuration.
+    #[must_use]
+    pub fn is_of_the_machine(&self) -> bool {
+        self.is_of_the_machine
     }
 
     /// Where the mistake is.

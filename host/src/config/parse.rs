@@ -51,7 +51,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> ConfigError {
             _ => "make it a file that this user may read".to_owned(),
         }
     };
-    ConfigError::new(Location::in_file(path), format!("cannot read the file: {error}"), help)
+    ConfigError::of_file(Location::in_file(path), "cannot read the file", error, help)
 }
 
 /// Reads `text` as the file at `origin`.

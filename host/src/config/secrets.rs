@@ -201,7 +201,7 @@ impl SecretsFile {
     fn read(path: &Path) -> Result<Self, ConfigErrors> {
         let text = std::fs::read_to_string(path).map_err(|error| {
             let help = "check the path; it is a TOML file of name = \"value\" that this user may read";
-            ConfigError::new(Location::in_file(path), format!("cannot read the secrets file: {error}"), help)
+            ConfigError::of_file(Location::in_file(path), "cannot read the secrets file", &error, help)
         })?;
         let source = Source::new(path, &text);
         let (document, syntax_errors) = DeTable::parse_recoverable(&text);

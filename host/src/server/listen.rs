@@ -15,6 +15,7 @@ use super::{Audience, Http, HttpOptions, admin, routes};
 use crate::chain::StartProgress;
 use crate::live::LiveChain;
 use crate::log_fields::millis;
+use crate::machine;
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -87,7 +88,7 @@ fn help(error: &io::Error, address: SocketAddr) -> String {
         io::ErrorKind::PermissionDenied => {
             format!("this user may not listen on port {}: choose one above 1023", address.port())
         }
-        _ => "choose another address".to_owned(),
+        _ => machine::remedy(error).unwrap_or("choose another address").to_owned(),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::chainlet::state::State;
 use crate::config::ChainletName;
 use crate::error::{CallError, ErrorKind};
 use crate::guest_words::{BACKTRACE, SENTENCE, clip};
+use crate::machine;
 
 /// How a replica ended.
 #[derive(Debug, Clone)]
@@ -81,7 +82,7 @@ impl Death {
             let message = "the host has as many replicas as it may: raise --max-replicas";
             let limit = Some(Limit::Option("--max-replicas"));
             return Death { limit, ..Self::new(ErrorKind::NotReady, message) };
-        } else if let Some(lack) = lack_of_memory(error) {
+        } else if let Some(lack) = lack(error) {
             return Self::new(ErrorKind::NotReady, lack);
         } else {
             let (explained, key) = state.parameters.explain(error, chainlet).unzip();
@@ -102,14 +103,8 @@ impl Death {
 }
 
 /// What the machine lacks for another replica, where that is how it ended.
-fn lack_of_memory(error: &wasmtime::Error) -> Option<String> {
-    let cause = error.root_cause();
-    let code = match cause.downcast_ref::<std::io::Error>() {
-        Some(error) => error.raw_os_error(),
-        None => cause.downcast_ref::<rustix::io::Errno>().map(|error| error.raw_os_error()),
-    };
-    (code == Some(rustix::io::Errno::NOMEM.raw_os_error())).then(|| {
-        "the system gives the process no more memory or address space: see `ulimit -v`, and the limit of its control group"
-            .to_owned()
-    })
+pub(super) fn lack(error: &wasmtime::Error) -> Option<String> {
+    let cause = machine::system_error(error)?;
+    let help = machine::remedy(&cause)?;
+    Some(format!("the system does not give the process what a replica needs: {cause}; {help}"))
 }

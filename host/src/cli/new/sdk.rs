@@ -25,7 +25,11 @@ pub(super) enum Sdk {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SdkError {
     #[error("{} is not the crate `chainlet`: {error}; {HELP}", folder.display())]
-    Unreadable { folder: PathBuf, error: io::Error },
+    Unreadable {
+        folder: PathBuf,
+        #[source]
+        error: io::Error,
+    },
     #[error("{} is not the crate `chainlet` but `{found}`; {HELP}", folder.display())]
     Other { folder: PathBuf, found: String },
     #[error("{} is not UTF-8, as a path in Cargo.toml must be; move the SDK elsewhere", folder.display())]

@@ -104,6 +104,6 @@ impl Credentials {
 
 impl From<CredentialsError> for Failure {
     fn from(error: CredentialsError) -> Self {
-        Failure::new(Exit::Config, error)
+        Failure::of(Exit::Config, &error)
     }
 }
