@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 use crate::chainlet::errors::ErrorCounts;
 use crate::chainlet::limits::{INSTANCES, MEMORIES, TABLES};
@@ -22,7 +22,7 @@ pub(crate) const REPLICAS: u32 = 1_000;
 /// that is not async. Each is a call of the system when the host starts, and two of the mappings that a process may have.
 const STACKS: u32 = 2;
 /// The most that a guest may have on its stack, in bytes; more is a trap.
-const GUEST_STACK: usize = 512 << 10;
+pub(crate) const GUEST_STACK: usize = 512 << 10;
 /// A stack on which a guest runs, with what the host needs above it, in bytes.
 const STACK: usize = 2 << 20;
 
@@ -33,6 +33,9 @@ const LOW_ON_ADDRESSES: u64 = 1 << 20;
 pub(crate) fn new(replicas: u32) -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     config.wasm_component_model_async(true).wasm_component_model_map(true).epoch_interruption(true);
+    // For files and lines in backtraces. It costs nothing until a trap, and for a component without debug information no
+    // memory: its debug information is kept beside its compiled code, and read when a trap needs it.
+    config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
     config.max_wasm_stack(GUEST_STACK).async_stack_size(STACK);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(replicas)));
     let engine = Engine::new(&config).or_else(|error| {

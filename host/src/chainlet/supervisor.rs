@@ -95,7 +95,9 @@ pub(super) async fn supervise(
                     Wear::Unanswered => "replica holds what is left of many calls; starting another in its place",
                     Wear::Unwell => "replica is not well and does not get better; starting another in its place",
                 };
-                tracing::warn!(chainlet = %blueprint.name, replica = number, "{what}");
+                let request = running.replica.overran().filter(|_| why == Wear::Overran);
+                let request = request.map(tracing::field::display);
+                tracing::warn!(chainlet = %blueprint.name, replica = number, request, "{what}");
                 pool.wear(&running.replica);
                 backoff.proven(has_served || matches!(why, Wear::Overran | Wear::Stalled));
                 let (next, old_is_dead) = {
@@ -148,7 +150,8 @@ async fn watch(running: &mut Running, stop: &CancellationToken, leave: &Cancella
 /// Tells whoever called it how a replica died.
 fn bury(dead: &Running, death: Death, blueprint: &Blueprint, number: u32, pool: &Arc<Pool>) {
     if let Some(left_out) = blueprint.log_rate.admit() {
-        tracing::error!(chainlet = %blueprint.name, replica = number, cause = %death.message,
+        let requests = death.requests.as_deref().map(tracing::field::display);
+        tracing::error!(chainlet = %blueprint.name, replica = number, cause = %death.message, requests,
             backtrace = death.backtrace, untold = (left_out > 0).then_some(left_out), "replica died; starting another");
     }
     pool.remove(&dead.replica);

@@ -4,6 +4,7 @@ use tokio::task::JoinError;
 use wasmtime::WasmBacktrace;
 use wasmtime::component::ResourceTableError;
 
+use super::{frames, traps};
 use crate::chainlet::limits::HOST_RESOURCES;
 use crate::chainlet::state::State;
 use crate::config::ChainletName;
@@ -16,9 +17,16 @@ pub(in crate::chainlet) struct Death {
     pub kind: ErrorKind,
     pub message: String,
     pub backtrace: Option<String>,
+    /// The requests whose calls were in it, as the log names them.
+    pub requests: Option<String>,
 }
 
 impl Death {
+    /// An end that is no trap.
+    pub(super) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Death { kind, message: message.into(), backtrace: None, requests: None }
+    }
+
     /// What it means for a call of `chainlet` that was in the replica.
     pub(in crate::chainlet) fn error(&self, chainlet: &ChainletName) -> CallError {
         CallError::new(self.kind, chainlet, &self.message).with_backtrace(self.backtrace.clone())
@@ -26,30 +34,23 @@ impl Death {
 
     /// The end of a replica that was stopped or replaced.
     pub(in crate::chainlet) fn stopped() -> Self {
-        Death {
-            kind: ErrorKind::Stopping,
-            message: "the replica was stopped before the call was done".into(),
-            backtrace: None,
-        }
+        Death::new(ErrorKind::Stopping, "the replica was stopped before the call was done")
     }
 
     /// The end of a replica whose guest did not come back from a call that nobody waits for.
     pub(in crate::chainlet) fn stuck() -> Self {
-        Death {
-            kind: ErrorKind::Trap,
-            message: "the guest did not return to its event loop while another call of it was over, and was ended"
-                .into(),
-            backtrace: None,
-        }
+        let message = "the guest did not return to its event loop while another call of it was over, and was ended";
+        Death::new(ErrorKind::Trap, message)
     }
 
     /// The end of a replica whose task is gone without a word.
     pub(in crate::chainlet) fn of_task(error: &JoinError) -> Self {
-        Death { kind: ErrorKind::Internal, message: format!("the replica's task ended: {error}"), backtrace: None }
+        Death::new(ErrorKind::Internal, format!("the replica's task ended: {error}"))
     }
 
     /// The end by a trap, in words that name what the guest did.
     pub(super) fn of(error: &wasmtime::Error, state: &State, chainlet: &ChainletName) -> Self {
+        let backtrace = error.downcast_ref::<WasmBacktrace>();
         let cause = if let Some(ResourceTableError::Full) = error.downcast_ref() {
             format!(
                 "the guest trapped: it holds {HOST_RESOURCES} open files, sockets, requests and timers, and wants another"
@@ -57,16 +58,12 @@ impl Death {
         } else if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
             format!("the guest exited with status {}", exit.0)
         } else if let Some(trap) = error.downcast_ref::<wasmtime::Trap>() {
-            let trap = trap.to_string();
-            format!("the guest trapped: {}", trap.strip_prefix("wasm trap: ").unwrap_or(&trap))
+            traps::sentence(*trap, &backtrace.map(frames::functions).unwrap_or_default())
         } else if error.is::<wasmtime::PoolConcurrencyLimitError>() {
-            return Death {
-                kind: ErrorKind::NotReady,
-                message: "the host has as many replicas as it may: raise --max-replicas".to_owned(),
-                backtrace: None,
-            };
+            let message = "the host has as many replicas as it may: raise --max-replicas";
+            return Death::new(ErrorKind::NotReady, message);
         } else if let Some(lack) = lack_of_memory(error) {
-            return Death { kind: ErrorKind::NotReady, message: lack, backtrace: None };
+            return Death::new(ErrorKind::NotReady, lack);
         } else {
             let explained = state.parameters.explain(error, chainlet);
             format!("the guest trapped: {}", explained.unwrap_or_else(|| error.root_cause().to_string()))
@@ -78,8 +75,8 @@ impl Death {
         if let Some(words) = state.capabilities.output.last_words() {
             message.push_str(&format!("; its last words on stderr: {words}"));
         }
-        let backtrace = error.downcast_ref::<WasmBacktrace>().map(|frames| clip(frames.to_string(), BACKTRACE));
-        Death { kind: ErrorKind::Trap, message: clip(message, 4 * SENTENCE), backtrace }
+        let backtrace = backtrace.map(|backtrace| clip(frames::lines(backtrace), BACKTRACE));
+        Death { kind: ErrorKind::Trap, message: clip(message, 4 * SENTENCE), backtrace, requests: state.requests() }
     }
 }
 
