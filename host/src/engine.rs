@@ -1,5 +1,6 @@
 //! The wasmtime engine that all components of a host share, and the clock that makes guests yield.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,9 @@ pub(crate) const GUEST_STACK: usize = 512 << 10;
 /// A stack on which a guest runs, with what the host needs above it, in bytes.
 const STACK: usize = 2 << 20;
 
+/// How many frames a backtrace has at most. A panic of Rust takes ten of them, and the event loop of a guest as many.
+const FRAMES: Option<NonZeroUsize> = NonZeroUsize::new(40);
+
 /// By how much a memory grows where address space is scarce, in bytes.
 const LOW_ON_ADDRESSES: u64 = 1 << 20;
 
@@ -33,9 +37,8 @@ const LOW_ON_ADDRESSES: u64 = 1 << 20;
 pub(crate) fn new(replicas: u32) -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     config.wasm_component_model_async(true).wasm_component_model_map(true).epoch_interruption(true);
-    // For files and lines in backtraces. It costs nothing until a trap, and for a component without debug information no
-    // memory: its debug information is kept beside its compiled code, and read when a trap needs it.
-    config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
+    // The debug information of a component is kept beside its code, and read when it traps.
+    config.wasm_backtrace_details(WasmBacktraceDetails::Enable).wasm_backtrace_max_frames(FRAMES);
     config.max_wasm_stack(GUEST_STACK).async_stack_size(STACK);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(replicas)));
     let engine = Engine::new(&config).or_else(|error| {

@@ -159,7 +159,7 @@ async fn a_guest_that_computes_in_a_call_serves_no_other_meanwhile_and_goes_on_a
 
 /// What guests do that ends them, and what whoever runs the chain reads of it.
 const FATAL: [(&str, &str); 7] = [
-    ("trap", "the guest ran an `unreachable` instruction; this is how a panic"),
+    ("trap", "the guest ran an `unreachable` instruction; a panic, an abort"),
     ("panic:it hurts", "it hurts"),
     ("exit:3", "exited with status 1"),
     ("overflow", "the guest's stack overflowed; its recursion is too deep or has no end. The limit is 512 KiB"),

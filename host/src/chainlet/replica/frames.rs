@@ -1,10 +1,11 @@
 //! The guest's frames at a trap, in plain lines: the function, and its file and line where the component says them.
 //!
 //! ```text
-//! 0: model::load, src/model.rs:41
-//! 1: <model::Model as wit::Guest>::run_remote, src/lib.rs:12 (inlined)
-//!    model::run_remote, src/lib.rs:30
-//! 2: function 117
+//!  0: load, /home/ada/chain/model/src/lib.rs:41 (inlined)
+//!     model::answer, /home/ada/chain/model/src/lib.rs:12
+//!  1: model::walk, /home/ada/chain/model/src/tree.rs:30
+//!     (the same 7 times more)
+//!  9: function 117
 //! ```
 
 use std::fmt::Write as _;
@@ -13,14 +14,30 @@ use wasmtime::{FrameInfo, WasmBacktrace};
 
 /// The lines, innermost frame first.
 pub(super) fn lines(backtrace: &WasmBacktrace) -> String {
+    let frames = backtrace.frames().iter().map(|frame| {
+        let mut text = String::new();
+        write_frame(&mut text, frame);
+        text
+    });
+    numbered(frames)
+}
+
+/// The lines of frames that are texts, with one text for many frames in a row that have the same.
+fn numbered(frames: impl Iterator<Item = String>) -> String {
+    let mut frames = frames.enumerate().peekable();
     let mut lines = String::new();
-    for (number, frame) in backtrace.frames().iter().enumerate() {
-        if number > 0 {
-            lines.push('\n');
+    while let Some((number, frame)) = frames.next() {
+        let mut more = 0;
+        while frames.next_if(|(_, next)| *next == frame).is_some() {
+            more += 1;
         }
+        let break_or_none = if number > 0 { "\n" } else { "" };
         // Writing to a string cannot fail.
-        let _ = write!(lines, "{number:>2}: ");
-        write_frame(&mut lines, frame);
+        let _ = write!(lines, "{break_or_none}{number:>2}: {frame}");
+        if more > 0 {
+            let times = if more == 1 { "once".to_owned() } else { format!("{more} times") };
+            let _ = write!(lines, "\n    (the same {times} more)");
+        }
     }
     lines
 }
@@ -41,12 +58,15 @@ fn write_frame(lines: &mut String, frame: &FrameInfo) {
         if number > 0 {
             lines.push_str("\n    ");
         }
-        // Only the outermost function of a frame is one of the module; those before it were inlined into it.
+        // The outermost function of a frame is one of the module, which has its full name; the others were inlined into it,
+        // and have the short names of the debug information.
         let is_outermost = number + 1 == symbols.len();
-        let name = symbol.name().or(if is_outermost { frame.func_name() } else { None });
-        match name {
-            None if !is_outermost => lines.push_str("a function without a name"),
-            name => write_function(lines, name, frame.func_index()),
+        match symbol.name() {
+            name if is_outermost => write_function(lines, frame.func_name().or(name), frame.func_index()),
+            Some(name) => {
+                let _ = write_name(lines, without_arguments(name));
+            }
+            None => lines.push_str("a function without a name"),
         }
         if let Some(file) = symbol.file() {
             let _ = write!(lines, ", {}", short(file));
@@ -78,6 +98,14 @@ fn write_name(lines: &mut String, name: &str) -> std::fmt::Result {
     }
 }
 
+/// The short name of an inlined function without its type arguments, which may fill pages.
+fn without_arguments(name: &str) -> &str {
+    match name.split_once('<') {
+        Some((short, _)) if !short.is_empty() && !short.starts_with("operator") => short,
+        _ => name,
+    }
+}
+
 /// The path of a source file, for one of Rust's standard library without the folder that was on its builder's machine.
 fn short(file: &str) -> &str {
     let within = file.strip_prefix("/rustc/").and_then(|rest| rest.split_once('/'));
@@ -95,11 +123,29 @@ mod tests {
             ("_RNvCs1234_7mycrate3foo", "mycrate::foo"),
             ("_ZN3foo3barEi", "foo::bar(int)"),
             ("memcpy", "memcpy"),
+            ("alloc::vec::Vec<T>::push", "alloc::vec::Vec<T>::push"),
         ] {
             let mut written = String::new();
             write_name(&mut written, mangled).unwrap();
             assert_eq!(written, name);
         }
+    }
+
+    #[test]
+    fn names_of_inlined_functions_have_no_type_arguments() {
+        for (name, short) in [("poll<core::task::poll::Poll<()>>", "poll"), ("act", "act"), ("operator<", "operator<")]
+        {
+            assert_eq!(without_arguments(name), short);
+        }
+    }
+
+    #[test]
+    fn frames_that_are_the_same_are_shown_once_with_their_number() {
+        let lines = |frames: &[&str]| numbered(frames.iter().map(ToString::to_string));
+        assert_eq!(lines(&["a", "b"]), " 0: a\n 1: b");
+        assert_eq!(lines(&["a", "a", "b"]), " 0: a\n    (the same once more)\n 2: b");
+        assert_eq!(lines(&["a", "b", "b", "b"]), " 0: a\n 1: b\n    (the same 2 times more)");
+        assert_eq!(lines(&[]), "");
     }
 
     #[test]

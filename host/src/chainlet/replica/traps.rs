@@ -9,7 +9,7 @@ const CYCLE: usize = 4;
 /// From how many frames on a backtrace shows a recursion.
 const DEEP: usize = 16;
 
-const FIND_THE_CAUSE: &str = "its last words and its frames say where";
+const FIND_THE_CAUSE: &str = "the log has its frames, which say where";
 const CORRUPT: &str = "its memory or its code is corrupt: look for `unsafe` code, or for code in C";
 const BINDINGS: &str = "the code between it and its WIT is at fault: build it with the newest SDK or wit-bindgen, and report it \
                         there if that does not help";
@@ -52,7 +52,7 @@ const TABLE: &[(Trap, &str, &str)] = &[
     (
         Trap::UnreachableCodeReached,
         "the guest ran an `unreachable` instruction",
-        "this is how a panic, an abort and a failed allocation end: its last words and its frames say where",
+        "a panic, an abort and a failed allocation end like this: the log has its frames, which say where",
     ),
     (Trap::Interrupt, "the guest was interrupted", HOST),
     (Trap::OutOfFuel, "the guest used up its fuel", HOST),
