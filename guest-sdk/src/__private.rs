@@ -3,6 +3,7 @@
 mod blank;
 mod outcome;
 mod serve;
+mod signature;
 
 use std::cell::OnceCell;
 use std::thread::LocalKey;
@@ -13,6 +14,7 @@ pub use self::outcome::{
     AnnounceAny, AnnounceError, Announced, IsResult, declared, fail_with_error, fail_with_message, message,
 };
 pub use self::serve::{serve, until_cancelled};
+pub use self::signature::{Answer, Parameter, answer, parameter};
 
 /// The host's interfaces whose types every chainlet shares.
 pub mod host {

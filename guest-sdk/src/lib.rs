@@ -234,7 +234,11 @@
 //! # Mistakes
 //!
 //! A block that does not fit its world does not compile; the error is at what
-//! does not fit.
+//! does not fit. A wrong type is reported with the WIT's type and its line:
+//!
+//! ```text
+//! error: `words` is `list<string>` (in Rust `Vec<String>`) in wit/chain.wit:4, and `String` here
+//! ```
 //!
 //! ```compile_fail
 //! # mod count {

@@ -11,6 +11,7 @@
 //! - [`http`]: requests to the hosts that chain.toml names (`wasi:http`); [`network`] decides which, and which sockets.
 //! - [`log`]: log lines that carry the request's id (`chainlet:host/log`).
 //! - [`output`]: stdout and stderr as log lines.
+//! - [`refused`]: what the sandbox refuses, told in the log with the key of chain.toml that would allow it.
 
 mod call;
 mod context;
@@ -20,6 +21,7 @@ mod http;
 mod log;
 mod network;
 pub(crate) mod output;
+mod refused;
 
 use std::sync::Arc;
 
@@ -33,6 +35,7 @@ pub(crate) use self::http::Http;
 use self::http::Outgoing;
 use self::network::Network;
 use self::output::Output;
+use self::refused::Refusals;
 use crate::chainlet::state::State;
 use crate::config::{ChainSpec, ChainletName, ChainletSpec, Secret, SecretName};
 use crate::gpu::{Grant, Meter};
@@ -44,6 +47,7 @@ pub(crate) struct Grants {
     mounts: Mounts,
     network: Arc<Network>,
     outgoing: Arc<Outgoing>,
+    refusals: Arc<Refusals>,
     log_rate: Arc<LogRate>,
     gpu: Option<Arc<Grant>>,
 }
@@ -54,6 +58,7 @@ pub(crate) struct Capabilities {
     pub(crate) output: Output,
     pub(crate) http: Http,
     pub(crate) gpu: Gpu,
+    refusals: Arc<Refusals>,
 }
 
 impl Grants {
@@ -66,12 +71,14 @@ impl Grants {
         secrets: indexmap::IndexMap<SecretName, Secret>,
         gpu: Option<Arc<Grant>>,
     ) -> Self {
-        let network = Arc::new(Network::new(name, &chainlet.network));
+        let refusals = Arc::new(Refusals::new(name));
+        let network = Arc::new(Network::new(&refusals, &chainlet.network));
         Grants {
             facts: Arc::new(Facts::new(chain, name, chainlet, secrets)),
             mounts: Mounts::new(chain, chainlet),
             outgoing: Arc::new(Outgoing::new(network.clone(), chainlet.network.concurrency)),
             network,
+            refusals,
             log_rate: Arc::new(LogRate::new()),
             gpu,
         }
@@ -84,6 +91,7 @@ impl Grants {
             output: Output::new(self.facts.chainlet(), number, &self.log_rate),
             http: self.outgoing.replica(),
             gpu: Gpu::new(self.gpu.as_ref()),
+            refusals: self.refusals.clone(),
         }
     }
 
@@ -115,10 +123,35 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>, gpu: bool) -> wasmtime::
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     wasmtime_wasi::p3::add_to_linker(linker)?;
     http::add_to_linker(linker)?;
+    // These stand in for functions of the above.
+    linker.allow_shadowing(true);
+    output::add_to_linker(linker)?;
+    refused::add_to_linker(linker)?;
+    linker.allow_shadowing(false);
     if gpu {
         gpu::add_to_linker(linker)?;
     }
     call::add_to_linker(linker)?;
     log::add_to_linker(linker)?;
     context::add_to_linker(linker)
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::{Config, Engine};
+
+    use super::*;
+
+    /// Whether wasmtime-wasi has the function `name` in `interface`, so that another stands in for it and not beside it, and
+    /// whether everything can be added over it.
+    pub(super) fn stands_in((interface, name): (&str, &str)) -> bool {
+        let mut config = Config::new();
+        config.wasm_component_model_async(true);
+        let engine = Engine::new(&config).unwrap();
+        add_to_linker(&mut Linker::new(&engine), true).unwrap();
+        let mut linker = Linker::<State>::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
+        // A second function of the same name is refused.
+        linker.instance(interface).unwrap().func_wrap(name, |_, (): ()| Ok(())).is_err()
+    }
 }

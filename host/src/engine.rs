@@ -1,9 +1,10 @@
 //! The wasmtime engine that all components of a host share, and the clock that makes guests yield.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 use crate::chainlet::errors::ErrorCounts;
 use crate::chainlet::limits::{INSTANCES, MEMORIES, TABLES};
@@ -24,9 +25,12 @@ pub(crate) const REPLICAS: u32 = 1_000;
 /// a process may have.
 const STACKS: u32 = 2;
 /// The most that a guest may have on its stack, in bytes. More is a trap.
-const GUEST_STACK: usize = 512 << 10;
+pub(crate) const GUEST_STACK: usize = 512 << 10;
 /// The size of a stack on which a guest runs, in bytes, with what the host needs above the guest.
 const STACK: usize = 2 << 20;
+
+/// The most frames of a backtrace. A panic of Rust takes ten of them, and the event loop of a guest as many.
+const FRAMES: Option<NonZeroUsize> = NonZeroUsize::new(40);
 
 /// What the image of a memory has at most, in bytes: as much as the memory.
 const LARGEST_IMAGE: u64 = 4 << 30;
@@ -38,6 +42,8 @@ const LOW_ON_ADDRESSES: u64 = 1 << 20;
 pub(crate) fn new(replicas: u32) -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     config.wasm_component_model_async(true).wasm_component_model_map(true).epoch_interruption(true);
+    // The debug information of a component is kept beside its code, and read when it traps.
+    config.wasm_backtrace_details(WasmBacktraceDetails::Enable).wasm_backtrace_max_frames(FRAMES);
     config.max_wasm_stack(GUEST_STACK).async_stack_size(STACK);
     config.memory_init_cow(images_fit());
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(replicas)));

@@ -94,7 +94,7 @@ fn a_map_with_keys_that_wit_does_not_allow_is_refused_with_those_it_allows() {
 #[test]
 fn an_init_that_traps_stops_the_start_with_what_it_said() {
     for (init, words) in [
-        ("trap", "`init` trapped: the guest trapped: "),
+        ("trap", "`init` trapped: the guest ran an `unreachable` instruction"),
         ("exit:1", "exited with status 1"),
         ("err:no licence", "`init` failed: no licence"),
         ("hoard", "refused memory beyond its limit"),

@@ -87,7 +87,9 @@ async fn a_chainlet_sees_no_variable_and_no_file_that_it_was_not_given() {
     for path in ["/etc/hostname", "chain.toml", "/", "../chain.toml"] {
         served.public.tell(&format!("read:{path}")).await.problem(422, "chainlet-error");
     }
-    served.public.tell("write:/tmp/from-a-guest").await.problem(422, "chainlet-error");
+    let problem = served.public.tell("write:/tmp/from-a-guest").await.problem(422, "chainlet-error");
+    let error = problem["error"].as_str().unwrap();
+    assert!(error.contains("No such file or directory"), "as docs/guests.md has it: {error}");
 }
 
 #[tokio::test]
@@ -103,7 +105,11 @@ async fn a_mounted_folder_can_be_read_and_written_only_as_far_as_the_chain_says(
     let served = chain.serve();
     assert_eq!(served.ask("read:/data/note").await, "from the host");
     served.public.tell("write:/data/note").await.problem(422, "chainlet-error");
+    served
+        .until_log("a change of `note` was refused, as its folder is read-only; to allow it, set writable = true")
+        .await;
     served.public.tell("read:/data/../../etc/hostname").await.problem(422, "chainlet-error");
+    served.until_log("to allow another folder, add it to assets.files in chain.toml").await;
     served.ask("write:/out/answer").await;
     assert_eq!(std::fs::read_to_string(data.path().join("out/answer")).unwrap(), "written by faulty\n");
     assert_eq!(std::fs::read_to_string(data.path().join("note")).unwrap(), "from the host");

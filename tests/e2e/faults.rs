@@ -1,5 +1,7 @@
 //! Guests that fail: what their callers learn of it, and that nobody else does.
 
+use std::path::Path;
+
 use serde_json::{Value as Json, json};
 
 use crate::harness::{Chain, FAULTY, RELAY, json_request};
@@ -157,10 +159,10 @@ async fn a_guest_that_computes_in_a_call_serves_no_other_meanwhile_and_goes_on_a
 
 /// What guests do that ends them, and what whoever runs the chain reads of it.
 const FATAL: [(&str, &str); 7] = [
-    ("trap", "wasm `unreachable` instruction executed"),
+    ("trap", "the guest ran an `unreachable` instruction; a panic, an abort"),
     ("panic:it hurts", "it hurts"),
     ("exit:3", "exited with status 1"),
-    ("overflow", "call stack exhausted"),
+    ("overflow", "the guest's stack overflowed; its recursion is too deep or has no end. The limit is 512 KiB"),
     ("hoard", "refused memory beyond its limit of 33554432 bytes"),
     ("leak", "it holds 4096 open files, sockets, requests and timers"),
     ("open:/data/file", "it holds 4096 open files, sockets, requests and timers"),
@@ -256,9 +258,9 @@ async fn an_init_that_fails_traps_or_never_ends_ends_the_start_with_its_reason()
     for sync in ["", "_sync"] {
         for (init, reason) in [
             ("err:no model", "`init` failed: no model"),
-            ("trap", "`init` trapped: the guest trapped: wasm `unreachable` instruction executed"),
+            ("trap", "`init` trapped: the guest ran an `unreachable` instruction"),
             ("exit:1", "exited with status 1"),
-            ("overflow", "call stack exhausted"),
+            ("overflow", "the guest's stack overflowed"),
             ("spin", "its start took longer than its start_timeout of 300ms"),
             ("block:3600000", "its start took longer than its start_timeout of 300ms"),
         ] {
@@ -272,9 +274,31 @@ async fn an_init_that_fails_traps_or_never_ends_ends_the_start_with_its_reason()
 }
 
 #[tokio::test]
-async fn a_trap_has_the_frames_of_the_guest_with_the_names_of_its_functions() {
+async fn a_trap_has_the_frames_of_the_guest_with_names_files_and_lines() {
+    const FILE: &str = "tests/guests/faults/src/lib.rs";
+    let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(FILE)).unwrap();
+    let line = 1 + source.lines().position(|line| line.contains("overflow(depth + 1)")).unwrap();
     let served = Chain::new(FAULTY).serve();
     let problem = served.tell("faulty", "overflow").await.problem(500, "trap");
     let backtrace = problem["backtrace"].as_str().unwrap();
-    assert!(backtrace.contains("guest_faults::overflow"), "{backtrace}");
+    let frame = backtrace.lines().find(|frame| frame.contains("guest_faults::overflow, ")).unwrap();
+    assert!(frame.ends_with(&format!("{FILE}:{line}")), "{backtrace}");
+    served.until_log(&format!("\n    {frame}\n")).await;
+}
+
+#[tokio::test]
+async fn a_component_without_line_tables_has_frames_with_names_alone() {
+    let chain = Chain::new("[chain]\nname = \"c\"\n[chainlets.faulty]\ncomponent = \"faulty.wasm\"\n");
+    let component = r#"
+(component
+  (core module $m
+    (func $crash unreachable)
+    (func (export "run") (call $crash)))
+  (core instance $i (instantiate $m))
+  (func (export "run-remote") (canon lift (core func $i "run"))))
+"#;
+    chain.write_component("faulty.wasm", component);
+    let served = chain.serve();
+    let problem = served.admin.post("/chainlets/faulty/run_remote", &json!({})).await.problem(500, "trap");
+    assert_eq!(problem["backtrace"], " 0: crash\n 1: function 1");
 }

@@ -257,8 +257,23 @@ async fn sockets_lead_to_the_addresses_that_are_named() {
     });
     let served = fetcher(&format!("sockets = [\"{address}\"]")).serve();
     assert_eq!(served.ask(&format!("tcp:{address}")).await, "welcome");
-    let said = error(served.public.tell(&format!("tcp:127.0.0.1:{}", address.port() ^ 1)).await);
+    let other = format!("127.0.0.1:{}", address.port() ^ 1);
+    for _ in 0..2 {
+        let said = error(served.public.tell(&format!("tcp:{other}")).await);
+        assert!(said.contains("PermissionDenied"), "{said}");
+    }
+    served.until_log(&format!("add \"{other}\" to network.sockets in chain.toml")).await;
+    assert_eq!(served.log().matches("was refused").count(), 1, "it is said once");
+    error(served.public.tell(&format!("tcp:localhost:{}", address.port())).await);
+    served.until_log("the name localhost was not looked up, as names are not looked up for sockets").await;
+}
+
+#[tokio::test]
+async fn a_chainlet_without_sockets_is_refused_them_and_the_log_says_how_to_have_them() {
+    let served = fetcher("hosts = [\"127.0.0.1\"]").serve();
+    let said = error(served.public.tell("tcp:127.0.0.1:1").await);
     assert!(said.contains("PermissionDenied"), "{said}");
-    let said = error(fetcher("hosts = [\"127.0.0.1\"]").serve().public.tell(&format!("tcp:{address}")).await);
-    assert!(said.contains("PermissionDenied"), "{said}");
+    served.until_log("a TCP socket was refused; to allow connections, add their addresses").await;
+    error(served.public.tell("udp:127.0.0.1:1").await);
+    served.until_log("a UDP socket was refused; no key of chain.toml allows UDP").await;
 }

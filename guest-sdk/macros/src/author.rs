@@ -29,7 +29,9 @@ pub struct RunRemote {
     pub parameters: Vec<Type>,
     /// Where its parameters stand.
     pub inputs: Span,
-    /// Where its return type stands.
+    /// Its return type, where it has one.
+    pub returned: Option<Type>,
+    /// Where its return type stands, or its name where it has none.
     pub output: Span,
 }
 
@@ -101,6 +103,10 @@ impl RunRemote {
             asyncness: signature.asyncness.map(|keyword| keyword.span()),
             parameters,
             inputs: signature.paren_token.span.join(),
+            returned: match &signature.output {
+                ReturnType::Default => None,
+                ReturnType::Type(_, output) => Some((**output).clone()),
+            },
             output: output_span(function),
         })
     }

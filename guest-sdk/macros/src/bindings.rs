@@ -27,7 +27,7 @@ const RUNTIME: &str = "::chainlet::__private::wit_bindgen::rt";
 pub const MODULE: &str = "bindings";
 /// Names that every Rust file has. A type of the same name is not brought into
 /// the author's scope, where it would hide them.
-const PRELUDE: [&str; 10] = ["Option", "Some", "None", "Result", "Ok", "Err", "String", "Vec", "Box", "Self"];
+pub const PRELUDE: [&str; 10] = ["Option", "Some", "None", "Result", "Ok", "Err", "String", "Vec", "Box", "Self"];
 
 /// Generated bindings, with the signature of `run_remote` named.
 pub struct Bindings {
@@ -268,19 +268,7 @@ pub fn scope(world: &World) -> Result<TokenStream> {
     }
 
     let modules = Modules::new(world);
-    let mut types = IndexSet::new();
-    collect(resolve, world.run_remote()?, &mut types);
-    for (_, item) in &resolve.worlds[world.id].imports {
-        if let WorldItem::Type { id, .. } = item {
-            types.insert(*id);
-        }
-    }
-    for dependency in world.dependencies() {
-        if let Some(function) = world.declared_function(&dependency) {
-            collect(resolve, &function, &mut types);
-        }
-    }
-    for id in types {
+    for id in types_in_scope(world, world.run_remote()?) {
         let Some((name, path)) = modules.rust_type(id)? else { continue };
         if !PRELUDE.contains(&name.to_string().as_str()) {
             let path = match modules.host_path(id) {
@@ -293,6 +281,24 @@ pub fn scope(world: &World) -> Result<TokenStream> {
 
     let uses = names.into_values().map(|path| quote!(pub use #path;));
     Ok(quote!(#(#uses)*))
+}
+
+/// The types that have names in the author's scope: those of `run_remote`, of the world itself, and of its dependencies.
+pub fn types_in_scope(world: &World, run_remote: &Function) -> IndexSet<TypeId> {
+    let resolve = &world.resolve;
+    let mut types = IndexSet::new();
+    collect(resolve, run_remote, &mut types);
+    for (_, item) in &resolve.worlds[world.id].imports {
+        if let WorldItem::Type { id, .. } = item {
+            types.insert(*id);
+        }
+    }
+    for dependency in world.dependencies() {
+        if let Some(function) = world.declared_function(&dependency) {
+            collect(resolve, &function, &mut types);
+        }
+    }
+    types
 }
 
 /// Where each interface of a world has its module.

@@ -14,7 +14,7 @@ use crate::arguments::Arguments;
 use crate::author::{Author, Init, IsHealthy};
 use crate::bindings::{self, Bindings, parameter_alias};
 use crate::world::{self, Outcome, World};
-use crate::{blank, docs};
+use crate::{blank, docs, signature};
 
 /// Expands `#[chainlet(arguments)] item`.
 ///
@@ -42,64 +42,20 @@ fn try_expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> 
 
     let package = world::Package::read(&arguments.source).map_err(in_source)?;
     let mut world = World::find(package, &name).map_err(in_world)?;
-    check(&author, &world)?;
+    let function = world.run_remote().map_err(in_world)?.clone();
+    signature::check_shape(&author, &world, &function)?;
+    let mistakes = signature::check_types(&author, &world, &function).err();
     let complete = world.complete(author.init.is_some(), author.is_healthy.is_some()).map_err(in_world)?;
     let derives: Vec<_> = arguments.derives.iter().map(|path| path.to_token_stream().to_string()).collect();
     let scope = bindings::scope(&world).map_err(in_world)?;
     let docs = docs::section(&world).map_err(in_world)?;
     let bindings = bindings::generate(&mut world, complete, &derives).map_err(in_world)?;
-    code(&author, &world, &bindings, &scope, docs.as_deref()).map_err(in_world)
-}
-
-/// Compares the author's `run_remote` with the world's.
-fn check(author: &Author, world: &World) -> Result<()> {
-    let blame = |error| blame(author.name.span(), &error);
-    let function = world.run_remote().map_err(blame)?;
-    let written = &author.run_remote;
-    if written.parameters.len() != function.params.len() {
-        let names: Vec<_> = function.params.iter().map(|p| p.name.as_str()).collect();
-        return Err(Error::new(
-            written.inputs,
-            format!(
-                "`run-remote` of world `{}` takes {} after `&self` ({}), but this takes {}",
-                world.name,
-                count(names.len()),
-                names.join(", "),
-                written.parameters.len(),
-            ),
-        ));
-    }
-    if let Some(asyncness) = written.asyncness
-        && !world::is_async(function)
-    {
-        return Err(Error::new(
-            asyncness,
-            format!(
-                "`run-remote` of world `{}` is a plain `func`; \
-                 declare it `async func` there, or take `async` out here",
-                world.name
-            ),
-        ));
-    }
-    if !world::is_async(function) && world::returns_streams(&world.resolve, function) {
-        return Err(Error::new(
-            written.output,
-            format!(
-                "`run-remote` of world `{}` is a plain `func` and returns a stream or a future, which nobody would write \
-                 after it has returned; declare it `async func`",
-                world.name
-            ),
-        ));
-    }
-    Ok(())
-}
-
-fn count(parameters: usize) -> String {
-    match parameters {
-        0 => "nothing".to_owned(),
-        1 => "1 parameter".to_owned(),
-        n => format!("{n} parameters"),
-    }
+    let component = match mistakes {
+        // The names of the world stay in scope, so that these are the only errors.
+        Some(mistakes) => mistakes.into_compile_error(),
+        None => component(&author, &world, &bindings, docs.as_deref()).map_err(in_world)?,
+    };
+    code(&author, &world, &bindings, &scope, &component).map_err(in_world)
 }
 
 /// An error about WIT as a compile error at the place that named the WIT.
@@ -107,53 +63,25 @@ fn blame(span: Span, error: &AnyError) -> Error {
     Error::new(span, format!("{error:#}"))
 }
 
-/// Writes everything out.
+/// Writes everything out: the author's block, the world in Rust, and the `component` that exports the block's functions.
 fn code(
     author: &Author,
     world: &World,
     bindings: &Bindings,
     scope: &TokenStream,
-    docs: Option<&[u8]>,
+    component: &TokenStream,
 ) -> anyhow::Result<TokenStream> {
-    let function = world.run_remote()?;
     let block = &author.block;
-    let ty = &block.self_ty;
     let module = Ident::new(bindings::MODULE, Span::call_site());
-    let export = &bindings.export;
-    let guest = quote!(wit::#module #(::#export)*);
-
-    let run_remote = run_remote(
-        author,
-        world::is_async(function),
-        world::outcome(&world.resolve, function),
-        &guest,
-        bindings.parameters,
-    );
-    let init = author.init.as_ref().map(|init| self::init(init, ty, &module));
-    let health = author.is_healthy.as_ref().map(|health| is_healthy(health, ty, &module));
-    let state = match author.init {
-        Some(_) => quote!(::chainlet::__private::state(&STATE)),
-        None => quote_spanned!(ty.span()=> ::chainlet::__private::state_or_default::<#ty>(&STATE)),
-    };
     let items = &bindings.items;
     let streams = bindings.streams();
     let blank = blank::code(world, items)?;
+    // The compiler then builds anew when one of them changes.
     let files = world.files.iter().filter_map(|file| file.to_str()).map(|file| {
         quote!(
             const _: &[u8] = ::core::include_bytes!(#file);
         )
     });
-    let docs = docs.map(|docs| {
-        let length = docs.len();
-        let bytes = Literal::byte_string(docs);
-        quote! {
-            #[cfg(target_arch = "wasm32")]
-            #[used]
-            #[unsafe(link_section = "chainlet:docs")]
-            static DOCS: [u8; #length] = *#bytes;
-        }
-    });
-
     Ok(quote! {
         #block
 
@@ -174,6 +102,43 @@ fn code(
         #[allow(unused_imports)]
         use wit::*;
 
+        #component
+        #(#files)*
+    })
+}
+
+/// The exports of the component, and the docs in it.
+fn component(author: &Author, world: &World, bindings: &Bindings, docs: Option<&[u8]>) -> anyhow::Result<TokenStream> {
+    let function = world.run_remote()?;
+    let ty = &author.block.self_ty;
+    let module = Ident::new(bindings::MODULE, Span::call_site());
+    let export = &bindings.export;
+    let guest = quote!(wit::#module #(::#export)*);
+
+    let run_remote = run_remote(
+        author,
+        world::is_async(function),
+        world::outcome(&world.resolve, function),
+        &guest,
+        bindings.parameters,
+    );
+    let init = author.init.as_ref().map(|init| self::init(init, ty, &module));
+    let health = author.is_healthy.as_ref().map(|health| is_healthy(health, ty, &module));
+    let state = match author.init {
+        Some(_) => quote!(::chainlet::__private::state(&STATE)),
+        None => quote_spanned!(ty.span()=> ::chainlet::__private::state_or_default::<#ty>(&STATE)),
+    };
+    let docs = docs.map(|docs| {
+        let length = docs.len();
+        let bytes = Literal::byte_string(docs);
+        quote! {
+            #[cfg(target_arch = "wasm32")]
+            #[used]
+            #[unsafe(link_section = "chainlet:docs")]
+            static DOCS: [u8; #length] = *#bytes;
+        }
+    });
+    Ok(quote! {
         const _: () = {
             ::std::thread_local! {
                 static STATE: ::chainlet::__private::State<#ty> =
@@ -188,7 +153,6 @@ fn code(
             #health
             wit::#module::export!(__Chainlet with_types_in wit::#module);
             #docs
-            #(#files)*
         };
     })
 }
@@ -206,7 +170,10 @@ fn run_remote(
     let names: Vec<_> = (0..parameters).map(|index| format_ident!("__p{index}")).collect();
     let aliases = (0..parameters).map(parameter_alias);
     // Each mismatch with the world is an error at the author's own type.
-    let checks = names.iter().zip(&written.parameters).map(|(name, ty)| typed(name, ty));
+    let checks = names.iter().zip(&written.parameters).enumerate().map(|(index, (name, ty))| {
+        let alias = parameter_alias(index);
+        typed(name, ty, &quote!(#guest::#alias))
+    });
     let wait = written.asyncness.map(|_| quote!(.await));
     let call = quote_spanned!(written.name=> <#ty>::run_remote(__state(), #(#names),*) #wait);
     let error = match outcome {
@@ -221,10 +188,14 @@ fn run_remote(
         }}),
     };
     let value = match error {
-        None => quote_spanned!(written.output=> __outcome),
+        None => quote_spanned! {written.output=>
+            ::chainlet::__private::answer::<#guest::__RunRemoteOutput, _>(__outcome)
+        },
         Some(error) => quote_spanned! {written.output=>
             match __outcome {
-                ::core::result::Result::Ok(value) => ::core::result::Result::Ok(value),
+                ::core::result::Result::Ok(value) => ::core::result::Result::Ok(::chainlet::__private::answer::<
+                    <#guest::__RunRemoteOutput as ::chainlet::__private::IsResult>::Ok, _
+                >(value)),
                 ::core::result::Result::Err(error) => ::core::result::Result::Err(#error),
             }
         },
@@ -254,9 +225,10 @@ fn run_remote(
     }
 }
 
-fn typed(name: &Ident, ty: &Type) -> TokenStream {
+/// Takes a parameter, of type `wit` in the bindings, in the author's type `ty`.
+fn typed(name: &Ident, ty: &Type, wit: &TokenStream) -> TokenStream {
     let value = Ident::new(&name.to_string(), name.span().located_at(ty.span()));
-    quote_spanned!(ty.span()=> let #name: #ty = #value;)
+    quote_spanned!(ty.span()=> let #name: #ty = ::chainlet::__private::parameter::<#ty, #wit>(#value);)
 }
 
 /// The export of the host's `init`.

@@ -10,6 +10,7 @@ mod blank;
 mod docs;
 mod expand;
 mod fallible;
+mod signature;
 mod world;
 
 /// Turns an `impl` block into a chainlet. See the `chainlet` crate for how to

@@ -1,41 +1,31 @@
 //! Where a chainlet may connect to, as chain.toml says it.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::sockets::SocketAddrUse;
 
-use crate::config::{self, ChainletName, HostRule, SocketRule, is_public};
-
-/// How many refused hosts are told of in the log: a guest makes them up as it likes.
-const TOLD: usize = 16;
+use super::refused::{Kind, Refusals};
+use crate::config::{self, HostRule, SocketRule, is_public};
 
 /// What one chainlet may reach.
 pub(super) struct Network {
-    chainlet: ChainletName,
     hosts: Vec<HostRule>,
     sockets: Vec<SocketRule>,
-    /// The refused hosts that the log tells of.
-    told: Mutex<BTreeSet<String>>,
+    refusals: Arc<Refusals>,
 }
 
 impl Network {
-    pub(super) fn new(chainlet: &ChainletName, network: &config::Network) -> Self {
-        Network {
-            chainlet: chainlet.clone(),
-            hosts: network.hosts.clone(),
-            sockets: network.sockets.clone(),
-            told: Mutex::default(),
-        }
+    pub(super) fn new(refusals: &Arc<Refusals>, network: &config::Network) -> Self {
+        Network { hosts: network.hosts.clone(), sockets: network.sockets.clone(), refusals: refusals.clone() }
     }
 
     /// Whether requests may go to `host` at all.
     pub(super) fn admits(&self, host: &str, port: u16) -> bool {
         let admitted = self.hosts.iter().any(|rule| rule.admits(host, port));
         if !admitted {
-            self.tell(host, || {
+            self.refusals.tell(Kind::Host, host, |host| {
                 format!(
                     "a request to {host}:{port} was refused; to allow it, add \"{host}\" to network.hosts in chain.toml"
                 )
@@ -49,7 +39,7 @@ impl Network {
         let admitted = is_public(to.ip()) || self.hosts.iter().any(|rule| rule.admits_address(host, to));
         if !admitted {
             let address = to.ip();
-            self.tell(host, || {
+            self.refusals.tell(Kind::Host, host, |host| {
                 format!(
                     "a request to {host} was refused, as the name leads to {address}, which is no public address; to allow \
                      it, add \"{address}\" to network.hosts in chain.toml"
@@ -59,17 +49,8 @@ impl Network {
         admitted
     }
 
-    /// Tells the operator, once for each host, which entry of chain.toml is missing.
-    fn tell(&self, host: &str, what: impl FnOnce() -> String) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() < TOLD && told.insert(host.to_owned()) {
-            let chainlet = &self.chainlet;
-            tracing::warn!(%chainlet, host, limit = %format_args!("chainlets.{chainlet}.network.hosts"), "{}", what());
-        }
-    }
-
     /// Lets the guest open the sockets that it may.
-    pub(super) fn open(self: &std::sync::Arc<Self>, builder: &mut WasiCtxBuilder) {
+    pub(super) fn open(self: &Arc<Self>, builder: &mut WasiCtxBuilder) {
         if self.sockets.is_empty() {
             return;
         }
@@ -81,7 +62,25 @@ impl Network {
                 SocketAddrUse::TcpBind => to.ip().is_unspecified() && to.port() == 0,
                 _ => false,
             };
+            if !admitted {
+                network.tell(to, usage);
+            }
             Box::pin(async move { admitted })
+        });
+    }
+
+    fn tell(&self, to: SocketAddr, usage: SocketAddrUse) {
+        let connects = matches!(usage, SocketAddrUse::TcpConnect);
+        // One that is bound is no other thing than one that connects to the same address.
+        let name = if connects { to.to_string() } else { format!("bound to {to}") };
+        self.refusals.tell(Kind::Socket, &name, |_| match connects {
+            true => format!(
+                "a connection to {to} was refused; to allow it, add \"{to}\" to network.sockets in chain.toml"
+            ),
+            false => format!(
+                "a socket at the address {to} of this machine was refused; no key of chain.toml allows it: chainlets connect, \
+                 and do not listen"
+            ),
         });
     }
 }

@@ -2,6 +2,12 @@
 //!
 //! The lines of a chainlet go out at a bounded rate, whatever becomes of its replicas, and the log says how many it left
 //! out. A line longer than [`LINE_LIMIT`] is cut.
+//!
+//! A line has the id of the request whose call wrote it, all of it. One that is written in parts by several calls has
+//! none, nor has one of work that belongs to no call. [`attributed`] knows the call for the functions of WASI 0.2; a
+//! stream of WASI 0.3 is read later than it is written, so its lines have no id.
+
+mod attributed;
 
 use std::io;
 use std::pin::Pin;
@@ -13,6 +19,7 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+pub(super) use self::attributed::add_to_linker;
 use crate::config::ChainletName;
 use crate::guest_words::{SENTENCE, clip};
 use crate::log_rate::LogRate;
@@ -42,9 +49,22 @@ struct Shared {
 
 struct State {
     /// What has come of each stream's current line.
-    partial: [Vec<u8>; 2],
+    partial: [Line; 2],
+    /// The request whose call is writing now, as far as that is known.
+    writer: Option<Arc<str>>,
     last_words: std::collections::VecDeque<String>,
 }
+
+/// A line that has no end yet.
+#[derive(Default)]
+struct Line {
+    text: Vec<u8>,
+    /// The request whose call has written all of it.
+    request: Option<Arc<str>>,
+}
+
+/// Has a guest's lines carry the id of a request, until it is dropped.
+struct Attributed(Output);
 
 /// How much a line of the guest's matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +95,7 @@ impl Stream {
 impl Output {
     /// The output of replica `replica`; all replicas of a chainlet share its `rate`.
     pub(super) fn new(chainlet: &ChainletName, replica: u32, rate: &Arc<LogRate>) -> Self {
-        let state = State { partial: Default::default(), last_words: Default::default() };
+        let state = State { partial: Default::default(), writer: None, last_words: Default::default() };
         Output(Arc::new(Shared { chainlet: chainlet.clone(), replica, rate: rate.clone(), state: Mutex::new(state) }))
     }
 
@@ -95,20 +115,28 @@ impl Output {
         (!words.is_empty()).then(|| words.join(" / "))
     }
 
+    /// What is written until the value is dropped is written by the call of `request`.
+    fn attribute(&self, request: Option<Arc<str>>) -> Attributed {
+        self.lock().writer = request;
+        Attributed(self.clone())
+    }
+
     fn write(&self, stream: Stream, mut bytes: &[u8]) {
         let mut state = self.lock();
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             let (line, rest) = bytes.split_at(end);
             bytes = rest.get(1..).unwrap_or_default();
-            let mut whole = std::mem::take(state.partial(stream));
-            append(&mut whole, line);
+            state.append(stream, line);
+            let whole = std::mem::take(state.partial(stream));
             self.log(&mut state, stream, &whole);
         }
-        append(state.partial(stream), bytes);
+        if !bytes.is_empty() {
+            state.append(stream, bytes);
+        }
     }
 
-    fn log(&self, state: &mut State, stream: Stream, line: &[u8]) {
-        let line = String::from_utf8_lossy(line);
+    fn log(&self, state: &mut State, stream: Stream, Line { text, request }: &Line) {
+        let line = String::from_utf8_lossy(text);
         if line.starts_with(BACKTRACE_HINT) {
             return;
         }
@@ -121,7 +149,8 @@ impl Output {
         let Some(left_out) = self.0.rate.admit() else { return };
         let Shared { chainlet, replica, .. } = &*self.0;
         self.0.tell_left_out(left_out);
-        tracing::info!(target: TARGET, %chainlet, replica, stream = %stream.name(), "{line}");
+        let request = request.as_deref().map(tracing::field::display);
+        tracing::info!(target: TARGET, %chainlet, replica, request, stream = %stream.name(), "{line}");
     }
 
     /// Writes a line of the guest's for the request `request`, unless it has written too many.
@@ -172,19 +201,33 @@ impl Drop for Shared {
     }
 }
 
+impl Drop for Attributed {
+    fn drop(&mut self) {
+        self.0.lock().writer = None;
+    }
+}
+
 impl State {
-    fn partial(&mut self, stream: Stream) -> &mut Vec<u8> {
+    fn partial(&mut self, stream: Stream) -> &mut Line {
         let [stdout, stderr] = &mut self.partial;
         match stream {
             Stream::Stdout => stdout,
             Stream::Stderr => stderr,
         }
     }
-}
 
-fn append(line: &mut Vec<u8>, bytes: &[u8]) {
-    let room = LINE_LIMIT.saturating_sub(line.len());
-    line.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    /// Adds to the line that `stream` has begun.
+    fn append(&mut self, stream: Stream, bytes: &[u8]) {
+        let writer = self.writer.clone();
+        let line = self.partial(stream);
+        if line.text.is_empty() {
+            line.request = writer;
+        } else if line.request != writer {
+            line.request = None;
+        }
+        let room = LINE_LIMIT.saturating_sub(line.text.len());
+        line.text.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    }
 }
 
 /// The writing end that a guest has, through WASI 0.2 or 0.3.
@@ -279,6 +322,28 @@ mod tests {
         for _ in 0..100 {
             output.write(Stream::Stdout, &[b'x'; 1024]);
         }
-        assert_eq!(output.lock().partial(Stream::Stdout).len(), LINE_LIMIT);
+        assert_eq!(output.lock().partial(Stream::Stdout).text.len(), LINE_LIMIT);
+    }
+    #[test]
+    fn a_line_has_the_request_that_wrote_all_of_it_and_no_other() {
+        let output = output();
+        let write = |request: Option<&str>, bytes: &[u8]| {
+            let _attributed = output.attribute(request.map(Arc::from));
+            output.write(Stream::Stdout, bytes);
+        };
+        let request = || output.lock().partial(Stream::Stdout).request.clone();
+        write(Some("a"), b"a line\nthe beginning ");
+        write(Some("a"), b"of another");
+        assert_eq!(request().as_deref(), Some("a"));
+        write(Some("b"), b"");
+        assert_eq!(request().as_deref(), Some("a"), "nothing was written");
+        write(Some("b"), b" by two");
+        assert_eq!(request(), None);
+        write(Some("a"), b" requests");
+        assert_eq!(request(), None, "the line stays that of two");
+        write(Some("b"), b"\nand the next");
+        assert_eq!(request().as_deref(), Some("b"));
+        output.write(Stream::Stdout, b" by work of no call");
+        assert_eq!(request(), None);
     }
 }

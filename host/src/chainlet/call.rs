@@ -377,6 +377,9 @@ impl Call {
         };
         self.changed.notify_waiters();
         if let Some(lease) = lease {
+            if !waits && let Some(site) = &self.site {
+                site.replica.note_overrun(self.context.request.as_ref());
+            }
             // A guest that waits for others holds nobody up but itself.
             lease.lose(if waits { Loss::Unanswered } else { Loss::Overran });
         }

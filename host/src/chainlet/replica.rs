@@ -9,11 +9,13 @@
 //! - A trap ends the store and with it every call in flight. Each caller learns of it through [`Replica::death`].
 
 mod death;
+mod frames;
+mod traps;
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -101,6 +103,8 @@ pub(super) struct Replica {
     /// Somebody looks whether it is stuck.
     watched: AtomicBool,
     worn_out: SetOnce<Wear>,
+    /// The request of the first call that has overrun.
+    overran: OnceLock<Arc<str>>,
     death: SetOnce<Death>,
 }
 
@@ -152,6 +156,7 @@ impl Replica {
             used: AtomicBool::new(false),
             watched: AtomicBool::new(false),
             worn_out: SetOnce::new(),
+            overran: OnceLock::new(),
             death: SetOnce::new(),
         })
     }
@@ -182,6 +187,19 @@ impl Replica {
     pub(super) fn wear_out(&self, why: Wear) {
         // The first reason is as good as any later one.
         let _ = self.worn_out.set(why);
+    }
+
+    /// Takes note that a call has overrun, for the log.
+    pub(super) fn note_overrun(&self, request: Option<&Arc<str>>) {
+        if let Some(request) = request {
+            // The first call says as much as any later one.
+            let _ = self.overran.set(request.clone());
+        }
+    }
+
+    /// The request of the first call that has overrun.
+    pub(super) fn overran(&self) -> Option<&str> {
+        self.overran.get().map(|request| &**request)
     }
 
     /// Returns when the replica is to be replaced.

@@ -1,6 +1,7 @@
 //! The host's data in the store of one replica.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use wasmtime::StoreContextMut;
@@ -13,6 +14,9 @@ use super::limits::{HOST_RESOURCES, MemoryLimit, Parameters, ValueLimits};
 use crate::capability::Capabilities;
 use crate::memory::MemoryBudget;
 use crate::value::abi::stream::{Streaming, Streams};
+
+/// How many requests a line of the log names.
+const REQUESTS: usize = 8;
 
 /// The data of one replica's store.
 pub(crate) struct State {
@@ -73,6 +77,17 @@ impl State {
         } else {
             forget(&mut self.calls, task, call);
         }
+    }
+
+    /// The ids of the requests whose calls are in the replica, in a line for the log; `None` if there are none.
+    pub(super) fn requests(&self) -> Option<String> {
+        let ids: BTreeSet<_> = self.calls.values().filter_map(|call| call.context.request.as_deref()).collect();
+        let mut line = ids.iter().take(REQUESTS).copied().collect::<Vec<_>>().join(", ");
+        if let Some(more) = ids.len().checked_sub(REQUESTS).filter(|more| *more > 0) {
+            // Writing to a string cannot fail.
+            let _ = write!(line, " and {more} more");
+        }
+        (!line.is_empty()).then_some(line)
     }
 
     /// Returns how many bytes all memories and tables of the guest may have.

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use super::call::Patience;
 use super::pool::Pool;
-use super::replica::{Blueprint, Death, Running, Wear};
+use super::replica::{Blueprint, Death, Replica, Running, Wear};
 use crate::error::{CallError, ErrorKind};
 use crate::log_fields::log_call_error;
 
@@ -88,7 +88,7 @@ pub(super) async fn supervise(
                 running = next;
             }
             End::WornOut(why) => {
-                tell_of_wear(why, &blueprint, number);
+                tell_of_wear(why, &blueprint, number, &running.replica);
                 if why == Wear::DeviceLost {
                     // It can only fail its calls. Those that it has not begun wait for the next replica.
                     pool.retire(&running.replica);
@@ -137,7 +137,9 @@ fn is_of_calls(why: Wear, running: &Running) -> bool {
 }
 
 /// Says in the log why a replica is to be replaced, and which limit it has reached.
-fn tell_of_wear(why: Wear, blueprint: &Blueprint, number: u32) {
+fn tell_of_wear(why: Wear, blueprint: &Blueprint, number: u32, replica: &Replica) {
+    let request = replica.overran().filter(|_| why == Wear::Overran);
+    let request = request.map(tracing::field::display);
     let (reason, key, what) = match why {
         Wear::Overran => ("overran", Some("grace"), "replica has calls that do not end"),
         Wear::Stalled => {
@@ -149,7 +151,7 @@ fn tell_of_wear(why: Wear, blueprint: &Blueprint, number: u32) {
     };
     let limit = key.map(|key| format!("chainlets.{}.{key}", blueprint.name));
     let limit = limit.as_deref().map(tracing::field::display);
-    tracing::warn!(chainlet = %blueprint.name, replica = number, reason = %reason, limit,
+    tracing::warn!(chainlet = %blueprint.name, replica = number, request, reason = %reason, limit,
         "{what}; starting another in its place");
 }
 
@@ -176,11 +178,13 @@ fn bury(dead: &Running, death: Death, blueprint: &Blueprint, number: u32, pool: 
         let suppressed = (left_out > 0).then_some(left_out);
         let error = death.error(&blueprint.name);
         let backtrace = error.backtrace();
+        let requests = death.requests.as_deref().map(tracing::field::display);
         log_call_error!(
             error,
             &error,
             "replica died; starting another",
             replica = number,
+            requests = requests,
             suppressed = suppressed,
             backtrace = backtrace
         );

@@ -4,6 +4,7 @@ use tokio::task::JoinError;
 use wasmtime::WasmBacktrace;
 use wasmtime::component::ResourceTableError;
 
+use super::{frames, traps};
 use crate::chainlet::limits::HOST_RESOURCES;
 use crate::chainlet::state::State;
 use crate::config::ChainletName;
@@ -19,6 +20,8 @@ pub(in crate::chainlet) struct Death {
     pub backtrace: Option<String>,
     /// The limit that was reached, if that is why.
     pub limit: Option<Limit>,
+    /// The requests whose calls were in it, as the log names them.
+    pub requests: Option<String>,
 }
 
 /// A limit whose reach ends a replica.
@@ -31,8 +34,9 @@ pub(in crate::chainlet) enum Limit {
 }
 
 impl Death {
+    /// An end that is no trap.
     pub(super) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Death { kind, message: message.into(), backtrace: None, limit: None }
+        Death { kind, message: message.into(), backtrace: None, limit: None, requests: None }
     }
 
     /// What it means for a call of `chainlet` that was in the replica.
@@ -69,6 +73,7 @@ impl Death {
     /// The end by a trap, in words that name what the guest did.
     pub(super) fn of(error: &wasmtime::Error, state: &State, chainlet: &ChainletName) -> Self {
         let mut limit = None;
+        let backtrace = error.downcast_ref::<WasmBacktrace>();
         let cause = if let Some(ResourceTableError::Full) = error.downcast_ref() {
             format!(
                 "the guest trapped: it holds {HOST_RESOURCES} open files, sockets, requests and timers, and wants another"
@@ -76,8 +81,7 @@ impl Death {
         } else if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
             format!("the guest exited with status {}", exit.0)
         } else if let Some(trap) = error.downcast_ref::<wasmtime::Trap>() {
-            let trap = trap.to_string();
-            format!("the guest trapped: {}", trap.strip_prefix("wasm trap: ").unwrap_or(&trap))
+            traps::sentence(*trap, &backtrace.map(frames::functions).unwrap_or_default())
         } else if error.is::<wasmtime::PoolConcurrencyLimitError>() {
             let message = "the host has as many replicas as it may: raise --max-replicas";
             let limit = Some(Limit::Option("--max-replicas"));
@@ -97,8 +101,9 @@ impl Death {
         if let Some(words) = state.capabilities.output.last_words() {
             message.push_str(&format!("; its last words on stderr: {words}"));
         }
-        let backtrace = error.downcast_ref::<WasmBacktrace>().map(|frames| clip(frames.to_string(), BACKTRACE));
-        Death { backtrace, limit, ..Self::new(ErrorKind::Trap, clip(message, 4 * SENTENCE)) }
+        let backtrace = backtrace.map(|backtrace| clip(frames::lines(backtrace), BACKTRACE));
+        let requests = state.requests();
+        Death { backtrace, limit, requests, ..Self::new(ErrorKind::Trap, clip(message, 4 * SENTENCE)) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::io::Read;
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 
 /// The body of a POST.
 static BODY: [u8; 100_000] = [b'x'; 100_000];
@@ -25,6 +25,10 @@ impl Fetch {
                 let mut bytes = [0; 64];
                 let length = stream.read(&mut bytes).map_err(said)?;
                 Ok(String::from_utf8_lossy(bytes.get(..length).unwrap_or_default()).into_owned())
+            }
+            "udp" => {
+                let socket = UdpSocket::bind("0.0.0.0:0").map_err(said)?;
+                socket.send_to(b"hello", to).map(|sent| sent.to_string()).map_err(said)
             }
             _ => Err(format!("unknown: {how}")),
         }
