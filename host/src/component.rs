@@ -4,12 +4,19 @@
 //! before any guest code runs.
 //!
 //! - [`cache`]: compiled code on disk.
-//! - [`introspect`]: wasmtime's types to our [`Signature`]s; finding `run-remote` and the dependencies.
+//! - [`types`]: the types in the file, with their names.
+//! - [`signature`]: those types to our [`Signature`]s.
+//! - [`introspect`]: finding `run-remote` and the dependencies.
 //! - [`docs`]: the doc comments that a component may carry.
 
 pub(crate) mod cache;
 mod docs;
 mod introspect;
+mod signature;
+mod types;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -125,7 +132,9 @@ impl Component {
             ComponentError::new(format_args!("the component does not compile: {error:#}"))
                 .help("build it again with the current toolchain; a component must be valid for wasmtime 48")
         })?;
-        introspect::component(&shared.engine, compiled, &docs::Docs::of(wasm), initial_memory(wasm), export)
+        let (types, docs) = (types::ComponentTypes::read(wasm)?, docs::Docs::of(wasm));
+        let reader = signature::Reader { types: &types, docs: &docs };
+        introspect::component(compiled, &reader, initial_memory(wasm), export)
     }
 }
 

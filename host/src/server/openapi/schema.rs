@@ -1,6 +1,7 @@
 //! WIT types in JSON Schema (2020-12, as OpenAPI 3.1 uses it).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 
@@ -19,7 +20,14 @@ pub(super) enum Direction {
 /// The schemas of declared types, which a document has once each and refers to by name.
 #[derive(Debug, Default)]
 pub(super) struct Schemas {
-    named: BTreeMap<String, Json>,
+    named: BTreeMap<String, Named>,
+}
+
+/// A schema, and the name that WIT gives its type, if it is of one: two types of one shape have two schemas.
+#[derive(Debug, PartialEq)]
+struct Named {
+    wit: Option<Arc<str>>,
+    schema: Json,
 }
 
 impl Schemas {
@@ -29,12 +37,12 @@ impl Schemas {
 
     /// Takes `name` for `schema`, whatever types come later.
     pub(super) fn reserve(&mut self, name: &str, schema: Json) {
-        self.named.insert(name.to_owned(), schema);
+        self.named.insert(name.to_owned(), Named { wit: None, schema });
     }
 
     /// All of them by name, for the document's components.
     pub(super) fn into_components(self) -> BTreeMap<String, Json> {
-        self.named
+        self.named.into_iter().map(|(name, named)| (name, named.schema)).collect()
     }
 
     /// The schema of `ty`: a reference, where `ty` is declared under a name.
@@ -129,17 +137,18 @@ impl Schemas {
     /// number.
     fn declared(&mut self, ty: &Type, declared: &Declared, mut schema: Json, direction: Direction) -> Json {
         describe(&mut schema, declared.docs.as_deref());
-        let Some(name) = &declared.name else { return schema };
+        let Some(wit) = &declared.name else { return schema };
         let suffix = if direction == Direction::Input && differs_by_direction(ty) { "Input" } else { "" };
-        let base = format!("{}{suffix}", pascal_case(name));
+        let base = format!("{}{suffix}", pascal_case(wit));
+        let named = Named { wit: Some(wit.clone()), schema };
         let mut name = base.clone();
         let mut number = 1;
-        while self.named.get(&name).is_some_and(|taken| *taken != schema) {
+        while self.named.get(&name).is_some_and(|taken| *taken != named) {
             number += 1;
             name = format!("{base}{number}");
         }
         let reference = json!({ "$ref": format!("#/components/schemas/{name}") });
-        self.named.insert(name, schema);
+        self.named.insert(name, named);
         reference
     }
 }

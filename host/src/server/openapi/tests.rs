@@ -196,6 +196,32 @@ fn types_that_share_a_name_but_not_a_structure_are_told_apart() {
 }
 
 #[test]
+fn types_of_one_structure_with_two_names_are_two_schemas() {
+    let named = |name, docs| Type::Record(declared(name, Some(docs), vec![member("x", Some(Type::U32))]));
+    let params = vec![
+        member("p", Some(named("point", "A point in space."))),
+        member("s", Some(named("size", "A size on the screen."))),
+        member("sizes", Some(Type::List(named("size", "A size on the screen.").into()))),
+        member("other", Some(named("SIZE", "A size on the screen."))),
+    ];
+    let document = run_remote(&signature(params, None));
+    let properties = &document.pointer(BODY).unwrap()["properties"];
+    assert_eq!(properties["p"]["$ref"], "#/components/schemas/Point");
+    assert_eq!(properties["s"]["$ref"], "#/components/schemas/Size");
+    assert_eq!(properties["sizes"]["items"]["$ref"], "#/components/schemas/Size");
+    assert_eq!(properties["other"]["$ref"], "#/components/schemas/SIZE");
+    let schemas = &document["components"]["schemas"];
+    assert_eq!(schemas["Point"]["description"], "A point in space.");
+    assert_eq!(schemas["Size"]["description"], "A size on the screen.");
+    // Two names of WIT that are one in Pascal case.
+    let names = ["x-y", "XY"].map(|name| member(&name.to_lowercase(), Some(named(name, "It."))));
+    let document = run_remote(&signature(names.into(), None));
+    let properties = &document.pointer(BODY).unwrap()["properties"];
+    assert_eq!(properties["x_y"]["$ref"], "#/components/schemas/XY");
+    assert_eq!(properties["xy"]["$ref"], "#/components/schemas/XY2");
+}
+
+#[test]
 fn a_map_is_an_object_with_any_members_of_its_values_type() {
     let map = |key: Type, value: Type| Type::Map { key: key.into(), value: value.into() };
     let document = run_remote(&signature(
