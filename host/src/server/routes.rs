@@ -2,11 +2,12 @@
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Extension, Request, State};
+use axum::extract::rejection::NestedPathRejection;
+use axum::extract::{Extension, NestedPath, Request, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::json;
 
 use super::observe::Asked;
@@ -15,9 +16,12 @@ use super::problem::{Kind, Problem};
 use super::{Audience, Http, run_remote, socket};
 use crate::chain::Chain;
 
+/// Where the entrypoint is called.
+const CALL: &str = "/run_remote";
+
 /// The public routes. There is no fallback, so that an embedding server can have its own.
 pub(super) fn public(http: &Http) -> Router {
-    let routes = Router::new().route("/run_remote", post(call).get(socket::call)).route("/openapi.json", get(document));
+    let routes = Router::new().route(CALL, post(call).get(socket::call)).route("/openapi.json", get(document));
     common(routes, Audience::Public).with_state(http.clone())
 }
 
@@ -28,41 +32,83 @@ pub(super) fn common(routes: Router<Http>, audience: Audience) -> Router<Http> {
 }
 
 /// The OpenAPI document of `chain`, which is the same for as long as this version of it runs.
-pub(super) fn openapi(chain: &Chain, api_keys: bool) -> Bytes {
+pub(super) fn openapi(chain: &Chain, api_keys: bool, prefix: &str) -> Bytes {
     let Some(signature) = chain.signature(chain.entrypoint().as_str()) else { return Bytes::new() };
-    // A version that changes with the interface, and with nothing else.
-    let version = blake3::hash(signature.to_string().as_bytes()).to_hex();
-    let version = version.get(..12).unwrap_or_default();
     let call = Operation { path: "/run_remote", id: "run_remote", summary: "Call the chain", signature };
-    let info = Info { title: chain.name(), version, description: None, api_keys };
-    openapi::document(&info, &[call]).to_string().into()
+    let version = version_of([call].iter());
+    let info = Info { title: chain.name(), version: &version, description: None, api_keys, prefix };
+    openapi::to_text(&openapi::document(&info, &[call])).into()
+}
+
+/// The OpenAPI document of the admin listener of `chain`.
+pub(super) fn admin_openapi(chain: &Chain, prefix: &str) -> Bytes {
+    let names: Vec<_> = chain.status().map(|(name, _)| name.as_str()).collect();
+    let texts: Vec<_> = names
+        .iter()
+        .map(|name| {
+            let path = format!("/chainlets/{name}/run_remote");
+            // A chainlet's name has no `_`, so that no two ids are the same.
+            (path, format!("run_remote_of_{}", name.replace('-', "_")), format!("Call the chainlet {name}"))
+        })
+        .collect();
+    let calls: Vec<_> = names
+        .iter()
+        .zip(&texts)
+        .filter_map(|(name, (path, id, summary))| {
+            Some(Operation { path, id, summary, signature: chain.signature(name)? })
+        })
+        .collect();
+    let title = format!("{} (admin)", chain.name());
+    let version = version_of(calls.iter());
+    let description = format!("What whoever runs the chain `{}` can see and do.", chain.name());
+    let info = Info { title: &title, version: &version, description: Some(&description), api_keys: false, prefix };
+    openapi::to_text(&openapi::admin_document(&info, &calls)).into()
+}
+
+/// A version that changes with the interface, and with nothing else.
+fn version_of<'a>(operations: impl Iterator<Item = &'a Operation<'a>>) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for operation in operations {
+        hasher.update(operation.signature.to_string().as_bytes());
+    }
+    hasher.finalize().to_hex().chars().take(12).collect()
 }
 
 /// The answer to a path that does not exist.
 pub(super) async fn not_found(Extension(asked): Extension<Asked>, request: Request) -> Response {
-    let detail =
-        format!("there is nothing at {}; GET /openapi.json says what a public listener has", request.uri().path());
+    let detail = format!("there is nothing at {}; GET /openapi.json says what there is", request.uri().path());
     Problem::new(Kind::NotFound, detail).into_response(&asked.id)
 }
 
 /// The answer to a method that the path does not have. The router adds the header `Allow`.
-async fn other_method(Extension(asked): Extension<Asked>, request: Request) -> Response {
-    if request.method() == Method::OPTIONS {
+async fn other_method(State(http): State<Http>, Extension(asked): Extension<Asked>, request: Request) -> Response {
+    let mut response = if request.method() == Method::OPTIONS {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
-        return response;
+        response
+    } else {
+        let detail =
+            format!("{} does not take {}; the header Allow says what it takes", request.uri().path(), request.method());
+        Problem::new(Kind::MethodNotAllowed, detail).into_response(&asked.id)
+    };
+    if request.uri().path() == CALL && !has_socket(&http) {
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
     }
-    let detail =
-        format!("{} does not take {}; the header Allow says what it takes", request.uri().path(), request.method());
-    Problem::new(Kind::MethodNotAllowed, detail).into_response(&asked.id)
+    response
+}
+
+/// Whether the path of calls takes WebSockets, too, for which there is a route in any case: the next version of the chain may.
+fn has_socket(http: &Http) -> bool {
+    let chain = http.0.chain.current();
+    chain.signature(chain.entrypoint().as_str()).is_some_and(|signature| socket::fits(signature))
 }
 
 async fn call(State(http): State<Http>, Extension(asked): Extension<Asked>, request: Request) -> Response {
     run_remote::entrypoint(http, request, asked).await
 }
 
-async fn document(State(http): State<Http>) -> Response {
-    run_remote::json(http.openapi())
+async fn document(State(http): State<Http>, prefix: Result<NestedPath, NestedPathRejection>) -> Response {
+    run_remote::json(http.openapi(prefix.as_ref().map_or("", NestedPath::as_str)))
 }
 
 async fn healthz() -> Response {

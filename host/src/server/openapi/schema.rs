@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::describe;
+use super::{describe, pattern};
 use crate::value::ty::{Declared, Member, Type};
 
 /// Which way a value goes: the host reads a little more than it writes.
@@ -55,17 +55,18 @@ impl Schemas {
             Type::U16 => integer("uint16", u16::MIN, u16::MAX),
             Type::S32 => integer("int32", i32::MIN, i32::MAX),
             Type::U32 => integer("uint32", u32::MIN, u32::MAX),
-            Type::S64 => wide(integer("int64", i64::MIN, i64::MAX), "^(0|-?[1-9][0-9]{0,18})$", direction),
-            Type::U64 => wide(integer("uint64", u64::MIN, u64::MAX), "^(0|[1-9][0-9]{0,19})$", direction),
+            Type::S64 => wide(ty, integer("int64", i64::MIN, i64::MAX), direction),
+            Type::U64 => wide(ty, integer("uint64", u64::MIN, u64::MAX), direction),
             // The bounds are f32's in their shortest digits, as the host writes them.
             Type::F32 => float(json!({
                 "type": "number", "format": "float", "minimum": -3.4028235e38, "maximum": 3.4028235e38,
             })),
             Type::F64 => float(json!({ "type": "number", "format": "double" })),
-            Type::Char => json!({ "type": "string", "minLength": 1, "maxLength": 1 }),
+            Type::Char => json!({ "type": "string", "format": "char", "minLength": 1, "maxLength": 1 }),
             Type::String => json!({ "type": "string" }),
             Type::List(inner) | Type::Stream(inner) if **inner == Type::U8 => {
-                json!({ "type": "string", "contentEncoding": "base64" })
+                // Some generators know the encoding by the format that older versions of OpenAPI had for it.
+                json!({ "type": "string", "format": "byte", "contentEncoding": "base64", "pattern": pattern::BASE64 })
             }
             Type::Future(inner) => self.of(inner, direction),
             Type::List(inner) | Type::Stream(inner) => json!({ "type": "array", "items": self.of(inner, direction) }),
@@ -161,30 +162,37 @@ fn integer(format: &str, minimum: impl Into<Json>, maximum: impl Into<Json>) -> 
     json!({ "type": "integer", "format": format, "minimum": minimum.into(), "maximum": maximum.into() })
 }
 
-/// An integer that many JSON libraries cannot hold, and so may come as a string.
-fn wide(number: Json, pattern: &str, direction: Direction) -> Json {
+/// An integer of type `ty` that many JSON libraries cannot hold, and so may come as a string.
+fn wide(ty: &Type, number: Json, direction: Direction) -> Json {
     match direction {
         Direction::Output => number,
-        Direction::Input => json!({ "anyOf": [number, { "type": "string", "pattern": pattern }] }),
+        Direction::Input => json!({ "anyOf": [number, { "type": "string", "pattern": digits(ty) }] }),
     }
 }
 
 /// What the keys of a map look like that are no strings in WIT; `None` for strings, which may be any.
 fn key_names(key: &Type) -> Option<Json> {
-    let pattern = |pattern: &str| Some(json!({ "pattern": pattern }));
     match key {
         Type::Bool => Some(json!({ "enum": ["true", "false"] })),
         Type::Char => Some(json!({ "minLength": 1, "maxLength": 1 })),
-        Type::S8 => pattern("^(0|-?[1-9][0-9]{0,2})$"),
-        Type::U8 => pattern("^(0|[1-9][0-9]{0,2})$"),
-        Type::S16 => pattern("^(0|-?[1-9][0-9]{0,4})$"),
-        Type::U16 => pattern("^(0|[1-9][0-9]{0,4})$"),
-        Type::S32 => pattern("^(0|-?[1-9][0-9]{0,9})$"),
-        Type::U32 => pattern("^(0|[1-9][0-9]{0,9})$"),
-        Type::S64 => pattern("^(0|-?[1-9][0-9]{0,18})$"),
-        Type::U64 => pattern("^(0|[1-9][0-9]{0,19})$"),
-        _ => None,
+        _ => digits(key).map(|pattern| json!({ "pattern": pattern })),
     }
+}
+
+/// What an integer of type `ty` looks like as a text.
+fn digits(ty: &Type) -> Option<String> {
+    let (minimum, maximum) = match ty {
+        Type::S8 => (i8::MIN.into(), i8::MAX.into()),
+        Type::U8 => (0, u8::MAX.into()),
+        Type::S16 => (i16::MIN.into(), i16::MAX.into()),
+        Type::U16 => (0, u16::MAX.into()),
+        Type::S32 => (i32::MIN.into(), i32::MAX.into()),
+        Type::U32 => (0, u32::MAX.into()),
+        Type::S64 => (i64::MIN.into(), i64::MAX.into()),
+        Type::U64 => (0, u64::MAX.into()),
+        _ => return None,
+    };
+    Some(pattern::integers(minimum, maximum))
 }
 
 fn float(number: Json) -> Json {
