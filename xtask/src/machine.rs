@@ -108,7 +108,7 @@ fn driver_in(folder: &Path) -> Option<PathBuf> {
 }
 
 /// Installs packages where the user is root and the system has apt-get. What comes of it is seen by looking again.
-fn install(packages: &[&str]) {
+pub fn install(packages: &[&str]) {
     let is_root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.starts_with(b"0\n"));
     if !is_root || !runs("apt-get", "--version") {
         return;
@@ -169,7 +169,8 @@ fn unpack() -> Result<PathBuf, String> {
     }
 }
 
-fn cache() -> Option<PathBuf> {
+/// The folder in which tasks keep what they have fetched.
+pub fn cache() -> Option<PathBuf> {
     let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let base = base.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
     Some(base.join("chainhost"))

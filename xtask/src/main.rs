@@ -13,6 +13,7 @@ mod json;
 mod lint;
 mod machine;
 mod models;
+mod openapi;
 mod readme;
 mod served;
 mod step;
@@ -34,6 +35,7 @@ The tasks of this repository.
   cargo xtask models           fetch the model of examples/embeddings, which is too large for the repository
   cargo xtask lint             format, clippy and docs, as CI checks them
   cargo xtask readme           run the commands of README.md and compare what they print with what it says
+  cargo xtask openapi          have tools of others test the OpenAPI documents of the examples
   cargo xtask bench [NAME]     run the benchmarks
   cargo xtask fuzz [TARGET [SECONDS|FILE]]
                                run the fuzz targets, or one of them: for ten minutes each, for so many seconds, or on
@@ -66,6 +68,7 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
         ["models"] => models::run(&root),
         ["lint"] => lint::run(&root),
         ["readme"] => readme::run(&root),
+        ["openapi"] => openapi::run(&root),
         ["bench", rest @ ..] => bench::run(&root, rest),
         ["fuzz", rest @ ..] => fuzz::run(&root, rest),
         [] | ["help" | "-h" | "--help"] => {
