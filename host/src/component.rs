@@ -5,13 +5,20 @@
 //!
 //! - [`compile`]: from the file's bytes to code.
 //! - [`cache`]: compiled code on disk.
-//! - [`introspect`]: wasmtime's types to our [`Signature`]s; finding `run-remote` and the dependencies.
+//! - [`types`]: the types in the file, with their names.
+//! - [`signature`]: those types to our [`Signature`]s.
+//! - [`introspect`]: finding `run-remote` and the dependencies.
 //! - [`docs`]: the doc comments that a component may carry.
 
 pub(crate) mod cache;
 mod compile;
 mod docs;
 mod introspect;
+mod signature;
+mod types;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -163,8 +170,9 @@ impl Component {
             }
             CompileError::Machine(error) => LoadError::Machine(error),
         })?;
-        let docs = docs::Docs::of(wasm);
-        Ok(introspect::component(&shared.engine, compiled, &docs, initial_memory(wasm), export)?)
+        let (types, docs) = (types::ComponentTypes::read(wasm)?, docs::Docs::of(wasm));
+        let reader = signature::Reader { types: &types, docs: &docs };
+        Ok(introspect::component(compiled, &reader, initial_memory(wasm), export)?)
     }
 }
 

@@ -108,8 +108,8 @@ struct Shared {
     chain: LiveChain,
     options: HttpOptions,
     metrics: Metrics,
-    /// The OpenAPI document of one version of the chain, whose number this is.
-    openapi: Mutex<(u64, Bytes)>,
+    /// The OpenAPI document of one version of the chain, whose number this is, as it is served under one prefix.
+    openapi: Mutex<(u64, String, Bytes)>,
     draining: AtomicBool,
     bodies: body::Limits,
     trusted: Trusted,
@@ -131,7 +131,7 @@ impl Http {
     pub fn new(chain: impl Into<LiveChain>, options: HttpOptions) -> Self {
         let chain = chain.into();
         let metrics = Metrics::new(chain.clone());
-        let openapi = Mutex::new((0, Bytes::new()));
+        let openapi = Mutex::default();
         let bodies = {
             let current = chain.current();
             let memory = current.memory();
@@ -149,14 +149,15 @@ impl Http {
         }))
     }
 
-    /// The OpenAPI document of the current version.
-    fn openapi(&self) -> Bytes {
+    /// The OpenAPI document of the current version, served under `prefix`.
+    fn openapi(&self, prefix: &str) -> Bytes {
         let version = self.0.chain.version();
         let mut openapi = self.0.openapi.lock().unwrap_or_else(PoisonError::into_inner);
-        if openapi.0 != version {
-            *openapi = (version, routes::openapi(&self.0.chain.current(), self.0.options.api_keys.is_some()));
+        if openapi.0 != version || openapi.1 != prefix {
+            let document = routes::openapi(&self.0.chain.current(), self.0.options.api_keys.is_some(), prefix);
+            *openapi = (version, prefix.to_owned(), document);
         }
-        openapi.1.clone()
+        openapi.2.clone()
     }
 
     /// The public routes: `POST /run_remote`, `GET /openapi.json`, `GET /healthz`, `GET /readyz`.
@@ -164,8 +165,8 @@ impl Http {
         observe::layer(self, Audience::Public, routes::public(self))
     }
 
-    /// The routes for whoever runs the chain: `GET /metrics`, `GET /chain`, `POST /chainlets/{name}/run_remote`, and
-    /// health and readiness. They say more than the public should read.
+    /// The routes for whoever runs the chain: `GET /metrics`, `GET /chain`, `POST /reload`,
+    /// `POST /chainlets/{name}/run_remote`, `GET /openapi.json`, and health and readiness. They say more than the public should read.
     pub fn admin_router(&self) -> Router {
         observe::layer(self, Audience::Admin, admin::routes(self))
     }

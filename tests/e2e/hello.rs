@@ -68,6 +68,25 @@ async fn the_openapi_document_is_valid_and_has_the_docs_of_the_wit() {
 }
 
 #[tokio::test]
+async fn the_openapi_document_of_the_admin_is_valid_and_describes_the_state() {
+    let served = Chain::hello().serve();
+    let document = served.admin.get("/openapi.json").await.json();
+    let schema = std::fs::read(repository().join("tests/openapi/schema-3.1.json")).unwrap();
+    let validator = jsonschema::validator_for(&serde_json::from_slice::<Json>(&schema).unwrap()).unwrap();
+    let errors: Vec<_> = validator.iter_errors(&document).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    for name in ["say-hello", "hello-all"] {
+        let post = &document["paths"][format!("/chainlets/{name}/run_remote")]["post"];
+        assert_eq!(post["operationId"], format!("run_remote_of_{}", name.replace('-', "_")));
+        assert!(post["requestBody"]["content"]["application/json"]["example"].is_object(), "{post}");
+    }
+    let state = served.admin.get("/chain").await.json();
+    let schema = jsonschema::validator_for(&document["components"]["schemas"]["ChainState"]).unwrap();
+    let errors: Vec<_> = schema.iter_errors(&state).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:#?} in {state}");
+}
+
+#[tokio::test]
 async fn a_chain_that_is_served_lives_and_is_ready() {
     let served = Chain::hello().serve();
     for endpoint in [served.public, served.admin] {

@@ -48,4 +48,5 @@ mod resources;
 mod shutdown;
 mod soak;
 mod streams;
+mod type_names;
 mod values;

@@ -11,6 +11,7 @@ mod driver;
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
 
+pub use self::apt::install_as_root;
 use crate::cargo::{forget_this_package, succeed};
 use crate::failure::Failure;
 use crate::step::say;

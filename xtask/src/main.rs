@@ -14,6 +14,7 @@ mod json;
 mod lint;
 mod machine;
 mod models;
+mod openapi;
 mod quiet;
 mod readme;
 mod served;
@@ -39,6 +40,7 @@ The tasks of this repository.
   cargo xtask lint             format, clippy and docs, as CI checks them
   cargo xtask readme           run the commands of README.md and examples/answer/README.md, and compare what they print
                                with what the documents say
+  cargo xtask openapi          have tools of others test the OpenAPI documents of the examples
   cargo xtask bench [NAME]     run the benchmarks
   cargo xtask fuzz [TARGET [SECONDS|FILE]]
                                run the fuzz targets, or one of them: for ten minutes each, for so many seconds, or on
@@ -75,6 +77,7 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
         ["models"] => models::run(&root),
         ["lint"] => lint::run(&root),
         ["readme"] => readme::run(&root),
+        ["openapi"] => openapi::run(&root),
         ["bench", rest @ ..] => bench::run(&root, rest),
         ["fuzz", rest @ ..] => fuzz::run(&root, rest),
         [] | ["help" | "-h" | "--help"] => {

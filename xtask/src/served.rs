@@ -24,8 +24,15 @@ const TICK: Duration = Duration::from_millis(20);
 /// The running process. It does not outlive this value.
 pub struct Served {
     process: Child,
-    address: SocketAddr,
+    listeners: Listeners,
     log: Log,
+}
+
+/// Where the listeners of a chain are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Listeners {
+    public: SocketAddr,
+    admin: Option<SocketAddr>,
 }
 
 impl Served {
@@ -33,6 +40,15 @@ impl Served {
     /// the log.
     pub fn start(command: &mut Command) -> Result<Self, Failure> {
         command.args(["--listen", "127.0.0.1:0", "--log", "pretty"]).env_remove("CHAINHOST_ADMIN");
+        Self::spawn(command)
+    }
+
+    /// The same with an admin listener.
+    pub fn start_with_admin(command: &mut Command) -> Result<Self, Failure> {
+        Self::start(command.args(["--admin", "127.0.0.1:0"]))
+    }
+
+    fn spawn(command: &mut Command) -> Result<Self, Failure> {
         let program = Path::new(command.get_program()).display().to_string();
         let mut process = command
             .stdin(Stdio::null())
@@ -47,15 +63,16 @@ impl Served {
             thread::spawn(move || follow(stderr, &log, &sender));
         }
         // Stopped when it is dropped, whatever goes wrong from here on.
-        let mut served = Served { process, address: SocketAddr::from(([127, 0, 0, 1], 0)), log };
+        let listeners = Listeners { public: SocketAddr::from(([127, 0, 0, 1], 0)), admin: None };
+        let mut served = Served { process, listeners, log };
         let ready = served.wait_until_ready(&receiver);
         ready.map_err(|failure| served.explain(failure))?;
         Ok(served)
     }
 
-    fn wait_until_ready(&mut self, addresses: &mpsc::Receiver<SocketAddr>) -> Result<(), Failure> {
+    fn wait_until_ready(&mut self, addresses: &mpsc::Receiver<Listeners>) -> Result<(), Failure> {
         match addresses.recv_timeout(START) {
-            Ok(address) => self.address = address,
+            Ok(listeners) => self.listeners = listeners,
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 return Err(Failure::new(
                     format_args!("the chain is not ready after {} s", START.as_secs()),
@@ -70,7 +87,7 @@ impl Served {
                 ));
             }
         }
-        match http::get(self.address, "/readyz")? {
+        match http::get(self.listeners.public, "/readyz")? {
             http::Answer { status: 200, .. } => Ok(()),
             answer => Err(Failure::new(
                 format_args!("the chain says that it is not ready: {} {}", answer.status, answer.body),
@@ -86,7 +103,12 @@ impl Served {
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listeners.public
+    }
+
+    /// Where its admin listener is, if it has one.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.listeners.admin
     }
 
     /// Asks it to stop, and waits until it has.
@@ -144,22 +166,24 @@ impl Log {
     }
 }
 
-/// Keeps the log, and sends the address as soon as a line says it. Ends with the process.
-fn follow(stderr: ChildStderr, log: &Log, sender: &mpsc::Sender<SocketAddr>) {
+/// Keeps the log, and sends the addresses as soon as a line says them. Ends with the process.
+fn follow(stderr: ChildStderr, log: &Log, sender: &mpsc::Sender<Listeners>) {
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-        let address = address(&line);
+        let listeners = listeners(&line);
         log.push(line);
-        if let Some(address) = address {
-            // Nobody waits for a second one.
-            let _ = sender.send(address);
+        if let Some(listeners) = listeners {
+            // Nobody waits for a second line.
+            let _ = sender.send(listeners);
         }
     }
 }
 
-/// The address in the line by which `chainhost serve` says that it is ready.
-fn address(line: &str) -> Option<SocketAddr> {
+/// The addresses in the line by which `chainhost serve` says that it is ready.
+fn listeners(line: &str) -> Option<Listeners> {
     let (_, rest) = line.split_once(" is served at http://")?;
-    rest.split([' ', ',']).next()?.parse().ok()
+    let address = |text: &str| text.split([' ', ',']).next()?.parse().ok();
+    let admin = rest.split_once(", admin at http://").and_then(|(_, rest)| address(rest));
+    Some(Listeners { public: address(rest)?, admin })
 }
 
 /// SIGTERM where there are signals; the standard library itself can only end a process at once.
@@ -186,13 +210,12 @@ mod tests {
     }
 
     #[test]
-    fn the_address_is_read_from_the_line_that_says_ready() {
-        let expected = Some(SocketAddr::from(([127, 0, 0, 1], 4321)));
-        assert_eq!(address("search is served at http://127.0.0.1:4321 (ready in 12 ms)"), expected);
-        assert_eq!(
-            address("a is served at http://127.0.0.1:4321, admin at http://127.0.0.1:9 (ready in 1 ms)"),
-            expected
-        );
-        assert_eq!(address("INFO compiling search"), None);
+    fn the_addresses_are_read_from_the_line_that_says_ready() {
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let public = listeners("search is served at http://127.0.0.1:4321 (ready in 12 ms)");
+        assert_eq!(public, Some(Listeners { public: at(4321), admin: None }));
+        let both = listeners("a is served at http://127.0.0.1:4321, admin at http://127.0.0.1:9 (ready in 1 ms)");
+        assert_eq!(both, Some(Listeners { public: at(4321), admin: Some(at(9)) }));
+        assert_eq!(listeners("INFO compiling search"), None);
     }
 }

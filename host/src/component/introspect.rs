@@ -3,39 +3,35 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use wasmtime::Engine;
-use wasmtime::component::types::{self, ComponentItem};
-use wasmtime::component::{Component as Compiled, Type as WasmType};
+use wasmparser::component_types::{ComponentEntityType, ComponentInstanceTypeId};
+use wasmtime::component::Component as Compiled;
 
-use super::docs::Docs;
+use super::signature::Reader;
 use super::{Component, ComponentError, Dependency, HOST_PACKAGE, RunRemote};
-use crate::value::ty::{self, Declared, Member, Name};
-use crate::value::{Signature, Type};
+use crate::value::Signature;
 
 const RUN_REMOTE: &str = "run-remote";
 
-/// Reads the types of `compiled`; see [`Component::load`].
+/// Finds out what `compiled` is for a chain, from its types; see [`Component::load`].
 pub(super) fn component(
-    engine: &Engine,
     compiled: Compiled,
-    docs: &Docs,
+    reader: &Reader<'_>,
     initial_memory: u64,
     export: Option<&str>,
 ) -> Result<Component, ComponentError> {
-    let world = compiled.component_type();
     let mut exports = Vec::new();
     let (mut init, mut health) = (None, None);
-    for (name, item) in world.exports(engine) {
-        match item.ty {
-            ComponentItem::ComponentFunc(func) if name == RUN_REMOTE => {
-                exports.push((None, Reader::new(docs, []).signature(&func)));
+    for (name, ty) in reader.types.exports() {
+        match ty {
+            ComponentEntityType::Func(function) if name == RUN_REMOTE => {
+                exports.extend(reader.signature(function).map(|signature| (None, signature)));
             }
-            ComponentItem::ComponentInstance(instance) => {
+            ComponentEntityType::Instance(instance) => {
                 if is_host(name, "init") {
                     init = Some(name.to_string());
                 } else if is_host(name, "health") {
                     health = Some(name.to_string());
-                } else if let Some(signature) = run_remote_of(engine, &instance, docs) {
+                } else if let Some(signature) = run_remote_of(reader, instance) {
                     exports.push((Some(name.to_string()), signature));
                 }
             }
@@ -47,18 +43,18 @@ pub(super) fn component(
 
     let mut dependencies: Vec<Dependency> = Vec::new();
     let mut capabilities = Vec::new();
-    for (name, item) in world.imports(engine) {
-        match item.ty {
-            ComponentItem::ComponentInstance(instance) => {
+    for (name, ty) in reader.types.imports() {
+        match ty {
+            ComponentEntityType::Instance(instance) => {
                 if name.starts_with("wasi:") || name.starts_with(HOST_PACKAGE) {
                     capabilities.push(name.to_string());
-                } else if let Some(signature) = run_remote_of(engine, &instance, docs) {
+                } else if let Some(signature) = run_remote_of(reader, instance) {
                     dependencies.push(dependency(name, signature)?);
-                } else if let Some(function) = function_of(engine, &instance) {
+                } else if let Some(function) = function_of(reader, instance) {
                     return Err(unknown_import(&format!("{name}` with its function `{function}")));
                 }
             }
-            ComponentItem::ComponentFunc(_) => return Err(unknown_import(name)),
+            ComponentEntityType::Func(_) => return Err(unknown_import(name)),
             _ => {}
         }
     }
@@ -139,112 +135,15 @@ fn carries_only_values(place: &str, signature: &Signature) -> Result<(), Compone
     }
 }
 
-fn run_remote_of(engine: &Engine, instance: &types::ComponentInstance, docs: &Docs) -> Option<Signature> {
-    match instance.get_export(engine, RUN_REMOTE)?.ty {
-        ComponentItem::ComponentFunc(func) => {
-            let names = instance.exports(engine).filter_map(|(name, item)| match item.ty {
-                ComponentItem::Type(ty) => Some((name.to_string(), ty)),
-                _ => None,
-            });
-            Some(Reader::new(docs, names).signature(&func))
-        }
+/// The type of the `run-remote` in `instance`, if it has one.
+pub(super) fn run_remote_of(reader: &Reader<'_>, instance: ComponentInstanceTypeId) -> Option<Signature> {
+    match reader.types.types().get(instance)?.exports.get(RUN_REMOTE)?.ty {
+        ComponentEntityType::Func(function) => reader.signature(function),
         _ => None,
     }
 }
 
-fn function_of(engine: &Engine, instance: &types::ComponentInstance) -> Option<String> {
-    let mut exports = instance.exports(engine);
-    exports.find(|(_, item)| matches!(item.ty, ComponentItem::ComponentFunc(_))).map(|(name, _)| name.to_string())
-}
-
-/// Reads wasmtime's types, naming each declared type as the interface around it does.
-struct Reader<'a> {
-    docs: &'a Docs,
-    names: Vec<(String, WasmType)>,
-}
-
-impl<'a> Reader<'a> {
-    fn new(docs: &'a Docs, names: impl IntoIterator<Item = (String, WasmType)>) -> Self {
-        Reader { docs, names: names.into_iter().collect() }
-    }
-
-    fn signature(&self, func: &types::ComponentFunc) -> Signature {
-        Signature {
-            is_async: func.async_(),
-            params: func.params().map(|(name, ty)| member(name, Some(self.ty(&ty)), None)).collect(),
-            result: func.results().next().map(|ty| self.ty(&ty)),
-            docs: ty::Docs(self.docs.run_remote()),
-        }
-    }
-
-    fn ty(&self, ty: &WasmType) -> Type {
-        match ty {
-            WasmType::Bool => Type::Bool,
-            WasmType::S8 => Type::S8,
-            WasmType::U8 => Type::U8,
-            WasmType::S16 => Type::S16,
-            WasmType::U16 => Type::U16,
-            WasmType::S32 => Type::S32,
-            WasmType::U32 => Type::U32,
-            WasmType::S64 => Type::S64,
-            WasmType::U64 => Type::U64,
-            WasmType::Float32 => Type::F32,
-            WasmType::Float64 => Type::F64,
-            WasmType::Char => Type::Char,
-            WasmType::String => Type::String,
-            WasmType::List(list) => Type::List(Arc::new(self.ty(&list.ty()))),
-            WasmType::Option(option) => Type::Option(Arc::new(self.ty(&option.ty()))),
-            WasmType::Tuple(tuple) => Type::Tuple(tuple.types().map(|ty| self.ty(&ty)).collect()),
-            WasmType::Result(result) => Type::Result {
-                ok: result.ok().map(|ty| Arc::new(self.ty(&ty))),
-                err: result.err().map(|ty| Arc::new(self.ty(&ty))),
-            },
-            WasmType::Record(record) => {
-                Type::Record(self.declared(ty, record.fields().map(|field| (field.name, Some(field.ty)))))
-            }
-            WasmType::Variant(variant) => {
-                Type::Variant(self.declared(ty, variant.cases().map(|case| (case.name, case.ty))))
-            }
-            WasmType::Enum(cases) => Type::Enum(self.declared(ty, cases.names().map(|name| (name, None)))),
-            WasmType::Flags(flags) => Type::Flags(self.declared(ty, flags.names().map(|name| (name, None)))),
-            WasmType::Own(_) => Type::Unsupported("own<resource>".into()),
-            WasmType::Borrow(_) => Type::Unsupported("borrow<resource>".into()),
-            WasmType::Stream(stream) => match stream.ty() {
-                Some(ty) => Type::Stream(Arc::new(self.ty(&ty))),
-                None => Type::Unsupported("stream".into()),
-            },
-            WasmType::Future(future) => match future.ty() {
-                Some(ty) => Type::Future(Arc::new(self.ty(&ty))),
-                None => Type::Unsupported("future".into()),
-            },
-            WasmType::ErrorContext => Type::Unsupported("error-context".into()),
-            WasmType::Map(map) => {
-                let (key, value) = (self.ty(&map.key()), self.ty(&map.value()));
-                // WIT allows no other key, but a component file can hold one.
-                if key.is_key() {
-                    Type::Map { key: Arc::new(key), value: Arc::new(value) }
-                } else {
-                    Type::Unsupported(format!("map<{key}, {value}>").into())
-                }
-            }
-            WasmType::FixedLengthList(list) => {
-                Type::Unsupported(format!("list<{}, {}>", self.ty(&list.ty()), list.len()).into())
-            }
-        }
-    }
-
-    fn declared<'t>(&self, ty: &WasmType, members: impl Iterator<Item = (&'t str, Option<WasmType>)>) -> Arc<Declared> {
-        let name = self.names.iter().find(|(_, named)| named == ty).map(|(name, _)| name.as_str());
-        let members = members
-            .map(|(member_name, ty)| {
-                let docs = name.and_then(|name| self.docs.member(name, member_name));
-                member(member_name, ty.map(|ty| self.ty(&ty)), docs)
-            })
-            .collect();
-        Arc::new(Declared { name: name.map(Arc::from), docs: name.and_then(|name| self.docs.ty(name)), members })
-    }
-}
-
-fn member(name: &str, ty: Option<Type>, docs: Option<Arc<str>>) -> Member {
-    Member { name: Name::new(name), ty, docs }
+fn function_of(reader: &Reader<'_>, instance: ComponentInstanceTypeId) -> Option<String> {
+    let mut exports = reader.types.types().get(instance)?.exports.iter();
+    exports.find(|(_, item)| matches!(item.ty, ComponentEntityType::Func(_))).map(|(name, _)| name.clone())
 }

@@ -2,12 +2,14 @@
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Extension, Path, Request, State};
+use axum::extract::rejection::{NestedPathRejection, PathRejection};
+use axum::extract::{Extension, NestedPath, Path, Request, State};
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, header};
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::Value as Json;
 
 use super::methods::{act, read};
 use super::metrics::Exposition;
@@ -22,48 +24,96 @@ pub(super) fn routes(http: &Http) -> Router {
         .route("/metrics", read(metrics))
         .route("/chain", read(state))
         .route("/reload", act(reload))
+        .route("/openapi.json", read(document))
         .route("/chainlets/{name}/run_remote", act(call));
     routes::common(admin, Audience::Admin).with_state(http.clone())
 }
 
 /// The chain at one moment.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ChainState<'a> {
+    /// The chain's name.
     name: &'a str,
+    /// The chainlet that the outside calls.
     entrypoint: &'a str,
+    /// Whether every chainlet is ready.
     ready: bool,
+    /// Whether the server is stopping.
     draining: bool,
     /// How many versions of the chain there have been.
     version: u64,
+    /// A version that gets a share of the calls first.
     trial: Option<TrialState>,
+    /// The chainlets of the version, each after those that it calls.
     chainlets: Vec<ChainletState<'a>>,
 }
 
 /// A version that gets a share of the calls first.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct TrialState {
+    /// Its number.
     version: u64,
+    /// Which share of the calls it gets.
+    #[schemars(range(min = 0.0, max = 1.0))]
     share: f64,
 }
 
-#[derive(Serialize)]
+/// A chainlet at one moment.
+#[derive(Serialize, JsonSchema)]
 struct ChainletState<'a> {
+    /// The chainlet's name.
     name: &'a str,
+    /// The type of its `run-remote`, in WIT.
     signature: Option<String>,
+    /// How many replicas take calls.
     ready: usize,
     /// How many replicas there should be for the present load.
     wanted: u32,
+    /// How many calls are in flight.
     active: usize,
+    /// How many calls wait for a replica.
     waiting: usize,
     /// Why replicas are missing.
     down: Option<String>,
+    /// What it calls.
     dependencies: Vec<DependencyState<'a>>,
 }
 
-#[derive(Serialize)]
+/// A chainlet's dependency on another.
+#[derive(Serialize, JsonSchema)]
 struct DependencyState<'a> {
+    /// What the chainlet calls it.
     name: &'a str,
+    /// The chainlet that it resolves to.
     chainlet: &'a str,
+}
+
+/// What a reload came to.
+#[derive(Serialize, JsonSchema)]
+struct ReloadedState {
+    /// Whether the new version gets a share of the calls first.
+    on_trial: bool,
+    /// The number of the new version.
+    version: u64,
+}
+
+/// The JSON Schema of [`ChainState`].
+pub(super) fn state_schema() -> Json {
+    schema_of::<ChainState<'_>>()
+}
+
+/// The JSON Schema of [`ReloadedState`].
+pub(super) fn reloaded_schema() -> Json {
+    schema_of::<ReloadedState>()
+}
+
+/// The schema of what is written of a `T`, in one piece.
+fn schema_of<T: JsonSchema>() -> Json {
+    let settings = SchemaSettings::draft2020_12().for_serialize().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    settings.into_generator().into_root_schema_for::<T>().to_value()
 }
 
 impl<'a> ChainState<'a> {
@@ -96,7 +146,12 @@ impl<'a> ChainState<'a> {
 
 async fn state(State(http): State<Http>, Extension(asked): Extension<Asked>) -> Response {
     let chain = http.0.chain.current();
-    match serde_json::to_vec(&ChainState::of(&http.0.chain, &chain, http.is_draining())) {
+    written(&ChainState::of(&http.0.chain, &chain, http.is_draining()), &asked)
+}
+
+/// The answer whose body is `state`.
+fn written(state: &impl Serialize, asked: &Asked) -> Response {
+    match serde_json::to_vec(state) {
         Ok(body) => run_remote::json(body),
         Err(error) => {
             Problem::new(Kind::Internal, format!("the state cannot be written: {error}")).into_response(&asked.id)
@@ -104,11 +159,16 @@ async fn state(State(http): State<Http>, Extension(asked): Extension<Asked>) -> 
     }
 }
 
+async fn document(State(http): State<Http>, prefix: Result<NestedPath, NestedPathRejection>) -> Response {
+    let chain = http.0.chain.current();
+    run_remote::json(routes::admin_openapi(&chain, prefix.as_ref().map_or("", NestedPath::as_str)))
+}
+
 async fn reload(State(http): State<Http>, Extension(asked): Extension<Asked>) -> Response {
     match http.0.chain.reload().await {
         Ok(Reloaded { version, on_trial, .. }) => {
             tracing::info!(request = %asked.id, version, on_trial, "reloaded");
-            run_remote::json(json!({ "version": version, "on_trial": on_trial }).to_string())
+            written(&ReloadedState { on_trial, version }, &asked)
         }
         Err(error) => {
             tracing::error!(request = %asked.id, %error, "the new version does not load; the old one serves on");

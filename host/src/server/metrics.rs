@@ -88,7 +88,7 @@ impl Route {
     pub(super) fn of(audience: Audience, path: &str) -> Self {
         match (audience, path) {
             (Audience::Public, "/run_remote") => Route::RunRemote,
-            (Audience::Public, "/openapi.json") => Route::OpenApi,
+            (_, "/openapi.json") => Route::OpenApi,
             (_, "/healthz") => Route::Healthz,
             (_, "/readyz") => Route::Readyz,
             (Audience::Admin, "/metrics") => Route::Metrics,

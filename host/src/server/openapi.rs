@@ -1,30 +1,43 @@
-//! The OpenAPI 3.1 document of a chain, generated from WIT signatures and their doc comments.
+//! The OpenAPI 3.1 documents of a chain, generated from WIT signatures and their doc comments: one of the public listener,
+//! and one of the admin listener.
 //!
 //! The schemas say what the mapping of [`value::json`](crate::value::json) reads and writes, in its canonical spelling:
 //! snake_case names. (It reads kebab-case as well.) Other formats are named where they fit.
 
+mod admin;
+mod example;
+mod pattern;
 mod problem;
 mod schema;
 mod stream;
+mod text;
 
 #[cfg(test)]
 mod tests;
 
 use serde_json::{Map, Value as Json, json};
 
+pub(super) use self::admin::document as admin_document;
+use self::problem::{PROBLEM, Status};
+use self::schema::{Direction, Schemas};
+pub use self::text::to_text;
 use super::format::{Input, Output};
 use super::problem::declared_statuses;
 use super::socket;
 use crate::error::declared::is_standard;
 use crate::value::format::Format;
 use crate::value::ty::{Signature, Type};
-use problem::{PROBLEM, Status};
-use schema::{Direction, Schemas};
 
 /// Where the entrypoint is called.
 const PUBLIC_CALL: &str = "/run_remote";
 /// The name of the way in which a WebSocket alone shows a key.
 const SOCKET_KEY: &str = "socketKey";
+/// The tag of operations that call a chainlet, and what it means.
+const CALLS: &str = "chain";
+const CALLS_MEANING: &str = "Calls of what the chain does.";
+/// The tag of operations that the host answers itself, and what it means.
+const HOST: &str = "host";
+const HOST_MEANING: &str = "What the host says of itself and of the chain.";
 
 /// What a document says about the chain as a whole.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +50,8 @@ pub struct Info<'a> {
     pub description: Option<&'a str>,
     /// Whether requests must show an API key.
     pub api_keys: bool,
+    /// The path in front of all paths, as a server of one's own may have it: `/greetings`. Empty for none.
+    pub prefix: &'a str,
 }
 
 /// A `run-remote` that is served at a path.
@@ -52,33 +67,66 @@ pub struct Operation<'a> {
     pub signature: &'a Signature,
 }
 
+/// Whom a listener answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Listener {
+    /// Requests with an API key.
+    Keys,
+    /// All requests but those that a web page elsewhere sends.
+    Open,
+}
+
+impl Listener {
+    /// How a request is refused, whatever it asks for. `needs_key` is false for what is answered without a key.
+    fn refusals(self, needs_key: bool) -> impl Iterator<Item = Status> {
+        let own = match self {
+            Listener::Keys => needs_key.then_some(Status::Unauthorized),
+            Listener::Open => Some(Status::Forbidden),
+        };
+        [Status::Malformed, Status::HeadTooLarge].into_iter().chain(own)
+    }
+}
+
 /// The OpenAPI document of `operations`, and of the listener's own paths beside them.
 pub fn document(info: &Info<'_>, operations: &[Operation<'_>]) -> Json {
+    let listener = if info.api_keys { Listener::Keys } else { Listener::Open };
     let mut schemas = Schemas::new();
     schemas.reserve(PROBLEM, problem::schema());
-    let mut paths = own_paths(info.api_keys);
+    let mut paths = own_paths(listener);
     for operation in operations {
-        let mut path = Map::from_iter([("post".to_owned(), post(operation, info.api_keys, &mut schemas))]);
+        let mut path = Map::from_iter([("post".to_owned(), post(operation, listener, &mut schemas))]);
         if operation.path == PUBLIC_CALL && socket::fits(operation.signature) {
-            path.insert("get".into(), stream::socket(operation.id, operation.signature, info.api_keys));
+            path.insert("get".into(), stream::socket(operation.id, operation.signature, listener));
         }
         paths.insert(operation.path.to_owned(), path.into());
     }
-    let mut about = json!({ "title": info.title, "version": info.version });
-    describe(&mut about, info.description);
-    let mut document = json!({
-        "openapi": "3.1.1",
-        "info": about,
-        "paths": paths,
-        "components": { "schemas": schemas.into_components(), "responses": problem::responses() },
+    assemble(info, listener, paths, schemas)
+}
+
+/// The document with `paths` and the components that they refer to.
+fn assemble(info: &Info<'_>, listener: Listener, paths: Map<String, Json>, schemas: Schemas) -> Json {
+    let mut components = json!({
+        "schemas": schemas.into_components(),
+        "responses": problem::responses(&paths),
+        "headers": { "RequestId": request_id() },
     });
-    if let (true, Some(object)) = (info.api_keys, document.as_object_mut()) {
-        object.insert("security".into(), json!([{ "bearer": [] }, { "apiKey": [] }]));
-        if let Some(components) = object.get_mut("components").and_then(Json::as_object_mut) {
-            components.insert("securitySchemes".into(), security_schemes());
-        }
+    // Tools want to be told that nothing has to be shown, too.
+    let mut security = json!([]);
+    if let (Listener::Keys, Some(components)) = (listener, components.as_object_mut()) {
+        security = json!([{ "bearer": [] }, { "apiKey": [] }]);
+        components.insert("securitySchemes".into(), security_schemes());
     }
-    document
+    let about = format!("The chain `{}`, served by chainhost. The schemas are made from its WIT types.", info.title);
+    let server = if info.prefix.is_empty() { "/" } else { info.prefix };
+    json!({
+        "openapi": "3.1.1",
+        "info": { "title": info.title, "version": info.version, "description": info.description.unwrap_or(&about) },
+        "servers": [{ "url": server, "description": "The server that this document is from." }],
+        "security": security,
+        "tags": [{ "name": CALLS, "description": CALLS_MEANING }, { "name": HOST, "description": HOST_MEANING }],
+        "paths": paths,
+        "components": components,
+    })
 }
 
 /// The ways in which a request shows a key, any of which will do. One of them is for WebSockets alone.
@@ -103,7 +151,7 @@ fn headers() -> Json {
         header(
             "X-Request-Timeout",
             "How long the client waits: seconds, or a number with a unit such as `500ms`.",
-            json!({ "type": "string", "examples": ["2.5", "500ms"] }),
+            json!({ "type": "string", "pattern": pattern::TIMEOUT, "examples": ["2.5", "5m"] }),
         ),
         header(
             "X-Request-Id",
@@ -118,33 +166,43 @@ fn headers() -> Json {
     ])
 }
 
-fn post(operation: &Operation<'_>, api_keys: bool, schemas: &mut Schemas) -> Json {
+/// The header that every answer has, among the components.
+fn request_id() -> Json {
+    json!({
+        "description": "The request's id, as the log and a problem have it.",
+        "required": true,
+        "schema": { "type": "string" },
+    })
+}
+
+/// The headers of every answer.
+fn answer_headers() -> Json {
+    json!({ "X-Request-Id": { "$ref": "#/components/headers/RequestId" } })
+}
+
+fn post(operation: &Operation<'_>, listener: Listener, schemas: &mut Schemas) -> Json {
     let Operation { id, summary, signature, .. } = operation;
     let mut responses = Map::new();
     responses.insert("200".into(), answer(signature, schemas));
-    for status in Status::ALL {
-        responses.insert(status.code().to_string(), status.reference());
-    }
+    problem::add(&mut responses, Status::OF_CALLS);
+    problem::add(&mut responses, listener.refusals(true));
     if let Some(Type::Result { err, .. }) = &signature.result {
         let error = err.as_deref().map(|ty| schemas.of(ty, Direction::Output));
         if err.as_deref().is_some_and(is_standard) {
             for status in declared_statuses() {
-                let text = status.as_u16().to_string();
                 // Those that the host itself answers with, too, have no `error` then.
-                if !responses.contains_key(&text) {
-                    responses.insert(text, problem::typed_error(error.clone()));
-                }
+                responses.entry(status.as_u16().to_string()).or_insert_with(|| problem::typed_error(error.clone()));
             }
         }
         responses.insert("422".into(), problem::typed_error(error));
     }
-    if api_keys {
-        responses.insert("401".into(), problem::unauthorized());
-    }
     let body = schemas.members(&signature.params, Direction::Input);
-    let mut post = json!({
+    let docs = signature.docs.0.as_deref();
+    json!({
         "operationId": id,
+        "tags": [CALLS],
         "summary": summary,
+        "description": docs.unwrap_or("Calls a `run-remote` whose WIT has no doc comment."),
         "parameters": headers(),
         "requestBody": {
             "description": "The parameters by name.",
@@ -152,35 +210,35 @@ fn post(operation: &Operation<'_>, api_keys: bool, schemas: &mut Schemas) -> Jso
             "content": taken(signature, body, schemas),
         },
         "responses": responses,
-    });
-    describe(&mut post, signature.docs.0.as_deref());
-    post
+    })
 }
 
 /// The answer of a call that went well: of a `result`, its `T`; of nothing, null.
 fn answer(signature: &Signature, schemas: &mut Schemas) -> Json {
     let ty = signature.answer();
     let schema = ty.map_or_else(|| json!({ "type": "null" }), |ty| schemas.of(ty, Direction::Output));
+    let example = ty.map_or(Some(Json::Null), example::of);
     let outputs = Output::of_result(signature.result.as_ref()).into_iter();
     let content: Map<_, _> = outputs
         .map(|output| {
             let media_type = match output {
-                Output::Whole(format) => whole(format, &schema),
+                Output::Whole(format) => whole(format, &schema, example.as_ref()),
                 Output::Stream(framing) => stream::given(framing, ty, schemas),
             };
             (output.media_type().to_owned(), media_type)
         })
         .collect();
-    json!({ "description": "What the call returned.", "content": content })
+    json!({ "description": "What the call returned.", "headers": answer_headers(), "content": content })
 }
 
 /// The formats of the parameters, of which JSON has `schema`.
 fn taken(signature: &Signature, schema: Json, schemas: &mut Schemas) -> Map<String, Json> {
+    let example = example::of_members(&signature.params);
     let inputs = Input::of_params(&signature.params);
     inputs
         .map(|input| {
             let media_type = match input {
-                Input::Whole(format) => whole(format, &schema),
+                Input::Whole(format) => whole(format, &schema, example.as_ref()),
                 Input::Stream(upload) => stream::taken(upload, &signature.params, schemas),
             };
             (input.media_type().to_owned(), media_type)
@@ -188,11 +246,15 @@ fn taken(signature: &Signature, schema: Json, schemas: &mut Schemas) -> Map<Stri
         .collect()
 }
 
-/// A format, of which JSON has `schema`. CBOR has the same shape, but JSON Schema has no words for its byte strings; and of
-/// plain bytes OpenAPI says no more than that they are such.
-fn whole(format: Format, schema: &Json) -> Json {
+/// A format, of which JSON has `schema` and `example`. CBOR has the same shape, but JSON Schema has no words for its byte
+/// strings; and of plain bytes OpenAPI says no more than that they are such.
+fn whole(format: Format, schema: &Json, example: Option<&Json>) -> Json {
     match format {
-        Format::Json => json!({ "schema": schema }),
+        Format::Json => {
+            let mut content = json!({ "schema": schema });
+            example::add(&mut content, example.cloned());
+            content
+        }
         Format::Cbor => {
             let description =
                 "The same as the JSON, in CBOR (RFC 8949): bytes as byte strings, integers of 64 bits as such.";
@@ -202,39 +264,83 @@ fn whole(format: Format, schema: &Json) -> Json {
     }
 }
 
-/// The paths that every public listener has. Load balancers, who ask for health and readiness, have no key.
-fn own_paths(api_keys: bool) -> Map<String, Json> {
-    let get = |id: &str, summary: &str, responses: Json| {
-        let mut get = json!({ "operationId": id, "summary": summary, "responses": responses });
-        if let (true, Some(object)) = (api_keys && id != "openapi", get.as_object_mut()) {
-            object.insert("security".into(), json!([]));
+/// A `GET` that the host answers itself.
+struct Get<'a> {
+    path: &'a str,
+    id: &'a str,
+    summary: &'a str,
+    description: &'a str,
+    /// The content of the answer with status 200.
+    content: Json,
+    /// How it may fail beside the ways in which any request may.
+    failures: &'a [Status],
+    /// Whether it needs a key, where keys are asked for. Load balancers, who ask for health and readiness, have none.
+    needs_key: bool,
+}
+
+impl Get<'_> {
+    fn add_to(self, paths: &mut Map<String, Json>, listener: Listener) {
+        let Get { path, id, summary, description, content, failures, needs_key } = self;
+        let answer = json!({ "description": summary, "headers": answer_headers(), "content": content });
+        let mut responses = Map::from_iter([("200".to_owned(), answer)]);
+        problem::add(&mut responses, failures.iter().copied());
+        problem::add(&mut responses, listener.refusals(needs_key));
+        let mut get = json!({
+            "operationId": id, "tags": [HOST], "summary": summary, "description": description, "responses": responses,
+        });
+        if let (Listener::Keys, false, Some(get)) = (listener, needs_key, get.as_object_mut()) {
+            get.insert("security".into(), json!([]));
         }
-        json!({ "get": get })
+        paths.insert(path.to_owned(), json!({ "get": get }));
+    }
+}
+
+/// JSON content of the schema `schema`.
+fn json_content(schema: Json) -> Json {
+    json!({ "application/json": { "schema": schema } })
+}
+
+/// The paths that every listener has.
+fn own_paths(listener: Listener) -> Map<String, Json> {
+    let state = |word: &str| {
+        json_content(json!({
+            "type": "object",
+            "required": ["status"],
+            "properties": { "status": { "type": "string", "const": word } },
+        }))
     };
     let mut paths = Map::new();
-    paths.insert(
-        "/healthz".into(),
-        get("healthz", "Whether the process lives", json!({ "200": { "description": "It does." } })),
-    );
-    paths.insert(
-        "/readyz".into(),
-        get(
-            "readyz",
-            "Whether every chainlet is ready",
-            json!({
-                "200": { "description": "Every chainlet is ready." },
-                "503": Status::Unavailable.reference(),
-            }),
-        ),
-    );
-    let mut document = json!({ "200": {
-        "description": "This document.",
-        "content": { "application/json": { "schema": { "type": "object" } } },
-    } });
-    if let (true, Some(responses)) = (api_keys, document.as_object_mut()) {
-        responses.insert("401".into(), problem::unauthorized());
+    for get in [
+        Get {
+            path: "/healthz",
+            id: "healthz",
+            summary: "Whether the process lives",
+            description: "It is answered from the beginning, also while the chain starts.",
+            content: state("alive"),
+            failures: &[],
+            needs_key: false,
+        },
+        Get {
+            path: "/readyz",
+            id: "readyz",
+            summary: "Whether every chainlet is ready",
+            description: "A chainlet is ready if it has a replica that takes calls, or would start one for the next call.",
+            content: state("ready"),
+            failures: &[Status::Unavailable],
+            needs_key: false,
+        },
+        Get {
+            path: "/openapi.json",
+            id: "openapi",
+            summary: "This document",
+            description: "It changes with the version of the chain.",
+            content: json_content(json!({ "type": "object" })),
+            failures: &[Status::Unavailable],
+            needs_key: true,
+        },
+    ] {
+        get.add_to(&mut paths, listener);
     }
-    paths.insert("/openapi.json".into(), get("openapi", "This document", document));
     paths
 }
 

@@ -1,7 +1,8 @@
 //! The public routes, and what both listeners answer in the same way.
 
 use axum::Router;
-use axum::extract::{Extension, Request, State};
+use axum::extract::rejection::NestedPathRejection;
+use axum::extract::{Extension, NestedPath, Request, State};
 use axum::response::Response;
 use axum::routing::post;
 use bytes::Bytes;
@@ -28,20 +29,51 @@ pub(super) fn common(routes: Router<Http>, audience: Audience) -> Router<Http> {
 }
 
 /// The OpenAPI document of `chain`, which is the same for as long as this version of it runs.
-pub(super) fn openapi(chain: &Chain, api_keys: bool) -> Bytes {
+pub(super) fn openapi(chain: &Chain, api_keys: bool, prefix: &str) -> Bytes {
     let Some(signature) = chain.signature(chain.entrypoint().as_str()) else { return Bytes::new() };
-    // A version that changes with the interface, and with nothing else.
-    let version = blake3::hash(signature.to_string().as_bytes()).to_hex();
-    let version = version.get(..12).unwrap_or_default();
     let call = Operation { path: "/run_remote", id: "run_remote", summary: "Call the chain", signature };
-    let info = Info { title: chain.name(), version, description: None, api_keys };
-    openapi::document(&info, &[call]).to_string().into()
+    let version = version_of([call].iter());
+    let info = Info { title: chain.name(), version: &version, description: None, api_keys, prefix };
+    openapi::to_text(&openapi::document(&info, &[call])).into()
+}
+
+/// The OpenAPI document of the admin listener of `chain`.
+pub(super) fn admin_openapi(chain: &Chain, prefix: &str) -> Bytes {
+    let names: Vec<_> = chain.status().map(|(name, _)| name.as_str()).collect();
+    let texts: Vec<_> = names
+        .iter()
+        .map(|name| {
+            let path = format!("/chainlets/{name}/run_remote");
+            // A chainlet's name has no `_`, so that no two ids are the same.
+            (path, format!("run_remote_of_{}", name.replace('-', "_")), format!("Call the chainlet {name}"))
+        })
+        .collect();
+    let calls: Vec<_> = names
+        .iter()
+        .zip(&texts)
+        .filter_map(|(name, (path, id, summary))| {
+            Some(Operation { path, id, summary, signature: chain.signature(name)? })
+        })
+        .collect();
+    let title = format!("{} (admin)", chain.name());
+    let version = version_of(calls.iter());
+    let description = format!("What whoever runs the chain `{}` can see and do.", chain.name());
+    let info = Info { title: &title, version: &version, description: Some(&description), api_keys: false, prefix };
+    openapi::to_text(&openapi::admin_document(&info, &calls)).into()
+}
+
+/// A version that changes with the interface, and with nothing else.
+fn version_of<'a>(operations: impl Iterator<Item = &'a Operation<'a>>) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for operation in operations {
+        hasher.update(operation.signature.to_string().as_bytes());
+    }
+    hasher.finalize().to_hex().chars().take(12).collect()
 }
 
 /// The answer to a path that does not exist.
 pub(super) async fn not_found(Extension(asked): Extension<Asked>, request: Request) -> Response {
-    let detail =
-        format!("there is nothing at {}; GET /openapi.json says what a public listener has", request.uri().path());
+    let detail = format!("there is nothing at {}; GET /openapi.json says what there is", request.uri().path());
     Problem::new(Kind::NotFound, detail).into_response(&asked.id)
 }
 
@@ -57,8 +89,8 @@ async fn call(State(http): State<Http>, Extension(asked): Extension<Asked>, requ
     run_remote::entrypoint(http, request, asked).await
 }
 
-async fn document(State(http): State<Http>) -> Response {
-    run_remote::json(http.openapi())
+async fn document(State(http): State<Http>, prefix: Result<NestedPath, NestedPathRejection>) -> Response {
+    run_remote::json(http.openapi(prefix.as_ref().map_or("", NestedPath::as_str)))
 }
 
 async fn healthz() -> Response {

@@ -231,8 +231,9 @@ impl Type {
 }
 
 impl fmt::Display for Type {
-    /// The type as WIT would write it in place, with declared types spelled out, so that two texts that look the same
-    /// are the same type. Only the standard error, which is long and known, is written by its name.
+    /// The type as WIT would write it in place, with declared types spelled out behind their names: two texts that look
+    /// the same are the same type, and two types of one shape do not look the same. Only the standard error, which is
+    /// long and known, is written by its name alone.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Type::Bool => f.write_str("bool"),
@@ -279,7 +280,11 @@ impl Declared {
         keyword: &str,
         typed: impl Fn(&mut fmt::Formatter<'_>, &str, &Type) -> fmt::Result,
     ) -> fmt::Result {
-        write!(f, "{keyword} {{ ")?;
+        f.write_str(keyword)?;
+        if let Some(name) = &self.name {
+            write!(f, " {name}")?;
+        }
+        f.write_str(" { ")?;
         separated(f, self.members.iter(), |f, member| match &member.ty {
             Some(ty) => typed(f, member.name.kebab(), ty),
             None => f.write_str(member.name.kebab()),
@@ -339,7 +344,16 @@ mod tests {
             ok: Some(Arc::new(Type::List(Arc::new(Type::Option(Arc::new(hit)))))),
             err: Some(Arc::new(Type::String)),
         };
-        assert_eq!(ty.to_string(), "result<list<option<record { doc-id: u32, score: f32 }>>, string>");
+        assert_eq!(ty.to_string(), "result<list<option<record hit { doc-id: u32, score: f32 }>>, string>");
+    }
+
+    #[test]
+    fn types_of_one_shape_are_written_with_their_names() {
+        let size = |name| record(name, &[("x", Type::U32)]);
+        let a = Member { name: Name::new("a"), ty: None, docs: None };
+        let nameless = Type::Enum(Arc::new(Declared { name: None, docs: None, members: vec![a] }));
+        let ty = Type::Tuple([size("point"), size("size"), nameless].into());
+        assert_eq!(ty.to_string(), "tuple<record point { x: u32 }, record size { x: u32 }, enum { a }>");
     }
 
     #[test]
@@ -352,7 +366,7 @@ mod tests {
     fn maps_are_equal_by_key_and_value_and_written_as_wit() {
         let map = |key: Type, value: Type| Type::Map { key: key.into(), value: value.into() };
         let ty = map(Type::String, map(Type::U32, record("hit", &[("id", Type::U8)])));
-        assert_eq!(ty.to_string(), "map<string, map<u32, record { id: u8 }>>");
+        assert_eq!(ty.to_string(), "map<string, map<u32, record hit { id: u8 }>>");
         assert_eq!(ty, map(Type::String, map(Type::U32, record("match", &[("id", Type::U8)]))));
         assert_ne!(map(Type::String, Type::U8), map(Type::Char, Type::U8));
         assert_ne!(map(Type::String, Type::U8), map(Type::String, Type::S8));

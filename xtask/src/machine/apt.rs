@@ -9,7 +9,7 @@ use crate::quiet;
 use crate::step::say;
 
 /// Installs packages if the user is root and the system has apt-get. Its success is seen by looking for them again.
-pub(super) fn install_as_root(packages: &[&str]) {
+pub fn install_as_root(packages: &[&str]) {
     let is_root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.starts_with(b"0\n"));
     if !is_root || !runs("apt-get", "--version") {
         return;

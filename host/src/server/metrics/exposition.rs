@@ -23,7 +23,7 @@ pub(in crate::server) enum Exposition {
 
 impl Exposition {
     /// The usual one first.
-    const ALL: [Exposition; 2] = [Exposition::Prometheus, Exposition::OpenMetrics];
+    pub(in crate::server) const ALL: [Exposition; 2] = [Exposition::Prometheus, Exposition::OpenMetrics];
 
     /// The one that `headers` ask for; `None` where they accept neither.
     pub(in crate::server) fn asked_for(headers: &HeaderMap) -> Option<Self> {

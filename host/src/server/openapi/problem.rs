@@ -5,26 +5,53 @@ use serde_json::{Map, Value as Json, json};
 /// The name of the problem schema among the components.
 pub(super) const PROBLEM: &str = "Problem";
 
-/// The name of the response to a request without a key, where keys are asked for.
-const UNAUTHORIZED: &str = "Unauthorized";
-
-/// The failures that every call can meet.
+/// A failure that the host answers with, which each operation names that can meet it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Status {
+    Malformed,
     BadInput,
+    Unauthorized,
+    Forbidden,
+    NotReloadable,
     NotAcceptable,
     SlowRequest,
     TooLarge,
     MediaType,
+    ReloadFailed,
+    Version,
     Overloaded,
+    HeadTooLarge,
     Trap,
+    Internal,
     Unreachable,
     Unavailable,
     Deadline,
 }
 
 impl Status {
-    pub(super) const ALL: [Status; 10] = [
+    const ALL: [Status; 18] = [
+        Status::Malformed,
+        Status::BadInput,
+        Status::Unauthorized,
+        Status::Forbidden,
+        Status::NotReloadable,
+        Status::NotAcceptable,
+        Status::SlowRequest,
+        Status::TooLarge,
+        Status::MediaType,
+        Status::ReloadFailed,
+        Status::Version,
+        Status::Overloaded,
+        Status::HeadTooLarge,
+        Status::Trap,
+        Status::Internal,
+        Status::Unreachable,
+        Status::Unavailable,
+        Status::Deadline,
+    ];
+
+    /// Those that every call can meet.
+    pub(super) const OF_CALLS: [Status; 10] = [
         Status::BadInput,
         Status::NotAcceptable,
         Status::SlowRequest,
@@ -39,13 +66,19 @@ impl Status {
 
     pub(super) fn code(self) -> u16 {
         match self {
-            Status::BadInput => 400,
+            Status::Malformed | Status::BadInput => 400,
+            Status::Unauthorized => 401,
+            Status::Forbidden => 403,
+            Status::NotReloadable => 404,
             Status::NotAcceptable => 406,
             Status::SlowRequest => 408,
             Status::TooLarge => 413,
             Status::MediaType => 415,
+            Status::ReloadFailed => 422,
+            Status::Version => 426,
             Status::Overloaded => 429,
-            Status::Trap => 500,
+            Status::HeadTooLarge => 431,
+            Status::Trap | Status::Internal => 500,
             Status::Unreachable => 502,
             Status::Unavailable => 503,
             Status::Deadline => 504,
@@ -55,13 +88,21 @@ impl Status {
     /// Its name among the components.
     fn name(self) -> &'static str {
         match self {
+            Status::Malformed => "BadRequest",
             Status::BadInput => "BadInput",
+            Status::Unauthorized => "Unauthorized",
+            Status::Forbidden => "Forbidden",
+            Status::NotReloadable => "NotReloadable",
             Status::NotAcceptable => "NotAcceptable",
             Status::SlowRequest => "SlowRequest",
             Status::TooLarge => "TooLarge",
             Status::MediaType => "UnsupportedMediaType",
+            Status::ReloadFailed => "ReloadFailed",
+            Status::Version => "UpgradeRequired",
             Status::Overloaded => "Overloaded",
+            Status::HeadTooLarge => "HeadTooLarge",
             Status::Trap => "Trap",
+            Status::Internal => "Internal",
             Status::Unreachable => "Unreachable",
             Status::Unavailable => "Unavailable",
             Status::Deadline => "DeadlineExceeded",
@@ -70,16 +111,46 @@ impl Status {
 
     fn description(self) -> &'static str {
         match self {
+            Status::Malformed => "The request is malformed.",
             Status::BadInput => "The body is not of its type, or does not fit the parameters; `pointer` says where.",
+            Status::Unauthorized => "The request shows no API key that the server knows.",
+            Status::Forbidden => {
+                "A web page of another origin asks, or the request calls this machine by a foreign name."
+            }
+            Status::NotReloadable => "The chain has no file to load a new version from.",
             Status::NotAcceptable => "The answer cannot be of any type that `Accept` names.",
             Status::SlowRequest => "The body did not arrive in time.",
             Status::TooLarge => "The body, or what it becomes, is larger than the server accepts.",
             Status::MediaType => "The body is of no type that is taken.",
+            Status::ReloadFailed => "The new version does not load; `detail` says why. The old one serves on.",
+            Status::Version => "The request is no handshake of a WebSocket, or one of another version of the protocol.",
             Status::Overloaded => "The server has too much to do, or to hold. Try again after `Retry-After`.",
+            Status::HeadTooLarge => "The head of the request is larger than the server accepts.",
             Status::Trap => "A chainlet failed; `path` says which.",
+            Status::Internal => "The host failed; its log says more.",
             Status::Unreachable => "A chainlet on another machine cannot be reached.",
             Status::Unavailable => "The chain, or a chainlet that the call needs, is not ready.",
             Status::Deadline => "The call did not end in time; `path` says where it was.",
+        }
+    }
+
+    /// The headers of the answer beside the request's id: the name, whether it is always there, and its schema.
+    fn headers(self) -> Option<(&'static str, Json)> {
+        let seconds = |required: bool| {
+            let schema = json!({ "type": "integer", "minimum": 0 });
+            Some(("Retry-After", json!({ "description": "Seconds to wait.", "required": required, "schema": schema })))
+        };
+        let text = |name, description: &str| {
+            let header = json!({ "description": description, "required": true, "schema": { "type": "string" } });
+            Some((name, header))
+        };
+        match self {
+            Status::Overloaded => seconds(true),
+            // A call that was cancelled is a 503, too, after which nothing is to be waited for.
+            Status::Unreachable | Status::Unavailable => seconds(false),
+            Status::Unauthorized => text("WWW-Authenticate", "How a key is shown."),
+            Status::Version => text("Upgrade", "The protocol that the path takes: `websocket`."),
+            _ => None,
         }
     }
 
@@ -87,41 +158,31 @@ impl Status {
     pub(super) fn reference(self) -> Json {
         json!({ "$ref": format!("#/components/responses/{}", self.name()) })
     }
-}
 
-/// The responses among the components.
-pub(super) fn responses() -> Map<String, Json> {
-    let response = |status: Status| {
-        let mut response = response(status.description(), reference());
-        let waits = matches!(status, Status::Overloaded | Status::Unreachable | Status::Unavailable);
-        if let (true, Some(response)) = (waits, response.as_object_mut()) {
-            let schema = json!({ "type": "integer", "minimum": 0 });
-            // A call that was cancelled is a 503, too, after which nothing is to be waited for.
-            let required = status == Status::Overloaded;
-            let header = json!({ "description": "Seconds to wait.", "required": required, "schema": schema });
-            response.insert("headers".into(), json!({ "Retry-After": header }));
+    /// The response, among the components.
+    fn response(self) -> Json {
+        let mut response = response(self.description(), reference());
+        if let (Some((name, header)), Some(Json::Object(headers))) = (self.headers(), response.get_mut("headers")) {
+            headers.insert(name.to_owned(), header);
         }
-        (status.name().to_owned(), response)
-    };
-    let mut responses: Map<_, _> = Status::ALL.into_iter().map(response).collect();
-    let schema = json!({ "type": "string" });
-    let header = json!({ "description": "How a key is shown.", "required": true, "schema": schema });
-    let mut unauthorized = self::response("The request shows no API key that the server knows.", reference());
-    if let Some(response) = unauthorized.as_object_mut() {
-        response.insert("headers".into(), json!({ "WWW-Authenticate": header }));
+        response
     }
-    responses.insert(UNAUTHORIZED.to_owned(), unauthorized);
-    responses
 }
 
-/// A reference to the response to a request without a key.
-pub(super) fn unauthorized() -> Json {
-    json!({ "$ref": format!("#/components/responses/{UNAUTHORIZED}") })
+/// Adds `statuses` to an operation's responses, but where there is one of the same code.
+pub(super) fn add(responses: &mut Map<String, Json>, statuses: impl IntoIterator<Item = Status>) {
+    for status in statuses {
+        responses.entry(status.code().to_string()).or_insert_with(|| status.reference());
+    }
 }
 
-/// The response to a request that is no WebSocket handshake.
-pub(super) fn upgrade_required() -> Json {
-    response("The request is no WebSocket handshake of version 13.", reference())
+/// The responses among the components to which `paths` refers.
+pub(super) fn responses(paths: &Map<String, Json>) -> Map<String, Json> {
+    let text = Json::from(paths.clone()).to_string();
+    let is_used =
+        |status: &Status| text.contains(&format!("\"{}\"", status.reference()["$ref"].as_str().unwrap_or_default()));
+    let used = Status::ALL.into_iter().filter(is_used);
+    used.map(|status| (status.name().to_owned(), status.response())).collect()
 }
 
 /// The response of a call that returned its typed error, of the schema `error` if it has one.
@@ -136,7 +197,11 @@ pub(super) fn typed_error(error: Option<Json>) -> Json {
 }
 
 fn response(description: &str, schema: Json) -> Json {
-    json!({ "description": description, "content": { "application/problem+json": { "schema": schema } } })
+    json!({
+        "description": description,
+        "headers": super::answer_headers(),
+        "content": { "application/problem+json": { "schema": schema } },
+    })
 }
 
 fn reference() -> Json {
@@ -156,7 +221,7 @@ pub(super) fn schema() -> Json {
                 "description": "The kind of problem. It stays the same from version to version: decide by it.",
             },
             "title": { "type": "string", "description": "The kind of problem, in words." },
-            "status": { "type": "integer", "description": "The HTTP status." },
+            "status": { "type": "integer", "minimum": 400, "maximum": 599, "description": "The HTTP status." },
             "detail": { "type": "string", "description": "This problem, in words: what happened, and what to do." },
             "chainlet": { "type": "string", "description": "For a failed call: the chainlet that failed, the root cause." },
             "pointer": {
@@ -180,6 +245,10 @@ pub(super) fn schema() -> Json {
             },
             "error": { "description": "For a typed error: the value that the call returned." },
             "request_id": { "type": "string", "description": "The request's id, as logs and traces have it." },
+            "backtrace": {
+                "type": "string",
+                "description": "For a trap, on the admin listener alone: the frames of the guest.",
+            },
         },
     })
 }

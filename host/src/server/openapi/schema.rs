@@ -1,10 +1,11 @@
 //! WIT types in JSON Schema (2020-12, as OpenAPI 3.1 uses it).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::describe;
+use super::{describe, pattern};
 use crate::value::ty::{Declared, Member, Type};
 
 /// Which way a value goes: the host reads a little more than it writes.
@@ -19,7 +20,14 @@ pub(super) enum Direction {
 /// The schemas of declared types, which a document has once each and refers to by name.
 #[derive(Debug, Default)]
 pub(super) struct Schemas {
-    named: BTreeMap<String, Json>,
+    named: BTreeMap<String, Named>,
+}
+
+/// A schema, and the name that WIT gives its type, if it is of one: two types of one shape have two schemas.
+#[derive(Debug, PartialEq)]
+struct Named {
+    wit: Option<Arc<str>>,
+    schema: Json,
 }
 
 impl Schemas {
@@ -29,12 +37,12 @@ impl Schemas {
 
     /// Takes `name` for `schema`, whatever types come later.
     pub(super) fn reserve(&mut self, name: &str, schema: Json) {
-        self.named.insert(name.to_owned(), schema);
+        self.named.insert(name.to_owned(), Named { wit: None, schema });
     }
 
     /// All of them by name, for the document's components.
     pub(super) fn into_components(self) -> BTreeMap<String, Json> {
-        self.named
+        self.named.into_iter().map(|(name, named)| (name, named.schema)).collect()
     }
 
     /// The schema of `ty`: a reference, where `ty` is declared under a name.
@@ -47,17 +55,18 @@ impl Schemas {
             Type::U16 => integer("uint16", u16::MIN, u16::MAX),
             Type::S32 => integer("int32", i32::MIN, i32::MAX),
             Type::U32 => integer("uint32", u32::MIN, u32::MAX),
-            Type::S64 => wide(integer("int64", i64::MIN, i64::MAX), "^(0|-?[1-9][0-9]{0,18})$", direction),
-            Type::U64 => wide(integer("uint64", u64::MIN, u64::MAX), "^(0|[1-9][0-9]{0,19})$", direction),
+            Type::S64 => wide(ty, integer("int64", i64::MIN, i64::MAX), direction),
+            Type::U64 => wide(ty, integer("uint64", u64::MIN, u64::MAX), direction),
             // The bounds are f32's in their shortest digits, as the host writes them.
             Type::F32 => float(json!({
                 "type": "number", "format": "float", "minimum": -3.4028235e38, "maximum": 3.4028235e38,
             })),
             Type::F64 => float(json!({ "type": "number", "format": "double" })),
-            Type::Char => json!({ "type": "string", "minLength": 1, "maxLength": 1 }),
+            Type::Char => json!({ "type": "string", "format": "char", "minLength": 1, "maxLength": 1 }),
             Type::String => json!({ "type": "string" }),
             Type::List(inner) | Type::Stream(inner) if **inner == Type::U8 => {
-                json!({ "type": "string", "contentEncoding": "base64" })
+                // Some generators know the encoding by the format that older versions of OpenAPI had for it.
+                json!({ "type": "string", "format": "byte", "contentEncoding": "base64", "pattern": pattern::BASE64 })
             }
             Type::Future(inner) => self.of(inner, direction),
             Type::List(inner) | Type::Stream(inner) => json!({ "type": "array", "items": self.of(inner, direction) }),
@@ -129,17 +138,18 @@ impl Schemas {
     /// number.
     fn declared(&mut self, ty: &Type, declared: &Declared, mut schema: Json, direction: Direction) -> Json {
         describe(&mut schema, declared.docs.as_deref());
-        let Some(name) = &declared.name else { return schema };
+        let Some(wit) = &declared.name else { return schema };
         let suffix = if direction == Direction::Input && differs_by_direction(ty) { "Input" } else { "" };
-        let base = format!("{}{suffix}", pascal_case(name));
+        let base = format!("{}{suffix}", pascal_case(wit));
+        let named = Named { wit: Some(wit.clone()), schema };
         let mut name = base.clone();
         let mut number = 1;
-        while self.named.get(&name).is_some_and(|taken| *taken != schema) {
+        while self.named.get(&name).is_some_and(|taken| *taken != named) {
             number += 1;
             name = format!("{base}{number}");
         }
         let reference = json!({ "$ref": format!("#/components/schemas/{name}") });
-        self.named.insert(name, schema);
+        self.named.insert(name, named);
         reference
     }
 }
@@ -152,30 +162,37 @@ fn integer(format: &str, minimum: impl Into<Json>, maximum: impl Into<Json>) -> 
     json!({ "type": "integer", "format": format, "minimum": minimum.into(), "maximum": maximum.into() })
 }
 
-/// An integer that many JSON libraries cannot hold, and so may come as a string.
-fn wide(number: Json, pattern: &str, direction: Direction) -> Json {
+/// An integer of type `ty` that many JSON libraries cannot hold, and so may come as a string.
+fn wide(ty: &Type, number: Json, direction: Direction) -> Json {
     match direction {
         Direction::Output => number,
-        Direction::Input => json!({ "anyOf": [number, { "type": "string", "pattern": pattern }] }),
+        Direction::Input => json!({ "anyOf": [number, { "type": "string", "pattern": digits(ty) }] }),
     }
 }
 
 /// What the keys of a map look like that are no strings in WIT; `None` for strings, which may be any.
 fn key_names(key: &Type) -> Option<Json> {
-    let pattern = |pattern: &str| Some(json!({ "pattern": pattern }));
     match key {
         Type::Bool => Some(json!({ "enum": ["true", "false"] })),
         Type::Char => Some(json!({ "minLength": 1, "maxLength": 1 })),
-        Type::S8 => pattern("^(0|-?[1-9][0-9]{0,2})$"),
-        Type::U8 => pattern("^(0|[1-9][0-9]{0,2})$"),
-        Type::S16 => pattern("^(0|-?[1-9][0-9]{0,4})$"),
-        Type::U16 => pattern("^(0|[1-9][0-9]{0,4})$"),
-        Type::S32 => pattern("^(0|-?[1-9][0-9]{0,9})$"),
-        Type::U32 => pattern("^(0|[1-9][0-9]{0,9})$"),
-        Type::S64 => pattern("^(0|-?[1-9][0-9]{0,18})$"),
-        Type::U64 => pattern("^(0|[1-9][0-9]{0,19})$"),
-        _ => None,
+        _ => digits(key).map(|pattern| json!({ "pattern": pattern })),
     }
+}
+
+/// What an integer of type `ty` looks like as a text.
+fn digits(ty: &Type) -> Option<String> {
+    let (minimum, maximum) = match ty {
+        Type::S8 => (i8::MIN.into(), i8::MAX.into()),
+        Type::U8 => (0, u8::MAX.into()),
+        Type::S16 => (i16::MIN.into(), i16::MAX.into()),
+        Type::U16 => (0, u16::MAX.into()),
+        Type::S32 => (i32::MIN.into(), i32::MAX.into()),
+        Type::U32 => (0, u32::MAX.into()),
+        Type::S64 => (i64::MIN.into(), i64::MAX.into()),
+        Type::U64 => (0, u64::MAX.into()),
+        _ => return None,
+    };
+    Some(pattern::integers(minimum, maximum))
 }
 
 fn float(number: Json) -> Json {

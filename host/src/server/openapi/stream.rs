@@ -1,14 +1,16 @@
 //! How streams look in the document. OpenAPI 3.1 has no words for the items of a stream: each is described in
 //! `x-item-schema`, as 3.2 does in `itemSchema`.
 
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
+use super::problem::{self, Status};
 use super::schema::{Direction, Schemas};
-use super::{SOCKET_KEY, problem};
+use super::{Listener, SOCKET_KEY, example};
 use crate::chain::answer::stream_of;
 use crate::server::format::{Framing, Upload};
+use crate::server::streaming::has_free_keys;
 use crate::server::upload::stream_param;
-use crate::value::ty::{Member, Signature, Type};
+use crate::value::ty::{Member, Signature, Type, answer_of};
 
 /// The media type of an answer of type `ty` that goes out as `framing` says.
 pub(super) fn given(framing: Framing, ty: Option<&Type>, schemas: &mut Schemas) -> Json {
@@ -21,34 +23,78 @@ pub(super) fn given(framing: Framing, ty: Option<&Type>, schemas: &mut Schemas) 
             "An item in the data of each event. Then an event `end` with the rest of the answer, or null; or an event `error` \
              with a problem document, where the stream broke off."
         }
-        Framing::Bytes => return json!({}),
+        Framing::Bytes => return json!({ "schema": { "type": "string", "format": "binary" } }),
     };
-    let item = ty.and_then(stream_of).map(|(_, item)| schemas.of(item, Direction::Output));
-    json!({ "schema": { "type": "string", "description": description }, "x-item-schema": item })
+    let Some((ty, (place, item))) = ty.and_then(|ty| Some((ty, stream_of(ty)?))) else { return json!({}) };
+    let schema = schemas.of(item, Direction::Output);
+    let mut content = json!({ "schema": { "type": "string", "description": description }, "x-item-schema": schema });
+    let text = example::of(item).zip(rest(ty, place)).map(|(item_example, rest)| match framing {
+        Framing::Events => format!("data: {item_example}\n\nevent: end\ndata: {rest}\n\n"),
+        _ => format!("{}\n{}\n", line(item, item_example), json!({ "$end": rest })),
+    });
+    example::add(&mut content, text.map(Json::from));
+    content
+}
+
+/// An item of type `ty` in a line of its own.
+fn line(ty: &Type, item: Json) -> Json {
+    if has_free_keys(ty) { json!({ "$item": item }) } else { item }
+}
+
+/// An example of what stands beside the stream at `place` in an answer of type `ty`, or null.
+fn rest(ty: &Type, place: Option<usize>) -> Option<Json> {
+    let others = |count: usize| (0..count).filter(move |index| Some(*index) != place);
+    // A future of a result is sent as what it holds where all is well.
+    let value = |ty: &Type| match ty {
+        Type::Future(inner) => answer_of(Some(inner)).map_or(Some(Json::Null), example::of),
+        ty => example::of(ty),
+    };
+    match ty {
+        Type::Tuple(types) => {
+            let mut values: Vec<_> =
+                others(types.len()).filter_map(|index| types.get(index)).map(value).collect::<Option<_>>()?;
+            if values.len() == 1 { values.pop() } else { Some(values.into()) }
+        }
+        Type::Record(declared) => {
+            let members = others(declared.members.len()).filter_map(|index| declared.members.get(index));
+            let members = members.filter_map(|member| Some((member.name.snake().to_owned(), member.ty.as_ref()?)));
+            let members: Option<Map<_, _>> = members.map(|(name, ty)| Some((name, value(ty)?))).collect();
+            Some(members?.into())
+        }
+        _ => Some(Json::Null),
+    }
 }
 
 /// The media type of a body that brings the stream among `params` as `upload` says.
 pub(super) fn taken(upload: Upload, params: &[Member], schemas: &mut Schemas) -> Json {
-    let Some((place, item)) = stream_param(params).filter(|_| upload == Upload::Lines) else { return json!({}) };
-    let item = schemas.of(item, Direction::Input);
+    let Some((place, item)) = stream_param(params).filter(|_| upload == Upload::Lines) else {
+        return json!({ "schema": { "type": "string", "format": "binary" } });
+    };
+    let schema = schemas.of(item, Direction::Input);
+    let line = example::of(item).map(|example| line(item, example));
     let mut others = params.to_vec();
     others.remove(place);
-    if others.is_empty() {
+    let (mut content, text) = if others.is_empty() {
         let description = "An item in each line, read while the call goes on.";
-        return json!({ "schema": { "type": "string", "description": description }, "x-item-schema": item });
-    }
-    let description =
-        "In the first line the other parameters by name, in each further one an item, read while the call goes on.";
-    let first = schemas.members(&others, Direction::Input);
-    json!({
-        "schema": { "type": "string", "description": description },
-        "x-first-line-schema": first,
-        "x-item-schema": item,
-    })
+        let content = json!({ "schema": { "type": "string", "description": description }, "x-item-schema": schema });
+        (content, line.map(|line| format!("{line}\n")))
+    } else {
+        let description =
+            "In the first line the other parameters by name, in each further one an item, read while the call goes on.";
+        let content = json!({
+            "schema": { "type": "string", "description": description },
+            "x-first-line-schema": schemas.members(&others, Direction::Input),
+            "x-item-schema": schema,
+        });
+        let text = example::of_members(&others).zip(line).map(|(first, line)| format!("{first}\n{line}\n"));
+        (content, text)
+    };
+    example::add(&mut content, text.map(Json::from));
+    content
 }
 
 /// The operation of a WebSocket.
-pub(super) fn socket(id: &str, signature: &Signature, api_keys: bool) -> Json {
+pub(super) fn socket(id: &str, signature: &Signature, listener: Listener) -> Json {
     let bytes = |ty: Option<&Type>| ty == Some(&Type::U8);
     let sent = bytes(stream_param(&signature.params).map(|(_, item)| item));
     let answer = signature.answer();
@@ -61,19 +107,19 @@ pub(super) fn socket(id: &str, signature: &Signature, api_keys: bool) -> Json {
         frames(sent),
         frames(got),
     );
+    let mut responses = Map::new();
+    responses.insert("101".into(), json!({ "description": "The connection is a WebSocket from here on." }));
+    problem::add(&mut responses, listener.refusals(true));
+    problem::add(&mut responses, [Status::Forbidden, Status::Version, Status::Unavailable]);
     let mut operation = json!({
         "operationId": format!("{id}_socket"),
+        "tags": [super::CALLS],
         "summary": "Call the chain over a WebSocket",
         "description": description,
+        "responses": responses,
     });
-    let mut responses = json!({
-        "101": { "description": "The connection is a WebSocket from here on." },
-        "426": problem::upgrade_required(),
-    });
-    if api_keys {
-        responses["401"] = problem::unauthorized();
+    if listener == Listener::Keys {
         operation["security"] = json!([{ "bearer": [] }, { "apiKey": [] }, { SOCKET_KEY: [] }]);
     }
-    operation["responses"] = responses;
     operation
 }

@@ -13,7 +13,8 @@ use crate::value::json::arbitrary::breaks::{Break, find_breaks};
 use crate::value::json::arbitrary::{any_params, any_type, member, value_of};
 use crate::value::ty::{Declared, Docs, Member};
 
-const INFO: Info<'_> = Info { title: "search", version: "1", description: Some("Finds passages."), api_keys: false };
+const INFO: Info<'_> =
+    Info { title: "search", version: "1", description: Some("Finds passages."), api_keys: false, prefix: "" };
 
 fn official() -> Validator {
     let schema = include_str!("../../../../tests/openapi/schema-3.1.json");
@@ -66,6 +67,11 @@ fn a_document_says_that_keys_are_asked_for() {
     assert_eq!(document["security"], json!([{ "bearer": [] }, { "apiKey": [] }]));
     assert!(document["paths"]["/run_remote"]["post"]["responses"]["401"].is_object());
     assert_eq!(document["paths"]["/healthz"]["get"]["security"], json!([]));
+    assert_eq!(document["paths"]["/healthz"]["get"]["responses"]["401"], Json::Null);
+    assert_eq!(document["paths"]["/run_remote"]["post"]["responses"]["403"], Json::Null);
+    let open = run_remote(&self::signature(Vec::new(), None));
+    assert_eq!(open["security"], json!([]), "nothing has to be shown");
+    assert!(open["paths"]["/run_remote"]["post"]["responses"]["403"].is_object());
     assert_eq!(run_remote(&self::signature(Vec::new(), None))["components"].get("securitySchemes"), None);
 }
 
@@ -211,6 +217,32 @@ fn types_that_share_a_name_but_not_a_structure_are_told_apart() {
 }
 
 #[test]
+fn types_of_one_structure_with_two_names_are_two_schemas() {
+    let named = |name, docs| Type::Record(declared(name, Some(docs), vec![member("x", Some(Type::U32))]));
+    let params = vec![
+        member("p", Some(named("point", "A point in space."))),
+        member("s", Some(named("size", "A size on the screen."))),
+        member("sizes", Some(Type::List(named("size", "A size on the screen.").into()))),
+        member("other", Some(named("SIZE", "A size on the screen."))),
+    ];
+    let document = run_remote(&signature(params, None));
+    let properties = &document.pointer(BODY).unwrap()["properties"];
+    assert_eq!(properties["p"]["$ref"], "#/components/schemas/Point");
+    assert_eq!(properties["s"]["$ref"], "#/components/schemas/Size");
+    assert_eq!(properties["sizes"]["items"]["$ref"], "#/components/schemas/Size");
+    assert_eq!(properties["other"]["$ref"], "#/components/schemas/SIZE");
+    let schemas = &document["components"]["schemas"];
+    assert_eq!(schemas["Point"]["description"], "A point in space.");
+    assert_eq!(schemas["Size"]["description"], "A size on the screen.");
+    // Two names of WIT that are one in Pascal case.
+    let names = ["x-y", "XY"].map(|name| member(&name.to_lowercase(), Some(named(name, "It."))));
+    let document = run_remote(&signature(names.into(), None));
+    let properties = &document.pointer(BODY).unwrap()["properties"];
+    assert_eq!(properties["x_y"]["$ref"], "#/components/schemas/XY");
+    assert_eq!(properties["xy"]["$ref"], "#/components/schemas/XY2");
+}
+
+#[test]
 fn a_map_is_an_object_with_any_members_of_its_values_type() {
     let map = |key: Type, value: Type| Type::Map { key: key.into(), value: value.into() };
     let document = run_remote(&signature(
@@ -220,7 +252,7 @@ fn a_map_is_an_object_with_any_members_of_its_values_type() {
     let hits = json!({ "type": "object", "additionalProperties": { "$ref": "#/components/schemas/SearchHitInput" } });
     let properties = &document.pointer(BODY).unwrap()["properties"];
     assert_eq!(properties["hits"], hits);
-    assert_eq!(properties["by_size"]["propertyNames"], json!({ "pattern": "^(0|[1-9][0-9]{0,2})$" }));
+    assert_eq!(properties["by_size"]["propertyNames"], json!({ "pattern": pattern::integers(0, 255) }));
     let answer = json!({ "type": ["object", "null"], "additionalProperties": { "type": "string" } });
     assert_eq!(document.pointer(ANSWER).unwrap(), &answer);
 }
@@ -302,8 +334,110 @@ proptest! {
 
     #[test]
     fn every_document_is_valid(params in any_params(), ty in any_type()) {
-        assert_valid(&official(), &run_remote(&signature(params, Some(ty))));
+        let document = run_remote(&signature(params, Some(ty)));
+        assert_valid(&official(), &document);
+        for (pointer, schema) in [(BODY, "requestBody"), (ANSWER, "responses/200")] {
+            let example = format!("/paths/~1run_remote/post/{schema}/content/application~1json/example");
+            if let Some(example) = document.pointer(&example) {
+                assert_valid(&validator_at(&document, pointer), example);
+            }
+        }
     }
+}
+
+/// Every content in `document`, by its media type.
+fn contents(document: &Json) -> Vec<(String, Json)> {
+    match document {
+        Json::Object(members) => {
+            let own = members.get("content").and_then(Json::as_object).cloned().unwrap_or_default();
+            own.into_iter().chain(members.values().flat_map(contents)).collect()
+        }
+        Json::Array(items) => items.iter().flat_map(contents).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The responses among the components of `document`, and those to which it refers.
+fn assert_responses_are_used(document: &Json) {
+    let text = document["paths"].to_string();
+    let responses = document["components"]["responses"].as_object().unwrap();
+    for name in responses.keys() {
+        assert!(text.contains(&format!("#/components/responses/{name}\"")), "{name} is not used");
+    }
+    for part in text.split("#/components/responses/").skip(1) {
+        let name = part.split('"').next().unwrap();
+        assert!(responses.contains_key(name), "{name} is missing");
+    }
+}
+
+#[test]
+fn each_media_type_has_a_schema_and_each_response_is_used() {
+    let stream = |item: Type| Type::Stream(item.into());
+    let rest = Type::Future(Type::Result { ok: Some(Type::U64.into()), err: Some(Type::String.into()) }.into());
+    for (params, result) in [
+        (vec![], None),
+        (vec![member("data", Some(stream(Type::U8)))], Some(stream(Type::U8))),
+        (
+            vec![member("k", Some(Type::U8)), member("items", Some(stream(hit())))],
+            Some(Type::Tuple([stream(Type::String), rest].into())),
+        ),
+    ] {
+        let signature = signature(params, result);
+        let operation =
+            Operation { path: "/run_remote", id: "run_remote", summary: "Calls the chain", signature: &signature };
+        let operations = [operation];
+        let keys = document(&Info { api_keys: true, ..INFO }, &operations);
+        for document in [document(&INFO, &operations), keys, admin_document(&INFO, &operations)] {
+            assert_valid(&official(), &document);
+            assert_responses_are_used(&document);
+            for (media_type, content) in contents(&document) {
+                assert!(content["schema"].is_object(), "{media_type} has {content}");
+            }
+        }
+    }
+}
+
+#[test]
+fn streams_have_examples_of_what_goes_over_the_wire() {
+    let rest = Type::Future(Type::Result { ok: Some(Type::U64.into()), err: Some(Type::String.into()) }.into());
+    let map = Type::Map { key: Type::String.into(), value: Type::Bool.into() };
+    let result = Type::Tuple([Type::Stream(map.into()), rest].into());
+    let params = vec![member("k", Some(Type::U8)), member("items", Some(Type::Stream(Type::String.into())))];
+    let document = run_remote(&signature(params, Some(result)));
+    let post = &document["paths"]["/run_remote"]["post"];
+    let taken = &post["requestBody"]["content"]["application/x-ndjson"];
+    assert_eq!(taken["example"], "{\"k\":1}\n\"text\"\n");
+    let given = &post["responses"]["200"]["content"];
+    assert_eq!(given["application/x-ndjson"]["example"], "{\"$item\":{\"key\":true}}\n{\"$end\":1}\n");
+    assert_eq!(given["text/event-stream"]["example"], "data: {\"key\":true}\n\nevent: end\ndata: 1\n\n");
+}
+
+#[test]
+fn an_admin_has_a_document_with_an_operation_for_each_chainlet() {
+    let signature = signature(vec![member("hit", Some(hit()))], None);
+    let operation = |path, id| Operation { path, id, summary: "Calls a chainlet", signature: &signature };
+    let operations = [
+        operation("/chainlets/a/run_remote", "run_remote_of_a"),
+        operation("/chainlets/b/run_remote", "run_remote_of_b"),
+    ];
+    let document = admin_document(&Info { prefix: "/admin", ..INFO }, &operations);
+    assert_valid(&official(), &document);
+    assert_eq!(document["servers"][0]["url"], "/admin");
+    for (path, method) in [
+        ("/chainlets/a/run_remote", "post"),
+        ("/chainlets/b/run_remote", "post"),
+        ("/metrics", "get"),
+        ("/chain", "get"),
+        ("/reload", "post"),
+        ("/healthz", "get"),
+        ("/readyz", "get"),
+        ("/openapi.json", "get"),
+    ] {
+        assert!(document["paths"][path][method].is_object(), "{path}");
+    }
+    let state = &document["components"]["schemas"]["ChainState"];
+    assert_eq!(state["properties"]["version"]["description"], "How many versions of the chain there have been.");
+    assert!(state["required"].as_array().unwrap().contains(&json!("trial")), "{state}");
 }
 
 fn to_json(ty: &Type, value: &Value) -> Json {

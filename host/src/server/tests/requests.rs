@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
 use http::{Request, header};
 use serde_json::json;
@@ -126,6 +127,12 @@ async fn health_readiness_and_the_openapi_document_are_served() {
     let (_, document) = json(&http.router(), get("/openapi.json")).await;
     assert_eq!(document["info"]["title"], "counting");
     assert!(document["paths"]["/run_remote"]["post"].is_object(), "{document}");
+    assert_eq!(document["servers"][0]["url"], "/");
+    let nested = Router::new().nest("/counting", http.router()).nest("/admin", http.admin_router());
+    for path in ["/counting", "/admin"] {
+        let (_, document) = json(&nested, get(&format!("{path}/openapi.json"))).await;
+        assert_eq!(document["servers"][0]["url"], path, "the paths are under it");
+    }
     let head = Request::head("/openapi.json").body(Body::empty()).unwrap();
     assert_eq!(text(&http.router(), head).await.0.status, 200);
     http.drain();

@@ -1,0 +1,63 @@
+//! A document as text, in an order that is good to read.
+
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use serde_json::Value as Json;
+
+/// The keys that come before all others of their object, which have the order of the alphabet. Of several media types,
+/// many generators take the first alone, and few know another than JSON.
+const FIRST: [&str; 9] =
+    ["openapi", "info", "servers", "tags", "security", "paths", "operationId", "summary", "application/json"];
+
+/// `document` as JSON text.
+pub fn to_text(document: &Json) -> String {
+    // A tree of JSON always has a text: its keys are strings.
+    serde_json::to_string(&Ordered(document)).unwrap_or_default()
+}
+
+struct Ordered<'a>(&'a Json);
+
+impl Serialize for Ordered<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Json::Object(members) => {
+                let mut map = serializer.serialize_map(Some(members.len()))?;
+                let first = FIRST.iter().filter_map(|key| members.get_key_value(*key));
+                let others = members.iter().filter(|(key, _)| !FIRST.contains(&key.as_str()));
+                for (key, value) in first.chain(others) {
+                    map.serialize_entry(key, &Ordered(value))?;
+                }
+                map.end()
+            }
+            Json::Array(items) => {
+                let mut list = serializer.serialize_seq(Some(items.len()))?;
+                for item in items {
+                    list.serialize_element(&Ordered(item))?;
+                }
+                list.end()
+            }
+            other => other.serialize(serializer),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_looked_for_first_comes_first_and_nothing_is_lost() {
+        let document = json!({
+            "components": {}, "paths": [{ "b": 1, "application/json": null, "application/cbor": [] }], "info": {},
+            "openapi": "3.1.1",
+        });
+        let text = to_text(&document);
+        let expected = concat!(
+            r#"{"openapi":"3.1.1","info":{},"paths":[{"application/json":null,"application/cbor":[],"b":1}],"#,
+            r#""components":{}}"#
+        );
+        assert_eq!(text, expected);
+        assert_eq!(serde_json::from_str::<Json>(&text).unwrap(), document);
+    }
+}
