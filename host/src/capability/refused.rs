@@ -73,7 +73,8 @@ impl Refusals {
         let name = clip(name.to_owned(), NAME);
         if !told.contains(&name) {
             let (chainlet, key) = (&self.chainlet, kind.key());
-            tracing::warn!(%chainlet, limit = %format_args!("chainlets.{chainlet}.{key}"), "{}", what(&name));
+            let said = what(&name);
+            tracing::warn!(%chainlet, limit = %format_args!("chainlets.{chainlet}.{key}"), "{said}");
             told.insert(name);
         }
     }

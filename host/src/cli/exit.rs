@@ -50,10 +50,7 @@ impl Exit {
             Exit::Build => (4, "a build command failed, or wrote no component"),
             Exit::Listen => (5, "the chain cannot be served: a port is in use, or may not be used"),
             Exit::Start => (6, "the chain does not start: an init failed, or there is no GPU for it"),
-            Exit::System => (
-                7,
-                "the system refuses a file, stdin or stdout, or the threads, open files or memory that the host needs",
-            ),
+            Exit::System => (7, "the system refuses a file, stdin, stdout, threads, open files or memory"),
         }
     }
 }
