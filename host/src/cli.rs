@@ -69,7 +69,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     Call(call::Call),
     Check(check::Check),
     Build(build::BuildCommand),

@@ -210,7 +210,7 @@ async fn whatever_a_guest_does_is_an_error_of_its_kind_and_the_next_call_finds_a
             ("trap", "unreachable"),
             ("panic:it hurts", "it hurts"),
             ("exit:1", "exited with status 1"),
-            ("overflow", "call stack exhausted"),
+            ("overflow", "stack overflowed"),
             ("hoard", "refused memory"),
             ("leak", "it holds 4096"),
         ] {

@@ -41,7 +41,8 @@ async fn a_replica_whose_device_missed_its_deadline_is_replaced() {
     for isolation in ISOLATIONS {
         println!("GPU work runs {isolation}");
         let served = serve(isolation, "");
-        let told = said(&served, "long").await;
+        let cores = std::thread::available_parallelism().unwrap();
+        let told = said(&served, &format!("long:{cores}")).await;
         assert_eq!(told["status"], 422, "{told}");
         assert!(told.to_string().contains("took longer than 1s"), "{told}");
         served.until_log("replica has lost its GPU device").await;

@@ -128,13 +128,16 @@ async fn streams_are_described() {
     let served = Chain::new(&one("guest_stream_sum")).serve();
     let document = served.public.get("/openapi.json").await.json();
     let content = &document["paths"]["/run_remote"]["post"]["requestBody"]["content"];
-    assert!(content[LINES]["x-item-schema"]["properties"]["score"].is_object(), "{content}");
+    let point = json!({ "$ref": "#/components/schemas/Point" });
+    assert_eq!(content[LINES]["x-item-schema"], point, "{content}");
+    assert!(document["components"]["schemas"]["Point"]["properties"]["score"].is_object(), "{document}");
     assert!(content[LINES]["x-first-line-schema"]["properties"]["scale"].is_object(), "{content}");
     assert_eq!(document["paths"]["/run_remote"]["get"], Json::Null, "there is nothing to converse about");
     let served = Chain::new(&one("guest_stream_report")).serve();
     let document = served.public.get("/openapi.json").await.json();
     let content = &document["paths"]["/run_remote"]["post"]["responses"]["200"]["content"];
-    assert!(content[EVENTS]["x-item-schema"]["properties"]["square"].is_object(), "{content}");
+    let item = content[EVENTS]["x-item-schema"]["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
+    assert!(document["components"]["schemas"][item]["properties"]["square"].is_object(), "{document}");
     let served = Chain::new(&one("guest_stream_echo")).serve();
     let document = served.public.get("/openapi.json").await.json();
     assert!(document["paths"]["/run_remote"]["get"]["responses"]["101"].is_object());

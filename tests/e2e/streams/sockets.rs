@@ -210,7 +210,7 @@ async fn who_may_not_or_cannot_converse_is_refused() {
     assert_eq!(reply.headers["sec-websocket-version"], "13");
 
     let served = Chain::new(RELAYED).serve();
-    assert_eq!(refused(served.public, None).await, 426);
+    assert_eq!(refused(served.public, None).await, 405);
 
     let chain = Chain::new(&one("guest_stream_echo"));
     let mut command = chain.serve_command(&[]);

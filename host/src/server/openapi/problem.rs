@@ -154,9 +154,14 @@ impl Status {
         }
     }
 
+    /// Where the response is among the components.
+    fn path(self) -> String {
+        format!("#/components/responses/{}", self.name())
+    }
+
     /// A reference to the response among the components.
     pub(super) fn reference(self) -> Json {
-        json!({ "$ref": format!("#/components/responses/{}", self.name()) })
+        json!({ "$ref": self.path() })
     }
 
     /// The response, among the components.
@@ -179,8 +184,7 @@ pub(super) fn add(responses: &mut Map<String, Json>, statuses: impl IntoIterator
 /// The responses among the components to which `paths` refers.
 pub(super) fn responses(paths: &Map<String, Json>) -> Map<String, Json> {
     let text = Json::from(paths.clone()).to_string();
-    let is_used =
-        |status: &Status| text.contains(&format!("\"{}\"", status.reference()["$ref"].as_str().unwrap_or_default()));
+    let is_used = |status: &Status| text.contains(&format!("\"{}\"", status.path()));
     let used = Status::ALL.into_iter().filter(is_used);
     used.map(|status| (status.name().to_owned(), status.response())).collect()
 }

@@ -118,8 +118,8 @@ pub(super) fn socket(id: &str, signature: &Signature, listener: Listener) -> Jso
         "description": description,
         "responses": responses,
     });
-    if listener == Listener::Keys {
-        operation["security"] = json!([{ "bearer": [] }, { "apiKey": [] }, { SOCKET_KEY: [] }]);
+    if let (Listener::Keys, Some(operation)) = (listener, operation.as_object_mut()) {
+        operation.insert("security".into(), json!([{ "bearer": [] }, { "apiKey": [] }, { SOCKET_KEY: [] }]));
     }
     operation
 }

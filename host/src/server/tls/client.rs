@@ -82,8 +82,8 @@ mod tests {
         let dns = SanType::DnsName("ada.example".try_into().unwrap());
         let mail = SanType::Rfc822Name("ada@example".try_into().unwrap());
         let (organization, common) = ((DnType::OrganizationName, "Example"), (DnType::CommonName, "Ada"));
-        assert_eq!(name(&[common.clone()], vec![mail.clone(), dns.clone(), uri]), "spiffe://example/ada");
-        assert_eq!(name(&[common.clone()], vec![mail.clone(), dns]), "ada.example");
+        assert_eq!(name(std::slice::from_ref(&common), vec![mail.clone(), dns.clone(), uri]), "spiffe://example/ada");
+        assert_eq!(name(std::slice::from_ref(&common), vec![mail.clone(), dns]), "ada.example");
         assert_eq!(name(&[organization.clone(), common], vec![mail]), "Ada");
         assert_eq!(name(&[organization], vec![]), "serial:0abc");
     }

@@ -59,14 +59,15 @@ const MATMUL: &str = "
     }
 ";
 
-/// Takes some seconds on one core, and then ends.
+/// Takes some seconds on one core for 10,000 workgroups, and then ends. llvmpipe ends all loops of an invocation after 65,535
+/// rounds.
 const LONG: &str = "
     @group(0) @binding(0) var<storage, read_write> numbers: array<u32>;
 
     @compute @workgroup_size(1)
-    fn long() {
-        var number = numbers[0];
-        for (var i = 0u; i < 1000000000u; i++) {
+    fn long(@builtin(workgroup_id) id: vec3<u32>) {
+        var number = numbers[0] + id.x;
+        for (var i = 0u; i < 60000u; i++) {
             // Each step needs the one before, and no compiler has a shorter way to the result.
             number = (number * number) ^ (number >> 3u) ^ i;
         }
@@ -74,10 +75,11 @@ const LONG: &str = "
     }
 ";
 
-pub async fn long(gpu: &Gpu) -> Result<()> {
+/// Works for some seconds where `cores` processors do the work of the GPU.
+pub async fn long(gpu: &Gpu, cores: u32) -> Result<()> {
     let kernel = gpu.kernel(LONG)?;
     let numbers = gpu.upload(&[1_u32])?;
-    gpu.run(&kernel, &[&numbers], [1, 1, 1])?;
+    gpu.run(&kernel, &[&numbers], [10_000, cores, 1])?;
     numbers.read().await?;
     Ok(())
 }

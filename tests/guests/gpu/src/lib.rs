@@ -7,7 +7,7 @@ mod mistakes;
 use std::fmt::Debug;
 
 use chainlet::gpu::Gpu;
-use chainlet::{Result, chainlet};
+use chainlet::{Context as _, Result, chainlet};
 
 struct Scenarios {
     gpu: Gpu,
@@ -21,6 +21,10 @@ impl Scenarios {
 
     async fn run_remote(&self, scenario: String) -> Result<String> {
         let gpu = &self.gpu;
+        if let Some(cores) = scenario.strip_prefix("long:") {
+            kernels::long(gpu, cores.parse().context("no number of cores")?).await?;
+            return Ok("ok".to_owned());
+        }
         match scenario.as_str() {
             "info" => return Ok(info(gpu)),
             "find" => same("the GPU that is found", Gpu::find()?.map(|gpu| info(&gpu)), Some(info(gpu)))?,
@@ -32,7 +36,6 @@ impl Scenarios {
             "batch" => kernels::batch(gpu).await?,
             "many-dispatches" => kernels::many_dispatches(gpu).await?,
             "at-once" => kernels::at_once(gpu).await?,
-            "long" => kernels::long(gpu).await?,
             "waiting" => kernels::waiting(gpu).await?,
             "ranges" => buffers::ranges(gpu).await?,
             "small-elements" => buffers::small_elements(gpu).await?,
