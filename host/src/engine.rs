@@ -38,12 +38,15 @@ const LARGEST_IMAGE: u64 = 4 << 30;
 /// The step by which a memory grows if address space is scarce, in bytes.
 const LOW_ON_ADDRESSES: u64 = 1 << 20;
 
-/// Makes the engine that compiles and runs every component of a host, in at most `replicas` replicas.
-pub(crate) fn new(replicas: u32) -> wasmtime::Result<Engine> {
+/// Makes the engine that compiles and runs every component of a host, in at most `replicas` replicas. With `source_lines`, the
+/// frames of a trap have files and lines.
+pub(crate) fn new(replicas: u32, source_lines: bool) -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     config.wasm_component_model_async(true).wasm_component_model_map(true).epoch_interruption(true);
-    // The debug information of a component is kept beside its code, and read when it traps.
-    config.wasm_backtrace_details(WasmBacktraceDetails::Enable).wasm_backtrace_max_frames(FRAMES);
+    // wasmtime reads a component's debug information anew for each frame of a trap, which no deadline interrupts. So the
+    // operator decides whether it is kept, and not the author of the component.
+    let details = if source_lines { WasmBacktraceDetails::Enable } else { WasmBacktraceDetails::Disable };
+    config.wasm_backtrace_details(details).wasm_backtrace_max_frames(FRAMES);
     config.max_wasm_stack(GUEST_STACK).async_stack_size(STACK);
     config.memory_init_cow(images_fit());
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(replicas)));

@@ -53,6 +53,7 @@ pub struct HostBuilder {
     gpu_worker: Option<PathBuf>,
     memory_limit: Option<usize>,
     max_replicas: u32,
+    source_lines: bool,
 }
 
 enum CodeCache {
@@ -81,6 +82,7 @@ impl Host {
             gpu_worker: None,
             memory_limit: None,
             max_replicas: engine::REPLICAS,
+            source_lines: false,
         }
     }
 
@@ -188,6 +190,13 @@ impl HostBuilder {
         self
     }
 
+    /// Has the frames of a guest's trap tell files and lines, for components with line tables. By default they do not:
+    /// each trap of such a component then costs tens of milliseconds, for which nothing interrupts it.
+    pub fn source_lines(mut self, wanted: bool) -> Self {
+        self.source_lines = wanted;
+        self
+    }
+
     /// Starts `program` for chains that say `[gpu] isolation = "process"`. It must be a program that calls
     /// [`gpu_worker`](crate::gpu_worker) first of all: the one that embeds the host may do so and name itself, by
     /// `/proc/self/exe` or [`std::env::current_exe`]. There is none unless it is said, and such chains do not load.
@@ -203,7 +212,8 @@ impl HostBuilder {
     /// Where the engine or the threads of the guests do not start, or a folder that was asked for as code cache can't
     /// be used. The default folder is done without where it can't be used, with a warning in the log.
     pub fn build(self) -> Result<Host, HostError> {
-        let engine = engine::new(self.max_replicas).map_err(|error| HostError::Engine(format!("{error:#}")))?;
+        let engine = engine::new(self.max_replicas, self.source_lines)
+            .map_err(|error| HostError::Engine(format!("{error:#}")))?;
         engine::tick(&engine)?;
         let limits = self.cache_limits;
         let cache = match self.cache {

@@ -278,7 +278,7 @@ async fn a_trap_has_the_frames_of_the_guest_with_names_files_and_lines() {
     const FILE: &str = "tests/guests/faults/src/lib.rs";
     let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(FILE)).unwrap();
     let line = 1 + source.lines().position(|line| line.contains("overflow(depth + 1)")).unwrap();
-    let served = Chain::new(FAULTY).serve();
+    let served = Chain::new(FAULTY).serve_with(&["--source-lines"]);
     let problem = served.tell("faulty", "overflow").await.problem(500, "trap");
     let backtrace = problem["backtrace"].as_str().unwrap();
     let frame = backtrace.lines().find(|frame| frame.contains("guest_faults::overflow, ")).unwrap();

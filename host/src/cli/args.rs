@@ -50,6 +50,11 @@ pub struct Setting {
     #[arg(long, value_name = "COUNT", env = "CHAINHOST_GUEST_THREADS", hide_env_values = true)]
     guest_threads: Option<NonZeroUsize>,
 
+    /// Show the files and lines of a Chainlet's frames when it traps, where its component has line tables. Each trap then takes
+    /// longer
+    #[arg(long, env = "CHAINHOST_SOURCE_LINES", hide_env_values = true)]
+    source_lines: bool,
+
     #[command(flatten)]
     cache: CacheLimit,
 }
@@ -122,6 +127,7 @@ impl Setting {
     pub fn host(&self) -> Result<Host, Failure> {
         let secrets = self.secrets()?;
         let mut host = builder(secrets, self.cache_limits()).max_replicas(self.max_replicas.get());
+        host = host.source_lines(self.source_lines);
         if let Some(count) = self.guest_threads {
             host = host.guest_threads(count.get());
         }

@@ -267,7 +267,7 @@ mod tests {
     fn cache() -> (tempfile::TempDir, Cache, Engine, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::open(&folder.path().join("code"), CacheLimits::default()).unwrap();
-        let engine = crate::engine::new(10).unwrap();
+        let engine = crate::engine::new(10, false).unwrap();
         get(&cache, &engine, COMPONENT);
         let path = cache.folder.path().join(folder::name(&key(&engine, COMPONENT)));
         (folder, cache, engine, path)
