@@ -115,7 +115,7 @@ impl Output {
         (!words.is_empty()).then(|| words.join(" / "))
     }
 
-    /// What is written until the value is dropped is written by the call of `request`.
+    /// Attributes all writes to the call of `request`, until the returned value is dropped.
     fn attribute(&self, request: Option<Arc<str>>) -> Attributed {
         self.lock().writer = request;
         Attributed(self.clone())

@@ -1,4 +1,4 @@
-//! What the sandbox refuses to a guest, told in the log with the key of chain.toml that would allow it.
+//! Logs each refusal of the sandbox, with the key of chain.toml that would allow it.
 //!
 //! The log tells of each thing once for a chainlet, and of [`TOLD`] things of a kind: a guest makes them up as it likes.
 //!
@@ -28,7 +28,7 @@ const NAME: usize = 256;
 /// Tells of what is refused to the guests of one chainlet.
 pub(crate) struct Refusals {
     chainlet: ChainletName,
-    /// What has been told, by its kind.
+    /// The names of the things that the log has told of, by their kind.
     told: [Mutex<BTreeSet<String>>; Kind::COUNT],
 }
 

@@ -178,7 +178,7 @@ impl Cache {
         bytes.drain(..HEADER);
         if let Err(error) = folder::mark_used(&file) {
             // As in a folder that can only be read: nothing is removed from it either.
-            tracing::debug!(path = %path.display(), %error, "the use of cached code could not be noted");
+            tracing::debug!(file = %path.display(), %error, "the use of cached code could not be noted");
         }
         Ok(Some(Checked(bytes)))
     }

@@ -91,7 +91,8 @@ impl Share {
         }
     }
 
-    /// Opens a device, within the chainlet's timeout, or [`OPENING`] if that is longer.
+    /// Opens a device. The backend has the chainlet's timeout for it, or [`OPENING`] if that is longer. A worker that has to
+    /// start first has a time of its own for that.
     pub(crate) async fn open(&self, mut descriptor: DeviceDescriptor) -> Result<Arc<Device>> {
         let Some(adapter) = &self.grant.adapter else {
             return Err(Failure::unsupported("this machine has no GPU for the chainlet"));
@@ -104,8 +105,8 @@ impl Share {
         if !descriptor.features.contains(wgpu::Features::IMMEDIATES) {
             descriptor.limits.max_immediate_size = 0;
         }
-        let deadline = Instant::now() + self.grant.limits.timeout.max(OPENING);
-        if !self.grant.abandoned.have_room(deadline).await {
+        let limit = self.grant.limits.timeout.max(OPENING);
+        if !self.grant.abandoned.have_room(after(limit)).await {
             return Err(Failure::quota(format_args!(
                 "the GPU is still at work for {} devices of this chainlet that were given up",
                 abandoned::MOST
@@ -113,10 +114,11 @@ impl Share {
         }
         descriptor.compiled = self.grant.compiled.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let backend = self.backend(adapter).await?;
-        match self.open_by(&backend, adapter, descriptor.clone(), deadline).await {
+        match self.open_by(&backend, adapter, descriptor.clone(), after(limit)).await {
             // A worker that ended just now, by what it did before, was the wrong one to ask.
             Err(failure) if backend.has_ended() && failure.kind != FailureKind::Timeout => {
-                self.open_by(&self.backend(adapter).await?, adapter, descriptor, deadline).await
+                let backend = self.backend(adapter).await?;
+                self.open_by(&backend, adapter, descriptor, after(limit)).await
             }
             opened => opened,
         }
@@ -195,6 +197,12 @@ impl Share {
     }
 }
 
+/// The moment after `time`, or one in 30 years if that is beyond what the clock can count.
+fn after(time: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(time).unwrap_or_else(|| now + Duration::from_hours(30 * 365 * 24))
+}
+
 impl Drop for Share {
     fn drop(&mut self) {
         for progress in self.devices.all().values() {
@@ -264,7 +272,7 @@ impl Devices {
 
     /// Does `attempt`, if need be again whenever a device that was let go is gone.
     pub(super) async fn once_there_is_room<T>(&self, attempt: impl Fn() -> Result<T>) -> Result<T> {
-        self.once_there_is_room_until(Instant::now() + self.grant.limits.timeout, attempt).await
+        self.once_there_is_room_until(after(self.grant.limits.timeout), attempt).await
     }
 
     async fn once_there_is_room_until<T>(&self, deadline: Instant, attempt: impl Fn() -> Result<T>) -> Result<T> {

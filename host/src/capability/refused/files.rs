@@ -57,7 +57,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     })
 }
 
-/// What a guest wants to do in a folder.
+/// An operation of a guest on a path in one of its folders.
 struct Attempt {
     path: String,
     /// It changes something, and the folder is read-only.
