@@ -35,7 +35,7 @@ pub(crate) use crate::chainlet::params::invalid;
 use crate::chainlet::streams::Surroundings;
 use crate::chainlet::{Chainlet, Status};
 use crate::config::{ChainletName, ConfigErrors};
-use crate::deadline::{Deadline, TimeLimit, earlier};
+use crate::deadline::{Deadline, TimeLimit, earlier, moment_after};
 use crate::error::{CallError, EdgeName, ErrorKind};
 use crate::gpu::Meter;
 use crate::machine::MachineError;
@@ -269,7 +269,7 @@ impl Chain {
 
     /// Stops the chain: rejects new calls, serves the accepted calls for at most `limit`, then ends every replica.
     pub async fn stop(&self, limit: Duration) {
-        let deadline = Instant::now() + limit;
+        let deadline = moment_after(Instant::now(), limit);
         // Stops callers before their callees, so that calls in flight can still be served.
         for chainlet in self.0.chainlets.values().rev() {
             chainlet.stop(deadline.saturating_duration_since(Instant::now())).await;

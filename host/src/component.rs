@@ -111,18 +111,49 @@ impl From<ComponentError> for LoadError {
     }
 }
 
-/// The components of one chain while it loads: chainlets of the same component share its code.
+impl From<CompileError> for LoadError {
+    fn from(error: CompileError) -> Self {
+        match error {
+            CompileError::Component(error) => {
+                let error = ComponentError::new(format_args!("the component does not compile: {error:#}"));
+                LoadError::Component(
+                    error.help("build it again with the current toolchain; a component must be valid for wasmtime 48"),
+                )
+            }
+            CompileError::Machine(error) => LoadError::Machine(error),
+        }
+    }
+}
+
+/// The components of one chain while it loads. Chainlets of the same component share its code and its types.
 #[derive(Default)]
 pub(crate) struct Loading {
+    /// By the hash of the file.
     compiled: Mutex<HashMap<blake3::Hash, Compiled>>,
+    /// By the hash of the file and the `export` that was asked for.
+    components: Mutex<HashMap<(blake3::Hash, Option<String>), Component>>,
     compiler: Compiler,
     uses: Uses,
 }
 
 impl Loading {
-    /// The code of `wasm`, whose header is that of a component.
-    fn code(&self, shared: &Shared, wasm: &[u8]) -> Result<Compiled, CompileError> {
-        let key = blake3::hash(wasm);
+    /// Returns the component in `wasm`, and remembers it.
+    fn component(&self, shared: &Shared, wasm: &[u8], export: Option<&str>) -> Result<Component, LoadError> {
+        let hash = blake3::hash(wasm);
+        let key = (hash, export.map(str::to_owned));
+        let known = || self.components.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(component) = known().get(&key) {
+            return Ok(component.clone());
+        }
+        let compiled = self.code(shared, wasm, hash)?;
+        let (types, docs) = (types::ComponentTypes::read(wasm)?, docs::Docs::of(wasm));
+        let reader = signature::Reader { types: &types, docs: &docs };
+        let component = introspect::component(compiled, &reader, initial_memory(wasm), export)?;
+        Ok(known().entry(key).or_insert(component).clone())
+    }
+
+    /// Returns the code of `wasm`, which has the header of a component and the hash `key`.
+    fn code(&self, shared: &Shared, wasm: &[u8], key: blake3::Hash) -> Result<Compiled, CompileError> {
         let known = || self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(compiled) = known().get(&key) {
             return Ok(compiled.clone());
@@ -161,18 +192,7 @@ impl Component {
         loading: &Loading,
     ) -> Result<Self, LoadError> {
         check_header(wasm)?;
-        let compiled = loading.code(shared, wasm).map_err(|error| match error {
-            CompileError::Component(error) => {
-                let error = ComponentError::new(format_args!("the component does not compile: {error:#}"));
-                LoadError::Component(
-                    error.help("build it again with the current toolchain; a component must be valid for wasmtime 48"),
-                )
-            }
-            CompileError::Machine(error) => LoadError::Machine(error),
-        })?;
-        let (types, docs) = (types::ComponentTypes::read(wasm)?, docs::Docs::of(wasm));
-        let reader = signature::Reader { types: &types, docs: &docs };
-        Ok(introspect::component(compiled, &reader, initial_memory(wasm), export)?)
+        loading.component(shared, wasm, export)
     }
 }
 

@@ -13,6 +13,13 @@ use crate::error::{CallError, EdgeName, ErrorKind};
 /// How much sooner a call ends than its caller's, at most.
 const MARGIN: Duration = Duration::from_millis(50);
 
+/// Returns the moment `time` after `begun`. If the clock cannot count so far, it returns a moment in 30 years.
+///
+/// Durations come from chain.toml, options and embedders, and `begun + time` panics if the sum is too large.
+pub(crate) fn moment_after(begun: Instant, time: Duration) -> Instant {
+    begun.checked_add(time).unwrap_or_else(|| begun + Duration::from_hours(30 * 365 * 24))
+}
+
 /// A moment after which nobody waits any more, with the limit that sets it. What a call calls has the deadline of that
 /// call, so a failure far down the chain still names the limit.
 #[derive(Debug, Clone)]
@@ -44,7 +51,7 @@ pub(crate) enum TimeLimit {
 impl Deadline {
     /// `time` after `begun`.
     pub(crate) fn after(begun: Instant, time: Duration, limit: TimeLimit) -> Self {
-        Deadline { at: begun + time, time, limit }
+        Deadline { at: moment_after(begun, time), time, limit }
     }
 
     /// The deadline of a call that is made on behalf of one with this deadline: somewhat sooner, so that the failure of
@@ -146,6 +153,14 @@ mod tests {
             assert_eq!(error.message(), format!("no answer before the deadline: {words}"));
             assert_eq!((error.kind(), error.limit()), (ErrorKind::Deadline, Some(key)));
         }
+    }
+
+    #[test]
+    fn a_duration_beyond_the_clock_gives_a_moment_far_away() {
+        let now = Instant::now();
+        assert_eq!(moment_after(now, Duration::from_secs(2)), now + Duration::from_secs(2));
+        let far = Deadline::after(now, Duration::MAX, TimeLimit::Options);
+        assert!(far.at > now + Duration::from_hours(24 * 365));
     }
 
     #[test]

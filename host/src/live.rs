@@ -23,6 +23,7 @@ use crate::chain::Chain;
 #[cfg(doc)]
 use crate::chain::LoadError;
 use crate::config::Rollout;
+use crate::deadline::moment_after;
 use crate::error::CallError;
 
 /// The time that guests have for calls that nobody waits for, after the rest of their version has stopped.
@@ -188,7 +189,7 @@ impl LiveChain {
 
     /// Stops all versions: rejects new calls, serves the accepted calls for at most `limit`, then ends every replica.
     pub async fn stop(&self, limit: Duration) {
-        let deadline = Instant::now() + limit;
+        let deadline = moment_after(Instant::now(), limit);
         let versions = {
             let mut versions = self.write();
             versions.stopped = true;

@@ -108,6 +108,10 @@ async fn a_mounted_folder_can_be_read_and_written_only_as_far_as_the_chain_says(
     served
         .until_log("a change of `note` was refused, as its folder is read-only; to allow it, set writable = true")
         .await;
+    for (change, path) in [("rename", "moved"), ("link", "linked"), ("symlink", "pointed")] {
+        served.public.tell(&format!("{change}:/out/x:/data/{path}")).await.problem(422, "chainlet-error");
+        served.until_log(&format!("a change of `{path}` was refused, as its folder is read-only")).await;
+    }
     served.public.tell("read:/data/../../etc/hostname").await.problem(422, "chainlet-error");
     served.until_log("to allow another folder, add it to assets.files in chain.toml").await;
     served.ask("write:/out/answer").await;

@@ -29,6 +29,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpH
 use self::connect::Connect;
 use super::network::Network;
 use crate::chainlet::state::State;
+use crate::deadline::moment_after;
 
 /// How long each step of a request may take where its guest does not say: to get a place and a connection, to get the
 /// answer's head, to get the next part of its body. The deadline of the guest's own call ends it sooner.
@@ -254,7 +255,7 @@ impl Body for Answer {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(frame) => {
-                let next = tokio::time::Instant::now() + self.next;
+                let next = moment_after(tokio::time::Instant::now(), self.next);
                 self.patience.as_mut().reset(next);
                 Poll::Ready(frame.map(|frame| frame.map_err(|error| error::of_hyper(&error))))
             }

@@ -37,7 +37,7 @@ use crate::chainlet::call::{Answered, CallContext, Outcome};
 use crate::chainlet::callee::Callee;
 use crate::chainlet::streams::{Pace, Reader, Surroundings};
 use crate::config::{ByteSize, DependencySpec};
-use crate::deadline::{Deadline, TimeLimit, earlier};
+use crate::deadline::{Deadline, TimeLimit, earlier, moment_after};
 use crate::error::{CallError, EdgeName, ErrorKind, Origin};
 use crate::log_fields::log_call_error;
 use crate::memory::{NoRoom, Reservation};
@@ -124,7 +124,8 @@ impl Edge {
         let times_out = timeout.as_ref().map(|timeout| timeout.at);
         let deadline = earlier(context.deadline.take().map(|deadline| deadline.sooner(now)), timeout);
         context.deadline.clone_from(&deadline);
-        let pace = Pace { first: self.first_item.map(|time| (now + time, time)), between: self.between_items };
+        let pace =
+            Pace { first: self.first_item.map(|time| (moment_after(now, time), time)), between: self.between_items };
         let first = self.first_item.map(|time| Deadline::after(now, time, TimeLimit::FirstItem(self.name.clone())));
         let outcome = self.service.clone().oneshot(EdgeCall { params, context, first, times_out }).await;
         match outcome {

@@ -40,7 +40,7 @@ use super::params::Values;
 use super::pool::{Lease, Loss};
 use super::replica::{Replica, Wear};
 use crate::config::DependencyName;
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, moment_after};
 use crate::error::{CallError, Origin};
 use crate::memory::Reservation;
 use crate::trace::TraceContext;
@@ -447,7 +447,7 @@ impl State {
 /// Waits until the guest has let go of a call that is over, and has its replica replaced where it does not.
 async fn until_let_go(call: Arc<Call>) {
     let Some(Site { replica, patience }) = &call.site else { return };
-    let deadline = Instant::now() + patience.grace;
+    let deadline = moment_after(Instant::now(), patience.grace);
     let stalls = async {
         replica.stuck(patience.stall).await;
         replica.wear_out(Wear::Stalled);

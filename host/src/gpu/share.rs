@@ -19,6 +19,7 @@ use super::turns::Turns;
 #[cfg(unix)]
 use super::worker::Worker;
 use super::{FEATURES, Grant, abandoned};
+use crate::deadline::moment_after;
 
 /// How many devices a replica may have at once.
 const DEVICES: usize = 4;
@@ -106,7 +107,7 @@ impl Share {
             descriptor.limits.max_immediate_size = 0;
         }
         let limit = self.grant.limits.timeout.max(OPENING);
-        if !self.grant.abandoned.have_room(after(limit)).await {
+        if !self.grant.abandoned.have_room(moment_after(Instant::now(), limit)).await {
             return Err(Failure::quota(format_args!(
                 "the GPU is still at work for {} devices of this chainlet that were given up",
                 abandoned::MOST
@@ -114,11 +115,11 @@ impl Share {
         }
         descriptor.compiled = self.grant.compiled.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let backend = self.backend(adapter).await?;
-        match self.open_by(&backend, adapter, descriptor.clone(), after(limit)).await {
+        match self.open_by(&backend, adapter, descriptor.clone(), moment_after(Instant::now(), limit)).await {
             // A worker that ended just now, by what it did before, was the wrong one to ask.
             Err(failure) if backend.has_ended() && failure.kind != FailureKind::Timeout => {
                 let backend = self.backend(adapter).await?;
-                self.open_by(&backend, adapter, descriptor, after(limit)).await
+                self.open_by(&backend, adapter, descriptor, moment_after(Instant::now(), limit)).await
             }
             opened => opened,
         }
@@ -197,12 +198,6 @@ impl Share {
     }
 }
 
-/// The moment after `time`, or one in 30 years if that is beyond what the clock can count.
-fn after(time: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(time).unwrap_or_else(|| now + Duration::from_hours(30 * 365 * 24))
-}
-
 impl Drop for Share {
     fn drop(&mut self) {
         for progress in self.devices.all().values() {
@@ -272,7 +267,7 @@ impl Devices {
 
     /// Does `attempt`, if need be again whenever a device that was let go is gone.
     pub(super) async fn once_there_is_room<T>(&self, attempt: impl Fn() -> Result<T>) -> Result<T> {
-        self.once_there_is_room_until(after(self.grant.limits.timeout), attempt).await
+        self.once_there_is_room_until(moment_after(Instant::now(), self.grant.limits.timeout), attempt).await
     }
 
     async fn once_there_is_room_until<T>(&self, deadline: Instant, attempt: impl Fn() -> Result<T>) -> Result<T> {

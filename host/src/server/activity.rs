@@ -10,7 +10,9 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use hyper::body::{Body as _, Frame, SizeHint};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::deadline::moment_after;
 
 /// In pieces of how many bytes an answer is handed on: one is taken only when there is room for it on the way to the client.
 const PIECE: usize = 16 * 1024;
@@ -95,14 +97,15 @@ impl Activity {
     async fn look(&self, limit: Duration) -> bool {
         // Before the time, which is set before the number falls.
         let quiet = self.asked.load(Ordering::Acquire) == 0;
-        let end = self.begun + Duration::from_millis(self.last.load(Ordering::Relaxed)) + limit;
+        let last = self.begun + Duration::from_millis(self.last.load(Ordering::Relaxed));
+        let end = moment_after(last, limit);
         if Instant::now() < end {
             sleep_until(end).await;
             return false;
         }
         // Requests have deadlines of their own.
         if !quiet {
-            sleep_until(Instant::now() + limit).await;
+            sleep(limit).await;
         }
         quiet
     }

@@ -13,6 +13,7 @@ use super::origin::Trusted;
 use super::tls::Tls;
 use super::{Audience, Http, HttpOptions, admin, routes};
 use crate::chain::StartProgress;
+use crate::deadline::moment_after;
 use crate::live::LiveChain;
 use crate::log_fields::millis;
 use crate::machine;
@@ -291,7 +292,7 @@ impl Listening {
                 http.drain();
             };
             connections.accept(socket, shutdown).await;
-            let limit = Instant::now() + grace;
+            let limit = moment_after(Instant::now(), grace);
             if connections.close(limit).await {
                 http.0.chain.stop(limit.saturating_duration_since(Instant::now())).await;
             } else {

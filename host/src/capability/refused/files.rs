@@ -18,10 +18,16 @@ const OPEN: &str = "[method]descriptor.open-at";
 const MAKE_FOLDER: &str = "[method]descriptor.create-directory-at";
 const REMOVE_FOLDER: &str = "[method]descriptor.remove-directory-at";
 const REMOVE: &str = "[method]descriptor.unlink-file-at";
+const RENAME: &str = "[method]descriptor.rename-at";
+const LINK: &str = "[method]descriptor.link-at";
+const SYMLINK: &str = "[method]descriptor.symlink-at";
 
 type Store<'a> = StoreContextMut<'a, State>;
 type Open = (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags);
 type Named = (Resource<Descriptor>, String);
+type Rename = (Resource<Descriptor>, String, Resource<Descriptor>, String);
+type Link = (Resource<Descriptor>, PathFlags, String, Resource<Descriptor>, String);
+type Symlink = (Resource<Descriptor>, String, String);
 
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let mut types = linker.instance(TYPES)?;
@@ -34,25 +40,39 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
             returned(&mut store, opened, attempt)
         })
     })?;
-    types.func_wrap_async(MAKE_FOLDER, |mut store: Store<'_>, (folder, path): Named| {
+    for name in [MAKE_FOLDER, REMOVE_FOLDER, REMOVE] {
+        types.func_wrap_async(name, move |mut store: Store<'_>, (folder, path): Named| {
+            Box::new(async move {
+                let attempt = Attempt::new(&mut store, &folder, &path, true);
+                let mut files = store.data_mut().filesystem();
+                let changed = match name {
+                    MAKE_FOLDER => files.create_directory_at(folder, path).await,
+                    REMOVE_FOLDER => files.remove_directory_at(folder, path).await,
+                    _ => files.unlink_file_at(folder, path).await,
+                };
+                returned(&mut store, changed, attempt)
+            })
+        })?;
+    }
+    types.func_wrap_async(RENAME, |mut store: Store<'_>, (folder, path, to, new): Rename| {
         Box::new(async move {
-            let attempt = Attempt::new(&mut store, &folder, &path, true);
-            let made = store.data_mut().filesystem().create_directory_at(folder, path).await;
-            returned(&mut store, made, attempt)
+            let attempt = Attempt::of_two(&mut store, (&folder, &path), (&to, &new));
+            let renamed = store.data_mut().filesystem().rename_at(folder, path, to, new).await;
+            returned(&mut store, renamed, attempt)
         })
     })?;
-    types.func_wrap_async(REMOVE_FOLDER, |mut store: Store<'_>, (folder, path): Named| {
+    types.func_wrap_async(LINK, |mut store: Store<'_>, (folder, flags, path, to, new): Link| {
         Box::new(async move {
-            let attempt = Attempt::new(&mut store, &folder, &path, true);
-            let removed = store.data_mut().filesystem().remove_directory_at(folder, path).await;
-            returned(&mut store, removed, attempt)
+            let attempt = Attempt::of_two(&mut store, (&folder, &path), (&to, &new));
+            let linked = store.data_mut().filesystem().link_at(folder, flags, path, to, new).await;
+            returned(&mut store, linked, attempt)
         })
     })?;
-    types.func_wrap_async(REMOVE, |mut store: Store<'_>, (folder, path): Named| {
+    types.func_wrap_async(SYMLINK, |mut store: Store<'_>, (folder, path, new): Symlink| {
         Box::new(async move {
-            let attempt = Attempt::new(&mut store, &folder, &path, true);
-            let removed = store.data_mut().filesystem().unlink_file_at(folder, path).await;
-            returned(&mut store, removed, attempt)
+            let attempt = Attempt::new(&mut store, &folder, &new, true);
+            let linked = store.data_mut().filesystem().symlink_at(folder, path, new).await;
+            returned(&mut store, linked, attempt)
         })
     })
 }
@@ -69,6 +89,12 @@ impl Attempt {
         let folder = store.data_mut().ctx().table.get(folder);
         let is_read_only = matches!(folder, Ok(Descriptor::Dir(folder)) if matches!(folder.perms, FsPerms::ReadOnly));
         Attempt { path: path.to_owned(), lacks_write: writes && is_read_only }
+    }
+
+    /// An operation that changes both paths.
+    fn of_two(store: &mut Store<'_>, old: (&Resource<Descriptor>, &str), new: (&Resource<Descriptor>, &str)) -> Self {
+        let old = Attempt::new(store, old.0, old.1, true);
+        if old.lacks_write { old } else { Attempt::new(store, new.0, new.1, true) }
     }
 
     fn tell(&self, refusals: &Refusals) {
@@ -108,7 +134,7 @@ mod tests {
 
     #[test]
     fn the_functions_of_files_stand_in_for_those_of_wasmtime_wasi() {
-        for name in [OPEN, MAKE_FOLDER, REMOVE_FOLDER, REMOVE] {
+        for name in [OPEN, MAKE_FOLDER, REMOVE_FOLDER, REMOVE, RENAME, LINK, SYMLINK] {
             assert!(stands_in((TYPES, name)), "{name}");
         }
     }

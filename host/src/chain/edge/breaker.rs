@@ -14,6 +14,7 @@ use tower::{Layer, Service};
 use super::EdgeCall;
 use crate::chainlet::call::{Answered, Outcome};
 use crate::config::{self, DependencySpec};
+use crate::deadline::moment_after;
 use crate::error::{CallError, EdgeName, ErrorKind};
 use crate::log_fields::millis;
 
@@ -191,7 +192,7 @@ enum State {
     Open { until: Instant },
     /// The breaker let one call through, whose outcome decides. It rejects others, but lets another one through if the
     /// first takes longer than the pause.
-    HalfOpen { since: Instant },
+    HalfOpen { until: Instant },
 }
 
 impl Circuit {
@@ -204,9 +205,9 @@ impl Circuit {
         match self.state {
             State::Closed { .. } => Ok(Admission::Ordinary),
             State::Open { until } if now < until => Err(until - now),
-            State::HalfOpen { since } if now < since + self.settings.pause => Err(since + self.settings.pause - now),
+            State::HalfOpen { until } if now < until => Err(until - now),
             State::Open { .. } | State::HalfOpen { .. } => {
-                self.state = State::HalfOpen { since: now };
+                self.state = State::HalfOpen { until: moment_after(now, self.settings.pause) };
                 Ok(Admission::Probe)
             }
         }
@@ -228,7 +229,7 @@ impl Circuit {
     }
 
     fn failed(&mut self, admission: Admission, now: Instant) -> Option<Change> {
-        let open = State::Open { until: now + self.settings.pause };
+        let open = State::Open { until: moment_after(now, self.settings.pause) };
         match (self.state, admission) {
             (State::HalfOpen { .. }, Admission::Probe) => {
                 self.state = open;

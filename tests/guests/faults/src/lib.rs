@@ -66,6 +66,16 @@ pub fn act(word: &str, argument: &str) -> chainlet::Result<Outcome> {
         "secrets" => return Ok(Outcome::Said(context::secret_names().join(","))),
         "read" => return std::fs::read_to_string(argument).context(argument).map(Outcome::Said),
         "write" => std::fs::write(argument, "written by faulty\n").context(argument)?,
+        "rename" | "link" | "symlink" => {
+            let (old, new) = argument.split_once(':').context("two paths with a colon between them")?;
+            match word {
+                "rename" => std::fs::rename(old, new),
+                "link" => std::fs::hard_link(old, new),
+                #[expect(deprecated, reason = "what stands in its stead is not stable for WASI")]
+                _ => std::fs::soft_link(old, new),
+            }
+            .context(argument)?;
+        }
         "env" => {
             let names: Vec<_> = std::env::vars().map(|(name, _)| name).collect();
             return Ok(Outcome::Said(names.join(",")));
