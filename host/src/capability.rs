@@ -36,7 +36,7 @@ use self::http::Outgoing;
 use self::network::Network;
 use self::output::Output;
 use self::refused::Refusals;
-use crate::chainlet::state::State;
+use crate::chainlet::state::ReplicaState;
 use crate::config::{ChainSpec, ChainletName, ChainletSpec, Secret, SecretName};
 use crate::gpu::{Grant, Meter};
 use crate::log_rate::LogRate;
@@ -119,7 +119,7 @@ impl Grants {
 /// # Errors
 ///
 /// Where two interfaces share a name.
-pub(crate) fn add_to_linker(linker: &mut Linker<State>, gpu: bool) -> wasmtime::Result<()> {
+pub(crate) fn add_to_linker(linker: &mut Linker<ReplicaState>, gpu: bool) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     wasmtime_wasi::p3::add_to_linker(linker)?;
     http::add_to_linker(linker)?;
@@ -149,7 +149,7 @@ mod tests {
         config.wasm_component_model_async(true);
         let engine = Engine::new(&config).unwrap();
         add_to_linker(&mut Linker::new(&engine), true).unwrap();
-        let mut linker = Linker::<State>::new(&engine);
+        let mut linker = Linker::<ReplicaState>::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
         // A second function of the same name is refused.
         linker.instance(interface).unwrap().func_wrap(name, |_, (): ()| Ok(())).is_err()

@@ -11,7 +11,7 @@ use wasmtime::component::{Accessor, ComponentType, Lift, Linker, Lower};
 
 use crate::chain::edge::failure::{KINDS, is_repeatable, retry_after};
 use crate::chainlet::call::Call;
-use crate::chainlet::state::State;
+use crate::chainlet::state::ReplicaState;
 use crate::error::{CallError, ErrorKind};
 use crate::guest_words::{SENTENCE, clip};
 
@@ -97,21 +97,21 @@ impl Failure {
 }
 
 /// Adds the interface.
-pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
     let mut interface = linker.instance(INTERFACE)?;
     interface.func_wrap("id", |mut store, (): ()| {
-        let request = State::current_call(&mut store).and_then(|call| call.context.request.clone());
+        let request = ReplicaState::current_call(&mut store).and_then(|call| call.context.request.clone());
         Ok((request.map(|id| id.to_string()),))
     })?;
     interface.func_wrap("time-left", |mut store, (): ()| {
         // Work that goes on after its call was answered has no deadline.
-        let call = State::current_call(&mut store).filter(|call| !call.is_done());
+        let call = ReplicaState::current_call(&mut store).filter(|call| !call.is_done());
         let left =
             call.and_then(|call| Some(call.context.deadline.as_ref()?.at.saturating_duration_since(Instant::now())));
         Ok((left.map(|left| u64::try_from(left.as_nanos()).unwrap_or(u64::MAX)),))
     })?;
     interface.func_wrap("get-trace-context", |mut store, (): ()| {
-        let trace = State::current_call(&mut store).and_then(|call| call.context.trace.clone());
+        let trace = ReplicaState::current_call(&mut store).and_then(|call| call.context.trace.clone());
         let trace = trace
             .map(|trace| TraceContext { traceparent: trace.parent().to_owned(), tracestate: trace.state().to_owned() });
         Ok((trace,))
@@ -127,10 +127,10 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
         })
     })?;
     interface.func_wrap("is-cancelled", |mut store, (): ()| {
-        Ok((State::current_call(&mut store).is_some_and(|call| call.is_over()),))
+        Ok((ReplicaState::current_call(&mut store).is_some_and(|call| call.is_over()),))
     })?;
-    interface.func_wrap("fail", |mut store: StoreContextMut<'_, State>, (failure,): (Failure,)| {
-        if let Some(call) = State::current_call(&mut store) {
+    interface.func_wrap("fail", |mut store: StoreContextMut<'_, ReplicaState>, (failure,): (Failure,)| {
+        if let Some(call) = ReplicaState::current_call(&mut store) {
             let given = call.recall(|error| failure.is(error));
             let chainlet = store.data().capabilities.context.chainlet();
             let own = || CallError::new(failure.kind.kind(), chainlet, clip(failure.message.clone(), SENTENCE));
@@ -139,8 +139,8 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
         }
         Ok(())
     })?;
-    interface.func_wrap("pass-on", |mut store: StoreContextMut<'_, State>, (dependency,): (String,)| {
-        if let Some(call) = State::current_call(&mut store) {
+    interface.func_wrap("pass-on", |mut store: StoreContextMut<'_, ReplicaState>, (dependency,): (String,)| {
+        if let Some(call) = ReplicaState::current_call(&mut store) {
             call.pass_on(dependency);
         }
         Ok(())
@@ -157,6 +157,6 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
 }
 
 /// The call whose guest task makes the present call of an async function.
-fn running_call(accessor: &Accessor<State>) -> Option<Arc<Call>> {
-    accessor.with(|mut access| State::current_call(&mut wasmtime::AsContextMut::as_context_mut(&mut access)))
+fn running_call(accessor: &Accessor<ReplicaState>) -> Option<Arc<Call>> {
+    accessor.with(|mut access| ReplicaState::current_call(&mut wasmtime::AsContextMut::as_context_mut(&mut access)))
 }

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use wasmtime::component::{HasData, Linker};
 
 use self::bindings::chainlet::host::context::{self as wit, Deployment, SecretError};
-use crate::chainlet::state::State;
+use crate::chainlet::state::ReplicaState;
 use crate::config::{Assets, ChainSpec, ChainletName, ChainletSpec, Secret, SecretName, Settings};
 
 mod bindings {
@@ -101,6 +101,6 @@ impl HasData for HasContext {
     type Data<'a> = &'a mut Context;
 }
 
-pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
     wit::add_to_linker::<_, HasContext>(linker, |state| &mut state.capabilities.context)
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use self::bindings::chainlet::host::gpu as wit;
-use crate::chainlet::state::State;
+use crate::chainlet::state::ReplicaState;
 use crate::gpu::device::{Buffer, Device, Object};
 use crate::gpu::{Grant, Share, protocol};
 
@@ -149,7 +149,7 @@ impl HasData for HasGpu {
 }
 
 /// Adds the interface, for chainlets with `resources.gpu`.
-pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
     wit::add_to_linker::<_, HasGpu>(linker, |state| &mut state.capabilities.gpu)?;
     bulk::add_to_linker(linker)
 }

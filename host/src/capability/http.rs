@@ -28,7 +28,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpH
 
 use self::connect::Connect;
 use super::network::Network;
-use crate::chainlet::state::State;
+use crate::chainlet::state::ReplicaState;
 use crate::deadline::moment_after;
 
 /// How long each step of a request may take where its guest does not say: to get a place and a connection, to get the
@@ -276,7 +276,7 @@ impl Body for Answer {
 }
 
 /// Adds both versions of `wasi:http` for those who send requests.
-pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     wasmtime_wasi_http::p3::add_to_linker(linker)
 }

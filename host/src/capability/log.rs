@@ -4,7 +4,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower};
 
 use super::output::{Level, TARGET};
-use crate::chainlet::state::State;
+use crate::chainlet::state::ReplicaState;
 
 const INTERFACE: &str = "chainlet:host/log@0.1.0";
 
@@ -39,15 +39,16 @@ impl From<WitLevel> for Level {
 }
 
 /// Adds the interface. By hand, since the running call is known only to functions that see the whole store.
-pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
     let mut interface = linker.instance(INTERFACE)?;
     interface.func_wrap("is-enabled", |_, (level,): (WitLevel,)| Ok((is_enabled(level.into()),)))?;
     interface.func_wrap(
         "write",
-        |mut store: StoreContextMut<'_, State>, (level, message, fields): (WitLevel, String, Vec<(String, String)>)| {
+        |mut store: StoreContextMut<'_, ReplicaState>,
+         (level, message, fields): (WitLevel, String, Vec<(String, String)>)| {
             let level = Level::from(level);
             if is_enabled(level) {
-                let request = State::current_call(&mut store).and_then(|call| call.context.request.clone());
+                let request = ReplicaState::current_call(&mut store).and_then(|call| call.context.request.clone());
                 store.data().capabilities.output.line(level, request.as_deref(), message, &fields);
             }
             Ok(())

@@ -16,7 +16,7 @@ use std::sync::{Mutex, PoisonError};
 
 use wasmtime::component::Linker;
 
-use crate::chainlet::state::State;
+use crate::chainlet::state::ReplicaState;
 use crate::config::ChainletName;
 use crate::guest_words::clip;
 
@@ -81,7 +81,7 @@ impl Refusals {
 }
 
 /// Adds the functions that tell, over those of wasmtime-wasi.
-pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
     sockets::add_to_linker(linker)?;
     files::add_to_linker(linker)
 }

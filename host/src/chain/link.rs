@@ -7,7 +7,7 @@ use wasmtime::component::{InstancePre, Linker};
 use wasmtime::{Engine, Result, StoreContextMut, bail};
 
 use crate::capability;
-use crate::chainlet::state::State;
+use crate::chainlet::state::ReplicaState;
 use crate::component::{Component, Dependency};
 use crate::value::Value;
 use crate::value::abi::call::{Import, define};
@@ -22,8 +22,8 @@ pub(super) fn link(
     engine: &Engine,
     component: &Component,
     gpu: bool,
-    answer: impl Fn(&Dependency) -> Arc<dyn Import<State>>,
-) -> Result<InstancePre<State>> {
+    answer: impl Fn(&Dependency) -> Arc<dyn Import<ReplicaState>>,
+) -> Result<InstancePre<ReplicaState>> {
     let mut linker = Linker::new(engine);
     capability::add_to_linker(&mut linker, gpu)?;
     for dependency in &component.dependencies {
@@ -36,8 +36,8 @@ pub(super) fn link(
 /// The import of a dependency while the host only checks that a component can be linked.
 pub(super) struct Unresolved;
 
-impl Import<State> for Unresolved {
-    fn call(&self, _: StoreContextMut<'_, State>, _: Vec<Value>) -> BoxFuture<'static, Result<Option<Value>>> {
+impl Import<ReplicaState> for Unresolved {
+    fn call(&self, _: StoreContextMut<'_, ReplicaState>, _: Vec<Value>) -> BoxFuture<'static, Result<Option<Value>>> {
         Box::pin(async { bail!("a dependency was called that is not resolved") })
     }
 }

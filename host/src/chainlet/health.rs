@@ -10,7 +10,7 @@ use wasmtime::component::Accessor;
 use super::pool::{Pool, UNANSWERED_LIMIT};
 use super::question::{Question, Unwell};
 use super::replica::{Replica, Wear};
-use super::state::State;
+use super::state::ReplicaState;
 use crate::config::{ChainletName, Health};
 use crate::guest_words::{SENTENCE, clip};
 
@@ -24,7 +24,7 @@ pub(super) struct Monitor {
 }
 
 /// Asks the guest. An `Err` says what is wrong with it.
-async fn ask(question: Question, accessor: &Accessor<State>) -> Result<(), Unwell> {
+async fn ask(question: Question, accessor: &Accessor<ReplicaState>) -> Result<(), Unwell> {
     question
         .ask(accessor)
         .await
@@ -35,7 +35,11 @@ async fn ask(question: Question, accessor: &Accessor<State>) -> Result<(), Unwel
 ///
 /// A guest that does not answer within an interval counts as unhealthy, unless it has calls: it may be computing, and
 /// calls have deadlines of their own.
-pub(super) async fn watch(accessor: &Accessor<State>, question: Option<Question>, monitor: Monitor) -> Infallible {
+pub(super) async fn watch(
+    accessor: &Accessor<ReplicaState>,
+    question: Option<Question>,
+    monitor: Monitor,
+) -> Infallible {
     let Some(question) = question else { return pending().await };
     let mut ticks = tokio::time::interval(monitor.policy.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

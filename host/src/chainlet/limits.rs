@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use wasmtime::{AsContextMut, ResourceLimiter, Result, Store, StoreContextMut};
 
-use super::state::State;
+use super::state::ReplicaState;
 use crate::config::{ByteSize, ChainletName, Resources};
 use crate::memory::{MemoryBudget, NoRoom, Reservation};
 use crate::value::Value;
@@ -53,7 +53,7 @@ impl From<&Resources> for ValueLimits {
 }
 
 /// Sets the limits of a new store.
-pub(super) fn impose(store: &mut Store<State>) {
+pub(super) fn impose(store: &mut Store<ReplicaState>) {
     store.limiter(|state| &mut state.memory);
     store.set_max_component_handles(HANDLES);
     let parameters = store.data().parameters.clone();
@@ -93,7 +93,7 @@ impl Parameters {
     /// # Errors
     /// The host has no room for them.
     pub(crate) fn hold(
-        store: &mut StoreContextMut<'_, State>,
+        store: &mut StoreContextMut<'_, ReplicaState>,
         params: &[Value],
         copies: usize,
     ) -> Result<Held, NoRoom> {
@@ -120,7 +120,7 @@ impl Parameters {
     }
 
     /// Limits the next call of an import to the bytes that are left.
-    pub(super) fn set_limit(&self, store: &mut StoreContextMut<'_, State>) {
+    pub(super) fn set_limit(&self, store: &mut StoreContextMut<'_, ReplicaState>) {
         let left = self.left();
         self.allowed.store(left, Ordering::Relaxed);
         store.set_hostcall_fuel(left);

@@ -4,7 +4,7 @@ use wasmtime::component::{Accessor, Instance, TypedFunc};
 use wasmtime::{AsContextMut, Result, Store};
 
 use super::call::{Call, Reply};
-use super::state::State;
+use super::state::ReplicaState;
 use crate::error::CallError;
 
 /// A function of a guest that takes nothing, and returns nothing or what is wrong in a sentence.
@@ -22,7 +22,7 @@ pub(super) enum Unwell {
 impl Question {
     /// The function `name` of the exported `interface`.
     pub(super) fn new(
-        store: &mut Store<State>,
+        store: &mut Store<ReplicaState>,
         instance: &Instance,
         interface: &str,
         name: &str,
@@ -40,7 +40,7 @@ impl Question {
     /// # Errors
     ///
     /// Where the guest breaks the canonical ABI. A trap comes out of the `run_concurrent` that drives the store.
-    pub(super) async fn ask(&self, accessor: &Accessor<State>) -> Result<Result<(), Unwell>> {
+    pub(super) async fn ask(&self, accessor: &Accessor<ReplicaState>) -> Result<Result<(), Unwell>> {
         let Question(func) = *self;
         let (call, mut failure) = Call::question();
         let (task, work) = accessor.with(|mut access| {

@@ -36,7 +36,7 @@ use super::inbox::Inbox;
 use super::limits::{self, MemoryLimit, ValueLimits};
 use super::pool::Pool;
 use super::question::{Question, Unwell};
-use super::state::State;
+use super::state::ReplicaState;
 use super::streams::{Feed, Reader};
 use crate::capability::Grants;
 use crate::component::Component;
@@ -57,7 +57,7 @@ pub(crate) struct Blueprint {
     pub signature: Arc<Signature>,
     pub component: Component,
     /// The component with all its imports resolved.
-    pub instance: InstancePre<State>,
+    pub instance: InstancePre<ReplicaState>,
     /// What the guest may use of the host.
     pub grants: Grants,
     /// Calls at once in one replica.
@@ -127,14 +127,14 @@ pub(super) enum Wear {
 /// to its end may be a guest's caller, in the midst of another store.
 struct Ended {
     death: Death,
-    store: Store<State>,
+    store: Store<ReplicaState>,
 }
 
 /// An instance that has run its `init`, and has no task yet.
 struct Initialised {
     /// Dropped before the store.
     streams: EndOfStreams,
-    store: Store<State>,
+    store: Store<ReplicaState>,
     export: Export,
     health: Option<Question>,
 }
@@ -319,7 +319,7 @@ impl Blueprint {
     }
 
     async fn initialise(&self, number: u32) -> Result<Initialised, CallError> {
-        let failed = |what: &str, error: &wasmtime::Error, state: &State| {
+        let failed = |what: &str, error: &wasmtime::Error, state: &ReplicaState| {
             let death = Death::of(error, state, &self.name);
             let failed = death.as_failure(self.error(format_args!("{what}: {}", death.message)));
             if death::lack(error).is_some() { failed.of_the_machine() } else { failed }
@@ -329,7 +329,8 @@ impl Blueprint {
             Some(help) => self.error(format_args!("{error}; {help}")).of_the_machine(),
             None => self.error(error),
         })?;
-        let state = State::new(capabilities, wasi, MemoryLimit::new(self.memory), self.values, &self.host_memory);
+        let state =
+            ReplicaState::new(capabilities, wasi, MemoryLimit::new(self.memory), self.values, &self.host_memory);
         let mut store = Store::new(self.instance.engine(), state);
         // After the store, so that it is dropped before it.
         let streams = store.data().streams().end_with();
@@ -359,7 +360,7 @@ impl Blueprint {
                 CallError::new(ErrorKind::Internal, &self.name, "the instance lacks the `run-remote` of its component")
             })?
         };
-        let question = |store: &mut Store<State>, interface: &Option<String>, name| match interface {
+        let question = |store: &mut Store<ReplicaState>, interface: &Option<String>, name| match interface {
             Some(interface) => {
                 Question::new(store, &instance, interface, name).map(Some).map_err(|what| self.error(what))
             }
@@ -397,7 +398,7 @@ impl Drop for CloseInbox {
 /// Serves calls, and asks the guest for its health, until the replica dies.
 async fn serve_all(
     streams: EndOfStreams,
-    mut store: Store<State>,
+    mut store: Store<ReplicaState>,
     export: Export,
     replica: Arc<Replica>,
     question: Option<Question>,
@@ -445,7 +446,7 @@ async fn serve_all(
     Ended { death, store }
 }
 
-async fn serve(accessor: &Accessor<State>, export: Export, job: Job, name: &ChainletName) {
+async fn serve(accessor: &Accessor<ReplicaState>, export: Export, job: Job, name: &ChainletName) {
     let Some((mut params, serving)) = job.begin() else { return };
     let call = serving.call().clone();
     let streams: Option<Held> = export.has_streams().then(|| Arc::new(call.open_streams()) as Held);

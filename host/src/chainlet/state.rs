@@ -19,7 +19,7 @@ use crate::value::abi::stream::{Streaming, Streams};
 const REQUESTS: usize = 8;
 
 /// The data of one replica's store.
-pub(crate) struct State {
+pub(crate) struct ReplicaState {
     /// The parts of the host that the guest may use.
     pub capabilities: Capabilities,
     pub(super) memory: MemoryLimit,
@@ -36,7 +36,7 @@ pub(crate) struct State {
     table: ResourceTable,
 }
 
-impl State {
+impl ReplicaState {
     pub(super) fn new(
         capabilities: Capabilities,
         wasi: WasiCtx,
@@ -46,7 +46,7 @@ impl State {
     ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HOST_RESOURCES);
-        State {
+        ReplicaState {
             capabilities,
             memory,
             parameters: Parameters::new(values, host.clone()),
@@ -97,7 +97,7 @@ impl State {
 
     /// Returns the call for which the guest is running now. Returns `None` for work that belongs to no call, or that
     /// goes on after its call's answer without keeping the call's place.
-    pub(crate) fn current_call(store: &mut StoreContextMut<'_, State>) -> Option<Arc<Call>> {
+    pub(crate) fn current_call(store: &mut StoreContextMut<'_, ReplicaState>) -> Option<Arc<Call>> {
         let task = store.async_call_stack().ok()?.last()?;
         store.data().calls.get(&task).cloned()
     }
@@ -110,20 +110,20 @@ fn forget(calls: &mut HashMap<GuestTaskId, Arc<Call>>, task: GuestTaskId, call: 
     }
 }
 
-impl Streaming for State {
+impl Streaming for ReplicaState {
     fn streams(&self) -> &Streams {
         &self.streams
     }
 }
 
-impl WasiHttpView for State {
+impl WasiHttpView for ReplicaState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         let http = &mut self.capabilities.http;
         WasiHttpCtxView { ctx: &mut http.context, table: &mut self.table, hooks: &mut http.hooks }
     }
 }
 
-impl WasiView for State {
+impl WasiView for ReplicaState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }

@@ -17,7 +17,7 @@ use wasmtime::component::__internal::{CanonicalAbiInfo, InstanceType, InterfaceT
 use wasmtime::component::{ComponentType, Linker, Lower, Resource, WasmList};
 
 use super::{BufferHandle, wit};
-use crate::chainlet::state::State;
+use crate::chainlet::state::ReplicaState;
 use crate::gpu::device::{Buffer, Content};
 use crate::gpu::protocol::{Failure, Result};
 
@@ -57,7 +57,7 @@ unsafe impl Lower for Lowered {
 }
 
 /// Puts these functions in the place of those that the bindings have.
-pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     let mut instance = linker.instance("chainlet:host/gpu@0.1.0")?;
     instance.func_wrap_async(

@@ -11,7 +11,7 @@ use wasmtime_wasi::p2::bindings::io::streams::{self, Host as _, HostOutputStream
 use wasmtime_wasi::p2::{DynOutputStream, StreamResult};
 
 use super::Attributed;
-use crate::chainlet::state::State;
+use crate::chainlet::state::ReplicaState;
 
 /// The interface, as wasmtime-wasi names it.
 const STREAMS: &str = "wasi:io/streams@0.2.12";
@@ -22,14 +22,14 @@ type Params = (Resource<DynOutputStream>, Vec<u8>);
 type Returned = (Result<(), streams::StreamError>,);
 
 /// Adds the functions, over those of wasmtime-wasi.
-pub(in crate::capability) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+pub(in crate::capability) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
     let mut streams = linker.instance(STREAMS)?;
-    streams.func_wrap(WRITE, |mut store: StoreContextMut<'_, State>, (stream, bytes): Params| {
+    streams.func_wrap(WRITE, |mut store: StoreContextMut<'_, ReplicaState>, (stream, bytes): Params| {
         let _attributed = attribute(&mut store);
         let written = store.data_mut().ctx().table.write(stream, bytes);
         returned(&mut store, written)
     })?;
-    streams.func_wrap_async(WRITE_AND_FLUSH, |mut store: StoreContextMut<'_, State>, (stream, bytes): Params| {
+    streams.func_wrap_async(WRITE_AND_FLUSH, |mut store: StoreContextMut<'_, ReplicaState>, (stream, bytes): Params| {
         Box::new(async move {
             // Nothing else runs in the store until the function returns.
             let _attributed = attribute(&mut store);
@@ -39,12 +39,12 @@ pub(in crate::capability) fn add_to_linker(linker: &mut Linker<State>) -> wasmti
     })
 }
 
-fn attribute(store: &mut StoreContextMut<'_, State>) -> Attributed {
-    let request = State::current_call(store).and_then(|call| call.context.request.clone());
+fn attribute(store: &mut StoreContextMut<'_, ReplicaState>) -> Attributed {
+    let request = ReplicaState::current_call(store).and_then(|call| call.context.request.clone());
     store.data().capabilities.output.attribute(request)
 }
 
-fn returned(store: &mut StoreContextMut<'_, State>, written: StreamResult<()>) -> wasmtime::Result<Returned> {
+fn returned(store: &mut StoreContextMut<'_, ReplicaState>, written: StreamResult<()>) -> wasmtime::Result<Returned> {
     match written {
         Ok(()) => Ok((Ok(()),)),
         Err(error) => Ok((Err(store.data_mut().ctx().table.convert_stream_error(error)?),)),

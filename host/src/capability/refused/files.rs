@@ -10,7 +10,7 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 use wasmtime_wasi::{FsPerms, WasiView as _};
 
 use super::{Kind, Refusals};
-use crate::chainlet::state::State;
+use crate::chainlet::state::ReplicaState;
 
 /// The interface and its functions, as wasmtime-wasi names them.
 const TYPES: &str = "wasi:filesystem/types@0.2.12";
@@ -22,14 +22,14 @@ const RENAME: &str = "[method]descriptor.rename-at";
 const LINK: &str = "[method]descriptor.link-at";
 const SYMLINK: &str = "[method]descriptor.symlink-at";
 
-type Store<'a> = StoreContextMut<'a, State>;
+type Store<'a> = StoreContextMut<'a, ReplicaState>;
 type Open = (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags);
 type Named = (Resource<Descriptor>, String);
 type Rename = (Resource<Descriptor>, String, Resource<Descriptor>, String);
 type Link = (Resource<Descriptor>, PathFlags, String, Resource<Descriptor>, String);
 type Symlink = (Resource<Descriptor>, String, String);
 
-pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
     let mut types = linker.instance(TYPES)?;
     types.func_wrap_async(OPEN, |mut store: Store<'_>, (folder, path_flags, path, open, flags): Open| {
         Box::new(async move {

@@ -9,16 +9,16 @@ use wasmtime_wasi::p2::{SocketResult, TcpSocket, UdpSocket};
 use wasmtime_wasi::sockets::WasiSocketsView as _;
 
 use super::{Kind, Refusals};
-use crate::chainlet::state::State;
+use crate::chainlet::state::ReplicaState;
 
 /// The functions, and the interfaces in which they are, as wasmtime-wasi names them.
 const CREATE_TCP: (&str, &str) = ("wasi:sockets/tcp-create-socket@0.2.12", "create-tcp-socket");
 const CREATE_UDP: (&str, &str) = ("wasi:sockets/udp-create-socket@0.2.12", "create-udp-socket");
 const LOOK_UP: (&str, &str) = ("wasi:sockets/ip-name-lookup@0.2.12", "resolve-addresses");
 
-type Store<'a> = StoreContextMut<'a, State>;
+type Store<'a> = StoreContextMut<'a, ReplicaState>;
 
-pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
     let (interface, name) = CREATE_TCP;
     linker.instance(interface)?.func_wrap(name, |mut store: Store<'_>, (family,): (IpAddressFamily,)| {
         let socket: SocketResult<Resource<TcpSocket>> =

@@ -10,7 +10,7 @@ use wasmtime::{Result, StoreContextMut};
 use super::{Edge, failure};
 use crate::chainlet::call::{Answered, Call, CallContext, Outcome};
 use crate::chainlet::limits::Parameters;
-use crate::chainlet::state::State;
+use crate::chainlet::state::ReplicaState;
 use crate::chainlet::streams::Reader;
 use crate::deadline::{Deadline, TimeLimit};
 use crate::error::{CallError, ErrorKind};
@@ -40,14 +40,14 @@ pub(in super::super) struct EdgeImport {
     pub(in super::super) is_fallible: bool,
 }
 
-impl Import<State> for EdgeImport {
+impl Import<ReplicaState> for EdgeImport {
     fn call(
         &self,
-        mut store: StoreContextMut<'_, State>,
+        mut store: StoreContextMut<'_, ReplicaState>,
         params: Vec<Value>,
     ) -> BoxFuture<'static, Result<Option<Value>>> {
         // Work that goes on after its call was answered belongs to no call.
-        let caller = State::current_call(&mut store);
+        let caller = ReplicaState::current_call(&mut store);
         let unasked = || {
             let limit = || TimeLimit::Unasked(self.edge.name.clone());
             self.edge.timeout.is_none().then(|| Deadline::after(Instant::now(), UNASKED, limit()))

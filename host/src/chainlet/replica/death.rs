@@ -6,7 +6,7 @@ use wasmtime::component::ResourceTableError;
 
 use super::{frames, traps};
 use crate::chainlet::limits::HOST_RESOURCES;
-use crate::chainlet::state::State;
+use crate::chainlet::state::ReplicaState;
 use crate::config::ChainletName;
 use crate::error::{CallError, ErrorKind};
 use crate::guest_words::{BACKTRACE, SENTENCE, clip};
@@ -71,7 +71,7 @@ impl Death {
     }
 
     /// The end by a trap, in words that name what the guest did.
-    pub(super) fn of(error: &wasmtime::Error, state: &State, chainlet: &ChainletName) -> Self {
+    pub(super) fn of(error: &wasmtime::Error, state: &ReplicaState, chainlet: &ChainletName) -> Self {
         let mut limit = None;
         let backtrace = error.downcast_ref::<WasmBacktrace>();
         let cause = if let Some(ResourceTableError::Full) = error.downcast_ref() {
