@@ -6,7 +6,6 @@
 pub(crate) mod answer;
 pub(crate) mod deadline;
 pub(crate) mod edge;
-mod gpu;
 mod link;
 mod load;
 mod plan;
@@ -28,6 +27,7 @@ pub(crate) use self::load::{plan, start};
 pub use self::plan::{Edge, Plan};
 pub use self::progress::StartProgress;
 pub use self::streaming::Streaming;
+use crate::capability::Measure;
 use crate::chainlet::call::{Answered, CallContext};
 use crate::chainlet::callee::Callee;
 use crate::chainlet::params::Params;
@@ -37,7 +37,6 @@ use crate::chainlet::{Chainlet, Status};
 use crate::config::{ChainletName, ConfigErrors};
 use crate::deadline::{Deadline, TimeLimit, earlier, moment_after};
 use crate::error::{CallError, EdgeName, ErrorKind};
-use crate::gpu::Meter;
 use crate::machine::MachineError;
 use crate::memory::MemoryBudget;
 use crate::trace::TraceContext;
@@ -122,9 +121,10 @@ impl Chain {
             .flat_map(|(name, chainlet)| chainlet.errors().map(move |(kind, count)| (name, kind, count)))
     }
 
-    /// Returns the GPU meters of the chainlets that have a GPU.
-    pub(crate) fn gpus(&self) -> impl Iterator<Item = (&ChainletName, &Meter)> {
-        self.0.chainlets.iter().filter_map(|(name, chainlet)| Some((name, chainlet.gpu()?)))
+    /// Returns the current values of the metrics of the chainlets' capabilities, by chainlet and capability.
+    pub(crate) fn measures(&self) -> impl Iterator<Item = (&ChainletName, &'static str, Measure)> {
+        let chainlets = self.0.chainlets.iter();
+        chainlets.flat_map(|(name, chainlet)| chainlet.measures().map(move |(of, measure)| (name, of, measure)))
     }
 
     /// Whether every chainlet has a replica that takes calls, or would start one for the next call.

@@ -47,9 +47,9 @@ use self::params::Params;
 pub use self::pool::Status;
 use self::pool::{Pool, Refusal};
 use self::replica::Blueprint;
+use crate::capability::{Grants, Measure};
 use crate::config::{ChainletName, Replicas};
 use crate::error::{CallError, ErrorKind};
-use crate::gpu::Meter;
 use crate::memory::MemoryBudget;
 use crate::offload::Offload;
 use crate::threads::GuestThreads;
@@ -76,8 +76,7 @@ pub struct Chainlet {
     memory: MemoryBudget,
     /// The most bytes that the values of one call may take.
     value_limit: usize,
-    /// The meter of its GPU, if it has one.
-    gpu: Option<Meter>,
+    grants: Arc<Grants>,
 }
 
 impl Chainlet {
@@ -102,7 +101,7 @@ impl Chainlet {
             offload: blueprint.offload.clone(),
             memory: blueprint.host_memory.clone(),
             value_limit: blueprint.values.one,
-            gpu: blueprint.grants.gpu().cloned(),
+            grants: blueprint.grants.clone(),
         });
         let (stop, tasks) = (chainlet.stop.clone(), chainlet.tasks.clone());
         let mut fleet = Fleet::new(blueprint, chainlet.pool.clone(), stop, tasks);
@@ -141,9 +140,9 @@ impl Chainlet {
         &self.offload
     }
 
-    /// Returns the meter of its GPU; `None` if chain.toml gives it none.
-    pub(crate) fn gpu(&self) -> Option<&Meter> {
-        self.gpu.as_ref()
+    /// Returns the current values of the metrics of its capabilities, by the name of the capability.
+    pub(crate) fn measures(&self) -> impl Iterator<Item = (&'static str, Measure)> {
+        self.grants.measures()
     }
 
     /// Calls `run-remote` in the least loaded replica. If all are busy, the call waits in the queue.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
+use crate::capability::Capabilities;
 use crate::chainlet::errors::ErrorCounts;
 use crate::chainlet::limits::{INSTANCES, MEMORIES, TABLES};
 use crate::machine::MachineError;
@@ -152,6 +153,6 @@ pub(crate) struct Shared {
     pub errors: ErrorCounts,
     /// The threads for long work.
     pub offload: Offload,
-    /// The GPUs on which guests compute.
-    pub gpus: Arc<crate::gpu::Gpus>,
+    /// The capabilities that guests may get.
+    pub capabilities: Capabilities,
 }

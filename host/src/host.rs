@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::capability::{self, Capabilities, Capability};
 use crate::chain::{self, Chain, LoadError, Plan, StartProgress};
 use crate::chainlet::errors::ErrorCounts;
 use crate::component::CacheLimits;
@@ -19,6 +20,7 @@ use crate::threads::GuestThreads;
 #[derive(Clone)]
 pub struct Host {
     shared: Shared,
+    gpus: Arc<Gpus>,
     secrets: Arc<SecretStore>,
 }
 
@@ -29,6 +31,14 @@ pub enum HostError {
     /// The machine, or the process's limits, do not let wasmtime run.
     #[error("the WebAssembly engine does not start: {0}")]
     Engine(String),
+    /// Two capabilities have the same name, or add the same interface.
+    #[error("the capability {name} cannot be added: {error}")]
+    Capability {
+        /// The name of the capability.
+        name: &'static str,
+        /// The reason.
+        error: String,
+    },
     /// The machine, or a limit of this process, refuses something that every host needs, such as threads.
     #[error(transparent)]
     Machine(#[from] MachineError),
@@ -54,6 +64,7 @@ pub struct HostBuilder {
     memory_limit: Option<usize>,
     max_replicas: u32,
     source_lines: bool,
+    capabilities: Capabilities,
 }
 
 enum CodeCache {
@@ -83,13 +94,14 @@ impl Host {
             memory_limit: None,
             max_replicas: engine::REPLICAS,
             source_lines: false,
+            capabilities: Capabilities::default(),
         }
     }
 
     /// The same host with other secrets, for chains that are loaded from now on.
     #[must_use]
     pub fn with_secrets(&self, secrets: SecretStore) -> Self {
-        Host { shared: self.shared.clone(), secrets: Arc::new(secrets) }
+        Host { shared: self.shared.clone(), gpus: self.gpus.clone(), secrets: Arc::new(secrets) }
     }
 
     /// Checks `spec` as far as that goes without running guests: its files, its components, the type of every edge, its
@@ -127,7 +139,7 @@ impl Host {
     /// The GPUs of this machine, each as a line that begins with the number by which chain.toml can name it. The first time
     /// it may take a second.
     pub fn gpus(&self) -> Vec<String> {
-        self.shared.gpus.list()
+        self.gpus.list()
     }
 
     /// As [`Host::load`], of a chain.toml.
@@ -197,6 +209,12 @@ impl HostBuilder {
         self
     }
 
+    /// Adds a capability: interfaces that guests may import, beside those of this crate. See [`Capability`].
+    pub fn capability(mut self, capability: impl Capability) -> Self {
+        self.capabilities.add(capability);
+        self
+    }
+
     /// Starts `program` for chains that say `[gpu] isolation = "process"`. It must be a program that calls
     /// [`gpu_worker`](crate::gpu_worker) first of all: the one that embeds the host may do so and name itself, by
     /// `/proc/self/exe` or [`std::env::current_exe`]. There is none unless it is said, and such chains do not load.
@@ -233,6 +251,16 @@ impl HostBuilder {
             Some(secrets) => secrets,
             None => environment_secrets()?,
         };
+        let gpus = Arc::new(Gpus::new(self.gpu_worker));
+        let mut capabilities = capability::built_in(&gpus);
+        if !self.capabilities.is_empty() {
+            capabilities
+                .append(self.capabilities)
+                .map_err(|name| HostError::Capability { name, error: "another capability has this name".to_owned() })?;
+            capabilities
+                .check_linker(&engine)
+                .map_err(|(name, error)| HostError::Capability { name, error: format!("{error:#}") })?;
+        }
         let threads = Arc::new(GuestThreads::start(self.guest_threads)?);
         let shared = Shared {
             engine,
@@ -242,9 +270,9 @@ impl HostBuilder {
             memory: MemoryBudget::new(self.memory_limit.unwrap_or_else(memory::default_limit)),
             errors: ErrorCounts::default(),
             offload: Offload::new(),
-            gpus: Arc::new(Gpus::new(self.gpu_worker)),
+            capabilities,
         };
-        Ok(Host { shared, secrets: Arc::new(secrets) })
+        Ok(Host { shared, gpus, secrets: Arc::new(secrets) })
     }
 }
 

@@ -32,6 +32,25 @@ fn each_bad_file_gives_the_message_beside_it() {
 }
 
 #[test]
+fn settings_of_a_capability_that_this_program_lacks_are_refused() {
+    for name in ["prices", "gpu"] {
+        let chain = Chain::new(&format!("{FAULTY}capabilities.{name} = {{ a = 1 }}\n"));
+        let words = [format!("chainlets.faulty.capabilities.{name}:"), format!("no capability named {name}")];
+        chain.run(&["check", "chain.toml"]).refused(3, &words.each_ref().map(String::as_str));
+    }
+}
+
+#[test]
+fn a_component_that_imports_an_interface_of_another_host_is_refused() {
+    let folder = repository().join("examples/embed");
+    let mut command = chainhost();
+    command.args(["check", "chain.toml"]).current_dir(folder);
+    Process::start(command)
+        .finish()
+        .refused(3, &["imports `shop:catalogue/prices@1.0.0`", "nor a capability of the host"]);
+}
+
+#[test]
 fn a_chain_file_that_is_not_there_is_named() {
     let chain = Chain::new(FAULTY);
     for command in ["check", "serve", "call", "build"] {

@@ -1,7 +1,12 @@
-//! A server of one's own with a chain in it: a route that calls the chain with Rust types, and the chain's own routes.
+//! A server of one's own with a chain in it: a route that calls the chain with Rust types, the chain's own routes, and a
+//! capability of its own.
 //!
 //! `embed [CHAIN] [ADDRESS]`, by default examples/hello/chain.toml on 127.0.0.1:8080.
 
+mod prices;
+
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -36,7 +41,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let file = arguments.next().unwrap_or_else(|| "examples/hello/chain.toml".to_owned());
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:8080".to_owned());
 
-    let chain = Host::new()?.load_file(file).await?;
+    // Chainlets may import `shop:catalogue/prices`, beside all that every host offers.
+    let articles = [("apple", 120), ("pear", 95)].map(|(article, cents)| (article.to_owned(), cents));
+    let prices = prices::Prices(Arc::new(HashMap::from(articles)));
+    let host = Host::builder().capability(prices).build()?;
+
+    let chain = host.load_file(file).await?;
     let app = Router::new()
         .route("/hello/{name}", get(hello))
         .with_state(chain.clone())

@@ -8,14 +8,45 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Accessor, ComponentType, Lift, Linker, Lower};
+use wasmtime_wasi::WasiCtxBuilder;
 
+use super::{Capability, GrantRequest, StateError};
 use crate::chain::edge::failure::{KINDS, is_repeatable, retry_after};
 use crate::chainlet::call::Call;
 use crate::chainlet::state::ReplicaState;
+use crate::config::ConfigError;
 use crate::error::{CallError, ErrorKind};
 use crate::guest_words::{SENTENCE, clip};
 
 const INTERFACE: &str = "chainlet:host/call@0.1.0";
+
+/// The capability.
+pub(super) struct CurrentCall;
+
+impl Capability for CurrentCall {
+    type Grant = ();
+    type State = ();
+
+    fn name(&self) -> &'static str {
+        "call"
+    }
+
+    fn interfaces(&self) -> &'static [&'static str] {
+        &["chainlet:host/call"]
+    }
+
+    fn add_to_linker(&self, linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
+        add_to_linker(linker)
+    }
+
+    async fn grant(&self, _: &GrantRequest<'_>) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
+    fn state(&self, _: &Arc<()>, _: u32, _: &mut WasiCtxBuilder) -> Result<(), StateError> {
+        Ok(())
+    }
+}
 
 /// The record `failure`.
 #[derive(Debug, Clone, PartialEq, ComponentType, Lift, Lower)]
@@ -97,7 +128,7 @@ impl Failure {
 }
 
 /// Adds the interface.
-pub(super) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
+fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
     let mut interface = linker.instance(INTERFACE)?;
     interface.func_wrap("id", |mut store, (): ()| {
         let request = ReplicaState::current_call(&mut store).and_then(|call| call.context.request.clone());
@@ -132,7 +163,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Resu
     interface.func_wrap("fail", |mut store: StoreContextMut<'_, ReplicaState>, (failure,): (Failure,)| {
         if let Some(call) = ReplicaState::current_call(&mut store) {
             let given = call.recall(|error| failure.is(error));
-            let chainlet = store.data().capabilities.context.chainlet();
+            let chainlet = store.data().chainlet();
             let own = || CallError::new(failure.kind.kind(), chainlet, clip(failure.message.clone(), SENTENCE));
             // The guest is at work on the call, whatever it says of it.
             call.fail(given.unwrap_or_else(own).after_the_call_began());

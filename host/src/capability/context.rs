@@ -3,18 +3,23 @@
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use wasmtime::component::{HasData, Linker};
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime_wasi::WasiCtxBuilder;
 
 use self::bindings::chainlet::host::context::{self as wit, Deployment, SecretError};
+use super::{Capability, GrantRequest, Row, StateError, listed};
 use crate::chainlet::state::ReplicaState;
-use crate::config::{Assets, ChainSpec, ChainletName, ChainletSpec, Secret, SecretName, Settings};
+use crate::config::{Assets, ChainletName, ConfigError, Secret, SecretName, Settings};
 
 mod bindings {
     wasmtime::component::bindgen!({ path: "../wit", interfaces: "import chainlet:host/context@0.1.0;" });
 }
 
-/// What all replicas of a chainlet may know.
-pub(super) struct Facts {
+/// The capability.
+pub(super) struct Context;
+
+/// The facts that all replicas of a chainlet may know.
+pub(super) struct ChainletFacts {
     chain: String,
     environment: String,
     chainlet: ChainletName,
@@ -23,46 +28,55 @@ pub(super) struct Facts {
     has_data: bool,
 }
 
-/// What one replica may know.
-pub(crate) struct Context {
-    facts: Arc<Facts>,
+/// The facts that one replica may know.
+pub(super) struct ReplicaFacts {
+    facts: Arc<ChainletFacts>,
     replica: u32,
 }
 
-impl Facts {
-    pub(super) fn new(
-        chain: &ChainSpec,
-        name: &ChainletName,
-        chainlet: &ChainletSpec,
-        secrets: IndexMap<SecretName, Secret>,
-    ) -> Self {
-        Facts {
-            chain: chain.name.to_string(),
-            environment: chain.environment.to_string(),
-            chainlet: name.clone(),
-            settings: chainlet.config.clone(),
-            secrets,
-            has_data: chainlet.assets.data.is_some(),
-        }
+impl Capability for Context {
+    type Grant = ChainletFacts;
+    type State = ReplicaFacts;
+
+    fn name(&self) -> &'static str {
+        "context"
     }
 
-    pub(super) fn chainlet(&self) -> &ChainletName {
-        &self.chainlet
+    fn interfaces(&self) -> &'static [&'static str] {
+        &["chainlet:host/context"]
+    }
+
+    fn add_to_linker(&self, linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
+        wit::add_to_linker::<_, HasSelf<_>>(linker, ReplicaState::of_mut::<Context>)
+    }
+
+    async fn grant(&self, chainlet: &GrantRequest<'_>) -> Result<ChainletFacts, ConfigError> {
+        Ok(ChainletFacts {
+            chain: chainlet.chain.name.to_string(),
+            environment: chainlet.chain.environment.to_string(),
+            chainlet: chainlet.name.clone(),
+            settings: chainlet.chainlet.config.clone(),
+            secrets: chainlet.secrets.clone(),
+            has_data: chainlet.chainlet.assets.data.is_some(),
+        })
+    }
+
+    fn state(
+        &self,
+        facts: &Arc<ChainletFacts>,
+        replica: u32,
+        _: &mut WasiCtxBuilder,
+    ) -> Result<ReplicaFacts, StateError> {
+        Ok(ReplicaFacts { facts: facts.clone(), replica })
+    }
+
+    fn rows(&self, chainlet: &GrantRequest<'_>) -> Vec<Row> {
+        let secrets = &chainlet.chainlet.assets.secrets;
+        if secrets.is_empty() { Vec::new() } else { vec![Row::new("secrets", listed(secrets))] }
     }
 }
 
-impl Context {
-    pub(super) fn new(facts: Arc<Facts>, replica: u32) -> Self {
-        Context { facts, replica }
-    }
-
-    /// The chainlet whose guest it is.
-    pub(super) fn chainlet(&self) -> &ChainletName {
-        self.facts.chainlet()
-    }
-}
-
-impl wit::Host for Context {
+impl wit::Host for ReplicaFacts {
     fn setting(&mut self, name: String) -> Option<String> {
         self.facts.settings.json(&name)
     }
@@ -93,14 +107,4 @@ impl wit::Host for Context {
             data_folder: self.facts.has_data.then(|| Assets::DATA_PATH.to_owned()),
         }
     }
-}
-
-struct HasContext;
-
-impl HasData for HasContext {
-    type Data<'a> = &'a mut Context;
-}
-
-pub(super) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
-    wit::add_to_linker::<_, HasContext>(linker, |state| &mut state.capabilities.context)
 }

@@ -1,22 +1,28 @@
 //! `chainlet:host/gpu`: compute on the GPU that chain.toml gives a chainlet, as [`crate::gpu`] does it.
 //!
-//! - Here is what a store holds, and the adapter.
+//! - Here are the capability, the part of it that a store holds, and the adapter.
+//! - [`grant`] checks what chain.toml says against the component and the machine.
 //! - [`calls`] are the functions of devices and buffers, [`plain`] turns their arguments into what a backend is asked.
 //! - [`bulk`] moves the bytes of buffers straight out of a guest's memory.
 
 mod bulk;
 mod calls;
+mod grant;
 mod plain;
 
-use std::future::{Future, pending};
 use std::sync::Arc;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
+use wasmtime_wasi::WasiCtxBuilder;
 
 use self::bindings::chainlet::host::gpu as wit;
+use super::{Capability, GrantRequest, Loss, Measure, Row, StateError};
 use crate::chainlet::state::ReplicaState;
+use crate::config::ConfigError;
 use crate::gpu::device::{Buffer, Device, Object};
-use crate::gpu::{Grant, Share, protocol};
+use crate::gpu::{Gpus, Grant, Share};
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -67,59 +73,90 @@ pub struct ShaderModule(Object);
 pub struct ComputePipeline(Object);
 pub struct QuerySet(Object);
 
-/// What the store of one replica holds for its guest's use of a GPU.
-pub(crate) struct Gpu {
-    /// Dropped before what it was made from.
+/// The capability, on the GPUs of this machine.
+pub(super) struct Gpu(pub(super) Arc<Gpus>);
+
+/// The part of a GPU that the store of one replica holds.
+pub(super) struct GpuState {
+    /// Dropped before the share, from which its entries were made.
     table: ResourceTable,
-    /// None without `resources.gpu`, where nothing leads here.
-    share: Option<Share>,
+    share: Share,
 }
 
-impl Gpu {
-    pub(super) fn new(grant: Option<&Arc<Grant>>) -> Self {
+impl Capability for Gpu {
+    type Grant = Grant;
+    type State = GpuState;
+
+    fn name(&self) -> &'static str {
+        "gpu"
+    }
+
+    fn interfaces(&self) -> &'static [&'static str] {
+        grant::INTERFACES
+    }
+
+    fn add_to_linker(&self, linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
+        wit::add_to_linker::<_, HasGpu>(linker, ReplicaState::of_mut::<Gpu>)?;
+        bulk::add_to_linker(linker)
+    }
+
+    async fn allows(&self, chainlet: &GrantRequest<'_>) -> Result<bool, ConfigError> {
+        Ok(grant::grant(&self.0, chainlet).await?.is_some())
+    }
+
+    async fn grant(&self, chainlet: &GrantRequest<'_>) -> Result<Grant, ConfigError> {
+        let grant = grant::grant(&self.0, chainlet).await?.ok_or_else(|| grant::missing(chainlet))?;
+        grant.announce();
+        Ok(grant)
+    }
+
+    fn state(&self, grant: &Arc<Grant>, _: u32, _: &mut WasiCtxBuilder) -> Result<GpuState, StateError> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
-        Gpu { table, share: grant.map(Share::new) }
+        Ok(GpuState { table, share: Share::new(grant) })
     }
 
-    /// Returns when a device is lost for which the replica is to be replaced.
-    pub(crate) fn loss(&self) -> impl Future<Output = ()> + Send + use<> {
-        let loss = self.share.as_ref().map(Share::loss);
-        async move {
-            match loss {
-                Some(loss) => loss.await,
-                None => pending().await,
-            }
-        }
+    fn lost(&self, state: &GpuState) -> Option<BoxFuture<'static, Loss>> {
+        let loss = Loss { reason: "device-lost", message: "replica has lost its GPU device" };
+        Some(state.share.loss().map(move |()| loss).boxed())
     }
 
+    fn rows(&self, chainlet: &GrantRequest<'_>) -> Vec<Row> {
+        chainlet.chainlet.resources.gpu.iter().map(|gpu| Row::new("gpu", grant::in_words(gpu))).collect()
+    }
+
+    fn measures(&self, grant: &Grant) -> Vec<Measure> {
+        grant.meter().measures()
+    }
+}
+
+impl GpuState {
     fn buffer(&self, handle: &Resource<BufferHandle>) -> wasmtime::Result<Arc<Buffer>> {
         Ok(self.table.get(handle)?.0.clone())
     }
 }
 
-impl wit::Host for Gpu {
+impl wit::Host for GpuState {
     fn adapters(&mut self) -> wasmtime::Result<Vec<Resource<Adapter>>> {
-        match self.share.as_ref().and_then(Share::info) {
+        match self.share.info() {
             Some(_) => Ok(vec![self.table.push(Adapter)?]),
             None => Ok(Vec::new()),
         }
     }
 }
 
-impl wit::HostAdapter for Gpu {
+impl wit::HostAdapter for GpuState {
     fn info(&mut self, _: Resource<Adapter>) -> wasmtime::Result<wit::AdapterInfo> {
-        let info =
-            self.share.as_ref().and_then(Share::info).ok_or_else(|| wasmtime::format_err!("there is no adapter"))?;
+        let info = self.share.info().ok_or_else(|| wasmtime::format_err!("there is no adapter"))?;
         Ok(plain::info(info))
     }
 
     fn features(&mut self, _: Resource<Adapter>) -> wasmtime::Result<wit::Features> {
-        Ok(plain::features_of(self.share.as_ref().map_or(wgpu::Features::empty(), Share::features)))
+        Ok(plain::features_of(self.share.features()))
     }
 
     fn limits(&mut self, _: Resource<Adapter>) -> wasmtime::Result<wit::Limits> {
-        Ok(plain::limits_of(&self.share.as_ref().map(Share::limits).unwrap_or_default()))
+        Ok(plain::limits_of(&self.share.limits()))
     }
 
     async fn request_device(
@@ -127,9 +164,7 @@ impl wit::HostAdapter for Gpu {
         _: Resource<Adapter>,
         descriptor: wit::DeviceDescriptor,
     ) -> wasmtime::Result<Result<Resource<DeviceHandle>, wit::Error>> {
-        let Some(share) = &self.share else {
-            return Ok(Err(protocol::Failure::unsupported("the chainlet has no GPU").into()));
-        };
+        let share = &self.share;
         match share.open(plain::device_descriptor(descriptor, share)).await {
             Ok(device) => Ok(Ok(self.table.push(DeviceHandle(device))?)),
             Err(failure) => Ok(Err(failure.into())),
@@ -142,14 +177,9 @@ impl wit::HostAdapter for Gpu {
     }
 }
 
-pub(super) struct HasGpu;
+/// Gives the functions of wasmtime's bindings the state.
+struct HasGpu;
 
 impl HasData for HasGpu {
-    type Data<'a> = &'a mut Gpu;
-}
-
-/// Adds the interface, for chainlets with `resources.gpu`.
-pub(super) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
-    wit::add_to_linker::<_, HasGpu>(linker, |state| &mut state.capabilities.gpu)?;
-    bulk::add_to_linker(linker)
+    type Data<'a> = &'a mut GpuState;
 }

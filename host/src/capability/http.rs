@@ -4,6 +4,7 @@
 
 mod connect;
 mod error;
+mod hosts;
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,11 +25,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 use wasmtime::component::Linker;
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpHooks};
+use wasmtime_wasi::WasiCtxBuilder;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
 
 use self::connect::Connect;
-use super::network::Network;
+use self::hosts::Hosts;
+use super::{Capability, GrantRequest, Row, StateError, listed};
 use crate::chainlet::state::ReplicaState;
+use crate::config::{ConfigError, Network};
 use crate::deadline::moment_after;
 
 /// How long each step of a request may take where its guest does not say: to get a place and a connection, to get the
@@ -43,6 +47,9 @@ const IDLE: Duration = Duration::from_secs(20);
 /// How many of them for each host.
 const IDLE_CONNECTIONS: usize = 16;
 
+/// The interfaces, of both versions.
+const INTERFACES: &[&str] = &["wasi:http/types", "wasi:http/outgoing-handler", "wasi:http/client"];
+
 type Sender = Client<HttpsConnector<Connect>, WasiBody>;
 
 /// The two clients of a chainlet.
@@ -53,9 +60,12 @@ struct Clients {
     fresh: Sender,
 }
 
-/// What sends the requests of one chainlet.
+/// The capability.
+pub(super) struct OutgoingHttp;
+
+/// The sender of the requests of one chainlet.
 pub(super) struct Outgoing {
-    network: Arc<Network>,
+    hosts: Arc<Hosts>,
     /// Made for the first request, as it reads the certificates that the system trusts.
     clients: OnceLock<Clients>,
     /// For the requests in flight.
@@ -64,38 +74,82 @@ pub(super) struct Outgoing {
     runtime: Handle,
 }
 
-/// What the store of one replica holds for its guest's requests.
-pub(crate) struct Http {
-    pub(crate) context: WasiHttpCtx,
-    pub(crate) hooks: Hooks,
+/// The part of a replica's store that sends requests.
+pub(super) struct HttpState {
+    context: WasiHttpCtx,
+    hooks: Hooks,
 }
 
 /// Sends a guest's requests.
-pub(crate) struct Hooks(Arc<Outgoing>);
+struct Hooks(Arc<Outgoing>);
+
+impl Capability for OutgoingHttp {
+    type Grant = Arc<Outgoing>;
+    type State = HttpState;
+
+    fn name(&self) -> &'static str {
+        "http"
+    }
+
+    fn interfaces(&self) -> &'static [&'static str] {
+        INTERFACES
+    }
+
+    fn add_to_linker(&self, linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+        wasmtime_wasi_http::p3::add_to_linker(linker)
+    }
+
+    async fn grant(&self, chainlet: &GrantRequest<'_>) -> Result<Arc<Outgoing>, ConfigError> {
+        let Network { hosts, concurrency, .. } = &chainlet.chainlet.network;
+        if hosts.is_empty() && chainlet.import_of(INTERFACES).is_some() {
+            tracing::warn!(
+                chainlet = %chainlet.name,
+                "the component imports wasi:http, and every request will be refused: chain.toml has no network.hosts for it"
+            );
+        }
+        let hosts = Arc::new(Hosts::new(chainlet.name, hosts));
+        Ok(Arc::new(Outgoing::new(hosts, *concurrency)))
+    }
+
+    fn state(&self, outgoing: &Arc<Arc<Outgoing>>, _: u32, _: &mut WasiCtxBuilder) -> Result<HttpState, StateError> {
+        let mut context = WasiHttpCtx::new();
+        context.set_field_size_limit(FIELDS);
+        Ok(HttpState { context, hooks: Hooks((**outgoing).clone()) })
+    }
+
+    fn rows(&self, chainlet: &GrantRequest<'_>) -> Vec<Row> {
+        let Network { hosts, concurrency, .. } = &chainlet.chainlet.network;
+        match hosts.is_empty() {
+            true => Vec::new(),
+            false => vec![Row::new("hosts", format_args!("{}; {concurrency} requests at once", listed(hosts)))],
+        }
+    }
+}
+
+impl WasiHttpView for ReplicaState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let (HttpState { context, hooks }, table) = self.of_mut_and_table::<OutgoingHttp>();
+        WasiHttpCtxView { ctx: context, table, hooks }
+    }
+}
 
 impl Outgoing {
-    /// At most `concurrency` requests at once. It must be made inside a tokio runtime, which then has the connections.
-    pub(super) fn new(network: Arc<Network>, concurrency: u32) -> Self {
+    /// Allows `concurrency` requests at once. Call this inside a tokio runtime: its threads have the connections.
+    fn new(hosts: Arc<Hosts>, concurrency: u32) -> Self {
         let places = usize::try_from(concurrency).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Outgoing {
-            network,
+            hosts,
             clients: OnceLock::new(),
             places: Arc::new(Semaphore::new(places)),
             runtime: Handle::current(),
         }
     }
 
-    /// What one replica has of it.
-    pub(super) fn replica(self: &Arc<Self>) -> Http {
-        let mut context = WasiHttpCtx::new();
-        context.set_field_size_limit(FIELDS);
-        Http { context, hooks: Hooks(self.clone()) }
-    }
-
     fn clients(&self) -> &Clients {
         self.clients.get_or_init(|| {
             // They share the limits to connections, too.
-            let connector = connect::with_tls(self.network.clone());
+            let connector = connect::with_tls(self.hosts.clone());
             let builder = || Client::builder(TokioExecutor::new());
             Clients {
                 keeping: builder()
@@ -132,7 +186,7 @@ impl Outgoing {
         options: RequestOptions,
     ) -> Result<Response<Answer>, Error> {
         let (host, port) = destination(request.uri())?;
-        if !self.network.admits(host, port) {
+        if !self.hosts.admits(host, port) {
             return Err(Error::HttpRequestDenied);
         }
         let [connect, first, next] =
@@ -273,12 +327,6 @@ impl Body for Answer {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
-}
-
-/// Adds both versions of `wasi:http` for those who send requests.
-pub(super) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
-    wasmtime_wasi_http::p3::add_to_linker(linker)
 }
 
 #[cfg(test)]

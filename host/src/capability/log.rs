@@ -1,12 +1,45 @@
 //! `chainlet:host/log`: lines in the log that carry the id of the request.
 
+use std::sync::Arc;
+
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower};
+use wasmtime_wasi::WasiCtxBuilder;
 
-use super::output::{Level, TARGET};
+use super::output::{Level, StandardOutput, TARGET};
+use super::{Capability, GrantRequest, StateError};
 use crate::chainlet::state::ReplicaState;
+use crate::config::ConfigError;
 
 const INTERFACE: &str = "chainlet:host/log@0.1.0";
+
+/// The capability.
+pub(super) struct Log;
+
+impl Capability for Log {
+    type Grant = ();
+    type State = ();
+
+    fn name(&self) -> &'static str {
+        "log"
+    }
+
+    fn interfaces(&self) -> &'static [&'static str] {
+        &["chainlet:host/log"]
+    }
+
+    fn add_to_linker(&self, linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
+        add_to_linker(linker)
+    }
+
+    async fn grant(&self, _: &GrantRequest<'_>) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
+    fn state(&self, _: &Arc<()>, _: u32, _: &mut WasiCtxBuilder) -> Result<(), StateError> {
+        Ok(())
+    }
+}
 
 /// The enum `level`.
 #[derive(Debug, Clone, Copy, ComponentType, Lift, Lower)]
@@ -39,7 +72,7 @@ impl From<WitLevel> for Level {
 }
 
 /// Adds the interface. By hand, since the running call is known only to functions that see the whole store.
-pub(super) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
+fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
     let mut interface = linker.instance(INTERFACE)?;
     interface.func_wrap("is-enabled", |_, (level,): (WitLevel,)| Ok((is_enabled(level.into()),)))?;
     interface.func_wrap(
@@ -49,7 +82,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Resu
             let level = Level::from(level);
             if is_enabled(level) {
                 let request = ReplicaState::current_call(&mut store).and_then(|call| call.context.request.clone());
-                store.data().capabilities.output.line(level, request.as_deref(), message, &fields);
+                store.data().of::<StandardOutput>().line(level, request.as_deref(), message, &fields);
             }
             Ok(())
         },

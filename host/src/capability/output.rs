@@ -16,11 +16,14 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
+use wasmtime::component::Linker;
+use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-pub(super) use self::attributed::add_to_linker;
-use crate::config::ChainletName;
+use super::{Capability, GrantRequest, StateError};
+use crate::chainlet::state::ReplicaState;
+use crate::config::{ChainletName, ConfigError};
 use crate::guest_words::{SENTENCE, clip};
 use crate::log_rate::LogRate;
 
@@ -35,6 +38,42 @@ const LAST_WORDS: usize = 3;
 /// How the line begins by which Rust says after a panic what would show more. It is left out: a guest has no such
 /// variable, and the reader of the log would set it in vain.
 const BACKTRACE_HINT: &str = "note: run with `RUST_BACKTRACE=";
+
+/// The capability.
+pub(crate) struct StandardOutput;
+
+/// The rate at which the lines of one chainlet are logged.
+pub(crate) struct Lines {
+    chainlet: ChainletName,
+    rate: Arc<LogRate>,
+}
+
+impl Capability for StandardOutput {
+    type Grant = Lines;
+    type State = Output;
+
+    fn name(&self) -> &'static str {
+        "output"
+    }
+
+    fn interfaces(&self) -> &'static [&'static str] {
+        &["wasi:cli/stdout", "wasi:cli/stderr"]
+    }
+
+    fn add_to_linker(&self, linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
+        attributed::add_to_linker(linker)
+    }
+
+    async fn grant(&self, chainlet: &GrantRequest<'_>) -> Result<Lines, ConfigError> {
+        Ok(Lines { chainlet: chainlet.name.clone(), rate: Arc::new(LogRate::new()) })
+    }
+
+    fn state(&self, lines: &Arc<Lines>, replica: u32, wasi: &mut WasiCtxBuilder) -> Result<Output, StateError> {
+        let output = Output::new(&lines.chainlet, replica, &lines.rate);
+        wasi.stdout(output.stdout()).stderr(output.stderr());
+        Ok(output)
+    }
+}
 
 /// The output of one replica.
 #[derive(Clone)]
@@ -94,16 +133,16 @@ impl Stream {
 
 impl Output {
     /// The output of replica `replica`; all replicas of a chainlet share its `rate`.
-    pub(super) fn new(chainlet: &ChainletName, replica: u32, rate: &Arc<LogRate>) -> Self {
+    fn new(chainlet: &ChainletName, replica: u32, rate: &Arc<LogRate>) -> Self {
         let state = State { partial: Default::default(), writer: None, last_words: Default::default() };
         Output(Arc::new(Shared { chainlet: chainlet.clone(), replica, rate: rate.clone(), state: Mutex::new(state) }))
     }
 
-    pub(super) fn stdout(&self) -> impl StdoutStream + 'static {
+    fn stdout(&self) -> impl StdoutStream + 'static {
         Writer { output: self.clone(), stream: Stream::Stdout }
     }
 
-    pub(super) fn stderr(&self) -> impl StdoutStream + 'static {
+    fn stderr(&self) -> impl StdoutStream + 'static {
         Writer { output: self.clone(), stream: Stream::Stderr }
     }
 

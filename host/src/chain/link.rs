@@ -12,8 +12,8 @@ use crate::component::{Component, Dependency};
 use crate::value::Value;
 use crate::value::abi::call::{Import, define};
 
-/// Connects the imports of `component`: the host's interfaces to the host (the GPU's only if `gpu` is true), and each
-/// dependency to the import that `answer` returns for it.
+/// Connects the imports of `component`: WASI and what `add_capabilities` adds to the host, and each dependency to the
+/// import that `answer` returns for it.
 ///
 /// # Errors
 ///
@@ -21,11 +21,12 @@ use crate::value::abi::call::{Import, define};
 pub(super) fn link(
     engine: &Engine,
     component: &Component,
-    gpu: bool,
+    add_capabilities: impl FnOnce(&mut Linker<ReplicaState>) -> Result<()>,
     answer: impl Fn(&Dependency) -> Arc<dyn Import<ReplicaState>>,
 ) -> Result<InstancePre<ReplicaState>> {
     let mut linker = Linker::new(engine);
-    capability::add_to_linker(&mut linker, gpu)?;
+    capability::add_wasi(&mut linker)?;
+    add_capabilities(&mut linker)?;
     for dependency in &component.dependencies {
         let mut instance = linker.instance(&dependency.import)?;
         define(&mut instance, "run-remote", &dependency.signature, answer(dependency))?;

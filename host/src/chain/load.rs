@@ -4,17 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
+use wasmtime::component::Linker;
 
 use super::edge::{Edge, EdgeImport};
 use super::link::{Unresolved, link};
 use super::plan::{self, Plan};
 use super::progress::{Stage, StartProgress};
-use super::{Chain, Inner, LoadError, gpu};
-use crate::capability::Grants;
+use super::{Chain, Inner, LoadError};
+use crate::capability::GrantRequest;
 use crate::chainlet::Chainlet;
 use crate::chainlet::call::Patience;
 use crate::chainlet::limits::ValueLimits;
 use crate::chainlet::replica::Blueprint;
+use crate::chainlet::state::ReplicaState;
 use crate::component::{self, Component, Loading};
 use crate::config::{ChainSecrets, ChainSpec, ChainletName, ComponentSource, ConfigError, ConfigErrors, KeyPath};
 use crate::engine::Shared;
@@ -67,7 +69,7 @@ pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec, progress: &StartProg
     for (name, load) in loads {
         let place = KeyPath::root().key("chainlets").key(&name).key("component");
         let (message, help) = match load.await {
-            Ok(Ok(Ok(component))) => match link(&shared.engine, &component, true, |_| Arc::new(Unresolved)) {
+            Ok(Ok(Ok(component))) => match check_imports(shared, &component) {
                 Ok(_) => {
                     components.insert(name, component);
                     continue;
@@ -110,15 +112,25 @@ pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec, progress: &StartProg
     if let Some(error) = refused {
         return Err(error.into());
     }
-    if spec.chainlets.values().any(|chainlet| chainlet.resources.gpu.is_some()) {
-        gpu::find(shared, spec.gpu.isolation).await;
-    }
+    errors.extend(spec.unknown_capabilities(shared.capabilities.added()));
+    let mut rows = IndexMap::new();
     for (name, component) in &components {
         let Some(chainlet) = spec.chainlets.get(name) else { continue };
-        errors.extend(gpu::grant(shared, spec, name, chainlet, component).err());
+        let request = GrantRequest { chain: spec, name, chainlet, component, secrets: &IndexMap::new() };
+        match shared.capabilities.check(&request).await {
+            Ok(granted) => drop(rows.insert(name.clone(), granted)),
+            Err(refused) => errors.extend(refused),
+        }
     }
     ConfigErrors::check(errors)?;
-    Ok(plan::resolve(spec, components, shared.max_replicas)?)
+    let plan = plan::resolve(spec, components, shared.max_replicas)?;
+    Ok(Plan { rows, ..plan })
+}
+
+/// Checks that the host offers everything that `component` imports.
+fn check_imports(shared: &Shared, component: &Component) -> wasmtime::Result<()> {
+    let add_all = |linker: &mut Linker<ReplicaState>| shared.capabilities.add_to_linker(linker);
+    link(&shared.engine, component, add_all, |_| Arc::new(Unresolved)).map(drop)
 }
 
 /// Starts the chainlets of `plan`, each after those that it calls.
@@ -132,30 +144,38 @@ pub(crate) async fn start(
     let mut running: IndexMap<ChainletName, Arc<Chainlet>> = IndexMap::new();
     for (name, component) in &plan.chainlets {
         let Some(chainlet) = spec.chainlets.get(name) else { continue };
-        if chainlet.network.hosts.is_empty() && component.capabilities.iter().any(|name| name.starts_with("wasi:http/"))
-        {
-            tracing::warn!(
-                chainlet = %name,
-                "the component imports wasi:http, and every request will be refused: chain.toml has no network.hosts for it"
-            );
-        }
-        let gpu = gpu::grant(shared, spec, name, chainlet, component).map_err(ConfigErrors::from)?.map(Arc::new);
-        if let Some(gpu) = &gpu {
-            gpu.announce();
-        }
-        let grants = Grants::new(spec, name, chainlet, secrets.take(name.as_str()), gpu.clone());
-        let instance = link(&shared.engine, component, gpu.is_some(), |dependency| {
-            let edge = plan.edges_from(name).find(|edge| edge.dependency.import == dependency.import);
-            match edge.and_then(|edge| Some((edge, running.get(&edge.name.to)?))) {
-                Some((edge, target)) => Arc::new(EdgeImport {
-                    edge: Arc::new(Edge::new(edge.name.clone(), target.clone(), &edge.policy)),
-                    is_async: dependency.signature.is_async,
-                    is_fallible: edge.is_fallible,
-                }),
-                None => Arc::new(Unresolved),
+        let secrets = secrets.take(name.as_str());
+        let request = GrantRequest { chain: spec, name, chainlet, component, secrets: &secrets };
+        let grants = match shared.capabilities.grant(&request).await {
+            Ok(grants) => Arc::new(grants),
+            Err(error) => {
+                stop_all(&running).await;
+                return Err(LoadError::Config(error.into()));
             }
-        })
-        .map_err(|error| LoadError::Start(CallError::new(ErrorKind::Internal, name, format_args!("{error:#}"))))?;
+        };
+        let linked = link(
+            &shared.engine,
+            component,
+            |linker| grants.add_to_linker(linker),
+            |dependency| {
+                let edge = plan.edges_from(name).find(|edge| edge.dependency.import == dependency.import);
+                match edge.and_then(|edge| Some((edge, running.get(&edge.name.to)?))) {
+                    Some((edge, target)) => Arc::new(EdgeImport {
+                        edge: Arc::new(Edge::new(edge.name.clone(), target.clone(), &edge.policy)),
+                        is_async: dependency.signature.is_async,
+                        is_fallible: edge.is_fallible,
+                    }),
+                    None => Arc::new(Unresolved),
+                }
+            },
+        );
+        let instance = match linked {
+            Ok(instance) => instance,
+            Err(error) => {
+                stop_all(&running).await;
+                return Err(LoadError::Start(CallError::new(ErrorKind::Internal, name, format_args!("{error:#}"))));
+            }
+        };
         let blueprint = Blueprint {
             name: name.clone(),
             signature: component.run_remote.signature.clone(),
@@ -190,9 +210,7 @@ pub(crate) async fn start(
                 running.insert(name.clone(), chainlet);
             }
             Err(error) => {
-                for chainlet in running.values().rev() {
-                    chainlet.stop(Duration::ZERO).await;
-                }
+                stop_all(&running).await;
                 return Err(LoadError::Start(error));
             }
         }
@@ -208,4 +226,11 @@ pub(crate) async fn start(
         edges,
         memory: shared.memory.clone(),
     })))
+}
+
+/// Stops the chainlets of a chain that does not start.
+async fn stop_all(running: &IndexMap<ChainletName, Arc<Chainlet>>) {
+    for chainlet in running.values().rev() {
+        chainlet.stop(Duration::ZERO).await;
+    }
 }

@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 
 use super::edge::failure::is_failure;
+use crate::capability::Row;
 use crate::component::{Component, Dependency, RunRemote};
 use crate::config::{
     ByteSize, ChainSpec, ChainletName, ConfigError, ConfigErrors, DependencyName, DependencySpec, KeyPath,
@@ -19,6 +20,8 @@ pub struct Plan {
     pub chainlets: IndexMap<ChainletName, Component>,
     /// The edges: which chainlet calls which.
     pub edges: Vec<Edge>,
+    /// The rows about what each chainlet may use of the host.
+    pub(super) rows: IndexMap<ChainletName, Vec<Row>>,
 }
 
 /// One resolved dependency.
@@ -48,6 +51,12 @@ impl Edge {
 }
 
 impl Plan {
+    /// Returns the rows that `chainhost check` prints about what `chainlet` may use of the host.
+    #[must_use]
+    pub fn rows(&self, chainlet: &ChainletName) -> &[Row] {
+        self.rows.get(chainlet).map_or(&[], Vec::as_slice)
+    }
+
     /// Returns the edges from `chainlet` to others, in the order of its imports.
     pub fn edges_from<'a>(&'a self, chainlet: &'a ChainletName) -> impl Iterator<Item = &'a Edge> {
         self.edges.iter().filter(move |edge| edge.name.from == *chainlet)
@@ -99,7 +108,7 @@ pub(super) fn resolve(
     let order = order(spec, &components, &edges)?;
     let entrypoint = entrypoint(spec, &components, &edges)?;
     components.sort_by_cached_key(|name, _| order.iter().position(|ordered| ordered == name));
-    Ok(Plan { entrypoint, chainlets: components, edges })
+    Ok(Plan { entrypoint, chainlets: components, edges, rows: IndexMap::new() })
 }
 
 /// Whether the key of a `depends` names `dependency`: by its own name, or by the name of its import with or without the

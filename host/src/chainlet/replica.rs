@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use wasmtime::component::{Accessor, GuestTaskId, InstancePre};
 use wasmtime::{AsContextMut, Store};
+use wasmtime_wasi::WasiCtx;
 
 pub(super) use self::death::Death;
 use super::call::{Call, Job, Patience, Returned};
@@ -38,7 +39,7 @@ use super::pool::Pool;
 use super::question::{Question, Unwell};
 use super::state::ReplicaState;
 use super::streams::{Feed, Reader};
-use crate::capability::Grants;
+use crate::capability::{Grants, Loss};
 use crate::component::Component;
 use crate::config::{ChainletName, Health};
 use crate::error::{CallError, ErrorKind};
@@ -59,7 +60,7 @@ pub(crate) struct Blueprint {
     /// The component with all its imports resolved.
     pub instance: InstancePre<ReplicaState>,
     /// What the guest may use of the host.
-    pub grants: Grants,
+    pub grants: Arc<Grants>,
     /// Calls at once in one replica.
     pub concurrency: usize,
     /// Calls that may wait.
@@ -119,8 +120,8 @@ pub(super) enum Wear {
     Unanswered,
     /// It says itself that it is not well.
     Unwell,
-    /// It has lost a GPU device, and with it what it had made there.
-    DeviceLost,
+    /// A capability has lost something that the replica cannot do without, such as a GPU device.
+    Lost(Loss),
 }
 
 /// The end of a replica's `run_concurrent`. Its store goes along, to be dropped by the replica's task: whoever drove it
@@ -263,7 +264,7 @@ impl Blueprint {
             let blueprint = self.clone();
             async move { blueprint.initialise(number).await }
         });
-        let Initialised { streams, store, export, health } = match timeout(self.start_timeout, start).await {
+        let Initialised { streams, mut store, export, health } = match timeout(self.start_timeout, start).await {
             Ok(Ok(initialised)) => initialised?,
             Ok(Err(Panicked(message))) => {
                 let message = format_args!("starting a replica panicked, which is a bug of chainhost: {message}");
@@ -283,18 +284,18 @@ impl Blueprint {
             name: self.name.clone(),
             number,
         };
-        let loss = store.data().capabilities.gpu.loss();
+        let lost = store.data_mut().lost();
         let driven =
             replica.driver.run(serve_all(streams, store, export, replica.clone(), health, monitor, self.name.clone()));
         let task = tokio::spawn({
             let (closed_at_the_end, pool) = (CloseInbox(replica.clone()), pool.clone());
             async move {
-                let (mut driven, mut loss) = (pin!(driven), pin!(loss));
+                let (mut driven, mut lost) = (pin!(driven), lost);
                 let ended = tokio::select! {
                     biased;
                     ended = &mut driven => ended,
-                    () = &mut loss => {
-                        closed_at_the_end.0.wear_out(Wear::DeviceLost);
+                    loss = &mut lost => {
+                        closed_at_the_end.0.wear_out(Wear::Lost(loss));
                         driven.await
                     }
                 };
@@ -324,13 +325,14 @@ impl Blueprint {
             let failed = death.as_failure(self.error(format_args!("{what}: {}", death.message)));
             if death::lack(error).is_some() { failed.of_the_machine() } else { failed }
         };
-        let capabilities = self.grants.capabilities(number);
-        let wasi = self.grants.wasi(&capabilities.output).map_err(|error| match error.remedy() {
-            Some(help) => self.error(format_args!("{error}; {help}")).of_the_machine(),
-            None => self.error(error),
+        // The guest sees nothing of the machine but what the capabilities add.
+        let mut wasi = WasiCtx::builder();
+        let states = self.grants.states(number, &mut wasi).map_err(|error| match error.is_of_the_machine {
+            true => self.error(error).of_the_machine(),
+            false => self.error(error),
         })?;
-        let state =
-            ReplicaState::new(capabilities, wasi, MemoryLimit::new(self.memory), self.values, &self.host_memory);
+        let memory = MemoryLimit::new(self.memory);
+        let state = ReplicaState::new(&self.name, states, wasi.build(), memory, self.values, &self.host_memory);
         let mut store = Store::new(self.instance.engine(), state);
         // After the store, so that it is dropped before it.
         let streams = store.data().streams().end_with();

@@ -4,24 +4,29 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use super::call::Call;
 use super::limits::{HOST_RESOURCES, MemoryLimit, Parameters, ValueLimits};
-use crate::capability::Capabilities;
+use crate::capability::{Capability, Loss, States};
+use crate::config::ChainletName;
 use crate::memory::MemoryBudget;
 use crate::value::abi::stream::{Streaming, Streams};
 
 /// How many requests a line of the log names.
 const REQUESTS: usize = 8;
 
+/// The panic of a capability that asks for a state that it did not make.
+const NO_GRANT: &str = "the chainlet has no grant of this capability";
+
 /// The data of one replica's store.
-pub(crate) struct ReplicaState {
+pub struct ReplicaState {
+    chainlet: ChainletName,
     /// The parts of the host that the guest may use.
-    pub capabilities: Capabilities,
+    states: States,
     pub(super) memory: MemoryLimit,
     /// The parameters of the calls of dependencies that are under way.
     pub(super) parameters: Parameters,
@@ -36,9 +41,11 @@ pub(crate) struct ReplicaState {
     table: ResourceTable,
 }
 
+#[expect(clippy::expect_used, reason = "the methods that panic say so, and why they do not")]
 impl ReplicaState {
     pub(super) fn new(
-        capabilities: Capabilities,
+        chainlet: &ChainletName,
+        states: States,
         wasi: WasiCtx,
         memory: MemoryLimit,
         values: ValueLimits,
@@ -47,7 +54,8 @@ impl ReplicaState {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HOST_RESOURCES);
         ReplicaState {
-            capabilities,
+            chainlet: chainlet.clone(),
+            states,
             memory,
             parameters: Parameters::new(values, host.clone()),
             streams: Streams::new(values.all, host),
@@ -56,6 +64,54 @@ impl ReplicaState {
             wasi,
             table,
         }
+    }
+
+    /// Returns the name of the chainlet whose replica it is.
+    #[must_use]
+    pub fn chainlet(&self) -> &ChainletName {
+        &self.chainlet
+    }
+
+    /// Returns the state that the capability `C` has in this store.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the chainlet has no grant of `C`. The functions that `C` itself links never panic here, because the
+    /// linker of a chainlet has only the capabilities that it has a grant of.
+    #[must_use]
+    pub fn of<C: Capability>(&self) -> &C::State {
+        self.states.get::<C>().expect(NO_GRANT)
+    }
+
+    /// As [`ReplicaState::of`], for a change. wasmtime's bindings take this function as their `host_getter`.
+    ///
+    /// # Panics
+    ///
+    /// As [`ReplicaState::of`].
+    #[must_use]
+    pub fn of_mut<C: Capability>(&mut self) -> &mut C::State {
+        self.states.get_mut::<C>().expect(NO_GRANT)
+    }
+
+    /// As [`ReplicaState::of_mut`], together with the table of the guest's handles.
+    ///
+    /// # Panics
+    ///
+    /// As [`ReplicaState::of`].
+    #[must_use]
+    pub fn of_mut_and_table<C: Capability>(&mut self) -> (&mut C::State, &mut ResourceTable) {
+        (self.states.get_mut::<C>().expect(NO_GRANT), &mut self.table)
+    }
+
+    /// Returns the id of the request for which the guest is running now. Returns `None` if the call has no id, or if the
+    /// guest works for no call.
+    pub fn request_id(store: &mut StoreContextMut<'_, ReplicaState>) -> Option<Arc<str>> {
+        Self::current_call(store)?.context.request.clone()
+    }
+
+    /// Returns a future that is ready when a capability says that the replica must be replaced.
+    pub(super) fn lost(&mut self) -> BoxFuture<'static, Loss> {
+        self.states.lost()
     }
 
     pub(super) fn begin(&mut self, task: GuestTaskId, call: Arc<Call>) {
@@ -113,13 +169,6 @@ fn forget(calls: &mut HashMap<GuestTaskId, Arc<Call>>, task: GuestTaskId, call: 
 impl Streaming for ReplicaState {
     fn streams(&self) -> &Streams {
         &self.streams
-    }
-}
-
-impl WasiHttpView for ReplicaState {
-    fn http(&mut self) -> WasiHttpCtxView<'_> {
-        let http = &mut self.capabilities.http;
-        WasiHttpCtxView { ctx: &mut http.context, table: &mut self.table, hooks: &mut http.hooks }
     }
 }
 

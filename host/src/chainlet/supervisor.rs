@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use super::call::Patience;
 use super::pool::Pool;
 use super::replica::{Blueprint, Death, Replica, Running, Wear};
+use crate::capability::Loss;
 use crate::error::{CallError, ErrorKind};
 use crate::log_fields::log_call_error;
 
@@ -89,7 +90,7 @@ pub(super) async fn supervise(
             }
             End::WornOut(why) => {
                 tell_of_wear(why, &blueprint, number, &running.replica);
-                if why == Wear::DeviceLost {
+                if let Wear::Lost(_) = why {
                     // It can only fail its calls. Those that it has not begun wait for the next replica.
                     pool.retire(&running.replica);
                     running.replica.close();
@@ -131,7 +132,7 @@ pub(super) async fn supervise(
 fn is_of_calls(why: Wear, running: &Running) -> bool {
     match why {
         Wear::Overran | Wear::Stalled => true,
-        Wear::DeviceLost => running.replica.was_used(),
+        Wear::Lost(_) => running.replica.was_used(),
         Wear::Unanswered | Wear::Unwell => false,
     }
 }
@@ -146,7 +147,7 @@ fn tell_of_wear(why: Wear, blueprint: &Blueprint, number: u32, replica: &Replica
             ("stalled", Some("stall"), "replica does not return to its event loop while a call of it is over")
         }
         Wear::Unanswered => ("unanswered", None, "replica holds what is left of many calls"),
-        Wear::DeviceLost => ("device-lost", None, "replica has lost its GPU device"),
+        Wear::Lost(Loss { reason, message }) => (reason, None, message),
         Wear::Unwell => ("unwell", Some("health.failures"), "replica is not well and does not get better"),
     };
     let limit = key.map(|key| format!("chainlets.{}.{key}", blueprint.name));

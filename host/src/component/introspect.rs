@@ -18,6 +18,7 @@ pub(super) fn component(
     reader: &Reader<'_>,
     initial_memory: u64,
     export: Option<&str>,
+    is_capability: impl Fn(&str) -> bool,
 ) -> Result<Component, ComponentError> {
     let mut exports = Vec::new();
     let (mut init, mut health) = (None, None);
@@ -46,7 +47,7 @@ pub(super) fn component(
     for (name, ty) in reader.types.imports() {
         match ty {
             ComponentEntityType::Instance(instance) => {
-                if name.starts_with("wasi:") || name.starts_with(HOST_PACKAGE) {
+                if name.starts_with("wasi:") || name.starts_with(HOST_PACKAGE) || is_capability(name) {
                     capabilities.push(name.to_string());
                 } else if let Some(signature) = run_remote_of(reader, instance) {
                     dependencies.push(dependency(name, signature)?);

@@ -241,6 +241,17 @@ impl ChainletBuilder {
         self
     }
 
+    /// Sets a setting of a capability.
+    pub fn capability(
+        mut self,
+        capability: impl Into<String>,
+        name: impl Into<String>,
+        value: impl Into<SettingValue>,
+    ) -> Self {
+        self.spec.capabilities.entry(capability.into()).or_default().insert(name, value);
+        self
+    }
+
     /// Resolves the dependency that the component imports as `dependency` to `chainlet`, with the default edge.
     pub fn depends(mut self, dependency: impl AsRef<str>, chainlet: impl AsRef<str>) -> Self {
         let key = KeyPath::from(["depends", dependency.as_ref(), "chainlet"]);

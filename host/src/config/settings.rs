@@ -1,5 +1,6 @@
 //! A chainlet's plain settings, `[chainlets.NAME.config]`.
 
+use serde::de::DeserializeOwned;
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
@@ -42,6 +43,21 @@ impl Settings {
     #[must_use]
     pub fn json(&self, name: &str) -> Option<String> {
         self.get(name).map(|value| json_text(&AsJson(value)))
+    }
+
+    /// Reads the settings as a `T`.
+    ///
+    /// # Errors
+    ///
+    /// Returns the keys that lead to the setting that does not fit, and the reason.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, (Vec<String>, String)> {
+        serde_path_to_error::deserialize(SettingValue::Table(self.0.clone())).map_err(|error| {
+            let keys = error.path().iter().filter_map(|segment| match segment {
+                serde_path_to_error::Segment::Map { key } => Some(key.clone()),
+                _ => None,
+            });
+            (keys.collect(), error.inner().to_string().trim().to_owned())
+        })
     }
 
     /// All settings as the text of one JSON object.

@@ -13,13 +13,14 @@ use serde::Serialize;
 
 use super::builder::{ChainBuilder, ChainletBuilder};
 use super::component::ComponentSource;
-use super::error::ConfigErrors;
+use super::error::{ConfigError, ConfigErrors};
 use super::gpu::{Gpu, GpuHost};
 use super::key::KeyPath;
 use super::location::Location;
 use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, SecretName};
 use super::network::Network;
 use super::policy::{DependencySpec, Health, Replicas, Rollout};
+use super::reader::nearest;
 use super::settings::Settings;
 use super::size::ByteSize;
 use super::source::Source;
@@ -139,6 +140,12 @@ pub struct ChainletSpec {
     /// They are no place for secrets: those belong into `assets.secrets`, by name.
     #[schemars(default, with = "serde_json::Map<String, serde_json::Value>")]
     pub config: Settings,
+
+    /// Settings of capabilities that the program which embeds the host adds, each in a table of the capability's name, for
+    /// example `capabilities.search = { index = "products" }`.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    #[schemars(default, with = "serde_json::Map<String, serde_json::Value>")]
+    pub capabilities: IndexMap<String, Settings>,
 
     /// The chainlet's dependencies, by the name under which it imports them. One that is not listed here is the
     /// chainlet of the same name, else the only one that exports the imported interface.
@@ -284,6 +291,22 @@ impl ChainSpec {
         }))
     }
 
+    /// Returns an error for each table of `capabilities` that is not one of `known`.
+    pub(crate) fn unknown_capabilities(&self, known: impl Iterator<Item = &'static str> + Clone) -> Vec<ConfigError> {
+        let chainlets = self.chainlets.iter();
+        let settings = chainlets.flat_map(|(name, chainlet)| chainlet.capabilities.keys().map(move |key| (name, key)));
+        let unknown = settings.filter(|(_, key)| !known.clone().any(|known| known == key.as_str()));
+        let errors = unknown.map(|(name, key)| {
+            let place = KeyPath::root().key("chainlets").key(name).key("capabilities").key(key);
+            let help = match nearest(key, known.clone()) {
+                Some(near) => format!("did you mean {near}?"),
+                None => "remove the table, or run the chain in the program that adds this capability".to_owned(),
+            };
+            ConfigError::new(self.at(place), format!("this host has no capability named {key}"), help)
+        });
+        errors.collect()
+    }
+
     /// Where `key` was set, for an error about it. For a key that the file does not have it is the nearest table
     /// around it, and for a spec that was built in code only the key's path.
     ///
@@ -346,6 +369,7 @@ impl ChainletSpec {
             assets: Assets::default(),
             network: Network::default(),
             config: Settings::default(),
+            capabilities: IndexMap::new(),
             depends: IndexMap::new(),
         }
     }

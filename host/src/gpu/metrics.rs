@@ -6,6 +6,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
+use crate::capability::{Measure, MeasureUnit};
+
 /// The measurements of one chainlet. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Meter {
@@ -24,6 +26,25 @@ impl Meter {
         // From 20 µs to some 20 s.
         let seconds = || Histogram::new(exponential_buckets(20e-6, 4.0, 11));
         Meter { memory: Gauge::default(), submissions: seconds(), executions: seconds(), lost: Counter::default() }
+    }
+
+    /// Returns the current values, for `GET /metrics`.
+    pub(crate) fn measures(&self) -> Vec<Measure> {
+        let lost = "Devices that were lost, by a fault, a deadline or the end of a worker";
+        let (submission, execution) = ("submission", "execution");
+        vec![
+            Measure::gauge("memory", "Bytes of GPU memory that all replicas hold.", self.memory.get())
+                .unit(MeasureUnit::Bytes),
+            Measure::counter("devices_lost", lost, self.lost.get()),
+            Measure::histogram(submission, "How long a GPU was at each submission.", self.submissions.clone())
+                .unit(MeasureUnit::Seconds),
+            Measure::histogram(
+                execution,
+                "How long a GPU was at some submissions, by its own clock.",
+                self.executions.clone(),
+            )
+            .unit(MeasureUnit::Seconds),
+        ]
     }
 
     pub(super) fn memory(&self, change: i64) {

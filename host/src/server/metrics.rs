@@ -6,6 +6,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
+use indexmap::IndexMap;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder,
@@ -20,9 +21,9 @@ use prometheus_client::registry::{Registry, Unit};
 
 pub(super) use self::exposition::Exposition;
 use super::{Audience, Http};
+use crate::capability::{Measure, MeasureUnit};
 use crate::chain::Chain;
 use crate::chainlet::Status;
-use crate::gpu::Meter;
 use crate::live::LiveChain;
 use crate::memory::MemoryBudget;
 
@@ -245,7 +246,7 @@ impl Collector for Chainlets {
             ConstCounter::new(count).encode(errors.encode_family(&labels)?)?;
         }
         encode_memory(chain.memory(), &mut encoder)?;
-        encode_gpus(&chain, &mut encoder)
+        encode_capabilities(&chain, &mut encoder)
     }
 }
 
@@ -268,29 +269,27 @@ fn encode_memory(memory: &MemoryBudget, encoder: &mut DescriptorEncoder<'_>) -> 
     )?)
 }
 
-/// What chainlets use of GPUs, where any does.
-fn encode_gpus(chain: &Chain, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-    if chain.gpus().next().is_none() {
-        return Ok(());
+/// Encodes the metrics of capabilities. All chainlets with the same metric make one family.
+fn encode_capabilities(chain: &Chain, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    let mut families: IndexMap<String, Vec<(&str, Measure)>> = IndexMap::new();
+    for (chainlet, capability, measure) in chain.measures() {
+        let name = format!("chainlet_{}_{}", capability.replace('-', "_"), measure.name);
+        families.entry(name).or_default().push((chainlet.as_str(), measure));
     }
-    let help = "Bytes of GPU memory that all replicas hold.";
-    let mut memory = encoder.encode_descriptor("chainlet_gpu_memory", help, Some(&Unit::Bytes), MetricType::Gauge)?;
-    for (chainlet, meter) in chain.gpus() {
-        meter.memory.encode(memory.encode_family(&[("chainlet", chainlet.as_str())])?)?;
-    }
-    let help = "Devices that were lost, by a fault, a deadline or the end of a worker";
-    let mut lost = encoder.encode_descriptor("chainlet_gpu_devices_lost", help, None, MetricType::Counter)?;
-    for (chainlet, meter) in chain.gpus() {
-        meter.lost.encode(lost.encode_family(&[("chainlet", chainlet.as_str())])?)?;
-    }
-    let mut times = |name: &str, help: &str, of: fn(&Meter) -> &Histogram| -> fmt::Result {
-        let mut time = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
-        for (chainlet, meter) in chain.gpus() {
-            of(meter).encode(time.encode_family(&[("chainlet", chainlet.as_str())])?)?;
+    for (name, measures) in families {
+        let Some((_, first)) = measures.first() else { continue };
+        let unit = first.unit.map(|unit| match unit {
+            MeasureUnit::Bytes => Unit::Bytes,
+            MeasureUnit::Seconds => Unit::Seconds,
+        });
+        let kind = first.value.kind();
+        let mut family = encoder.encode_descriptor(&name, first.help, unit.as_ref(), kind)?;
+        for (chainlet, measure) in measures {
+            // A family is of one type. A capability that breaks its contract loses the metric, not the whole page.
+            if measure.value.kind().as_str() == kind.as_str() {
+                measure.value.encode(family.encode_family(&[("chainlet", chainlet)])?)?;
+            }
         }
-        Ok(())
-    };
-    times("chainlet_gpu_submission", "How long a GPU was at each submission.", |meter| &meter.submissions)?;
-    let help = "How long a GPU was at some submissions, by its own clock.";
-    times("chainlet_gpu_execution", help, |meter| &meter.executions)
+    }
+    Ok(())
 }

@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use wasmtime::component::__internal::{CanonicalAbiInfo, InstanceType, InterfaceType, LowerContext};
 use wasmtime::component::{ComponentType, Linker, Lower, Resource, WasmList};
 
-use super::{BufferHandle, wit};
+use super::{BufferHandle, Gpu, wit};
 use crate::chainlet::state::ReplicaState;
 use crate::gpu::device::{Buffer, Content};
 use crate::gpu::protocol::{Failure, Result};
@@ -64,7 +64,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Resu
         "[method]buffer.write",
         |mut store, (buffer, offset, data): (Resource<BufferHandle>, u64, WasmList<u8>)| {
             Box::new(async move {
-                let buffer = store.data().capabilities.gpu.buffer(&buffer)?;
+                let buffer = store.data().of::<Gpu>().buffer(&buffer)?;
                 let length = data.as_le_slice(&store).len();
                 let written: Result<()> = async {
                     let size = u64::try_from(length).unwrap_or(u64::MAX);
@@ -87,7 +87,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Resu
         "[method]buffer.read-blocking",
         |store, (buffer, offset, size): (Resource<BufferHandle>, u64, u64)| {
             Box::new(async move {
-                let buffer = store.data().capabilities.gpu.buffer(&buffer)?;
+                let buffer = store.data().of::<Gpu>().buffer(&buffer)?;
                 Ok((lowered(buffer.read(offset, size).await),))
             })
         },
@@ -96,7 +96,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Resu
         "[method]buffer.read",
         |accessor, (buffer, offset, size): (Resource<BufferHandle>, u64, u64)| {
             Box::pin(async move {
-                let buffer = accessor.with(|mut access| access.get().capabilities.gpu.buffer(&buffer))?;
+                let buffer = accessor.with(|mut access| access.get().of::<Gpu>().buffer(&buffer))?;
                 Ok((lowered(by_itself(buffer.read(offset, size)).await),))
             })
         },

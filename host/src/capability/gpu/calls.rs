@@ -7,8 +7,8 @@ use std::sync::Arc;
 use wasmtime::component::{Accessor, Resource, ResourceTable, ResourceTableError};
 
 use super::{
-    BindGroup, BindGroupLayout, BufferHandle, ComputePipeline, DeviceHandle, Gpu, HasGpu, PipelineLayout, QuerySet,
-    ShaderModule, plain, wit,
+    BindGroup, BindGroupLayout, BufferHandle, ComputePipeline, DeviceHandle, GpuState, HasGpu, PipelineLayout,
+    QuerySet, ShaderModule, plain, wit,
 };
 use crate::gpu::device::{Buffer, Device, Object};
 use crate::gpu::protocol::{
@@ -115,7 +115,7 @@ fn answer<T>(asked: Asked<T>) -> Answer<T> {
     }
 }
 
-impl Gpu {
+impl GpuState {
     fn device(&self, handle: &Resource<DeviceHandle>) -> Result<Arc<Device>, ResourceTableError> {
         Ok(self.table.get(handle)?.0.clone())
     }
@@ -188,7 +188,7 @@ impl Gpu {
     }
 }
 
-impl wit::HostDevice for Gpu {
+impl wit::HostDevice for GpuState {
     fn features(&mut self, device: Resource<DeviceHandle>) -> wasmtime::Result<wit::Features> {
         Ok(plain::features_of(self.device(&device)?.features))
     }
@@ -380,7 +380,7 @@ fn misled<T, U>(_: U) -> Answer<T> {
     Err(wasmtime::format_err!("a call of a buffer went the wrong way, which is a bug of chainhost"))
 }
 
-impl wit::HostBuffer for Gpu {
+impl wit::HostBuffer for GpuState {
     async fn write(&mut self, buffer: Resource<BufferHandle>, offset: u64, data: Vec<u8>) -> Answer<()> {
         misled((buffer, offset, data))
     }
@@ -411,7 +411,7 @@ impl<T: 'static> wit::HostBufferWithStore<T> for HasGpu {
     }
 }
 
-impl wit::HostComputePipeline for Gpu {
+impl wit::HostComputePipeline for GpuState {
     async fn get_bind_group_layout(
         &mut self,
         pipeline: Resource<ComputePipeline>,
@@ -430,7 +430,7 @@ impl wit::HostComputePipeline for Gpu {
 
 macro_rules! only_dropped {
     ($($Trait:ident: $Type:ty;)+) => {
-        $(impl wit::$Trait for Gpu {
+        $(impl wit::$Trait for GpuState {
             fn drop(&mut self, object: Resource<$Type>) -> wasmtime::Result<()> {
                 self.table.delete(object)?;
                 Ok(())

@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::{Network, destination};
+use super::{Hosts, destination};
 use crate::forward::{forward_read, forward_write};
 
 /// How long one address may take to answer, before the next one is tried.
@@ -50,7 +50,7 @@ const CONNECTIONS: usize = 1_024;
 /// Connects without TLS.
 #[derive(Clone)]
 pub(super) struct Connect {
-    network: Arc<Network>,
+    hosts: Arc<Hosts>,
     lookups: Arc<Semaphore>,
     places: Arc<Semaphore>,
 }
@@ -62,7 +62,7 @@ pub(super) struct Connection {
 }
 
 /// Connects with TLS where the URL asks for it.
-pub(super) fn with_tls(network: Arc<Network>) -> HttpsConnector<Connect> {
+pub(super) fn with_tls(hosts: Arc<Hosts>) -> HttpsConnector<Connect> {
     let system = HttpsConnectorBuilder::new().with_provider_and_native_roots(ring::default_provider());
     // Without certificates of the system, such as in a container that has nothing but the program, those of Mozilla.
     // That the provider has no version of TLS, which is the error of the second, is not the case for ring.
@@ -75,7 +75,7 @@ pub(super) fn with_tls(network: Arc<Network>) -> HttpsConnector<Connect> {
         }
     };
     let [lookups, places] = [LOOKUPS, CONNECTIONS].map(|limit| Arc::new(Semaphore::new(limit)));
-    let connect = Connect { network, lookups, places };
+    let connect = Connect { hosts, lookups, places };
     builder.https_or_http().enable_all_versions().wrap_connector(connect)
 }
 
@@ -93,7 +93,7 @@ impl tower::Service<Uri> for Connect {
     }
 }
 
-async fn connect(Connect { network, lookups, places }: Connect, uri: Uri) -> Result<TokioIo<Connection>, ConnectError> {
+async fn connect(Connect { hosts, lookups, places }: Connect, uri: Uri) -> Result<TokioIo<Connection>, ConnectError> {
     let (host, port) = destination(&uri).map_err(|_| ConnectError::Uri)?;
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     let admitted = match bare.parse::<IpAddr>() {
@@ -101,7 +101,7 @@ async fn connect(Connect { network, lookups, places }: Connect, uri: Uri) -> Res
         Ok(address) => vec![SocketAddr::new(address, port)],
         Err(_) => {
             let found = look_up(bare.to_owned(), port, lookups).await.map_err(ConnectError::Lookup)?;
-            found.into_iter().filter(|to| network.admits_address(host, *to)).collect()
+            found.into_iter().filter(|to| hosts.admits_address(host, *to)).collect()
         }
     };
     let _place = places.acquire_owned().await.map_err(|_| ConnectError::Timeout)?;

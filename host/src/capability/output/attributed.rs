@@ -10,7 +10,7 @@ use wasmtime_wasi::WasiView as _;
 use wasmtime_wasi::p2::bindings::io::streams::{self, Host as _, HostOutputStream as _};
 use wasmtime_wasi::p2::{DynOutputStream, StreamResult};
 
-use super::Attributed;
+use super::{Attributed, StandardOutput};
 use crate::chainlet::state::ReplicaState;
 
 /// The interface, as wasmtime-wasi names it.
@@ -22,26 +22,33 @@ type Params = (Resource<DynOutputStream>, Vec<u8>);
 type Returned = (Result<(), streams::StreamError>,);
 
 /// Adds the functions, over those of wasmtime-wasi.
-pub(in crate::capability) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
+    // These functions replace those of wasmtime-wasi.
+    linker.allow_shadowing(true);
     let mut streams = linker.instance(STREAMS)?;
     streams.func_wrap(WRITE, |mut store: StoreContextMut<'_, ReplicaState>, (stream, bytes): Params| {
         let _attributed = attribute(&mut store);
         let written = store.data_mut().ctx().table.write(stream, bytes);
         returned(&mut store, written)
     })?;
-    streams.func_wrap_async(WRITE_AND_FLUSH, |mut store: StoreContextMut<'_, ReplicaState>, (stream, bytes): Params| {
-        Box::new(async move {
-            // Nothing else runs in the store until the function returns.
-            let _attributed = attribute(&mut store);
-            let written = store.data_mut().ctx().table.blocking_write_and_flush(stream, bytes).await;
-            returned(&mut store, written)
-        })
-    })
+    streams.func_wrap_async(
+        WRITE_AND_FLUSH,
+        |mut store: StoreContextMut<'_, ReplicaState>, (stream, bytes): Params| {
+            Box::new(async move {
+                // Nothing else runs in the store until the function returns.
+                let _attributed = attribute(&mut store);
+                let written = store.data_mut().ctx().table.blocking_write_and_flush(stream, bytes).await;
+                returned(&mut store, written)
+            })
+        },
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
 }
 
 fn attribute(store: &mut StoreContextMut<'_, ReplicaState>) -> Attributed {
     let request = ReplicaState::current_call(store).and_then(|call| call.context.request.clone());
-    store.data().capabilities.output.attribute(request)
+    store.data().of::<StandardOutput>().attribute(request)
 }
 
 fn returned(store: &mut StoreContextMut<'_, ReplicaState>, written: StreamResult<()>) -> wasmtime::Result<Returned> {

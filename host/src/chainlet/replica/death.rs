@@ -5,6 +5,7 @@ use wasmtime::WasmBacktrace;
 use wasmtime::component::ResourceTableError;
 
 use super::{frames, traps};
+use crate::capability::StandardOutput;
 use crate::chainlet::limits::HOST_RESOURCES;
 use crate::chainlet::state::ReplicaState;
 use crate::config::ChainletName;
@@ -98,7 +99,7 @@ impl Death {
             message.push_str(&format!("; it had been refused memory beyond its limit of {bytes} bytes"));
             limit = limit.or(Some(Limit::Key("resources.memory")));
         }
-        if let Some(words) = state.capabilities.output.last_words() {
+        if let Some(words) = state.of::<StandardOutput>().last_words() {
             message.push_str(&format!("; its last words on stderr: {words}"));
         }
         let backtrace = backtrace.map(|backtrace| clip(frames::lines(backtrace), BACKTRACE));

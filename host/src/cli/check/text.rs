@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write as _};
 
+use chainhost::capability::Row;
 use chainhost::chain::Edge;
 use chainhost::component::Component;
-use chainhost::config::{Assets, Breaker, ChainletName, ChainletSpec, FileMount, Gpu, Health, Isolation, Network};
+use chainhost::config::{Breaker, ChainletName, ChainletSpec, Health, Isolation};
 use chainhost::error::EdgeName;
 
 use super::{Checked, counts};
@@ -91,8 +92,7 @@ impl Checked<'_> {
             (min, max) => format!("{min} to {max}"),
         };
         row("replicas", &format_args!("{replicas}, each {calls} calls at once; {} may wait", chainlet.queue))?;
-        let gpu = chainlet.resources.gpu.as_ref().map(gpu).unwrap_or_default();
-        row("resources", &format_args!("{} CPU, {}{gpu}", chainlet.resources.cpu, chainlet.resources.memory))?;
+        row("resources", &format_args!("{} CPU, {}", chainlet.resources.cpu, chainlet.resources.memory))?;
         row("start", &format_args!("at most {}", humantime::format_duration(chainlet.start_timeout)))?;
         if component.health.is_some() {
             let Health { interval, failures, .. } = chainlet.health;
@@ -100,23 +100,8 @@ impl Checked<'_> {
             row("health", &format_args!("asked every {interval}; replaced after {failures} bad answers"))?;
         }
         row("capabilities", &capabilities(&component.capabilities))?;
-        if !chainlet.assets.secrets.is_empty() {
-            let names: Vec<_> = chainlet.assets.secrets.iter().map(|name| name.as_str()).collect();
-            row("secrets", &names.join(", "))?;
-        }
-        let Network { hosts, sockets, concurrency, .. } = &chainlet.network;
-        if !hosts.is_empty() {
-            row("hosts", &format_args!("{}; {concurrency} requests at once", list(hosts)))?;
-        }
-        if !sockets.is_empty() {
-            row("sockets", &list(sockets))?;
-        }
-        for FileMount { source, path, writable } in &chainlet.assets.files {
-            let access = if *writable { "writable" } else { "read-only" };
-            row("file", &format_args!("{} at {path}, {access}", source.display()))?;
-        }
-        if let Some(data) = &chainlet.assets.data {
-            row("data", &format_args!("{} at {}, writable", data.display(), Assets::DATA_PATH))?;
+        for Row { title, value } in self.plan.rows(name) {
+            row(title, value)?;
         }
         Ok(())
     }
@@ -130,23 +115,6 @@ fn list(items: &[impl Display]) -> String {
 fn callee(edge: &Edge) -> String {
     let EdgeName { dependency, to, .. } = &edge.name;
     if dependency.as_str() == to.as_str() { to.to_string() } else { format!("{to} (as {dependency})") }
-}
-
-/// What a replica may use of a GPU, after its other resources.
-fn gpu(gpu: &Gpu) -> String {
-    let mut text = format!(", GPU ({}", gpu.memory);
-    if let Some(adapter) = &gpu.adapter {
-        // Writing to a string cannot fail.
-        let _ = write!(text, ", adapter {adapter}");
-    }
-    if gpu.optional {
-        text.push_str(", optional");
-    }
-    if !gpu.replace_on_loss {
-        text.push_str(", kept after a loss");
-    }
-    text.push(')');
-    text
 }
 
 /// How calls through an edge are bounded, as far as they are.
@@ -209,18 +177,6 @@ fn capabilities(interfaces: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_a_replica_may_use_of_a_gpu_is_told_in_short() {
-        let mut allowed = Gpu::default();
-        assert_eq!(gpu(&allowed), ", GPU (1GiB)");
-        allowed.adapter = "cpu".parse().ok();
-        assert_eq!(gpu(&allowed), ", GPU (1GiB, adapter cpu)");
-        allowed.adapter = "RTX 4090".parse().ok();
-        allowed.optional = true;
-        allowed.replace_on_loss = false;
-        assert_eq!(gpu(&allowed), ", GPU (1GiB, adapter \"RTX 4090\", optional, kept after a loss)");
-    }
 
     #[test]
     fn capabilities_are_told_by_package() {

@@ -75,8 +75,14 @@ pub(super) fn read_chainlet(problems: &mut Problems<'_>, node: &Node<'_>) -> Opt
     if let Some(network) = table.optional("network").and_then(|node| read_network(problems, &node)) {
         chainlet.network = network;
     }
-    if let Some(config) = table.optional("config").and_then(|node| settings::read(problems, &node)) {
+    if let Some(config) = table.optional("config").and_then(|node| settings::read(problems, &node, CONFIG)) {
         chainlet.config = config;
+    }
+    if let Some(node) = table.optional("capabilities") {
+        for (name, node) in node.entries(problems, CAPABILITIES).unwrap_or_default() {
+            let settings = settings::read(problems, &node, CAPABILITY);
+            chainlet.capabilities.extend(settings.map(|settings| (name.to_owned(), settings)));
+        }
     }
     if let Some(depends) = table.optional("depends").and_then(|node| read_depends(problems, &node)) {
         chainlet.depends = depends;

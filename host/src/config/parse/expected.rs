@@ -78,6 +78,8 @@ expected! {
     SOCKET: "an address with a port", like "sockets = [\"10.0.0.5:5432\"]";
     NETWORK_CONCURRENCY: "a whole number from 1 to 4294967295", like "concurrency = 64";
 
+    CAPABILITIES: "a table of capabilities", like "capabilities.search = { index = \"products\" }";
+    CAPABILITY: "a table with the settings of the capability", like "search = { index = \"products\" }";
     CONFIG: "a table of settings", like "config = { greeting = \"Hello\" }";
 
     DEPENDS: "a table of dependencies", like "depends = { say-hello = \"say-hello\" }";

@@ -1,17 +1,16 @@
-//! `[chainlets.NAME.config]`: any TOML, as it is.
+//! Tables of any TOML, as it is: `[chainlets.NAME.config]` and those in `[chainlets.NAME.capabilities]`.
 
 use toml::de::DeValue;
 
-use super::super::reader::{Node, Problems, described, integer};
+use super::super::reader::{Expected, Node, Problems, described, integer};
 use super::super::settings::{SettingValue, Settings};
-use super::expected::CONFIG;
 
 /// How deep tables and arrays may nest. JSON parsers, which read the settings, stop not far above.
 const MOST_NESTED: usize = 64;
 
-pub(super) fn read(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Settings> {
+pub(super) fn read(problems: &mut Problems<'_>, node: &Node<'_>, expected: Expected) -> Option<Settings> {
     let mut settings = Settings::default();
-    for (name, node) in node.entries(problems, CONFIG)? {
+    for (name, node) in node.entries(problems, expected)? {
         if let Some(value) = read_value(problems, &node, MOST_NESTED) {
             settings.insert(name, value);
         }

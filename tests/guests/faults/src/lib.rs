@@ -67,7 +67,7 @@ pub fn act(word: &str, argument: &str) -> chainlet::Result<Outcome> {
         "read" => return std::fs::read_to_string(argument).context(argument).map(Outcome::Said),
         "write" => std::fs::write(argument, "written by faulty\n").context(argument)?,
         "rename" | "link" | "symlink" => {
-            let (old, new) = argument.split_once(':').context("two paths with a colon between them")?;
+            let (old, new) = argument.split_once(':').ok_or("two paths need a colon between them")?;
             match word {
                 "rename" => std::fs::rename(old, new),
                 "link" => std::fs::hard_link(old, new),

@@ -2,21 +2,15 @@
 //!
 //! The log tells of each thing once for a chainlet, and of [`TOLD`] things of a kind: a guest makes them up as it likes.
 //!
-//! - Requests and connections are refused by [`network`](super::network), which has the rules.
-//! - Sockets of a chainlet without `network.sockets`, names that are looked up, and files are refused by wasmtime-wasi, in
-//!   functions of WASI 0.2, which stand here once more: they do the same, and tell of it.
+//! The capabilities that refuse something call [`Refusals::tell`]. wasmtime-wasi itself refuses sockets, lookups of names,
+//! and files; so `sockets/refused.rs` and `files/refused.rs` put functions in front of those of wasmtime-wasi, which do
+//! the same work and report what was refused.
 //!
 //! A path that is in none of the given folders is refused in the guest: its libc finds no folder to ask the host for.
-
-mod files;
-mod sockets;
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use wasmtime::component::Linker;
-
-use crate::chainlet::state::ReplicaState;
 use crate::config::ChainletName;
 use crate::guest_words::clip;
 
@@ -25,8 +19,8 @@ const TOLD: usize = 16;
 /// The longest name of a thing that is told whole, in bytes.
 const NAME: usize = 256;
 
-/// Tells of what is refused to the guests of one chainlet.
-pub(crate) struct Refusals {
+/// Logs what the sandbox refuses to the guests of one chainlet.
+pub(super) struct Refusals {
     chainlet: ChainletName,
     /// The names of the things that the log has told of, by their kind.
     told: [Mutex<BTreeSet<String>>; Kind::COUNT],
@@ -78,12 +72,6 @@ impl Refusals {
             told.insert(name);
         }
     }
-}
-
-/// Adds the functions that tell, over those of wasmtime-wasi.
-pub(super) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
-    sockets::add_to_linker(linker)?;
-    files::add_to_linker(linker)
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use wasmtime_wasi::p2::bindings::sockets::{tcp_create_socket, udp_create_socket}
 use wasmtime_wasi::p2::{SocketResult, TcpSocket, UdpSocket};
 use wasmtime_wasi::sockets::WasiSocketsView as _;
 
-use super::{Kind, Refusals};
+use super::super::refusals::{Kind, Refusals};
+use super::Sockets;
 use crate::chainlet::state::ReplicaState;
 
 /// The functions, and the interfaces in which they are, as wasmtime-wasi names them.
@@ -19,6 +20,8 @@ const LOOK_UP: (&str, &str) = ("wasi:sockets/ip-name-lookup@0.2.12", "resolve-ad
 type Store<'a> = StoreContextMut<'a, ReplicaState>;
 
 pub(super) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
+    // These functions replace those of wasmtime-wasi.
+    linker.allow_shadowing(true);
     let (interface, name) = CREATE_TCP;
     linker.instance(interface)?.func_wrap(name, |mut store: Store<'_>, (family,): (IpAddressFamily,)| {
         let socket: SocketResult<Resource<TcpSocket>> =
@@ -60,7 +63,9 @@ pub(super) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Resu
                 });
             })
         },
-    )
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
 }
 
 /// Returns `outcome` to the guest, after `tell` where it was refused.
@@ -74,7 +79,7 @@ fn returned<T>(
         Err(error) => store.data_mut().sockets().convert_error_code(error)?,
     };
     if matches!(error, ErrorCode::AccessDenied | ErrorCode::PermanentResolverFailure) {
-        tell(&store.data().capabilities.refusals);
+        tell(store.data().of::<Sockets>());
     }
     Ok((Err(error),))
 }

@@ -9,7 +9,8 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 };
 use wasmtime_wasi::{FsPerms, WasiView as _};
 
-use super::{Kind, Refusals};
+use super::super::refusals::{Kind, Refusals};
+use super::Files;
 use crate::chainlet::state::ReplicaState;
 
 /// The interface and its functions, as wasmtime-wasi names them.
@@ -30,6 +31,8 @@ type Link = (Resource<Descriptor>, PathFlags, String, Resource<Descriptor>, Stri
 type Symlink = (Resource<Descriptor>, String, String);
 
 pub(super) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
+    // These functions replace those of wasmtime-wasi.
+    linker.allow_shadowing(true);
     let mut types = linker.instance(TYPES)?;
     types.func_wrap_async(OPEN, |mut store: Store<'_>, (folder, path_flags, path, open, flags): Open| {
         Box::new(async move {
@@ -74,7 +77,9 @@ pub(super) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Resu
             let linked = store.data_mut().filesystem().symlink_at(folder, path, new).await;
             returned(&mut store, linked, attempt)
         })
-    })
+    })?;
+    linker.allow_shadowing(false);
+    Ok(())
 }
 
 /// An operation of a guest on a path in one of its folders.
@@ -122,7 +127,7 @@ fn returned<T>(
         Err(error) => store.data_mut().filesystem().convert_error_code(error)?,
     };
     if matches!(error, ErrorCode::NotPermitted) {
-        attempt.tell(&store.data().capabilities.refusals);
+        attempt.tell(store.data().of::<Files>());
     }
     Ok((Err(error),))
 }
