@@ -1,4 +1,4 @@
-//! A checked chain, for people.
+//! A checked chain as text for people.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write as _};
@@ -11,7 +11,7 @@ use chainhost::error::EdgeName;
 use super::{Checked, counts};
 
 impl Checked<'_> {
-    /// The tree of calls, then each chainlet, callers first.
+    /// Returns the tree of calls, then each chainlet, callers first.
     pub(super) fn to_text(&self) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
@@ -45,7 +45,8 @@ impl Checked<'_> {
         Ok(())
     }
 
-    /// Whom `caller` calls, and so on. A chainlet that was shown already is not taken apart again.
+    /// Writes the chainlets that `caller` calls, and below each the ones that it calls. A chainlet that was shown
+    /// before gets `…` in place of its callees.
     fn tree<'s>(
         &'s self,
         out: &mut String,
@@ -126,13 +127,13 @@ fn list(items: &[impl Display]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// The chainlet that is called, and what the caller calls it where that differs.
+/// Returns the name of the callee, and the caller's name for it if that differs.
 fn callee(edge: &Edge) -> String {
     let EdgeName { dependency, to, .. } = &edge.name;
     if dependency.as_str() == to.as_str() { to.to_string() } else { format!("{to} (as {dependency})") }
 }
 
-/// What a replica may use of a GPU, after its other resources.
+/// Returns the limits of a replica's use of a GPU, to follow its other resources.
 fn gpu(gpu: &Gpu) -> String {
     let mut text = format!(", GPU ({}", gpu.memory);
     if let Some(adapter) = &gpu.adapter {
@@ -149,7 +150,7 @@ fn gpu(gpu: &Gpu) -> String {
     text
 }
 
-/// How calls through an edge are bounded, as far as they are.
+/// Returns the limits of calls through an edge.
 fn policy(edge: &Edge) -> String {
     let mut policy = String::new();
     if let Some(timeout) = edge.policy.timeout {
@@ -187,7 +188,7 @@ fn policy(edge: &Edge) -> String {
     policy
 }
 
-/// The imported interfaces by package: `wasi:cli@0.2.6 (environment, exit)`.
+/// Returns the imported interfaces by package: `wasi:cli@0.2.6 (environment, exit)`.
 fn capabilities(interfaces: &[String]) -> String {
     let mut packages: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for id in interfaces {
@@ -211,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_replica_may_use_of_a_gpu_is_told_in_short() {
+    fn the_limits_of_a_gpu_are_shown_in_short() {
         let mut allowed = Gpu::default();
         assert_eq!(gpu(&allowed), ", GPU (1GiB)");
         allowed.adapter = "cpu".parse().ok();
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn capabilities_are_told_by_package() {
+    fn capabilities_are_shown_by_package() {
         let interfaces = ["chainlet:host/context@0.1.0", "wasi:cli/exit@0.2.6", "wasi:cli/stdout@0.2.6"];
         let interfaces = interfaces.map(str::to_owned);
         assert_eq!(capabilities(&interfaces), "chainlet:host@0.1.0 (context), wasi:cli@0.2.6 (exit, stdout)");
