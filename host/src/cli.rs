@@ -1,7 +1,7 @@
-//! The command line: what it accepts, and which command does it.
+//! The command line: its arguments, and the commands that do the work.
 //!
-//! The answer of a command goes to stdout and nothing else does; progress, the log and errors go to stderr. The one
-//! table of exit codes is in [`exit`].
+//! Only the answer of a command goes to stdout. Progress, the log and errors go to stderr. The one table of exit codes
+//! is in [`exit`].
 
 mod args;
 pub mod bug;
@@ -50,7 +50,7 @@ use crate::telemetry::{self, LogFormat, Verbosity};
     after_long_help = long_help()
 )]
 pub struct Cli {
-    /// How log lines look on stderr
+    /// The format of log lines on stderr
     #[arg(
         long,
         global = true,
@@ -79,7 +79,7 @@ enum Command {
     Completions(completions::Completions),
 }
 
-/// Reads the command line. Where it asks for help, or is wrong, this says so and returns the exit code.
+/// Reads the command line. If it asks for help or is wrong, prints that and returns the exit code.
 pub fn parse() -> Result<Cli, ExitCode> {
     let hint = |error| {
         let command = std::env::args().skip(1).find(|word| !word.starts_with('-'));
@@ -95,7 +95,7 @@ pub fn parse() -> Result<Cli, ExitCode> {
     })
 }
 
-/// Does what the command line asks for.
+/// Runs the command that the command line asks for.
 pub fn run(cli: Cli) -> Result<(), Failure> {
     let verbosity = match &cli.command {
         Command::Serve(_) => Verbosity::Service,
@@ -117,19 +117,21 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
 
 fn in_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    // And one for what blocks.
+    // One more thread is for work that blocks.
     machine::has_threads(threads.saturating_add(1), "connections")?;
     machine::has_files(machine::FILES_OF_A_RUNTIME, "connections")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
-        // The one below never ends: with it, all work gets done even when the system starts no more threads.
+        // The blocking thread that is started below never ends. It does all blocking work if the system starts no more
+        // threads.
         .thread_keep_alive(Duration::MAX)
         .enable_all()
         .build()
         .map_err(|error| Failure::system("the async runtime does not start", &error))?;
     drop(runtime.spawn_blocking(|| {}));
     let result = runtime.block_on(command);
-    // A read of stdin or a compilation may still hold a thread, and nobody waits for its result any more.
+    // This does not wait: a read of stdin or a compilation may still hold a thread, and nobody needs its result any
+    // more.
     runtime.shutdown_background();
     result
 }

@@ -1,4 +1,4 @@
-//! The command `chainhost`. What it can do is in [`cli`], one file a command.
+//! The program `chainhost`. Its commands are in [`cli`], one file each.
 
 mod allocator;
 mod cli;
@@ -7,7 +7,9 @@ mod telemetry;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // On Linux, the loader has called this already.
     allocator::configure();
+    // This comes before the branch for GPU workers, so that it holds for them, too.
     let survives = cli::signals::survive_long_files();
     if let Some(ended) = chainhost::gpu_worker() {
         return ended;

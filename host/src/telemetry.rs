@@ -1,4 +1,4 @@
-//! The log: to stderr, for people or for machines.
+//! The log, which goes to stderr, for people or for machines.
 
 mod human;
 
@@ -17,10 +17,10 @@ use tracing_subscriber::filter::ParseError;
 
 use crate::cli::stderr_has_colours;
 
-/// The variables that say what is logged; the first that is set counts.
+/// The variables that set the log filter. The first one that is set and not empty counts.
 const VARIABLES: [&str; 2] = ["CHAINHOST_LOG", "RUST_LOG"];
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// One line an event, for people
@@ -30,26 +30,26 @@ pub enum LogFormat {
     Json,
 }
 
-/// What is logged where no variable says so.
+/// The log filter if no variable sets one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verbosity {
     /// Everything that an operator wants to know.
     Service,
-    /// What chainlets print, and what is wrong and does not fail the call.
+    /// The output of chainlets, and problems that do not fail the call.
     Guests,
-    /// What is wrong.
+    /// Warnings and errors.
     Quiet,
 }
 
-/// Why there is no log.
+/// The reason why the log does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// A variable does not say what is to be logged.
+    /// A variable is not a valid log filter.
     #[error("{variable} is not a log filter: {error}; write it like `warn` or `info,chainhost=debug`")]
     Filter {
         /// The variable.
         variable: &'static str,
-        /// What is wrong with it.
+        /// The mistake in it.
         error: ParseError,
     },
     /// A variable is not text.
@@ -58,10 +58,10 @@ pub enum TelemetryError {
         /// The variable.
         variable: &'static str,
     },
-    /// The thread that writes it does not start.
+    /// The thread that writes the log does not start.
     #[error(transparent)]
     Machine(#[from] MachineError),
-    /// Somebody else has begun to log.
+    /// Another logger was installed before.
     #[error("the log does not start: {0}")]
     Start(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -70,7 +70,7 @@ impl Verbosity {
     fn filter(self) -> &'static str {
         match self {
             Verbosity::Service => "warn,chainhost=info,chainlet=info",
-            // How a replica ended is in the error that the call ends with.
+            // The error of the call says already how a replica ended.
             Verbosity::Guests => "warn,chainlet=info,chainhost::chainlet=off",
             Verbosity::Quiet => "warn",
         }
@@ -86,36 +86,36 @@ impl fmt::Display for LogFormat {
     }
 }
 
-/// How many lines wait for whoever reads stderr. A line has some kilobytes at most.
+/// The most lines that wait for the reader of stderr. A line has some kilobytes at most.
 const WAITING: usize = 2048;
 
-/// How often is looked whether lines were left out.
+/// The interval at which the log checks for dropped lines.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// The log of this process. What waits is written when it is dropped, as far as somebody reads it.
+/// The log of this process. Dropping it writes the lines that wait, as far as somebody reads them.
 ///
-/// A thread of its own writes it: whoever does not read stderr holds up the log, and nothing else.
-#[must_use = "what waits to be written is lost without it"]
+/// A thread of its own writes the log. So a slow reader of stderr delays only the log.
+#[must_use = "dropping it ends the log"]
 pub struct Log {
     _writer: WorkerGuard,
     left_out: ErrorCounter,
 }
 
 impl Log {
-    /// Tells when lines were left out since nobody read them. Never returns.
+    /// Logs a warning when lines were dropped because nobody read them. Never returns.
     pub async fn tell_left_out(left_out: ErrorCounter) -> Infallible {
         let mut told = 0;
         loop {
             sleep(LOOK).await;
             let now = left_out.dropped_lines();
             if now > told {
-                tracing::warn!(suppressed = now - told, "log lines were left out: what reads stderr is too slow");
+                tracing::warn!(suppressed = now - told, "log lines were dropped: the reader of stderr is too slow");
                 told = now;
             }
         }
     }
 
-    /// Counts the lines that were left out.
+    /// Returns the counter of dropped lines.
     pub fn left_out(&self) -> ErrorCounter {
         self.left_out.clone()
     }
@@ -135,7 +135,7 @@ pub fn start(format: LogFormat, verbosity: Verbosity) -> Result<Log, TelemetryEr
         .with_env_filter(filter)
         .with_writer(writer)
         .with_ansi(stderr_has_colours())
-        // It would report on stderr that stderr cannot be written, by way of a panic.
+        // An internal error means that stderr cannot be written. The report of it would go to stderr, too, and panic.
         .log_internal_errors(false);
     match format {
         LogFormat::Pretty => log.event_format(human::Lines).try_init(),
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_own_variable_goes_before_the_general_one() {
+    fn chainhosts_own_variable_comes_before_the_general_one() {
         assert_eq!(from(&[]).unwrap(), "warn");
         assert_eq!(from(&[("RUST_LOG", "debug")]).unwrap(), "debug");
         assert_eq!(from(&[("RUST_LOG", "debug"), ("CHAINHOST_LOG", "error")]).unwrap(), "error");
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_is_no_filter_is_named() {
+    fn the_error_names_a_variable_that_is_no_filter() {
         let error = from(&[("CHAINHOST_LOG", "chainhost=loud")]).unwrap_err();
         assert!(error.starts_with("CHAINHOST_LOG is not a log filter: "), "{error}");
     }

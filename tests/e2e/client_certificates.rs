@@ -124,7 +124,7 @@ async fn the_authority_changes_while_the_chain_is_served() {
     assert_eq!(mutual.status(Some(&bob), "/healthz").await, Some(200));
 
     mutual.chain.write("clients.pem", "nothing");
-    mutual.served.until_log("the old ones are").await;
+    mutual.served.until_log("the old ones stay in use").await;
     assert_eq!(mutual.status(Some(&bob), "/healthz").await, Some(200));
 }
 

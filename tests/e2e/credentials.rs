@@ -66,7 +66,7 @@ async fn api_keys_change_while_the_chain_is_served() {
     assert_eq!(with_key(&served, ADA).await.said(), "1");
 
     chain.write("keys.toml", format!("# Ada has left\nbob = \"{BOB}\"\n"));
-    served.until_log("those of the changed files").await;
+    served.until_log("certificates are in use").await;
     with_key(&served, ADA).await.problem(401, "unauthorized");
     assert_eq!(with_key(&served, BOB).await.said(), "2", "it is the same instance as before");
 
@@ -162,6 +162,6 @@ async fn a_renewed_certificate_is_shown_without_a_restart() {
 
     // Half a renewal is not used.
     std::fs::write(&key, "not a key").unwrap();
-    served.until_log("the old ones are").await;
+    served.until_log("the old ones stay in use").await;
     connect(served.public, &certificate, "h2").await.unwrap();
 }

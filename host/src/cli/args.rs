@@ -1,4 +1,4 @@
-//! Arguments that several commands have, and how their texts are read.
+//! Arguments that several commands share, and the functions that read them.
 
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -20,7 +20,7 @@ pub struct ChainFile {
     path: PathBuf,
 }
 
-/// What a chain is loaded with.
+/// The settings with which a chain is loaded.
 #[derive(Debug, Clone, Args)]
 pub struct Setting {
     /// A TOML file of `name = "value"` lines, for the secrets that no environment variable has
@@ -37,8 +37,8 @@ pub struct Setting {
     #[arg(long, value_name = "NAME", env = "CHAINHOST_ENVIRONMENT", hide_env_values = true)]
     environment: Option<EnvironmentName>,
 
-    /// The most that the host may hold for requests, calls and streams, beside the memory of the Chainlets; half of what the
-    /// process may have unless given
+    /// The most memory that the host holds for requests, calls and streams, beside the memory of the Chainlets; by
+    /// default, half of what the process may have
     #[arg(long, value_name = "SIZE", env = "CHAINHOST_MEMORY_LIMIT", hide_env_values = true)]
     memory_limit: Option<ByteSize>,
 
@@ -46,12 +46,12 @@ pub struct Setting {
     #[arg(long, value_name = "COUNT", env = "CHAINHOST_MAX_REPLICAS", hide_env_values = true, default_value = "1000")]
     max_replicas: NonZeroU32,
 
-    /// How many threads Chainlets compute on; as many as the machine has processors unless given
+    /// The number of threads on which Chainlets compute; by default, one for each processor of the machine
     #[arg(long, value_name = "COUNT", env = "CHAINHOST_GUEST_THREADS", hide_env_values = true)]
     guest_threads: Option<NonZeroUsize>,
 
-    /// Show the files and lines of a Chainlet's frames when it traps, where its component has line tables. Each trap then takes
-    /// longer
+    /// Show the files and lines of a Chainlet's frames when it traps, if its component has line tables. Each trap then
+    /// takes longer
     #[arg(long, env = "CHAINHOST_SOURCE_LINES", hide_env_values = true)]
     source_lines: bool,
 
@@ -59,10 +59,10 @@ pub struct Setting {
     cache: CacheLimit,
 }
 
-/// How much compiled code is kept for later starts.
+/// The limits of the compiled code that is kept for later starts.
 #[derive(Debug, Clone, Args)]
 pub struct CacheLimit {
-    /// The most that the cache of compiled components keeps; the least recently used goes first
+    /// The largest size of the cache of compiled components; the least recently used component goes first
     #[arg(long, value_name = "SIZE", env = "CHAINHOST_CACHE_LIMIT", hide_env_values = true, default_value = "2GiB")]
     cache_limit: ByteSize,
 
@@ -84,14 +84,14 @@ impl ChainFile {
         Ok(ChainSpec::from_file(self.path())?)
     }
 
-    /// Where the file is.
+    /// Returns the path of the file.
     pub fn path(&self) -> PathBuf {
         if self.path.is_dir() { self.path.join("chain.toml") } else { self.path.clone() }
     }
 }
 
 impl CacheLimit {
-    /// As a host takes it.
+    /// Returns the limits in the form that a host takes.
     pub fn limits(&self) -> CacheLimits {
         let mut limits = CacheLimits::default();
         limits.bytes = self.cache_limit.as_bytes();
@@ -101,29 +101,29 @@ impl CacheLimit {
 }
 
 impl Setting {
-    /// Puts into `spec` what the command line says differently.
+    /// Overrides in `spec` what the command line says differently.
     pub fn apply(&self, spec: &mut ChainSpec) {
         if let Some(environment) = &self.environment {
             spec.environment = environment.clone();
         }
     }
 
-    /// The file of secrets.
+    /// Returns the file of secrets.
     pub fn secrets_file(&self) -> Option<&Path> {
         self.secrets.as_deref()
     }
 
-    /// The secrets, as they are now.
+    /// Reads the secrets, as they are now.
     pub fn secrets(&self) -> Result<SecretStore, ConfigErrors> {
         SecretStore::from_env_and_file(self.secrets.as_deref())
     }
 
-    /// How much compiled code is kept.
+    /// Returns the limits of the cache of compiled code.
     pub fn cache_limits(&self) -> CacheLimits {
         self.cache.limits()
     }
 
-    /// A host that has the secrets.
+    /// Makes a host that has the secrets.
     pub fn host(&self) -> Result<Host, Failure> {
         let secrets = self.secrets()?;
         let mut host = builder(secrets, self.cache_limits()).max_replicas(self.max_replicas.get());
@@ -138,16 +138,16 @@ impl Setting {
     }
 }
 
-/// A host for which every secret is set, to something: enough to check types, for which no value matters.
+/// Makes a host in which every secret has a dummy value. That is enough to check types, which do not depend on values.
 pub fn host_without_secrets(limits: CacheLimits) -> Result<Host, Failure> {
     let secrets = SecretStore::from_environment_and_file(|_| Some("unknown".into()), None)?;
     Ok(builder(secrets, limits).build()?)
 }
 
-/// A host whose GPU workers are this program.
+/// Returns the builder of a host whose GPU workers are this program.
 fn builder(secrets: SecretStore, limits: CacheLimits) -> HostBuilder {
     let builder = Host::builder().secrets(secrets).code_cache_limits(limits);
-    // On Linux, what runs now, even if another file has its name by then.
+    // On Linux, this names the running program, even if another file has taken its path.
     let program = if cfg!(target_os = "linux") { Some("/proc/self/exe".into()) } else { std::env::current_exe().ok() };
     match program {
         Some(program) => builder.gpu_worker(program),
@@ -155,12 +155,12 @@ fn builder(secrets: SecretStore, limits: CacheLimits) -> HostBuilder {
     }
 }
 
-/// A size as a number of bytes; the most that there are where it is more.
+/// Returns a size as a number of bytes, or the largest number if the size exceeds it.
 pub fn bytes(size: ByteSize) -> usize {
     usize::try_from(size.as_bytes()).unwrap_or(usize::MAX)
 }
 
-/// An address to listen on: `ADDRESS:PORT`, `NAME:PORT`, or a port of this machine alone.
+/// Reads an address to listen on: `ADDRESS:PORT`, `NAME:PORT`, or a port of this machine alone.
 pub fn address(text: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = text.parse() {
         return Ok(address);
@@ -176,16 +176,16 @@ pub fn address(text: &str) -> Result<SocketAddr, String> {
     found.into_iter().next().ok_or_else(|| "the name has no address".to_owned())
 }
 
-/// A length of time greater than none, such as `10s` or `1m 30s`.
+/// Reads a length of time above zero, such as `10s` or `1m 30s`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("expected more than no time, such as 10s".to_owned()),
+        Ok(Duration::ZERO) => Err("expected a time above zero, such as 10s".to_owned()),
         Ok(duration) => Ok(duration),
         Err(_) => Err("expected a number and a unit, such as 500ms, 10s or 1m".to_owned()),
     }
 }
 
-/// A length of time that may be none.
+/// Reads a length of time that may be zero.
 pub fn duration_or_none(text: &str) -> Result<Duration, String> {
     if matches!(text, "0" | "0s") { Ok(Duration::ZERO) } else { duration(text) }
 }
@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cache_is_limited_as_a_host_limits_it_by_default() {
+    fn the_default_limits_of_the_cache_are_those_of_a_host() {
         #[derive(clap::Parser)]
         struct Line {
             #[command(flatten)]
@@ -210,14 +210,14 @@ mod tests {
     }
 
     #[test]
-    fn an_address_may_be_a_port_alone_and_is_then_of_this_machine() {
+    fn a_port_alone_is_an_address_of_this_machine() {
         assert_eq!(address("8080").unwrap().to_string(), "127.0.0.1:8080");
         assert_eq!(address("[::1]:0").unwrap().to_string(), "[::1]:0");
         assert_eq!(address("localhost:80").unwrap().port(), 80);
     }
 
     #[test]
-    fn an_address_that_does_not_say_how_far_it_reaches_is_refused() {
+    fn an_address_without_a_host_or_a_valid_port_is_rejected() {
         assert!(address(":8080").unwrap_err().contains("0.0.0.0:8080"));
         assert!(address("127.0.0.1").is_err());
         assert!(address("99999").is_err());

@@ -1,4 +1,4 @@
-//! What the user sees of a panic, which is always a bug of chainhost.
+//! The message for a panic, which is always a bug in chainhost.
 
 use std::panic::{self, PanicHookInfo};
 
@@ -6,7 +6,7 @@ use super::output;
 
 const ISSUES: &str = "https://github.com/chainhost/chainhost/issues";
 
-/// Makes a panic one line on stderr that says what to do, in place of Rust's message and backtrace.
+/// Makes a panic print one line to stderr that says what to do, in place of Rust's message and backtrace.
 pub fn report_panics_in_one_line() {
     panic::set_hook(Box::new(|panic| output::error(&line(panic))));
 }

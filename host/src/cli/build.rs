@@ -48,7 +48,7 @@ pub struct BuildCommand {
 }
 
 impl BuildCommand {
-    /// Builds.
+    /// Runs the build commands, then checks the chain.
     pub async fn run(self) -> Result<(), Failure> {
         let spec = self.file.read()?;
         if self.chainlets.is_empty() {
@@ -67,7 +67,7 @@ impl BuildCommand {
         let missing: Vec<&str> = without_component(&spec).map(|(name, _)| name.as_str()).collect();
         if !self.chainlets.is_empty() && !missing.is_empty() {
             output::note(format_args!(
-                "not checked whether the components fit, because those of others are not built yet: {}",
+                "the fit of the components is not checked, because these chainlets are not built yet: {}",
                 missing.join(", ")
             ));
             return Ok(());
@@ -131,7 +131,7 @@ async fn build(spec: &ChainSpec, chainlets: &[ChainletName]) -> Result<(), Failu
     Ok(())
 }
 
-/// Runs the command to its end. What it prints goes to stderr, because stdout is for the answer.
+/// Runs the command to its end. Its output goes to stderr, because stdout is for the answer.
 async fn run(step: &Step) -> Result<ExitStatus, Failure> {
     let mut command = shell(&step.command);
     command
@@ -160,12 +160,12 @@ fn shell(line: &str) -> Command {
 #[cfg(windows)]
 fn shell(line: &str) -> Command {
     let mut command = Command::new("cmd");
-    // The shell has rules of its own for quotes, so the line must reach it as it is.
+    // The shell has its own rules for quotes, so the line must reach it unchanged.
     command.arg("/C").raw_arg(line);
     command
 }
 
-/// The chainlets whose component file is not there, with its path.
+/// Returns the chainlets whose component file does not exist, with its path.
 fn without_component(spec: &ChainSpec) -> impl Iterator<Item = (&ChainletName, std::path::PathBuf)> {
     spec.chainlets.iter().filter_map(|(name, chainlet)| match &chainlet.component {
         ComponentSource::File(path) => Some((name, spec.resolve(path))).filter(|(_, path)| !path.is_file()),
@@ -173,7 +173,7 @@ fn without_component(spec: &ChainSpec) -> impl Iterator<Item = (&ChainletName, s
     })
 }
 
-/// Whether there is a command to build `name` with.
+/// Fails if `name` has no build command.
 fn has_command(spec: &ChainSpec, name: &ChainletName) -> Result<(), Failure> {
     let Some(chainlet) = spec.chainlets.get(name).filter(|chainlet| chainlet.build.is_none()) else { return Ok(()) };
     let missing = match without_component(spec).any(|(missing, _)| missing == name) {

@@ -1,4 +1,4 @@
-//! `chainhost cache`: the folder of compiled components, as all chains of this user share it.
+//! `chainhost cache`: shows or clears the folder of compiled components, which all chains of this user share.
 
 use std::fmt::Write as _;
 use std::io;
@@ -37,7 +37,7 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Shows or clears it.
+    /// Shows or clears the cache.
     pub fn run(&self) -> Result<(), Failure> {
         let folder = CacheFolder::of_this_user().ok_or_else(|| {
             Failure::new(Exit::System, "this user has no cache folder: set the variable XDG_CACHE_HOME or HOME")
@@ -102,23 +102,23 @@ fn line(json: Json) -> String {
     format!("{json:#}\n")
 }
 
-/// A number of bytes to read at a glance, such as `48.3 MiB`.
+/// Formats a number of bytes for people, such as `48.3 MiB`.
 fn readable(bytes: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     match units.into_iter().find(|(unit, _)| bytes >= *unit) {
-        // Its first digits are exact.
+        // An f64 does not hold all digits of a large number, but it holds those that are shown.
         Some((unit, name)) => format!("{:.1} {name}", bytes as f64 / unit as f64),
         None => format!("{bytes} B"),
     }
 }
 
-/// A length of time to read at a glance: of its units, the largest two.
+/// Formats a length of time for people, in its two largest units.
 fn rounded(time: Duration) -> String {
     let text = humantime::format_duration(Duration::from_secs(time.as_secs())).to_string();
     text.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
 
-/// A time as RFC 3339 has it; `None` for one that it cannot write.
+/// Formats a time as RFC 3339. Returns `None` for a time that RFC 3339 cannot express.
 fn rfc3339(time: SystemTime) -> Option<String> {
     // The crate panics on a time before 1970.
     time.duration_since(SystemTime::UNIX_EPOCH).ok()?;

@@ -37,7 +37,7 @@ pub struct Call {
     #[arg(long)]
     build: bool,
 
-    /// How long to wait for the answer, such as 10s; without it, as long as it takes
+    /// The longest time to wait for the answer, such as 10s; by default, there is no limit
     #[arg(long, value_name = "DURATION", value_parser = args::duration)]
     timeout: Option<Duration>,
 
@@ -72,7 +72,7 @@ impl Call {
     }
 }
 
-/// The bytes of the input.
+/// Returns the bytes of the input.
 async fn input(argument: Option<String>) -> Result<Vec<u8>, Failure> {
     match argument {
         Some(argument) if argument == "-" => {
@@ -83,7 +83,7 @@ async fn input(argument: Option<String>) -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// Reads stdin to its end, on a thread that nobody waits for when a signal comes meanwhile.
+/// Reads stdin to its end, on a thread of its own. If a signal comes meanwhile, nobody waits for that thread.
 async fn stdin() -> io::Result<Vec<u8>> {
     let read = tokio::task::spawn_blocking(|| {
         let mut input = Vec::new();

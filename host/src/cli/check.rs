@@ -1,4 +1,4 @@
-//! `chainhost check`: what a chain is, without running it.
+//! `chainhost check`: checks and shows a chain without running it.
 
 mod json;
 mod text;
@@ -41,7 +41,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// Checks.
+    /// Checks the chain and prints it.
     pub async fn run(self) -> Result<(), Failure> {
         let mut spec = self.file.read()?;
         self.setting.apply(&mut spec);
@@ -65,13 +65,13 @@ impl Check {
     }
 }
 
-/// A chain that was checked: what chain.toml says and what the components are.
+/// A chain that was checked: its chain.toml, and the plan that resolves it.
 struct Checked<'a> {
     spec: &'a ChainSpec,
     plan: &'a Plan,
 }
 
-/// "2 chainlets, 1 edge"
+/// Returns the counts as text, such as `2 chainlets, 1 edge`.
 pub fn counts(chainlets: usize, edges: usize) -> String {
     let count = |count: usize, what: &str| match count {
         1 => format!("1 {what}"),

@@ -1,11 +1,11 @@
-//! `chainhost completions`: what a shell needs to complete the command line.
+//! `chainhost completions`: prints the script with which a shell completes the command line.
 
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
 use super::{Cli, Failure, output};
 
-/// Print a script by which a shell completes this command line
+/// Print a script with which a shell completes this command line
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   chainhost completions bash > ~/.local/share/bash-completion/completions/chainhost
@@ -20,7 +20,7 @@ pub struct Completions {
 impl Completions {
     /// Prints the script.
     pub fn run(&self) -> Result<(), Failure> {
-        // To memory first, because the generator panics where it cannot write.
+        // The script goes to memory first, because the generator panics if it cannot write.
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "chainhost", &mut script);
         output::answer(&script)

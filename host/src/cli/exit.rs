@@ -1,4 +1,4 @@
-//! How the program ends: the one table of exit codes, and the failures that lead to them.
+//! The one table of exit codes, and the failures that lead to them.
 
 use std::error::Error;
 use std::fmt::{self, Display, Write as _};
@@ -14,32 +14,32 @@ use chainhost::machine::{self, MachineError};
 use super::output;
 use crate::telemetry::TelemetryError;
 
-/// Why the program did not do what it was asked, as a script can tell from the exit code.
+/// The kind of failure with which the program ends. A script sees it in the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// The call got no answer.
     Call,
     /// The command line asks for something that is not there.
     Usage,
-    /// The chain, or a file that goes with it, is not what it must be.
+    /// The chain, or a file that goes with it, is wrong or missing.
     Config,
     /// A component was not built.
     Build,
-    /// The network does not let the chain be served.
+    /// The server cannot listen on an address.
     Listen,
-    /// The chain is well-formed and yet does not start.
+    /// The chain is valid but does not start.
     Start,
-    /// The system refuses something that has nothing to do with the chain: to read or write a file, stdin or stdout, or
+    /// The system refuses something that does not depend on the chain: reading or writing a file, stdin or stdout;
     /// threads, open files or memory.
     System,
 }
 
 impl Exit {
-    /// Every code, in its order.
+    /// All kinds, in the order of their codes.
     const ALL: [Exit; 7] =
         [Exit::Call, Exit::Usage, Exit::Config, Exit::Build, Exit::Listen, Exit::Start, Exit::System];
 
-    /// The exit code and what it means.
+    /// Returns the exit code and its meaning.
     const fn entry(self) -> (u8, &'static str) {
         match self {
             Exit::Call => (1, "the call failed: bad input, the chainlet's own error, a trap, a deadline"),
@@ -55,7 +55,7 @@ impl Exit {
     }
 }
 
-/// The exit codes as the help shows them.
+/// Returns the exit codes as the help shows them.
 pub fn table() -> String {
     let mut table = "  0    done\n".to_owned();
     for (code, meaning) in Exit::ALL.map(Exit::entry) {
@@ -68,7 +68,7 @@ pub fn table() -> String {
     table
 }
 
-/// What to tell the user when the program ends without having done what it was asked.
+/// A failure of the program: its exit code, and the messages for the user.
 #[derive(Debug)]
 pub struct Failure {
     code: u8,
@@ -76,13 +76,13 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// One message: what happened, where, and what to do.
+    /// Makes a failure with one message: what happened, where, and what to do.
     pub fn new(exit: Exit, message: impl Display) -> Self {
         Failure { code: exit.entry().0, messages: vec![message.to_string()] }
     }
 
-    /// As [`Failure::new`], where the root of `error` may be the machine or a limit of this process. Then the exit code
-    /// is that of [`Exit::System`], and the message says what to do about it.
+    /// Does the same as [`Failure::new`], unless a cause of `error` is the machine or a limit of this process. Then the
+    /// exit code is that of [`Exit::System`], and the message says what to do about it.
     pub fn of(exit: Exit, error: &dyn Error) -> Self {
         match remedy(error) {
             Some(help) => Failure::new(Exit::System, format_args!("{error}; {help}")),
@@ -90,7 +90,7 @@ impl Failure {
         }
     }
 
-    /// The system does not do `what`, because of `error`.
+    /// Makes the failure of the system to do something. `what` says what failed, and `error` is the reason.
     pub fn system(what: impl Display, error: &io::Error) -> Self {
         match machine::remedy(error) {
             Some(help) => Failure::new(Exit::System, format_args!("{what}: {error}; {help}")),
@@ -98,17 +98,17 @@ impl Failure {
         }
     }
 
-    /// The end by a signal, of which the one who sent it knows.
+    /// Makes the end by a signal. It has no message, because the sender knows about the signal.
     pub fn signal(number: u8) -> Self {
         Failure { code: 128u8.saturating_add(number), messages: Vec::new() }
     }
 
-    /// The code that the program ends with.
+    /// Returns the exit code of the program.
     pub fn code(&self) -> ExitCode {
         self.code.into()
     }
 
-    /// Says on stderr what happened.
+    /// Writes the messages to stderr.
     pub fn report(&self) {
         for (index, message) in self.messages.iter().enumerate() {
             if index > 0 {
@@ -125,7 +125,7 @@ impl Display for Failure {
     }
 }
 
-/// What to do about the first cause of `error` that is the machine's.
+/// Returns what to do about the first cause of `error` that comes from the machine.
 fn remedy(error: &dyn Error) -> Option<&'static str> {
     iter::successors(error.source(), |&error| error.source())
         .find_map(|cause| machine::remedy(cause.downcast_ref::<io::Error>()?))
@@ -163,7 +163,7 @@ impl From<LoadError> for Failure {
 
 impl From<HostError> for Failure {
     fn from(error: HostError) -> Self {
-        // None of them depends on the chain.
+        // No error of a host depends on the chain.
         Failure::of(Exit::System, &error)
     }
 }
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_whose_root_is_the_machine_ends_as_that_and_says_what_to_do() {
+    fn an_error_caused_by_the_machine_has_its_code_and_says_what_to_do() {
         #[derive(Debug, thiserror::Error)]
         #[error("the file cannot be read: {0}")]
         struct Unreadable(#[source] io::Error);
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_ends_with_the_code_that_shells_know() {
+    fn a_signal_has_the_exit_code_that_shells_know() {
         assert_eq!((Failure::signal(2).code, Failure::signal(15).code), (130, 143));
     }
 }

@@ -1,4 +1,4 @@
-//! `chainhost gpus`: what chain.toml can name as an adapter.
+//! `chainhost gpus`: lists the adapters that chain.toml can name.
 
 use chainhost::component::CacheLimits;
 use clap::Args;

@@ -1,9 +1,9 @@
-//! What to write in place of options that other servers have.
+//! Hints for options of other servers: they say what to write instead.
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-/// By the command and the option that it does not have.
+/// Each entry has a command, options that the command does not have, and a hint.
 const HINTS: [(&str, &[&str], &str); 6] = [
     ("serve", &["--port", "-p"], "write --listen PORT, or --listen ADDRESS:PORT for other machines than this one"),
     ("serve", &["--host", "--bind", "--address", "--addr"], "write --listen ADDRESS:PORT"),
@@ -13,7 +13,7 @@ const HINTS: [(&str, &[&str], &str); 6] = [
     ("call", &["--data", "-d", "--input", "--json"], "write the JSON after CHAIN.TOML, or - to read it from stdin"),
 ];
 
-/// `error` with a hint, where it is about an option of `command` for which there is one.
+/// Adds a hint to `error`, if the unknown option of `command` has one.
 pub fn with_hint(mut error: clap::Error, command: Option<&str>) -> clap::Error {
     let Some(command) = command.filter(|_| error.kind() == ErrorKind::UnknownArgument) else { return error };
     let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else { return error };
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn no_hint_is_for_an_option_that_there_is_and_each_names_one() {
+    fn hints_are_for_unknown_options_and_name_known_ones() {
         for (name, options, hint) in HINTS {
             let command = Cli::command();
             let command = command.find_subcommand(name).unwrap();

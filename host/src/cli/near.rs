@@ -4,10 +4,10 @@ use chainhost::config::{ChainSpec, ChainletName};
 
 use super::{Exit, Failure};
 
-/// How alike two names are, from 0 to 1, for one to be worth suggesting for the other.
+/// The least likeness of two names, from 0 to 1, for which one is suggested in place of the other.
 const ALIKE: f64 = 0.8;
 
-/// The chainlet of this name; if there is none, the failure says which ones there are.
+/// Returns the chainlet of this name. If there is none, the failure suggests the nearest name or lists all names.
 pub fn chainlet<'s>(spec: &'s ChainSpec, name: &str) -> Result<&'s ChainletName, Failure> {
     if let Some((name, _)) = spec.chainlets.get_key_value(name) {
         return Ok(name);

@@ -1,4 +1,4 @@
-//! `chainhost new`: a chain that builds, serves and has a test.
+//! `chainhost new`: writes a chain that builds, serves and has a test.
 
 mod sdk;
 mod template;
@@ -34,7 +34,7 @@ pub struct New {
     sdk: Option<PathBuf>,
 }
 
-/// Why there is no new chain.
+/// The reason why no new chain was written.
 #[derive(Debug, thiserror::Error)]
 enum NewError {
     #[error("{found:?} has no name for a chain in it: expected lowercase words joined by hyphens, such as `hello`")]
@@ -82,7 +82,7 @@ impl New {
     }
 }
 
-/// The name of a chain in `folder`.
+/// Returns the name of a chain in `folder`.
 fn name(folder: &Path) -> Result<ChainName, NewError> {
     let Some(name) = folder.file_name().and_then(|name| name.to_str()) else {
         return Err(NewError::NoName { found: folder.to_owned() });
@@ -93,7 +93,7 @@ fn name(folder: &Path) -> Result<ChainName, NewError> {
     })
 }
 
-/// Whether a chain may be written to `folder`: nothing is ever overwritten.
+/// Fails if `folder` exists and is not an empty folder, because nothing is ever overwritten.
 fn is_free(folder: &Path) -> Result<(), NewError> {
     let mut entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_written_where_something_is() {
+    fn a_chain_is_only_written_to_a_new_or_empty_folder() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("notes"), "x").unwrap();
         assert!(matches!(is_free(folder.path()), Err(NewError::NotEmpty { .. })));
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_name_is_refused_with_one_that_would_do() {
+    fn a_bad_name_is_rejected_and_a_good_one_is_suggested() {
         let message = new("services/TeaTime".into()).run().unwrap_err().to_string();
         assert!(message.ends_with("; try `services/tea-time`"), "{message}");
         for bad in ["..", "/", "", "9lives", "a b/…"] {

@@ -10,7 +10,7 @@ const PLAIN: &str = "\x1b[0m";
 
 /// Writes the answer of a command to stdout.
 ///
-/// A reader that has gone, as `head` does, has read what it wanted: that is no failure.
+/// A reader that has gone, as `head` does, has read enough. So a broken pipe is no failure.
 pub fn answer(text: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text).and_then(|()| stdout.flush()) {
@@ -21,19 +21,19 @@ pub fn answer(text: &[u8]) -> Result<(), Failure> {
     }
 }
 
-/// A line on stderr that is no part of the answer.
+/// Writes a line to stderr that is no part of the answer.
 pub fn note(line: impl Display) {
-    // Where stderr is gone, there is no one left to tell.
+    // If stderr is closed, the error cannot be told to anybody.
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
-/// The line on stderr that says why the program ends.
+/// Writes the line to stderr that says why the program ends.
 pub fn error(message: &str) {
     let (red, plain) = if stderr_has_colours() { (RED, PLAIN) } else { ("", "") };
     note(format_args!("{red}error:{plain} {}", Printable(message)));
 }
 
-/// A text of several lines, of which a part may come from a guest: see [`write_printable`].
+/// A text of several lines. A part of it may come from a guest: see [`write_printable`].
 struct Printable<'t>(&'t str);
 
 impl Display for Printable<'_> {
@@ -42,8 +42,8 @@ impl Display for Printable<'_> {
     }
 }
 
-/// Writes `text` with its control characters escaped, except for those in `keep`: a guest, whose words are in logs and
-/// errors, must not be able to steer the operator's terminal or to forge lines.
+/// Writes `text` with its control characters escaped, except for those in `keep`. Logs and errors hold words of guests,
+/// which must not be able to steer the operator's terminal or to forge lines.
 pub fn write_printable(out: &mut impl fmt::Write, text: &str, keep: &[char]) -> fmt::Result {
     for c in text.chars() {
         if (c.is_control() || is_format(c)) && !keep.contains(&c) {
@@ -55,12 +55,12 @@ pub fn write_printable(out: &mut impl fmt::Write, text: &str, keep: &[char]) -> 
     Ok(())
 }
 
-/// Whether `c` moves what stands around it: to another line, or to the other direction.
+/// Returns true if `c` moves the text around it to another line or into another direction.
 fn is_format(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Whether stderr is a terminal whose user has not asked for plain text (see <https://no-color.org>).
+/// Returns true if stderr is a terminal whose user has not asked for plain text (see <https://no-color.org>).
 pub fn stderr_has_colours() -> bool {
     io::stderr().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())

@@ -1,4 +1,4 @@
-//! `chainhost serve`: a chain over HTTP, until a signal ends it.
+//! `chainhost serve`: serves a chain over HTTP until a signal ends it.
 
 mod credentials;
 mod open_files;
@@ -60,7 +60,7 @@ pub struct Serve {
     #[command(flatten)]
     file: ChainFile,
 
-    /// Where to listen: ADDRESS:PORT, or a port of this machine alone; port 0 takes a free one
+    /// The address to listen on: ADDRESS:PORT, or a port of this machine alone; port 0 takes a free one
     #[arg(
         long,
         value_name = "ADDR",
@@ -71,8 +71,8 @@ pub struct Serve {
     )]
     listen: SocketAddr,
 
-    /// Where to listen for whoever runs the chain: metrics, the state of the chain, calls to any Chainlet; off unless
-    /// given
+    /// The address to listen on for admins, with metrics, the state of the chain, and calls to any Chainlet; off by
+    /// default
     #[arg(long, value_name = "ADDR", env = "CHAINHOST_ADMIN", hide_env_values = true, value_parser = args::address)]
     admin: Option<SocketAddr>,
 
@@ -92,12 +92,12 @@ pub struct Serve {
     #[arg(long, value_name = "SIZE", default_value_t = ByteSize::mib(16))]
     body_limit: ByteSize,
 
-    /// The most that all requests and answers may hold together: bodies, WebSocket messages, answers that clients have not
-    /// taken; half of --memory-limit unless given
+    /// The most memory that all requests and answers hold together: bodies, WebSocket messages, answers that clients
+    /// have not taken; by default, half of --memory-limit
     #[arg(long, value_name = "SIZE")]
     bodies_limit: Option<ByteSize>,
 
-    /// How long accepted calls may take to end once the chain is asked to; 0s drops them
+    /// The longest time for accepted calls to end after the chain is asked to end; 0s drops them
     #[arg(long, value_name = "DURATION", value_parser = args::duration_or_none, default_value = "30s")]
     drain: Duration,
 
@@ -110,8 +110,8 @@ pub struct Serve {
     #[arg(long, value_name = "DURATION", value_parser = args::duration, default_value = "75s")]
     idle_timeout: Duration,
 
-    /// A name by which clients may call a listener on a loopback address beside `localhost`, as a proxy passes it on; may be
-    /// given several times
+    /// A name, beside `localhost`, by which clients may call a listener on a loopback address, such as the name that a
+    /// proxy passes on; may be given several times
     #[arg(long, value_name = "HOST")]
     allowed_host: Vec<String>,
 
@@ -134,7 +134,8 @@ impl Serve {
         let hangups = Hangups::catch()?;
         let mut spec = self.file.read()?;
         self.setting.apply(&mut spec);
-        // Before the chain starts, which may take long and would be in vain where the address is taken.
+        // The addresses are taken before the chain starts. The start may take long, and would be in vain if an address
+        // is in use.
         let connections = open_files::connections(self.max_connections.get(), open_files::allow_all());
         let credentials = self.credentials.load()?;
         let server = Server::bind(self.options(&credentials, connections))?;
@@ -189,7 +190,7 @@ impl Serve {
         Ok(host.load_with_progress(spec, progress).await?)
     }
 
-    /// The chain, and how a new version of it is loaded: from the same files, read anew.
+    /// Returns the live chain. It loads a new version from the same files, which it reads again.
     fn live(&self, chain: Chain, host: Host, files: Arc<reload::Files>, loaded: Loaded) -> LiveChain {
         let (path, setting, credentials) = (self.file.path(), self.setting.clone(), self.credentials.clone());
         LiveChain::from_source(chain, move || {
@@ -226,7 +227,7 @@ impl Serve {
     }
 }
 
-/// Has the allocator give free memory back once a second, for as long as the process serves.
+/// Makes the allocator give free memory back once a second. Never returns.
 async fn give_memory_back() -> Infallible {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -244,13 +245,13 @@ async fn second(signals: &mut Signals, stop: &CancellationToken) -> Received {
     signals.next().await
 }
 
-/// Says that the chain is served, and where.
+/// Tells that the chain is served, and at which URL.
 fn announce(chain: &Chain, server: &Listening, took: Duration, log: LogFormat) {
     let url = server.url();
     let admin = server.admin_addr().map(|address| format!("http://{address}"));
     let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     match log {
-        // What reads a log of JSON lines must find nothing else in it.
+        // A program that reads a log of JSON lines must find nothing else in it.
         LogFormat::Json => {
             tracing::info!(chain = chain.name(), url, admin, duration_ms = milliseconds, "ready");
         }

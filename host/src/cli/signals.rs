@@ -4,8 +4,8 @@ use std::io;
 
 use super::Failure;
 
-/// Catches SIGINT and SIGTERM from its creation on, also for a process that is the first of its container, which they
-/// would not end otherwise.
+/// Catches SIGINT and SIGTERM from its creation on. Without a handler, they would not end the first process of a
+/// container.
 pub struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
@@ -21,10 +21,10 @@ pub struct Hangups {
     hangup: tokio::signal::unix::Signal,
 }
 
-/// A signal that came.
+/// A signal that was caught.
 #[derive(Debug, Clone, Copy)]
 pub struct Received {
-    /// What to call it.
+    /// Its name.
     pub name: &'static str,
     /// Its number, on which the exit code depends.
     pub number: u8,
@@ -34,26 +34,26 @@ const INTERRUPT: Received = Received { name: "SIGINT", number: 2 };
 #[cfg(unix)]
 const TERMINATE: Received = Received { name: "SIGTERM", number: 15 };
 
-/// Has a write beyond `ulimit -f` fail, as on a full disk, where SIGXFSZ would end the process.
+/// Makes a write beyond `ulimit -f` fail, as on a full disk. By default, SIGXFSZ would end the process.
 ///
-/// The signal is caught rather than ignored: a build command must not inherit that.
+/// The signal is caught and not ignored, because build commands would inherit that it is ignored.
 #[cfg(unix)]
 #[expect(unsafe_code, reason = "the handler of a signal may do little, which the compiler does not check")]
 pub fn survive_long_files() -> Result<(), Failure> {
     let signal = rustix::process::Signal::XFSZ.as_raw();
-    // SAFETY: the handler does nothing, which it may at any time.
+    // SAFETY: the handler does nothing, and a handler may do that at any time.
     unsafe { signal_hook_registry::register(signal, || {}) }
         .map(drop)
         .map_err(|error| Failure::system("SIGXFSZ cannot be caught", &error))
 }
 
-/// No such signal is known here.
+/// Does nothing, because this system has no such signal.
 #[cfg(not(unix))]
 pub fn survive_long_files() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Does `work` until a signal comes. Then it is dropped, and with it the process of a build command.
+/// Does `work` until a signal comes. Then drops it, which also ends the process of a build command.
 pub async fn or_signal<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let mut signals = Signals::catch()?;
     tokio::select! {
@@ -63,7 +63,7 @@ pub async fn or_signal<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
 }
 
 impl Hangups {
-    /// Begins to catch.
+    /// Begins to catch signals.
     #[cfg(unix)]
     pub fn catch() -> Result<Self, Failure> {
         use tokio::signal::unix::{SignalKind, signal};
@@ -72,13 +72,13 @@ impl Hangups {
         Ok(Hangups { hangup })
     }
 
-    /// Begins to catch what this system does not have.
+    /// Catches nothing, because this system has no SIGHUP.
     #[cfg(not(unix))]
     pub fn catch() -> Result<Self, Failure> {
         Ok(Hangups {})
     }
 
-    /// Waits for the next one.
+    /// Waits for the next SIGHUP.
     pub async fn next(&mut self) {
         #[cfg(unix)]
         self.hangup.recv().await;
@@ -88,7 +88,7 @@ impl Hangups {
 }
 
 impl Signals {
-    /// Begins to catch.
+    /// Begins to catch signals.
     pub fn catch() -> Result<Self, Failure> {
         Self::register().map_err(|error| Failure::system("signals cannot be caught", &error))
     }
@@ -104,7 +104,7 @@ impl Signals {
         Ok(Signals { interrupt: tokio::signal::windows::ctrl_c()? })
     }
 
-    /// Waits for the next one. It may be dropped and asked again without losing any.
+    /// Waits for the next signal. Dropping the future loses no signal.
     #[cfg(unix)]
     pub async fn next(&mut self) -> Received {
         tokio::select! {
@@ -113,7 +113,7 @@ impl Signals {
         }
     }
 
-    /// Waits for the next one. It may be dropped and asked again without losing any.
+    /// Waits for the next signal. Dropping the future loses no signal.
     #[cfg(not(unix))]
     pub async fn next(&mut self) -> Received {
         let _ = self.interrupt.recv().await;

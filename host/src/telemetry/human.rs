@@ -1,4 +1,4 @@
-//! Log lines for people: the time, the level, and what happened; a guest's own line as that of its replica.
+//! Log lines for people: the time, the level, and the event. A guest's own line begins with its replica.
 //!
 //! ```text
 //! 2026-05-01T10:00:00.000000Z  INFO say-hello[0] stdout: the model is loaded
@@ -6,10 +6,11 @@
 //! 2026-05-01T10:00:00.000000Z  WARN replica does not start chainlet=say-hello replica=0
 //! ```
 //!
-//! All after the colon of a guest's line is the guest's: what it writes cannot pass for what the host says of it.
+//! Everything after the colon of a guest's line comes from the guest. So it cannot pass for what the host says about
+//! the guest.
 //!
-//! Events of more than a line are a trap, with the guest's frames below it, and an error of several lines, such as that
-//! of a chain.toml, with its lines. They are indented: none can pass for an event.
+//! Two kinds of events have more than one line: a trap, with the guest's frames below it, and an error of several
+//! lines, such as that of a chain.toml. The further lines are indented, so that none can pass for an event.
 
 use std::fmt::{self, Debug};
 
@@ -24,10 +25,10 @@ use crate::cli::write_printable;
 
 /// The target of the events that are a guest's own lines.
 const GUEST: &str = "chainlet";
-/// The targets of the host's own events, which need no name.
+/// The targets of the host's own events begin with this. Their lines do not name the target.
 const HOST: &str = "chainhost";
 
-/// The format.
+/// The format of log lines for people.
 pub struct Lines;
 
 impl<S, N> FormatEvent<S, N> for Lines
@@ -73,19 +74,19 @@ fn level(out: &mut Writer<'_>, level: Level) -> fmt::Result {
     write!(out, " \x1b[{colour}m{level:>5}\x1b[0m ")
 }
 
-/// An event, taken apart into what is shown in different places.
+/// The parts of an event, which are shown in different places.
 #[derive(Default)]
 struct Parts {
     message: String,
     fields: Vec<(&'static str, String)>,
-    /// What went wrong. It comes after the other fields, since it may hold the words of a guest.
+    /// The error. It comes after the other fields, because it may hold the words of a guest.
     error: String,
-    /// A guest's frames, which are lines of their own.
+    /// A guest's frames. Each frame is shown on a line of its own.
     backtrace: String,
 }
 
 impl Parts {
-    /// `say-hello[0] stdout request=7f3a: `, taken out of the fields.
+    /// Takes the fields that name the replica out of the event. Returns `say-hello[0] stdout request=7f3a: `.
     fn replica(&mut self) -> String {
         let mut take = |name| {
             let place = self.fields.iter().position(|(field, _)| *field == name);
@@ -168,7 +169,7 @@ mod tests {
         }
     }
 
-    /// What is logged by `log`, without the time.
+    /// Returns what `log` logs, without the time.
     fn logged(log: impl FnOnce()) -> String {
         let buffer = Buffer::default();
         let writer = buffer.clone();
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_comes_last_and_of_several_lines_each_is_a_line_below() {
+    fn an_error_comes_last_and_its_lines_stand_below_the_event() {
         let line = logged(|| tracing::warn!(target: "chainhost", error = "no \"x\" here", replica = 1u32, "it failed"));
         assert_eq!(line, " WARN it failed replica=1 error=no \"x\" here\n");
         let lines = logged(|| {
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lines_of_other_crates_say_whose_they_are() {
+    fn the_lines_of_other_crates_name_their_crate() {
         assert_eq!(logged(|| tracing::error!(target: "hyper", "gone")), "ERROR hyper: gone\n");
     }
 }

@@ -1,4 +1,4 @@
-//! Which build commands run, and in which order.
+//! The build commands that run, in their order.
 
 use std::path::PathBuf;
 
@@ -7,23 +7,23 @@ use chainhost::config::{ChainSpec, ChainletName};
 /// One run of a command.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Step {
-    /// The command, as for a shell.
+    /// The command, for a shell.
     pub command: String,
-    /// Where it runs.
+    /// The folder in which it runs.
     pub folder: PathBuf,
-    /// The chainlets whose command it is.
+    /// The chainlets that have this command.
     pub chainlets: Vec<ChainletName>,
 }
 
 impl Step {
-    /// The chainlets, for a message.
+    /// Returns the names of the chainlets, for a message.
     pub fn names(&self) -> String {
         self.chainlets.iter().map(ChainletName::as_str).collect::<Vec<_>>().join(", ")
     }
 }
 
-/// The commands of `chainlets`: each after those of the chainlets that it calls as far as `depends` says whom, else in
-/// the order of the file; a command that several share in one folder once.
+/// Returns the commands of `chainlets`. Each comes after those of its callees as far as `depends` names them, and
+/// otherwise in the order of the file. If several chainlets share a command and a folder, the command runs once.
 pub fn of(spec: &ChainSpec, chainlets: &[ChainletName]) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     for name in ordered(spec).into_iter().filter(|name| chainlets.contains(name)) {
@@ -37,7 +37,7 @@ pub fn of(spec: &ChainSpec, chainlets: &[ChainletName]) -> Vec<Step> {
     steps
 }
 
-/// All chainlets, callees first. A cycle is not refused here but where the chain is checked; it is cut anywhere.
+/// Returns all chainlets, callees first. Cuts a cycle anywhere, because the check of the chain rejects it later.
 fn ordered(spec: &ChainSpec) -> Vec<&ChainletName> {
     fn visit<'s>(spec: &'s ChainSpec, name: &str, seen: &mut Vec<&'s ChainletName>, order: &mut Vec<&'s ChainletName>) {
         let Some((name, chainlet)) = spec.chainlets.get_key_value(name) else { return };

@@ -1,7 +1,7 @@
-//! Whether a build command wrote the component that chain.toml names.
+//! Checks whether a build command wrote the component that chain.toml names.
 //!
-//! A command can succeed without it: cargo compiles a library that is not a `cdylib`, makes no component of it, and leaves
-//! the one of an earlier build where it is.
+//! A command can succeed without writing it. For example, cargo compiles a library that is not a `cdylib`, makes no
+//! component of it, and leaves the component of an earlier build in its place.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -28,14 +28,14 @@ struct Stamp {
 }
 
 impl Stamp {
-    /// `None` if there is no such file.
+    /// Returns `None` if there is no such file.
     fn of(file: &Path) -> Option<Self> {
         let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
         Some(Self { modified: metadata.modified().ok(), length: metadata.len() })
     }
 }
 
-/// The components that `step` is to write.
+/// Returns the components that `step` should write.
 pub fn before(spec: &ChainSpec, step: &Step) -> Vec<Component> {
     let component = |name: &ChainletName| match &spec.chainlets.get(name)?.component {
         ComponentSource::File(path) => {
@@ -48,10 +48,10 @@ pub fn before(spec: &ChainSpec, step: &Step) -> Vec<Component> {
 }
 
 impl Component {
-    /// Refuses a component that is missing after `step` has succeeded, or that the package cannot have made.
+    /// Rejects a component that is missing after `step` has succeeded, or that the package cannot have made.
     pub async fn check(&self, spec: &ChainSpec, step: &Step) -> Result<(), ConfigError> {
         let now = Stamp::of(&self.path);
-        // An unchanged file is also the usual result of a build that had nothing to do.
+        // An unchanged file is no mistake yet: a build that had nothing to do leaves it as it is.
         if now.is_some() && now != self.stamp {
             return Ok(());
         }
@@ -99,8 +99,8 @@ struct Target {
     crate_types: Vec<String>,
 }
 
-/// The Cargo.toml of the package whose component would be called `stem`, if the package makes none. `None` also if the
-/// step does not run cargo in a Cargo workspace.
+/// Returns the Cargo.toml of the package whose component would be called `stem`, if the package makes no component.
+/// Also returns `None` if the step does not run cargo in a Cargo workspace.
 async fn manifest_without_cdylib(step: &Step, stem: &str) -> Option<PathBuf> {
     if !step.command.contains("cargo") {
         return None;
@@ -114,7 +114,7 @@ async fn manifest_without_cdylib(step: &Step, stem: &str) -> Option<PathBuf> {
 
 impl Metadata {
     fn without_cdylib(self, stem: &str) -> Option<PathBuf> {
-        // The name of a library has underscores for hyphens. A program becomes a component as it is, under its own name.
+        // The file of a library has underscores in place of hyphens. A program becomes a component under its own name.
         let makes =
             |target: &Target, kinds: &[&str]| target.crate_types.iter().any(|kind| kinds.contains(&kind.as_str()));
         let targets = || self.packages.iter().flat_map(|package| &package.targets);

@@ -1,4 +1,4 @@
-//! A checked chain, for programs. `docs/cli.md` describes the members.
+//! A checked chain as JSON for programs. `docs/cli.md` describes the members.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ pub(super) struct ChainJson<'a> {
     environment: &'a str,
     gpu: &'a GpuHost,
     entrypoint: &'a ChainletName,
-    /// Each after those that it calls: the order in which they start.
+    /// The chainlets in the order in which they start: each after those that it calls.
     chainlets: Vec<ChainletJson<'a>>,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct ChainJson<'a> {
 struct ChainletJson<'a> {
     name: &'a ChainletName,
     component: String,
-    /// The exported interface that holds run-remote; null where it is at the root of the world.
+    /// The exported interface that holds run-remote; null if run-remote is at the root of the world.
     interface: Option<&'a str>,
     signature: String,
     #[serde(rename = "async")]
@@ -35,7 +35,7 @@ struct ChainletJson<'a> {
     docs: Option<&'a str>,
     calls: Vec<EdgeJson<'a>>,
     replicas: Replicas,
-    /// Calls at once in one replica.
+    /// The most concurrent calls in one replica.
     concurrency: u32,
     queue: u32,
     resources: &'a Resources,
@@ -47,7 +47,7 @@ struct ChainletJson<'a> {
     start_timeout_ms: u128,
     grace_ms: u128,
     stall_ms: u128,
-    /// None where the component does not tell of its health.
+    /// Null if the component does not tell its health.
     health: Option<Health>,
 }
 
@@ -65,7 +65,7 @@ struct EdgeJson<'a> {
     first_item_timeout_ms: Option<u128>,
     item_timeout_ms: Option<u128>,
     breaker: Option<Breaker>,
-    /// Whether the import gives its guest failures as values.
+    /// True if the import gives failures to its guest as values.
     failures_as_values: bool,
 }
 

@@ -1,4 +1,4 @@
-//! A checked chain, for people.
+//! A checked chain as text for people.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write as _};
@@ -12,7 +12,7 @@ use chainhost::error::EdgeName;
 use super::{Checked, counts};
 
 impl Checked<'_> {
-    /// The tree of calls, then each chainlet, callers first.
+    /// Returns the tree of calls, then each chainlet, callers first.
     pub(super) fn to_text(&self) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
@@ -46,7 +46,8 @@ impl Checked<'_> {
         Ok(())
     }
 
-    /// Whom `caller` calls, and so on. A chainlet that was shown already is not taken apart again.
+    /// Writes the chainlets that `caller` calls, and below each the ones that it calls. A chainlet that was shown
+    /// before gets `…` in place of its callees.
     fn tree<'s>(
         &'s self,
         out: &mut String,
@@ -111,13 +112,13 @@ fn list(items: &[impl Display]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// The chainlet that is called, and what the caller calls it where that differs.
+/// Returns the name of the callee, and the caller's name for it if that differs.
 fn callee(edge: &Edge) -> String {
     let EdgeName { dependency, to, .. } = &edge.name;
     if dependency.as_str() == to.as_str() { to.to_string() } else { format!("{to} (as {dependency})") }
 }
 
-/// How calls through an edge are bounded, as far as they are.
+/// Returns the limits of calls through an edge.
 fn policy(edge: &Edge) -> String {
     let mut policy = String::new();
     if let Some(timeout) = edge.policy.timeout {
@@ -155,7 +156,7 @@ fn policy(edge: &Edge) -> String {
     policy
 }
 
-/// The imported interfaces by package: `wasi:cli@0.2.6 (environment, exit)`.
+/// Returns the imported interfaces by package: `wasi:cli@0.2.6 (environment, exit)`.
 fn capabilities(interfaces: &[String]) -> String {
     let mut packages: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for id in interfaces {
@@ -179,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn capabilities_are_told_by_package() {
+    fn capabilities_are_shown_by_package() {
         let interfaces = ["chainlet:host/context@0.1.0", "wasi:cli/exit@0.2.6", "wasi:cli/stdout@0.2.6"];
         let interfaces = interfaces.map(str::to_owned);
         assert_eq!(capabilities(&interfaces), "chainlet:host@0.1.0 (context), wasi:cli@0.2.6 (exit, stdout)");

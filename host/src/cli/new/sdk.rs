@@ -1,4 +1,4 @@
-//! Where a new chain has the guest SDK from.
+//! The place from which a new chain takes the guest SDK.
 
 use std::fmt;
 use std::io;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The SDK of the checkout that this program was built in.
 const BESIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../guest-sdk");
 
-/// The requirement that the published SDK has to meet.
+/// The version of the published SDK that a new chain requires.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
 
 const HELP: &str = "name the folder `guest-sdk` of a checkout of chainhost";
@@ -15,13 +15,13 @@ const HELP: &str = "name the folder `guest-sdk` of a checkout of chainhost";
 /// The crate `chainlet`, as a dependency.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Sdk {
-    /// In this folder.
+    /// The crate is in this folder.
     Folder(String),
-    /// The one on crates.io that belongs to this chainhost.
+    /// The crate is the one on crates.io that belongs to this chainhost.
     Published,
 }
 
-/// Why a folder is not the SDK.
+/// The reason why a folder is not the SDK.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SdkError {
     #[error("{} is not the crate `chainlet`: {error}; {HELP}", folder.display())]
@@ -37,7 +37,8 @@ pub(super) enum SdkError {
 }
 
 impl Sdk {
-    /// The SDK in `chosen`, else in the checkout that this program was built in, else the published one.
+    /// Returns the SDK in `chosen`, else the one in the checkout that this program was built in, else the published
+    /// one.
     pub(super) fn find(chosen: Option<&Path>) -> Result<Self, SdkError> {
         match chosen {
             Some(folder) => Self::in_folder(folder),
@@ -61,7 +62,7 @@ impl Sdk {
         }
     }
 
-    /// The right side of `chainlet = …` in Cargo.toml.
+    /// Returns the right side of `chainlet = …` in Cargo.toml.
     pub(super) fn dependency(&self) -> String {
         match self {
             Sdk::Folder(path) => format!("{{ path = {} }}", toml::Value::from(path.as_str())),
@@ -69,8 +70,8 @@ impl Sdk {
         }
     }
 
-    /// The version of Rust that builds the SDK. A checkout names its own, which is there already if chainhost was built in
-    /// it.
+    /// Returns the version of Rust that builds the SDK. A checkout names its own version, which is installed already if
+    /// chainhost was built in it.
     pub(super) fn toolchain(&self) -> String {
         let named = match self {
             Sdk::Folder(path) => named_toolchain(&Path::new(path).join("../rust-toolchain.toml")),
@@ -79,8 +80,8 @@ impl Sdk {
         named.unwrap_or_else(|| "stable".to_owned())
     }
 
-    /// The Cargo.lock of the checkout with the SDK. A new chain that begins with it has the dependencies that the SDK is
-    /// tested with and that are downloaded already; cargo drops the rest of it at the first build.
+    /// Returns the Cargo.lock of the checkout with the SDK. A new chain that begins with it has the dependencies that
+    /// the SDK is tested with and that are downloaded already. Cargo drops the other entries at the first build.
     pub(super) fn lock_file(&self) -> Option<PathBuf> {
         match self {
             Sdk::Folder(path) => Some(Path::new(path).join("../Cargo.lock")).filter(|file| file.is_file()),
@@ -89,7 +90,7 @@ impl Sdk {
     }
 }
 
-/// The toolchain that a rust-toolchain.toml names, if there is one.
+/// Returns the toolchain that a rust-toolchain.toml names, if there is one.
 fn named_toolchain(file: &Path) -> Option<String> {
     let text = std::fs::read_to_string(file).ok()?;
     let table: toml::Table = text.parse().ok()?;

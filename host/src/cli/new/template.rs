@@ -1,4 +1,4 @@
-//! The files of a new chain. They are real files, in the folder `template`; `{{…}}` are the blanks in them.
+//! The files of a new chain. They are real files in the folder `template`. `{{…}}` marks a blank in them.
 //!
 //! The manifests end in `.in`, so that Cargo does not take the folder for packages of this workspace.
 

@@ -1,4 +1,5 @@
-//! Whom `chainhost serve` lets in, and with what it shows who it is: API keys and certificates, from files that may change.
+//! The credentials of `chainhost serve`: the API keys and certificates of its clients, and its own certificate. They
+//! come from files that may change.
 
 use std::path::{Path, PathBuf};
 
@@ -7,10 +8,10 @@ use clap::{Args, ValueHint};
 
 use crate::cli::{Exit, Failure};
 
-/// A variable with API keys, beside the file of them.
+/// The environment variable with API keys. They count beside those in the file.
 const API_KEY: &str = "CHAINHOST_API_KEY";
 
-/// Where API keys and certificates are.
+/// The files with API keys and certificates.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Credentials {
     /// A TOML file of `name = "key"` lines: the API keys of which each client must show one
@@ -25,19 +26,19 @@ pub(super) struct Credentials {
     #[arg(long, value_name = "FILE", requires = "tls_cert", env = "CHAINHOST_TLS_KEY", hide_env_values = true, value_hint = ValueHint::FilePath)]
     tls_key: Option<PathBuf>,
 
-    /// The certificates of the authorities whose clients alone are served: a PEM file
+    /// The certificates of authorities, a PEM file: only clients with a certificate from one of them are served
     #[arg(long, value_name = "FILE", requires = "tls_cert", env = "CHAINHOST_TLS_CLIENT_CA", hide_env_values = true, value_hint = ValueHint::FilePath)]
     tls_client_ca: Option<PathBuf>,
 }
 
-/// Credentials as they were read. Clones are handles of the same ones.
+/// Credentials that were read. Clones are handles to the same credentials.
 #[derive(Debug, Clone)]
 pub(super) struct Loaded {
     pub api_keys: Option<ApiKeys>,
     pub tls: Option<Tls>,
 }
 
-/// Why credentials can't be used.
+/// The reason why credentials cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CredentialsError {
     #[error(transparent)]
@@ -49,9 +50,9 @@ pub(super) enum CredentialsError {
 }
 
 impl Credentials {
-    /// Reads them.
+    /// Reads the credentials.
     pub(super) fn load(&self) -> Result<Loaded, CredentialsError> {
-        // A variable that is set and holds no key is a mistake, by which everyone would be let in.
+        // A variable that is set but holds no key is a mistake. Ignoring it would let everyone in.
         let listed = match std::env::var_os(API_KEY) {
             Some(text) => Some(ApiKeys::from_list(&text.to_string_lossy()).map_err(CredentialsError::Variable)?),
             None => None,
@@ -74,7 +75,7 @@ impl Credentials {
         Ok(Loaded { api_keys, tls })
     }
 
-    /// Reads them anew, for all handles of `loaded`.
+    /// Reads the credentials again, for all handles of `loaded`.
     pub(super) fn renew(&self, loaded: &Loaded) -> Result<(), CredentialsError> {
         let Loaded { api_keys, tls } = self.load()?;
         if let (Some(old), Some(new)) = (&loaded.api_keys, api_keys) {
@@ -86,12 +87,12 @@ impl Credentials {
         Ok(())
     }
 
-    /// Whether a client needs none of them to call.
+    /// Returns true if a client needs no credentials to call.
     pub(super) fn admit_anyone(&self, loaded: &Loaded) -> bool {
         loaded.api_keys.is_none() && self.tls_client_ca.is_none()
     }
 
-    /// The files that they are in.
+    /// Returns the files of the credentials.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         [&self.api_keys, &self.tls_cert, &self.tls_key, &self.tls_client_ca]
             .into_iter()

@@ -1,11 +1,11 @@
-//! The number of files that the process may have open, connections among them.
+//! The limit of the process's open files. Connections are open files, too.
 
-/// How many files are kept for all but the public listener's connections: those of the admin listener, and those that
-/// guests and the host itself open.
+/// The number of files that the public listener's connections leave to others: to the admin listener's connections, to
+/// guests, and to the host itself.
 const KEPT: u64 = 1024;
 
-/// Raises it to what the system allows at most, and returns that; `None` where there is no limit. The usual limit of
-/// 1,024 is for programs that still use `select`, and fewer than the connections that a server has.
+/// Raises the limit to the most that the system allows, and returns it. Returns `None` if there is no limit. The usual
+/// limit of 1,024 is for programs that still use `select`. A server has more connections than that.
 #[cfg(unix)]
 pub(super) fn allow_all() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -19,14 +19,14 @@ pub(super) fn allow_all() -> Option<u64> {
     }
 }
 
-/// Such a limit is not known here.
+/// Returns `None`, because this system has no such limit.
 #[cfg(not(unix))]
 pub(super) fn allow_all() -> Option<u64> {
     None
 }
 
-/// How many of `wanted` connections the public listener may have where the process may have so many `open_files`:
-/// clients must leave some to the admin listener, which tells how the chain is, and to guests.
+/// Returns how many of the `wanted` connections the public listener may have, if the process may have `open_files`
+/// files. Clients must leave some files to the admin listener, which tells the state of the chain, and to guests.
 pub(super) fn connections(wanted: usize, open_files: Option<u64>) -> usize {
     let Some(open_files) = open_files else { return wanted };
     let room = open_files - KEPT.min(open_files / 2);
@@ -46,7 +46,7 @@ mod tests {
     use super::connections;
 
     #[test]
-    fn clients_never_have_all_files_that_the_process_may_open() {
+    fn clients_never_use_all_files_that_the_process_may_open() {
         assert_eq!(connections(10_000, None), 10_000);
         assert_eq!(connections(10_000, Some(1_000_000)), 10_000);
         assert_eq!(connections(10_000, Some(4096)), 3072);

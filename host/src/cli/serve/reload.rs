@@ -1,5 +1,5 @@
-//! What makes `chainhost serve` load a new version of its chain: SIGHUP, or with `--watch` a file that has
-//! changed. API keys and certificates are read anew whenever their files have.
+//! Makes `chainhost serve` load a new version of its chain: at SIGHUP, or with `--watch` when a file has changed. API
+//! keys and certificates are read again whenever their files have changed.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,8 @@ use tokio::time::sleep;
 use super::credentials::CredentialsError;
 use crate::cli::signals::Hangups;
 
-/// How often watched files are looked at. Looking works on every file system, where being told of changes does not.
+/// The interval at which watched files are checked. Checking works on every file system, but notifications of changes
+/// do not.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Reloads at each SIGHUP. Never returns.
@@ -37,8 +38,8 @@ pub(super) async fn on_change(chain: LiveChain, files: Arc<Files>) -> std::conve
     .await
 }
 
-/// Reads API keys and certificates anew when one of their files has changed: without that, an expired certificate would
-/// stay until somebody notices. Never returns.
+/// Reads API keys and certificates again when one of their files has changed. Without that, an expired certificate
+/// would stay in use until somebody notices. Never returns.
 pub(super) async fn on_change_of_credentials(
     files: Vec<PathBuf>,
     renew: impl Fn() -> Result<(), CredentialsError>,
@@ -49,16 +50,17 @@ pub(super) async fn on_change_of_credentials(
     watch(
         || state(&files),
         async || match renew() {
-            Ok(()) => tracing::info!("API keys and certificates are those of the changed files"),
+            Ok(()) => tracing::info!("the changed API keys and certificates are in use"),
             Err(error) => {
-                tracing::error!(%error, "the changed API keys or certificates are not used; the old ones are")
+                tracing::error!(%error, "the changed API keys or certificates cannot be used; the old ones stay in use")
             }
         },
     )
     .await
 }
 
-/// Does `act` when what `state` finds has changed and then stays as it is for a moment, as files may be written in parts.
+/// Runs `act` when the result of `state` has changed and then stays the same for one interval, because files may be
+/// written in parts.
 async fn watch(state: impl Fn() -> State, act: impl AsyncFn()) -> std::convert::Infallible {
     let mut acted_on = state();
     let mut before = acted_on.clone();
@@ -67,8 +69,8 @@ async fn watch(state: impl Fn() -> State, act: impl AsyncFn()) -> std::convert::
         let now = state();
         if now == before && now != acted_on {
             act().await;
-            // What does not load is not tried again before the next change. What changed meanwhile is one; but there may
-            // also be other files now.
+            // A version that does not load is tried again only after the next change. A change during `act` counts as
+            // one. But if `act` has replaced the list of files, the old state says nothing about the new files.
             let after = state();
             let same_files = after.iter().map(|(file, _)| file).eq(now.iter().map(|(file, _)| file));
             acted_on = if same_files { now.clone() } else { after };
@@ -85,18 +87,18 @@ async fn reload(chain: &LiveChain) {
     }
 }
 
-/// The files that a chain consists of.
+/// The files of which a chain consists.
 #[derive(Debug, Default)]
 pub(super) struct Files(Mutex<BTreeSet<PathBuf>>);
 
-/// Files as they are at some moment.
+/// The state of some files at one moment.
 type State = Vec<(PathBuf, Look)>;
 
-/// What a file looks like from outside; `None` where it is not there.
+/// The time of a file's last change, and its length; `None` if the file does not exist.
 type Look = Option<(SystemTime, u64)>;
 
 impl Files {
-    /// The files of `spec`, which was read from `file`, and one with `secrets`.
+    /// Sets the files: those of `spec`, `file` from which `spec` was read, and the file with `secrets`.
     pub(super) fn set(&self, file: &Path, spec: &ChainSpec, secrets: Option<&Path>) {
         let components = spec.chainlets.values().filter_map(|chainlet| match &chainlet.component {
             ComponentSource::File(path) => Some(spec.resolve(path)),

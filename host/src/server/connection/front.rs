@@ -1,4 +1,4 @@
-//! What serves the requests of a listener's connections.
+//! Serves the requests of a listener's connections.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -24,55 +24,55 @@ use crate::server::{Audience, Http, body, run_remote, starting};
 
 /// The longest head of a request, in bytes.
 const HEAD_LIMIT: u16 = u16::MAX;
-/// How often a silent HTTP/2 connection is asked whether its client is still there.
+/// The interval of pings on a silent HTTP/2 connection. They show whether its client is still there.
 const PING: Duration = Duration::from_secs(30);
-/// How much of each answer over HTTP/2 is on its way at a time, in bytes.
+/// The most bytes that are buffered for sending on each HTTP/2 stream.
 const SEND_BUFFER: usize = 64 * 1024;
-/// The longest time that makes sense for a connection to be idle.
+/// The longest idle time of a connection. A longer setting is shortened to it.
 const LONGEST_IDLE: Duration = Duration::from_hours(24);
-/// How many requests one HTTP/2 connection may have in flight.
+/// The most requests that one HTTP/2 connection may have in flight.
 const STREAMS: u32 = 100;
-/// How long a connection without a place may be idle.
+/// The longest time that a connection without a place may be idle.
 const IDLE_WITHOUT_PLACE: Duration = Duration::from_secs(2);
 
-/// What all connections of a listener serve. It is empty while the chain starts.
+/// The chain that all connections of a listener serve. `site` is empty while the chain starts.
 #[derive(Default)]
 pub(super) struct Content {
     site: OnceLock<Site>,
     start: OnceLock<StartProgress>,
 }
 
-/// What is served, once there is a chain.
+/// The chain and its routes, once the chain has started.
 struct Site {
     http: Http,
-    /// Serves everything but the entrypoint.
+    /// Serves everything except calls of the entrypoint.
     routes: Router,
 }
 
-/// What serves the requests of connections of one sort: of those that have a place, or of those that came when there
-/// was none.
+/// Serves the requests of one kind of connection: those that have a place, or those that came when all places were
+/// taken.
 pub(super) struct Front {
     content: Arc<Content>,
     audience: Audience,
-    /// Whom requests must name, and which web pages may send them; none where that does not matter.
+    /// The names by which requests may call this server, and the web pages that may send them. `None` allows all.
     local: Option<Trusted>,
-    /// Why its connections have no place, where they have none: they get one answer.
+    /// The reason why its connections have no place; they get one answer. `None` if they have places.
     crowded: Option<String>,
     pub(super) protocol: auto::Builder<TokioExecutor>,
-    /// How long a connection may be idle, or take to send the head of a request.
+    /// The longest time that a connection may be idle, or take to send the head of a request.
     pub(super) idle: Duration,
 }
 
 impl Content {
-    /// From now on, requests are served by `http`, and by `routes` where they are not for the entrypoint.
+    /// From now on, serves calls of the entrypoint with `http`, and all other requests with `routes`.
     pub(super) fn serve(&self, http: Http, routes: Router) {
-        // There is one chain for each listener, whose versions come and go.
+        // This is set once: a listener has one chain, and a reload changes only the version inside it.
         let _ = self.site.set(Site { http, routes });
     }
 
-    /// Until then, `progress` says what is waited for.
+    /// Until [`serve`](Self::serve) is called, answers tell the `progress` of the start.
     pub(super) fn follow(&self, progress: StartProgress) {
-        // There is one start.
+        // This is set once, because a chain starts once.
         let _ = self.start.set(progress);
     }
 
@@ -82,19 +82,19 @@ impl Content {
 }
 
 impl Front {
-    /// Serves connections that have a place.
+    /// Makes the front of connections that have a place.
     pub(super) fn new(rules: &Rules<'_>, content: Arc<Content>) -> Self {
         Self::with(rules, content, rules.idle.min(LONGEST_IDLE), None)
     }
 
-    /// Serves connections for which there is no place.
+    /// Makes the front of connections that came when all places were taken.
     pub(super) fn crowded(rules: &Rules<'_>, content: Arc<Content>) -> Self {
         let most = rules.most;
         let why = match rules.audience {
             Audience::Public => {
                 format!("clients have all {most} connections of --max-connections; close some, or raise it")
             }
-            Audience::Admin => format!("admins have all {most} connections that there are for them; close some"),
+            Audience::Admin => format!("all {most} connections of the admin listener are open; close some"),
         };
         Self::with(rules, content, rules.idle.min(IDLE_WITHOUT_PLACE), Some(why))
     }
@@ -116,7 +116,7 @@ impl Front {
         self.content.metrics()
     }
 
-    /// Whether its connections have no place, and are closed after their first answer.
+    /// Returns true if its connections have no place. They are closed after their first answer.
     pub(super) fn is_crowded(&self) -> bool {
         self.crowded.is_some()
     }
@@ -125,20 +125,21 @@ impl Front {
     pub(super) async fn serve<B: RequestBody>(&self, request: Request<B>) -> Response {
         let version = request.version();
         let mut response = self.answer(request).await;
+        // HTTP/2 forbids this header (RFC 9113, 8.2.2).
         if self.is_crowded() && version <= Version::HTTP_11 {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
 
-    /// Why `request` is refused, where its connection has no place: it gets no answer but to the question how the chain
-    /// is.
+    /// Returns the problem for a request whose connection has no place. Requests for the health and readiness of the
+    /// chain are answered all the same.
     fn refusal<B>(&self, request: &Request<B>) -> Option<Problem> {
         let why = self.crowded.as_ref().filter(|_| !matches!(request.uri().path(), "/healthz" | "/readyz"))?;
         Some(Problem::new(Kind::Crowded, why.clone()))
     }
 
-    /// Refuses what a web page could have a browser send here, where that is a way past a firewall.
+    /// Rejects requests that a foreign web page may have sent, if its browser could carry them past a firewall.
     fn guard<B>(&self, request: &Request<B>, named: Option<&Authority>) -> Result<(), Problem> {
         self.local.as_ref().map_or(Ok(()), |trusted| trusted.guard(request.headers(), named))
     }
@@ -158,7 +159,7 @@ impl Front {
                 Ok(named) => named,
                 Err(problem) => {
                     let mut response = problem.into_response(&asked.id);
-                    // What follows is not known to be a request.
+                    // The bytes that follow are perhaps no request, so the connection closes.
                     response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
                     return response;
                 }
@@ -167,7 +168,7 @@ impl Front {
                 return problem.into_response(&asked.id);
             }
             if let Some(problem) = self.refusal(&request) {
-                // Its client may send all of it before it reads the answer.
+                // The body is read and dropped, because the client may send all of it before it reads the answer.
                 tokio::spawn(body::discard(request.into_body()));
                 return problem.into_response(&asked.id);
             }
@@ -181,17 +182,17 @@ impl Front {
     }
 }
 
-/// The server that a request names, by its target or its `Host`; none where that is empty.
+/// Returns the server that a request names, by its target or its `Host`, or `None` if it names none.
 ///
 /// # Errors
-/// It is one that hyper lets through and RFC 9112 does not: in HTTP/1.1, a request without one valid `Host` (3.2), or
-/// one whose body is coded in another way than `chunked` (6.1).
+/// Fails if hyper accepts the request but RFC 9112 does not: an HTTP/1.1 request without exactly one valid `Host`
+/// (3.2), or with a transfer coding other than `chunked` (6.1).
 fn well_formed<B>(request: &Request<B>) -> Result<Option<Authority>, Problem> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let (host, is_only) = (hosts.next(), hosts.next().is_none());
     let named = match host.map(|host| host.to_str().map(str::parse::<Authority>)) {
         Some(Ok(Ok(named))) => Ok(Some(named)),
-        // It may be empty, where the target has no authority.
+        // `Host` may be empty if the target has no authority (3.2).
         Some(Ok(Err(_))) if host.is_some_and(|host| host.is_empty()) => Ok(None),
         None => Ok(None),
         Some(_) => Err(()),
@@ -200,15 +201,15 @@ fn well_formed<B>(request: &Request<B>) -> Result<Option<Authority>, Problem> {
         if host.is_none() || !is_only || named.is_err() {
             return Err(Problem::new(
                 Kind::BadRequest,
-                "a request has one header Host, and that is a name or an address",
+                "a request must have exactly one header Host, which is a name or an address",
             ));
         }
         let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
         let coded = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
         if !coded || codings.next().is_some() {
-            return Err(Problem::new(Kind::BadRequest, "the only Transfer-Encoding that is taken is `chunked`, once"));
+            return Err(Problem::new(Kind::BadRequest, "the only supported Transfer-Encoding is `chunked`, once"));
         }
     }
-    // The target goes before the header (3.2.2).
+    // The target takes precedence over the header (3.2.2).
     Ok(request.uri().authority().cloned().or(named.unwrap_or_default()))
 }

@@ -1,8 +1,8 @@
-//! The two text formats of metrics, and which of them a scrape gets.
+//! The two text formats of metrics, and the choice of one for a scrape.
 //!
-//! The crate prometheus-client writes OpenMetrics alone. Prometheus' own format differs only in what describes the
-//! samples: the description of a counter has the name of its samples, there are fewer types, and neither units nor an
-//! end are told.
+//! The crate prometheus-client writes only OpenMetrics. Prometheus' own format differs only in the lines that describe
+//! the samples: it describes a counter under the name of its samples, it has fewer types, and it has neither units nor
+//! an end.
 
 use std::fmt::{self, Write};
 
@@ -15,22 +15,22 @@ use crate::server::format::best;
 /// A text format of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::server) enum Exposition {
-    /// <https://prometheus.io/docs/instrumenting/exposition_formats/>, which every scraper and every tool reads.
+    /// <https://prometheus.io/docs/instrumenting/exposition_formats/>. Every scraper and every tool reads it.
     Prometheus,
     /// <https://prometheus.io/docs/specs/om/open_metrics_spec/>
     OpenMetrics,
 }
 
 impl Exposition {
-    /// The usual one first.
+    /// All formats, the usual one first.
     pub(in crate::server) const ALL: [Exposition; 2] = [Exposition::Prometheus, Exposition::OpenMetrics];
 
-    /// The one that `headers` ask for; `None` where they accept neither.
+    /// Returns the format that the client prefers, as `headers` say, or `None` if it accepts neither.
     pub(in crate::server) fn asked_for(headers: &HeaderMap) -> Option<Self> {
         best(headers, Self::ALL.map(|exposition| (exposition, exposition.media_type())))
     }
 
-    /// What the header `Accept` may name.
+    /// Returns the media type as the header `Accept` may name it.
     pub(in crate::server) fn media_type(self) -> &'static str {
         match self {
             Exposition::Prometheus => "text/plain; version=0.0.4",
@@ -38,7 +38,7 @@ impl Exposition {
         }
     }
 
-    /// What the header `Content-Type` says.
+    /// Returns the value of the header `Content-Type`.
     pub(in crate::server) fn content_type(self) -> &'static str {
         match self {
             Exposition::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
@@ -46,7 +46,7 @@ impl Exposition {
         }
     }
 
-    /// All metrics of `registry`.
+    /// Writes all metrics of `registry`.
     pub(super) fn write(self, registry: &Registry) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, registry)?;
@@ -57,10 +57,10 @@ impl Exposition {
     }
 }
 
-/// `metrics`, which are in OpenMetrics' format, in that of Prometheus.
+/// Converts `metrics` from the format of OpenMetrics to that of Prometheus.
 fn prometheus(metrics: &str) -> Result<String, fmt::Error> {
     let mut text = String::with_capacity(metrics.len());
-    // It comes before the type, on which its name depends.
+    // The help comes before the type, but its name depends on the type. So it waits for the type.
     let mut help = None;
     for line in metrics.lines() {
         let Some(description) = line.strip_prefix("# ") else {
@@ -82,7 +82,7 @@ fn prometheus(metrics: &str) -> Result<String, fmt::Error> {
                 }
                 writeln!(text, "# TYPE {name}{suffix} {kind}")?;
             }
-            // Units and the end.
+            // Prometheus has no units and no end.
             _ => {}
         }
     }
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scrape_gets_the_format_that_it_likes_best() {
+    fn a_scrape_gets_the_format_that_it_prefers() {
         use Exposition::{OpenMetrics, Prometheus};
         assert_eq!(Exposition::asked_for(&HeaderMap::new()), Some(Prometheus));
         for (accept, expected) in [
@@ -115,7 +115,7 @@ mod tests {
             ("application/openmetrics-text; version=1.0.0; charset=utf-8", Some(OpenMetrics)),
             ("text/plain;version=0.0.4;q=0.5,application/openmetrics-text;version=1.0.0", Some(OpenMetrics)),
             ("application/openmetrics-text;q=0.2, text/plain;q=0.3", Some(Prometheus)),
-            // As Prometheus 2 and 3 ask.
+            // Prometheus 2 and 3 send these headers.
             (
                 "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
                  text/plain;version=0.0.4;q=0.5,*/*;q=0.1",

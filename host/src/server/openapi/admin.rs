@@ -1,4 +1,4 @@
-//! The document of the admin listener.
+//! The OpenAPI document of the admin listener.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -8,7 +8,7 @@ use super::{Get, HOST, Info, Listener, Operation, answer_headers, assemble, json
 use crate::server::admin;
 use crate::server::metrics::Exposition;
 
-/// The OpenAPI document of the admin listener of a chain whose chainlets are called by `operations`.
+/// Returns the OpenAPI document of the admin listener. `operations` call the chainlets of its chain.
 pub(in crate::server) fn document(info: &Info<'_>, operations: &[Operation<'_>]) -> Json {
     let listener = Listener::Open;
     let mut schemas = Schemas::new();
@@ -37,7 +37,7 @@ pub(in crate::server) fn document(info: &Info<'_>, operations: &[Operation<'_>])
             path: "/chain",
             id: "chain",
             summary: "The state of the chain",
-            description: "It is that of this moment.",
+            description: "The state at this moment.",
             content: json_content(state),
             failures: &[Status::Internal, Status::Unavailable],
             needs_key: false,
@@ -65,7 +65,7 @@ fn reload(listener: Listener, reloaded: Json) -> Json {
         "operationId": "reload",
         "tags": [HOST],
         "summary": "Load a new version of the chain",
-        "description": "Reads chain.toml, the secrets and the components again, and answers when calls go to what they say.",
+        "description": "Reads chain.toml, the secrets and the components again. Answers when calls go to the new version.",
         "responses": responses,
     })
 }

@@ -1,4 +1,4 @@
-//! Examples made of types: what a request and its answer look like.
+//! Examples of requests and answers, made from their types.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,15 +6,15 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::value::ty::{Member, Type};
 
-/// The most values in an example. A larger one helps nobody, and types can be nested so that it would be endless.
+/// The most values in an example. A larger example helps nobody, and nested types could make it endless.
 const MOST: usize = 200;
 
-/// An example of a value of type `ty`; `None` where it would be too large.
+/// Returns an example of a value of type `ty`, or `None` if it would be too large or JSON cannot carry `ty`.
 pub(super) fn of(ty: &Type) -> Option<Json> {
     Examples { left: MOST }.of(ty)
 }
 
-/// An example of an object keyed by the names of `members`, as a record or the parameters of a call.
+/// Returns an example of an object keyed by the names of `members`: a record, or the parameters of a call.
 pub(super) fn of_members(members: &[Member]) -> Option<Json> {
     Examples { left: MOST }.members(members)
 }
@@ -26,8 +26,9 @@ pub(super) fn add(content: &mut Json, example: Option<Json>) {
     }
 }
 
-/// An example that is being made.
+/// An example under construction.
 struct Examples {
+    /// The number of values that may still be added.
     left: usize,
 }
 
@@ -69,7 +70,7 @@ impl Examples {
     }
 }
 
-/// A key of type `key`, as JSON has it.
+/// Returns a map key of type `key`, as it is written in JSON.
 fn key_text(key: &Type) -> String {
     match key {
         Type::Bool => "true",
@@ -126,7 +127,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_example_is_read_as_what_it_is_of(params in any_params(), ty in any_type()) {
+        fn an_example_can_be_read_as_a_value_of_its_type(params in any_params(), ty in any_type()) {
             if let Some(example) = of(&ty) {
                 let read = json::value_from_slice(&ty, example.to_string().as_bytes());
                 prop_assert!(read.is_ok(), "{example}: {read:?}");

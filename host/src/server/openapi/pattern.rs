@@ -1,13 +1,15 @@
-//! Regular expressions for texts that stand for values, in the dialect of JSON Schema (ECMA-262): exactly what is read, so
-//! that a client which checks by them sends nothing that is refused.
+//! Regular expressions for values that are written as texts, in the dialect of JSON Schema (ECMA-262). They match only
+//! texts that the host reads, so a client that checks by them sends nothing that the host rejects.
 
-/// Base64 of the standard alphabet, with padding and no bits left over.
+/// Base64 in the standard alphabet, with padding, and with zeros in the unused bits of the last character.
 pub(super) const BASE64: &str = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$";
 
-/// Seconds, or a number with a unit, above zero: as much of what the header `X-Request-Timeout` may be as a client needs.
+/// A time above zero for the header `X-Request-Timeout`: seconds, or a number with a unit. The host reads more
+/// spellings, but no client needs them.
 pub(super) const TIMEOUT: &str = "^([1-9][0-9]{0,5}([.][0-9]{1,3})?|0[.][0-9]{0,2}[1-9])(ms|s|m|h)?$";
 
-/// The integers from `minimum` to `maximum` in decimal digits, without a zero in front. `minimum` is not above zero.
+/// Returns the pattern of the integers from `minimum` to `maximum` in decimal digits, without leading zeros. `minimum`
+/// must not be above zero.
 pub(super) fn integers(minimum: i128, maximum: i128) -> String {
     let positive = up_to(maximum.unsigned_abs());
     match minimum.unsigned_abs() {
@@ -23,8 +25,9 @@ pub(super) fn integers(minimum: i128, maximum: i128) -> String {
     }
 }
 
-/// The integers from 1 to `maximum`, which is above zero, as alternatives: those with fewer digits; then, for each digit of
-/// `maximum`, those that have its digits before that one, and there a smaller one; and `maximum` itself.
+/// Returns the integers from 1 to `maximum`, which must be above zero, as alternatives. First come those with fewer
+/// digits. Then, for each digit of `maximum`, come those that have the same digits before it and a smaller digit in its
+/// place. Last comes `maximum` itself.
 fn up_to(maximum: u128) -> String {
     let digits = maximum.to_string();
     let mut alternatives = Vec::new();
@@ -65,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_of_integers_has_its_ends_and_nothing_beyond() {
+    fn the_pattern_of_a_range_matches_its_ends_and_nothing_beyond() {
         for (minimum, maximum) in [
             (0, u8::MAX.into()),
             (0, u64::MAX.into()),
@@ -93,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn base64_is_that_which_is_read() {
+    fn the_pattern_of_base64_matches_what_the_host_reads() {
         let matcher = matcher(BASE64);
         for text in ["", "QQ==", "QUI=", "QUJD", "QUJDRA==", "+/+/"] {
             assert!(matcher.is_valid(&json!(text)), "{text}");
@@ -105,7 +108,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_range_of_integers_has_what_lies_within(maximum in 1_i128..100_000, value in -200_000_i128..200_000) {
+        fn a_pattern_matches_the_integers_of_its_range(maximum in 1_i128..100_000, value in -200_000_i128..200_000) {
             let (signed, unsigned) = (matcher(&integers(-maximum - 1, maximum)), matcher(&integers(0, maximum)));
             let text = json!(value.to_string());
             prop_assert_eq!(signed.is_valid(&text), (-maximum - 1..=maximum).contains(&value));

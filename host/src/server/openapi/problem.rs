@@ -1,11 +1,11 @@
-//! The problem responses (RFC 9457), in OpenAPI's words.
+//! The problem responses (RFC 9457) of an OpenAPI document.
 
 use serde_json::{Map, Value as Json, json};
 
 /// The name of the problem schema among the components.
 pub(super) const PROBLEM: &str = "Problem";
 
-/// A failure that the host answers with, which each operation names that can meet it.
+/// A kind of failure response. Each operation lists the kinds that it can answer with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Status {
     Malformed,
@@ -50,7 +50,7 @@ impl Status {
         Status::Deadline,
     ];
 
-    /// Those that every call can meet.
+    /// The failures that every call can meet.
     pub(super) const OF_CALLS: [Status; 10] = [
         Status::BadInput,
         Status::NotAcceptable,
@@ -85,7 +85,7 @@ impl Status {
         }
     }
 
-    /// Its name among the components.
+    /// Returns its name among the components.
     fn name(self) -> &'static str {
         match self {
             Status::Malformed => "BadRequest",
@@ -112,19 +112,19 @@ impl Status {
     fn description(self) -> &'static str {
         match self {
             Status::Malformed => "The request is malformed.",
-            Status::BadInput => "The body is not of its type, or does not fit the parameters; `pointer` says where.",
+            Status::BadInput => "The body is malformed, or does not fit the parameters; `pointer` says where.",
             Status::Unauthorized => "The request shows no API key that the server knows.",
             Status::Forbidden => {
-                "A web page of another origin asks, or the request calls this machine by a foreign name."
+                "A web page of another origin sent the request, or the request calls this machine by a foreign name."
             }
             Status::NotReloadable => "The chain has no file to load a new version from.",
             Status::NotAcceptable => "The answer cannot be of any type that `Accept` names.",
             Status::SlowRequest => "The body did not arrive in time.",
-            Status::TooLarge => "The body, or what it becomes, is larger than the server accepts.",
-            Status::MediaType => "The body is of no type that is taken.",
+            Status::TooLarge => "The body, or the values that are read from it, are larger than the server accepts.",
+            Status::MediaType => "The server does not accept the body's media type.",
             Status::ReloadFailed => "The new version does not load; `detail` says why. The old one serves on.",
-            Status::Version => "The request is no handshake of a WebSocket, or one of another version of the protocol.",
-            Status::Overloaded => "The server has too much to do, or to hold. Try again after `Retry-After`.",
+            Status::Version => "The request is not a WebSocket handshake, or one of another version of the protocol.",
+            Status::Overloaded => "The server has too many calls or too little memory. Try again after `Retry-After`.",
             Status::HeadTooLarge => "The head of the request is larger than the server accepts.",
             Status::Trap => "A chainlet failed; `path` says which.",
             Status::Internal => "The host failed; its log says more.",
@@ -134,7 +134,8 @@ impl Status {
         }
     }
 
-    /// The headers of the answer beside the request's id: the name, whether it is always there, and its schema.
+    /// Returns the header of the answer beside the request's id: its name, and its description with its schema and
+    /// whether it is always there.
     fn headers(self) -> Option<(&'static str, Json)> {
         let seconds = |required: bool| {
             let schema = json!({ "type": "integer", "minimum": 0 });
@@ -146,25 +147,25 @@ impl Status {
         };
         match self {
             Status::Overloaded => seconds(true),
-            // A call that was cancelled is a 503, too, after which nothing is to be waited for.
+            // A cancelled call is a 503 too, but has no `Retry-After`, because waiting does not help.
             Status::Unreachable | Status::Unavailable => seconds(false),
-            Status::Unauthorized => text("WWW-Authenticate", "How a key is shown."),
-            Status::Version => text("Upgrade", "The protocol that the path takes: `websocket`."),
+            Status::Unauthorized => text("WWW-Authenticate", "The way to send a key."),
+            Status::Version => text("Upgrade", "The protocol that the path needs: `websocket`."),
             _ => None,
         }
     }
 
-    /// Where the response is among the components.
+    /// Returns the path of the response among the components.
     fn path(self) -> String {
         format!("#/components/responses/{}", self.name())
     }
 
-    /// A reference to the response among the components.
+    /// Returns a reference to the response among the components.
     pub(super) fn reference(self) -> Json {
         json!({ "$ref": self.path() })
     }
 
-    /// The response, among the components.
+    /// Returns the response itself, for the components.
     fn response(self) -> Json {
         let mut response = response(self.description(), reference());
         if let (Some((name, header)), Some(Json::Object(headers))) = (self.headers(), response.get_mut("headers")) {
@@ -174,14 +175,14 @@ impl Status {
     }
 }
 
-/// Adds `statuses` to an operation's responses, but where there is one of the same code.
+/// Adds `statuses` to an operation's responses. A code that has a response already keeps it.
 pub(super) fn add(responses: &mut Map<String, Json>, statuses: impl IntoIterator<Item = Status>) {
     for status in statuses {
         responses.entry(status.code().to_string()).or_insert_with(|| status.reference());
     }
 }
 
-/// The responses among the components to which `paths` refers.
+/// Returns the responses to which `paths` refers, for the components.
 pub(super) fn responses(paths: &Map<String, Json>) -> Map<String, Json> {
     let text = Json::from(paths.clone()).to_string();
     let is_used = |status: &Status| text.contains(&format!("\"{}\"", status.path()));
@@ -189,7 +190,7 @@ pub(super) fn responses(paths: &Map<String, Json>) -> Map<String, Json> {
     used.map(|status| (status.name().to_owned(), status.response())).collect()
 }
 
-/// The response of a call that returned its typed error, of the schema `error` if it has one.
+/// Returns the response of a call that returned its typed error. `error` is the schema of that error, if it has one.
 pub(super) fn typed_error(error: Option<Json>) -> Json {
     let schema = match error {
         None => reference(),
@@ -212,17 +213,17 @@ fn reference() -> Json {
     json!({ "$ref": format!("#/components/schemas/{PROBLEM}") })
 }
 
-/// The schema of a problem.
+/// Returns the schema of a problem.
 pub(super) fn schema() -> Json {
     json!({
         "type": "object",
-        "description": "What went wrong, as RFC 9457 has it.",
+        "description": "A failure, as a problem document of RFC 9457.",
         "required": ["type", "title", "status", "detail", "request_id"],
         "properties": {
             "type": {
                 "type": "string",
                 "format": "uri-reference",
-                "description": "The kind of problem. It stays the same from version to version: decide by it.",
+                "description": "The kind of problem. It never changes, so programs can rely on it.",
             },
             "title": { "type": "string", "description": "The kind of problem, in words." },
             "status": { "type": "integer", "minimum": 400, "maximum": 599, "description": "The HTTP status." },
@@ -242,13 +243,13 @@ pub(super) fn schema() -> Json {
                     "required": ["from", "dependency", "to"],
                     "properties": {
                         "from": { "type": "string", "description": "The chainlet that called." },
-                        "dependency": { "type": "string", "description": "What it calls the dependency." },
+                        "dependency": { "type": "string", "description": "The caller's name for the dependency." },
                         "to": { "type": "string", "description": "The chainlet that was called." },
                     },
                 },
             },
             "error": { "description": "For a typed error: the value that the call returned." },
-            "request_id": { "type": "string", "description": "The request's id, as logs and traces have it." },
+            "request_id": { "type": "string", "description": "The request's id, which is also in logs and traces." },
             "backtrace": {
                 "type": "string",
                 "description": "For a trap, on the admin listener alone: the frames of the guest.",

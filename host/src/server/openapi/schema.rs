@@ -1,4 +1,4 @@
-//! WIT types in JSON Schema (2020-12, as OpenAPI 3.1 uses it).
+//! The JSON Schemas of WIT types (2020-12, as OpenAPI 3.1 uses it).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use super::{describe, pattern};
 use crate::value::ty::{Declared, Member, Type};
 
-/// Which way a value goes: the host reads a little more than it writes.
+/// The direction in which a value goes. Schemas differ by it, because the host reads more spellings than it writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
     /// From a client to the host.
@@ -17,13 +17,13 @@ pub(super) enum Direction {
     Output,
 }
 
-/// The schemas of declared types, which a document has once each and refers to by name.
+/// The schemas of declared types. A document has each schema once and refers to it by name.
 #[derive(Debug, Default)]
 pub(super) struct Schemas {
     named: BTreeMap<String, Named>,
 }
 
-/// A schema, and the name that WIT gives its type, if it is of one: two types of one shape have two schemas.
+/// A schema, and the name that WIT gives its type, if it has one. So two types of the same shape have two schemas.
 #[derive(Debug, PartialEq)]
 struct Named {
     wit: Option<Arc<str>>,
@@ -35,17 +35,17 @@ impl Schemas {
         Schemas::default()
     }
 
-    /// Takes `name` for `schema`, whatever types come later.
+    /// Reserves `name` for `schema`. A type that comes later cannot take the name.
     pub(super) fn reserve(&mut self, name: &str, schema: Json) {
         self.named.insert(name.to_owned(), Named { wit: None, schema });
     }
 
-    /// All of them by name, for the document's components.
+    /// Returns all schemas by name, for the document's components.
     pub(super) fn into_components(self) -> BTreeMap<String, Json> {
         self.named.into_iter().map(|(name, named)| (name, named.schema)).collect()
     }
 
-    /// The schema of `ty`: a reference, where `ty` is declared under a name.
+    /// Returns the schema of `ty`. If `ty` is declared under a name, that is a reference.
     pub(super) fn of(&mut self, ty: &Type, direction: Direction) -> Json {
         match ty {
             Type::Bool => json!({ "type": "boolean" }),
@@ -57,7 +57,7 @@ impl Schemas {
             Type::U32 => integer("uint32", u32::MIN, u32::MAX),
             Type::S64 => wide(ty, integer("int64", i64::MIN, i64::MAX), direction),
             Type::U64 => wide(ty, integer("uint64", u64::MIN, u64::MAX), direction),
-            // The bounds are f32's in their shortest digits, as the host writes them.
+            // These are the bounds of f32 in their shortest digits, as the host writes them.
             Type::F32 => float(json!({
                 "type": "number", "format": "float", "minimum": -3.4028235e38, "maximum": 3.4028235e38,
             })),
@@ -65,7 +65,7 @@ impl Schemas {
             Type::Char => json!({ "type": "string", "format": "char", "minLength": 1, "maxLength": 1 }),
             Type::String => json!({ "type": "string" }),
             Type::List(inner) | Type::Stream(inner) if **inner == Type::U8 => {
-                // Some generators know the encoding by the format that older versions of OpenAPI had for it.
+                // `format: byte` is how older versions of OpenAPI named base64; some generators know only that.
                 json!({ "type": "string", "format": "byte", "contentEncoding": "base64", "pattern": pattern::BASE64 })
             }
             Type::Future(inner) => self.of(inner, direction),
@@ -79,7 +79,7 @@ impl Schemas {
             }
             Type::Tuple(types) => {
                 let items: Vec<_> = types.iter().map(|ty| self.of(ty, direction)).collect();
-                // A length says the same as `items: false`, which some generators do not know.
+                // The fixed length means the same as `items: false`, which some generators do not know.
                 let count = items.len();
                 json!({ "type": "array", "prefixItems": items, "minItems": count, "maxItems": count })
             }
@@ -104,12 +104,12 @@ impl Schemas {
                 let schema = json!({ "type": "array", "items": names(&declared.members), "uniqueItems": true });
                 self.declared(ty, declared, schema, direction)
             }
-            // No value is of such a type, and a chain whose entrypoint has one is refused at load.
+            // No value has such a type. A chain whose entrypoint has one is rejected at load.
             Type::Unsupported(text) => json!({ "not": {}, "description": format!("{text}, which JSON cannot carry") }),
         }
     }
 
-    /// The schema of an object keyed by the names of `members`: a record, or the parameters of a call.
+    /// Returns the schema of an object keyed by the names of `members`: a record, or the parameters of a call.
     pub(super) fn members(&mut self, members: &[Member], direction: Direction) -> Json {
         let (mut properties, mut required) = (Map::new(), Vec::new());
         for member in members {
@@ -134,8 +134,8 @@ impl Schemas {
         schema
     }
 
-    /// `schema` itself, or a reference to it, where its type has a name. A name that another schema has taken gets a
-    /// number.
+    /// Returns a reference to `schema` if its type has a name, and `schema` itself if not. If another schema has taken
+    /// the name, a number is added to it.
     fn declared(&mut self, ty: &Type, declared: &Declared, mut schema: Json, direction: Direction) -> Json {
         describe(&mut schema, declared.docs.as_deref());
         let Some(wit) = &declared.name else { return schema };
@@ -162,7 +162,8 @@ fn integer(format: &str, minimum: impl Into<Json>, maximum: impl Into<Json>) -> 
     json!({ "type": "integer", "format": format, "minimum": minimum.into(), "maximum": maximum.into() })
 }
 
-/// An integer of type `ty` that many JSON libraries cannot hold, and so may come as a string.
+/// Returns the schema of a 64-bit integer of type `ty`. A client may send it as a string, because many JSON libraries
+/// cannot hold such a number.
 fn wide(ty: &Type, number: Json, direction: Direction) -> Json {
     match direction {
         Direction::Output => number,
@@ -170,7 +171,8 @@ fn wide(ty: &Type, number: Json, direction: Direction) -> Json {
     }
 }
 
-/// What the keys of a map look like that are no strings in WIT; `None` for strings, which may be any.
+/// Returns the schema of the keys of a map, which are strings in JSON. Returns `None` if they are strings in WIT, too,
+/// because those may be any.
 fn key_names(key: &Type) -> Option<Json> {
     match key {
         Type::Bool => Some(json!({ "enum": ["true", "false"] })),
@@ -179,7 +181,7 @@ fn key_names(key: &Type) -> Option<Json> {
     }
 }
 
-/// What an integer of type `ty` looks like as a text.
+/// Returns the pattern of an integer of type `ty` as a text, or `None` if `ty` is no integer.
 fn digits(ty: &Type) -> Option<String> {
     let (minimum, maximum) = match ty {
         Type::S8 => (i8::MIN.into(), i8::MAX.into()),
@@ -199,13 +201,14 @@ fn float(number: Json) -> Json {
     json!({ "anyOf": [number, { "enum": ["NaN", "Infinity", "-Infinity"] }] })
 }
 
-/// An object with exactly one entry.
+/// Returns the schema of an object with exactly one entry.
 fn entry(key: &str, schema: Json) -> Json {
     json!({ "type": "object", "properties": { key: schema }, "required": [key], "additionalProperties": false })
 }
 
-/// What fits `schema`, or null.
+/// Returns the schema of null and of everything that fits `schema`.
 fn nullable(mut schema: Json) -> Json {
+    // An `enum` would still exclude null.
     if let Some(object) = schema.as_object_mut().filter(|object| !object.contains_key("enum")) {
         if let Some(ty @ Json::String(_)) = object.get_mut("type") {
             *ty = json!([ty.take(), "null"]);
@@ -219,7 +222,7 @@ fn nullable(mut schema: Json) -> Json {
     json!({ "anyOf": [schema, { "type": "null" }] })
 }
 
-/// One of the names of `members`; where they have docs, each with its own.
+/// Returns the schema of one of the names of `members`. If any of them has docs, each name has its own.
 fn names(members: &[Member]) -> Json {
     if members.iter().all(|member| member.docs.is_none()) {
         let names: Vec<_> = members.iter().map(|member| member.name.snake()).collect();
@@ -233,12 +236,12 @@ fn names(members: &[Member]) -> Json {
     json!({ "anyOf": members.iter().map(name).collect::<Vec<_>>() })
 }
 
-/// Whether the host reads a `ty` in more spellings than it writes: whether there is a 64-bit integer in it.
+/// Returns true if the host reads a `ty` in more spellings than it writes, because there is a 64-bit integer in it.
 fn differs_by_direction(ty: &Type) -> bool {
     match ty {
         Type::S64 | Type::U64 => true,
         Type::List(inner) | Type::Option(inner) => differs_by_direction(inner),
-        // A key has one spelling.
+        // A key has one spelling, because it is always a string in JSON.
         Type::Map { value, .. } => differs_by_direction(value),
         Type::Tuple(types) => types.iter().any(differs_by_direction),
         Type::Result { ok, err } => [ok, err].into_iter().flatten().any(|ty| differs_by_direction(ty)),
@@ -249,7 +252,7 @@ fn differs_by_direction(ty: &Type) -> bool {
     }
 }
 
-/// `search-hit` as `SearchHit`.
+/// Turns `search-hit` into `SearchHit`.
 fn pascal_case(kebab: &str) -> String {
     kebab
         .split('-')

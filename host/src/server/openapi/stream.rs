@@ -1,5 +1,5 @@
-//! How streams look in the document. OpenAPI 3.1 has no words for the items of a stream: each is described in
-//! `x-item-schema`, as 3.2 does in `itemSchema`.
+//! Streams in the document. OpenAPI 3.1 cannot describe the items of a stream, so `x-item-schema` does, as `itemSchema`
+//! does in 3.2.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -12,16 +12,16 @@ use crate::server::streaming::has_free_keys;
 use crate::server::upload::stream_param;
 use crate::value::ty::{Member, Signature, Type, answer_of};
 
-/// The media type of an answer of type `ty` that goes out as `framing` says.
+/// Returns the media type of an answer of type `ty` that is streamed in `framing`.
 pub(super) fn given(framing: Framing, ty: Option<&Type>, schemas: &mut Schemas) -> Json {
     let description = match framing {
         Framing::Lines => {
-            "An item in each line. Then `{\"$end\": …}`, where the answer has more than its stream; or \
-             `{\"$error\": …}` with a problem document, where the stream broke off."
+            "An item in each line. Then `{\"$end\": …}` with the rest of the answer, or null; or `{\"$error\": …}` with a \
+             problem document if the stream broke off."
         }
         Framing::Events => {
             "An item in the data of each event. Then an event `end` with the rest of the answer, or null; or an event `error` \
-             with a problem document, where the stream broke off."
+             with a problem document if the stream broke off."
         }
         Framing::Bytes => return json!({ "schema": { "type": "string", "format": "binary" } }),
     };
@@ -36,15 +36,15 @@ pub(super) fn given(framing: Framing, ty: Option<&Type>, schemas: &mut Schemas) 
     content
 }
 
-/// An item of type `ty` in a line of its own.
+/// Returns an item of type `ty` as it is written in a line.
 fn line(ty: &Type, item: Json) -> Json {
     if has_free_keys(ty) { json!({ "$item": item }) } else { item }
 }
 
-/// An example of what stands beside the stream at `place` in an answer of type `ty`, or null.
+/// Returns an example of the values beside the stream at `place` in an answer of type `ty`, or null if there are none.
 fn rest(ty: &Type, place: Option<usize>) -> Option<Json> {
     let others = |count: usize| (0..count).filter(move |index| Some(*index) != place);
-    // A future of a result is sent as what it holds where all is well.
+    // A future of a `result` is sent as the value of its `ok`.
     let value = |ty: &Type| match ty {
         Type::Future(inner) => answer_of(Some(inner)).map_or(Some(Json::Null), example::of),
         ty => example::of(ty),
@@ -65,7 +65,7 @@ fn rest(ty: &Type, place: Option<usize>) -> Option<Json> {
     }
 }
 
-/// The media type of a body that brings the stream among `params` as `upload` says.
+/// Returns the media type of a body that uploads the stream among `params` as `upload` says.
 pub(super) fn taken(upload: Upload, params: &[Member], schemas: &mut Schemas) -> Json {
     let Some((place, item)) = stream_param(params).filter(|_| upload == Upload::Lines) else {
         return json!({ "schema": { "type": "string", "format": "binary" } });
@@ -80,7 +80,7 @@ pub(super) fn taken(upload: Upload, params: &[Member], schemas: &mut Schemas) ->
         (content, line.map(|line| format!("{line}\n")))
     } else {
         let description =
-            "In the first line the other parameters by name, in each further one an item, read while the call goes on.";
+            "The first line has the other parameters by name, each further line an item, read while the call goes on.";
         let content = json!({
             "schema": { "type": "string", "description": description },
             "x-first-line-schema": schemas.members(&others, Direction::Input),
@@ -93,7 +93,7 @@ pub(super) fn taken(upload: Upload, params: &[Member], schemas: &mut Schemas) ->
     content
 }
 
-/// The operation of a WebSocket.
+/// Returns the operation that opens a WebSocket.
 pub(super) fn socket(id: &str, signature: &Signature, listener: Listener) -> Json {
     let bytes = |ty: Option<&Type>| ty == Some(&Type::U8);
     let sent = bytes(stream_param(&signature.params).map(|(_, item)| item));

@@ -1,4 +1,4 @@
-//! The document against the official schema of OpenAPI, and its schemas against what the JSON mapping does.
+//! Checks documents against the official schema of OpenAPI, and their schemas against the JSON mapping.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ fn run_remote(signature: &Signature) -> Json {
     document(&INFO, &[Operation { path: "/run_remote", id: "run_remote", summary: "Calls the chain", signature }])
 }
 
-/// A validator for the schema at `pointer` of `document`, which may refer to the document's components.
+/// Returns a validator for the schema at `pointer` of `document`, which may refer to the document's components.
 fn validator_at(document: &Json, pointer: &str) -> Validator {
     let schema = document.pointer(pointer).unwrap();
     jsonschema::draft202012::new(&json!({ "allOf": [schema], "components": document["components"] })).unwrap()
@@ -57,7 +57,7 @@ fn hit() -> Type {
 }
 
 #[test]
-fn a_document_says_that_keys_are_asked_for() {
+fn a_document_says_that_requests_need_a_key() {
     let signature = signature(Vec::new(), None);
     let operation =
         Operation { path: "/run_remote", id: "run_remote", summary: "Calls the chain", signature: &signature };
@@ -103,7 +103,7 @@ fn a_document_has_the_statuses_of_the_standard_error() {
 }
 
 #[test]
-fn a_document_says_what_wit_says() {
+fn a_document_has_the_types_and_docs_of_the_wit() {
     let ok = Type::List(Arc::new(hit()));
     let mut signature = signature(
         vec![Member { docs: Some("What to look for.".into()), ..member("query", Some(Type::String)) }],
@@ -149,7 +149,7 @@ fn a_document_says_what_wit_says() {
 }
 
 #[test]
-fn a_signature_without_parameters_or_result_needs_no_body_and_answers_null() {
+fn without_parameters_and_result_a_call_needs_no_body_and_gets_null() {
     let document = run_remote(&signature(vec![], None));
     assert_valid(&official(), &document);
     assert_eq!(document.pointer(ANSWER).unwrap(), &json!({ "type": "null" }));
@@ -187,7 +187,7 @@ fn each_content_has_the_formats_that_fit_it() {
 }
 
 #[test]
-fn a_type_that_is_read_in_more_spellings_than_it_is_written_has_two_schemas() {
+fn a_type_with_more_spellings_as_input_has_two_schemas() {
     let document = run_remote(&signature(vec![member("hit", Some(hit()))], Some(hit())));
     assert_valid(&official(), &document);
     let schemas = &document["components"]["schemas"];
@@ -200,7 +200,7 @@ fn a_type_that_is_read_in_more_spellings_than_it_is_written_has_two_schemas() {
 }
 
 #[test]
-fn types_that_share_a_name_but_not_a_structure_are_told_apart() {
+fn types_of_one_name_with_two_structures_are_two_schemas() {
     let named = |name, ty| Type::Record(declared(name, None, vec![member("x", Some(ty))]));
     let params = vec![
         member("a", Some(named("point", Type::U8))),
@@ -234,7 +234,7 @@ fn types_of_one_structure_with_two_names_are_two_schemas() {
     let schemas = &document["components"]["schemas"];
     assert_eq!(schemas["Point"]["description"], "A point in space.");
     assert_eq!(schemas["Size"]["description"], "A size on the screen.");
-    // Two names of WIT that are one in Pascal case.
+    // These two names of WIT are the same in Pascal case.
     let names = ["x-y", "XY"].map(|name| member(&name.to_lowercase(), Some(named(name, "It."))));
     let document = run_remote(&signature(names.into(), None));
     let properties = &document.pointer(BODY).unwrap()["properties"];
@@ -301,12 +301,12 @@ fn call() -> impl Strategy<Value = (Vec<Member>, Vec<Value>, Type, Value)> {
 }
 
 proptest! {
-    // Each case compiles a validator, and the official one is large.
+    // Fewer cases than usual: each compiles a validator, and the official one is large.
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn schemas_accept_what_the_mapping_reads_and_writes((params, args, ty, answer) in call()) {
-        // In a tuple, so that the answer of a result is not taken apart.
+        // Inside a tuple, a `result` stays whole. As the answer itself, only its `ok` would be described.
         let document = run_remote(&signature(params.clone(), Some(Type::Tuple([ty.clone()].into()))));
         let body: Json = params
             .iter()
@@ -319,7 +319,7 @@ proptest! {
     }
 
     #[test]
-    fn schemas_refuse_what_the_mapping_refuses((_, _, ty, value) in call(), place in any::<Index>()) {
+    fn schemas_reject_what_the_mapping_rejects((_, _, ty, value) in call(), place in any::<Index>()) {
         let mut json = to_json(&ty, &value);
         let mut breaks = Vec::new();
         find_breaks(&ty, &json, String::new(), &mut breaks);
@@ -345,7 +345,7 @@ proptest! {
     }
 }
 
-/// Every content in `document`, by its media type.
+/// Returns every content in `document` with its media type.
 fn contents(document: &Json) -> Vec<(String, Json)> {
     match document {
         Json::Object(members) => {
@@ -357,7 +357,7 @@ fn contents(document: &Json) -> Vec<(String, Json)> {
     }
 }
 
-/// The responses among the components of `document`, and those to which it refers.
+/// Asserts that the components of `document` have exactly the responses to which its paths refer.
 fn assert_responses_are_used(document: &Json) {
     let text = document["paths"].to_string();
     let responses = document["components"]["responses"].as_object().unwrap();
@@ -398,7 +398,7 @@ fn each_media_type_has_a_schema_and_each_response_is_used() {
 }
 
 #[test]
-fn streams_have_examples_of_what_goes_over_the_wire() {
+fn examples_of_streams_look_as_on_the_wire() {
     let rest = Type::Future(Type::Result { ok: Some(Type::U64.into()), err: Some(Type::String.into()) }.into());
     let map = Type::Map { key: Type::String.into(), value: Type::Bool.into() };
     let result = Type::Tuple([Type::Stream(map.into()), rest].into());

@@ -1,16 +1,16 @@
-//! A document as text, in an order that is good to read.
+//! The text of a document, with keys in an order that is good to read.
 
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use serde_json::Value as Json;
 
-/// The keys that come before all others of their object, which have the order of the alphabet. Of several media types,
-/// many generators take the first alone, and few know another than JSON.
+/// The keys that come first in their object. The others follow in alphabetical order. JSON comes first, because many
+/// generators take only the first media type, and few know any other than JSON.
 const FIRST: [&str; 9] =
     ["openapi", "info", "servers", "tags", "security", "paths", "operationId", "summary", "application/json"];
 
-/// `document` as JSON text.
+/// Returns `document` as JSON text.
 pub fn to_text(document: &Json) -> String {
-    // A tree of JSON always has a text: its keys are strings.
+    // This cannot fail, because all keys of a JSON tree are strings.
     serde_json::to_string(&Ordered(document)).unwrap_or_default()
 }
 
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_looked_for_first_comes_first_and_nothing_is_lost() {
+    fn the_important_keys_come_first_and_nothing_is_lost() {
         let document = json!({
             "components": {}, "paths": [{ "b": 1, "application/json": null, "application/cbor": [] }], "info": {},
             "openapi": "3.1.1",

@@ -1,4 +1,4 @@
-//! What the client says: the parameters beside the stream, and its items.
+//! Reads the client's messages: the parameters beside the stream, and its items.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +27,7 @@ use crate::value::stream::StreamError;
 use crate::value::ty::Member;
 use crate::value::{List, Type};
 
-/// How long a message that says nothing holds up the next one.
+/// The pause after a message without content, such as a ping.
 const PACE: Duration = Duration::from_millis(10);
 /// The message that ends the client's stream: `{"$end": null}`.
 #[derive(Deserialize)]
@@ -37,11 +37,11 @@ struct End {
     _nothing: (),
 }
 
-/// Takes what a client says.
+/// The reading half of a conversation.
 pub(super) struct Ear<'a> {
     pub chainlet: &'a Chainlet,
     pub item: &'a Type,
-    /// The client has said that its stream has ended.
+    /// True if the client has said that its stream has ended.
     pub ended: Arc<AtomicBool>,
     pub limits: &'a Limits,
     pub meter: &'a Meter,
@@ -49,7 +49,7 @@ pub(super) struct Ear<'a> {
 }
 
 impl Ear<'_> {
-    /// The parameters beside the stream, which come first.
+    /// Reads the parameters beside the stream, which come first.
     pub(super) async fn others(
         &self,
         source: &mut Source,
@@ -88,14 +88,15 @@ impl Ear<'_> {
         read.map_err(|error| Farewell::Failure(self.refuse_json(error)))
     }
 
-    /// Hands on what the client says, as the guest takes it. It returns when the client has left, or says what cannot be taken.
+    /// Passes the client's items on as the guest takes them. Returns when the client has left, or has sent a message
+    /// that the server rejects. An item of a wrong type only fails the guest's stream.
     pub(super) async fn listen(&self, source: &mut Source, heard: Heard) -> Farewell {
         let mut heard = Some(heard);
         loop {
             let message = match timeout(SILENCE, source.next()).await {
                 Ok(Some(Ok(message))) => message,
                 Ok(other) => return self.farewell(source, other).await,
-                // It may be busy with what it is sent, which has a limit of its own.
+                // The client may be busy reading the answer, which has a time limit of its own.
                 Err(_) if self.speaking.load(Ordering::Relaxed) => continue,
                 Err(_) => return Farewell::Gone,
             };
@@ -108,14 +109,14 @@ impl Ear<'_> {
             if length > self.limits.one() {
                 return Farewell::Failure(self.too_long());
             }
-            // Before it is read, and until the guest has taken what it becomes.
+            // The bytes are reserved before the message is parsed, and until the guest has taken the items in it.
             let held = match self.limits.all().reserve(length) {
                 Ok(held) => held,
                 Err(no_room) => return Farewell::Failure(self.no_room(&no_room)),
             };
             let batch = match message {
                 Message::Close(_) => return self.farewell(source, None).await,
-                // Each is answered, so that a client could have the server do nothing else.
+                // The server answers each ping. Without the pause, a client could keep it busy with nothing else.
                 Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {
                     sleep(PACE).await;
                     continue;
@@ -129,7 +130,7 @@ impl Ear<'_> {
                 Message::Binary(bytes) if *self.item == Type::U8 => Ok((List::U8(bytes), self.limits.all().nothing())),
                 Message::Binary(_) => Err(self.refuse("items come as JSON, in text messages")),
             };
-            // After the end, and when the guest takes no more, nothing is done with what is said.
+            // After the end of the stream, or when the guest takes no more, messages are dropped.
             let Some(open) = &mut heard else {
                 yield_now().await;
                 continue;
@@ -146,22 +147,23 @@ impl Ear<'_> {
         }
     }
 
-    /// How a conversation ends in which the client says nothing more: it has closed its side, or broken off, or said too much.
+    /// Returns how the conversation ends after the client's last message: the client has closed its side, has broken
+    /// off, or has sent too much.
     async fn farewell(&self, source: &mut Source, last: Option<Result<Message, tungstenite::Error>>) -> Farewell {
         if let Some(Err(error)) = last {
             return self.broken(&error);
         }
-        // It is told that its farewell was heard when the next message is asked for.
+        // The next poll of the socket answers the client's close frame.
         let _ = timeout(FAREWELL, source.next()).await;
         Farewell::Gone
     }
 
-    /// How a conversation ends whose next message does not come for this reason (RFC 6455, 7.4.1).
+    /// Returns how the conversation ends if the next message fails with `error` (RFC 6455, 7.4.1).
     fn broken(&self, error: &tungstenite::Error) -> Farewell {
         match error {
             tungstenite::Error::Capacity(_) => Farewell::Failure(self.too_long()),
             tungstenite::Error::Utf8(_) => Farewell::Broken(CloseCode::Invalid, "a text message is UTF-8"),
-            // It left without a word.
+            // The client left without a close frame.
             tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Farewell::Gone,
             tungstenite::Error::Protocol(_) => Farewell::Broken(CloseCode::Protocol, "this breaks RFC 6455"),
             tungstenite::Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<NoRoom>()) {
@@ -172,7 +174,7 @@ impl Ear<'_> {
         }
     }
 
-    /// What comes after all that was heard: nothing where the client has ended its stream, an error where it has just left.
+    /// Returns the end of the items: nothing if the client has ended its stream, and an error if it has just left.
     pub(super) fn last(&self) -> impl futures::Stream<Item = Result<List, StreamError>> + Send + 'static {
         let (ended, chainlet) = (self.ended.clone(), self.chainlet.name().clone());
         stream::iter(std::iter::once_with(move || {
@@ -182,7 +184,7 @@ impl Ear<'_> {
         .filter_map(std::future::ready)
     }
 
-    /// The item in a message, and what it holds of the host's budget.
+    /// Reads the item in a message. Returns it with its reservation in the host's memory budget.
     async fn item(&self, text: Utf8Bytes) -> Result<(List, Reservation), CallError> {
         if *self.item == Type::U8 {
             return Err(self.refuse("bytes come in binary messages"));
@@ -218,7 +220,7 @@ impl Ear<'_> {
 }
 
 fn is_end(text: &str) -> bool {
-    // Nearly no item can be the end, so few are read twice. A name may be escaped.
+    // Few items contain these characters, so few are parsed twice. A backslash counts, because the name may be escaped.
     let may_be = text.contains(['$', '\\']);
     may_be && serde_json::from_slice::<End>(json::without_mark(text.as_bytes())).is_ok()
 }
@@ -228,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_a_stream_is_told_from_items() {
+    fn the_end_of_a_stream_is_not_mistaken_for_an_item() {
         for end in
             [r#"{"$end":null}"#, " {\n\t\"$end\" : null } \r\n", "\u{feff}{\"$end\": null}", r#"{"\u0024end":null}"#]
         {

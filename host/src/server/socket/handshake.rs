@@ -12,26 +12,26 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use crate::server::list_header::has_token;
 use crate::server::subprotocol;
 
-/// The version of the protocol that is spoken.
+/// The version of the protocol that the server speaks.
 const VERSION: &str = "13";
 
-/// What is wrong with a handshake.
+/// The reason why a handshake is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     /// The request does not ask for a WebSocket.
     NotAsked,
-    /// Another version of the protocol; the answer has to say which there is.
+    /// The client speaks another version of the protocol. The answer has to name the version of the server.
     Version,
-    /// What is said here.
+    /// The request is malformed, as the text says.
     Malformed(&'static str),
 }
 
-/// Whether the request asks for a WebSocket.
+/// Returns true if the request asks for a WebSocket.
 pub(super) fn is_asked(headers: &HeaderMap) -> bool {
     has_token(headers, header::UPGRADE, "websocket")
 }
 
-/// A handshake that is to be [answered](switching).
+/// A valid handshake. It still has to be [answered](switching).
 #[derive(Debug)]
 pub(super) struct Handshake {
     /// The connection, which becomes a WebSocket after the answer.
@@ -44,14 +44,14 @@ pub(super) struct Handshake {
 pub(super) struct Answer {
     /// The client's nonce.
     key: HeaderValue,
-    /// The client has offered the [subprotocol](subprotocol::NAME), so the server selects it.
+    /// True if the client has offered the [subprotocol](subprotocol::NAME). Then the server selects it.
     selects: bool,
 }
 
 /// Reads a handshake.
 ///
 /// # Errors
-/// The request is no handshake of this version.
+/// Fails if the request is not a handshake of this version.
 pub(super) fn accept(head: &mut Parts) -> Result<Handshake, Fault> {
     if !is_asked(&head.headers) {
         return Err(Fault::NotAsked);
@@ -75,7 +75,7 @@ pub(super) fn accept(head: &mut Parts) -> Result<Handshake, Fault> {
     Ok(Handshake { connection, answer: Answer { key, selects } })
 }
 
-/// The response to a handshake.
+/// Returns the response to a handshake.
 pub(super) fn switching(Answer { key, selects }: &Answer) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -91,14 +91,15 @@ pub(super) fn switching(Answer { key, selects }: &Answer) -> Response {
     response
 }
 
-/// Adds to an answer which protocol a client must ask for, and in which version (RFC 9110, 15.5.22; RFC 6455, 4.4).
+/// Adds the headers that name the protocol that a client must ask for, and its version (RFC 9110, 15.5.22; RFC 6455,
+/// 4.4).
 pub(super) fn name_protocol(headers: &mut HeaderMap) {
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
 }
 
-/// The value of a header that may be there once.
+/// Returns the value of a header that must be there exactly once.
 fn only(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
@@ -125,8 +126,8 @@ mod tests {
     }
 
     #[test]
-    fn a_handshake_is_taken_as_the_rfc_has_it() {
-        // All is right but that there is no connection.
+    fn handshakes_that_break_the_rfc_are_rejected() {
+        // Everything is right, except that there is no connection.
         assert_eq!(fault(|_| {}), Fault::Malformed("this connection cannot become a WebSocket"));
         assert_eq!(fault(|headers| drop(headers.remove("upgrade"))), Fault::NotAsked);
         assert!(matches!(fault(|headers| drop(headers.remove("connection"))), Fault::Malformed(_)));

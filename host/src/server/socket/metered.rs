@@ -1,7 +1,7 @@
-//! A connection whose unfinished message is counted.
+//! A connection that reserves memory for its unfinished message.
 //!
-//! A message is only seen when it is here as a whole. Until then, all that has come of it is in memory, which a client decides
-//! the length of: so what is read since the last message is reserved.
+//! The WebSocket library passes on a message only when it is complete. Until then, all its bytes are in memory, and the
+//! client decides how many they are. So the bytes that were read since the last message are reserved.
 
 use std::io;
 use std::pin::Pin;
@@ -14,18 +14,19 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::forward::forward_write;
 use crate::memory::Reservation;
 
-/// So much of a message is not counted, which is about what the buffers of any connection hold.
+/// The bytes of a message that are not reserved. The buffers of any connection hold about as many.
 const FREE: usize = 64 * 1024;
 
-/// A connection that is counted.
+/// A connection whose bytes are counted.
 pub(super) struct Metered<S> {
     stream: S,
     meter: Arc<Meter>,
 }
 
-/// What is counted.
+/// The count of the bytes since the last message, and their reservation.
 pub(super) struct Meter {
     unfinished: Mutex<Unfinished>,
+    /// True if arriving bytes are thrown away.
     discards: AtomicBool,
 }
 
@@ -35,7 +36,7 @@ struct Unfinished {
 }
 
 impl<S> Metered<S> {
-    /// What comes over `stream` is counted in `reservation`.
+    /// Counts the bytes of `stream` in `reservation`.
     pub(super) fn new(stream: S, reservation: Reservation) -> (Self, Arc<Meter>) {
         let unfinished = Mutex::new(Unfinished { bytes: 0, reservation });
         let meter = Arc::new(Meter { unfinished, discards: AtomicBool::new(false) });
@@ -44,14 +45,14 @@ impl<S> Metered<S> {
 }
 
 impl Meter {
-    /// A message is here as a whole. Whoever has it counts it from now on.
+    /// Starts a new message and frees the reservation: the last message is complete, and its receiver reserves it now.
     pub(super) fn finished(&self) {
         let mut unfinished = self.unfinished.lock().unwrap_or_else(PoisonError::into_inner);
         unfinished.bytes = 0;
         unfinished.reservation.shrink_to(0);
     }
 
-    /// From now on, what comes is thrown away.
+    /// From now on, throws away all bytes that arrive.
     pub(super) fn discard(&self) {
         self.discards.store(true, Ordering::Relaxed);
         self.finished();
@@ -89,7 +90,7 @@ mod tests {
     use crate::memory::MemoryBudget;
 
     #[tokio::test]
-    async fn what_comes_of_a_message_is_reserved_until_it_is_here() {
+    async fn bytes_are_reserved_until_their_message_is_complete() {
         let budget = MemoryBudget::new(FREE);
         let long = vec![7; 4 * FREE];
         let (mut stream, meter) = Metered::new(&long[..], budget.nothing());
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_thrown_away_takes_no_room_and_its_end_is_seen() {
+    async fn discarded_bytes_are_not_reserved_and_their_end_is_seen() {
         let budget = MemoryBudget::new(FREE);
         let long = vec![7; 100 * FREE];
         let (mut stream, meter) = Metered::new(&long[..], budget.nothing());

@@ -1,4 +1,4 @@
-//! What is said to the client: what the guest does, and a ping from time to time.
+//! Sends messages to the client: the answer of the guest, and a ping from time to time.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,19 +18,19 @@ use crate::value::format::WriteError;
 use crate::value::json::{self, Elements};
 use crate::value::{List, Type};
 
-/// What comes before an item that could be taken for something else.
+/// The text before an item that could be mistaken for another message.
 const ITEM: &str = r#"{"$item":"#;
 
-/// Says to the client what the guest does.
+/// The writing half of a conversation.
 pub(super) struct Mouth<'a> {
     pub sink: SplitSink<WebSocket, Message>,
     pub speaking: &'a AtomicBool,
-    /// What messages may hold that are on their way.
+    /// The memory budget of messages that are on their way.
     pub bodies: MemoryBudget,
 }
 
 impl Mouth<'_> {
-    /// Sends a message; false where nobody takes it.
+    /// Sends a message. Returns false if nobody takes it.
     pub(super) async fn say(&mut self, message: Message) -> bool {
         self.speaking.store(true, Ordering::Relaxed);
         let said = self.sink.send(message).await;
@@ -38,7 +38,7 @@ impl Mouth<'_> {
         said.is_ok()
     }
 
-    /// What comes of `work`, with a ping from time to time meanwhile; `None` where the client has left.
+    /// Waits for `work`, and sends a ping from time to time meanwhile. Returns `None` if the client has left.
     pub(super) async fn wait_for<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
         loop {
@@ -50,6 +50,7 @@ impl Mouth<'_> {
         }
     }
 
+    /// Sends the items of the answer, and returns how the conversation ends.
     pub(super) async fn speak(&mut self, mut streamed: Streamed) -> Farewell {
         let mut pinged = Instant::now();
         loop {
@@ -69,7 +70,7 @@ impl Mouth<'_> {
                 Some(Err(error)) => return Farewell::Failure(error),
                 None => break,
             }
-            // A guest that never pauses leaves no other time for it.
+            // If the guest never pauses, `wait_for` never sends a ping. So this does.
             if pinged.elapsed() >= PING {
                 pinged = Instant::now();
                 if !self.say(Message::Ping(Bytes::new())).await {
@@ -84,7 +85,7 @@ impl Mouth<'_> {
         }
     }
 
-    /// Sends a batch; false where nobody takes it.
+    /// Sends a batch. Returns false if nobody takes it.
     async fn batch(&mut self, item: &Type, batch: &List) -> Result<bool, WriteError> {
         if let List::U8(bytes) = batch {
             return Ok(self.say(Message::Binary(bytes.clone())).await);

@@ -1,4 +1,4 @@
-//! The chain that the tests serve, and ways to ask it.
+//! The chain that the tests serve, and functions that send requests to it.
 
 use axum::Router;
 use axum::body::Body;
@@ -11,7 +11,8 @@ use crate::chain::Chain;
 use crate::config::{ChainSpec, ChainletSpec, ComponentSource};
 use crate::host::Host;
 
-/// Its `run-remote` traps for 0, never ends for 1, answers 2 with its typed error, and every other number with itself.
+/// The `run-remote` of this component traps for 0, never ends for 1, returns its typed error for 2, and returns every
+/// other number unchanged.
 const NUMBERS: &str = r#"
 (component
   (core module $module
@@ -27,7 +28,7 @@ const NUMBERS: &str = r#"
     (canon lift (core func $instance "run") (memory $instance "memory"))))
 "#;
 
-/// A running chain of the chainlet `numbers`, where `queue` calls may wait.
+/// Starts a chain of the chainlet `numbers`, in which `queue` calls may wait.
 pub(super) async fn numbers(queue: u32) -> Chain {
     let component = ComponentSource::Bytes(wat::parse_str(NUMBERS).unwrap().into());
     let numbers = ChainletSpec::builder(component).queue(queue);
@@ -39,18 +40,18 @@ pub(super) fn get(path: &str) -> Request<Body> {
     Request::get(path).body(Body::empty()).unwrap()
 }
 
-/// A call of `path` with the JSON `body`.
+/// Returns a request that calls `path` with the JSON `body`.
 pub(super) fn post(path: &str, body: &str) -> Request<Body> {
     Request::post(path).header(header::CONTENT_TYPE, "application/json").body(body.to_owned().into()).unwrap()
 }
 
-/// The answer of `router`, and its body as text.
+/// Sends `request` to `router`. Returns the answer with its body as text.
 pub(super) async fn text(router: &Router, request: Request<Body>) -> (response::Parts, String) {
     let (head, body) = router.clone().oneshot(request).await.unwrap().into_parts();
     (head, String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap())
 }
 
-/// The answer of `router`, and its body as JSON.
+/// Sends `request` to `router`. Returns the answer with its body as JSON.
 pub(super) async fn json(router: &Router, request: Request<Body>) -> (response::Parts, Json) {
     let (head, text) = text(router, request).await;
     (head, serde_json::from_str(&text).unwrap())

@@ -1,4 +1,4 @@
-//! What single requests are answered, whatever server the routes are mounted in.
+//! The answers of the routes to single requests. These do not depend on the server in which the routes are mounted.
 
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ async fn a_client_cannot_ask_for_more_time_than_the_server_gives() {
 }
 
 #[tokio::test]
-async fn one_call_more_than_may_wait_is_429() {
+async fn a_call_that_finds_the_queue_full_is_429() {
     let chain = numbers(1).await;
     let router = router(chain.clone(), HttpOptions::default());
     let calls: Vec<_> = (0..2)
@@ -106,7 +106,7 @@ async fn a_body_that_is_too_large_or_not_json_is_refused() {
 }
 
 #[tokio::test]
-async fn a_method_that_a_path_does_not_have_is_405_with_those_that_it_has() {
+async fn a_wrong_method_is_405_and_the_answer_lists_the_right_ones() {
     let router = router(numbers(1).await, HttpOptions::default());
     let (head, problem) = json(&router, get("/run_remote")).await;
     assert_eq!((head.status.as_u16(), &problem["type"]), (405, &json!("urn:chainhost:problem:method-not-allowed")));
@@ -183,7 +183,7 @@ async fn metrics_count_requests_and_show_the_chainlets() {
 }
 
 #[tokio::test]
-async fn a_request_whose_client_leaves_is_counted_as_such() {
+async fn a_request_whose_client_leaves_is_counted_as_499() {
     let http = Http::new(numbers(1).await, HttpOptions::default());
     let router = http.router();
     let left = tokio::time::timeout(Duration::from_millis(20), json(&router, post("/run_remote", r#"{"n": 1}"#)));

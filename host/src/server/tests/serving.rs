@@ -1,4 +1,4 @@
-//! The server by itself, over real sockets.
+//! The server with its own listeners, over real sockets.
 
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ async fn send(address: &str, request: &str) -> TcpStream {
     stream
 }
 
-/// What comes until the server closes.
+/// Reads everything that comes until the server closes the connection.
 async fn rest(mut stream: TcpStream) -> String {
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
@@ -85,12 +85,12 @@ async fn a_request_that_has_begun_is_served_through_a_shutdown() {
     let server = serve(ServeOptions::default()).await;
     let head = "POST /run_remote HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 8\r\nexpect: 100-continue\r\n\r\n";
     let mut stream = send(&server.public, head).await;
-    // The server asks for the body, so it has the head.
+    // The server asks for the body, so it has read the head.
     let mut go_on = [0; 25];
     stream.read_exact(&mut go_on).await.unwrap();
     assert!(go_on.starts_with(b"HTTP/1.1 100 "));
     server.stop.send(()).unwrap();
-    // The admin listener serves until the end, and knows.
+    // The admin listener serves until the end. Its readiness shows that the shutdown has begun.
     while ask(Request::get(format!("http://{}/readyz", server.admin)).body(Body::empty()).unwrap(), false).await.0
         != 503
     {
@@ -105,7 +105,7 @@ async fn a_request_that_has_begun_is_served_through_a_shutdown() {
 }
 
 #[tokio::test]
-async fn a_call_that_comes_over_an_open_connection_after_the_shutdown_began_is_served() {
+async fn an_open_connection_may_still_call_after_the_shutdown_began() {
     let server = serve(ServeOptions::default()).await;
     let call =
         "POST /run_remote HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 8\r\n\r\n{\"n\": 7}";
@@ -145,7 +145,7 @@ async fn a_call_that_outlasts_the_grace_is_answered_with_503() {
 }
 
 #[tokio::test]
-async fn a_client_that_writes_a_body_that_is_too_large_to_its_end_reads_why() {
+async fn a_client_that_sends_all_of_a_too_large_body_reads_the_answer() {
     let http = HttpOptions { body_limit: 1024, ..HttpOptions::default() };
     let server = serve(ServeOptions { http, ..Default::default() }).await;
     for framing in ["content-length: 4000004", "transfer-encoding: chunked"] {
@@ -168,7 +168,7 @@ async fn a_client_that_writes_a_body_that_is_too_large_to_its_end_reads_why() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_does_not_cost_an_http2_client_its_answer() {
+async fn an_http2_client_that_sends_a_too_large_body_reads_the_answer() {
     let server = serve(ServeOptions::default()).await;
     let request = Request::post(server.uri("/run_remote")).header(header::CONTENT_TYPE, "application/json");
     let body = Body::from(vec![b' '; HttpOptions::default().body_limit + 1]);
@@ -177,7 +177,7 @@ async fn a_body_that_is_too_large_does_not_cost_an_http2_client_its_answer() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_is_an_error_that_says_so() {
+async fn an_address_in_use_is_an_error_that_says_so() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let error = Server::bind(ServeOptions { listen: address, ..Default::default() }).unwrap_err();

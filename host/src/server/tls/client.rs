@@ -1,4 +1,4 @@
-//! Certificates of clients: which ones are accepted, and the name that the log calls a client by.
+//! Certificates of clients: the check of a certificate, and the name of its client in the log.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use webpki::EndEntityCert;
 
 use super::{TlsError, subject};
 
-/// The longest name that is kept of a certificate, in characters.
+/// The most characters that are kept of a name.
 const LONGEST_NAME: usize = 256;
 
-/// The name of a client, as its certificate says. It is an extension of each request of the client.
+/// The name of a client, as its certificate says. Each request of the client has it as an extension.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::server) struct ClientName(pub Arc<str>);
 
-/// Accepts the certificates that lead to one of `authorities`, which are a text in PEM form.
+/// Returns a verifier that accepts the certificates that lead to one of `authorities`, a text in PEM form.
 pub(super) fn verifier(
     authorities: &[u8],
     provider: Arc<CryptoProvider>,
@@ -37,8 +37,8 @@ pub(super) fn verifier(
 }
 
 impl ClientName {
-    /// The name in a certificate that was accepted: the first URI of its `subjectAltName`, else the first DNS name, else the
-    /// common name of its subject, else its serial number.
+    /// Returns the name in an accepted certificate: the first URI of its `subjectAltName`, else the first DNS name,
+    /// else the common name of its subject, else its serial number.
     pub(in crate::server) fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
         let certificate = EndEntityCert::try_from(certificate).ok()?;
         let named = certificate.valid_uri_names().next().or_else(|| certificate.valid_dns_names().next());

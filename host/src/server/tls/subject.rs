@@ -1,7 +1,7 @@
 //! The common name in the subject of a certificate, which is DER (X.690) of the type `Name` (RFC 5280, 4.1.2.4).
 //!
-//! `rustls-webpki` reads all else of a certificate but leaves the subject as it is. The crates that read it bring a parser
-//! of ASN.1 and procedural macros with them, for these few lines.
+//! `rustls-webpki` reads everything else in a certificate, but leaves the subject as it is. The crates that read the
+//! subject bring an ASN.1 parser and procedural macros, which is much for these few lines.
 
 const SET: u8 = 0x31;
 const SEQUENCE: u8 = 0x30;
@@ -11,7 +11,7 @@ const TEXTS: [u8; 4] = [0x0c, 0x13, 0x14, 0x16];
 /// `id-at-commonName`, 2.5.4.3.
 const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
 
-/// The first common name of `subject`, which is a sequence of sets of pairs of a kind and a text.
+/// Returns the first common name in `subject`, which is a sequence of sets of pairs of a kind and a text.
 pub(super) fn common_name(mut subject: &[u8]) -> Option<&str> {
     while let Some((SET, mut names, other_sets)) = element(subject) {
         while let Some((SEQUENCE, name, other_names)) = element(names) {
@@ -29,8 +29,8 @@ pub(super) fn common_name(mut subject: &[u8]) -> Option<&str> {
     None
 }
 
-/// The tag and the contents of the first element, and the bytes after it. `None` if the element is malformed, or longer than
-/// 64 KiB.
+/// Returns the tag and the contents of the first element, and the bytes after it. Returns `None` if the element is
+/// malformed, or longer than 64 KiB.
 fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (tag, der) = der.split_first()?;
     let (length, der) = der.split_first()?;

@@ -1,11 +1,11 @@
-//! Asks the whole chain, as its users do, and as it is after a build.
+//! Tests the whole chain: builds it, then calls it as its users do.
 
 use std::env;
 use std::process::Command;
 
 const CHAIN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../chain.toml");
 
-/// Calls the chain: its answer, or what chainhost says is wrong.
+/// Calls the chain. Returns its answer, or the error that chainhost prints.
 fn call(input: &str) -> Result<String, String> {
     let chainhost = env::var_os("CHAINHOST").unwrap_or_else(|| "chainhost".into());
     let output = Command::new(&chainhost)
