@@ -30,8 +30,8 @@ mod location;
 mod name;
 mod network;
 mod parse;
-mod policy;
-mod reader;
+pub(crate) mod policy;
+pub(crate) mod reader;
 mod retry;
 mod schema;
 mod secrets;
@@ -50,7 +50,9 @@ pub use error::{ConfigError, ConfigErrors};
 pub use gpu::{AdapterChoice, AdapterChoiceError, AdapterKind, Gpu, GpuHost, Isolation};
 pub use key::KeyPath;
 pub use location::Location;
-pub use name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, NameError, SecretName};
+pub use name::{
+    ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, NameError, SecretName, StoreName,
+};
 pub use network::{HostRule, Network, NetworkRuleError, SocketRule, is_public};
 pub use policy::{Breaker, Canary, DependencySpec, Health, Replicas, Rollout};
 pub use retry::{RetryKind, UnknownRetryKind};
@@ -58,3 +60,5 @@ pub use secrets::{ChainSecrets, Secret, SecretStore, SecretUnavailable};
 pub use settings::{SettingValue, Settings};
 pub use size::{ByteSize, ByteSizeError};
 pub use spec::{Assets, Build, ChainSpec, ChainletSpec, FileMount, Resources};
+
+pub use crate::capability::keyvalue::{ChainletStores, StoreBackend, StoreSpec};

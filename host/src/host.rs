@@ -48,7 +48,6 @@ pub enum HostError {
         /// The folder.
         path: PathBuf,
         /// What is wrong with it.
-        #[source]
         error: std::io::Error,
     },
 }

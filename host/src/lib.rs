@@ -6,8 +6,7 @@
 //! HTTP. The program `chainhost` is a command line around it.
 //!
 //! ```no_run
-//! use chainhost::chain::CallOptions;
-//! use chainhost::host::Host;
+//! use chainhost::{CallOptions, Host};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let host = Host::new()?;
@@ -62,6 +61,15 @@ pub mod server;
 mod threads;
 pub mod trace;
 pub mod value;
+
+pub use crate::capability::Capability;
+pub use crate::chain::{CallOptions, Chain, ChainletHandle, LoadError, StartProgress, Streaming};
+pub use crate::config::{ChainSpec, ChainletSpec, ConfigErrors, Rollout, Secret, SecretStore};
+pub use crate::error::{CallError, ErrorKind};
+pub use crate::host::{Host, HostBuilder, HostError};
+pub use crate::live::{LiveChain, ReloadError};
+pub use crate::server::HttpOptions;
+pub use crate::value::Value;
 
 /// Does the GPU work of a host that started this process for it, and returns how it ended; returns none at once where no
 /// host did. See [`HostBuilder::gpu_worker`](host::HostBuilder::gpu_worker).

@@ -100,6 +100,50 @@ impl Default for HttpOptions {
     }
 }
 
+impl HttpOptions {
+    /// Sets the largest request body, in bytes.
+    #[must_use]
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.body_limit = bytes;
+        self
+    }
+
+    /// Sets the bytes of requests and answers that may be held for all clients together.
+    #[must_use]
+    pub fn bodies_limit(mut self, bytes: usize) -> Self {
+        self.bodies_limit = Some(bytes);
+        self
+    }
+
+    /// Sets the longest time from a request's head to its answer.
+    #[must_use]
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// Lets only requests in that show one of these keys.
+    #[must_use]
+    pub fn api_keys(mut self, keys: ApiKeys) -> Self {
+        self.api_keys = Some(keys);
+        self
+    }
+
+    /// Allows a name by which a listener on a loopback address may be called.
+    #[must_use]
+    pub fn allow_host(mut self, name: impl Into<String>) -> Self {
+        self.allowed_hosts.push(name.into());
+        self
+    }
+
+    /// Allows an origin of web pages.
+    #[must_use]
+    pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
+        self.allowed_origins.push(origin.into());
+        self
+    }
+}
+
 /// A chain behind HTTP routes. Clones share their metrics.
 #[derive(Clone)]
 pub struct Http(Arc<Shared>);

@@ -68,9 +68,9 @@ async fn a_chain_in_a_file_is_called_with_json() {
     let chain = host().load_file(repository().join("examples/hello/chain.toml")).await.unwrap();
     let answer = chain.call_json(br#"{"names": ["Ada"]}"#, CallOptions::default()).await.unwrap();
     assert_eq!(answer, br#"["Hello, Ada!"]"#);
-    let answer = chain.call_chainlet_json("say-hello", br#"{"name": "Ada"}"#, CallOptions::default()).await;
-    assert_eq!(answer.unwrap().unwrap(), br#""Hello, Ada!""#);
-    assert!(chain.call_chainlet_json("nobody", b"{}", CallOptions::default()).await.is_none());
+    let answer = chain.chainlet("say-hello").unwrap().call_json(br#"{"name": "Ada"}"#, CallOptions::default()).await;
+    assert_eq!(answer.unwrap(), br#""Hello, Ada!""#);
+    assert!(chain.chainlet("nobody").is_none());
 }
 
 #[tokio::test]
@@ -279,6 +279,49 @@ async fn a_live_chain_takes_a_new_version_and_calls_stay_in_theirs() {
     live.stop(Duration::from_secs(1)).await;
     let refused = live.replace(version("four").await, Rollout::Atomic).await;
     assert!(matches!(refused, Err(ReloadError::Stopping)));
+}
+
+#[tokio::test]
+async fn a_canary_whose_calls_trap_gives_way_without_a_server() {
+    let chain = host().load(&hello()).await.unwrap();
+    let live = LiveChain::new(chain);
+    let mut canary = Canary::default();
+    (canary.share, canary.trial) = (0.999, Duration::from_millis(500));
+    assert!(live.replace(faulty().await, Rollout::Canary(canary)).await.unwrap().on_trial);
+    let trapped = harness::eventually("a call of the new version has trapped", async || {
+        let called = live.call::<serde_json::Value>(&Order { what: "trap" }, CallOptions::default()).await;
+        called.err().filter(|error| error.kind() == ErrorKind::Trap)
+    });
+    trapped.await;
+    harness::eventually("the trial is over", async || live.on_trial().is_none().then_some(())).await;
+    assert_eq!(live.version(), 1, "more calls of the new version failed");
+    live.stop(Duration::from_secs(1)).await;
+}
+
+#[tokio::test]
+async fn a_stream_keeps_its_version_until_it_ends() {
+    let builder = ChainletSpec::builder(component("guest_stream_source"));
+    let spec = ChainSpec::builder("test").chainlet("source", builder).build().unwrap();
+    let live = LiveChain::new(host().load(&spec).await.unwrap());
+    let mut items = live
+        .stream::<serde_json::Value>(&json!({ "plan": "at-once", "count": 3 }), CallOptions::default())
+        .await
+        .unwrap();
+    live.replace(faulty().await, Rollout::Atomic).await.unwrap();
+    let mut count = 0;
+    while let Some(item) = futures::StreamExt::next(&mut items).await {
+        item.unwrap();
+        count += 1;
+    }
+    assert_eq!(count, 3);
+    live.stop(Duration::from_secs(1)).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_such_rust_type_is_the_callers_mistake() {
+    let error = faulty().await.call::<u32>(&Order { what: "echo:x" }, CallOptions::default()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(error.message().contains("the answer cannot be read as u32"), "{error}");
 }
 
 #[tokio::test]

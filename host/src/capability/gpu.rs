@@ -26,7 +26,7 @@ use crate::gpu::{Gpus, Grant, Share};
 
 mod bindings {
     wasmtime::component::bindgen!({
-        path: "../wit",
+        path: "wit",
         interfaces: "import chainlet:host/gpu@0.1.0;",
         with: {
             "chainlet:host/gpu.adapter": super::Adapter,

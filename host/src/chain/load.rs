@@ -116,7 +116,14 @@ pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec, progress: &StartProg
     let mut rows = IndexMap::new();
     for (name, component) in &components {
         let Some(chainlet) = spec.chainlets.get(name) else { continue };
-        let request = GrantRequest { chain: spec, name, chainlet, component, secrets: &IndexMap::new() };
+        let request = GrantRequest {
+            chain: spec,
+            name,
+            chainlet,
+            component,
+            secrets: &IndexMap::new(),
+            store_urls: &IndexMap::new(),
+        };
         match shared.capabilities.check(&request).await {
             Ok(granted) => drop(rows.insert(name.clone(), granted)),
             Err(refused) => errors.extend(refused),
@@ -144,8 +151,9 @@ pub(crate) async fn start(
     let mut running: IndexMap<ChainletName, Arc<Chainlet>> = IndexMap::new();
     for (name, component) in &plan.chainlets {
         let Some(chainlet) = spec.chainlets.get(name) else { continue };
-        let secrets = secrets.take(name.as_str());
-        let request = GrantRequest { chain: spec, name, chainlet, component, secrets: &secrets };
+        let own = secrets.take(name.as_str());
+        let request =
+            GrantRequest { chain: spec, name, chainlet, component, secrets: &own, store_urls: &secrets.store_urls };
         let grants = match shared.capabilities.grant(&request).await {
             Ok(grants) => Arc::new(grants),
             Err(error) => {

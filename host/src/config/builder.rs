@@ -10,12 +10,15 @@ use super::error::{ConfigError, ConfigErrors};
 use super::gpu::GpuHost;
 use super::key::KeyPath;
 use super::location::Location;
-use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, NameError, SecretName};
+use super::name::{
+    ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, NameError, SecretName, StoreName,
+};
 use super::network::Network;
 use super::policy::{DependencySpec, Health, Replicas, Rollout};
 use super::settings::SettingValue;
 use super::spec::{Build, ChainSpec, ChainletSpec, DEFAULT_WORKDIR, FileMount, Resources};
 use super::validate;
+use crate::capability::keyvalue::StoreSpec;
 
 /// Collects a chain; [`ChainBuilder::build`] checks it as a file is checked.
 #[derive(Debug, Clone)]
@@ -26,6 +29,7 @@ pub struct ChainBuilder {
     environment: Option<String>,
     rollout: Rollout,
     gpu: GpuHost,
+    stores: Vec<(String, StoreSpec)>,
     base_dir: PathBuf,
     chainlets: Vec<(String, ChainletBuilder)>,
 }
@@ -47,6 +51,7 @@ impl ChainBuilder {
             environment: None,
             rollout: Rollout::default(),
             gpu: GpuHost::default(),
+            stores: Vec::new(),
             base_dir: PathBuf::from(DEFAULT_WORKDIR),
             chainlets: Vec::new(),
         }
@@ -76,6 +81,12 @@ impl ChainBuilder {
         self
     }
 
+    /// Adds a store of keys and values.
+    pub fn store(mut self, name: impl Into<String>, store: StoreSpec) -> Self {
+        self.stores.push((name.into(), store));
+        self
+    }
+
     /// The folder that relative paths start from; the process's current one if it is not said.
     pub fn base_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.base_dir = folder.into();
@@ -102,6 +113,13 @@ impl ChainBuilder {
         let environment = self.environment.as_deref().and_then(|name| {
             EnvironmentName::new(name).map_err(|error| checked(["chain", "environment"].into(), error)).ok()
         });
+        let mut stores = IndexMap::new();
+        for (name, store) in self.stores {
+            match StoreName::new(&name) {
+                Ok(name) => drop(stores.insert(name, store)),
+                Err(error) => checked(["stores", name.as_str()].into(), error),
+            }
+        }
         let mut chainlets = IndexMap::new();
         let mut repeated = Vec::new();
         for (name, chainlet) in self.chainlets {
@@ -127,13 +145,14 @@ impl ChainBuilder {
             Some(name) if errors.is_empty() => {
                 let rollout = self.rollout;
                 let locate = |key: &KeyPath| Location::in_code(key.clone());
-                ConfigErrors::check(validate::check(&chainlets, entrypoint.as_ref(), rollout, &locate))?;
+                ConfigErrors::check(validate::check(&chainlets, &stores, entrypoint.as_ref(), rollout, &locate))?;
                 Ok(ChainSpec {
                     name,
                     entrypoint,
                     environment: environment.unwrap_or_default(),
                     rollout,
                     gpu: self.gpu,
+                    stores,
                     chainlets,
                     base_dir: self.base_dir,
                     source: None,
@@ -232,6 +251,16 @@ impl ChainletBuilder {
     /// What the chainlet may reach over the network.
     pub fn network(mut self, network: Network) -> Self {
         self.spec.network = network;
+        self
+    }
+
+    /// Lets the chainlet open the store `store` as `identifier`.
+    pub fn store(mut self, identifier: impl Into<String>, store: impl AsRef<str>) -> Self {
+        let identifier = identifier.into();
+        let key = KeyPath::from(["stores", identifier.as_str()]);
+        if let Some(name) = self.name(key, StoreName::new(store)) {
+            self.spec.stores.0.insert(identifier, name);
+        }
         self
     }
 

@@ -138,6 +138,9 @@ names! {
     /// The name of a secret, such as `hf_access_token`. It is never the value.
     SecretName is "the name of a secret" of SECRET;
 
+    /// The name of a store of keys and values, `[stores.NAME]`: lowercase words joined by hyphens, such as `sessions`.
+    StoreName is "the name of a store" of KEBAB;
+
     /// The id of an exported interface, such as `demo:hello/greeter@1.0.0`, or the plain name of an inline one.
     InterfaceName is "the name of an interface" of INTERFACE;
 }

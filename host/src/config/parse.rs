@@ -22,6 +22,7 @@ use super::reader::{Node, Problems, TableReader, named_key};
 use super::source::Source;
 use super::spec::{ChainSpec, ChainletSpec, DEFAULT_WORKDIR};
 use super::validate;
+use crate::capability::keyvalue;
 use chainlet::read_chainlet;
 use expected::*;
 use policy::read_rollout;
@@ -67,9 +68,10 @@ pub(super) fn chain_text(text: &str, origin: &Path) -> Result<ChainSpec, ConfigE
     let chainlets = root.required("chainlets", CHAINLETS).map(|node| read_chainlets(&mut problems, &node));
     let chainlets = chainlets.unwrap_or_default();
     let gpu = root.optional("gpu").and_then(|node| gpu::read_host(&mut problems, &node)).unwrap_or_default();
+    let stores = root.optional("stores").map(|node| keyvalue::read_stores(&mut problems, &node)).unwrap_or_default();
     root.finish(&mut problems, &[]);
     let locate = |key: &KeyPath| source.locate_in(document, key);
-    problems.add_independent(validate::check(&chainlets, chain.entrypoint.as_ref(), chain.rollout, &locate));
+    problems.add_independent(validate::check(&chainlets, &stores, chain.entrypoint.as_ref(), chain.rollout, &locate));
 
     let errors = problems.into_errors();
     match chain.name {
@@ -79,6 +81,7 @@ pub(super) fn chain_text(text: &str, origin: &Path) -> Result<ChainSpec, ConfigE
             environment: chain.environment.unwrap_or_default(),
             rollout: chain.rollout,
             gpu,
+            stores,
             chainlets,
             base_dir: folder_of(origin),
             source: Some(Arc::new(source)),

@@ -216,7 +216,7 @@ impl Default for Canary {
 }
 
 /// Every default that is not simply "nothing".
-pub(super) mod defaults {
+pub(crate) mod defaults {
     use std::time::Duration;
 
     use super::Breaker;
@@ -277,12 +277,12 @@ pub(super) mod defaults {
         text(TRIAL)
     }
 
-    pub(in super::super) fn text(duration: Duration) -> String {
+    pub(crate) fn text(duration: Duration) -> String {
         humantime::format_duration(duration).to_string()
     }
 }
 
-pub(super) fn duration<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn duration<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_duration(*duration))
 }
 

@@ -15,22 +15,22 @@ use super::name::NameError;
 use super::source::Source;
 
 /// How many mistakes are reported at once; the others come to light when these are corrected.
-pub(super) const MOST_REPORTED: usize = 100;
+pub(crate) const MOST_REPORTED: usize = 100;
 
 /// The longest part of a value that a message repeats, in characters.
 const SHOWN_VALUE: usize = 40;
 
 /// What the value of a key has to be.
 #[derive(Clone, Copy)]
-pub(super) struct Expected {
+pub(crate) struct Expected {
     /// In words that fit after "expected", such as `a size of memory with a unit`.
-    pub(super) what: &'static str,
+    pub(crate) what: &'static str,
     /// As it could stand in the file, such as `memory = "256MiB"`.
-    pub(super) example: &'static str,
+    pub(crate) example: &'static str,
 }
 
 /// The mistakes found so far.
-pub(super) struct Problems<'a> {
+pub(crate) struct Problems<'a> {
     source: &'a Source,
     document: &'a DeTable<'a>,
     found: Vec<ConfigError>,
@@ -44,21 +44,21 @@ impl<'a> Problems<'a> {
     }
 
     /// Notes a mistake in the value of `path`.
-    pub(super) fn in_value(&mut self, path: &KeyPath, message: String, help: String) {
+    pub(crate) fn in_value(&mut self, path: &KeyPath, message: String, help: String) {
         if self.has_room_for(path) {
             self.found.push(ConfigError::new(self.source.locate_in(self.document, path), message, help));
         }
     }
 
     /// Notes a mistake in the key `path` itself.
-    pub(super) fn in_key(&mut self, path: &KeyPath, message: String, help: String) {
+    pub(crate) fn in_key(&mut self, path: &KeyPath, message: String, help: String) {
         if self.has_room_for(path) {
             self.found.push(ConfigError::new(self.source.locate_key_in(self.document, path), message, help));
         }
     }
 
     /// Takes up mistakes that were found by other means, except those that only follow from ones noted here.
-    pub(super) fn add_independent(&mut self, errors: Vec<ConfigError>) {
+    pub(crate) fn add_independent(&mut self, errors: Vec<ConfigError>) {
         for error in errors {
             let path = error.location().key();
             let follows = self.settled.iter().any(|settled| settled.is_within(path) || path.is_within(settled));
@@ -68,7 +68,7 @@ impl<'a> Problems<'a> {
         }
     }
 
-    pub(super) fn into_errors(self) -> Vec<ConfigError> {
+    pub(crate) fn into_errors(self) -> Vec<ConfigError> {
         self.found
     }
 
@@ -79,14 +79,14 @@ impl<'a> Problems<'a> {
 }
 
 /// A value and where it stands.
-pub(super) struct Node<'a> {
-    pub(super) path: KeyPath,
-    pub(super) value: &'a DeValue<'a>,
+pub(crate) struct Node<'a> {
+    pub(crate) path: KeyPath,
+    pub(crate) value: &'a DeValue<'a>,
 }
 
 impl<'a> Node<'a> {
     /// Notes that the value is not of the expected type, without showing any of it.
-    pub(super) fn mistyped_in_private<T>(&self, problems: &mut Problems<'_>, message: &str, help: &str) -> Option<T> {
+    pub(crate) fn mistyped_in_private<T>(&self, problems: &mut Problems<'_>, message: &str, help: &str) -> Option<T> {
         if problems.has_room_for(&self.path) {
             let place = problems.source.locate_in(problems.document, &self.path).without_snippet();
             problems.found.push(ConfigError::new(place, message, help));
@@ -95,13 +95,13 @@ impl<'a> Node<'a> {
     }
 
     /// Notes that the value is not of the expected type.
-    pub(super) fn mistyped<T>(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<T> {
+    pub(crate) fn mistyped<T>(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<T> {
         let message = format!("expected {}, found {}", expected.what, described(self.value));
         problems.in_value(&self.path, message, format!("write it like {}", expected.example));
         None
     }
 
-    pub(super) fn text(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<&'a str> {
+    pub(crate) fn text(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<&'a str> {
         match self.value {
             DeValue::String(text) => Some(text),
             _ => self.mistyped(problems, expected),
@@ -109,7 +109,7 @@ impl<'a> Node<'a> {
     }
 
     /// A text that is parsed by its type; what is wrong with it is said by `cause`.
-    pub(super) fn parsed<T, E: Display>(
+    pub(crate) fn parsed<T, E: Display>(
         &self,
         problems: &mut Problems<'_>,
         expected: Expected,
@@ -126,7 +126,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    pub(super) fn name<T>(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<T>
+    pub(crate) fn name<T>(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<T>
     where
         T: FromStr<Err = NameError>,
     {
@@ -140,7 +140,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    pub(super) fn count(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<u32> {
+    pub(crate) fn count(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<u32> {
         match self.value {
             DeValue::Integer(number) => match integer(number).and_then(|number| u32::try_from(number).ok()) {
                 Some(count) => Some(count),
@@ -150,7 +150,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    pub(super) fn number(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<f64> {
+    pub(crate) fn number(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<f64> {
         let number = match self.value {
             DeValue::Integer(number) => integer(number).and_then(|number| i32::try_from(number).ok()).map(f64::from),
             DeValue::Float(number) => number.as_str().parse().ok(),
@@ -162,14 +162,14 @@ impl<'a> Node<'a> {
         number
     }
 
-    pub(super) fn truth(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<bool> {
+    pub(crate) fn truth(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<bool> {
         match self.value {
             DeValue::Boolean(truth) => Some(*truth),
             _ => self.mistyped(problems, expected),
         }
     }
 
-    pub(super) fn elements(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<Vec<Node<'a>>> {
+    pub(crate) fn elements(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<Vec<Node<'a>>> {
         match self.value {
             DeValue::Array(elements) => Some(
                 elements
@@ -183,7 +183,7 @@ impl<'a> Node<'a> {
     }
 
     /// A table whose keys the user chooses.
-    pub(super) fn entries(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<Vec<(&'a str, Node<'a>)>> {
+    pub(crate) fn entries(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<Vec<(&'a str, Node<'a>)>> {
         match self.value {
             DeValue::Table(table) => Some(
                 table
@@ -199,7 +199,7 @@ impl<'a> Node<'a> {
     }
 
     /// A table whose keys are known.
-    pub(super) fn table(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<TableReader<'a>> {
+    pub(crate) fn table(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<TableReader<'a>> {
         match self.value {
             DeValue::Table(table) => Some(TableReader::new(self.path.clone(), table)),
             _ => self.mistyped(problems, expected),
@@ -208,7 +208,7 @@ impl<'a> Node<'a> {
 }
 
 /// The name that `key` is, where names are keys; else the mistake is noted.
-pub(super) fn named_key<T>(key: &str, node: &Node<'_>, problems: &mut Problems<'_>, expected: Expected) -> Option<T>
+pub(crate) fn named_key<T>(key: &str, node: &Node<'_>, problems: &mut Problems<'_>, expected: Expected) -> Option<T>
 where
     T: FromStr<Err = NameError>,
 {
@@ -222,7 +222,7 @@ where
 }
 
 /// A table that is read key by key. What was not asked for in the end is unknown.
-pub(super) struct TableReader<'a> {
+pub(crate) struct TableReader<'a> {
     path: KeyPath,
     table: &'a DeTable<'a>,
     known: Vec<&'static str>,
@@ -230,19 +230,19 @@ pub(super) struct TableReader<'a> {
 }
 
 impl<'a> TableReader<'a> {
-    pub(super) fn new(path: KeyPath, table: &'a DeTable<'a>) -> Self {
+    pub(crate) fn new(path: KeyPath, table: &'a DeTable<'a>) -> Self {
         Self { path, table, known: Vec::new(), missing: Vec::new() }
     }
 
     /// The value of `key`, if there is one.
-    pub(super) fn optional(&mut self, key: &'static str) -> Option<Node<'a>> {
+    pub(crate) fn optional(&mut self, key: &'static str) -> Option<Node<'a>> {
         self.known.push(key);
         let value = self.table.get(key)?;
         Some(Node { path: self.path.key(key), value: value.get_ref() })
     }
 
     /// The value of `key`, which has to be there.
-    pub(super) fn required(&mut self, key: &'static str, expected: Expected) -> Option<Node<'a>> {
+    pub(crate) fn required(&mut self, key: &'static str, expected: Expected) -> Option<Node<'a>> {
         let node = self.optional(key);
         if node.is_none() {
             self.missing.push((key, expected));
@@ -252,7 +252,7 @@ impl<'a> TableReader<'a> {
 
     /// Notes the keys that are unknown and those that are missing. `hints` says for keys that are often tried here what
     /// to write instead.
-    pub(super) fn finish(self, problems: &mut Problems<'_>, hints: &[(&str, &str)]) {
+    pub(crate) fn finish(self, problems: &mut Problems<'_>, hints: &[(&str, &str)]) {
         let mut misspelt = HashSet::new();
         for (key, _) in self.table {
             let key: &str = key.get_ref();
@@ -288,7 +288,7 @@ const LEAST_BEGINNING: usize = 3;
 
 /// The one of `candidates` that `name` may be a misspelling of, or else the one of which it is the beginning, such as
 /// `mem` of `memory`, or that is the beginning of it.
-pub(super) fn nearest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+pub(crate) fn nearest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let plain = |name: &str| name.to_ascii_lowercase().replace('_', "-");
     // Beyond any length at which a name is meant to be another, so the comparison stays cheap.
     if name.len() > 256 {
@@ -309,12 +309,12 @@ pub(super) fn nearest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>)
 }
 
 /// The integer, if 64 bits hold it.
-pub(super) fn integer(number: &DeInteger<'_>) -> Option<i64> {
+pub(crate) fn integer(number: &DeInteger<'_>) -> Option<i64> {
     i64::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
 /// The value in words, for messages.
-pub(super) fn described(value: &DeValue<'_>) -> String {
+pub(crate) fn described(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => {
             let shown: String = text.chars().take(SHOWN_VALUE).collect();

@@ -7,9 +7,10 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::gpu::{AdapterKind, Gpu, GpuHost};
-use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, SecretName};
+use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, SecretName, StoreName};
 use super::policy::{Breaker, Canary, DependencySpec, Replicas};
 use super::spec::{Build, ChainletSpec};
+use crate::capability::keyvalue::StoreSpec;
 
 pub(super) fn json_schema() -> serde_json::Value {
     SchemaSettings::draft07().into_generator().into_root_schema_for::<ChainFile>().to_value()
@@ -26,6 +27,10 @@ struct ChainFile {
     /// How the host works on GPUs for the whole chain, for example `isolation = "process"`.
     #[schemars(default)]
     gpu: GpuHost,
+
+    /// The stores of keys and values, each in a table of its name, for example `[stores.sessions]`.
+    #[schemars(default)]
+    stores: IndexMap<StoreName, StoreSpec>,
 
     /// The chainlets, each in a table of its name, for example `[chainlets.say-hello]`.
     #[schemars(extend("minProperties" = 1))]
@@ -139,6 +144,7 @@ name_schemas! {
     ChainName: "The name of a chain: lowercase words joined by hyphens.";
     EnvironmentName: "The name of an environment.";
     ChainletName: "The name of a chainlet: lowercase words joined by hyphens.";
+    StoreName: "The name of a store: lowercase words joined by hyphens.";
     SecretName: "The name of a secret, never its value.";
     InterfaceName: "The id of an exported interface, or the plain name of an inline one.";
 }

@@ -12,9 +12,10 @@ use toml::de::{DeTable, DeValue};
 use super::error::{ConfigError, ConfigErrors};
 use super::key::KeyPath;
 use super::location::Location;
-use super::name::{ChainletName, SecretName};
+use super::name::{ChainletName, SecretName, StoreName};
 use super::source::Source;
 use super::spec::ChainSpec;
+use crate::capability::keyvalue::StoreBackend;
 
 /// A value that must not be shown: its `Debug` and `Display` say only that it is there.
 #[derive(Clone, PartialEq, Eq)]
@@ -76,19 +77,23 @@ pub struct SecretUnavailable {
 
 /// The secrets of every chainlet of a chain, by its name and theirs.
 #[derive(Debug, Clone, Default)]
-pub struct ChainSecrets(HashMap<ChainletName, IndexMap<SecretName, Secret>>);
+pub struct ChainSecrets {
+    chainlets: HashMap<ChainletName, IndexMap<SecretName, Secret>>,
+    /// The URLs of the stores whose URL is a secret.
+    pub(crate) store_urls: IndexMap<StoreName, Secret>,
+}
 
 impl ChainSecrets {
     /// The secret `name` of `chainlet`; none if the chainlet did not declare it.
     #[must_use]
     pub fn get(&self, chainlet: &str, name: &str) -> Option<&Secret> {
-        self.0.get(chainlet)?.get(name)
+        self.chainlets.get(chainlet)?.get(name)
     }
 
     /// Takes out all secrets of `chainlet`, in the order in which it declares them.
     #[must_use]
     pub fn take(&mut self, chainlet: &str) -> IndexMap<SecretName, Secret> {
-        self.0.remove(chainlet).unwrap_or_default()
+        self.chainlets.remove(chainlet).unwrap_or_default()
     }
 }
 
@@ -138,7 +143,7 @@ impl SecretStore {
         Err(self.unavailable(name, &variables, &unreadable))
     }
 
-    /// The values of all secrets that the chainlets of `spec` declare.
+    /// The values of all secrets that the chainlets and the stores of `spec` declare.
     ///
     /// # Errors
     /// Names every secret that has no value, who declares it where, and how to set it.
@@ -146,7 +151,7 @@ impl SecretStore {
         let mut secrets = ChainSecrets::default();
         let mut errors = Vec::new();
         for (chainlet, chainlet_spec) in &spec.chainlets {
-            let own = secrets.0.entry(chainlet.clone()).or_default();
+            let own = secrets.chainlets.entry(chainlet.clone()).or_default();
             let declared = KeyPath::from(["chainlets", chainlet.as_str(), "assets", "secrets"]);
             for (index, name) in chainlet_spec.assets.secrets.iter().enumerate() {
                 match self.get(name) {
@@ -157,6 +162,17 @@ impl SecretStore {
                         let message = format!("{error}; the chainlet {chainlet} needs it");
                         errors.push(ConfigError::new(spec.at(declared.index(index)), message, error.help));
                     }
+                }
+            }
+        }
+        for (store, store_spec) in &spec.stores {
+            let StoreBackend::Redis { url_secret: Some(name), .. } = &store_spec.backend else { continue };
+            match self.get(name) {
+                Ok(secret) => drop(secrets.store_urls.insert(store.clone(), secret)),
+                Err(error) => {
+                    let declared = KeyPath::from(["stores", store.as_str(), "url_secret"]);
+                    let message = format!("{error}; the store {store} needs it");
+                    errors.push(ConfigError::new(spec.at(declared), message, error.help));
                 }
             }
         }

@@ -17,7 +17,7 @@ use super::error::{ConfigError, ConfigErrors};
 use super::gpu::{Gpu, GpuHost};
 use super::key::KeyPath;
 use super::location::Location;
-use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, SecretName};
+use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, SecretName, StoreName};
 use super::network::Network;
 use super::policy::{DependencySpec, Health, Replicas, Rollout};
 use super::reader::nearest;
@@ -25,6 +25,7 @@ use super::settings::Settings;
 use super::size::ByteSize;
 use super::source::Source;
 use super::{gpu, parse, policy, schema, validate};
+use crate::capability::keyvalue::{ChainletStores, StoreSpec};
 
 /// The folder in which the build command runs that names none: that of chain.toml.
 pub(super) const DEFAULT_WORKDIR: &str = ".";
@@ -47,6 +48,8 @@ pub struct ChainSpec {
     pub rollout: Rollout,
     /// How the host works on GPUs.
     pub gpu: GpuHost,
+    /// The stores of keys and values by name, in the order of the file.
+    pub stores: IndexMap<StoreName, StoreSpec>,
     /// The chainlets by name, in the order of the file.
     pub chainlets: IndexMap<ChainletName, ChainletSpec>,
     /// The folder that relative paths start from: that of chain.toml.
@@ -135,6 +138,12 @@ pub struct ChainletSpec {
     /// nothing that is not named here.
     #[schemars(default)]
     pub network: Network,
+
+    /// The stores of keys and values that the chainlet may open through `wasi:keyvalue`: their names, for example
+    /// `stores = ["sessions"]`, or the names that the chainlet has for them, `stores = { default = "sessions" }`.
+    #[serde(skip_serializing_if = "ChainletStores::is_empty")]
+    #[schemars(default)]
+    pub stores: ChainletStores,
 
     /// Plain settings of any shape, which the chainlet reads as JSON, for example `config = { greeting = "Hello" }`.
     /// They are no place for secrets: those belong into `assets.secrets`, by name.
@@ -286,9 +295,13 @@ impl ChainSpec {
     /// # Errors
     /// Says everything that no longer makes sense.
     pub fn validate(&self) -> Result<(), ConfigErrors> {
-        ConfigErrors::check(validate::check(&self.chainlets, self.entrypoint.as_ref(), self.rollout, &|key| {
-            self.at(key)
-        }))
+        ConfigErrors::check(validate::check(
+            &self.chainlets,
+            &self.stores,
+            self.entrypoint.as_ref(),
+            self.rollout,
+            &|key| self.at(key),
+        ))
     }
 
     /// Returns an error for each table of `capabilities` that is not one of `known`.
@@ -368,6 +381,7 @@ impl ChainletSpec {
             resources: Resources::default(),
             assets: Assets::default(),
             network: Network::default(),
+            stores: ChainletStores::default(),
             config: Settings::default(),
             capabilities: IndexMap::new(),
             depends: IndexMap::new(),

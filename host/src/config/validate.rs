@@ -11,11 +11,12 @@ use super::error::ConfigError;
 use super::gpu::{AdapterChoice, AdapterChoiceError, Gpu};
 use super::key::KeyPath;
 use super::location::Location;
-use super::name::ChainletName;
+use super::name::{ChainletName, StoreName};
 use super::policy::{Breaker, Canary, DependencySpec, Health, Replicas, Rollout};
 use super::reader::nearest;
 use super::size::ByteSize;
 use super::spec::{Assets, ChainletSpec, Resources};
+use crate::capability::keyvalue::{self, StoreSpec};
 
 /// The least memory that a limit may leave: one page of WebAssembly.
 const LEAST_MEMORY: ByteSize = ByteSize::kib(64);
@@ -37,6 +38,7 @@ type Chainlets = IndexMap<ChainletName, ChainletSpec>;
 /// Everything that does not hold; `locate` tells where a key was set.
 pub(super) fn check(
     chainlets: &Chainlets,
+    stores: &IndexMap<StoreName, StoreSpec>,
     entrypoint: Option<&ChainletName>,
     rollout: Rollout,
     locate: &dyn Fn(&KeyPath) -> Location,
@@ -57,6 +59,8 @@ pub(super) fn check(
     for (name, chainlet) in chainlets {
         checker.chainlet(&all.key(name), name, chainlet);
     }
+    let named = chainlets.iter().map(|(name, chainlet)| (all.key(name), chainlet));
+    checker.errors.extend(keyvalue::check(stores, named, locate));
     checker.errors
 }
 

@@ -136,7 +136,7 @@ fn untaken(http: &Http, bytes: Bytes, reservation: Reservation) -> Result<Bytes,
 
 /// The chainlet `name` of `chain`, or its entrypoint.
 fn target<'a>(http: &Http, chain: &'a Chain, name: Option<&str>) -> Result<&'a Arc<Chainlet>, Problem> {
-    chain.chainlet(name).ok_or_else(|| Problem::new(Kind::NotFound, no_chainlet(http, name.unwrap_or_default())))
+    chain.callee(name).ok_or_else(|| Problem::new(Kind::NotFound, no_chainlet(http, name.unwrap_or_default())))
 }
 
 /// Reads the request, which must be complete before its deadline, and of a format that its chainlet takes.
@@ -148,7 +148,7 @@ async fn receive<B: RequestBody>(
 ) -> Result<Read, Problem> {
     let (head, body) = request.into_parts();
     let deadline = deadline(http, &head.headers, asked)?;
-    let signature = || http.0.chain.current().chainlet(name).map(|chainlet| chainlet.signature().clone());
+    let signature = || http.0.chain.current().callee(name).map(|chainlet| chainlet.signature().clone());
     let body = match format::of_body(&head.headers, signature) {
         Ok(Input::Stream(upload)) => {
             let version = http.0.chain.begin();

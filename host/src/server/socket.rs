@@ -118,7 +118,7 @@ pub(super) async fn call(State(http): State<Http>, Extension(asked): Extension<A
 async fn upgrade(http: Http, asked: &Asked, request: Request) -> Result<Response, Problem> {
     let (mut head, _) = request.into_parts();
     let version = http.0.chain.begin();
-    let chainlet = version.chainlet(None).ok_or_else(|| Problem::new(Kind::NotFound, "the chain has no entrypoint"))?;
+    let chainlet = version.callee(None).ok_or_else(|| Problem::new(Kind::NotFound, "the chain has no entrypoint"))?;
     if !fits(chainlet.signature()) {
         let detail = "this run-remote is no conversation: only one that takes a stream and returns one can be called over a WebSocket";
         return Err(Problem::new(Kind::MethodNotAllowed, detail));
@@ -250,7 +250,7 @@ impl Conversation {
     }
 
     async fn talk(&self, mouth: &mut Mouth<'_>, source: &mut Source) -> Farewell {
-        let Some(chainlet) = self.version.chainlet(None) else { return Farewell::Gone };
+        let Some(chainlet) = self.version.callee(None) else { return Farewell::Gone };
         let params = &chainlet.signature().params;
         let Some((place, item)) = stream_param(params) else { return Farewell::Gone };
         let mut others = params.clone();

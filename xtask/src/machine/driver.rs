@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::{Value, json};
+
 use super::{VULKAN, apt};
 use crate::cache;
-use crate::json::{Json, quoted};
 
 /// The folders in which drivers describe themselves to Vulkan's loader.
 const DRIVERS: [&str; 4] =
@@ -100,20 +101,19 @@ impl Driver {
         let theirs = described_in(&part.join("usr/share/vulkan/icd.d")).ok_or("the packages hold no driver")?;
         let text = fs::read_to_string(&theirs).map_err(|error| format!("{}: {error}", theirs.display()))?;
         let unlike = || format!("{} does not describe a driver: {text}", theirs.display());
-        let json = Json::read(&text).ok_or_else(unlike)?;
+        let json: Value = serde_json::from_str(&text).map_err(|_| unlike())?;
         let driver = json.get("ICD").ok_or_else(unlike)?;
-        let text_at = |key| driver.get(key).and_then(Json::text).ok_or_else(unlike);
+        let text_at = |key| driver.get(key).and_then(Value::as_str).ok_or_else(unlike);
         let name = Path::new(text_at("library_path")?).file_name().ok_or_else(unlike)?;
         let library = library_folders(part).iter().map(|folder| folder.join(name)).find(|path| path.is_file());
         let library = library.ok_or_else(|| format!("the packages lack {}", name.display()))?;
         let library = self.folder.join(library.strip_prefix(part).unwrap_or(&library));
-        let ours = format!(
-            "{{\"file_format_version\": \"1.0.0\", \"ICD\": {{\"library_path\": {}, \"api_version\": {}}}}}\n",
-            quoted(&library.to_string_lossy()),
-            quoted(text_at("api_version")?)
-        );
+        let ours = json!({
+            "file_format_version": "1.0.0",
+            "ICD": { "library_path": library.to_string_lossy(), "api_version": text_at("api_version")? },
+        });
         let path = part.join(DESCRIPTION);
-        fs::write(&path, ours).map_err(|error| format!("{}: {error}", path.display()))
+        fs::write(&path, ours.to_string()).map_err(|error| format!("{}: {error}", path.display()))
     }
 }
 
@@ -156,8 +156,8 @@ mod tests {
             let part = unpacked(name, &format!(r#"{{"ICD": {{"api_version": "1.4.305", "library_path": "{path}"}}}}"#));
             Driver { folder: "/cache/vulkan".into() }.describe(&part).unwrap();
             let description = fs::read_to_string(part.join(DESCRIPTION)).unwrap();
-            let json = Json::read(&description).unwrap();
-            let library = json.get("ICD").and_then(|driver| driver.get("library_path")?.text()).unwrap();
+            let json: Value = serde_json::from_str(&description).unwrap();
+            let library = json["ICD"]["library_path"].as_str().unwrap();
             assert_eq!(library, "/cache/vulkan/usr/lib/x86_64-linux-gnu/libvulkan_lvp.so");
             fs::remove_dir_all(&part).unwrap();
         }

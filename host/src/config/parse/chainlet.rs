@@ -14,6 +14,7 @@ use super::expected::*;
 use super::gpu::read_gpu;
 use super::policy::{read_depends, read_health, read_replicas, time};
 use super::settings;
+use crate::capability::keyvalue;
 
 /// What to do with keys that are easily put into `[chainlets.NAME]` itself.
 const HINTS_FOR_A_CHAINLET: [(&str, &str); 12] = [
@@ -74,6 +75,9 @@ pub(super) fn read_chainlet(problems: &mut Problems<'_>, node: &Node<'_>) -> Opt
     }
     if let Some(network) = table.optional("network").and_then(|node| read_network(problems, &node)) {
         chainlet.network = network;
+    }
+    if let Some(stores) = table.optional("stores").map(|node| keyvalue::read_chainlet_stores(problems, &node)) {
+        chainlet.stores = stores;
     }
     if let Some(config) = table.optional("config").and_then(|node| settings::read(problems, &node, CONFIG)) {
         chainlet.config = config;
