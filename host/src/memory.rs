@@ -8,6 +8,7 @@
 //! the whole budget, too.
 
 mod available;
+mod current;
 mod reserving;
 
 use std::fmt;
@@ -257,6 +258,16 @@ impl Reservation {
     pub(crate) fn grow_anyway(&mut self, more: usize) {
         self.budget.take_anyway(more);
         self.bytes += more;
+    }
+
+    /// Makes it hold `bytes`, by growing or shrinking.
+    ///
+    /// # Errors
+    /// There is no room for more bytes. The reservation is then unchanged.
+    pub(crate) fn resize(&mut self, bytes: usize) -> Result<(), NoRoom> {
+        self.grow(bytes.saturating_sub(self.bytes))?;
+        self.shrink_to(bytes);
+        Ok(())
     }
 
     /// Gives back all but `bytes`.

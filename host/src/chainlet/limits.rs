@@ -8,7 +8,8 @@ use wasmtime::{AsContextMut, ResourceLimiter, Result, Store, StoreContextMut};
 
 use super::state::ReplicaState;
 use crate::config::{ByteSize, ChainletName, Resources};
-use crate::memory::{MemoryBudget, NoRoom, Reservation};
+use crate::error::CallError;
+use crate::memory::{MEMORY_LIMIT, MemoryBudget, NoRoom, Reservation};
 use crate::value::Value;
 
 /// The most core instances of a component, which has one for each of its modules. Composed components and the runtimes
@@ -33,6 +34,25 @@ const SMALL: usize = 2 * 1024;
 /// identifies it.
 const TOO_MUCH_PASSED: &str =
     "too much data is being copied between the host and the guest: fuel allocated for hostcalls has been exhausted";
+
+/// A limit that a guest has reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limit {
+    /// This key of the chainlet in chain.toml.
+    Key(&'static str),
+    /// This option of the command line.
+    Option(&'static str),
+}
+
+impl Limit {
+    /// Returns `error` with the name of the limit.
+    pub(super) fn name_in(self, error: CallError) -> CallError {
+        match self {
+            Limit::Key(key) => error.limited_by_key(key),
+            Limit::Option(option) => error.limited_by(option),
+        }
+    }
+}
 
 /// The most bytes of values that the host takes from a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +108,8 @@ impl Parameters {
         Parameters { limits, host, bytes: Arc::default(), allowed, changed: Arc::default() }
     }
 
-    /// Counts `params`, which the guest in `store` passed. The host will hold `copies` copies of them.
+    /// Counts `params`, which the guest in `store` passed. The host will hold `copies` copies of them. `lifted` is what it has
+    /// reserved for them so far.
     ///
     /// # Errors
     /// The host has no room for them.
@@ -96,22 +117,25 @@ impl Parameters {
         store: &mut StoreContextMut<'_, ReplicaState>,
         params: &[Value],
         copies: usize,
+        lifted: Option<Reservation>,
     ) -> Result<Held, NoRoom> {
         let of = store.data().parameters.clone();
         let bytes = weight(params);
         let all = Some(bytes.saturating_mul(copies)).filter(|bytes| *bytes >= SMALL);
-        let reservation = all.map(|bytes| of.reserve(bytes)).transpose()?;
+        let reservation = all.map(|bytes| of.reserve(bytes, lifted)).transpose()?;
         let held = of.count(bytes, reservation);
         of.set_limit(store);
         Ok(held)
     }
 
-    /// Reserves `bytes` of the host's budget.
+    /// Reserves `bytes` of the host's budget, of which `lifted` are reserved already.
     ///
     /// # Errors
     /// The host has no room for them.
-    pub(super) fn reserve(&self, bytes: usize) -> Result<Reservation, NoRoom> {
-        self.host.reserve(bytes)
+    pub(super) fn reserve(&self, bytes: usize, lifted: Option<Reservation>) -> Result<Reservation, NoRoom> {
+        let mut reservation = lifted.unwrap_or_else(|| self.host.nothing());
+        reservation.resize(bytes)?;
+        Ok(reservation)
     }
 
     fn count(&self, bytes: usize, reservation: Option<Reservation>) -> Held {
@@ -129,30 +153,38 @@ impl Parameters {
     /// Returns how many bytes the next call may pass.
     fn left(&self) -> usize {
         let ValueLimits { one, all } = self.limits;
-        all.saturating_sub(self.bytes()).clamp(LEAST_BYTES.min(one), one)
+        let left = all.saturating_sub(self.bytes()).clamp(LEAST_BYTES.min(one), one);
+        // Functions of the host take their parameters from a guest without reserving them.
+        left.min(self.host.limit().max(LEAST_BYTES))
     }
 
     /// If `error` says that the guest of `chainlet` passed too much, explains it and names the key to raise.
-    pub(super) fn explain(&self, error: &wasmtime::Error, chainlet: &ChainletName) -> Option<(String, &'static str)> {
+    pub(super) fn explain(&self, error: &wasmtime::Error, chainlet: &ChainletName) -> Option<(String, Limit)> {
         if error.root_cause().to_string() != TOO_MUCH_PASSED {
             return None;
         }
         let size = |bytes: usize| ByteSize::bytes(u64::try_from(bytes).unwrap_or(u64::MAX));
         let (ValueLimits { one, all }, allowed) = (self.limits, self.allowed.load(Ordering::Relaxed));
-        Some(if allowed < one {
+        Some(if allowed < one && allowed == self.host.limit().max(LEAST_BYTES) {
+            let message = format!(
+                "it passed more than {} in one call, which is all that the host may hold: raise {MEMORY_LIMIT}",
+                size(allowed)
+            );
+            (message, Limit::Option(MEMORY_LIMIT))
+        } else if allowed < one {
             let message = format!(
                 "it passed more than {} in one call, which is all that its other calls of dependencies leave it of its \
                  limit of {}: raise resources.values_limit of the chainlet {chainlet}",
                 size(allowed),
                 size(all)
             );
-            (message, "resources.values_limit")
+            (message, Limit::Key("resources.values_limit"))
         } else {
             let message = format!(
                 "it passed more than its limit of {} in one call: raise resources.value_limit of the chainlet {chainlet}",
                 size(one)
             );
-            (message, "resources.value_limit")
+            (message, Limit::Key("resources.value_limit"))
         })
     }
 
@@ -334,7 +366,7 @@ mod tests {
                 "it passed more than 1MiB in one call, which is all that its other calls of dependencies leave it of \
                  its limit of 4MiB: raise resources.values_limit of the chainlet index"
                     .to_owned(),
-                "resources.values_limit"
+                Limit::Key("resources.values_limit")
             )
         );
     }

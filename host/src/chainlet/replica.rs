@@ -45,11 +45,11 @@ use crate::config::{ChainletName, Health};
 use crate::error::{CallError, ErrorKind};
 use crate::guest_words::{SENTENCE, clip};
 use crate::log_rate::LogRate;
-use crate::memory::MemoryBudget;
+use crate::memory::{MemoryBudget, NoRoom};
 use crate::offload::Offload;
 use crate::threads::GuestThreads;
 use crate::value::Signature;
-use crate::value::abi::call::Export;
+use crate::value::abi::call::{Export, Lifted};
 use crate::value::abi::stream::{EndOfStreams, Held, Streaming};
 
 /// Everything that the replicas of one chainlet have in common.
@@ -260,10 +260,10 @@ impl Blueprint {
     /// The start is driven as the replica is later: within its share of a processor, and a panic of the host's own code
     /// is the end of this start alone.
     pub(super) async fn start(self: &Arc<Self>, number: u32, pool: &Arc<Pool>) -> Result<Running, CallError> {
-        let start = Driver::new(self.cpu).run({
+        let start = Driver::new(self.cpu).run(self.host_memory.clone().around({
             let blueprint = self.clone();
             async move { blueprint.initialise(number).await }
-        });
+        }));
         let Initialised { streams, mut store, export, health } = match timeout(self.start_timeout, start).await {
             Ok(Ok(initialised)) => initialised?,
             Ok(Err(Panicked(message))) => {
@@ -285,8 +285,8 @@ impl Blueprint {
             number,
         };
         let lost = store.data_mut().lost();
-        let driven =
-            replica.driver.run(serve_all(streams, store, export, replica.clone(), health, monitor, self.name.clone()));
+        let serving = serve_all(streams, store, export, replica.clone(), health, monitor, self.name.clone());
+        let driven = replica.driver.run(self.host_memory.clone().around(serving));
         let task = tokio::spawn({
             let (closed_at_the_end, pool) = (CloseInbox(replica.clone()), pool.clone());
             async move {
@@ -464,19 +464,25 @@ async fn serve(accessor: &Accessor<ReplicaState>, export: Export, job: Job, name
             task = Some(started);
         })
         .await;
+    let no_room = |no_room: &NoRoom| {
+        let message = format_args!("its answer cannot be taken: {no_room}");
+        CallError::new(ErrorKind::Overloaded, name, message).limited_by(no_room.option).after_the_call_began()
+    };
     let answer = answer.map_err(|error| {
+        if let Some(refused) = error.downcast_ref::<NoRoom>() {
+            return no_room(refused);
+        }
         let why = accessor.with(|mut access| access.as_context_mut().data().parameters.explain(&error, name));
-        let (why, key) = why.unzip();
+        let (why, limit) = why.unzip();
         let why = why.unwrap_or_else(|| format!("{error:#}"));
         let error = CallError::new(ErrorKind::Trap, name, format_args!("the guest's answer cannot be taken: {why}"));
-        key.into_iter().fold(error, CallError::limited_by_key)
+        limit.into_iter().fold(error, |error, limit| limit.name_in(error))
     });
-    let answer = answer.and_then(|value| {
-        let reserve = |bytes| accessor.with(|mut access| access.as_context_mut().data().parameters.reserve(bytes));
-        let reservation = limits::counted(value.as_slice()).map(reserve).transpose().map_err(|no_room| {
-            let message = format_args!("its answer cannot be taken: {no_room}");
-            CallError::new(ErrorKind::Overloaded, name, message).limited_by(no_room.option).after_the_call_began()
-        })?;
+    let answer = answer.and_then(|Lifted { value, reservation }| {
+        let reserve =
+            |bytes| accessor.with(|mut access| access.as_context_mut().data().parameters.reserve(bytes, reservation));
+        let reservation =
+            limits::counted(value.as_slice()).map(reserve).transpose().map_err(|refused| no_room(&refused))?;
         Ok(Returned { value, reservation })
     });
     let end_task = || {

@@ -1,5 +1,6 @@
 //! From the types of a component file to a [`Signature`].
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use wasmparser::PrimitiveValType;
@@ -7,18 +8,48 @@ use wasmparser::component_types::{
     AliasableResourceId, ComponentDefinedType, ComponentDefinedTypeId, ComponentFuncTypeId, ComponentValType,
 };
 
+use super::ComponentError;
 use super::docs::Docs;
 use super::types::ComponentTypes;
 use crate::value::ty::{self, Declared, Member, Name};
 use crate::value::{Signature, Type};
 
+/// The most parts that the types of all functions of a component may have together, where a type counts at each place that
+/// uses it. A component of 500 bytes can have types of a million parts: a tuple of two tuples of two tuples, and so on.
+/// Everything that is made from types, such as the OpenAPI document, grows with their parts.
+const MOST_PARTS: usize = 20_000;
+
 /// Reads functions and their types, with the names and docs that WIT gives them.
 pub(super) struct Reader<'a> {
-    pub(super) types: &'a ComponentTypes,
-    pub(super) docs: &'a Docs,
+    types: &'a ComponentTypes,
+    docs: &'a Docs,
+    /// The number of parts that may still be read.
+    left: Cell<usize>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    pub(super) fn new(types: &'a ComponentTypes, docs: &'a Docs) -> Self {
+        Reader { types, docs, left: Cell::new(MOST_PARTS) }
+    }
+
+    /// Returns the types of the component file.
+    pub(super) fn types(&self) -> &ComponentTypes {
+        self.types
+    }
+
+    /// Checks that all types were read to their end.
+    ///
+    /// # Errors
+    ///
+    /// Fails if they have too many parts.
+    pub(super) fn check_parts(&self) -> Result<(), ComponentError> {
+        if self.left.get() > 0 {
+            return Ok(());
+        }
+        let message = format_args!("the types of the component's functions have more than {MOST_PARTS} parts");
+        Err(ComponentError::new(message).help("use fewer nested types, or pass the value as a text, such as JSON"))
+    }
+
     /// The signature of the function type `id`, which must be of the same component.
     pub(super) fn signature(&self, id: ComponentFuncTypeId) -> Option<Signature> {
         let function = self.types.types().get(id)?;
@@ -31,6 +62,8 @@ impl Reader<'_> {
     }
 
     fn ty(&self, ty: ComponentValType) -> Type {
+        let Some(left) = self.left.get().checked_sub(1) else { return Type::Unsupported("…".into()) };
+        self.left.set(left);
         match ty {
             ComponentValType::Primitive(ty) => primitive(ty),
             ComponentValType::Type(id) => match self.types.types().get(id) {

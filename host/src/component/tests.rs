@@ -13,7 +13,7 @@ use crate::value::ty::Type;
 fn run_remote(component: &str, docs: &str) -> Signature {
     let types = ComponentTypes::read(&wat::parse_str(component).unwrap()).unwrap();
     let docs: Docs = serde_json::from_str(docs).unwrap();
-    let reader = Reader { types: &types, docs: &docs };
+    let reader = Reader::new(&types, &docs);
     let found = types.exports().chain(types.imports()).find_map(|(name, ty)| match ty {
         ComponentEntityType::Instance(instance) => run_remote_of(&reader, instance),
         ComponentEntityType::Func(function) if name == "run-remote" => reader.signature(function),

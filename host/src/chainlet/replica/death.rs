@@ -6,7 +6,7 @@ use wasmtime::component::ResourceTableError;
 
 use super::{frames, traps};
 use crate::capability::StandardOutput;
-use crate::chainlet::limits::HOST_RESOURCES;
+use crate::chainlet::limits::{HOST_RESOURCES, Limit};
 use crate::chainlet::state::ReplicaState;
 use crate::config::ChainletName;
 use crate::error::{CallError, ErrorKind};
@@ -25,15 +25,6 @@ pub(in crate::chainlet) struct Death {
     pub requests: Option<String>,
 }
 
-/// A limit whose reach ends a replica.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::chainlet) enum Limit {
-    /// This key of the chainlet in chain.toml.
-    Key(&'static str),
-    /// This option of the command line.
-    Option(&'static str),
-}
-
 impl Death {
     /// An end that is no trap.
     pub(super) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
@@ -48,11 +39,7 @@ impl Death {
     /// `error`, which tells of the end of a replica, with what else is known of that.
     pub(in crate::chainlet) fn as_failure(&self, error: CallError) -> CallError {
         let error = error.with_backtrace(self.backtrace.clone());
-        match self.limit {
-            Some(Limit::Key(key)) => error.limited_by_key(key),
-            Some(Limit::Option(option)) => error.limited_by(option),
-            None => error,
-        }
+        self.limit.into_iter().fold(error, |error, limit| limit.name_in(error))
     }
 
     /// The end of a replica that was stopped or replaced.
@@ -90,8 +77,8 @@ impl Death {
         } else if let Some(lack) = lack(error) {
             return Self::new(ErrorKind::NotReady, lack);
         } else {
-            let (explained, key) = state.parameters.explain(error, chainlet).unzip();
-            limit = key.map(Limit::Key);
+            let (explained, passed) = state.parameters.explain(error, chainlet).unzip();
+            limit = passed;
             format!("the guest trapped: {}", explained.unwrap_or_else(|| error.root_cause().to_string()))
         };
         let mut message = cause;
