@@ -21,6 +21,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
+use tracing::Span;
 
 use self::answer::{Answer, own_error};
 use self::deadline::within;
@@ -86,6 +87,8 @@ pub struct CallOptions {
     pub trace_context: Option<TraceContext>,
     /// When the call ends at the latest, where more is known of that than the timeout.
     pub(crate) deadline: Option<Deadline>,
+    /// The span around the call; by default the current one.
+    pub(crate) span: Option<Span>,
 }
 
 impl CallOptions {
@@ -296,7 +299,7 @@ pub(crate) async fn answer(
         request: options.request_id,
         deadline: deadline.clone(),
         trace: options.trace_context.map(Arc::new),
-        span: tracing::Span::current(),
+        span: options.span.unwrap_or_else(Span::current),
     };
     let errors = chainlet.has_streams().then(|| (chainlet.error_counts().clone(), context.clone()));
     let mut answered = within(chainlet.name(), deadline.clone(), chainlet.clone().call(params.into(), context)).await?;

@@ -225,7 +225,11 @@ impl Callee for Chainlet {
         self.pool.status()
     }
 
-    fn call(self: Arc<Self>, params: Params, context: CallContext) -> BoxFuture<'static, Outcome> {
+    fn call(self: Arc<Self>, params: Params, mut context: CallContext) -> BoxFuture<'static, Outcome> {
+        // The span lasts as long as the context, which the call keeps until its streams have ended. Nobody enters it
+        // while a guest runs: any caller may drive the replica, whose lines would then carry a span of another call.
+        let request = context.request.as_deref();
+        context.span = tracing::debug_span!(parent: &context.span, "call", chainlet = %self.name, request);
         Box::pin(async move {
             let answered = self.serve(params, &context).await?;
             if let Answered { value: Some(Value::Result(Err(error))), origin: None, .. } = &answered {

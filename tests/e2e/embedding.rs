@@ -1,5 +1,6 @@
 //! The library: a chain in a program of one's own.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -15,6 +16,11 @@ use chainhost::live::{LiveChain, ReloadError};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 use tower::ServiceExt;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::harness::{self, Endpoint, component, json_request, kept, repository};
 
@@ -340,4 +346,51 @@ async fn a_call_without_a_deadline_does_not_wait_for_ever_behind_one_that_never_
     assert_eq!(error.kind(), ErrorKind::Trap);
     assert!(error.message().contains("did not return to its event loop"), "{error}");
     assert_eq!(tell("calls").await.unwrap(), "1", "another instance has taken over");
+}
+
+/// Keeps the name of each span with that of its parent and its fields.
+#[derive(Clone, Default)]
+struct Spans(Arc<Mutex<Vec<(String, Option<String>, String)>>>);
+
+impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        struct Text(String);
+        impl Visit for Text {
+            fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+                self.0.push_str(&format!("{field}={value:?} "));
+            }
+        }
+        let mut text = Text(String::new());
+        attributes.record(&mut text);
+        let parent = context.span(id).and_then(|span| Some(span.parent()?.name().to_owned()));
+        self.0.lock().unwrap().push((attributes.metadata().name().to_owned(), parent, text.0));
+    }
+}
+
+#[tokio::test]
+async fn a_subscriber_sees_a_span_for_each_call_and_each_edge_inside_of_its_own() {
+    let spans = Spans::default();
+    let filter = Targets::new().with_target("chainhost", tracing::Level::DEBUG);
+    // For the whole process: guests run on threads of the host's own.
+    let subscriber = tracing_subscriber::registry().with(filter).with(spans.clone());
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+
+    let chain = host().load(&hello()).await.unwrap();
+    let mine = tracing::info_span!(target: "chainhost", "mine");
+    let options = CallOptions::default().request_id("the-request");
+    let call = async { chain.call::<Vec<String>>(&json!({ "names": ["Ada"] }), options).await };
+    let greetings = tracing::Instrument::instrument(call, mine).await.unwrap();
+    assert_eq!(greetings, ["Salut, Ada!"]);
+
+    let spans = spans.0.lock().unwrap().clone();
+    let has = |name: &str, parent: Option<&str>, fields: &[&str]| {
+        let fits = |(of, above, text): &&(String, Option<String>, String)| {
+            of == name && above.as_deref() == parent && fields.iter().all(|field| text.contains(field))
+        };
+        assert!(spans.iter().any(|span| fits(&span)), "{name} in {parent:?} with {fields:?}: {spans:?}");
+    };
+    has("start", None, &["chainlet=say-hello", "replica=0"]);
+    has("call", Some("mine"), &["chainlet=hello-all", "request=\"the-request\""]);
+    has("edge", Some("call"), &["edge=hello-all → say-hello"]);
+    has("call", Some("edge"), &["chainlet=say-hello", "request=\"the-request\""]);
 }

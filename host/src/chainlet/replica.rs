@@ -260,6 +260,7 @@ impl Blueprint {
     /// The start is driven as the replica is later: within its share of a processor, and a panic of the host's own code
     /// is the end of this start alone.
     pub(super) async fn start(self: &Arc<Self>, number: u32, pool: &Arc<Pool>) -> Result<Running, CallError> {
+        let _span = tracing::debug_span!(parent: None, "start", chainlet = %self.name, replica = number);
         let start = Driver::new(self.cpu).run(self.host_memory.clone().around({
             let blueprint = self.clone();
             async move { blueprint.initialise(number).await }

@@ -16,6 +16,7 @@ use futures::FutureExt;
 use http::{HeaderValue, Request, StatusCode, Version, header};
 use hyper::body::{Body as _, Frame};
 use tokio::time::Instant;
+use tracing::Span;
 
 use super::keys::Refused;
 use super::metrics::{Entered, Route};
@@ -34,6 +35,8 @@ pub(super) struct Asked {
     /// When its head was here.
     pub at: Instant,
     pub end: Arc<End>,
+    /// The span of the request, around the calls that it makes.
+    pub span: Span,
 }
 
 /// Serves `request` by `serve`, and observes how that goes.
@@ -44,7 +47,10 @@ pub(super) async fn observed<B, F: Future<Output = Response>>(
     serve: impl FnOnce(Request<B>, Asked) -> F,
 ) -> Response {
     let end = Arc::new(End::default());
-    let asked = Asked { id: RequestId::of(request.headers()), at: Instant::now(), end: end.clone() };
+    let id = RequestId::of(request.headers());
+    let span =
+        tracing::debug_span!("request", request = %id, method = %request.method(), url_path = request.uri().path());
+    let asked = Asked { id, at: Instant::now(), end: end.clone(), span };
     let (id, version) = (asked.id.clone(), request.version());
     let entered = Entered::new(http.clone(), Route::of(audience, request.uri().path()));
     // What the line needs is gone with the request, and costs a copy that is rarely wanted.

@@ -187,7 +187,13 @@ pub(super) fn options(deadline: &Deadline, asked: &Asked, headers: &HeaderMap) -
     let trace_context =
         header(TRACE_PARENT).and_then(|parent| TraceContext::new(parent, header(TRACE_STATE).unwrap_or_default()));
     let deadline = Some(deadline.clone());
-    CallOptions { timeout: None, request_id: Some(asked.id.text.clone()), trace_context, deadline }
+    CallOptions {
+        timeout: None,
+        request_id: Some(asked.id.text.clone()),
+        trace_context,
+        deadline,
+        span: Some(asked.span.clone()),
+    }
 }
 
 /// What the client says it waits: `2.5` in seconds, or `500ms`, or any such duration.
