@@ -36,11 +36,11 @@ impl Meter {
             Measure::gauge("memory", "Bytes of GPU memory that all replicas hold.", self.memory.get())
                 .unit(MeasureUnit::Bytes),
             Measure::counter("devices_lost", lost, self.lost.get()),
-            Measure::histogram(submission, "How long a GPU was at each submission.", self.submissions.clone())
+            Measure::histogram(submission, "How long a GPU worked on each submission.", self.submissions.clone())
                 .unit(MeasureUnit::Seconds),
             Measure::histogram(
                 execution,
-                "How long a GPU was at some submissions, by its own clock.",
+                "How long a GPU worked on some submissions, by its own clock.",
                 self.executions.clone(),
             )
             .unit(MeasureUnit::Seconds),
