@@ -1,4 +1,4 @@
-//! `[chainlets.NAME.config]`: any TOML, as it is.
+//! Reads `[chainlets.NAME.config]`, which may hold any TOML.
 
 use toml::de::DeValue;
 
@@ -6,7 +6,7 @@ use super::super::reader::{Node, Problems, described, integer};
 use super::super::settings::{SettingValue, Settings};
 use super::expected::CONFIG;
 
-/// How deep tables and arrays may nest. JSON parsers, which read the settings, stop not far above.
+/// The most levels that tables and arrays may nest. JSON parsers, which read the settings, have limits not far above.
 const MOST_NESTED: usize = 64;
 
 pub(super) fn read(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Settings> {
@@ -29,7 +29,7 @@ fn read_value(problems: &mut Problems<'_>, node: &Node<'_>, depth: usize) -> Opt
             None => out_of_range(problems, node, "an integer that fits into 64 bits"),
         },
         DeValue::Float(number) => match number.as_str().parse::<f64>() {
-            // Rust reads 1e999 as infinity, which is not what it says.
+            // Rust reads 1e999 as infinity, although the file does not say `inf`.
             Ok(float) if !float.is_infinite() || number.as_str().contains("inf") => Some(SettingValue::Float(float)),
             _ => out_of_range(problems, node, "a float that fits into 64 bits"),
         },
