@@ -201,8 +201,7 @@ pub struct Resources {
     pub values_limit: ByteSize,
 
     /// The chainlet's GPU, if it may use one: `gpu = true` for one with the default limits, or a table with other
-    /// limits,
-    /// `gpu = { adapter = "discrete", memory = "8GiB" }`.
+    /// limits, `gpu = { adapter = "discrete", memory = "8GiB" }`.
     #[serde(serialize_with = "gpu::or_false")]
     #[schemars(default, schema_with = "schema::gpu")]
     pub gpu: Option<Gpu>,
