@@ -85,7 +85,7 @@ impl ChainSpec {
             Ok(metadata) if metadata.is_dir() => return None,
             Ok(_) => (
                 format!("expected a folder, found a file at {}", path.display()),
-                "name the folder that it is in: all that is below is seen at `path`",
+                "name the folder that it is in; the chainlet sees everything in that folder at `path`",
             ),
             Err(error) => (
                 format!("cannot find the folder {}: {error}", path.display()),
