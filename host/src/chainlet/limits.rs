@@ -57,11 +57,11 @@ impl Limit {
 /// The most bytes of values that the host takes from a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ValueLimits {
-    /// In one call of an import, or as the result of `run-remote`. One more byte is a trap.
+    /// The most bytes in one call of an import, and in the result of `run-remote`. One more byte is a trap.
     pub one: usize,
-    /// In the parameters of all calls of dependencies that one replica has under way. A guest may make the next call
-    /// before the last one has ended, and the parameters of each wait in memory. The rest of this limit limits the next
-    /// call.
+    /// The most bytes in the parameters of all calls of dependencies that one replica has under way. A guest may make
+    /// the next call before the last one has ended, and the parameters of each wait in memory. The next call may pass
+    /// only the rest of this limit.
     pub all: usize,
 }
 
@@ -89,7 +89,7 @@ pub(crate) struct Parameters {
     bytes: Arc<AtomicUsize>,
     /// The bytes that the next call may pass, as last set in the store.
     allowed: Arc<AtomicUsize>,
-    /// Whether the limit of the next call may have changed since it was set.
+    /// True if the limit of the next call may have changed since it was set.
     changed: Arc<AtomicBool>,
 }
 
@@ -112,7 +112,7 @@ impl Parameters {
     /// reserved for them so far.
     ///
     /// # Errors
-    /// The host has no room for them.
+    /// Fails if the host has no room for them.
     pub(crate) fn hold(
         store: &mut StoreContextMut<'_, ReplicaState>,
         params: &[Value],
@@ -131,7 +131,7 @@ impl Parameters {
     /// Reserves `bytes` of the host's budget, of which `lifted` are reserved already.
     ///
     /// # Errors
-    /// The host has no room for them.
+    /// Fails if the host has no room for them.
     pub(super) fn reserve(&self, bytes: usize, lifted: Option<Reservation>) -> Result<Reservation, NoRoom> {
         let mut reservation = lifted.unwrap_or_else(|| self.host.nothing());
         reservation.resize(bytes)?;
@@ -193,7 +193,7 @@ impl Parameters {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether that number has fallen since the last look.
+    /// Returns true if that number has fallen since the last look.
     pub(super) fn has_fallen(&self) -> bool {
         self.changed.load(Ordering::Relaxed) && self.changed.swap(false, Ordering::Acquire)
     }
@@ -225,7 +225,7 @@ pub(crate) struct MemoryLimit {
     used: usize,
     /// The last permitted growth. It is given back if the growth fails after all.
     last: usize,
-    /// Whether a growth was ever rejected, which may explain a later trap.
+    /// True if a growth was ever rejected, which may explain a later trap.
     refused: bool,
 }
 
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_under_way_is_taken_from_what_the_next_call_may_have() {
+    fn parameters_under_way_reduce_what_the_next_call_may_pass() {
         const ONE: usize = 64 << 20;
         const ALL: usize = 256 << 20;
         let parameters = parameters(ValueLimits { one: ONE, all: ALL });
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_limit_to_one_call_holds_even_where_a_call_may_always_have_more() {
+    fn a_limit_of_one_call_below_the_least_bytes_still_holds() {
         let parameters = parameters(ValueLimits { one: 1000, all: 1000 });
         let all = parameters.count(1000, None);
         assert_eq!(parameters.left(), 1000);
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn who_passes_too_much_learns_which_key_of_which_chainlet_to_raise() {
+    fn the_error_for_passing_too_much_names_the_key_to_raise() {
         let parameters = parameters(ValueLimits { one: 2 << 20, all: 4 << 20 });
         let explain = |text: &'static str| {
             let error = wasmtime::Error::msg(text).context("while lifting");
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_growth_that_fails_after_it_was_permitted_counts_for_nothing() {
+    fn a_permitted_growth_that_fails_is_given_back() {
         let mut limit = MemoryLimit::new(100);
         assert!(limit.memory_growing(0, 100, None).unwrap());
         limit.memory_grow_failed(wasmtime::Error::msg("no memory")).unwrap();

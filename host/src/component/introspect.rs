@@ -1,4 +1,4 @@
-//! What a compiled component exports and imports, in chainhost's words.
+//! Finds out what a compiled component exports and imports, in chainhost's words.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::value::Signature;
 
 const RUN_REMOTE: &str = "run-remote";
 
-/// Finds out what `compiled` is for a chain, from its types; see [`Component::load`].
+/// Finds out the role of `compiled` in a chain, from its types; see [`Component::load`].
 pub(super) fn component(
     compiled: Compiled,
     reader: &Reader<'_>,
@@ -66,7 +66,7 @@ pub(super) fn component(
     Ok(Component { compiled, run_remote, dependencies, capabilities, init, health, initial_memory })
 }
 
-/// Names those by their imports' whole names that would have a name in common.
+/// Gives dependencies that would have the same name the whole names of their imports.
 fn name_apart(dependencies: &mut [Dependency]) {
     let mut names = HashSet::new();
     let several: HashSet<String> = dependencies
@@ -138,7 +138,7 @@ fn carries_only_values(place: &str, signature: &Signature) -> Result<(), Compone
     }
 }
 
-/// The type of the `run-remote` in `instance`, if it has one.
+/// Returns the type of the `run-remote` in `instance`, if it has one.
 pub(super) fn run_remote_of(reader: &Reader<'_>, instance: ComponentInstanceTypeId) -> Option<Signature> {
     match reader.types().types().get(instance)?.exports.get(RUN_REMOTE)?.ty {
         ComponentEntityType::Func(function) => reader.signature(function),

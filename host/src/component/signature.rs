@@ -1,4 +1,4 @@
-//! From the types of a component file to a [`Signature`].
+//! Turns the types of a component file into a [`Signature`].
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ impl<'a> Reader<'a> {
         Err(ComponentError::new(message).help("use fewer nested types, or pass the value as a text, such as JSON"))
     }
 
-    /// The signature of the function type `id`, which must be of the same component.
+    /// Returns the signature of the function type `id`, which must be of the same component.
     pub(super) fn signature(&self, id: ComponentFuncTypeId) -> Option<Signature> {
         let function = self.types.types().get(id)?;
         Some(Signature {
@@ -127,7 +127,8 @@ impl<'a> Reader<'a> {
         Arc::new(Declared { docs: name.as_deref().and_then(|name| self.docs.ty(name)), name: name.clone(), members })
     }
 
-    /// A member without docs of its own has those of the name that stands for its type, as after `type celsius = f32`.
+    /// Returns a member. If it has no docs of its own, it gets those of its type's alias, as after
+    /// `type celsius = f32`.
     fn member(&self, name: &str, ty: Option<ComponentValType>, docs: Option<Arc<str>>) -> Member {
         let docs = docs.or_else(|| match ty {
             Some(ComponentValType::Type(id)) if !self.is_declared(id) => self.docs.ty(&self.types.name(id)?),
@@ -136,7 +137,7 @@ impl<'a> Reader<'a> {
         Member { name: Name::new(name), ty: ty.map(|ty| self.ty(ty)), docs }
     }
 
-    /// Whether a type has its name in its own declaration, which keeps its docs.
+    /// Returns true if a type has its name in its own declaration, which keeps its docs.
     fn is_declared(&self, id: ComponentDefinedTypeId) -> bool {
         matches!(
             self.types.types().get(id),

@@ -1,4 +1,4 @@
-//! chain.toml, key by key.
+//! Reads chain.toml, key by key.
 
 mod chainlet;
 mod expected;
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_answered_with_the_file_in_it() {
+    fn the_help_for_a_folder_names_the_file_in_it() {
         let folder = tempfile::tempdir().unwrap();
         let error = refusal(folder.path());
         let expected = format!("help: name the file in it: {}", folder.path().join("chain.toml").display());
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_utf8_is_refused_at_its_first_bad_byte() {
+    fn a_file_that_is_not_utf8_is_rejected_at_its_first_bad_byte() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("chain.toml");
         std::fs::write(&file, b"[chain]\nname = \"h\xffllo\"\n").unwrap();

@@ -1,4 +1,4 @@
-//! The JSON Schema of chain.toml, made from the types that it is read into.
+//! The JSON Schema of chain.toml, made from the types into which the file is read.
 
 use std::borrow::Cow;
 
@@ -24,7 +24,7 @@ struct ChainFile {
     /// The chain as a whole.
     chain: ChainTable,
 
-    /// How the host works on GPUs for the whole chain, for example `isolation = "process"`.
+    /// The settings of GPU work for the whole chain, for example `isolation = "process"`.
     #[schemars(default)]
     gpu: GpuHost,
 
@@ -51,17 +51,17 @@ struct ChainTable {
     /// The name of the chain, for people, logs and metrics, for example `name = "hello-all"`.
     name: ChainName,
 
-    /// The chainlet that serves the chain's callers, for example `entrypoint = "hello-all"`. It may be left out where
+    /// The chainlet that serves the chain's callers, for example `entrypoint = "hello-all"`. It may be left out if
     /// exactly one chainlet is nobody's dependency.
     #[schemars(default, with = "ChainletName", skip_serializing_if = "Option::is_none")]
     entrypoint: Option<ChainletName>,
 
-    /// The environment that chainlets are told they run in, for example `environment = "production"`.
+    /// The environment in which the chain runs, as its chainlets are told, for example `environment = "production"`.
     #[schemars(default)]
     environment: EnvironmentName,
 
-    /// How a new version of the chain takes the place of the running one: `rollout = "atomic"` at once, `"canary"` for a
-    /// share of the calls first, or `rollout = { canary = { share = 0.1, trial = "5m" } }`.
+    /// The way in which a new version of the chain replaces the running one: `rollout = "atomic"` at once, `"canary"`
+    /// for a share of the calls first, or `rollout = { canary = { share = 0.1, trial = "5m" } }`.
     #[schemars(default = "atomic", schema_with = "rollout")]
     rollout: String,
 }
@@ -105,7 +105,7 @@ pub(super) fn gpu(generator: &mut SchemaGenerator) -> Schema {
     json_schema!({ "anyOf": [{ "type": "boolean" }, table] })
 }
 
-/// The kinds stand apart from other texts so that editors offer them.
+/// Lists the kinds apart from other texts, so that editors offer them.
 pub(super) fn adapter(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "anyOf": [
