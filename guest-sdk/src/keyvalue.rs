@@ -222,11 +222,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Contended`] if somebody else wrote before each of 100 attempts. Otherwise as [`set`](Self::set).
-    pub fn update(
-        &self,
-        key: &str,
-        mut change: impl FnMut(Option<Vec<u8>>) -> Vec<u8>,
-    ) -> Result<Vec<u8>, StoreError> {
+    pub fn update(&self, key: &str, mut change: impl FnMut(Option<Vec<u8>>) -> Vec<u8>) -> Result<Vec<u8>, StoreError> {
         let mut cas = self.named(Cas::new(&self.bucket, key))?;
         for _ in 0..UPDATE_ATTEMPTS {
             let value = change(self.named(cas.current())?);

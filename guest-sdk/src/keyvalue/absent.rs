@@ -108,7 +108,9 @@ pub(super) mod atomics {
         let mut entries = bucket.0.borrow_mut();
         let number = match entries.get(key) {
             None => 0,
-            Some(value) => number(value).ok_or_else(|| Error::Other(format!("the value of `{key}` is not a number")))?,
+            Some(value) => {
+                number(value).ok_or_else(|| Error::Other(format!("the value of `{key}` is not a number")))?
+            }
         };
         let sum = number.checked_add(delta);
         let sum = sum.ok_or_else(|| Error::Other(format!("the sum for `{key}` does not fit in 64 bits")))?;

@@ -127,12 +127,10 @@ fn an_update_gives_up_when_somebody_else_always_writes() {
 fn a_batch_keeps_its_order_and_has_a_limit() {
     let store = open("a");
     store.set_many([("x", "1"), ("y", "2"), ("x", "3")]).unwrap();
-    assert_eq!(store.get_many(["y", "none", "x", "y"]).unwrap(), [
-        Some(b"2".to_vec()),
-        None,
-        Some(b"3".to_vec()),
-        Some(b"2".to_vec())
-    ]);
+    assert_eq!(
+        store.get_many(["y", "none", "x", "y"]).unwrap(),
+        [Some(b"2".to_vec()), None, Some(b"3".to_vec()), Some(b"2".to_vec())]
+    );
     store.delete_many(["x", "none"]).unwrap();
     assert_eq!(store.keys().map(Result::unwrap).collect::<Vec<_>>(), ["y"]);
     let many = || (0..1001).map(|number| number.to_string());

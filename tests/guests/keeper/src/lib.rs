@@ -1,5 +1,6 @@
 //! Does every operation of `wasi:keyvalue`, as it is told; see its WIT.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::str::FromStr;
 use std::time::Duration;
@@ -75,7 +76,7 @@ fn by_sdk(store: &Store, word: &str, argument: &str) -> chainlet::Result<String>
             keys.sort();
             keys.join(",")
         }
-        "count" => store.keys().collect::<Result<Vec<_>, _>>()?.len().to_string(),
+        "count" => store.keys().collect::<Result<BTreeSet<_>, _>>()?.len().to_string(),
         _ => return Err(format!("keeper cannot `{word}`").into()),
     })
 }
