@@ -29,7 +29,8 @@ impl Redis {
     pub fn start_with(password: Option<&'static str>) -> Option<Self> {
         if Command::new("redis-server").arg("--version").stdout(Stdio::null()).status().is_err() {
             // Not by eprintln!, which the test harness hides.
-            writeln!(std::io::stderr(), "there is no redis-server: a test of a store in Redis is left out").unwrap();
+            let mut stderr = std::io::stderr();
+            writeln!(stderr, "there is no redis-server: a test of a store in Redis is left out").unwrap();
             return None;
         }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
