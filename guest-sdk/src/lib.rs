@@ -163,6 +163,11 @@
 //!
 //! See [`context`].
 //!
+//! # Keys and values
+//!
+//! [`keyvalue`] has stores that all replicas share: in the memory of the host, in
+//! a file, or in Redis.
+//!
 //! # Maps
 //!
 //! `map<K, V>` is a [`BTreeMap`](std::collections::BTreeMap). Its keys are
@@ -306,6 +311,7 @@ mod error;
 mod failure;
 pub mod gpu;
 pub mod http;
+pub mod keyvalue;
 pub mod log;
 pub mod retry;
 pub mod stream;

@@ -7,7 +7,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::{VULKAN, apt};
+use super::VULKAN;
+use super::apt::{self, entries, library_folders};
 use crate::cache;
 
 /// The folders in which drivers describe themselves to Vulkan's loader.
@@ -42,11 +43,6 @@ fn described_in(folder: &Path) -> Option<PathBuf> {
     found.into_iter().next()
 }
 
-/// What is in `folder`; nothing if it cannot be read.
-fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
-}
-
 /// A folder with Vulkan's loader, a driver in software and the libraries that they need.
 pub(super) struct Driver {
     folder: PathBuf,
@@ -57,7 +53,7 @@ pub(super) fn in_cache() -> Result<Driver, String> {
     let folder = cache::folder("vulkan").map_err(|failure| failure.to_string())?;
     let driver = Driver { folder };
     if !driver.description().is_file() {
-        driver.unpack()?;
+        apt::unpack(&VULKAN, &driver.folder, |part| driver.describe(part))?;
     }
     Ok(driver)
 }
@@ -80,21 +76,6 @@ impl Driver {
         variables
     }
 
-    /// Fetches Debian's packages. The folder is there either whole or not at all.
-    fn unpack(&self) -> Result<(), String> {
-        let part = self.folder.with_extension(format!("part-{}", std::process::id()));
-        let unpacked = apt::unpack(&VULKAN, &part).and_then(|()| self.describe(&part)).and_then(|()| {
-            // An older version of this task may have left one there, and another process may have made one meanwhile.
-            let _ = fs::remove_dir_all(&self.folder);
-            fs::rename(&part, &self.folder).map_err(|error| format!("{}: {error}", self.folder.display()))
-        });
-        if unpacked.is_err() {
-            // The reason for the failure is the error to show.
-            let _ = fs::remove_dir_all(&part);
-        }
-        unpacked
-    }
-
     /// Describes the driver in `part`, as it will be found once `part` has become the folder. Debian's own description may
     /// name the place where the package would have been installed.
     fn describe(&self, part: &Path) -> Result<(), String> {
@@ -115,21 +96,6 @@ impl Driver {
         let path = part.join(DESCRIPTION);
         fs::write(&path, ours.to_string()).map_err(|error| format!("{}: {error}", path.display()))
     }
-}
-
-/// The folders with libraries in `root`. Debian has a folder for each kind of processor.
-fn library_folders(root: &Path) -> Vec<PathBuf> {
-    let mut folders = Vec::new();
-    for parent in ["usr/lib", "lib"].map(|parent| root.join(parent)).into_iter().filter(|parent| parent.is_dir()) {
-        folders.extend(entries(&parent).filter(|path| entries(path).any(|entry| is_library(&entry))));
-        folders.push(parent);
-    }
-    folders
-}
-
-fn is_library(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.starts_with("lib") && name.contains(".so")
 }
 
 #[cfg(test)]
