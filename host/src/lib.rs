@@ -39,6 +39,7 @@
 //! each component and reads its types, [`chain`] checks them against each other, and each chainlet starts with what
 //! [`capability`] grants it; what a GPU does for a chainlet is done in [`gpu`].
 
+mod bounded_file;
 pub mod capability;
 pub mod chain;
 pub mod chainlet;

@@ -64,6 +64,17 @@ fn a_component_of_few_bytes_whose_types_have_many_parts_is_refused() {
 }
 
 #[test]
+fn a_component_that_is_too_long_or_no_regular_file_is_refused_unread() {
+    let chain = chain();
+    let path = chain.folder().join("a.wasm");
+    std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+    chain.run(&["check", "chain.toml"]).refused(3, &[PLACE, "it has 1024GiB, and may have at most 512MiB"]);
+    std::fs::remove_file(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    chain.run(&["check", "chain.toml"]).refused(3, &[PLACE, "found a FIFO, a socket or a device", "regular file"]);
+}
+
+#[test]
 fn an_import_that_is_neither_of_the_host_nor_a_dependency_is_refused_and_named() {
     let run_remote = r#"
       (core module $m (func (export "run")))

@@ -316,3 +316,11 @@ async fn a_guest_that_never_closes_its_stores_traps_at_a_limit() {
     served.until_state("keeper", "ready", 1.into()).await;
     assert_eq!(served.ask("get:a").await, r#"Some("kept")"#);
 }
+
+#[tokio::test]
+async fn a_line_by_wasi_logging_has_its_level_its_context_and_its_request() {
+    let served = chain(MEMORY, "").serve();
+    let reply = served.public.tell("log:low on ink").await;
+    let id = reply.headers["x-request-id"].to_str().unwrap().to_owned();
+    served.until_log(&format!("WARN keeper[0] request={id} fields={{\"context\":\"keeper\"}}: low on ink")).await;
+}

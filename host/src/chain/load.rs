@@ -11,6 +11,7 @@ use super::link::{Unresolved, link};
 use super::plan::{self, Plan};
 use super::progress::{Stage, StartProgress};
 use super::{Chain, Inner, LoadError};
+use crate::bounded_file;
 use crate::capability::GrantRequest;
 use crate::chainlet::Chainlet;
 use crate::chainlet::call::Patience;
@@ -51,7 +52,7 @@ pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec, progress: &StartProg
                         let wasm = match (&source, &path) {
                             (ComponentSource::Bytes(bytes), _) => bytes.clone(),
                             (ComponentSource::File(path), resolved) => {
-                                std::fs::read(resolved.as_ref().unwrap_or(path))?.into()
+                                bounded_file::read(resolved.as_ref().unwrap_or(path), bounded_file::COMPONENT)?.into()
                             }
                         };
                         let component = Component::load(&shared, &wasm, export.as_deref(), &loading);

@@ -11,7 +11,7 @@ pub(crate) mod folder;
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -21,12 +21,16 @@ use wasmtime::component::Component;
 
 use self::folder::{CacheFolder, CacheLimits};
 use super::compile::{self, CompileError};
+use crate::bounded_file;
+use crate::config::ByteSize;
 use crate::machine;
 
 /// The beginning of each entry. The number changes with the layout.
 const MAGIC: &[u8; 16] = b"chainhost-code 1";
 const HASH: usize = 32;
 const HEADER: usize = MAGIC.len() + 2 * HASH;
+/// The most bytes of an entry. Code is a few times as long as its component.
+const MOST: ByteSize = ByteSize::gib(4);
 
 /// A folder of compiled components, as one host uses it.
 #[derive(Debug)]
@@ -157,14 +161,16 @@ impl Cache {
 
     /// Returns the checked code of an entry; `None` if there is no entry.
     fn read(&self, path: &Path, key: &blake3::Hash) -> io::Result<Option<Checked>> {
-        let mut file = match fs::File::open(path) {
-            Ok(file) => file,
+        // Before it is opened: to open a FIFO waits for its writer.
+        match path.metadata() {
+            Ok(metadata) if metadata.is_file() => {}
+            Ok(_) => return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
-        };
+        }
+        let file = fs::File::open(path)?;
         only_ours(&file.metadata()?)?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
+        let mut bytes = bounded_file::read_open(&file, MOST)?;
         let foreign = |what| io::Error::new(io::ErrorKind::InvalidData, what);
         let (header, code) = bytes.split_at_checked(HEADER).ok_or_else(|| foreign("it is too short"))?;
         let header = header.strip_prefix(MAGIC).ok_or_else(|| foreign("it is of another layout"))?;

@@ -53,9 +53,13 @@ impl ChainSpec {
         let path = self.resolve(path);
         let (message, help) = match path.metadata() {
             Ok(metadata) if metadata.is_file() => return None,
-            Ok(_) => (
+            Ok(metadata) if metadata.is_dir() => (
                 format!("expected a component file, found a folder at {}", path.display()),
                 "name the .wasm file in it".to_owned(),
+            ),
+            Ok(_) => (
+                format!("expected a component file, found a FIFO, a socket or a device at {}", path.display()),
+                "name a regular file".to_owned(),
             ),
             Err(error) => (
                 format!("cannot find the component file {}: {error}", path.display()),

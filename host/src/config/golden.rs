@@ -107,6 +107,7 @@ fn the_schema_knows_the_same_keys_as_the_parser() {
         ("", ""),
         ("[chain]", "/properties/chain"),
         ("[gpu]", "/properties/gpu"),
+        ("[stores.a]", "/properties/stores/*"),
         ("[chainlets.a]", "/properties/chainlets/*"),
         ("[chainlets.a.build]", "/properties/chainlets/*/properties/build"),
         ("[chainlets.a.replicas]", "/properties/chainlets/*/properties/replicas"),

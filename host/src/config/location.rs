@@ -67,7 +67,7 @@ impl Location {
     }
 
     /// Returns the same place without the text of its line, for lines that say too little or may hold a secret.
-    pub(super) fn without_snippet(mut self) -> Self {
+    pub(crate) fn without_snippet(mut self) -> Self {
         if let Some(position) = &mut self.position {
             position.snippet = None;
         }

@@ -22,6 +22,7 @@ use super::reader::{Node, Problems, TableReader, named_key};
 use super::source::Source;
 use super::spec::{ChainSpec, ChainletSpec, DEFAULT_WORKDIR};
 use super::validate;
+use crate::bounded_file;
 use crate::capability::keyvalue;
 use chainlet::read_chainlet;
 use expected::*;
@@ -29,7 +30,7 @@ use policy::read_rollout;
 
 /// Reads the file at `path`.
 pub(super) fn chain_file(path: &Path) -> Result<ChainSpec, ConfigErrors> {
-    let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
+    let bytes = bounded_file::read(path, bounded_file::TEXT).map_err(|error| unreadable(path, &error))?;
     let text = match std::str::from_utf8(&bytes) {
         Ok(text) => text,
         Err(error) => {

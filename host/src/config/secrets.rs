@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use super::location::Location;
 use super::name::{ChainletName, SecretName, StoreName};
 use super::source::Source;
 use super::spec::ChainSpec;
+use crate::bounded_file;
 use crate::capability::keyvalue::StoreBackend;
 
 /// A value that must not be shown. Its `Debug` and `Display` say only that it exists.
@@ -216,7 +218,11 @@ fn variables_of(name: &SecretName) -> Vec<String> {
 
 impl SecretsFile {
     fn read(path: &Path) -> Result<Self, ConfigErrors> {
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let read = || {
+            let text = bounded_file::read(path, bounded_file::TEXT)?;
+            String::from_utf8(text).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
+        };
+        let text = read().map_err(|error| {
             let help = "check the path; it is a TOML file of name = \"value\" that this user may read";
             ConfigError::of_file(Location::in_file(path), "cannot read the secrets file", &error, help)
         })?;

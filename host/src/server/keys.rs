@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, header};
 
 use super::list_header::has_token;
 use super::subprotocol;
+use crate::bounded_file;
 
 /// The header that contains only a key.
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -99,7 +100,7 @@ impl ApiKeys {
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ApiKeysError> {
         let path = path.as_ref();
         let read = || {
-            let text = std::fs::read(path)?;
+            let text = bounded_file::read(path, bounded_file::TEXT)?;
             String::from_utf8(text).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
         };
         let text = read().map_err(|error| ApiKeysError::Read { path: path.to_owned(), error })?;

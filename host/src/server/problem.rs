@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::Audience;
 use super::request_id::RequestId;
 use crate::error::{CallError, DeclaredKind, ErrorKind};
+use crate::guest_words::clip;
 
 /// A kind of problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,6 +143,9 @@ pub(super) struct Problem {
     call: Option<(CallError, Audience)>,
 }
 
+/// The most bytes of a detail that come from a call.
+const DETAIL: usize = 4 * 1024;
+
 #[derive(Serialize)]
 struct Document<'a> {
     r#type: &'a str,
@@ -182,7 +186,8 @@ impl Problem {
             (Audience::Public, Kind::Trap | Kind::Internal | Kind::NotReady) => {
                 format!("{}; the server's log says more, under this request_id", error.public_message())
             }
-            _ => error.message().to_owned(),
+            // A message may repeat a type, and the types of a component may be long.
+            _ => clip(error.message().to_owned(), DETAIL),
         };
         Problem { kind, detail: detail.into(), call: Some((error, audience)) }
     }

@@ -203,7 +203,11 @@ pub(super) fn options(deadline: &Deadline, asked: &Asked, headers: &HeaderMap) -
 
 /// Returns the time that the client waits: seconds such as `2.5`, or a duration such as `500ms`.
 fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
-    let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
+    let mut values = headers.get_all(TIMEOUT).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Problem::new(Kind::BadRequest, "a request may have one header x-request-timeout"));
+    }
     let timeout = value.to_str().ok().and_then(|text| match text.parse() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
         Err(_) => humantime::parse_duration(text).ok(),

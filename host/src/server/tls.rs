@@ -19,6 +19,8 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::TlsAcceptor;
 
+use crate::bounded_file;
+
 pub(super) use self::client::ClientName;
 
 /// A certificate with its key, for TLS 1.2 and 1.3, and the authorities of the clients' certificates. Clones are
@@ -155,7 +157,7 @@ impl Tls {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|error| TlsError::Read { path: path.to_owned(), error })
+    bounded_file::read(path, bounded_file::TEXT).map_err(|error| TlsError::Read { path: path.to_owned(), error })
 }
 
 fn certified(certificates: &[u8], key: &[u8], provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, TlsError> {

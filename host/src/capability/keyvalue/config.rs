@@ -4,7 +4,7 @@
 //! chain.toml.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -215,8 +215,9 @@ pub(crate) fn read_stores(problems: &mut Problems<'_>, node: &Node<'_>) -> Index
     for (key, node) in node.entries(problems, STORES).unwrap_or_default() {
         let name = named_key(key, &node, problems, STORES);
         let store = read_store(problems, &node);
-        if let (Some(name), Some(store)) = (name, store) {
-            stores.insert(name, store);
+        if let Some(name) = name {
+            // A store that could not be read still has its name, so that no chainlet is told that there is none.
+            stores.insert(name, store.unwrap_or_else(|| StoreSpec::new(StoreBackend::Memory)));
         }
     }
     stores
@@ -287,8 +288,9 @@ pub(crate) fn check<'a>(
         let at = KeyPath::from(["stores", name.as_str()]);
         errors.extend(check_store(&at, store, locate));
         let StoreBackend::File { path } = &store.backend else { continue };
-        let twin =
-            stores.iter().find(|(_, other)| matches!(&other.backend, StoreBackend::File { path: of } if of == path));
+        let twin = stores
+            .iter()
+            .find(|(_, other)| matches!(&other.backend, StoreBackend::File { path: of } if plain(of) == plain(path)));
         if let Some((first, _)) = twin.filter(|(first, _)| *first != name) {
             let message = format!("expected a file of its own, found that of the store {first}");
             errors.push(ConfigError::new(locate(&at.key("path")), message, "choose another file, or use one store"));
@@ -320,6 +322,11 @@ pub(crate) fn check<'a>(
     errors
 }
 
+/// Returns `path` without the components that change nothing, such as the `.` of `./data`.
+fn plain(path: &Path) -> PathBuf {
+    path.components().filter(|component| *component != Component::CurDir).collect()
+}
+
 fn check_store(at: &KeyPath, store: &StoreSpec, locate: &dyn Fn(&KeyPath) -> Location) -> Vec<ConfigError> {
     let mut errors = Vec::new();
     let mut error = |key: &str, message: String, help: &str| {
@@ -343,15 +350,19 @@ fn check_store(at: &KeyPath, store: &StoreSpec, locate: &dyn Fn(&KeyPath) -> Loc
         StoreBackend::Redis { url: Some(_), url_secret: Some(_), .. } => {
             error("url", "expected either url or url_secret, found both".to_owned(), "remove one of them");
         }
-        StoreBackend::Redis { url: Some(url), .. } if has_password(url) => {
-            error(
-                "url",
-                "the URL has a password, which does not belong into chain.toml".to_owned(),
-                "put the whole URL into a secret, and name it by url_secret",
-            );
-        }
         _ => {}
     }
+    if let StoreBackend::Redis { url: Some(url), .. } = &store.backend
+        && has_password(url)
+    {
+        // The line itself has the password.
+        let place = locate(&at.key("url")).without_snippet();
+        let message = "the URL has a password, which does not belong into chain.toml";
+        errors.push(ConfigError::new(place, message, "put the whole URL into a secret, and name it by url_secret"));
+    }
+    let mut error = |key: &str, message: String, help: &str| {
+        errors.push(ConfigError::new(locate(&at.key(key)), message, help));
+    };
     let (limit, value) = (store.limit.as_bytes(), store.value_limit.as_bytes());
     if value < LEAST_VALUE.as_bytes() {
         error(

@@ -1,7 +1,7 @@
 //! The open stores of a host. Each is open once, whatever chains, versions of a chain and chainlets use it.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::sync::Mutex;
 
@@ -66,6 +66,18 @@ impl Registry {
     }
 }
 
+/// Returns the path of a file without symbolic links. It is the same before and after the store has made the file.
+fn real(path: &Path) -> PathBuf {
+    let in_folder = || {
+        let (folder, name) = (path.parent()?, path.file_name()?);
+        let folder = if folder == Path::new("") { Path::new(".") } else { folder };
+        // The store makes the folder if it is missing. A failure is reported when the store opens.
+        let _ = std::fs::create_dir_all(folder);
+        Some(folder.canonicalize().ok()?.join(name))
+    };
+    path.canonicalize().ok().or_else(in_folder).unwrap_or_else(|| path.to_owned())
+}
+
 /// Returns the place and the options of a store.
 fn describe(chainlet: &GrantRequest<'_>, name: &StoreName, spec: &StoreSpec) -> (Place, StoreOptions) {
     let chain = chainlet.chain.name.as_str();
@@ -73,9 +85,7 @@ fn describe(chainlet: &GrantRequest<'_>, name: &StoreName, spec: &StoreSpec) -> 
         StoreBackend::Memory => (Place::Memory { chain: chain.to_owned(), store: name.to_string() }, StoreKind::Memory),
         StoreBackend::File { path } => {
             let path = chainlet.chain.resolve(path);
-            // Different paths may lead to the same file. A file that is not there yet has only the path as written.
-            let place = path.canonicalize().or_else(|_| std::path::absolute(&path)).unwrap_or_else(|_| path.clone());
-            (Place::File(place), StoreKind::File { path })
+            (Place::File(real(&path)), StoreKind::File { path })
         }
         StoreBackend::Redis { url, prefix, .. } => {
             let secret = chainlet.store_urls.get(name).map(|secret| secret.expose().to_owned());

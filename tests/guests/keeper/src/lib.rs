@@ -10,6 +10,7 @@ use chainlet::{Context, context, time};
 
 use self::wit::bindings::wasi::keyvalue::atomics::{self, Cas, CasError};
 use self::wit::bindings::wasi::keyvalue::store::{self as plain, Bucket};
+use self::wit::bindings::wasi::logging::logging;
 
 /// The most keys of a batch.
 const BATCH: usize = 1000;
@@ -21,6 +22,10 @@ struct Keeper;
 impl Keeper {
     async fn run_remote(&self, what: String) -> chainlet::Result<String> {
         let (word, argument) = what.split_once(':').unwrap_or((&what, ""));
+        if word == "log" {
+            logging::log(logging::Level::Warn, "keeper", argument);
+            return Ok("logged".to_owned());
+        }
         let (word, store) = word.split_once('@').unwrap_or((word, "sessions"));
         if let Some(answer) = by_wit(store, word, argument)? {
             return Ok(answer);
