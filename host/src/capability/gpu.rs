@@ -1,8 +1,9 @@
-//! `chainlet:host/gpu`: compute on the GPU that chain.toml gives a chainlet, as [`crate::gpu`] does it.
+//! `chainlet:host/gpu`: compute on the GPU that chain.toml gives a chainlet. [`crate::gpu`] does the work.
 //!
-//! - Here is what a store holds, and the adapter.
-//! - [`calls`] are the functions of devices and buffers, [`plain`] turns their arguments into what a backend is asked.
-//! - [`bulk`] moves the bytes of buffers straight out of a guest's memory.
+//! - This module has the state of a store, and the functions of the adapter.
+//! - [`calls`] has the functions of devices and buffers, and [`plain`] turns their arguments into requests to a
+//!   backend.
+//! - [`bulk`] moves the bytes of buffers straight out of a guest's memory and into it.
 
 mod bulk;
 mod calls;
@@ -53,7 +54,7 @@ mod bindings {
     });
 }
 
-/// How many objects a guest holds at most; one more is a trap, as with all handles.
+/// The most objects that a guest may hold. One more is a trap, as for all handles.
 const HANDLES: usize = 16_384;
 
 pub struct Adapter;
@@ -67,11 +68,11 @@ pub struct ShaderModule(Object);
 pub struct ComputePipeline(Object);
 pub struct QuerySet(Object);
 
-/// What the store of one replica holds for its guest's use of a GPU.
+/// The state of a GPU in the store of one replica.
 pub(crate) struct Gpu {
-    /// Dropped before what it was made from.
+    /// Dropped before `share`, from which its objects were made.
     table: ResourceTable,
-    /// None without `resources.gpu`, where nothing leads here.
+    /// `None` without `resources.gpu`. Then the linker does not have this interface.
     share: Option<Share>,
 }
 
@@ -82,7 +83,7 @@ impl Gpu {
         Gpu { table, share: grant.map(Share::new) }
     }
 
-    /// Returns when a device is lost for which the replica is to be replaced.
+    /// Returns when a device is lost and the replica should be replaced.
     pub(crate) fn loss(&self) -> impl Future<Output = ()> + Send + use<> {
         let loss = self.share.as_ref().map(Share::loss);
         async move {
