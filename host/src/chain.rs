@@ -67,7 +67,7 @@ pub struct Chain(Arc<Inner>);
 struct Inner {
     name: String,
     entrypoint: Arc<Chainlet>,
-    /// In an order in which every chainlet comes after those that it calls.
+    /// Ordered so that every chainlet comes after those that it calls.
     chainlets: IndexMap<ChainletName, Arc<Chainlet>>,
     edges: Vec<EdgeName>,
     /// The memory budget of the host.
@@ -78,13 +78,13 @@ struct Inner {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct CallOptions {
-    /// How long to wait for the answer. By default there is no limit.
+    /// The longest time to wait for the answer. By default, there is no limit.
     pub timeout: Option<Duration>,
     /// The name of the request in logs.
     pub request_id: Option<Arc<str>>,
     /// The trace to which the request belongs. Requests that guests make for it carry the trace on.
     pub trace_context: Option<TraceContext>,
-    /// When the call ends at the latest, where more is known of that than the timeout.
+    /// The latest end of the call, if more is known about it than the timeout.
     pub(crate) deadline: Option<Deadline>,
 }
 
@@ -127,7 +127,7 @@ impl Chain {
         self.0.chainlets.iter().filter_map(|(name, chainlet)| Some((name, chainlet.gpu()?)))
     }
 
-    /// Whether every chainlet has a replica that takes calls, or would start one for the next call.
+    /// Returns true if every chainlet has a replica that takes calls, or would start one for the next call.
     pub fn is_ready(&self) -> bool {
         self.0.chainlets.values().all(|chainlet| chainlet.status().is_ready())
     }
@@ -149,8 +149,8 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// `args` do not fit the parameters, the call fails, or the answer is not an `R`. The chainlet's own typed error is
-    /// an error, too: see [`CallError::guest_error`].
+    /// Fails if `args` do not fit the parameters, the call fails, or the answer is not an `R`. The chainlet's own typed
+    /// error is an error, too: see [`CallError::guest_error`].
     pub async fn call<R: DeserializeOwned>(&self, args: &impl Serialize, options: CallOptions) -> Result<R, CallError> {
         let chainlet = &self.0.entrypoint;
         let params = arguments(chainlet, args)?;
@@ -184,7 +184,7 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// The same as for [`Chain::call`], and if the answer is not a stream.
+    /// Fails like [`Chain::call`], and if the answer is not a stream.
     pub async fn stream<R: DeserializeOwned + Unpin>(
         &self,
         args: &impl Serialize,
@@ -194,7 +194,7 @@ impl Chain {
         let params = arguments(chainlet, args)?;
         let answer = answer(chainlet, params, options).await?;
         answer.streamed().map(Streaming::new).map_err(|_| {
-            CallError::new(ErrorKind::InvalidInput, chainlet.name(), "its answer is no stream; call it without")
+            CallError::new(ErrorKind::InvalidInput, chainlet.name(), "its answer is no stream: use `Chain::call`")
         })
     }
 
@@ -202,8 +202,8 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// `body` does not fit the parameters, or the call fails. The chainlet's own typed error is an error, too: see
-    /// [`CallError::guest_error`].
+    /// Fails if `body` does not fit the parameters, or the call fails. The chainlet's own typed error is an error, too:
+    /// see [`CallError::guest_error`].
     pub async fn call_json(&self, body: &[u8], options: CallOptions) -> Result<Vec<u8>, CallError> {
         self.call_json_of(&self.0.entrypoint, body, options).await
     }
@@ -213,7 +213,7 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// The same as for [`Chain::call_json`].
+    /// Fails like [`Chain::call_json`].
     pub async fn call_chainlet_json(
         &self,
         chainlet: &str,
@@ -240,7 +240,7 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// The same as for [`Chain::call_json`], and if the parameters or the answer cannot be written in that format.
+    /// Fails like [`Chain::call_json`], and if the parameters or the answer cannot be written in that format.
     pub async fn call_bytes(&self, input: &Bytes, formats: Formats, options: CallOptions) -> Result<Bytes, CallError> {
         self.call_bytes_of(&self.0.entrypoint, input, formats, options).await
     }
@@ -250,7 +250,7 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// The same as for [`Chain::call_bytes`].
+    /// Fails like [`Chain::call_bytes`].
     pub async fn call_chainlet_bytes(
         &self,
         chainlet: &str,

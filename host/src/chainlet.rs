@@ -62,7 +62,7 @@ const ENDED_REPLICAS: u32 = 10;
 pub struct Chainlet {
     name: ChainletName,
     signature: Arc<Signature>,
-    /// Whether the chainlet takes or returns streams.
+    /// True if the chainlet takes or returns streams.
     streams: bool,
     pool: Arc<Pool>,
     stop: CancellationToken,
@@ -86,7 +86,7 @@ impl Chainlet {
     ///
     /// # Errors
     ///
-    /// The first failure of any replica's start. The other replicas are stopped.
+    /// Fails with the first failure of any replica's start. The other replicas are stopped.
     pub(crate) async fn start(blueprint: Blueprint, replicas: Replicas) -> Result<Arc<Self>, CallError> {
         let blueprint = Arc::new(blueprint);
         let chainlet = Arc::new(Chainlet {
@@ -121,7 +121,7 @@ impl Chainlet {
         self.errors.counts()
     }
 
-    /// Whether the chainlet takes or returns streams.
+    /// Returns true if the chainlet takes or returns streams.
     pub(crate) fn has_streams(&self) -> bool {
         self.streams
     }
