@@ -68,7 +68,7 @@ pub struct Chain(Arc<Inner>);
 struct Inner {
     name: String,
     entrypoint: Arc<Chainlet>,
-    /// In an order in which every chainlet comes after those that it calls.
+    /// Ordered so that every chainlet comes after those that it calls.
     chainlets: IndexMap<ChainletName, Arc<Chainlet>>,
     edges: Vec<EdgeName>,
     /// The memory budget of the host.
@@ -79,13 +79,13 @@ struct Inner {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct CallOptions {
-    /// The longest time to wait for the answer. By default there is no limit.
+    /// The longest time to wait for the answer. By default, there is no limit.
     pub timeout: Option<Duration>,
     /// The name of the request in logs.
     pub request_id: Option<Arc<str>>,
     /// The trace to which the request belongs. Requests that guests make for it carry the trace on.
     pub trace_context: Option<TraceContext>,
-    /// When the call ends at the latest, where more is known of that than the timeout.
+    /// The latest end of the call, if more is known about it than the timeout.
     pub(crate) deadline: Option<Deadline>,
     /// The span around the call; by default the current one.
     pub(crate) span: Option<Span>,
@@ -154,7 +154,7 @@ impl Chain {
         chainlets.flat_map(|(name, chainlet)| chainlet.measures().map(move |(of, measure)| (name, of, measure)))
     }
 
-    /// Whether every chainlet has a replica that takes calls, or would start one for the next call.
+    /// Returns true if every chainlet has a replica that takes calls, or would start one for the next call.
     pub fn is_ready(&self) -> bool {
         self.0.chainlets.values().all(|chainlet| chainlet.status().is_ready())
     }
@@ -197,8 +197,8 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// `args` do not fit the parameters, the call fails, or the answer is not an `R`. The chainlet's own typed error is
-    /// an error, too: see [`CallError::guest_error`].
+    /// Fails if `args` do not fit the parameters, the call fails, or the answer is not an `R`. The chainlet's own typed
+    /// error is an error, too: see [`CallError::guest_error`].
     pub async fn call<R: DeserializeOwned>(&self, args: &impl Serialize, options: CallOptions) -> Result<R, CallError> {
         self.entrypoint_handle().call(args, options).await
     }
@@ -224,7 +224,7 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// The same as for [`Chain::call`], and if the answer is not a stream.
+    /// Fails like [`Chain::call`], and if the answer is not a stream.
     pub async fn stream<R: DeserializeOwned + Unpin>(
         &self,
         args: &impl Serialize,
@@ -237,8 +237,8 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// `body` does not fit the parameters, or the call fails. The chainlet's own typed error is an error, too: see
-    /// [`CallError::guest_error`].
+    /// Fails if `body` does not fit the parameters, or the call fails. The chainlet's own typed error is an error, too:
+    /// see [`CallError::guest_error`].
     pub async fn call_json(&self, body: &[u8], options: CallOptions) -> Result<Vec<u8>, CallError> {
         self.entrypoint_handle().call_json(body, options).await
     }
@@ -259,7 +259,7 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// The same as for [`Chain::call_json`], and if the parameters or the answer cannot be written in that format.
+    /// Fails like [`Chain::call_json`], and if the parameters or the answer cannot be written in that format.
     pub async fn call_bytes(&self, input: &Bytes, formats: Formats, options: CallOptions) -> Result<Bytes, CallError> {
         self.entrypoint_handle().call_bytes(input, formats, options).await
     }

@@ -89,7 +89,7 @@ pub enum ReloadError {
 pub struct Reloaded {
     /// The number of the version; the first version is 1.
     pub version: u64,
-    /// Whether it only gets a share of the calls yet.
+    /// True while it gets only a share of the calls.
     pub on_trial: bool,
 }
 
@@ -209,7 +209,7 @@ impl LiveChain {
     ///
     /// # Errors
     ///
-    /// There is no new version. The old one goes on serving.
+    /// Fails if there is no new version. The old one goes on serving.
     pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
         let Some(source) = &self.0.source else { return Err(ReloadError::NoSource) };
         let _one_at_a_time = self.0.reloading.lock().await;
@@ -224,7 +224,7 @@ impl LiveChain {
     ///
     /// # Errors
     ///
-    /// The live chain is stopping. This stops `chain` then.
+    /// Fails if the live chain is stopping. It then stops `chain`, too.
     pub async fn replace(&self, chain: Chain, rollout: Rollout) -> Result<Reloaded, ReloadError> {
         let replaced = {
             let mut versions = self.write();

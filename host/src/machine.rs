@@ -1,7 +1,7 @@
 //! Failures that the machine or a limit of this process causes, and what to do about them.
 //!
 //! Such a failure says nothing about a chain: the same chain runs on another machine, or with another limit. So it is
-//! told apart from mistakes in a chain, wherever it comes to light.
+//! told apart from mistakes in a chain, wherever it is found.
 
 use std::fmt::Display;
 use std::fs::{self, File};

@@ -71,9 +71,10 @@ impl ChainletHandle {
     ) -> Result<Streaming<R>, CallError> {
         let params = arguments(&self.0, args)?;
         let answer = answer(&self.0, params, options).await?;
-        answer.streamed().map(Streaming::new).map_err(|_| {
-            CallError::new(ErrorKind::InvalidInput, self.name(), "its answer is no stream; call it without")
-        })
+        answer
+            .streamed()
+            .map(Streaming::new)
+            .map_err(|_| CallError::new(ErrorKind::InvalidInput, self.name(), "its answer is no stream: use `call`"))
     }
 
     /// Calls the chainlet with a JSON object keyed by parameter name. The answer is bare JSON.
