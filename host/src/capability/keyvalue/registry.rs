@@ -66,16 +66,16 @@ impl Registry {
     }
 }
 
-/// Returns the path of a file without symbolic links. It is the same before and after the store has made the file.
+/// Returns the path of a file without symbolic links. It is the same before and after the store has made the file and its
+/// folders.
 fn real(path: &Path) -> PathBuf {
-    let in_folder = || {
-        let (folder, name) = (path.parent()?, path.file_name()?);
-        let folder = if folder == Path::new("") { Path::new(".") } else { folder };
-        // The store makes the folder if it is missing. A failure is reported when the store opens.
-        let _ = std::fs::create_dir_all(folder);
-        Some(folder.canonicalize().ok()?.join(name))
-    };
-    path.canonicalize().ok().or_else(in_folder).unwrap_or_else(|| path.to_owned())
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    // The parts that are missing will be made, and be no links.
+    let found = path.ancestors().find_map(|there| Some((there.canonicalize().ok()?, path.strip_prefix(there).ok()?)));
+    match found {
+        Some((there, missing)) => there.join(missing),
+        None => path,
+    }
 }
 
 /// Returns the place and the options of a store.
