@@ -322,5 +322,5 @@ async fn a_line_by_wasi_logging_has_its_level_its_context_and_its_request() {
     let served = chain(MEMORY, "").serve();
     let reply = served.public.tell("log:low on ink").await;
     let id = reply.headers["x-request-id"].to_str().unwrap().to_owned();
-    served.until_log(&format!("WARN keeper[0] request={id} fields={{\"context\":\"keeper\"}}: low on ink")).await;
+    served.until_log(&format!("WARN keeper[0] request={id}: low on ink fields={{\"context\":\"keeper\"}}")).await;
 }
