@@ -348,9 +348,12 @@ async fn a_call_without_a_deadline_does_not_wait_for_ever_behind_one_that_never_
     assert_eq!(tell("calls").await.unwrap(), "1", "another instance has taken over");
 }
 
-/// Keeps the name of each span with that of its parent and its fields.
+/// The name of a span, that of its parent, and its fields as text.
+type Seen = (String, Option<String>, String);
+
+/// Keeps all spans.
 #[derive(Clone, Default)]
-struct Spans(Arc<Mutex<Vec<(String, Option<String>, String)>>>);
+struct Spans(Arc<Mutex<Vec<Seen>>>);
 
 impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
@@ -384,7 +387,7 @@ async fn a_subscriber_sees_a_span_for_each_call_and_each_edge_inside_of_its_own(
 
     let spans = spans.0.lock().unwrap().clone();
     let has = |name: &str, parent: Option<&str>, fields: &[&str]| {
-        let fits = |(of, above, text): &&(String, Option<String>, String)| {
+        let fits = |(of, above, text): &&Seen| {
             of == name && above.as_deref() == parent && fields.iter().all(|field| text.contains(field))
         };
         assert!(spans.iter().any(|span| fits(&span)), "{name} in {parent:?} with {fields:?}: {spans:?}");
