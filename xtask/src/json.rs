@@ -1,15 +1,15 @@
-//! As much JSON as it takes to read the answers of a chain and to write a question.
+//! A small JSON reader and writer, with only the parts that questions to a chain and its answers need.
 
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// Deeper than any answer that a task reads.
+/// The deepest nesting that is read. No answer to a task is as deep.
 const DEPTH: usize = 32;
 
 /// A JSON value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Json {
-    /// `null`, `true` or `false`, which no task looks into.
+    /// `null`, `true` or `false`. No task needs to know which.
     Word,
     /// A number.
     Number(f64),
@@ -17,12 +17,12 @@ pub enum Json {
     Text(String),
     /// An array.
     List(Vec<Json>),
-    /// An object; its members in their order.
+    /// An object, with its members in their order.
     Object(Vec<(String, Json)>),
 }
 
 impl Json {
-    /// Reads a text that is one value; `None` if it is not.
+    /// Reads a text that is one JSON value. Returns `None` if it is not.
     pub fn read(text: &str) -> Option<Json> {
         let mut reader = Reader(text.chars().peekable());
         let value = reader.value(DEPTH)?;
@@ -30,7 +30,7 @@ impl Json {
         reader.0.next().is_none().then_some(value)
     }
 
-    /// The member of this name.
+    /// Returns the member of this name.
     pub fn get(&self, name: &str) -> Option<&Json> {
         match self {
             Json::Object(members) => members.iter().find(|(key, _)| key == name).map(|(_, value)| value),
@@ -38,23 +38,23 @@ impl Json {
         }
     }
 
-    /// The elements of an array.
+    /// Returns the elements of an array.
     pub fn list(&self) -> Option<&[Json]> {
         if let Json::List(elements) = self { Some(elements) } else { None }
     }
 
-    /// The characters of a string.
+    /// Returns the characters of a string.
     pub fn text(&self) -> Option<&str> {
         if let Json::Text(text) = self { Some(text) } else { None }
     }
 
-    /// The value of a number.
+    /// Returns the value of a number.
     pub fn number(&self) -> Option<f64> {
         if let Json::Number(number) = self { Some(*number) } else { None }
     }
 }
 
-/// `text` as a JSON string.
+/// Returns `text` as a JSON string.
 pub fn quoted(text: &str) -> String {
     let mut quoted = String::from('"');
     for character in text.chars() {
@@ -96,7 +96,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What is between a bracket and its `end`, separated by commas.
+    /// Reads the parts between a bracket and its `end`, which commas separate.
     fn sequence(&mut self, end: char, mut one: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
         self.0.next()?;
         self.space();
@@ -149,7 +149,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Four hexadecimal digits.
+    /// Reads four hexadecimal digits.
     fn unit(&mut self) -> Option<u16> {
         let digits: String = self.0.by_ref().take(4).collect();
         (digits.len() == 4).then(|| u16::from_str_radix(&digits, 16).ok())?
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_refused() {
+    fn text_that_is_no_json_is_refused() {
         let deep = "[".repeat(1000);
         for text in ["", "{", "[1,", "[1 2]", "{\"a\" 1}", "\"a", "\"\\ud800\"", "nul", "1 2", "-", &deep] {
             assert_eq!(Json::read(text), None, "{text}");
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_quoted_reads_as_it_was() {
+    fn a_quoted_text_is_read_unchanged() {
         let text = "Who said \"C:\\\"?\n\u{1}é";
         assert_eq!(Json::read(&quoted(text)).unwrap().text(), Some(text));
     }
