@@ -1,6 +1,6 @@
-//! Bytes that are cheap to make: a module of the guest that writes them, and of the one that compares.
+//! Bytes that are cheap to make. The guest that writes them and the guest that compares them share this module.
 
-/// `count` bytes in chunks that differ in their first number.
+/// Chunks of `count` bytes in total. They differ in their first number.
 pub struct Chunks {
     pattern: Vec<u8>,
     left: u64,
@@ -12,7 +12,7 @@ impl Chunks {
         Chunks { pattern: (0..size).map(|index| index as u8).collect(), left: count, number: 0 }
     }
 
-    /// Makes `buffer` the next chunk; false after the last.
+    /// Fills `buffer` with the next chunk. Returns false after the last.
     pub fn fill(&mut self, buffer: &mut Vec<u8>) -> bool {
         let size = self.left.min(self.pattern.len() as u64);
         if size == 0 {

@@ -1,4 +1,4 @@
-//! wasmtime alone, with what a component of Rust imports of WASI: the other side of comparisons.
+//! wasmtime alone, with the parts of WASI that a Rust component imports, for comparisons.
 
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{Config, Engine, Store};
@@ -15,7 +15,7 @@ impl WasiView for State {
     }
 }
 
-/// An engine that can make its guests yield, as chainhost's does.
+/// Makes an engine that can interrupt its guests to let them yield, as chainhost's does.
 pub fn engine() -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     config.wasm_component_model_async(true).epoch_interruption(true);

@@ -1,4 +1,5 @@
-//! A call that its client gives up: from the hang-up to the moment in which the callee's guest has dropped what it held.
+//! Cancellation of a call by its client: the time from the end of the connection until the callee's guest has dropped
+//! everything that it held.
 
 use std::time::{Duration, Instant};
 
@@ -44,7 +45,7 @@ pub fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Hangs up, and measures the time until the guest at the end of the chain has let go.
+/// Closes a connection, and measures the time until the guest at the end of the chain has dropped its call.
 async fn hang_up(chain: &Chain, address: std::net::SocketAddr) -> anyhow::Result<Duration> {
     let mut client = TcpStream::connect(address).await?;
     client.set_nodelay(true)?;
@@ -57,18 +58,18 @@ async fn hang_up(chain: &Chain, address: std::net::SocketAddr) -> anyhow::Result
     while held(chain) == 0 {
         tokio::task::yield_now().await;
     }
-    // So that both guests wait in peace when it comes.
+    // Gives both guests the time to wait idly before the connection ends.
     tokio::time::sleep(Duration::from_millis(1)).await;
     let start = Instant::now();
     drop(client);
-    // The place of a call is free when its guest has returned from it, after all that it dropped.
+    // The place of a call is free when its guest has returned, which is after it has dropped everything.
     while held(chain) > 0 {
         tokio::task::yield_now().await;
     }
     Ok(start.elapsed())
 }
 
-/// The number of calls that the guest at the end of the chain holds.
+/// Returns the number of calls that the guest at the end of the chain holds.
 fn held(chain: &Chain) -> usize {
     chain.status().filter(|(name, _)| name.as_str() == "holder").map(|(_, status)| status.active).sum()
 }

@@ -1,4 +1,4 @@
-//! A load generator: connections that each send one prepared request after the other.
+//! A load generator. Each of its connections sends one prepared request after the other.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,8 @@ use anyhow::{Context, bail};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Requests a second that a server answers, over `connections` that are kept alive, in `time` after a warm-up.
+/// Returns the requests per second that a server answers, over `connections` that are kept alive, in `time` after a
+/// warm-up.
 pub async fn load(address: &str, body: &str, connections: usize, time: Duration) -> anyhow::Result<f64> {
     let request = format!(
         "POST /run_remote HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
@@ -54,7 +55,7 @@ async fn connection(mut stream: TcpStream, request: &[u8], warm: Instant, end: I
     }
 }
 
-/// Whether a whole answer is in `bytes`; anything but 200 is an error.
+/// Returns true if `bytes` is a whole answer. Fails if its status is not 200.
 fn is_whole(bytes: &[u8]) -> anyhow::Result<bool> {
     let Some(head) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(false) };
     let text = std::str::from_utf8(bytes.get(..head).unwrap_or_default())?;

@@ -1,9 +1,10 @@
-//! One component of two, in which no host stands between them.
+//! Fuses two components into one, so that no host is between them.
 
 use wac_graph::types::Package;
 use wac_graph::{CompositionGraph, EncodeOptions};
 
-/// The callee serves these imports of the caller: with its export of the same name, or as a whole where it has none.
+/// Lets the callee serve these imports of the caller: with its export of the same name, or with all its exports if it
+/// has none of that name.
 pub fn fuse(caller: &[u8], callee: &[u8], imports: &[&str]) -> anyhow::Result<Vec<u8>> {
     let mut graph = CompositionGraph::new();
     let package = Package::from_bytes("bench:callee", None, callee.to_vec(), graph.types_mut())?;

@@ -1,4 +1,5 @@
-//! A guest's work on a GPU beside the same work in this process: one file, `benches/guests/gpu/src/work.rs`, is both.
+//! Compares a guest's work on a GPU with the same work in this process. One file, `benches/guests/gpu/src/work.rs`, is
+//! compiled into both.
 
 #[path = "../guests/gpu/src/work.rs"]
 mod work;
@@ -13,7 +14,8 @@ use work::{BULK, ROWS, Work};
 
 use crate::{guest, median};
 
-/// A piece of work of the guest, what is beside it, how often it is done in one go, and what its row is called.
+/// The piece of work of the guest, the piece that it is compared with, the repetitions in one measurement, and the name
+/// of the table's row.
 const PIECES: [(&str, &str, u32, &str); 5] = [
     ("matmul", "matmul", 1, "matmul 1024², dispatch to result"),
     ("small", "small", 400, "256 numbers, dispatch to result"),
@@ -21,11 +23,11 @@ const PIECES: [(&str, &str, u32, &str); 5] = [
     ("fetch", "download", 5, "download of 64 MiB"),
     ("download", "download", 5, "download of 64 MiB by mapping"),
 ];
-/// How often each side has its turn.
+/// The number of measurements of each side.
 const ROUNDS: u32 = 5;
-/// Guests that share the GPU.
+/// The number of guests that share the GPU.
 const GUESTS: usize = 4;
-/// How long they do.
+/// The time for which they share it.
 const SHARING: Duration = Duration::from_secs(10);
 
 /// Runs this benchmark.
@@ -83,7 +85,7 @@ fn spec(isolation: &str, replicas: usize) -> anyhow::Result<ChainSpec> {
     Ok(ChainSpec::from_toml(&text, std::path::Path::new("bench.toml"))?)
 }
 
-/// Guests that share the GPU, half of them with work that takes some eight times as long as that of the others.
+/// Measures guests that share the GPU. Half of them have work that takes about eight times as long as the others'.
 fn share(runtime: &Runtime, host: &Host) -> anyhow::Result<()> {
     let chain = runtime.block_on(host.load(&spec("in-process", GUESTS)?))?;
     let alone = ["half", "quarter"].map(|piece| call(runtime, &chain, piece, 5));

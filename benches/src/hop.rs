@@ -1,4 +1,4 @@
-//! One hop: a caller and a callee in stores of their own, beside the same two components fused into one.
+//! One hop: compares a caller and a callee in separate stores with the same two components fused into one.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use wasmtime::{AsContextMut, Store};
 use crate::fuse::fuse;
 use crate::{bare, guest, median};
 
-/// Calls in one sample, and samples; the median of the samples is the figure.
+/// The calls in one sample, and the number of samples. The result is the median of the samples.
 const CALLS: u32 = 5_000;
 const SAMPLES: usize = 15;
 const BODY: &str = r#"{"text":"a short string"}"#;
@@ -36,7 +36,7 @@ pub fn run() -> anyhow::Result<()> {
         let alone =
             host.load(&ChainSpec::builder("alone").chainlet("alone", ChainletSpec::builder(callee)).build()?).await?;
 
-        // In turn, so that a change in the machine's speed meets all of them.
+        // The sides take turns, so that a change in the machine's speed affects all of them.
         let (mut bare, mut one, mut two, mut none) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut wasmtime = Bare::new(&fused).await.map_err(|error| anyhow!("{error:#}"))?;
         for _ in 0..SAMPLES {
@@ -71,7 +71,8 @@ async fn sample(chain: &Chain) -> anyhow::Result<f64> {
     calls.await?
 }
 
-/// The fused component in wasmtime alone: no chainhost, no JSON, a function typed at compile time.
+/// The fused component in wasmtime alone: without chainhost, without JSON, with a function whose type is known at
+/// compile time.
 struct Bare {
     store: Store<bare::State>,
     run_remote: wasmtime::component::TypedFunc<(String,), (String,)>,

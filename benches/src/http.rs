@@ -1,4 +1,4 @@
-//! The HTTP edge with its hop, beside what hand-written servers do with the same work.
+//! Compares the HTTP edge and its hop with hand-written servers that do the same work.
 
 use std::convert::Infallible;
 use std::io::{BufRead, BufReader};
@@ -27,7 +27,7 @@ const TIME: Duration = Duration::from_secs(5);
 const ROUNDS: usize = 3;
 const NAMES: &str = r#"{"names":["Ada"]}"#;
 
-/// The chain that is served.
+/// Returns the path of the served chain.
 pub fn hello() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples/hello/chain.toml")
 }
@@ -52,7 +52,7 @@ pub fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Loads a chain, two servers and one in turn, and prints the median of what each does.
+/// Measures a chain and two other servers in turn, and prints the median of each.
 fn compare(servers: [&Served; 3], load: impl Fn(&str) -> anyhow::Result<f64>) -> anyhow::Result<()> {
     let mut rates = [const { Vec::new() }; 3];
     for _ in 0..ROUNDS {
@@ -68,7 +68,7 @@ fn compare(servers: [&Served; 3], load: impl Fn(&str) -> anyhow::Result<f64>) ->
     Ok(())
 }
 
-/// A server in a process of its own, which ends with this.
+/// A server in a process of its own, which ends when this value is dropped.
 struct Served {
     child: Child,
     address: String,
@@ -86,13 +86,13 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        // It has nothing to lose; that it may be gone already is fine.
+        // The process has no data to lose, and may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Serves one side of the comparison until it is killed; its first line of output is its address.
+/// Serves one side of the comparison until the process is killed. The first line of output is the address.
 pub fn serve(which: &str, rest: &[&str]) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -190,7 +190,7 @@ where
                     Ok::<_, Infallible>(response.body(Full::new(Bytes::from(body))).unwrap_or_default())
                 }
             });
-            // A client that goes away in mid-request is no matter here.
+            // A client may leave in the middle of a request; the server ignores that.
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }

@@ -1,7 +1,7 @@
-//! Benchmarks: each figure beside something to compare it with, measured in the same run.
+//! Benchmarks. Each result has a comparison beside it, measured in the same run.
 //!
-//! `cargo xtask bench` builds what they need and runs them all;
-//! `cargo run --locked --release -p chainhost-benches -- NAME` runs one. They print Markdown, as it stands in `docs/performance.md`.
+//! `cargo xtask bench` builds everything and runs all benchmarks; `cargo run --locked --release -p chainhost-benches --
+//! NAME` runs one. They print Markdown for `docs/performance.md`.
 
 mod bare;
 mod cancel;
@@ -47,7 +47,7 @@ fn main() -> anyhow::Result<()> {
         ["start"] => start::run(),
         ["scale"] => scale::run(),
         ["gpu"] => gpu::run(),
-        // What the benchmarks run in processes of their own.
+        // These commands are for processes that the benchmarks start.
         ["serve", which, rest @ ..] => http::serve(which, rest),
         ["start-once", cache] => start::once(Path::new(cache)),
         ["peak", what @ ..] => streams::peak(what),
@@ -55,7 +55,7 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-/// The path of a guest that `cargo xtask guests` has built.
+/// Returns the path of a guest that `cargo xtask guests` has built.
 fn guest(name: &str) -> anyhow::Result<PathBuf> {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/wasm32-wasip2/release").join(format!("{name}.wasm"));
@@ -63,7 +63,7 @@ fn guest(name: &str) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// The middle one of `figures`.
+/// Returns the median of `figures`.
 fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)

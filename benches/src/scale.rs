@@ -1,5 +1,5 @@
-//! How long it takes to scale up from none: a call that waits for a replica's start, beside one that finds a replica, and
-//! beside a new process that does nothing.
+//! The time to scale up from zero: compares a call that waits for the start of a replica with a call that finds one,
+//! and with a new process that does nothing.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -50,7 +50,7 @@ async fn until_none_is_left(chain: &Chain) {
     }
 }
 
-/// The microseconds that a call takes.
+/// Returns the microseconds that a call takes.
 async fn call(chain: &Chain) -> anyhow::Result<f64> {
     let chain = chain.clone();
     let call = tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! How long a chain of two chainlets takes to be ready, with its code compiled and without.
+//! The time until a chain of two chainlets is ready, with and without compiled code in the cache.
 
 use std::path::Path;
 use std::process::Command;
@@ -23,7 +23,7 @@ pub fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The milliseconds that a new process takes.
+/// Returns the milliseconds that a new process takes.
 fn in_a_process(cache: &Path) -> anyhow::Result<f64> {
     let start = Instant::now();
     let status = Command::new(std::env::current_exe()?).arg("start-once").arg(cache).status()?;

@@ -1,4 +1,5 @@
-//! What streams cost: an item and the first of them through one edge, many bytes through two, and through HTTP.
+//! The costs of streams: one item and the first item through one edge, many bytes through two edges, and many through
+//! HTTP.
 
 mod bytes;
 mod channel;
@@ -17,7 +18,7 @@ pub fn run() -> anyhow::Result<()> {
     http::run()
 }
 
-/// Where all sides run.
+/// Makes the runtime for all sides.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }

@@ -1,4 +1,4 @@
-//! What values cost: on their way from one chainlet to another and back, and as JSON at the edge.
+//! The costs of values: from one chainlet to another and back, and as JSON over HTTP.
 
 mod by_hand;
 mod echo;

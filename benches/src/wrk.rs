@@ -1,19 +1,19 @@
-//! Load from [wrk](https://github.com/wg/wrk), a client in a process of its own, where it is installed.
+//! Load from [wrk](https://github.com/wg/wrk), a client in a process of its own, if it is installed.
 
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context;
 
-/// Its name and version; `None` where it is not installed.
+/// Returns its name and version; `None` if it is not installed.
 pub fn version() -> Option<String> {
-    // It prints its version with the usage, and fails.
+    // With this argument, wrk prints its version and its usage, and fails.
     let output = Command::new("wrk").arg("--version").output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     Some(text.split_whitespace().take(2).collect::<Vec<_>>().join(" "))
 }
 
-/// Posts `body` to the server at `address` over and over for `time`; the requests answered with success in a second.
+/// Posts `body` to the server at `address` again and again for `time`. Returns the successful requests per second.
 pub fn load(address: &str, body: &str, connections: usize, time: Duration) -> anyhow::Result<f64> {
     let script = std::env::temp_dir().join(format!("chainhost-bench-{}.lua", std::process::id()));
     std::fs::write(
@@ -28,7 +28,7 @@ pub fn load(address: &str, body: &str, connections: usize, time: Duration) -> an
         .arg(&script)
         .arg(format!("http://{address}/run_remote"))
         .output()?;
-    // A script that stays behind is no matter.
+    // A script that is left behind does no harm.
     let _ = std::fs::remove_file(&script);
     let text = String::from_utf8_lossy(&output.stdout);
     let value = |name: &str| {

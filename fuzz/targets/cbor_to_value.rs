@@ -1,5 +1,5 @@
-//! Any bytes as CBOR for any type: they are read or refused within a limit, and what is read is written as CBOR that is read as
-//! the same, by way of JSON, too.
+//! Reads any bytes as CBOR of any type. They are read or rejected within a limit. A value that was read is written as
+//! CBOR and as JSON, and both are read as the same value.
 #![no_main]
 
 mod types;
@@ -11,7 +11,7 @@ use libfuzzer_sys::fuzz_target;
 
 use types::{DEPTH, any_type};
 
-/// How many bytes values may take: far more than any input here needs that is not made to take many.
+/// The most bytes that values may take: far more than any input needs that is not made to take many.
 const LIMIT: usize = 16 << 20;
 
 fuzz_target!(|data: &[u8]| {
@@ -25,7 +25,7 @@ fuzz_target!(|data: &[u8]| {
             let again = cbor::value_within(&ty, &first.clone().into(), usize::MAX);
             let again = again.unwrap_or_else(|error| unreadable(&ty, &first, &error));
             assert!(cbor::write(&ty, &again, &mut second).is_ok(), "{ty}: {again:?} cannot be written");
-            // As bytes, for NaN is not equal to itself.
+            // The comparison is of bytes, because NaN is not equal to itself.
             assert_eq!(first, second, "{ty}");
             assert!(json::write(&ty, &value, &mut text).is_ok(), "{ty}: {value:?} cannot be written as JSON");
             assert!(json::value_from_slice(&ty, &text).is_ok(), "{ty}: {value:?} is written as JSON that is not read");
@@ -36,7 +36,7 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     let params = [Member { name: Name::new("input"), ty: Some(ty), docs: None }];
-    // Whether it is read or refused is decided by the same code; it must only come to an end.
+    // The same code decides whether it is read or rejected, so this only has to end without a panic.
     let _ = cbor::params_within(&params, &bytes, LIMIT);
 });
 

@@ -1,4 +1,5 @@
-//! Any text as a chain.toml: it is read or refused, and a refusal says where, why, and what to do.
+//! Reads any text as a chain.toml. It is read or rejected, and an error says where the mistake is, why it is one, and
+//! what to do.
 #![no_main]
 
 use std::path::Path;

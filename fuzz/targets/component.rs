@@ -1,5 +1,5 @@
-//! Any bytes as a component, or the text format of one: it is compiled and its types are read, or it is refused with a
-//! reason. Nothing of it runs.
+//! Loads any bytes as a component, or as the text format of one. The component is compiled and its types are read, or
+//! it is rejected with a reason. Nothing of it runs.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -30,7 +30,7 @@ fuzz_target!(|data: &[u8]| {
         Err(LoadError::Config(errors)) => {
             for error in &errors {
                 assert!(!error.message().is_empty() && !error.help().is_empty(), "{error}");
-                // By its help, as messages quote what was fuzzed.
+                // The help is compared and not the message, because messages quote the fuzzed input.
                 assert_ne!(error.help(), "report this as a bug of chainhost", "{error}");
             }
         }

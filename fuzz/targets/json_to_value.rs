@@ -1,4 +1,5 @@
-//! Any text as JSON for any type: it is read or refused, and what is read is written as JSON that is read as the same.
+//! Reads any text as JSON of any type. It is read or rejected. A value that was read is written as JSON that is read as
+//! the same value.
 #![no_main]
 
 mod types;
@@ -24,7 +25,7 @@ fuzz_target!(|data: &[u8]| {
                 }
                 Err(error) => unreadable(&ty, &first, &error),
             }
-            // As text, for NaN is not equal to itself.
+            // The comparison is of text, because NaN is not equal to itself.
             assert_eq!(first, second, "{ty}");
         }
         Err(error) => {
@@ -33,7 +34,7 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     let params = [Member { name: Name::new("input"), ty: Some(ty), docs: None }];
-    // Whether it is read or refused is decided by the same code; it must only come to an end.
+    // The same code decides whether it is read or rejected, so this only has to end without a panic.
     let _ = json::params_from_slice(&params, text);
 });
 

@@ -7,10 +7,10 @@ use libfuzzer_sys::arbitrary::{Result, Unstructured};
 
 const NAMES: [&str; 8] = ["id", "top-k", "a-b-c", "x1", "some", "ok", "err", "HTTP-status"];
 
-/// How deep types nest at most.
+/// The deepest nesting of types.
 pub const DEPTH: u32 = 4;
 
-/// A type that `data` describes.
+/// Makes a type from `data`.
 pub fn any_type(data: &mut Unstructured<'_>, depth: u32) -> Result<Type> {
     let leaves = 15;
     Ok(match data.int_in_range(0..=if depth == 0 { leaves - 1 } else { leaves + 6 })? {

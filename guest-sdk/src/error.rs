@@ -85,7 +85,7 @@ impl Error {
 
     kinds! {
         invalid Invalid "the request is wrong, whatever the state of the chainlet. HTTP 400.",
-        unauthenticated Unauthenticated "it is not known who asks. HTTP 401.",
+        unauthenticated Unauthenticated "the caller is not known. HTTP 401.",
         forbidden Forbidden "the caller may not have it. HTTP 403.",
         not_found NotFound "there is nothing of this name. HTTP 404.",
         conflict Conflict "the request conflicts with the present state. HTTP 409.",

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the benchmarks, from nothing.
+//! `cargo xtask bench`: builds everything and runs the benchmarks.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::step::Steps;
 use crate::{guests, toolchain};
 
-/// Runs all benchmarks, or those that `arguments` name.
+/// Runs all benchmarks, or those in `arguments`.
 pub fn run(root: &Path, arguments: &[&str]) -> Result<(), Failure> {
     let mut steps = Steps::new(4);
     steps.run("Check the toolchain", || toolchain::ensure(root))?;

@@ -1,10 +1,10 @@
-//! The folder for what is fetched once and kept for other checkouts and later runs.
+//! The cache folder for files that are fetched once, for other checkouts and later runs.
 
 use std::path::PathBuf;
 
 use crate::failure::Failure;
 
-/// The path of `chainhost/NAME` in the user's cache. Nothing may be there yet.
+/// Returns the path of `chainhost/NAME` in the user's cache. It may not exist yet.
 pub fn folder(name: &str) -> Result<PathBuf, Failure> {
     let named = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = named.or_else(|| Some(std::env::home_dir()?.join(".cache"))).filter(|path| path.is_absolute());

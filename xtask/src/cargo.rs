@@ -1,5 +1,5 @@
-//! Running cargo, always in this workspace, always with the versions in Cargo.lock and always into `target/` there: the
-//! build commands of the examples write to that folder whatever `CARGO_TARGET_DIR` says, and so the rest does too.
+//! Runs cargo: always in this workspace, with the versions in Cargo.lock, and with the output in its `target/`. The
+//! build commands of the examples write to that folder whatever `CARGO_TARGET_DIR` is, so everything else does, too.
 
 use std::ffi::OsStr;
 use std::io::IsTerminal as _;
@@ -9,10 +9,10 @@ use std::process::{Command, ExitStatus};
 use crate::failure::Failure;
 use crate::{quiet, step};
 
-/// The components are built for this target.
+/// The target of all components.
 pub const WASM: &str = "wasm32-wasip2";
 
-/// `cargo SUBCOMMAND`, with the toolchain that runs this task.
+/// Makes the command `cargo SUBCOMMAND`, with the toolchain that runs this task.
 pub fn cargo(root: &Path, subcommand: &str) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root).arg(subcommand);
@@ -23,8 +23,8 @@ pub fn cargo(root: &Path, subcommand: &str) -> Command {
     command
 }
 
-/// Takes from `command` what cargo and its user say about where this program was built: it is not true of what the
-/// command builds.
+/// Removes from `command` the variables with which cargo and its user describe the build of this program, because they
+/// are wrong for the program that the command builds.
 pub fn forget_this_package(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if is_of_this_package(&name) {
@@ -39,12 +39,12 @@ fn is_of_this_package(variable: &OsStr) -> bool {
     })
 }
 
-/// Where everything is built.
+/// Returns the folder of all build output.
 pub fn target_dir(root: &Path) -> PathBuf {
     root.join("target")
 }
 
-/// The program `chainhost`, once [`build_host`] has built it.
+/// Returns the path of the program `chainhost`, once [`build_host`] has built it.
 pub fn chainhost(root: &Path) -> PathBuf {
     target_dir(root).join("debug").join(format!("chainhost{}", std::env::consts::EXE_SUFFIX))
 }
@@ -54,15 +54,15 @@ pub fn build_host(root: &Path) -> Result<(), Failure> {
     build(cargo(root, "build").args(["--package", "chainhost"]))
 }
 
-/// Runs `command` to its end, with its output going where ours goes.
+/// Runs `command` to its end. Its output goes where the output of this task goes.
 pub fn succeed(command: &mut Command) -> Result<(), Failure> {
     step::make_room();
     let status = command.status().map_err(|error| not_started(command, &error))?;
     ended(command, status)
 }
 
-/// Runs a `command` that compiles something. Its output is shown only if it fails; until then the line of the step counts
-/// the crates.
+/// Runs a `command` that compiles something. While it runs, the line of the step counts the crates. Its output is shown
+/// only if it fails.
 pub fn build(command: &mut Command) -> Result<(), Failure> {
     if std::io::stdout().is_terminal() && ["CARGO_TERM_COLOR", "NO_COLOR"].iter().all(|name| !is_set(name)) {
         command.env("CARGO_TERM_COLOR", "always");
@@ -90,7 +90,7 @@ fn ended(command: &Command, status: ExitStatus) -> Result<(), Failure> {
     ))
 }
 
-/// The command as one would type it.
+/// Returns the command as a user would type it.
 fn line(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_stem().unwrap_or(command.get_program());
     let words: Vec<_> = std::iter::once(program).chain(command.get_args()).map(OsStr::to_string_lossy).collect();
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_is_shown_as_one_would_type_it() {
+    fn a_command_is_shown_as_a_user_types_it() {
         let mut command = Command::new("/home/me/.cargo/bin/cargo");
         command.args(["build", "--package", "chainhost"]);
         assert_eq!(line(&command), "cargo build --package chainhost");
@@ -116,7 +116,8 @@ mod tests {
         assert!(!is_locked("fmt"), "`cargo fmt` knows no such argument");
     }
 
-    /// The commands `cargo SUBCOMMAND …` in `text`, each to the end of its line, of its quotes or of its backticks.
+    /// Returns the commands `cargo SUBCOMMAND …` in `text`, each up to the end of its line, of its quotes or of its
+    /// backticks.
     fn commands(text: &str) -> impl Iterator<Item = &str> {
         let needs_lock = |command: &&str| {
             let subcommand = command.split(' ').nth(1).unwrap_or_default();
@@ -130,7 +131,7 @@ mod tests {
             .filter(needs_lock)
     }
 
-    /// The files below `folder`, but for what cargo builds there and what is hidden.
+    /// Finds the files below `folder`, except for cargo's output and hidden files.
     fn find(folder: &Path, files: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap()) {
             let is_source = entry.file_name() != "target" && !entry.file_name().to_string_lossy().starts_with('.');
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_commands_that_are_written_down_take_the_versions_of_the_lock_file() {
+    fn documented_commands_take_the_versions_of_the_lock_file() {
         let root = crate::root();
         let mut files = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
         for folder in [".ci", "docs", "examples", "tests"] {
@@ -157,7 +158,7 @@ mod tests {
         for file in files.iter().filter(is_read) {
             for command in commands(&std::fs::read_to_string(file).unwrap()) {
                 found += 1;
-                // A chain of one's own has no Cargo.lock before its first build.
+                // A new chain has no Cargo.lock before its first build.
                 let is_of_a_new_chain =
                     command == "cargo test" || file.starts_with(root.join("docs")) && command.contains("-p say-hello");
                 assert!(command.contains(" --locked") || is_of_a_new_chain, "{}: {command}", file.display());

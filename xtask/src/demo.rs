@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: from a fresh clone to answers.
+//! `cargo xtask demo`: from a fresh clone to the answers of a chain.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,17 +13,17 @@ use crate::served::Served;
 use crate::step::{Steps, say};
 use crate::toolchain;
 
-/// The chain that is shown, seen from the top of the repository.
+/// The chain that is shown, relative to the top of the repository.
 const CHAIN: &str = "examples/search/chain.toml";
-/// What it is asked.
+/// The questions to the chain.
 const QUESTIONS: [&str; 3] = [
     "What is a truth universally acknowledged?",
     "Why does Jane go to Netherfield on horseback?",
     "What is the difference between vanity and pride?",
 ];
-/// How many passages of each answer are shown.
+/// The number of passages that are shown of each answer.
 const PASSAGES: usize = 2;
-/// How long a line of a passage may be.
+/// The most characters in a line of a passage.
 const WIDTH: usize = 90;
 
 /// Builds, serves, asks and stops.
@@ -58,7 +58,7 @@ A chain of your own, with the same program: README.md. How this one works: examp
     Ok(())
 }
 
-/// Lengths of time, for a sentence.
+/// Lists times in a form for a sentence.
 fn listed(times: &[Duration]) -> String {
     let times: Vec<_> = times.iter().map(|time| format!("{:.1} ms", time.as_secs_f64() * 1000.0)).collect();
     match times.split_last() {
@@ -67,7 +67,7 @@ fn listed(times: &[Duration]) -> String {
     }
 }
 
-/// Asks the chain, shows what it answered, and returns how long it took from the connection to the end of the answer.
+/// Asks the chain, shows its answer, and returns the time from the connection to the end of the answer.
 fn ask(served: &Served, question: &str) -> Result<Duration, Failure> {
     let body = json!({ "question": question, "limit": PASSAGES }).to_string();
     let start = Instant::now();
@@ -98,7 +98,7 @@ struct Passage {
     score: f64,
 }
 
-/// The passages in the answer of the chain; `None` where it is not such an answer.
+/// Returns the passages in an answer of the chain; `None` if the answer has another form.
 fn passages(answer: &str) -> Option<Vec<Passage>> {
     let answer: Value = serde_json::from_str(answer).ok()?;
     let passage = |passage: &Value| {
@@ -111,7 +111,7 @@ fn passages(answer: &str) -> Option<Vec<Passage>> {
     answer.get("passages")?.as_array()?.iter().map(passage).collect()
 }
 
-/// `text` in lines of at most `width` characters, unless a word is longer.
+/// Splits `text` into lines of at most `width` characters. Only a single longer word makes a longer line.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_in_milliseconds() {
+    fn times_are_shown_in_milliseconds() {
         let times = [1, 20, 3].map(|hundreds| Duration::from_micros(hundreds * 100));
         assert_eq!(listed(&times), "0.1 ms, 2.0 ms and 0.3 ms");
         assert_eq!(listed(&times[..1]), "0.1 ms");

@@ -1,8 +1,8 @@
-//! Why a task stopped.
+//! The reasons why a task stopped.
 
 use std::fmt::{self, Display};
 
-/// What is wrong, and what to do about it.
+/// A failure: what is wrong, and what the user can do.
 #[derive(Debug)]
 pub struct Failure {
     what: String,
@@ -11,18 +11,18 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure, as two sentences without a full stop.
+    /// Makes a failure of two sentences without full stops.
     pub fn new(what: impl Display, help: impl Display) -> Self {
         Failure { what: what.to_string(), help: help.to_string(), output: String::new() }
     }
 
-    /// Adds the output of a program that nobody has seen yet. It is printed above the failure.
+    /// Adds the output of a program that was not shown yet. It is printed above the failure.
     pub fn with_output(mut self, output: &str) -> Self {
         self.output.push_str(output);
         self
     }
 
-    /// The output that explains the failure; empty if there is none.
+    /// Returns the output that explains the failure; empty if there is none.
     pub fn output(&self) -> &str {
         &self.output
     }

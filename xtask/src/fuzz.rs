@@ -1,9 +1,9 @@
-//! `cargo xtask fuzz`: the fuzz targets, with libFuzzer and the stable compiler.
+//! `cargo xtask fuzz`: runs the fuzz targets, with libFuzzer and the stable compiler.
 //!
-//! What libFuzzer needs to see where an input leads is put in by the compiler. Only this workspace's own crates are told,
-//! since they are what is tested, and wasmtime would be slower: cargo runs this very program in place of rustc for them
-//! ([`compile`]). Most of the rest is shared with the tests, but not wasmtime: libfuzzer-sys turns on a feature of the crate
-//! `cc`, by which it is compiled once more.
+//! The compiler adds the code that shows libFuzzer the effect of an input. It adds the code only to this workspace's
+//! own crates: they are under test, and wasmtime would be slower with it. For this, cargo runs this program instead of
+//! rustc for those crates ([`compile`]). Most other crates are shared with the tests, except for wasmtime:
+//! libfuzzer-sys turns on a feature of the crate `cc`, so wasmtime is compiled once more.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::cargo::{self, cargo, succeed, target_dir};
 use crate::failure::Failure;
 use crate::step::{Steps, say};
 
-/// The targets, each a file in `fuzz/targets`, with the folders of inputs that they begin with.
+/// The targets, each a file in `fuzz/targets`, with the folders of their first inputs.
 const TARGETS: [(&str, &[&str]); 4] = [
     ("cbor_to_value", &[]),
     ("chain_toml", &["tests/config/good", "tests/config/bad"]),
@@ -21,17 +21,18 @@ const TARGETS: [(&str, &[&str]); 4] = [
     ("json_to_value", &[]),
 ];
 
-/// How long each is run in the tests and by itself, in seconds.
+/// The running times of each target in the tests, and by itself, in seconds.
 const SHORT: u32 = 20;
 const LONG: u32 = 600;
 
-/// How much of what libFuzzer says is shown of a target that found something.
+/// The number of lines of libFuzzer's output that are shown of a target that found something.
 const LAST_LINES: usize = 60;
 
-/// Says to a copy of this program that it is run as a compiler.
+/// The variable that tells a copy of this program to run as the compiler.
 const AS_COMPILER: &str = "CHAINHOST_XTASK_COMPILES_FOR_LIBFUZZER";
 
-/// What has LLVM count the edges of the program that an input takes, and tell what is compared with what.
+/// The flags with which LLVM counts the edges that an input takes in the program, and reports the operands of
+/// comparisons.
 const COVERAGE: [&str; 5] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
@@ -40,8 +41,8 @@ const COVERAGE: [&str; 5] = [
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
 ];
 
-/// Runs the fuzz targets for a long time: all, or the one that `arguments` name, for as many seconds as they say. With a
-/// file in place of the seconds, runs the target on that input alone.
+/// Runs the fuzz targets for a long time: all, or the target in `arguments`, for the seconds in `arguments`. If there
+/// is a file in place of the seconds, runs the target only on that input.
 pub fn run(root: &Path, arguments: &[&str]) -> Result<(), Failure> {
     let (target, rest) = match arguments.split_first() {
         Some((target, rest)) => (Some(*target), rest),
@@ -72,7 +73,7 @@ pub fn run(root: &Path, arguments: &[&str]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Runs each target, which [`build`] has built, for a short time.
+/// Runs each target for a short time. [`build`] has built them.
 pub fn run_shortly(root: &Path) -> Result<(), Failure> {
     TARGETS.into_iter().try_for_each(|(name, seeds)| fuzz(root, name, seeds, SHORT))
 }
@@ -97,8 +98,8 @@ fn program(root: &Path, target: &str) -> PathBuf {
     target_dir(root).join("debug").join(format!("{target}{}", std::env::consts::EXE_SUFFIX))
 }
 
-/// Runs a target for `seconds`. What it learns is kept for the next run, and what libFuzzer says is shown where it found
-/// something.
+/// Runs a target for `seconds`. Keeps the inputs that it found for the next run. If the target found a mistake, shows
+/// libFuzzer's output.
 fn fuzz(root: &Path, target: &str, seeds: &[&str], seconds: u32) -> Result<(), Failure> {
     let folder = target_dir(root).join("fuzz").join(target);
     let (corpus, found, log) = (folder.join("corpus"), folder.join("found"), folder.join("log"));
@@ -146,7 +147,8 @@ fn fuzz(root: &Path, target: &str, seeds: &[&str], seconds: u32) -> Result<(), F
     }
 }
 
-/// Whether this program is run in place of rustc, with `arguments`; then it is that, and this is how it ended.
+/// If this program runs instead of rustc, with `arguments`, runs the compiler and returns its exit code; else returns
+/// `None`.
 pub fn compile(arguments: &[OsString]) -> Option<ExitCode> {
     std::env::var_os(AS_COMPILER)?;
     let (rustc, arguments) = arguments.split_first()?;
@@ -165,7 +167,8 @@ pub fn compile(arguments: &[OsString]) -> Option<ExitCode> {
     Some(status.into())
 }
 
-/// Whether rustc's `arguments` are for code that becomes a part of a fuzz target, rather than of what compiles it.
+/// Returns true if rustc's `arguments` are for code that becomes part of a fuzz target, and not for code that runs at
+/// build time.
 fn is_to_be_watched(arguments: &[OsString]) -> bool {
     let has = |name: &str, value: &str| {
         arguments.iter().zip(arguments.iter().skip(1)).any(|(one, next)| one == name && next == value)
@@ -183,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_library_and_the_targets_are_watched_and_nothing_else() {
+    fn only_the_library_and_the_targets_are_watched() {
         assert!(watched("--crate-name chainhost --edition=2024 host/src/lib.rs --crate-type lib"));
         assert!(watched("--crate-name chain_toml --crate-type bin"));
         assert!(!watched("--crate-name chainlet_macros --crate-type proc-macro"));

@@ -8,10 +8,10 @@ use crate::failure::Failure;
 use crate::step::Steps;
 use crate::toolchain;
 
-/// The folders whose folders may be guests; `*` is any folder.
+/// The folders whose subfolders may be guests. `*` stands for any folder.
 const PLACES: [&str; 3] = ["examples/*", "tests/guests", "benches/guests"];
 
-/// `cargo xtask guests`.
+/// Runs `cargo xtask guests`.
 pub fn run(root: &Path) -> Result<(), Failure> {
     let mut steps = Steps::new(2);
     steps.run("Check the toolchain", || toolchain::ensure(root))?;
@@ -20,13 +20,12 @@ pub fn run(root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Builds all guests, those of a workspace with one command, so that what they share is compiled once.
+/// Builds all guests. One command builds all of a workspace, so that shared crates are compiled once.
 pub fn build(root: &Path) -> Result<(), Failure> {
     workspaces(root)?.iter().try_for_each(|workspace| cargo::build(&mut workspace.cargo(root, "build")))
 }
 
-/// A workspace with guests: the one of this repository, or one that an example has for itself, so that its dependencies
-/// are its own.
+/// A workspace with guests: that of this repository, or that of an example with its own dependencies.
 pub struct Workspace {
     folder: PathBuf,
     /// The packages that are guests, in the order of their folders.
@@ -34,7 +33,7 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// `cargo SUBCOMMAND` for the guests, as they are compiled.
+    /// Makes the command `cargo SUBCOMMAND` for the guests, with the options of their builds.
     pub fn cargo(&self, root: &Path, subcommand: &str) -> Command {
         let mut command = cargo(root, subcommand);
         command.args(["--release", "--target", WASM]);
@@ -47,7 +46,7 @@ impl Workspace {
         command
     }
 
-    /// `cargo fmt` for all packages.
+    /// Makes the command `cargo fmt` for all packages.
     pub fn fmt(&self, root: &Path) -> Command {
         let mut command = cargo(root, "fmt");
         command.current_dir(&self.folder).arg("--all");
@@ -55,7 +54,7 @@ impl Workspace {
     }
 }
 
-/// All workspaces with guests, that of this repository first.
+/// Returns all workspaces with guests, that of this repository first.
 pub fn workspaces(root: &Path) -> Result<Vec<Workspace>, Failure> {
     let mut workspaces = vec![Workspace { folder: root.to_owned(), guests: Vec::new() }];
     for place in PLACES {
@@ -81,7 +80,7 @@ fn is_workspace(folder: &Path) -> Result<bool, Failure> {
     Ok(manifest_in(folder)?.is_some_and(|text| text.lines().any(|line| line == "[workspace]")))
 }
 
-/// The folders in `parent`, sorted; none where there is no `parent`.
+/// Returns the folders in `parent`, sorted; none if `parent` does not exist.
 fn folders(parent: &Path) -> Result<Vec<PathBuf>, Failure> {
     if !parent.is_dir() {
         return Ok(Vec::new());
@@ -97,7 +96,7 @@ fn guest_in(folder: &Path) -> Result<Option<String>, Failure> {
     Ok(manifest_in(folder)?.and_then(|text| guest(&text).map(str::to_owned)))
 }
 
-/// The text of the folder's Cargo.toml, if it has one.
+/// Returns the text of the folder's Cargo.toml, if it has one.
 fn manifest_in(folder: &Path) -> Result<Option<String>, Failure> {
     let manifest = folder.join("Cargo.toml");
     if !manifest.is_file() {
@@ -110,7 +109,8 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(format_args!("{} cannot be read: {error}", path.display()), "check the folder and its permissions")
 }
 
-/// The package's name, if a Cargo.toml makes a component: a `cdylib`. As much TOML as the manifests here have.
+/// Returns the package's name, if its Cargo.toml makes a component: a `cdylib`. Reads only the TOML that these
+/// manifests use.
 fn guest(manifest: &str) -> Option<&str> {
     let mut section = "";
     let (mut name, mut is_component) = (None, false);

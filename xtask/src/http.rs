@@ -1,4 +1,4 @@
-//! As much of an HTTP/1.1 client as it takes to ask a chain.
+//! A small HTTP/1.1 client, with only the parts that questions to a chain need.
 
 use std::fmt::Display;
 use std::io::{self, Read as _, Write as _};
@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use crate::failure::Failure;
 
-/// Longer than any answer takes; it keeps a task from waiting for ever.
+/// The longest time for an answer. It is longer than any answer takes, and
+/// keeps a task from waiting forever.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a server answered.
+/// The answer of a server.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The status, such as 200.
@@ -19,12 +20,12 @@ pub struct Answer {
     pub body: String,
 }
 
-/// `GET http://ADDRESS/PATH`.
+/// Sends `GET http://ADDRESS/PATH`.
 pub fn get(address: SocketAddr, path: &str) -> Result<Answer, Failure> {
     send(address, path, &format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"))
 }
 
-/// `POST http://ADDRESS/PATH` of a JSON text.
+/// Sends `POST http://ADDRESS/PATH` with a JSON text.
 pub fn post(address: SocketAddr, path: &str, json: &str) -> Result<Answer, Failure> {
     let head = format!(
         "POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\n\
@@ -55,7 +56,7 @@ fn exchange(address: SocketAddr, request: &[u8]) -> io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-/// Takes an answer apart whose end is the end of the connection.
+/// Parses an answer that ends at the end of the connection.
 fn parse(answer: &[u8]) -> Result<Answer, &'static str> {
     let text = std::str::from_utf8(answer).map_err(|_| "it is not UTF-8")?;
     let (head, body) = text.split_once("\r\n\r\n").ok_or("it ends within its head")?;
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_not_whole_is_refused() {
+    fn an_incomplete_answer_is_refused() {
         assert!(parse(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nnull").is_err());
         assert!(parse(b"HTTP/1.1 200 OK\r\ncontent-le").is_err());
         assert!(parse(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n").is_err());

@@ -1,4 +1,4 @@
-//! `cargo xtask lint`: what needs no test to be wrong.
+//! `cargo xtask lint`: checks that need no tests.
 
 use std::path::Path;
 
@@ -7,10 +7,11 @@ use crate::failure::Failure;
 use crate::step::Steps;
 use crate::{guests, toolchain};
 
-/// The docs of a module also tell those who work on it which private parts it has; for others such a name is plain text.
+/// Module docs may link to private items, for people who work on the module. In the public docs, such a link becomes
+/// plain text.
 const DOC_FLAGS: &str = "--deny warnings --allow rustdoc::private-intra-doc-links";
 
-/// Checks the format, the lints of host and guests, and the documentation; warnings are errors.
+/// Checks the format, the lints of the host and the guests, and the documentation. Warnings are errors.
 pub fn run(root: &Path) -> Result<(), Failure> {
     let mut steps = Steps::new(5);
     steps.run("Check the toolchain", || toolchain::ensure(root))?;

@@ -1,12 +1,13 @@
-//! The needs of the tests beside Rust: a compiler for C++, programs that unpack archives, a Vulkan driver, and a Redis
-//! server. They are looked for before anything is built, and fetched where they are missing.
+//! The programs that the tests need beside Rust: a C++ compiler, programs that unpack archives, a Vulkan driver, and a Redis
+//! server.
+//! This task looks for them before it builds anything, and fetches those that are missing.
 //!
-//! The tests compute on a GPU, or on one in software if the machine has none. That takes Vulkan's loader and a driver,
-//! which Debian's packages have. Root installs them. Anyone else unpacks them into the cache, and the tests are pointed
-//! to that folder.
+//! The tests compute on a GPU, or on a software driver if the machine has no GPU. Both need Vulkan's loader and a
+//! driver, which are in Debian's packages. Root installs the packages. Other users unpack them into the cache, and
+//! variables point the tests to that folder.
 //!
-//! A Redis server is optional. It is unpacked into the cache for root as well: Debian's package, where it is installed,
-//! starts a server of the whole machine.
+//! A Redis server is optional. It is unpacked into the cache for root as well, because Debian's package starts a server
+//! of the whole machine.
 
 mod apt;
 mod driver;
@@ -20,27 +21,27 @@ use crate::cargo::{forget_this_package, succeed};
 use crate::failure::Failure;
 use crate::step::say;
 
-/// Debian's packages with Vulkan's loader and a driver in software.
+/// Debian's packages with Vulkan's loader and a software driver.
 const VULKAN: [&str; 2] = ["libvulkan1", "mesa-vulkan-drivers"];
 
 /// The result of preparing the machine.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Machine {
-    /// Variables for the tests, by which they find what was unpacked.
+    /// The variables that point the tests to the unpacked files.
     variables: Vec<(&'static str, OsString)>,
-    /// Whether the tests of GPUs cannot run.
+    /// True if the tests of GPUs cannot run.
     without_gpu: bool,
     /// Whether the tests of stores in Redis cannot run.
     without_redis: bool,
 }
 
 impl Machine {
-    /// Points `command` to the driver and the server that were unpacked, if they were.
+    /// Points `command` to the unpacked driver and server, if there are any.
     pub fn equip<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         command.envs(self.variables.iter().map(|(name, value)| (name, value)))
     }
 
-    /// The arguments of a `cargo test` that is to get `arguments`: without a GPU or a Redis server, they also skip the tests
+    /// Returns the arguments for `cargo test` with `arguments`. Without a GPU or a Redis server, these also skip the tests
     /// that need one.
     pub fn test_arguments<'a>(&self, arguments: &[&'a str]) -> Vec<&'a str> {
         let mut arguments = arguments.to_vec();
@@ -53,7 +54,7 @@ impl Machine {
         arguments
     }
 
-    /// Fails with the command that would help, if there is no GPU. `done` says what is done in spite of that.
+    /// Fails if there is no GPU, and names the command that would help. `done` says what is done in spite of that.
     pub fn require_gpu(&self, done: &str) -> Result<(), Failure> {
         if !self.without_gpu {
             return Ok(());
@@ -65,7 +66,7 @@ impl Machine {
     }
 }
 
-/// `cargo xtask machine [COMMAND]`: prepares the machine as the tests do, and runs a command as they would be run.
+/// `cargo xtask machine [COMMAND]`: prepares the machine as the tests do, and runs a command as they do.
 pub fn run(command: &[&str]) -> Result<(), Failure> {
     let machine = prepare()?;
     for (name, value) in &machine.variables {
@@ -82,11 +83,11 @@ pub fn run(command: &[&str]) -> Result<(), Failure> {
     }
 }
 
-/// Finds what is missing, fetches it, and names all at once that cannot be fetched.
+/// Looks for the programs that are missing, and fetches them. Names all that cannot be fetched in one error.
 ///
 /// # Errors
-/// Without a C++ compiler nothing can be fuzzed, and without python3, or curl and unzip, the model of examples/embeddings
-/// cannot be taken apart.
+/// Fails without a C++ compiler, which the fuzz targets need. Also fails if there is neither python3 nor curl with unzip,
+/// because one of these must fetch and unpack the model of examples/embeddings.
 pub fn prepare() -> Result<Machine, Failure> {
     let mut packages = missing();
     if !packages.is_empty() {
@@ -140,7 +141,7 @@ impl Machine {
     }
 }
 
-/// The packages of Debian that have what the machine lacks.
+/// Returns Debian's packages with the programs that the machine lacks.
 fn missing() -> Vec<&'static str> {
     let mut packages = Vec::new();
     if !runs(&std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned()), "--version") {
@@ -170,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_a_gpu_its_tests_are_skipped_and_the_end_says_so() {
+    fn without_a_gpu_its_tests_are_skipped_with_a_message() {
         let machine = Machine { without_gpu: true, ..Machine::default() };
         assert_eq!(machine.test_arguments(&[]), ["--", "--skip", "gpu"]);
         assert_eq!(

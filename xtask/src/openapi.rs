@@ -1,7 +1,8 @@
-//! `cargo xtask openapi`: what tools of others make of the OpenAPI documents.
+//! `cargo xtask openapi`: tests the OpenAPI documents with tools of others.
 //!
-//! Examples are served one after the other. schemathesis makes requests of each document, and looks whether the answers are as
-//! the document says; linters read it; TypeScript and Python are generated from it, and the Python client makes a call.
+//! The examples are served one after the other. schemathesis makes requests from each document, and checks that the
+//! answers fit it; linters read it; types for TypeScript and a client in Python are generated from it, and the client
+//! makes a call.
 
 mod node;
 mod python;
@@ -19,26 +20,27 @@ use crate::http;
 use crate::served::Served;
 use crate::step::{Steps, say};
 
-/// What the tools are told, seen from the top of the repository.
+/// The settings of the tools, relative to the top of the repository.
 const SETTINGS: &str = "tests/openapi/tools";
 
 /// An example that is served.
 struct Example {
     name: &'static str,
-    /// How many requests schemathesis makes up for each operation, beside those for each part of the schema.
+    /// The number of requests that schemathesis makes up for each operation, in addition to those for each part of the
+    /// schema.
     requests: u32,
-    /// What is changed in its chain.toml.
+    /// A replacement in its chain.toml.
     change: Option<(&'static str, &'static str)>,
 }
 
 const EXAMPLES: [Example; 3] = [
     Example { name: "hello", requests: 50, change: None },
     Example { name: "search", requests: 20, change: None },
-    // A model that does not pause makes a test of seconds.
+    // Without the model's pauses, the test takes seconds.
     Example { name: "stream", requests: 20, change: Some(("pause = 40", "pause = 0")) },
 ];
 
-/// Fetches the tools, and has them look at each example.
+/// Fetches the tools, and tests each example with them.
 pub fn run(root: &Path) -> Result<(), Failure> {
     let mut steps = Steps::new(3 + EXAMPLES.len());
     let settings = root.join(SETTINGS);
@@ -91,7 +93,7 @@ fn test(root: &Path, example: &Example, python: &Python, node: &Node) -> Result<
     served.stop()
 }
 
-/// The chain.toml that is served: that of the example or, where something is changed in it, a copy in `folder`.
+/// Returns the chain.toml that is served: the example's own, or a changed copy in `folder`.
 fn chain(root: &Path, example: &Example, folder: &Path) -> Result<PathBuf, Failure> {
     let own = root.join("examples").join(example.name);
     let file = own.join("chain.toml");
@@ -103,7 +105,7 @@ fn chain(root: &Path, example: &Example, folder: &Path) -> Result<PathBuf, Failu
             "change xtask/src/openapi.rs with it",
         ));
     }
-    // Paths in the file are those from its folder.
+    // Paths in the file are relative to its folder, so they are changed for the copy.
     let up = format!("\"{}/", root.display());
     let text = text.replace(from, to).replace("\"../../", &up).replace("\"../", &format!("{up}examples/"));
     let copy = folder.join("chain.toml");
@@ -124,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn each_example_is_there_with_what_is_changed_in_it() {
+    fn each_example_exists_and_its_change_applies() {
         let folder = std::env::temp_dir().join(format!("xtask-openapi-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         for example in EXAMPLES {

@@ -1,4 +1,4 @@
-//! Running a program whose output matters only if it fails, such as a build of hundreds of crates.
+//! Runs programs whose output matters only if they fail, such as a build of hundreds of crates.
 
 use std::io::{self, PipeReader, Read as _};
 use std::process::{Command, ExitStatus, Stdio};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::step::progress;
 
-/// How often the time in the line of a step is brought up to date.
+/// The time between two updates of the time in the line of a step.
 const TICK: Duration = Duration::from_secs(1);
 
 /// The end of a program, and everything that it printed.
@@ -17,16 +17,16 @@ pub struct Finished {
     pub output: String,
 }
 
-/// Runs `command` to its end and keeps its output. Meanwhile the line of the step shows how many crates are compiled, as
-/// far as cargo is among what runs, and for how long.
+/// Runs `command` to its end and keeps its output. Meanwhile, the line of the step shows the time and, if cargo is
+/// running, the number of compiled crates.
 pub fn run(command: &mut Command) -> io::Result<Finished> {
     let (reader, writer) = io::pipe()?;
-    // Cargo draws its progress only on a terminal, unless it is asked to draw it always.
+    // Cargo draws its progress only on a terminal, unless this variable is set.
     command.env("CARGO_TERM_PROGRESS_WHEN", "always").env("CARGO_TERM_PROGRESS_WIDTH", "100");
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
     let start = Instant::now();
     let spawned = command.spawn();
-    // The command holds ends of the pipe too. While it does, the pipe has no end.
+    // The command also holds ends of the pipe. The reader sees no end of the pipe until these are dropped.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut process = spawned?;
 
@@ -41,7 +41,7 @@ pub fn run(command: &mut Command) -> io::Result<Finished> {
                 continue;
             }
             Ok(Piece::Drawn(line)) => crates = counted(&line).or(crates),
-            // A process that it left behind may hold the pipe for ever.
+            // A process that the program left behind may hold the pipe forever.
             Err(RecvTimeoutError::Timeout) if process.try_wait()?.is_some() => break,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
@@ -60,11 +60,11 @@ pub fn run(command: &mut Command) -> io::Result<Finished> {
 enum Piece {
     /// A line, which stays.
     Line(String),
-    /// A line that the program itself overwrites, as it does with progress.
+    /// A line that the program itself overwrites, such as its progress.
     Drawn(String),
 }
 
-/// Sends the pieces of what comes through the pipe.
+/// Sends the pieces of the pipe's text.
 fn read(mut pipe: PipeReader, sender: &mpsc::Sender<Piece>) {
     let (mut pieces, mut buffer) = (Pieces::default(), [0; 8192]);
     loop {
@@ -81,22 +81,22 @@ fn read(mut pipe: PipeReader, sender: &mpsc::Sender<Piece>) {
         }
     }
     if let Some(last) = pieces.last() {
-        // Nobody waits for it if the process has ended long ago.
+        // The receiver is gone if the process ended long ago.
         let _ = sender.send(last);
     }
 }
 
-/// Takes a stream of bytes apart.
+/// Splits a stream of bytes into pieces.
 #[derive(Default)]
 struct Pieces {
     text: Vec<u8>,
-    /// Whether a carriage return came last.
+    /// True if the last byte was a carriage return.
     returned: bool,
 }
 
 impl Pieces {
-    /// Takes the next byte, and returns the piece that it ends. "\r\n" is one end of a line, so that a line may be taken for
-    /// a drawn one first.
+    /// Takes the next byte, and returns the piece that it ends. "\r\n" is one line end, but a line may at first be
+    /// taken for an overwritten one.
     fn push(&mut self, byte: u8) -> Option<Piece> {
         let returned = std::mem::replace(&mut self.returned, byte == b'\r');
         match byte {
@@ -113,7 +113,7 @@ impl Pieces {
         }
     }
 
-    /// What follows the last end of a line.
+    /// Returns the text after the last line end.
     fn last(mut self) -> Option<Piece> {
         (!self.text.is_empty() && !self.returned).then(|| Piece::Line(self.take()))
     }
@@ -123,7 +123,7 @@ impl Pieces {
     }
 }
 
-/// The numbers in cargo's progress, `Building [=====>   ] 12/34: serde`: of the crates compiled, and of all.
+/// Returns the numbers in cargo's progress, `Building [=====>   ] 12/34: serde`: the compiled crates, and all crates.
 fn counted(line: &str) -> Option<(u32, u32)> {
     let (_, rest) = line.split_once(" [")?.1.rsplit_once("] ")?;
     let (done, rest) = rest.split_once('/')?;
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_kept_and_what_is_overwritten_is_not() {
+    fn lines_are_kept_and_overwritten_lines_are_not() {
         let mut pieces = Pieces::default();
         let taken: Vec<_> = b"one\n  12/34\r\x1b[Ktwo\r\nthree\r\r".iter().filter_map(|b| pieces.push(*b)).collect();
         let line = |text: &str| Piece::Line(text.into());
@@ -172,7 +172,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_process_left_behind_does_not_keep_the_task_from_ending() {
+    fn a_process_left_behind_does_not_hold_up_the_task() {
         let finished = run(Command::new("/bin/sh").args(["-c", "sleep 600 & echo $!"])).unwrap();
         let killed = Command::new("kill").arg(finished.output.trim()).status().unwrap();
         assert!(killed.success(), "{} runs no longer", finished.output);

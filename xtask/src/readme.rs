@@ -1,8 +1,8 @@
-//! `cargo xtask readme`: what the documents tell a newcomer to type is typed, and what they show is compared.
+//! `cargo xtask readme`: runs the commands that the documents tell a newcomer to type, and compares the output that
+//! they show.
 //!
-//! A block marked `console` holds commands, each after `$ `, and under each what it prints on stdout; `…` stands for any
-//! part of a line, and a line of its own for any lines. Where nothing stands under a command, what it prints does not
-//! matter.
+//! A block marked `console` has commands, each after `$ `, and below each its output on stdout. `…` stands for any part
+//! of a line, or on a line of its own for any lines. If there is nothing below a command, its output does not matter.
 
 mod block;
 mod how;
@@ -18,7 +18,7 @@ use crate::failure::Failure;
 use crate::step::Steps;
 use crate::toolchain;
 
-/// The documents that are followed. A reader of the second has read the first.
+/// The documents that are followed. A reader of the second document has read the first.
 const DOCUMENTS: [&str; 2] = ["README.md", "examples/answer/README.md"];
 
 /// Follows the documents.

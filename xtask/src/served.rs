@@ -1,4 +1,4 @@
-//! A chain that is served by a process of its own while a task asks it.
+//! A chain that is served by another process while a task asks it.
 
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader};
@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use crate::failure::Failure;
 use crate::http;
 
-/// The longest time for a start, which with `--build` compiles the crates of the chain too.
+/// The longest time for a start. With `--build`, this includes compiling the crates of the chain.
 const START: Duration = Duration::from_secs(900);
-/// What `chainhost` itself waits for calls in flight, and a little more.
+/// The longest time for a stop: a little more than `chainhost` itself waits for calls in flight.
 const STOP: Duration = Duration::from_secs(40);
-/// How many lines of its log are kept.
+/// The number of lines of its log that are kept.
 const LOG_LINES: usize = 1000;
-/// How often it is looked whether the process has ended.
+/// The time between two checks whether the process has ended.
 const TICK: Duration = Duration::from_millis(20);
 
 /// The running process. It does not outlive this value.
@@ -28,7 +28,7 @@ pub struct Served {
     log: Log,
 }
 
-/// Where the listeners of a chain are.
+/// The addresses of a chain's listeners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Listeners {
     public: SocketAddr,
@@ -36,14 +36,14 @@ struct Listeners {
 }
 
 impl Served {
-    /// Starts `chainhost` as `command` says, on any free port, and waits until it is ready. A failure of any method shows
-    /// the log.
+    /// Starts `chainhost` with `command` on any free port, and waits until it is ready. If a method of this type fails,
+    /// the failure shows the log.
     pub fn start(command: &mut Command) -> Result<Self, Failure> {
         command.args(["--listen", "127.0.0.1:0", "--log", "pretty"]).env_remove("CHAINHOST_ADMIN");
         Self::spawn(command)
     }
 
-    /// The same with an admin listener.
+    /// Starts it like [`start`](Served::start), with an admin listener.
     pub fn start_with_admin(command: &mut Command) -> Result<Self, Failure> {
         Self::start(command.args(["--admin", "127.0.0.1:0"]))
     }
@@ -62,7 +62,7 @@ impl Served {
             let log = log.clone();
             thread::spawn(move || follow(stderr, &log, &sender));
         }
-        // Stopped when it is dropped, whatever goes wrong from here on.
+        // Dropping this value stops the process, so any failure from here on stops it.
         let listeners = Listeners { public: SocketAddr::from(([127, 0, 0, 1], 0)), admin: None };
         let mut served = Served { process, listeners, log };
         let ready = served.wait_until_ready(&receiver);
@@ -96,22 +96,22 @@ impl Served {
         }
     }
 
-    /// Adds the log of the chain to a failure in which it may have a part.
+    /// Adds the log of the chain to a failure that the chain may have caused.
     pub fn explain(&self, failure: Failure) -> Failure {
         failure.with_output(&self.log.text())
     }
 
-    /// Where it listens.
+    /// Returns its address.
     pub fn address(&self) -> SocketAddr {
         self.listeners.public
     }
 
-    /// Where its admin listener is, if it has one.
+    /// Returns the address of its admin listener, if it has one.
     pub fn admin(&self) -> Option<SocketAddr> {
         self.listeners.admin
     }
 
-    /// Asks it to stop, and waits until it has.
+    /// Asks the process to stop, and waits for its end.
     pub fn stop(mut self) -> Result<(), Failure> {
         terminate(&mut self.process);
         let failure = match self.wait(STOP) {
@@ -141,7 +141,7 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        // It has ended already, in the usual case.
+        // An error usually means that the process has ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -166,19 +166,19 @@ impl Log {
     }
 }
 
-/// Keeps the log, and sends the addresses as soon as a line says them. Ends with the process.
+/// Keeps the log, and sends the addresses as soon as a line has them. Ends with the process.
 fn follow(stderr: ChildStderr, log: &Log, sender: &mpsc::Sender<Listeners>) {
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
         let listeners = listeners(&line);
         log.push(line);
         if let Some(listeners) = listeners {
-            // Nobody waits for a second line.
+            // An error means that the receiver already has the addresses.
             let _ = sender.send(listeners);
         }
     }
 }
 
-/// The addresses in the line by which `chainhost serve` says that it is ready.
+/// Returns the addresses in the line with which `chainhost serve` reports that it is ready.
 fn listeners(line: &str) -> Option<Listeners> {
     let (_, rest) = line.split_once(" is served at http://")?;
     let address = |text: &str| text.split([' ', ',']).next()?.parse().ok();
@@ -186,12 +186,12 @@ fn listeners(line: &str) -> Option<Listeners> {
     Some(Listeners { public: address(rest)?, admin })
 }
 
-/// SIGTERM where there are signals; the standard library itself can only end a process at once.
+/// Sends SIGTERM on systems with signals. The standard library itself can only kill a process at once.
 fn terminate(process: &mut Child) {
     let asked =
         cfg!(unix) && Command::new("kill").arg(process.id().to_string()).status().is_ok_and(|status| status.success());
     if !asked {
-        // An error says that it has ended already.
+        // An error means that the process has ended already.
         let _ = process.kill();
     }
 }
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn the_addresses_are_read_from_the_line_that_says_ready() {
+    fn the_addresses_are_read_from_the_ready_line() {
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let public = listeners("search is served at http://127.0.0.1:4321 (ready in 12 ms)");
         assert_eq!(public, Some(Listeners { public: at(4321), admin: None }));

@@ -1,4 +1,4 @@
-//! Progress: which step of how many is running, how far it is, and how long it took.
+//! Progress: the running step, the number of steps, how far the step is, and how long it took.
 
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Stdout, Write};
@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
 
-/// How wide the line of a running step may be: it can be rewritten only while the terminal does not wrap it.
+/// The most characters in the line of a running step. A longer line would wrap, and a wrapped line cannot be rewritten.
 const WIDTH: usize = 79;
-/// How often a step tells how far it is where no line can be rewritten, as in the log of CI.
+/// The time between two reports of a step if lines cannot be rewritten, as in the log of CI.
 const INTERVAL: Duration = Duration::from_secs(60);
 
 /// The steps of a task, counted.
@@ -20,12 +20,12 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// A task of `total` steps.
+    /// Begins a task of `total` steps.
     pub fn new(total: usize) -> Self {
         Steps { total, begun: 0, start: Instant::now() }
     }
 
-    /// Does the next step, and says so before and after.
+    /// Runs the next step, and prints its beginning and its end.
     pub fn run<T>(&mut self, title: &str, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
         self.begun += 1;
         screen().begin(format!("[{}/{}] {title}", self.begun, self.total));
@@ -35,23 +35,23 @@ impl Steps {
         Ok(done)
     }
 
-    /// Says that the whole task is done.
+    /// Prints that the whole task is done.
     pub fn finish(self, what: impl Display) {
         say(format_args!("\n{what} ({:.0} s)", self.start.elapsed().as_secs_f64()));
     }
 }
 
-/// Prints a line to stdout, under the line of the running step.
+/// Prints a line to stdout, below the line of the running step.
 pub fn say(line: impl Display) {
     screen().say(&line);
 }
 
-/// Says how far the running step is. A terminal shows it in the step's line.
+/// Reports how far the running step is. A terminal shows it in the step's line.
 pub fn progress(how_far: impl Display) {
     screen().progress(&how_far);
 }
 
-/// Gets ready for the output of a program that writes to the terminal itself.
+/// Prepares for the output of a program that writes to the terminal itself.
 pub fn make_room() {
     screen().make_room();
 }
@@ -62,18 +62,18 @@ fn screen() -> MutexGuard<'static, Screen<Stdout>> {
     SCREEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The lines that a task prints. All writes ignore errors: a reader who has left is no reason to stop halfway.
+/// The lines that a task prints. All writes ignore errors, because a task should not stop halfway if its reader leaves.
 struct Screen<W> {
     out: W,
-    /// Whether lines can be rewritten.
+    /// True if lines can be rewritten.
     is_terminal: bool,
     /// The running step, such as `[1/5] Check the toolchain`.
     label: String,
-    /// Whether the cursor is at the end of the step's line.
+    /// True if the cursor is at the end of the step's line.
     open: bool,
-    /// Whether other lines followed the step's line.
+    /// True if other lines followed the step's line.
     has_output: bool,
-    /// When the step last told how far it is.
+    /// The time of the step's last report.
     told: Instant,
 }
 
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_step_prints_stands_under_its_line_and_apart_from_the_next() {
+    fn the_output_of_a_step_is_below_its_line() {
         let shown = shown(true, |screen| {
             screen.begin("[1/2] Look".into());
             screen.say(&"found");
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_rewritten_is_not_wrapped() {
+    fn a_rewritten_line_is_not_wrapped() {
         let shown = shown(true, |screen| {
             screen.begin("x".repeat(200));
             screen.progress(&"1 of 2 crates");

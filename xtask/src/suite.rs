@@ -1,4 +1,4 @@
-//! `cargo xtask test`: the whole test suite from nothing.
+//! `cargo xtask test`: builds and runs the whole test suite.
 
 use std::path::Path;
 use std::process::Command;
@@ -17,8 +17,8 @@ struct Group {
 }
 
 /// The packages with tests, from quick to slow. Those that depend on the host are one group, so that the host is built
-/// once. The rest is apart from them, so that the dependencies of the host are built with the features that `cargo build
-/// -p chainhost` gives them, and not for these tests alone.
+/// once. The others are separate: the dependencies of the host are then built with the same features as in `cargo build
+/// -p chainhost`, and not once more for these tests.
 const GROUPS: [Group; 2] = [
     Group {
         what: "the guest SDK, the examples' own code and these tasks",
@@ -43,7 +43,7 @@ const GROUPS: [Group; 2] = [
     },
 ];
 
-/// Runs everything; `arguments` go to each `cargo test`.
+/// Runs everything. `arguments` go to each `cargo test`.
 pub fn run(root: &Path, arguments: &[&str]) -> Result<(), Failure> {
     let mut steps = Steps::new(6 + 2 * GROUPS.len());
     steps.run("Check the toolchain", || toolchain::ensure(root))?;
@@ -64,7 +64,7 @@ pub fn run(root: &Path, arguments: &[&str]) -> Result<(), Failure> {
 }
 
 impl Group {
-    /// `cargo test` of the group, with `arguments`.
+    /// Makes the command `cargo test` for the group, with `arguments`.
     fn test(&self, root: &Path, arguments: &[&str]) -> Command {
         let mut command = cargo(root, "test");
         for package in self.packages {

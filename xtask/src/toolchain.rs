@@ -1,4 +1,4 @@
-//! What has to be installed before anything can be built.
+//! The parts of the toolchain that must be installed before a build.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::quiet;
 use crate::step::say;
 
-/// Makes sure that components can be compiled, and installs the target if that is all that is missing.
+/// Makes sure that components can be compiled. Installs the target if only that is missing.
 pub fn ensure(root: &Path) -> Result<(), Failure> {
     let libraries = target_libraries(root)?;
     if has_std(&libraries) {
@@ -32,7 +32,7 @@ pub fn ensure(root: &Path) -> Result<(), Failure> {
     Err(failure.with_output(&output))
 }
 
-/// Where this toolchain has, or would have, the standard library of the target.
+/// Returns the folder in which this toolchain has, or would have, the standard library of the target.
 fn target_libraries(root: &Path) -> Result<PathBuf, Failure> {
     let help = "install Rust 1.95 or later from https://rustup.rs";
     let output = Command::new("rustc")
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_is_installed_where_its_standard_library_is() {
+    fn a_target_is_installed_if_its_standard_library_exists() {
         let folder = std::env::temp_dir().join(format!("xtask-target-{}", std::process::id()));
         assert!(!has_std(&folder));
         std::fs::create_dir_all(&folder).unwrap();

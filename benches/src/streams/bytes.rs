@@ -1,4 +1,4 @@
-//! 1 GiB of bytes through two edges, beside copying as much.
+//! Compares 1 GiB of bytes through two edges with copying as much.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -12,11 +12,11 @@ use crate::median;
 const GIB: u64 = 1 << 30;
 const SAMPLES: usize = 5;
 
-/// What the relay does with the stream, by the name of its interface.
+/// The ways in which the relay handles the stream, each with the name of its interface.
 const WAYS: [Way; 2] = [
-    // Out of a guest and into the next, twice.
+    // Each edge copies out of one guest and into the next.
     Way { interface: "read-and-written", shown: "read and written by the relay", copies: 4 },
-    // Out of the source, and into the reader.
+    // The bytes are copied out of the source and into the reader.
     Way { interface: "handed-on", shown: "handed on by the relay unread", copies: 2 },
 ];
 
@@ -25,11 +25,11 @@ const CHUNKS: [(u32, &str); 2] = [(64 << 10, "64 KiB"), (1 << 20, "1 MiB")];
 struct Way {
     interface: &'static str,
     shown: &'static str,
-    /// How often each byte is copied.
+    /// The number of times that each byte is copied.
     copies: usize,
 }
 
-/// GiB a second.
+/// Results in GiB per second.
 #[derive(Default)]
 struct Samples {
     stream: Vec<f64>,
@@ -62,7 +62,7 @@ pub fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// In turn, so that a change in the machine's speed meets all sides.
+/// Measures all sides in turn, so that a change in the machine's speed affects all of them.
 fn measure(way: &Way, chunk: u32) -> anyhow::Result<Samples> {
     runtime()?.block_on(async {
         let chain = chain(Some(way.interface)).await?;
@@ -80,7 +80,7 @@ fn measure(way: &Way, chunk: u32) -> anyhow::Result<Samples> {
     })
 }
 
-/// Sends it once, for the memory that it takes.
+/// Sends it once, to measure the memory that it takes.
 pub async fn once(interface: &str, chunk: u32) -> anyhow::Result<u64> {
     let chain = chain(Some(interface)).await?;
     let peak = memory::Peak::start();
@@ -96,7 +96,7 @@ fn rate(took: Duration) -> f64 {
     1.0 / took.as_secs_f64()
 }
 
-/// How long 1 GiB takes in chunks that are each copied `times` times, from one buffer to the next.
+/// Returns the time for 1 GiB in chunks that are each copied `times` times, from one buffer to the next.
 fn copied(chunk: u32, times: usize) -> Duration {
     let mut buffers = vec![vec![1_u8; chunk as usize]; times + 1];
     let start = Instant::now();

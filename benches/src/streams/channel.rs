@@ -1,13 +1,13 @@
-//! What a stream is compared with: a channel between two tasks, in batches as the stream has them.
+//! The comparison for streams: a channel between two tasks, with batches of the same size.
 
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-/// As many batches as wait in a stream between two chainlets.
+/// The batches that can wait in the channel, as many as in a stream between two chainlets.
 const DEPTH: usize = 2;
 
-/// How long `count` items take, `batch` a message, and what they add up to.
+/// Returns the time for `count` items, with `batch` items in a message, and their sum.
 pub async fn all<T: Send + 'static>(
     count: u64,
     batch: u32,
@@ -39,17 +39,17 @@ pub async fn all<T: Send + 'static>(
     Ok((start.elapsed(), sum))
 }
 
-/// A task that sends an item through a new channel to each who asks.
+/// A task that sends an item through a new channel to each task that asks.
 pub struct Source(mpsc::Sender<oneshot::Sender<mpsc::Receiver<u32>>>);
 
 impl Source {
-    /// In a task of the current runtime, which ends with this.
+    /// Starts the task in the current runtime. It ends when this value is dropped.
     pub fn new() -> Self {
         let (asks, mut asked) = mpsc::channel::<oneshot::Sender<_>>(DEPTH);
         tokio::spawn(async move {
             while let Some(ask) = asked.recv().await {
                 let (sender, receiver) = mpsc::channel(DEPTH);
-                // An error says that whoever asked is gone.
+                // An error means that the task that asked has ended.
                 if ask.send(receiver).is_ok() {
                     let _ = sender.send(7).await;
                 }
@@ -58,7 +58,7 @@ impl Source {
         Source(asks)
     }
 
-    /// How long it takes to have the first item, with the channel that it comes through.
+    /// Returns the time until the first item, including the channel for it.
     pub async fn first(&self) -> anyhow::Result<Duration> {
         let asks = self.0.clone();
         let asking = tokio::spawn(async move {

@@ -1,4 +1,5 @@
-//! The time to the first item of a stream, seen by the guest that reads it.
+//! The time until the first item of a stream, measured by the guest that reads
+//! it.
 
 use super::channel::Source;
 use super::read::{Read, chain, fused, read};

@@ -1,4 +1,5 @@
-//! Bytes in and out by HTTP, through a chainlet that gives back what it reads, beside a server of hyper that does.
+//! Compares bytes in and out over HTTP: through a chainlet that returns the bytes that it reads, and through a hyper
+//! server that does the same.
 //!
 //! Client and server are tasks of one process, over one connection.
 
@@ -50,7 +51,7 @@ pub fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sends it once, for the memory that it takes.
+/// Sends it once, to measure the memory that it takes.
 pub async fn once(side: &str) -> anyhow::Result<u64> {
     let server = if side == "chain" { chain().await? } else { bare().await? };
     let peak = Peak::start();
@@ -58,7 +59,7 @@ pub async fn once(side: &str) -> anyhow::Result<u64> {
     peak.above()
 }
 
-/// Serves a chain of the echo, for as long as the runtime lives.
+/// Serves a chain with the echo, as long as the runtime lives.
 async fn chain() -> anyhow::Result<SocketAddr> {
     let echo = ChainletSpec::builder(guest("guest_stream_echo")?);
     let chain: Chain = Host::new()?.load(&ChainSpec::builder("echo").chainlet("echo", echo).build()?).await?;
@@ -70,7 +71,7 @@ async fn chain() -> anyhow::Result<SocketAddr> {
     Ok(address)
 }
 
-/// Serves an echo of hyper alone, for as long as the runtime lives.
+/// Serves an echo by hyper alone, as long as the runtime lives.
 async fn bare() -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind(anywhere()).await?;
     let address = listener.local_addr()?;
@@ -80,7 +81,7 @@ async fn bare() -> anyhow::Result<SocketAddr> {
                 let service = service_fn(|request: Request<Incoming>| async {
                     Ok::<_, Infallible>(Response::new(request.into_body()))
                 });
-                // What goes wrong is the client's to report.
+                // The client reports the errors.
                 let _ =
                     hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
             });
@@ -93,7 +94,7 @@ fn anywhere() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
-/// MiB a second there and back.
+/// Returns MiB per second in each direction.
 async fn echo(address: SocketAddr) -> anyhow::Result<f64> {
     let stream = TcpStream::connect(address).await?;
     let (mut client, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
@@ -114,7 +115,7 @@ async fn echo(address: SocketAddr) -> anyhow::Result<f64> {
     Ok((LENGTH >> 20) as f64 / took.as_secs_f64())
 }
 
-/// A body that costs its client nothing to make.
+/// A body that costs its client no work.
 struct Upload {
     chunk: Bytes,
     left: u64,

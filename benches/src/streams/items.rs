@@ -1,4 +1,4 @@
-//! Items a second through one edge, beside a channel, and beside one call an item.
+//! Compares items per second through one edge with a channel, and with one call for each item.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{channel, runtime};
 use crate::median;
 
 const SAMPLES: usize = 11;
-/// Calls in a sample, where each carries one item.
+/// The calls in a sample in which each call carries one item.
 const HOPS: u64 = 20_000;
 const TEXT: &str = "twenty characters...";
 
@@ -38,7 +38,7 @@ const fn texts(count: u64, batch: u32, room: u32) -> Read {
     Read { what: "texts", count, batch, room }
 }
 
-/// Millions of items a second.
+/// Results in millions of items per second.
 #[derive(Default)]
 struct Samples {
     stream: Vec<f64>,
@@ -72,7 +72,7 @@ pub fn run() -> anyhow::Result<()> {
     })
 }
 
-/// In turn, so that a change in the machine's speed meets all sides.
+/// Measures all sides in turn, so that a change in the machine's speed affects all of them.
 async fn measure(separate: &Chain, fused: &Chain, row: &Row) -> anyhow::Result<Samples> {
     let hops = Read { what: row.hop, count: HOPS, batch: 1, room: 1 };
     let mut samples = Samples::default();
@@ -90,7 +90,7 @@ async fn measure(separate: &Chain, fused: &Chain, row: &Row) -> anyhow::Result<S
     Ok(samples)
 }
 
-/// The same items, in the batches that they are written in: a channel has no room for a part of one.
+/// Sends the same items in the batches in which they are written, because a channel cannot take a part of a batch.
 async fn through_a_channel(read: Read) -> anyhow::Result<(Duration, u64)> {
     let Read { what, count, batch, .. } = read;
     match what {

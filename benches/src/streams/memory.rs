@@ -1,5 +1,5 @@
-//! How much memory a process has at its peak, above what it had before: each measurement has a process of its own, lest it
-//! find what another left.
+//! The peak memory of a process, above its memory before. Each measurement has a process of its own, because memory
+//! that an earlier one left would hide some.
 
 use std::process::{Command, Stdio};
 
@@ -7,11 +7,11 @@ use anyhow::{Context, bail};
 
 use super::{bytes, http, runtime};
 
-/// What the figures are.
+/// A sentence about the results.
 pub const HOW: &str = "Peak memory is what the process had resident at most, above what it had with the chain loaded: \
     on Linux VmHWM of /proc/self/status, set back by writing 5 to /proc/self/clear_refs.";
 
-/// The most resident memory since its start.
+/// The peak of resident memory since the start of the measurement.
 pub struct Peak {
     before: Option<u64>,
 }
@@ -22,7 +22,7 @@ impl Peak {
         Peak { before: if set_back { kib("VmRSS:") } else { None } }
     }
 
-    /// How many KiB there were above what there was at the start.
+    /// Returns the KiB at the peak above those at the start.
     pub fn above(&self) -> anyhow::Result<u64> {
         let before = self.before.context(NOT_MEASURED)?;
         Ok(kib("VmHWM:").context(NOT_MEASURED)?.saturating_sub(before))
@@ -37,7 +37,7 @@ fn kib(field: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// The MiB at the peak of `what`, in a process of its own.
+/// Returns the MiB at the peak of `what`, in a process of its own.
 pub fn of(what: &[&str]) -> anyhow::Result<String> {
     if !cfg!(target_os = "linux") {
         return Ok(NOT_MEASURED.to_owned());

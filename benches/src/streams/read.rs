@@ -1,4 +1,4 @@
-//! The chain whose first chainlet reads the streams of others, and what it answers.
+//! The chain whose first chainlet reads streams of the others, and its answer.
 
 use std::time::{Duration, Instant};
 
@@ -11,33 +11,34 @@ use serde_json::json;
 use crate::fuse::fuse;
 use crate::guest;
 
-/// What the reader imports, each served by a chainlet of its own.
+/// The imports of the reader. Each is served by a chainlet of its own.
 const IMPORTS: [&str; 5] = ["numbers", "texts", "bytes", "number", "text"];
 
-/// Much more than any call here takes.
+/// Much longer than any call here takes.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// What the reader is to read.
+/// The parameters of the reader.
 #[derive(Clone, Copy)]
 pub struct Read {
     pub what: &'static str,
     pub count: u64,
-    /// How many items are written at a time.
+    /// The number of items that are written at a time.
     pub batch: u32,
-    /// How many are read at once, at most.
+    /// The most items that are read at once.
     pub room: u32,
 }
 
-/// What it answers, and how long its call took.
+/// The answer of the reader, and the duration of its call.
 pub struct Answer {
     pub items: u64,
     pub sum: u64,
-    /// From the guest's start to the first item.
+    /// The time from the guest's start to the first item.
     pub first: Duration,
     pub took: Duration,
 }
 
-/// A reader and what it reads from, in stores of their own. With a `relay`, the bytes come through that interface of it.
+/// Loads a reader and its sources, in separate stores. With a `relay`, the bytes come through that interface of the
+/// relay.
 pub async fn chain(relay: Option<&str>) -> anyhow::Result<Chain> {
     let mut reader = ChainletSpec::builder(guest("bench_stream_reader")?);
     if relay.is_some() {
@@ -55,7 +56,7 @@ pub async fn chain(relay: Option<&str>) -> anyhow::Result<Chain> {
     Ok(Host::new()?.load(&spec.build()?).await?)
 }
 
-/// The same two components fused into one, in which wasmtime moves items from one memory to the other.
+/// Loads the same two components fused into one, in which wasmtime moves items from one memory to the other.
 pub async fn fused() -> anyhow::Result<Chain> {
     let reader = std::fs::read(guest("bench_stream_reader")?)?;
     let source = std::fs::read(guest("bench_stream_source")?)?;

@@ -1,8 +1,8 @@
-//! The same two components with the edge between them written by hand in wasmtime, as one would for this pair alone: each
-//! in a store of its own, a task that owns the callee's, and a channel to it.
+//! The same two components with an edge that is written by hand in wasmtime, for this pair alone: each component in a
+//! store of its own, a task that owns the callee's store, and a channel to that task.
 //!
-//! It does one call at a time, and knows no deadline, no limit and no second replica. All of it runs on one thread, which
-//! is as fast as it gets: on several, a call often wakes one that then only gets in the way.
+//! It makes one call at a time, and has no deadline, no limits and no second replica. All of it runs on one thread,
+//! which is the fastest way: with several threads, a call often wakes a thread that does not help.
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
@@ -11,10 +11,10 @@ use wasmtime::{Engine, Result, Store, format_err};
 
 use crate::bare::{self, State};
 
-/// More than any value here is, in wasmtime's own count.
+/// More than the size of any value here, as wasmtime counts it.
 const HOSTCALL_FUEL: usize = 1 << 30;
 
-/// Both components and what they are fused into, compiled, and where they run.
+/// Both components and their fusion, compiled, and the runtime for them.
 pub struct Components {
     runtime: Runtime,
     engine: Engine,
@@ -23,14 +23,14 @@ pub struct Components {
     fused: Component,
 }
 
-/// A sender, with an echo behind the one interface that it was made for.
+/// A sender, with an echo behind the one interface for which it was made.
 pub struct ByHand<'a> {
     runtime: &'a Runtime,
     store: Store<State>,
     run_remote: TypedFunc<(String, u32, u32), (u64,)>,
 }
 
-/// A value on its way, and where it is to come back.
+/// A value on its way, and the channel for its return.
 type Call<V> = (V, oneshot::Sender<V>);
 
 impl Components {
@@ -43,7 +43,7 @@ impl Components {
         Ok(Components { runtime, engine, echo, sender, fused })
     }
 
-    /// With `T` for the type of interface `what`.
+    /// Makes the edge with the static type `T` for the interface `what`.
     pub fn typed<T>(&self, what: &str) -> Result<ByHand<'_>>
     where
         T: ComponentType + Lift + Lower + Send + Sync + 'static,
@@ -56,7 +56,7 @@ impl Components {
                 .run_concurrent(async |accessor| {
                     while let Some((value, back)) = next.recv().await {
                         let (value,) = func.call_concurrent(accessor, (value,)).await?;
-                        // Whoever asked is gone when a benchmark ends in mid-call.
+                        // The receiver is gone if a benchmark ends in the middle of a call.
                         let _ = back.send(value);
                     }
                     Ok::<_, wasmtime::Error>(())
@@ -71,7 +71,7 @@ impl Components {
         self.sender(linker)
     }
 
-    /// With wasmtime's own dynamic values.
+    /// Makes the edge with wasmtime's own dynamic values.
     pub fn dynamic(&self, what: &str) -> Result<ByHand<'_>> {
         let (mut store, func) = self.echo(what)?;
         let (calls, mut next) = mpsc::channel::<Call<Val>>(16);
@@ -82,7 +82,7 @@ impl Components {
                         let mut results = [Val::Bool(false)];
                         func.call_concurrent(accessor, &[value], &mut results).await?;
                         let [value] = results;
-                        // As above.
+                        // The same as above.
                         let _ = back.send(value);
                     }
                     Ok::<_, wasmtime::Error>(())
@@ -102,7 +102,7 @@ impl Components {
         self.sender(linker)
     }
 
-    /// Both in one component, with no edge between them.
+    /// Makes both in one component, without an edge between them.
     pub fn fused(&self) -> Result<ByHand<'_>> {
         self.instance(bare::linker(&self.engine)?, &self.fused)
     }
@@ -135,7 +135,7 @@ impl Components {
 }
 
 impl ByHand<'_> {
-    /// Calls the sender; how many elements came back.
+    /// Calls the sender. Returns the number of elements that came back.
     pub fn call(&mut self, what: &str, length: u32, times: u32) -> Result<u64> {
         let (run_remote, params) = (self.run_remote, (what.to_string(), length, times));
         let call = self.store.run_concurrent(async |accessor| run_remote.call_concurrent(accessor, params).await);
@@ -144,7 +144,7 @@ impl ByHand<'_> {
     }
 }
 
-/// Sends `value` to the task of the callee, and waits for what comes back.
+/// Sends `value` to the task of the callee, and waits for its return.
 async fn through<V>(calls: &mpsc::Sender<Call<V>>, value: V) -> Result<V> {
     let (back, answer) = oneshot::channel();
     calls.send((value, back)).await.map_err(|_| format_err!("the callee has ended"))?;

@@ -1,5 +1,5 @@
-//! A value from one chainlet to another and back, beside the same two components fused, and with an edge written by
-//! hand.
+//! Compares a value from one chainlet to another and back with the same two components fused, and with an edge that is
+//! written by hand.
 
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use crate::{guest, median};
 
 const SAMPLES: usize = 21;
 
-/// What is sent, each through the interface of its name.
+/// The values that are sent, each through the interface of its name.
 const SENT: [Sent; 6] = [
     Sent { what: "bytes", shown: "`list<u8>`, 1 MiB", length: 1 << 20, times: 200, dynamic_times: 1, target: TYPED },
     Sent { what: "floats", shown: "`list<f32>`, 1 MiB", length: 1 << 18, times: 200, dynamic_times: 1, target: TYPED },
@@ -54,30 +54,30 @@ const SENT: [Sent; 6] = [
     },
 ];
 
-/// Values that are plain data are to move about as fast as if their type had been known.
+/// Values that are plain data should take at most 1.2 times the time of static types.
 const TYPED: Target = Target::Typed(1.2);
-/// Others are to move much faster than as wasmtime's dynamic values.
+/// Other values should be at least 5 times as fast as wasmtime's dynamic values.
 const DYNAMIC: Target = Target::Dynamic(5.0);
 
 struct Sent {
     what: &'static str,
     shown: &'static str,
     length: u32,
-    /// How often it goes there and back in one sample.
+    /// The round trips in one sample.
     times: u32,
-    /// The same for wasmtime's dynamic values.
+    /// The round trips in one sample of wasmtime's dynamic values.
     dynamic_times: u32,
     target: Target,
 }
 
 enum Target {
-    /// At most this, in the time that static types take.
+    /// The highest time, as a multiple of the time with static types.
     Typed(f64),
-    /// The time that dynamic values take is at least this, in the time that chainhost takes.
+    /// The lowest time with dynamic values, as a multiple of chainhost's time.
     Dynamic(f64),
 }
 
-/// Microseconds there and back.
+/// Microseconds for a round trip.
 #[derive(Default)]
 struct Samples {
     chainhost: Vec<f64>,
@@ -107,7 +107,7 @@ pub fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A sender, and an echo for each interface that it imports.
+/// Loads a sender, and an echo for each interface that it imports.
 async fn chain(echo: &[u8], sender: &[u8]) -> anyhow::Result<Chain> {
     let sender = ChainSpec::builder("values").chainlet("sender", ChainletSpec::builder(sender.to_vec()));
     let spec = SENT.iter().fold(sender, |spec, Sent { what, .. }| {
@@ -116,12 +116,12 @@ async fn chain(echo: &[u8], sender: &[u8]) -> anyhow::Result<Chain> {
     Ok(Host::new()?.load(&spec.entrypoint("sender").build()?).await?)
 }
 
-/// Samples in turn, so that a change in the machine's speed meets all sides.
+/// Measures all sides in turn, so that a change in the machine's speed affects all of them.
 fn measure(chainhost: &mut Chainhost, components: &Components, sent: &Sent) -> anyhow::Result<Samples> {
     let mut fused = components.fused().map_err(wasmtime_failed)?;
     let mut typed = typed(components, sent.what).map_err(wasmtime_failed)?;
     let mut dynamic = components.dynamic(sent.what).map_err(wasmtime_failed)?;
-    // What the guests' memories grow to is theirs before it counts.
+    // The first calls grow the guests' memories, which must not count.
     sample(chainhost, sent, 1)?;
     sample(&mut fused, sent, 1)?;
     sample(&mut typed, sent, 1)?;
@@ -148,9 +148,10 @@ fn typed<'a>(components: &'a Components, what: &str) -> wasmtime::Result<ByHand<
     }
 }
 
-/// Whoever can have the sender send.
+/// One side of the comparison.
 trait Side {
-    /// Has it send a value of `length` there and back `times` times; how many elements came back.
+    /// Lets the sender send a value of `length` back and forth `times` times. Returns the number of elements that came
+    /// back.
     fn send(&mut self, what: &str, length: u32, times: u32) -> anyhow::Result<u64>;
 }
 
@@ -172,7 +173,7 @@ impl Side for ByHand<'_> {
     }
 }
 
-/// The microseconds that a value takes there and back; to make it, and to call the sender, does not count.
+/// Returns the microseconds of a round trip of a value. Making the value and calling the sender do not count.
 fn sample(side: &mut impl Side, sent: &Sent, times: u32) -> anyhow::Result<f64> {
     let start = Instant::now();
     side.send(sent.what, sent.length, 0)?;
@@ -200,7 +201,7 @@ fn row(sent: &Sent, samples: Samples) -> String {
     )
 }
 
-/// Three digits at least.
+/// Writes a time with at least three digits.
 fn micros(time: f64) -> String {
     if time < 100.0 { format!("{time:.1}") } else { format!("{time:.0}") }
 }

@@ -1,4 +1,4 @@
-//! Numbers in JSON, read and written by their WIT type, beside what serde_json does with a type of Rust.
+//! Compares reading and writing numbers in JSON by their WIT type with serde_json and a Rust type.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use crate::median;
 
 const NUMBERS: u32 = 4_096;
-/// Texts in one sample, and samples.
+/// The texts in one sample, and the number of samples.
 const TEXTS: u32 = 100;
 const SAMPLES: usize = 31;
-/// At most this, in the time that serde_json takes.
+/// The highest time, as a multiple of serde_json's time.
 const TARGET: f64 = 2.0;
 
-/// A body of a request, as one would write it for serde.
+/// A request body, as one would declare it for serde.
 #[derive(Serialize, Deserialize)]
 struct Body {
     values: Vec<f32>,
@@ -68,7 +68,7 @@ pub fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Numbers from 0 to 1 in all their digits, such as embeddings are made of.
+/// Returns numbers from 0 to 1 with all their digits, such as in embeddings.
 fn numbers() -> impl Iterator<Item = f32> {
     let mut state = 1_u32;
     (0..NUMBERS).map(move |_| {
@@ -77,7 +77,7 @@ fn numbers() -> impl Iterator<Item = f32> {
     })
 }
 
-/// The microseconds that `work` takes.
+/// Returns the microseconds that `work` takes.
 fn sample<T>(mut work: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<f64> {
     let start = Instant::now();
     for _ in 0..TEXTS {

@@ -1,4 +1,4 @@
-//! The values as types of Rust, which wasmtime moves as it knows them from when it is compiled.
+//! The values as Rust types, which wasmtime knows when it is compiled.
 
 wasmtime::component::bindgen!({ path: "guests/values.wit", world: "sender" });
 

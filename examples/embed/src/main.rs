@@ -1,5 +1,5 @@
-//! A server of one's own with a chain in it: a route that calls the chain with Rust types, the chain's own routes, and a
-//! capability of its own.
+//! Your own server with a chain in it: one route calls the chain with Rust types, and the chain's own routes are beside it.
+//! Chainlets may use a capability of this program.
 //!
 //! `embed [CHAIN] [ADDRESS]`, by default examples/hello/chain.toml on 127.0.0.1:8080.
 

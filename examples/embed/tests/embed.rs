@@ -1,4 +1,4 @@
-//! The program, as its users meet it. It needs the components of examples/hello: `cargo xtask guests` builds them.
+//! Tests the program from outside. It needs the components of examples/hello and of this folder; `cargo xtask guests` builds them.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "all of this is test code")]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -48,7 +48,7 @@ fn run_remote(address: &str, body: &str) -> String {
 }
 
 #[test]
-fn a_chain_answers_in_a_server_of_ones_own_by_rust_types_and_by_json() {
+fn an_embedded_chain_answers_with_rust_types_and_json() {
     let chain = concat!(env!("CARGO_MANIFEST_DIR"), "/../hello/chain.toml");
     let (_program, address) = Program::start(chain);
     let address = &address;

@@ -109,6 +109,7 @@ impl Kernel {
         // Drop the groups whose buffers are gone, because those cannot be bound again.
         groups.retain(|known| known.memories.iter().all(|memory| memory.strong_count() > 0));
         if groups.len() >= REMEMBERED {
+            // The first is the oldest.
             groups.remove(0);
         }
         let group = Rc::new(self.bind(bindings)?);

@@ -1,4 +1,4 @@
-//! Debian's packages: installed by root, or fetched and unpacked by anyone.
+//! Debian's packages: root installs them, and other users fetch and unpack them.
 
 use std::ffi::OsString;
 use std::fs;
@@ -9,7 +9,8 @@ use super::runs;
 use crate::quiet;
 use crate::step::say;
 
-/// Installs packages if the user is root and the system has apt-get. Its success is seen by looking for them again.
+/// Installs packages if the user is root and the system has apt-get. The caller looks for the programs again to see
+/// whether this worked.
 pub fn install_as_root(packages: &[&str]) {
     let is_root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.starts_with(b"0\n"));
     if !is_root || !runs("apt-get", "--version") {
@@ -21,7 +22,7 @@ pub fn install_as_root(packages: &[&str]) {
         output_of(&mut command)
     };
     let install = [&["install", "--yes", "--no-install-recommends"], packages].concat();
-    // Without a fresh list of packages there may be nothing to install.
+    // The list of packages may be old or empty. Then apt-get finds nothing, so it is updated and tried again.
     if let Err(why) = apt(&install).or_else(|_| apt(&["update"]).and_then(|_| apt(&install))) {
         say(format_args!("apt-get does not install {}: {why}", packages.join(" ")));
     }
@@ -75,7 +76,7 @@ fn unpack_here(packages: &[&str], folder: &Path) -> Result<(), String> {
     }
     let archives = folder.join("archives");
     make(&archives)?;
-    // The system may have no lists of packages, as an image of a container has none, or old ones.
+    // The system's lists of packages may be missing, as in a container image, or old.
     let with_lists_of_the_system = Lists { options: Vec::new() }.download(packages, &archives);
     with_lists_of_the_system.or_else(|_| Lists::fetch(&folder.join("apt"))?.download(packages, &archives))?;
     for archive in entries(&archives).filter(|path| is_package(path)) {
@@ -91,14 +92,14 @@ fn is_package(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "deb")
 }
 
-/// Lists of the packages that Debian has.
+/// Lists of Debian's packages.
 struct Lists {
-    /// The arguments that make apt-get use them; none for those of the system.
+    /// The arguments that make apt-get use these lists; empty for the system's lists.
     options: Vec<OsString>,
 }
 
 impl Lists {
-    /// Fetches fresh lists into `folder`, as only root may write to the system's.
+    /// Fetches new lists into `folder`, because only root may write to the system's.
     fn fetch(folder: &Path) -> Result<Self, String> {
         let mut options = Vec::new();
         for (name, part) in [("Dir::State::Lists", "lists"), ("Dir::Cache", "cache")] {
@@ -113,13 +114,13 @@ impl Lists {
         Ok(lists)
     }
 
-    /// Puts `packages`, and those that they need and the system lacks, into `folder`.
+    /// Downloads `packages`, and the packages that they need and the system lacks, into `folder`.
     fn download(&self, packages: &[&str], folder: &Path) -> Result<(), String> {
         let mut simulate = self.apt_get("install");
         simulate.args(["--simulate", "--option", "Debug::NoLocking=1", "--no-install-recommends"]).args(packages);
         let simulated = output_of(&mut simulate)?;
         let mut needed = to_install(&simulated);
-        // Those that are installed, and yet are not found, are fetched as well.
+        // Packages that are installed, but whose files were not found, are fetched as well.
         needed.extend(packages.iter().filter(|package| !to_install(&simulated).contains(package)));
         output_of(self.apt_get("download").args(needed).current_dir(folder)).map(drop)
     }
@@ -131,8 +132,8 @@ impl Lists {
     }
 }
 
-/// The packages that apt-get would install, of which it has a line each: `Inst libvulkan1 (1.4.309 Debian:13 [amd64])`.
-/// The C library is not among them, because a running program has that of the system.
+/// Returns the packages that apt-get would install. It prints one line for each: `Inst libvulkan1 (1.4.309 Debian:13
+/// [amd64])`. The C library is left out, because a running program already uses the system's.
 fn to_install(simulated: &str) -> Vec<&str> {
     let names = simulated.lines().filter_map(|line| line.strip_prefix("Inst ")?.split(' ').next());
     names.filter(|name| *name != "libc6").collect()
@@ -142,7 +143,7 @@ fn make(folder: &Path) -> Result<(), String> {
     fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))
 }
 
-/// Runs `command` and returns what it printed; if it fails, its last line as the reason.
+/// Runs `command` and returns its output. If it fails, the error is the last line of the output.
 fn output_of(command: &mut Command) -> Result<String, String> {
     let finished = quiet::run(command).map_err(|error| error.to_string())?;
     if finished.status.success() {

@@ -1,4 +1,4 @@
-//! Vulkan's loader and a driver: those of the machine, or those that were unpacked into the cache.
+//! Vulkan's loader and a driver: those of the machine, or those in the cache.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -11,17 +11,17 @@ use super::VULKAN;
 use super::apt::{self, entries, library_folders};
 use crate::cache;
 
-/// The folders in which drivers describe themselves to Vulkan's loader.
+/// The folders with the descriptions of drivers, in which Vulkan's loader looks.
 const DRIVERS: [&str; 4] =
     ["/usr/local/etc/vulkan/icd.d", "/usr/local/share/vulkan/icd.d", "/etc/vulkan/icd.d", "/usr/share/vulkan/icd.d"];
-/// Variables that name the descriptions of drivers, the first before the second. With one of them, the loader looks
-/// nowhere else.
+/// The variables that name the descriptions of drivers. The first takes precedence. If one of them is set, the loader
+/// looks nowhere else.
 const NAMED_BY: [&str; 2] = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"];
-/// The description of the driver in the cache. It is written last, so that only a whole folder has it.
+/// The description of the driver in the cache. It is written last, so a folder with this file is complete.
 const DESCRIPTION: &str = "driver.json";
 
-/// Whether Vulkan's loader finds a driver, as far as that can be seen from outside. Other systems than Linux bring their
-/// own.
+/// Returns true if Vulkan's loader finds a driver, as far as other programs can tell. Systems other than Linux have
+/// their own driver.
 pub(super) fn is_found() -> bool {
     if !cfg!(target_os = "linux") {
         return true;
@@ -35,20 +35,20 @@ pub(super) fn is_found() -> bool {
     has_loader && DRIVERS.iter().any(|folder| described_in(Path::new(folder)).is_some())
 }
 
-/// The description of a driver in `folder`.
+/// Returns the description of a driver in `folder`.
 fn described_in(folder: &Path) -> Option<PathBuf> {
     let mut found: Vec<_> = entries(folder).filter(|path| path.extension() == Some(OsStr::new("json"))).collect();
-    // The one in software works everywhere.
+    // The software driver works on every machine.
     found.sort_by_key(|path| !path.to_string_lossy().contains("lvp"));
     found.into_iter().next()
 }
 
-/// A folder with Vulkan's loader, a driver in software and the libraries that they need.
+/// A folder with Vulkan's loader, a software driver and the libraries that they need.
 pub(super) struct Driver {
     folder: PathBuf,
 }
 
-/// The driver in the cache. It is fetched if it is not there.
+/// Returns the driver in the cache. Fetches it if it is not there.
 pub(super) fn in_cache() -> Result<Driver, String> {
     let folder = cache::folder("vulkan").map_err(|failure| failure.to_string())?;
     let driver = Driver { folder };
@@ -59,12 +59,12 @@ pub(super) fn in_cache() -> Result<Driver, String> {
 }
 
 impl Driver {
-    /// The file that tells Vulkan's loader where the driver is.
+    /// Returns the file that tells Vulkan's loader the place of the driver.
     pub(super) fn description(&self) -> PathBuf {
         self.folder.join(DESCRIPTION)
     }
 
-    /// The variables by which a program finds the loader, and the loader the driver.
+    /// Returns the variables that point a program to the loader, and the loader to the driver.
     pub(super) fn variables(&self) -> Vec<(&'static str, OsString)> {
         let before = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
         let folders = library_folders(&self.folder).into_iter();
@@ -76,8 +76,8 @@ impl Driver {
         variables
     }
 
-    /// Describes the driver in `part`, as it will be found once `part` has become the folder. Debian's own description may
-    /// name the place where the package would have been installed.
+    /// Writes the description of the driver in `part`, with its path after `part` has become the folder. Debian's own
+    /// description may name the path of an installed package.
     fn describe(&self, part: &Path) -> Result<(), String> {
         let theirs = described_in(&part.join("usr/share/vulkan/icd.d")).ok_or("the packages hold no driver")?;
         let text = fs::read_to_string(&theirs).map_err(|error| format!("{}: {error}", theirs.display()))?;
@@ -102,7 +102,7 @@ impl Driver {
 mod tests {
     use super::*;
 
-    /// A folder in which packages were unpacked, and its description of the driver.
+    /// Makes a folder with unpacked packages and their description of the driver.
     fn unpacked(name: &str, description: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("xtask-driver-{}-{name}", std::process::id()));
         let drivers = folder.join("usr/share/vulkan/icd.d");

@@ -1,9 +1,9 @@
-//! Other programs, one of which will do.
+//! Programs that can replace each other.
 
 use std::process::{Command, Stdio};
 
-/// Runs the commands one after the other, until one succeeds and `done` says that it did what it should. Otherwise the
-/// error has a line for each, with why it did not.
+/// Runs the commands one after the other, until one succeeds and `done` returns true. Otherwise, the error has one line
+/// for each command, with the reason of its failure.
 pub fn first_that_succeeds(commands: Vec<Command>, done: impl Fn() -> bool) -> Result<(), String> {
     let mut tried = Vec::new();
     for mut command in commands {
@@ -13,7 +13,7 @@ pub fn first_that_succeeds(commands: Vec<Command>, done: impl Fn() -> bool) -> R
             Ok(output) if output.status.success() && done() => return Ok(()),
             Ok(output) if output.status.success() => "did not do it".to_owned(),
             Ok(output) => {
-                // The last thing that a program says is usually what is wrong.
+                // The last line of a program's output usually names the mistake.
                 let said = String::from_utf8_lossy(&output.stderr).into_owned();
                 let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
                 format!("failed ({}): {}", output.status, last.trim())
@@ -36,13 +36,13 @@ mod tests {
     }
 
     #[test]
-    fn the_first_program_that_can_does_it() {
+    fn the_first_program_that_succeeds_is_used() {
         let commands = vec![Command::new("no-such-program"), rustc(&["--no-such-flag"]), rustc(&["--version"])];
         assert_eq!(first_that_succeeds(commands, || true), Ok(()));
     }
 
     #[test]
-    fn where_none_can_each_says_why() {
+    fn if_all_programs_fail_each_reason_is_shown() {
         let commands = vec![Command::new("no-such-program"), rustc(&["--no-such-flag"]), rustc(&["--version"])];
         let tried = first_that_succeeds(commands, || false).unwrap_err();
         let lines: Vec<_> = tried.lines().collect();

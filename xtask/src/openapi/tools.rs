@@ -1,4 +1,4 @@
-//! Programs that are fetched into the cache, once for each list of what is wanted.
+//! Programs that are fetched into the cache, once for each list of requirements.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,11 @@ use crate::cache;
 use crate::failure::Failure;
 use crate::step::say;
 
-/// The file in a folder of tools that has the list which they were fetched by, written when all are there.
+/// The file in a folder of tools with the list from which they were fetched. It is written when all tools are there.
 const DONE: &str = "fetched";
 
-/// The folder of the tools `name` in the cache, once they are what `list` says. `fetch` fetches them into the folder, which
-/// is empty then.
+/// Returns the folder of the tools `name` in the cache, after making it agree with `list`. `fetch` fetches the tools
+/// into the folder, which is then empty.
 pub fn fetched(name: &str, list: &Path, fetch: impl FnOnce(&Path) -> Result<(), Failure>) -> Result<PathBuf, Failure> {
     let broken = |path: &Path, error: std::io::Error| {
         Failure::new(format_args!("{}: {error}", path.display()), "remove the folder, and run this again")
@@ -31,7 +31,7 @@ pub fn fetched(name: &str, list: &Path, fetch: impl FnOnce(&Path) -> Result<(), 
     Ok(folder)
 }
 
-/// Runs `command` and shows what it says only if it fails.
+/// Runs `command`. Shows its output only if it fails.
 pub fn quietly(command: &mut Command, help: &str) -> Result<(), Failure> {
     let program = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
     let output =

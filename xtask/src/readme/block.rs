@@ -1,18 +1,18 @@
-//! The commands in a Markdown text, and what it says that they print.
+//! The commands in a Markdown text, and the output that it shows.
 
-/// Stands for any text, within a line or for any number of lines.
+/// Stands for any text within a line, or for any number of lines.
 const ANY: &str = "…";
 
-/// A command, and what is shown under it.
+/// A command, and the output that is shown below it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Shown {
-    /// What follows `$ `, on one line.
+    /// The text after `$ `, on one line.
     pub command: String,
-    /// The lines under it; none where it does not matter.
+    /// The lines below it; empty if the output does not matter.
     pub output: Vec<String>,
 }
 
-/// The commands in the `console` blocks of `markdown`, in order.
+/// Returns the commands in the `console` blocks of `markdown`, in order.
 pub fn commands(markdown: &str) -> Vec<Shown> {
     let mut commands: Vec<Shown> = Vec::new();
     let (mut inside, mut unfinished) = (false, false);
@@ -34,14 +34,15 @@ pub fn commands(markdown: &str) -> Vec<Shown> {
         }
     }
     for shown in &mut commands {
-        // Between two commands, a blank line is for the eye.
+        // A blank line between two commands is not output.
         let printed = shown.output.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);
         shown.output.truncate(printed);
     }
     commands
 }
 
-/// Adds `line` to the last command; whether the next line belongs to it too.
+/// Adds `line` to the last command. Returns true if the next line belongs to
+/// the command, too.
 fn take(commands: &mut [Shown], line: &str) -> bool {
     let Some(last) = commands.last_mut() else { return false };
     let part = line.trim();
@@ -53,7 +54,7 @@ fn take(commands: &mut [Shown], line: &str) -> bool {
     goes_on
 }
 
-/// Whether `printed` is what `shown` says.
+/// Returns true if `printed` agrees with `shown`.
 pub fn agrees(shown: &[String], printed: &str) -> bool {
     let shown: Vec<&str> = shown.iter().map(String::as_str).collect();
     let printed: Vec<&str> = printed.trim_end().lines().map(str::trim_end).collect();
@@ -86,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commands_and_their_output_are_found_in_console_blocks_alone() {
+    fn commands_and_output_are_found_only_in_console_blocks() {
         let text = "a\n```sh\n$ no\n```\n$ nor this\n```console\n$ one\nout\n\n$ two \\\n    more\n$ three\n```\nout\n```console\n$ four\n```\n";
         let found = commands(text);
         let lines: Vec<_> = found.iter().map(|shown| shown.command.as_str()).collect();
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn output_agrees_where_only_the_dots_differ() {
+    fn output_agrees_if_only_the_dots_differ() {
         let agrees =
             |shown: &[&str], printed| agrees(&shown.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>(), printed);
         assert!(agrees(&[], "anything"));

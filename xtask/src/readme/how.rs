@@ -1,28 +1,28 @@
-//! How a command of a document is tried.
+//! The ways in which the commands of a document are tried.
 
 /// The way in which the reader follows a command.
 #[derive(Debug, PartialEq, Eq)]
 pub enum How<'c> {
-    /// Not here: it is how a newcomer comes to the state that this task starts in.
+    /// The command is not run. It takes a newcomer to the state in which this task begins.
     Already,
-    /// By a step of CI of its own.
+    /// The command is not run. A step of CI runs it.
     InCi,
-    /// As it is, but with the profile of the tests, so that nothing is compiled twice.
+    /// The command is run with the profile of the tests, so that nothing is compiled twice.
     Install,
-    /// By going on in another folder.
+    /// The reader goes to another folder.
     Enter(&'c str),
-    /// As it is, and by keeping the variable of this name for all that follows.
+    /// The command is run, and the variable of this name is kept for all later commands.
     Export(&'c str),
-    /// By leaving the chain running, until the next one is served or the document ends.
+    /// The chain keeps running until the next one is served or the document ends.
     Serve,
-    /// By leaving the program running until the document ends.
+    /// The program keeps running until the document ends.
     Leave,
-    /// As it is.
+    /// The command is run unchanged.
     Run,
 }
 
 impl How<'_> {
-    /// The way for `command`.
+    /// Returns the way for `command`.
     pub fn of(command: &str) -> How<'_> {
         let (_, program) = split_variables(command);
         match program.split(' ').collect::<Vec<_>>().as_slice() {
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_command_is_tried_in_the_way_that_fits_it() {
+    fn each_command_has_its_way() {
         assert_eq!(How::of("cargo xtask demo"), How::InCi);
         assert_eq!(How::of("cargo install --path host --locked"), How::Install);
         assert_eq!(How::of("cargo run --locked -p answer-stand-in"), How::Leave);
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_stand_before_a_program() {
+    fn variables_come_before_a_program() {
         assert_eq!(split_variables("A=1 B_C=2 run a=b"), ("A=1 B_C=2 ", "run a=b"));
         assert_eq!(split_variables("run A=1"), ("", "run A=1"));
         assert_eq!(split_variables("A=1"), ("A=1", ""));

@@ -1,7 +1,7 @@
 //! A reader who follows the documents.
 //!
-//! The reader's clone is a folder of links to the entries of this one. What the documents write beside the clone comes
-//! into `target/readme`.
+//! The reader's clone is a folder of links to the entries of this one. Files that the documents write beside the clone
+//! go to `target/readme`.
 
 use std::ffi::OsString;
 use std::fs;
@@ -16,10 +16,10 @@ use crate::failure::Failure;
 use crate::served::Served;
 use crate::step::say;
 
-/// The address at which the documents say that a chain is served.
+/// The addresses at which the documents say that a chain is served.
 const SERVED_AT: [&str; 2] = ["127.0.0.1:8080", "localhost:8080"];
 
-/// A reader of the documents, who does what they say.
+/// A reader who follows the documents.
 pub struct Reader<'r> {
     root: &'r Path,
     install: PathBuf,
@@ -31,10 +31,10 @@ pub struct Reader<'r> {
 }
 
 impl<'r> Reader<'r> {
-    /// A reader who is in the clone.
+    /// Makes a reader who is in the clone.
     pub fn new(root: &'r Path) -> Result<Self, Failure> {
         let place = target_dir(root).join("readme");
-        // A reader begins in the clone, and writes beside it.
+        // The reader begins in the clone, and writes beside it.
         let folder = place.join("chainhost");
         let emptied = match fs::remove_dir_all(&place) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -53,7 +53,7 @@ impl<'r> Reader<'r> {
         })
     }
 
-    /// Does what a command of `document` says.
+    /// Follows a command of `document`.
     pub fn follow(&mut self, document: &str, shown: &Shown) -> Result<(), Failure> {
         let how = How::of(&shown.command);
         say(format_args!("\n$ {}", shown.command));
@@ -71,7 +71,7 @@ impl<'r> Reader<'r> {
                 self.stop_chain()?;
                 let (variables, program) = split_variables(&shown.command);
                 let mut serve = Command::new("/bin/sh");
-                // The arguments that a served chain gets follow those of the document.
+                // The arguments for a served chain come after those of the document.
                 serve.arg("-c").arg(format!("{variables}exec {program} \"$@\"")).arg("sh");
                 self.served = Some(Served::start(self.prepare(&mut serve))?);
             }
@@ -81,7 +81,7 @@ impl<'r> Reader<'r> {
         Ok(())
     }
 
-    /// Runs the command in a shell and compares what it prints.
+    /// Runs the command in a shell and compares its output.
     fn run(&self, document: &str, shown: &Shown) -> Result<(), Failure> {
         let line = match &self.served {
             Some(served) => {
@@ -103,14 +103,14 @@ impl<'r> Reader<'r> {
         ))
     }
 
-    /// Runs the command, and sets its variable for those that follow.
+    /// Runs the command, and sets its variable for the later commands.
     fn export(&mut self, command: &str, name: &str) -> Result<(), Failure> {
         let value = self.shell(&format!("{command}\nprintf %s \"${name}\""))?;
         self.variables.push((name.to_owned(), value.into()));
         Ok(())
     }
 
-    /// Runs `line` in a shell, which has to succeed, and returns what it printed to stdout.
+    /// Runs `line` in a shell, and returns its output on stdout. Fails if the line fails.
     fn shell(&self, line: &str) -> Result<String, Failure> {
         let mut shell = Command::new("/bin/sh");
         shell.arg("-c").arg(line);
@@ -131,17 +131,17 @@ impl<'r> Reader<'r> {
         })
     }
 
-    /// Runs `command` where the reader is, with the variables that the reader has set.
+    /// Sets the folder of the reader and the variables that the reader has set for `command`.
     fn prepare<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         forget_this_package(command);
-        // A shell takes the value of PWD for the folder's path, if it is one.
+        // If PWD is set and valid, a shell takes it for the path of the folder.
         command.current_dir(&self.folder).env_remove("PWD");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)))
     }
 
-    /// Starts a program of this repository with `cargo run`, and waits until it says where it listens.
+    /// Starts a program of this repository with `cargo run`, and waits until it prints its address.
     fn leave(&mut self, command: &str) -> Result<(), Failure> {
-        // In the repository itself: cargo takes a folder of links for another one.
+        // It runs in the repository itself, because cargo would treat the folder of links as another workspace.
         let shell = |line: String| {
             let mut shell = Command::new("/bin/sh");
             forget_this_package(shell.arg("-c").arg(line).current_dir(self.root).stdin(Stdio::null()));
@@ -170,19 +170,19 @@ impl<'r> Reader<'r> {
         self.served.take().map_or(Ok(()), Served::stop)
     }
 
-    /// Stops what is running.
+    /// Stops the running programs.
     pub fn end(&mut self) -> Result<(), Failure> {
         self.left.clear();
         self.stop_chain()
     }
 }
 
-/// A process that does not outlive this value.
+/// A process that ends when this value is dropped.
 struct Left(Child);
 
 impl Drop for Left {
     fn drop(&mut self) {
-        // An error says that it has ended already.
+        // An error means that the process has ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

@@ -1,4 +1,4 @@
-//! Gives back what it gets.
+//! Returns its argument.
 
 wit_bindgen::generate!({ path: "../wit", world: "callee" });
 

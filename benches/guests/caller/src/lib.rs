@@ -1,4 +1,4 @@
-//! Passes what it gets on to its dependency, and the answer back.
+//! Passes its argument on to its dependency, and returns the answer.
 
 wit_bindgen::generate!({ path: "../wit", world: "caller" });
 

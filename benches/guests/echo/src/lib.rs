@@ -1,4 +1,4 @@
-//! Gives back what it gets, in one interface for each type.
+//! Returns its argument, in one interface for each type.
 
 wit_bindgen::generate!({ path: "../values.wit", world: "echo" });
 

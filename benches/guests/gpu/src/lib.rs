@@ -9,7 +9,7 @@ use work::{BULK, Work};
 
 struct Gpu {
     work: Work,
-    /// The same bytes through the SDK's own buffers.
+    /// A buffer for the same bytes, made with the SDK.
     bulk: Buffer<u8>,
 }
 
@@ -17,7 +17,7 @@ struct Gpu {
     package bench:gpu;
 
     world gpu {
-        /// Does a piece of work `times` times, and says how many nanoseconds one took, each.
+        /// Does a piece of work `times` times, and returns the nanoseconds of each.
         export run-remote: async func(piece: string, times: u32) -> result<list<u64>, string>;
     }
 ")]

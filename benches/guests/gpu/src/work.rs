@@ -1,12 +1,12 @@
-//! What a GPU is given to do, through wgpu: the same code in a chainlet and in the benchmark itself.
+//! The work for the GPU, through wgpu. The same code runs in a chainlet and in the benchmark itself.
 
 use std::time::Instant;
 
 /// The rows of a square matrix.
 pub const ROWS: u32 = 1024;
-/// Numbers of a small dispatch.
+/// The numbers in a small dispatch.
 const SMALL: u32 = 256;
-/// Bytes that are moved at once.
+/// The bytes that are moved at once.
 pub const BULK: u64 = 64 << 20;
 
 const SHADERS: &str = "
@@ -91,7 +91,7 @@ impl Work {
         })
     }
 
-    /// Does `piece` so often, and says how many nanoseconds each took.
+    /// Does `piece` this many times, and returns the nanoseconds of each.
     pub fn times(&self, piece: &str, times: u32) -> Result<Vec<u64>, String> {
         let work = || match piece {
             "matmul" => self.compute(&self.big),
@@ -140,7 +140,7 @@ impl Work {
         self.read(&self.landing).map(drop)
     }
 
-    /// Maps a buffer and copies it out, and returns its last word.
+    /// Maps a buffer, copies its contents, and returns the last word.
     fn read(&self, landing: &wgpu::Buffer) -> Result<u32, String> {
         let slice = landing.slice(..);
         slice.map_async(wgpu::MapMode::Read, |_| {});

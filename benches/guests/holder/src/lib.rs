@@ -1,4 +1,4 @@
-//! Holds each call until nobody wants its answer any more, and then drops what it has for it.
+//! Holds each call until nobody wants its answer any more, and then drops the value that it holds for the call.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,4 +1,4 @@
-//! Sends a value that it makes itself there and back, so that calls of it carry next to nothing.
+//! Sends a value that it makes itself back and forth, so that calls of the sender transfer almost nothing.
 
 mod values;
 
@@ -24,7 +24,7 @@ impl Guest for Sender {
     }
 }
 
-/// Sends what came back, so that the value is made once.
+/// Sends each returned value again, so that the value is made only once.
 async fn send<T>(mut value: T, times: u32, echo: impl AsyncFn(T) -> T, length: impl Fn(&T) -> usize) -> u64 {
     let mut came_back = 0;
     for _ in 0..times {

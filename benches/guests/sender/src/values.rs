@@ -4,7 +4,7 @@ use crate::bench::values::embedding::Embedding;
 use crate::bench::values::scores::Score;
 use crate::bench::values::wide::Wide;
 
-/// How long each string of a list is.
+/// The length of each string in a list.
 const TEXT: usize = 20;
 
 pub fn bytes(length: u32) -> Vec<u8> {
@@ -27,7 +27,7 @@ pub fn texts(length: u32) -> Vec<String> {
     (0..length).map(|index| format!("{index:TEXT$}")).collect()
 }
 
-/// A record whose strings have `length` characters.
+/// Returns a record whose strings have `length` characters.
 pub fn wide(length: u32) -> Wide {
     let text = || "x".repeat(length as usize);
     macro_rules! wide {

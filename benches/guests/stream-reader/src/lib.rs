@@ -1,4 +1,4 @@
-//! Reads streams and adds up what comes of them, so that calls of it carry next to nothing.
+//! Reads streams and adds up their items, so that calls of the reader transfer almost nothing.
 
 #[path = "../../chunk.rs"]
 mod chunk;
@@ -16,12 +16,12 @@ const TEXT: &str = "twenty characters...";
 
 struct Reader;
 
-/// What has come so far.
+/// The result so far.
 struct Tally {
     start: Instant,
     items: u64,
     sum: u64,
-    /// Nanoseconds until the first.
+    /// The nanoseconds until the first item.
     first: Option<u64>,
 }
 
@@ -90,8 +90,8 @@ impl Tally {
     }
 }
 
-/// A checksum of bytes that are read in parts of whole blocks of 32 bytes; it tells their order, too. Only two instructions of
-/// a block wait for the one before: a check that takes as long as the streams would hide what they take.
+/// Returns a checksum of bytes that are read in parts of whole blocks of 32 bytes. It depends on their order. Only two
+/// instructions of a block wait for the block before: a check that takes as long as the streams would hide their time.
 fn checked(sum: u64, bytes: &[u8]) -> u64 {
     let (blocks, rest) = bytes.as_chunks::<32>();
     let sum = blocks.iter().fold(sum, |sum, block| {
@@ -99,7 +99,7 @@ fn checked(sum: u64, bytes: &[u8]) -> u64 {
         let block = words.fold(0_u64, |block, (word, by)| block.wrapping_add(word.rotate_left(by)));
         sum.rotate_left(1).wrapping_add(block)
     });
-    // There is no rest, unless something is wrong.
+    // There is a rest only if something is wrong.
     rest.iter().fold(sum, |sum, byte| !sum.wrapping_add(u64::from(*byte)))
 }
 

@@ -10,7 +10,7 @@ use wit_bindgen::rt::async_support::{StreamReader, StreamWriter, spawn_local};
 use self::chunk::Chunks;
 use self::exports::bench::streams::{bytes, number, numbers, text, texts};
 
-/// A string of the length that a token or a name has.
+/// A string of the length of a token or a name.
 const TEXT: &str = "twenty characters...";
 
 struct Source;
@@ -60,10 +60,10 @@ impl text::Guest for Source {
     }
 }
 
-/// Writes the items from 0 to `count`, `batch` at a time, for as long as somebody reads.
+/// Writes the items from 0 to `count`, `batch` at a time, as long as somebody reads.
 async fn write<T: 'static>(mut writer: StreamWriter<T>, count: u64, batch: u32, item: impl Fn(u64) -> T) {
     let mut next = 0;
-    // What comes back of a write is its buffer.
+    // A write returns its buffer, which is used again.
     let mut items = Vec::new();
     while next < count {
         let end = count.min(next + u64::from(batch));

@@ -63,7 +63,7 @@ impl Answer {
 }
 
 impl Answer {
-    /// Answers from the cache, or asks the model. Only one call at a time asks it the same question.
+    /// Answers from the cache, or asks the model. The model never gets the same question from two calls at once.
     async fn answer(&'static self, question: &str) -> Result<Pieces> {
         let key = normal(question);
         if let Some(complete) = self.cached(&key) {

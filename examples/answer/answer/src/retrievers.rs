@@ -1,11 +1,12 @@
-//! The passages for a question, from all retrievers at once.
+//! Gets the passages for a question, from all retrievers at once.
 
 use answer_parts::{Found, Passage, merge};
 use chainlet::{Error, Result, join, log};
 
 use crate::wit::{Hit, index, keywords};
 
-/// The best passages of the retrievers that answered, and the names of those that failed. It is an error if all fail.
+/// Returns the best passages of the retrievers that answered, and the names of those that failed. Fails if all of them
+/// fail.
 pub async fn gather(question: &str, limit: u32) -> Result<(Vec<Found>, Vec<String>)> {
     let (by_index, by_keywords) =
         join(index::run_remote(question.to_owned(), limit), keywords::run_remote(question.to_owned(), limit)).await;

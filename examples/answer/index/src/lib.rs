@@ -12,7 +12,7 @@ use serde::Deserialize;
 struct Settings {
     /// The folder with the documents, among the files that chain.toml gives this chainlet.
     documents: PathBuf,
-    /// A passage below this score is no hit.
+    /// The lowest score of a hit.
     least: f32,
 }
 
@@ -23,7 +23,7 @@ struct Indexer {
 
 #[chainlet]
 impl Indexer {
-    /// Reads the documents and has all of their passages embedded with one call.
+    /// Reads the documents, and embeds all of their passages with one call.
     async fn init() -> Result<Self> {
         let Settings { documents: folder, least } = context::settings()?;
         let documents = documents(&folder).context(format!("cannot read the documents in {}", folder.display()))?;

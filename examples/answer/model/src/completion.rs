@@ -24,7 +24,7 @@ impl Completion {
         Self { events: answer.limit(LONGEST).events(), deltas: VecDeque::new(), finish: None }
     }
 
-    /// The next token; `None` after the last. A text that the server has not finished is an error.
+    /// Returns the next token; `None` after the last. Fails if the server has not finished the text.
     pub async fn next(&mut self) -> Result<Option<String>> {
         loop {
             match self.deltas.pop_front() {
@@ -41,7 +41,7 @@ impl Completion {
         }
     }
 
-    /// Why the text has ended.
+    /// Returns the reason why the text has ended.
     pub fn finish(&self) -> Finish {
         self.finish.unwrap_or(Finish::Stop)
     }

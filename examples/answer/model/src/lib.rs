@@ -1,4 +1,4 @@
-//! `model`: asks a language model over HTTP, by the protocol of `/v1/chat/completions`.
+//! `model`: asks a language model over HTTP, with the protocol of `/v1/chat/completions`.
 
 mod completion;
 
@@ -17,9 +17,9 @@ use serde_json::json;
 struct Settings {
     /// The address of the server's `/v1/chat/completions`.
     url: String,
-    /// The name of the model there.
+    /// The name of the model on that server.
     model: String,
-    /// The time that the first token may take, in milliseconds.
+    /// The longest time until the first token, in milliseconds.
     first_token: u64,
     /// The most tokens of an answer.
     max_tokens: u32,
@@ -36,7 +36,7 @@ impl Writer {
         Ok(Self { key: context::secret("model_key")?, settings: context::settings()? })
     }
 
-    /// Returns when the first token has come: until then the caller can choose another model.
+    /// Returns when the first token has come. Until then, the caller can choose another model.
     async fn run_remote(
         &self,
         system: String,
@@ -45,13 +45,13 @@ impl Writer {
         let limit = Duration::from_millis(self.settings.first_token);
         let first = async {
             let mut completion = Completion::new(self.ask(&system, &prompt).await?);
-            // Nothing is written yet, so another attempt or another model can take over, whatever went wrong.
+            // Nothing is written yet, so another attempt or another model can take over after any error.
             let first = completion.next().await.map_err(|broken| Error::unavailable(broken.message()))?;
             Ok::<_, Error>((first, completion))
         };
         let late = |_| Error::timeout(format!("the model wrote nothing within {limit:?}"));
         let (first, mut completion) = time::timeout(limit, first).await.map_err(late)??;
-        // If nobody reads any more, the connection is dropped with all of this, so the server stops, too.
+        // If the reader leaves, this closure and its connection are dropped, so the server stops as well.
         Ok(wit::try_stream(async move |mut tokens| {
             let mut token = first;
             while let Some(text) = token {
@@ -66,7 +66,7 @@ impl Writer {
 }
 
 impl Writer {
-    /// Sends the request, and checks how the server answers.
+    /// Sends the request, and checks the status of the answer.
     async fn ask(&self, system: &str, prompt: &str) -> Result<Response> {
         let answer = http::post(&self.settings.url)
             .bearer(self.key.expose())
@@ -80,8 +80,8 @@ impl Writer {
             .send()
             .await
             .map_err(|error| Error::unavailable(format!("the model's server is not reached: {}", error.message())))?;
-        // The body of a refusal is not passed on: servers repeat parts of the key in it. No error says that it is repeatable:
-        // which of them deserve another attempt is for `retry_on` in chain.toml.
+        // The body of a rejection is not passed on, because servers repeat parts of the key in it. No error is marked
+        // as repeatable, because `retry_on` in chain.toml decides which of them deserve another attempt.
         match answer.status().as_u16() {
             200 => Ok(answer),
             401 | 403 => {

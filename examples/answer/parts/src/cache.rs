@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-/// Keeps a number of values. A new one takes the place of the oldest.
+/// Keeps a number of values. A new value replaces the oldest.
 #[derive(Debug)]
 pub struct Cache<T> {
     most: usize,
@@ -12,13 +12,13 @@ pub struct Cache<T> {
 }
 
 impl<T> Cache<T> {
-    /// A cache of at most `most` values.
+    /// Makes a cache of at most `most` values.
     #[must_use]
     pub fn new(most: usize) -> Self {
         Self { most, values: HashMap::new(), order: VecDeque::new() }
     }
 
-    /// The value of `key`.
+    /// Returns the value of `key`.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&T> {
         self.values.get(key)

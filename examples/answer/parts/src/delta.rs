@@ -9,13 +9,13 @@ pub enum Delta {
     Text(String),
     /// The text is complete.
     Stop,
-    /// The text has reached its most tokens.
+    /// The text has reached the limit of its tokens.
     Length,
     /// The server says that it failed.
     Failed,
     /// The stream has ended.
     Done,
-    /// Nothing that concerns the text.
+    /// The event does not concern the text.
     Nothing,
 }
 
@@ -43,7 +43,7 @@ impl Delta {
     ///
     /// # Errors
     ///
-    /// If the data is not what such a server sends.
+    /// Fails if the data has another form than such a server sends.
     pub fn read(data: &str) -> Result<Vec<Self>, serde_json::Error> {
         if data == "[DONE]" {
             return Ok(vec![Self::Done]);

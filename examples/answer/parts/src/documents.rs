@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::{fs, io};
 
-/// A document of the folder.
+/// A document of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
     /// The file's name without its extension.
@@ -17,7 +17,7 @@ pub struct Document {
 pub struct Passage {
     /// The name of the document.
     pub document: String,
-    /// Which paragraph of its document it is, counted from 1.
+    /// The number of the paragraph in its document, counted from 1.
     pub position: u32,
     /// The text, in one line.
     pub text: String,
@@ -27,7 +27,7 @@ pub struct Passage {
 ///
 /// # Errors
 ///
-/// If the folder or a file of it cannot be read.
+/// Fails if the folder or a file in it cannot be read.
 pub fn documents(folder: &Path) -> io::Result<Vec<Document>> {
     let mut paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
@@ -41,7 +41,7 @@ pub fn documents(folder: &Path) -> io::Result<Vec<Document>> {
         .collect()
 }
 
-/// The paragraphs of a document. Blank lines separate them; headings are no passages.
+/// Returns the paragraphs of a document. Blank lines separate them; headings are no passages.
 #[must_use]
 pub fn passages(document: &Document) -> Vec<Passage> {
     let mut paragraphs = vec![String::new()];

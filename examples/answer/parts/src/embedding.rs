@@ -1,11 +1,11 @@
-//! A text as a vector, without a model: words and pieces of words, hashed into dimensions.
+//! Turns a text into a vector, without a model: it hashes words and pieces of words into dimensions.
 
 use retrieval::terms;
 
 /// The number of dimensions of a vector.
 pub const DIMENSIONS: usize = 256;
 
-/// The vector of `text`, of length 1. The vector of a text without words is null.
+/// Returns the vector of `text`, with length 1. The vector of a text without words is zero.
 ///
 /// Each stem counts once for itself and once for all of its pieces of three letters, so that
 /// "lend" and "lending" or "member" and "membership" are near each other.
@@ -28,7 +28,7 @@ pub fn embedding(text: &str) -> Vec<f32> {
     vector
 }
 
-/// The cosine of the angle between two vectors of length 1.
+/// Returns the cosine of the angle between two vectors of length 1.
 #[must_use]
 pub fn cosine(left: &[f32], right: &[f32]) -> f32 {
     left.iter().zip(right).map(|(left, right)| left * right).sum()
@@ -36,7 +36,7 @@ pub fn cosine(left: &[f32], right: &[f32]) -> f32 {
 
 /// Adds a feature. A bit of its hash is its sign, so that features of one dimension cancel out on average.
 fn add(vector: &mut [f32], feature: &str, weight: f32) {
-    // FNV-1a: the same in every build.
+    // FNV-1a gives the same hash in every build.
     let hash = feature
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));

@@ -2,8 +2,8 @@
 //!
 //! - [`passages`] cuts a document into passages, and [`embedding`] turns a text into a vector.
 //! - [`merge`] makes one list of the lists of several retrievers.
-//! - [`prompt`] writes what the model reads.
-//! - [`Delta`] is what a model's server says in one of its events.
+//! - [`prompt`] writes the model's input.
+//! - [`Delta`] is the content of one event from a model's server.
 //! - [`Cache`] keeps the last answers, and [`Turns`] lets one call at a time work on an answer.
 
 mod cache;

@@ -1,4 +1,4 @@
-//! One list of passages, made of the lists of several retrievers.
+//! Merges the lists of several retrievers into one list of passages.
 
 use crate::Passage;
 
@@ -12,11 +12,12 @@ pub struct Found {
     score: f32,
 }
 
-/// The usual constant of reciprocal rank fusion. The larger it is, the less a first place is worth beside a second.
+/// The usual constant of reciprocal rank fusion. The larger it is, the smaller the advantage of the first place over
+/// the second.
 const SMOOTHING: f32 = 60.0;
 
-/// The best `limit` passages of all lists, by reciprocal rank fusion. It compares places, because the scores of two
-/// retrievers mean different things. Each list has the name of its retriever, and its best passage first.
+/// Returns the best `limit` passages of all lists, by reciprocal rank fusion. It compares places, because the scores of
+/// two retrievers mean different things. Each list has the name of its retriever, and its best passage first.
 #[must_use]
 pub fn merge(lists: Vec<(String, Vec<Passage>)>, limit: usize) -> Vec<Found> {
     let mut all: Vec<Found> = Vec::new();
@@ -32,7 +33,7 @@ pub fn merge(lists: Vec<(String, Vec<Passage>)>, limit: usize) -> Vec<Found> {
             }
         }
     }
-    // Stable, so equal scores keep the order of the lists.
+    // The sort is stable, so equal scores keep the order of the lists.
     all.sort_by(|left, right| right.score.total_cmp(&left.score));
     all.truncate(limit);
     all

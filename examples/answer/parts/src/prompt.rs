@@ -1,4 +1,4 @@
-//! What the model reads.
+//! The text that the model reads.
 
 use std::fmt::Write as _;
 
@@ -9,19 +9,19 @@ pub const SYSTEM: &str = "Answer the question from the passages alone, in one or
      Cite the number of each passage that you use, like [1]. \
      If the passages do not answer the question, say so.";
 
-/// The passages with their numbers, and the question.
+/// Writes the passages with their numbers, and the question.
 #[must_use]
 pub fn prompt(question: &str, found: &[Found]) -> String {
     let mut prompt = String::new();
     for (found, number) in found.iter().zip(1..) {
-        // Writing to a text cannot fail.
+        // Writing to a `String` cannot fail.
         let _ = writeln!(prompt, "[{number}] {}: {}", found.passage.document, found.passage.text);
     }
     let _ = write!(prompt, "\nQuestion: {question}");
     prompt
 }
 
-/// A form in which equal questions are equal texts: without differences in case and space.
+/// Returns a form of the question in which case and white space make no difference.
 #[must_use]
 pub fn normal(question: &str) -> String {
     question.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().join(" ")
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn case_and_space_make_no_other_question() {
+    fn case_and_space_make_no_difference() {
         assert_eq!(normal("  How\tLONG? "), normal("how long?"));
     }
 }

@@ -1,4 +1,4 @@
-//! Turns: of the calls with one key, one works and the others wait.
+//! Turns: of the calls with the same key, one works and the others wait.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ type Locks = Rc<RefCell<HashMap<String, Arc<Mutex<()>>>>>;
 #[derive(Debug, Default)]
 pub struct Turns(Locks);
 
-/// The turn of one call. When it is dropped, the next call has its turn: also if this one did not come to an end.
+/// The turn of one call. Dropping it gives the turn to the next call, even if this call did not finish.
 #[derive(Debug)]
 pub struct Turn {
     key: String,
@@ -32,7 +32,7 @@ impl Turns {
 }
 
 impl Turn {
-    /// The key.
+    /// Returns the key.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
@@ -43,7 +43,7 @@ impl Drop for Turn {
     fn drop(&mut self) {
         drop(self.guard.take());
         let mut locks = self.locks.borrow_mut();
-        // The calls that wait have a clone of the lock. Without any, the key is forgotten.
+        // Each waiting call holds a clone of the lock. If there is none, the key is forgotten.
         if locks.get(&self.key).is_some_and(|lock| Arc::strong_count(lock) == 1) {
             locks.remove(&self.key);
         }
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_leaves_while_it_waits_holds_up_nobody() {
+    fn a_waiting_call_that_leaves_holds_up_nobody() {
         let turns = Turns::default();
         let first = turns.take("a").now_or_never().unwrap();
         let mut second = Box::pin(turns.take("a"));

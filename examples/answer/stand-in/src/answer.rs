@@ -1,8 +1,9 @@
-//! The text of an answer.
+//! Writes the text of an answer.
 
 use retrieval::{sentences, terms};
 
-/// The sentence of the numbered passages that shares the most words with the question, and the number of its passage.
+/// Returns the sentence of the numbered passages that shares the most words with the question, and the number of its
+/// passage.
 #[must_use]
 pub fn answer(prompt: &str) -> String {
     let (passages, question) = prompt.rsplit_once("Question: ").unwrap_or(("", prompt));
@@ -16,7 +17,7 @@ pub fn answer(prompt: &str) -> String {
             said.sort();
             said.dedup();
             let shared = said.iter().filter(|stem| asked.contains(stem)).count();
-            // Of equal sentences, the first counts.
+            // Of equal sentences, the first one counts.
             if shared > 0 && best.is_none_or(|(most, ..)| shared > most) {
                 best = Some((shared, sentence, number));
             }
@@ -41,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_that_no_passage_answers_has_an_answer_too() {
+    fn a_question_without_a_fitting_passage_has_an_answer_too() {
         let prompt = "[1] rooms: The tower is open.\n\nQuestion: What is a transistor?";
         assert_eq!(answer(prompt), "The passages do not answer the question.");
         assert_eq!(answer(""), "The passages do not answer the question.");

@@ -33,7 +33,7 @@ struct Message {
     content: String,
 }
 
-/// The routes of a stand-in.
+/// Returns the routes of a stand-in.
 pub fn app(stand_in: StandIn) -> Router {
     Router::new()
         .route("/v1/chat/completions", post(complete))

@@ -9,16 +9,16 @@ use tokio::net::TcpListener;
 /// A stand-in for the server of a language model.
 #[derive(Parser)]
 struct Arguments {
-    /// Where to listen.
+    /// The address on which to listen.
     #[arg(long, default_value = "127.0.0.1:8090")]
     listen: SocketAddr,
     /// The key that requests must show.
     #[arg(long, default_value = "secret-of-the-stand-in")]
     key: String,
-    /// How many milliseconds the first token takes.
+    /// The time until the first token, in milliseconds.
     #[arg(long, default_value_t = Behaviour::default().first_token)]
     first_token: u64,
-    /// How many milliseconds each further token takes.
+    /// The time for each further token, in milliseconds.
     #[arg(long, default_value_t = Behaviour::default().between)]
     between: u64,
     /// Refuse all requests with 429.

@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Behaviour {
-    /// How many milliseconds the first token takes.
+    /// The time until the first token, in milliseconds.
     pub first_token: u64,
-    /// How many milliseconds each further token takes.
+    /// The time for each further token, in milliseconds.
     pub between: u64,
-    /// Whether the model refuses requests with 429.
+    /// True if the model rejects requests with 429.
     pub refuse: bool,
-    /// After how many tokens the connection breaks off.
+    /// The number of tokens after which the connection breaks off.
     pub break_after: Option<usize>,
 }
 
@@ -29,11 +29,11 @@ impl Default for Behaviour {
 /// Counts of the requests of a model, by their ends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Requests that came, refused ones included.
+    /// All requests, including rejected ones.
     pub requests: usize,
     /// Answers that were sent to their end.
     pub complete: usize,
-    /// Answers that broke off, as the model was told to.
+    /// Answers that broke off, as the behaviour of the model says.
     pub broken: usize,
     /// Answers whose client left before their end.
     pub left: usize,
@@ -62,24 +62,24 @@ pub struct StandIn {
 }
 
 impl StandIn {
-    /// A server that accepts `key`, and whose models behave as `usual` until they are told otherwise.
+    /// Makes a server that accepts `key`. Its models behave as `usual` until they are set to behave otherwise.
     #[must_use]
     pub fn new(key: &str, usual: Behaviour) -> Self {
         Self { key: key.into(), usual, models: Arc::default() }
     }
 
-    /// Sets how `model` behaves from now on.
+    /// Sets the behaviour of `model` from now on.
     pub fn behave(&self, model: &str, behaviour: Behaviour) {
         self.models().entry(model.to_owned()).or_default().behaviour = Some(behaviour);
     }
 
-    /// What has happened to `model`.
+    /// Returns the counts of `model`.
     #[must_use]
     pub fn counts(&self, model: &str) -> Counts {
         self.models().get(model).copied().unwrap_or_default().counts
     }
 
-    /// Counts a request, and returns how the model behaves for it.
+    /// Counts a request, and returns the model's behaviour for it.
     pub(crate) fn request(&self, model: &str) -> Behaviour {
         let mut models = self.models();
         let model = models.entry(model.to_owned()).or_default();

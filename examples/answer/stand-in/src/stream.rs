@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use crate::state::End;
 use crate::{Behaviour, StandIn};
 
-/// An error that breaks the connection off.
+/// The error that breaks off the connection.
 #[derive(Debug)]
 pub struct BreaksOff;
 
@@ -51,7 +51,7 @@ impl Drop for Answer {
     }
 }
 
-/// The events of an answer whose text is `text`.
+/// Returns the events of an answer with this text.
 pub fn events(
     stand_in: StandIn,
     model: String,
@@ -118,7 +118,7 @@ mod tests {
         StandIn::new("key", QUICK)
     }
 
-    /// The data of an event.
+    /// Returns the data of an event.
     fn data(event: Result<Bytes, BreaksOff>) -> Option<String> {
         let event = event.ok()?;
         let text = std::str::from_utf8(&event).unwrap();
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_text_is_an_event_for_each_word_and_then_an_end() {
+    async fn a_text_is_an_event_for_each_word_and_one_for_the_end() {
         let stand_in = stand_in();
         let events = events(stand_in.clone(), "large".to_owned(), QUICK, "Two words".to_owned());
         let mut data: Vec<_> = events.map(|event| data(event).unwrap()).collect().await;
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_text_breaks_off_after_the_tokens_that_it_may_have() {
+    async fn a_text_breaks_off_after_the_allowed_tokens() {
         let stand_in = stand_in();
         let behaviour = Behaviour { break_after: Some(1), ..QUICK };
         let events = events(stand_in.clone(), "large".to_owned(), behaviour, "Two words".to_owned());
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_is_dropped_was_left() {
+    async fn a_dropped_answer_counts_as_left() {
         let stand_in = stand_in();
         let mut events = Box::pin(events(stand_in.clone(), "large".to_owned(), QUICK, "Two words".to_owned()));
         events.next().await.unwrap().unwrap();

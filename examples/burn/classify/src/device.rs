@@ -1,10 +1,11 @@
-//! The GPU of this chainlet, as burn knows it.
+//! The GPU of this chainlet, as burn's device.
 
 use burn::tensor::Device;
 use burn::tensor::wgpu::{WgpuSetup, wgpu};
 use chainlet::{Context as _, Result};
 
-/// Opens the GPU with all that it can do, of which burn chooses.
+/// Opens the GPU with all its features and limits. burn uses those that it
+/// needs.
 pub async fn open() -> Result<Device> {
     let instance = chainlet::gpu::wgpu_instance();
     let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await?;

@@ -1,5 +1,4 @@
-//! `classify`: tells which arm of a spiral a point is on, with a network that burn
-//! runs on the GPU.
+//! `classify`: tells on which arm of a spiral a point is, with a network that burn runs on the GPU.
 
 mod device;
 mod network;

@@ -16,7 +16,7 @@ pub struct Network {
 struct Layer {
     inputs: usize,
     outputs: usize,
-    /// Row after row, a row for each input.
+    /// The rows one after the other, one row for each input.
     weights: Vec<f32>,
     biases: Vec<f32>,
 }
@@ -28,7 +28,7 @@ impl Network {
         Ok(Network { layers: layers.into_iter().map(|layer| layer.upload(device)).collect() })
     }
 
-    /// A row of probabilities for each row of `input`.
+    /// Returns a row of probabilities for each row of `input`.
     pub fn forward(&self, input: Tensor<2>) -> Tensor<2> {
         let mut values = input;
         for (number, layer) in self.layers.iter().enumerate() {

@@ -1,7 +1,7 @@
-//! Stands in for the crate of this name, which hands futures to the event loop of
-//! a browser. Here they go to the executor of the chainlet.
+//! Replaces the crate of this name. That crate hands futures to the event loop
+//! of a browser; this one hands them to the executor of the chainlet.
 
-/// wgpu's backend for browsers awaits these, in code that no chainlet reaches.
+/// wgpu's backend for browsers awaits this type, in code that no chainlet runs.
 pub use js_sys::futures::JsFuture;
 
 /// Runs a future in the background of the call that is running now.

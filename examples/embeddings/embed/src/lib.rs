@@ -1,4 +1,4 @@
-//! `embed`: turns texts into what they mean.
+//! `embed`: turns texts into vectors of their meaning.
 
 mod model;
 
@@ -12,7 +12,7 @@ use self::model::{Device, Model};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
-    /// The folder of the model, among those that chain.toml gives this chainlet.
+    /// The folder of the model, in the files that chain.toml gives this chainlet.
     model: String,
     device: Device,
     /// The most tokens of a text.
@@ -27,7 +27,7 @@ struct Embed {
 
 #[chainlet]
 impl Embed {
-    /// Reads the model, once: from then on it is in the memory of this instance, or of its GPU.
+    /// Reads the model once. It stays in the memory of this instance, or of its GPU.
     async fn init() -> Result<Self> {
         let Settings { model: folder, device, tokens } = context::settings()?;
         let shape = Shape::read(&text(&folder, "config.json")?)?;
@@ -47,7 +47,7 @@ impl Embed {
     }
 }
 
-/// The text of a file of the model.
+/// Returns the text of a file of the model.
 fn text(folder: &str, name: &str) -> Result<String> {
     let path = format!("{folder}/{name}");
     std::fs::read_to_string(&path).context(format!("cannot read {path}, which `cargo xtask models` fetches"))

@@ -1,4 +1,4 @@
-//! Where the model runs.
+//! The model, and the device that runs it.
 
 use std::fs::File;
 
@@ -7,19 +7,19 @@ use chainlet::{Context as _, Result};
 use minilm::{Shape, batches, cpu, gpu};
 use serde::Deserialize;
 
-/// Where it is to run.
+/// The device that should run the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Device {
-    /// On a GPU, if there is one that is not the processor itself.
+    /// A GPU, if there is one that is not the processor itself; else the processor.
     Auto,
-    /// On a GPU, or not at all.
+    /// A GPU. It is an error if there is none.
     Gpu,
-    /// On the processor.
+    /// The processor.
     Cpu,
 }
 
-/// The model, where it runs.
+/// The model, on its device.
 pub enum Model {
     /// On the processor.
     Cpu(cpu::Model),
@@ -28,7 +28,7 @@ pub enum Model {
 }
 
 impl Model {
-    /// Reads it from the files of a folder.
+    /// Reads the model from the files of a folder.
     pub fn read(folder: &str, shape: Shape, device: Device) -> Result<Self> {
         let path = format!("{folder}/model.safetensors");
         let file = File::open(&path).context(format!("cannot open {path}, which `cargo xtask models` fetches"))?;
@@ -45,7 +45,7 @@ impl Model {
         Ok(model)
     }
 
-    /// What texts mean that are given as their tokens.
+    /// Returns the vectors of texts, which are given as their tokens.
     pub async fn encode(&self, texts: impl Iterator<Item = Vec<u32>>) -> Vec<Vec<f32>> {
         match self {
             Model::Cpu(model) => batches(texts, cpu::ROWS).iter().flat_map(|batch| model.encode(batch)).collect(),
@@ -54,8 +54,8 @@ impl Model {
                 for batch in batches(texts, gpu::ROWS) {
                     match model.encode(&batch).await {
                         Ok(more) => vectors.extend(more),
-                        // The interface has no error for it, and what a GPU has lost it does not get back. So this
-                        // instance ends, and the host starts one that reads the model again.
+                        // The WIT has no error for this, and a lost GPU does not come back. So this instance ends, and
+                        // the host starts one that reads the model again.
                         #[expect(clippy::panic, reason = "see above")]
                         Err(error) => panic!("the GPU failed: {error}"),
                     }
@@ -66,12 +66,12 @@ impl Model {
     }
 }
 
-/// The GPU to run on; none for the processor.
+/// Returns the GPU to run on; `None` for the processor.
 fn gpu(device: Device) -> Result<Option<Gpu>> {
     Ok(match device {
         Device::Cpu => None,
         Device::Gpu => Some(Gpu::open()?),
-        // Its own instructions do not have to be made of shaders first.
+        // A GPU that is only software would be slower than the processor's own instructions.
         Device::Auto => Gpu::find()?.filter(|gpu| gpu.info().kind != AdapterKind::Cpu),
     })
 }

@@ -1,21 +1,21 @@
-//! Many texts, put one after another.
+//! Batches of texts, one text after another.
 
 use std::ops::Range;
 
-/// The tokens of some texts as rows, one text after another. Nothing is padded: what a row may look at is known from the
-/// range of its text.
+/// The tokens of some texts as rows, one text after another. There is no padding: the range of a text tells which rows
+/// its rows may look at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
     /// The token of each row.
     pub ids: Vec<u32>,
-    /// Which token of its text each row is, counted from 0.
+    /// The position of each row's token in its text, counted from 0.
     pub positions: Vec<u32>,
     /// The rows of each text.
     pub texts: Vec<Range<usize>>,
 }
 
 impl Batch {
-    /// How many tokens all its texts have.
+    /// Returns the number of tokens of all its texts.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.ids.len()
@@ -30,8 +30,8 @@ impl Batch {
     }
 }
 
-/// The texts, given as their tokens, in their order: in batches of at most `most` rows, or of one text where that alone
-/// has more.
+/// Groups texts, given as their tokens, into batches, in their order. A batch has at most `most` rows, or a single text
+/// with more.
 #[must_use]
 pub fn batches(texts: impl IntoIterator<Item = Vec<u32>>, most: usize) -> Vec<Batch> {
     let mut batches: Vec<Batch> = Vec::new();
@@ -60,14 +60,14 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_has_no_more_rows_than_it_may_unless_it_is_one_text() {
+    fn a_batch_exceeds_its_limit_only_with_a_single_text() {
         let batches = batches([vec![0; 2], vec![0; 2], vec![0; 1], vec![0; 9], vec![0; 1]], 4);
         let rows: Vec<_> = batches.iter().map(Batch::rows).collect();
         assert_eq!(rows, [4, 1, 9, 1]);
     }
 
     #[test]
-    fn no_texts_are_no_batches() {
+    fn without_texts_there_are_no_batches() {
         assert_eq!(batches([], 4), []);
     }
 }

@@ -1,8 +1,8 @@
 //! The model on a processor.
 //!
-//! Nearly all time goes into the products with matrices ([`matrix`]); what is else is written as plain loops over arrays
-//! that the compiler turns into instructions for several numbers at once. In WebAssembly those are functions with the
-//! features `simd128` and `relaxed-simd`, so that no build has to be told to use them.
+//! Products with matrices ([`matrix`]) take nearly all of the time. The rest is plain loops over arrays, which the
+//! compiler turns into instructions for several numbers at once. For WebAssembly, those functions enable the features
+//! `simd128` and `relaxed-simd` themselves, so builds need no flags.
 
 mod attention;
 mod exponential;
@@ -20,8 +20,8 @@ use self::matrix::Output;
 use self::norm::{layer_norm, to_length_one};
 use crate::{Batch, Error, Layer, Linear, Norm, Place, Shape, Weights};
 
-/// How many rows are computed at once. More would not fit into the fast memory of a processor, fewer would read all
-/// weights more often.
+/// The number of rows that are computed at once. More rows would not fit into the fast memory of a processor. With
+/// fewer rows, all weights would be read more often.
 pub const ROWS: usize = 256;
 
 /// The memory of this process.
@@ -41,22 +41,22 @@ impl Place for Memory {
     }
 }
 
-/// A model, ready to run.
+/// A model that is ready to run.
 pub struct Model {
     shape: Shape,
     weights: Weights<Memory>,
 }
 
 impl Model {
-    /// Reads model.safetensors, of a model of this `shape`.
+    /// Reads model.safetensors of a model of this `shape`.
     ///
     /// # Errors
-    /// If it is not such a file, or of another shape.
+    /// Fails if it is not such a file, or of another shape.
     pub fn read(model: impl Read + Seek, shape: Shape) -> Result<Self, Error> {
         Ok(Model { shape, weights: Weights::read(model, &shape, &Memory)? })
     }
 
-    /// What the texts of a batch mean: for each a vector of length 1.
+    /// Returns a vector of length 1 for each text of a batch.
     #[must_use]
     pub fn encode(&self, batch: &Batch) -> Vec<Vec<f32>> {
         let Shape { width, inner, .. } = self.shape;
@@ -80,7 +80,7 @@ impl Model {
         batch.texts.iter().map(|text| self.mean(&rows, text)).collect()
     }
 
-    /// A row for each token: what it is, and where it stands in its text.
+    /// Returns a row for each token, made from the token and its position in its text.
     fn embed(&self, batch: &Batch) -> Vec<f32> {
         let width = self.shape.width;
         let mut rows = vec![0.0; batch.rows() * width];
@@ -99,13 +99,13 @@ impl Model {
         layer_norm(rows, &norm.scale, &norm.shift, self.shape.epsilon);
     }
 
-    /// The mean of the rows of a text, at length 1.
+    /// Returns the mean of the rows of a text, scaled to length 1.
     fn mean(&self, rows: &[f32], text: &Range<usize>) -> Vec<f32> {
         let mut mean = vec![0.0; self.shape.width];
         for row in rows.chunks_exact(self.shape.width).skip(text.start).take(text.len()) {
             mean.iter_mut().zip(row).for_each(|(sum, number)| *sum += number);
         }
-        // Dividing by the number of rows would change nothing of the direction.
+        // Dividing by the number of rows would not change the direction.
         to_length_one(&mut mean);
         mean
     }
@@ -116,7 +116,7 @@ fn multiply(rows: &[f32], linear: &Linear<Memory>, becomes: Output, output: &mut
     linear.matrix.multiply_and_add(rows, &linear.bias, becomes, output);
 }
 
-/// One of some vectors of `width` numbers.
+/// Returns the vector number `number` from vectors of `width` numbers each.
 fn vector(vectors: &[f32], number: u32, width: usize) -> &[f32] {
     vectors.chunks_exact(width).nth(number as usize).unwrap_or_default()
 }

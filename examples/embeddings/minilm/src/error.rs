@@ -1,10 +1,10 @@
-//! Why a model cannot be loaded.
+//! The reasons why a model cannot be loaded.
 
 use std::io;
 
 use thiserror::Error;
 
-/// What is wrong with the files of a model.
+/// The mistake in the files of a model.
 #[derive(Debug, Error)]
 pub enum Error {
     /// config.json is of another kind of model.
@@ -19,25 +19,26 @@ pub enum Error {
     /// A tensor is missing.
     #[error("model.safetensors has no tensor `{0}`")]
     Missing(String),
-    /// A tensor has other sizes than config.json says, or other numbers.
+    /// A tensor has other sizes than config.json says, or other kinds of
+    /// numbers.
     #[error("the tensor `{name}` is {found} in model.safetensors, and should be {expected}")]
     Mismatch {
         /// Its name.
         name: String,
-        /// What the file has.
+        /// The sizes in the file.
         found: String,
-        /// What config.json says.
+        /// The sizes by config.json.
         expected: String,
     },
     /// The file cannot be read.
     #[error("model.safetensors cannot be read: {0}")]
     Unreadable(#[from] io::Error),
-    /// The numbers cannot be put where they are to be.
+    /// The device cannot hold the numbers.
     #[error("the tensor `{name}` cannot be kept: {reason}")]
     Unkept {
         /// The name of the tensor.
         name: String,
-        /// What stands in the way.
+        /// The reason.
         reason: String,
     },
     /// The GPU cannot be used.

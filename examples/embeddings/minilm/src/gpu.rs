@@ -1,7 +1,7 @@
-//! The model on a GPU: each of its steps is a kernel in WGSL, and all of them are handed over at once.
+//! The model on a GPU: each of its steps is a kernel in WGSL, and all steps are submitted at once.
 //!
-//! The steps and their order are those of [`cpu`](crate::cpu), with one difference: the scores of attention are never
-//! written down, so that a long text costs no memory.
+//! The steps and their order are the same as in [`cpu`](crate::cpu), with one difference: the scores of attention are
+//! never stored, so a long text needs no more memory for them.
 
 mod kernels;
 
@@ -12,14 +12,15 @@ use chainlet::gpu::{self, Binding, Buffer, Gpu};
 use self::kernels::Kernels;
 use crate::{Batch, Error, Linear, Norm, Place, Shape, Weights};
 
-/// How many rows are computed at once: enough to keep a large GPU busy, and few enough that a small one is soon done.
+/// The number of rows that are computed at once: enough to keep a large GPU busy, and few enough that a small one is
+/// soon done.
 pub const ROWS: usize = 2048;
-/// Every text has a start and an end, and so the most texts of a batch are these.
+/// The most texts of a batch: every text has at least two tokens, its start and its end.
 const TEXTS: usize = ROWS / 2;
 
-/// The rows that a workgroup makes of a product, and the tokens that it takes of a text.
+/// The rows of a workgroup in a product, and its tokens of a text.
 const TILE: usize = 64;
-/// The outputs that a workgroup makes of a product.
+/// The outputs of a workgroup in a product.
 const OUTPUTS: usize = 64;
 
 impl Place for Gpu {
@@ -35,7 +36,7 @@ impl Place for Gpu {
     }
 }
 
-/// A model, ready to run.
+/// A model that is ready to run.
 pub struct Model {
     gpu: Gpu,
     shape: Shape,
@@ -44,16 +45,17 @@ pub struct Model {
     space: Space,
 }
 
-/// Memory for a batch. It is made once: the GPU takes one submission after the other, so that the next may write to it as
-/// soon as the one before was submitted.
+/// Memory for a batch. It is made once, because the GPU runs one submission after the other: the next batch may be
+/// written as soon as the one before is submitted.
 struct Space {
     ids: Buffer<u32>,
     positions: Buffer<u32>,
-    /// The first row of each text, and the one after its last.
+    /// For each text, its first row and the row after its last.
     texts: Buffer<[u32; 2]>,
-    /// Parts of texts of at most [`TILE`] tokens: the first row of the text, the one after its last, the first of the part.
+    /// Parts of texts, of at most [`TILE`] tokens: the first row of the text, the row after its last, and the first row
+    /// of the part.
     parts: Buffer<[u32; 4]>,
-    /// How many rows there are.
+    /// The number of rows.
     count: Buffer<u32>,
     rows: Buffer<f32>,
     asked: Buffer<f32>,
@@ -78,10 +80,10 @@ impl Space {
 }
 
 impl Model {
-    /// Reads model.safetensors, of a model of this `shape`, and compiles the kernels.
+    /// Reads model.safetensors of a model of this `shape`, and compiles the kernels.
     ///
     /// # Errors
-    /// If it is not such a file, or of another shape, or if the GPU has no room for it.
+    /// Fails if it is not such a file, if it is of another shape, or if the GPU has no room for it.
     pub fn read(gpu: Gpu, model: impl Read + Seek, shape: Shape) -> Result<Self, Error> {
         let weights = Weights::read(model, &shape, &gpu)?;
         let kernels = Kernels::new(&gpu, &shape)?;
@@ -89,10 +91,10 @@ impl Model {
         Ok(Model { gpu, shape, weights, kernels, space })
     }
 
-    /// What the texts of a batch of at most [`ROWS`] tokens mean: for each a vector of length 1.
+    /// Returns a vector of length 1 for each text of a batch of at most [`ROWS`] tokens.
     ///
     /// # Errors
-    /// If the GPU fails.
+    /// Fails if the GPU fails.
     pub async fn encode(&self, batch: &Batch) -> Result<Vec<Vec<f32>>, gpu::Error> {
         let vectors = self.gpu.zeros(batch.texts.len() * self.shape.width)?;
         self.submit(batch, &vectors)?;
@@ -100,7 +102,7 @@ impl Model {
         Ok(vectors.chunks_exact(self.shape.width).map(<[f32]>::to_vec).collect())
     }
 
-    /// Hands the GPU all that is to be done. Nothing waits here, so no other batch comes between.
+    /// Submits all steps of a batch to the GPU. Nothing is awaited here, so no other batch comes between.
     fn submit(&self, batch: &Batch, vectors: &Buffer<f32>) -> Result<(), gpu::Error> {
         let Model { gpu, shape, weights, kernels, space } = self;
         let Space { ids, positions, texts, parts, count, rows, asked, told, wide } = space;
@@ -136,7 +138,7 @@ impl Model {
     }
 }
 
-/// What the kernel of a product is run on.
+/// Returns the bindings of the kernel of a product.
 fn bindings<'b>(
     count: &'b Buffer<u32>,
     Linear { matrix, bias }: &'b Linear<Gpu>,
@@ -146,7 +148,7 @@ fn bindings<'b>(
     [count, input, matrix, bias, output]
 }
 
-/// The texts of a batch in parts of at most [`TILE`] tokens.
+/// Cuts the texts of a batch into parts of at most [`TILE`] tokens.
 fn parts_of(batch: &Batch) -> Vec<[u32; 4]> {
     let texts = batch.texts.iter();
     texts
@@ -157,7 +159,7 @@ fn parts_of(batch: &Batch) -> Vec<[u32; 4]> {
         .collect()
 }
 
-/// A number of at most some thousands, as the GPU takes it.
+/// Converts a small number to the type that the GPU takes.
 fn number(number: usize) -> u32 {
     number as u32
 }
@@ -167,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_taken_in_parts_that_begin_in_it() {
+    fn a_text_is_cut_into_parts() {
         let mut batch = Batch::default();
         batch.push(&[0; 64]);
         batch.push(&[0; 2]);

@@ -1,16 +1,16 @@
-//! The sentence-embedding model all-MiniLM-L6-v2: a text becomes 384 numbers, and texts that mean nearly the same become
-//! nearly the same numbers.
+//! The sentence-embedding model all-MiniLM-L6-v2. It turns a text into 384 numbers. Texts of nearly the same meaning
+//! get nearly the same numbers.
 //!
-//! In the order in which a text meets them:
+//! A text passes these parts, in this order:
 //!
 //! - [`WordPiece`] cuts it into tokens: words, and pieces of rare words.
 //! - [`Batch`] puts the tokens of many texts one after another, so that they are computed at once and none is padded.
 //! - [`cpu`] runs the model over a batch on the processor, [`gpu`] on a GPU. Both read the same [`Weights`], and do the
 //!   same steps in the same order.
 //!
-//! The model is BERT: a vector for each token, then six layers of which each lets every token look at the others
-//! (attention) and then thinks about each token alone (two matrices with a bend between them). What the text means is the
-//! mean of its tokens' vectors, at length 1.
+//! The model is BERT. Each token has a vector, which goes through six layers. In each layer, every token first looks at
+//! the others (attention); then each token is computed alone (two matrices with a curve between them). The vector of a
+//! text is the mean of its tokens' vectors, scaled to length 1.
 
 mod batch;
 pub mod cpu;

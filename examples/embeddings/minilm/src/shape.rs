@@ -1,31 +1,31 @@
-//! The sizes of a model, as its config.json says them.
+//! The sizes of a model, from its config.json.
 
 use serde::Deserialize;
 
 use crate::Error;
 
-/// How many numbers of a token's vector one head of attention looks at. The kernels are written for it; it is the same in
-/// all models of this family.
+/// The numbers of a token's vector that one head of attention uses. The kernels are written for this number, which is
+/// the same in all models of this family.
 pub(crate) const HEAD: usize = 32;
 
 /// The sizes of a model.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shape {
-    /// How many tokens it knows.
+    /// The number of tokens that the model knows.
     pub vocabulary: usize,
-    /// How many tokens a text may have.
+    /// The most tokens of a text.
     pub positions: usize,
-    /// The numbers of a token's vector, and of a text's.
+    /// The length of a token's vector, and of a text's.
     pub width: usize,
-    /// The numbers of a token's vector between the two matrices in which a layer thinks about it alone.
+    /// The length of a token's vector between the two matrices of a layer.
     pub inner: usize,
-    /// How many layers there are.
+    /// The number of layers.
     pub layers: usize,
-    /// What keeps a norm from dividing by nothing.
+    /// A small number that keeps a norm from dividing by zero.
     pub epsilon: f32,
 }
 
-/// As much of config.json as decides what is computed.
+/// The keys of config.json that decide what is computed.
 #[derive(Deserialize)]
 struct Config {
     model_type: String,
@@ -44,7 +44,7 @@ impl Shape {
     /// Reads the text of config.json.
     ///
     /// # Errors
-    /// If it is of a model that computes something else.
+    /// Fails if it belongs to a model that computes something else.
     pub fn read(config: &str) -> Result<Self, Error> {
         let config: Config = serde_json::from_str(config).map_err(|error| Error::Config(error.to_string()))?;
         let expect = |name: &str, found: &str, expected: &str| {
@@ -56,7 +56,7 @@ impl Shape {
         expect("position_embedding_type", &config.position_embedding_type, "absolute")?;
         let heads = config.hidden_size / HEAD;
         expect("num_attention_heads", &config.num_attention_heads.to_string(), &heads.to_string())?;
-        // A workgroup makes 64 numbers of each row, and a norm takes them 128 at a time.
+        // A workgroup computes 64 numbers of each row, and a norm reads 128 at a time.
         if !config.hidden_size.is_multiple_of(128) || !config.intermediate_size.is_multiple_of(64) {
             let (width, inner) = (config.hidden_size, config.intermediate_size);
             return Err(Error::Config(format!(
@@ -73,7 +73,7 @@ impl Shape {
         })
     }
 
-    /// How many heads of attention each layer has.
+    /// Returns the number of heads of attention in each layer.
     #[must_use]
     pub fn heads(&self) -> usize {
         self.width / HEAD
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_computes_something_else_is_refused() {
+    fn a_model_of_another_kind_is_refused() {
         for (right, wrong) in [
             ("\"bert\"", "\"gpt2\""),
             ("\"gelu\"", "\"relu\""),

@@ -1,4 +1,4 @@
-//! The weights of a model, read from its file one tensor after another, so that never more than one of them is in memory
+//! The weights of a model. They are read from the file one tensor after another, so at most one tensor is in memory
 //! twice.
 
 mod file;
@@ -8,35 +8,36 @@ use std::io::{Read, Seek};
 use self::file::File;
 use crate::{Error, Shape};
 
-/// Where weights are kept, and in which form: a processor and a GPU multiply them in different orders.
+/// The device that keeps the weights, and the form in which it does: a processor and a GPU multiply them in different
+/// orders.
 pub trait Place {
-    /// Numbers that are used in their order.
+    /// Numbers that are used in their given order.
     type Numbers;
-    /// A matrix that vectors are multiplied with.
+    /// A matrix with which vectors are multiplied.
     type Matrix;
 
     /// Keeps numbers.
     ///
     /// # Errors
-    /// A sentence, if they cannot be kept.
+    /// Returns a sentence if they cannot be kept.
     fn numbers(&self, numbers: Vec<f32>) -> Result<Self::Numbers, String>;
 
-    /// Keeps a matrix: for each of its outputs a row of what each of the `inputs` counts for.
+    /// Keeps a matrix, given as one row for each output. A row has the weights of its `inputs`.
     ///
     /// # Errors
-    /// A sentence, if it cannot be kept.
+    /// Returns a sentence if it cannot be kept.
     fn matrix(&self, rows: Vec<f32>, inputs: usize) -> Result<Self::Matrix, String>;
 }
 
-/// A matrix, and what is added to each product.
+/// A matrix, and the numbers that are added to each product.
 pub struct Linear<P: Place> {
     /// The matrix.
     pub matrix: P::Matrix,
-    /// What is added.
+    /// The added numbers.
     pub bias: P::Numbers,
 }
 
-/// What a vector is multiplied with and shifted by, after its numbers were brought to mean 0 and variance 1.
+/// The scale and the shift of a vector, after its numbers were brought to mean 0 and variance 1.
 pub struct Norm<P: Place> {
     /// The factors.
     pub scale: P::Numbers,
@@ -46,38 +47,39 @@ pub struct Norm<P: Place> {
 
 /// One layer.
 pub struct Layer<P: Place> {
-    /// What a token asks of others, what it answers to them, and what it tells them: query, key and value, one after
-    /// another.
+    /// Query, key and value, one after another: the question of a token to the others, its answer to their questions,
+    /// and the content that it tells them.
     pub query_key_value: Linear<P>,
-    /// What a token takes from what it was told.
+    /// The weights of the content that a token got from the others.
     pub told: Linear<P>,
-    /// After it was told.
+    /// The norm after attention.
     pub told_norm: Norm<P>,
-    /// Thinking about a token alone, up to the bend.
+    /// The first of the two matrices that compute each token alone.
     pub widen: Linear<P>,
-    /// And from there on.
+    /// The second of them.
     pub narrow: Linear<P>,
-    /// After thinking.
+    /// The norm after them.
     pub thought_norm: Norm<P>,
 }
 
 /// All weights.
 pub struct Weights<P: Place> {
-    /// A vector for each token.
+    /// The vector of each token.
     pub words: P::Numbers,
-    /// A vector for each position in a text, with the one that a text has for not being the second of a pair.
+    /// The vector of each position in a text. It includes the vector that marks a text as the first of a pair, since
+    /// every text is one.
     pub positions: P::Numbers,
-    /// What the sum of both goes through.
+    /// The norm of the sum of both.
     pub norm: Norm<P>,
     /// The layers, in order.
     pub layers: Vec<Layer<P>>,
 }
 
 impl<P: Place> Weights<P> {
-    /// Reads model.safetensors, of a model of this `shape`.
+    /// Reads model.safetensors of a model of this `shape`.
     ///
     /// # Errors
-    /// If it is not such a file, if it is of another shape, or if `place` has no room for it.
+    /// Fails if it is not such a file, if it is of another shape, or if `place` has no room for it.
     pub fn read(model: impl Read + Seek, shape: &Shape, place: &P) -> Result<Self, Error> {
         let mut reader = Reader { file: File::open(model)?, place };
         let Shape { vocabulary, positions: places, width, .. } = *shape;
@@ -105,7 +107,7 @@ impl<R: Read + Seek, P: Place> Reader<'_, R, P> {
     fn layer(&mut self, number: usize, shape: &Shape) -> Result<Layer<P>, Error> {
         let Shape { width, inner, .. } = *shape;
         let part = |part: &str| format!("encoder.layer.{number}.{part}");
-        // One after another, they are one matrix with three times the outputs.
+        // One after another, the three matrices form one matrix with three times the outputs.
         let asked = ["query", "key", "value"].map(|name| part(&format!("attention.self.{name}")));
         Ok(Layer {
             query_key_value: self.linear(&asked, width, width)?,
@@ -117,7 +119,7 @@ impl<R: Read + Seek, P: Place> Reader<'_, R, P> {
         })
     }
 
-    /// The matrices of these names, each of `inputs` and `outputs`, as one.
+    /// Reads the matrices of these names, each with `inputs` and `outputs`, as one matrix.
     fn linear(&mut self, names: &[String], inputs: usize, outputs: usize) -> Result<Linear<P>, Error> {
         let (mut rows, mut bias) = (Vec::new(), Vec::new());
         for name in names {

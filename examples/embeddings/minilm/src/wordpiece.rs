@@ -1,9 +1,8 @@
-//! Texts to tokens, exactly as the model's own tokenizer does it.
+//! Cuts texts into tokens, exactly as the model's own tokenizer does.
 //!
-//! The crate `tokenizers`, which that tokenizer is, can do this too. It brings regular expressions, three other
-//! algorithms and threads along, which cannot be left out: 120 crates, a minute of compiling for each target, and a
-//! component of 2.7 MB. The tests compare this with what it makes of texts in many scripts, and of every character that
-//! there is.
+//! The model's own tokenizer is the crate `tokenizers`. It brings regular expressions, three other algorithms and
+//! threads, which cannot be left out: 120 crates, a minute of compiling for each target, and a component of 2.7 MB. The
+//! tests compare this code with its output for texts in many scripts, and for every character.
 
 mod normal;
 
@@ -14,19 +13,19 @@ use unicode_categories::UnicodeCategories as _;
 use self::normal::normal;
 use crate::Error;
 
-/// A word of more characters is unknown as a whole.
+/// The most characters of a word. A longer word is unknown as a whole.
 const LONGEST_WORD: usize = 100;
-/// Tokens that a text can name itself.
+/// Tokens that a text can contain by name.
 const NAMED: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 
-/// A vocabulary, and the rules by which a text is cut into its tokens.
+/// A vocabulary, and the rules that cut a text into its tokens.
 #[derive(Debug)]
 pub struct WordPiece {
     /// The tokens that begin a word.
     beginnings: HashMap<Box<str>, u32>,
-    /// The tokens that go on with one, without the `##` by which vocab.txt marks them.
+    /// The tokens that continue a word, without the `##` with which vocab.txt marks them.
     continuations: HashMap<Box<str>, u32>,
-    /// The bytes of the longest token.
+    /// The longest token, in bytes.
     longest: usize,
     unknown: u32,
     start: u32,
@@ -34,10 +33,10 @@ pub struct WordPiece {
 }
 
 impl WordPiece {
-    /// Reads the text of vocab.txt: a token a line, in the order of their numbers.
+    /// Reads the text of vocab.txt: one token in each line, in the order of their numbers.
     ///
     /// # Errors
-    /// If a token is missing that no text can do without.
+    /// Fails if a token is missing that every text needs.
     pub fn read(vocabulary: &str) -> Result<Self, Error> {
         let (mut beginnings, mut continuations, mut longest) = (HashMap::new(), HashMap::new(), 0);
         for (token, id) in vocabulary.lines().zip(0..) {
@@ -52,8 +51,8 @@ impl WordPiece {
         Ok(WordPiece { beginnings, continuations, longest, unknown, start, end })
     }
 
-    /// The tokens of `text` between one for its start and one for its end: at most `most` in all, by leaving out what
-    /// comes last.
+    /// Returns the tokens of `text` between a token for its start and one for its end, at most `most` in total. A
+    /// longer text loses its end.
     #[must_use]
     pub fn encode(&self, text: &str, most: usize) -> Vec<u32> {
         let mut ids = vec![self.start];
@@ -73,7 +72,7 @@ impl WordPiece {
         ids
     }
 
-    /// What is before the first token that `text` names itself, that token, and what is after it.
+    /// Returns the text before the first token that `text` contains by name, that token, and the text after it.
     fn split_at_named<'t>(&self, text: &'t str) -> (&'t str, Option<u32>, &'t str) {
         for (at, _) in text.match_indices('[') {
             let (before, here) = text.split_at(at);
@@ -85,7 +84,7 @@ impl WordPiece {
         (text, None, "")
     }
 
-    /// Cuts a part of a text into words, until there are `most` tokens.
+    /// Cuts a part of a text into words and appends their tokens, until there are `most` tokens.
     fn encode_part(&self, text: &str, ids: &mut Vec<u32>, most: usize) {
         let mut word = String::new();
         for character in normal(text) {
@@ -108,15 +107,15 @@ impl WordPiece {
         self.encode_word(&word, ids);
     }
 
-    /// Takes the longest token that a word begins with, then the longest that what is left goes on with, and so on. A word
-    /// that cannot be used up so is unknown as a whole.
+    /// Takes the longest token at the beginning of a word, then the longest continuation at the beginning of the rest,
+    /// and so on. If a rest has no token, the whole word is unknown.
     fn encode_word(&self, word: &str, ids: &mut Vec<u32>) {
         if word.is_empty() {
             return;
         }
         let before = ids.len();
         let mut rest = word;
-        // Longer words than this are not even counted to the end.
+        // The characters of a longer word are not even counted to the end.
         let mut usable = word.chars().nth(LONGEST_WORD).is_none();
         while usable && !rest.is_empty() {
             let tokens = if rest.len() == word.len() { &self.beginnings } else { &self.continuations };
@@ -135,7 +134,8 @@ impl WordPiece {
     }
 }
 
-/// The longest of `tokens`, none of which has more than `longest` bytes, that `text` begins with, and what follows it.
+/// Returns the longest of `tokens` with which `text` begins, and the text after it. No token has more than `longest`
+/// bytes.
 fn longest_prefix<'t>(text: &'t str, tokens: &HashMap<Box<str>, u32>, longest: usize) -> Option<(u32, &'t str)> {
     (1..=text.len().min(longest)).rev().find_map(|end| {
         let (prefix, after) = text.split_at_checked(end)?;
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_cannot_be_used_up_is_unknown_as_a_whole() {
+    fn a_word_without_fitting_pieces_is_unknown_as_a_whole() {
         assert_eq!(encode("unable unaffected"), [2, 4, 6, 1, 3]);
         assert_eq!(encode(&format!("un{}", "s".repeat(98))).len(), 12);
         assert_eq!(encode(&format!("un{}", "s".repeat(99))), [2, 1, 3]);
@@ -173,14 +173,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_loses_its_end() {
+    fn a_text_that_is_too_long_loses_its_end() {
         assert_eq!(encode(&"un ".repeat(100)), [&[2][..], &[4; 10], &[3]].concat());
         assert_eq!(WordPiece::read(VOCABULARY).unwrap().encode("unaffable", 4), [2, 4, 5, 3]);
         assert_eq!(encode(""), [2, 3]);
     }
 
     #[test]
-    fn a_vocabulary_without_the_tokens_of_every_text_is_refused() {
+    fn a_vocabulary_without_the_necessary_tokens_is_refused() {
         assert!(matches!(WordPiece::read("[UNK]\n[CLS]\n"), Err(Error::Vocabulary("[SEP]"))));
     }
 }

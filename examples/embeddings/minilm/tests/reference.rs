@@ -1,4 +1,4 @@
-//! What is computed here is what the original library computes; see `../reference/make.py`.
+//! Compares the results with those of the original library; see `../reference/make.py`.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::fs::{self, File};
@@ -19,7 +19,7 @@ struct Reference {
     every_character: Vec<String>,
 }
 
-/// A text, and what it becomes.
+/// A text and its expected tokens and vector.
 #[derive(Deserialize)]
 struct Text {
     text: String,
@@ -32,7 +32,7 @@ fn reference() -> Reference {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// A file of the model.
+/// Returns the path of a file of the model.
 fn model(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model").join(name);
     assert!(path.is_file(), "{} is missing: run `cargo xtask models`, which fetches it", path.display());

@@ -6,7 +6,8 @@ use chainlet::gpu::{self, Buffer, Gpu, Kernel};
 use chainlet::{Context as _, Result, chainlet};
 use shape::Shape;
 
-/// The side of the tiles of the product, one to a workgroup, as the shader says.
+/// The side of the square tile that a workgroup computes. The shader has the
+/// same number.
 const SIDE: u32 = 16;
 
 struct Matmul {
@@ -16,7 +17,7 @@ struct Matmul {
 
 #[chainlet]
 impl Matmul {
-    /// Compiles the kernel once. All calls run it.
+    /// Compiles the kernel once, for all calls.
     async fn init() -> Result<Self> {
         let gpu = Gpu::open()?;
         let kernel = gpu.kernel(include_str!("matmul.wgsl")).context("cannot compile the kernel")?;
@@ -34,7 +35,7 @@ impl Matmul {
             let workgroups = [columns.div_ceil(SIDE), rows.div_ceil(SIDE), 1];
             self.gpu.run(&self.kernel, &[&shape, &a, &b, &product], workgroups)?;
         }
-        // Other calls go on while the GPU computes.
+        // Other calls continue while the GPU computes.
         Ok(Matrix { rows, columns, values: product.read().await? })
     }
 }

@@ -14,7 +14,7 @@ struct Shape {
 // The side of a tile.
 const SIDE: u32 = 16;
 
-// A tile of each matrix, in the memory of the workgroup: each value is fetched once, and used SIDE times.
+// A tile of each matrix, in the memory of the workgroup: each value is loaded once and used SIDE times.
 var<workgroup> tile_a: array<f32, SIDE * SIDE>;
 var<workgroup> tile_b: array<f32, SIDE * SIDE>;
 
@@ -25,7 +25,8 @@ fn matmul(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation
     let here = local.y * SIDE + local.x;
     var sum = 0.0;
     for (var start = 0u; start < shape.inner; start += SIDE) {
-        // Beyond the edges are zeros. Invocations beyond them fetch, too: the others wait at the barriers.
+        // Values beyond the edges are zeros. Invocations beyond the edges load as well, because the others wait for
+        // them at the barriers.
         tile_a[here] = 0.0;
         tile_b[here] = 0.0;
         if row < shape.rows && start + local.x < shape.inner {

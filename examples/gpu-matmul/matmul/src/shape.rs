@@ -1,22 +1,22 @@
-//! Which matrices have a product.
+//! The sizes of matrices that have a product.
 
 use chainlet::gpu::bytemuck::{Pod, Zeroable};
 
 use crate::{MatmulError, Matrix};
 
-/// What the kernel has to know, laid out as the struct of the same name in the shader.
+/// The sizes that the kernel needs, in the layout of the shader's struct of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
 #[bytemuck(crate = "chainlet::gpu::bytemuck")]
 #[repr(C)]
 pub struct Shape {
     pub rows: u32,
-    /// The columns of `a`, and the rows of `b`.
+    /// The columns of `a`, which are as many as the rows of `b`.
     pub inner: u32,
     pub columns: u32,
 }
 
 impl Shape {
-    /// The shape of the product of `a` and `b`.
+    /// Returns the shape of the product of `a` and `b`.
     pub fn of(a: &Matrix, b: &Matrix) -> Result<Self, MatmulError> {
         for (name, matrix) in [("a", a), ("b", b)] {
             if u64::from(matrix.rows) * u64::from(matrix.columns) != matrix.values.len() as u64 {
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn matrices_that_are_not_what_they_say_have_no_product() {
+    fn matrices_with_wrong_sizes_have_no_product() {
         let error = Shape::of(&matrix(2, 3, 6), &matrix(3, 5, 14)).unwrap_err();
         assert!(matches!(error, MatmulError::WrongNumberOfValues(name) if name == "b"));
         let error = Shape::of(&matrix(u32::MAX, u32::MAX, 1), &matrix(1, 1, 1)).unwrap_err();

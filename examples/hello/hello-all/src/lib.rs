@@ -1,4 +1,4 @@
-//! Greets many people at once, by asking `say-hello` about each.
+//! Greets many people at once, with one call of `say-hello` for each.
 
 use chainlet::try_join_all;
 

@@ -1,4 +1,4 @@
-//! Greets one person, in the words of its settings.
+//! Greets one person, with the words in its settings.
 
 struct SayHello {
     greeting: String,

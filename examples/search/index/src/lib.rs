@@ -13,7 +13,7 @@ use serde::Deserialize;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
-    /// Where the book is, among the files that chain.toml gives this chainlet.
+    /// The path of the book, in the files that chain.toml gives this chainlet.
     book: String,
     measure: Measure,
 }
@@ -53,7 +53,7 @@ impl Indexer {
     }
 }
 
-/// The passages of one chapter, each with its vector.
+/// Returns the passages of one chapter, each with its vector.
 async fn prepare(chapter: retrieval::Chapter<'_>) -> Result<Vec<(Passage, retrieval::Vector)>> {
     let chapter = Chapter { title: chapter.title.to_owned(), text: chapter.text.to_owned() };
     let passages = chunk::run_remote(chapter).await?;

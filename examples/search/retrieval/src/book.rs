@@ -1,16 +1,16 @@
-//! A book in plain text, taken apart into its chapters.
+//! Splits a book in plain text into its chapters.
 
 /// One chapter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chapter<'b> {
-    /// Its heading, as the book has it.
+    /// Its heading, as it is in the book.
     pub title: &'b str,
     /// Its text, without the heading.
     pub text: &'b str,
 }
 
-/// The chapters of `book`, in their order. What comes before the first heading, the title page, is
-/// in none of them.
+/// Returns the chapters of `book`, in their order. The text before the first heading, the title page, belongs to none
+/// of them.
 ///
 /// A heading is a line of its own: the word "Chapter" and a number, in digits or in Roman numerals.
 #[must_use]
@@ -61,12 +61,12 @@ mod tests {
     }
 
     #[test]
-    fn a_chapter_that_is_only_spoken_of_is_no_heading() {
+    fn a_chapter_mentioned_in_the_text_is_no_heading() {
         assert_eq!(chapters("Chapter and verse\nthe chapter 3\nChapter one\nChapter\n"), []);
     }
 
     #[test]
-    fn lines_may_end_as_on_windows() {
+    fn lines_may_end_with_a_carriage_return() {
         let chapters = chapters("Chapter 1\r\nOne.\r\n");
         assert_eq!(chapters, [Chapter { title: "Chapter 1", text: "One.\r\n" }]);
     }

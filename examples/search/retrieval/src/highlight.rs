@@ -1,11 +1,11 @@
-//! Words marked in a piece of text, so that a reader's eye finds them.
+//! Marks words in a piece of text, so that readers find them.
 
 use std::{collections::HashSet, ops::Range};
 
 use crate::Term;
 
-/// The part of `passage` in `window`, with `mark` before and after each of the passage's `terms`
-/// that is one of the `wanted` stems.
+/// Returns the part of `passage` in `window`. It puts `mark` before and after each of the passage's `terms` that is one
+/// of the `wanted` stems.
 #[must_use]
 pub(crate) fn highlight(
     passage: &str,
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_marked_where_nothing_is_wanted() {
+    fn nothing_is_marked_without_wanted_words() {
         assert_eq!(mark("pride and prejudice", 0..19, &[]), "pride and prejudice");
     }
 }

@@ -6,28 +6,27 @@ use serde::Deserialize;
 
 use crate::Vector;
 
-/// What makes a passage fit a question.
+/// The measure of how well a passage fits a question.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
     /// Okapi BM25, for vectors that count words.
     Bm25(Bm25),
-    /// The cosine of the angle between both, for vectors of what texts mean.
+    /// The cosine of the angle between both, for vectors of meanings.
     Cosine,
 }
 
-/// The two knobs of BM25.
+/// The two parameters of BM25.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bm25 {
-    /// How much a second and a third occurrence of a term still add: 0 is nothing, 2 is much.
+    /// The extra score of a second and a third occurrence of a term: 0 is none, 2 is much.
     pub k1: f32,
-    /// How much a long passage has to be better than a short one: 0 is not at all, 1 is in
-    /// proportion.
+    /// The penalty for long passages: 0 is none, 1 is in proportion to the length.
     pub b: f32,
 }
 
-/// The inverted index: which passages have weight in a dimension, and what that is worth.
+/// The inverted index. For each dimension, it has the passages with a weight in it, and the score of each.
 #[derive(Debug)]
 pub struct Index {
     measure: Measure,
@@ -35,8 +34,8 @@ pub struct Index {
     passages: usize,
 }
 
-/// What one dimension is worth in one passage. All of a score but the weight of the dimension in
-/// the question is known when the index is built, so that an answer only has to add up.
+/// The score of one dimension in one passage. It is computed when the index is built, without the dimension's weight in
+/// the question. So a search only has to multiply and add.
 #[derive(Debug)]
 struct Posting {
     passage: usize,
@@ -44,7 +43,7 @@ struct Posting {
 }
 
 impl Index {
-    /// The index over `vectors`; the number of a passage is its place among them.
+    /// Makes the index of `vectors`. The number of a passage is its place among them.
     #[must_use]
     pub fn new(vectors: &[Vector], measure: Measure) -> Self {
         let postings = match measure {
@@ -57,22 +56,21 @@ impl Index {
         Self { measure, postings, passages: vectors.len() }
     }
 
-    /// How many passages the index holds.
+    /// Returns the number of passages in the index.
     #[must_use]
     pub fn len(&self) -> usize {
         self.passages
     }
 
-    /// Whether the index holds no passage.
+    /// Returns true if the index has no passage.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.passages == 0
     }
 
-    /// The `limit` passages that fit `question` best, as pairs of number and score, best first; of
-    /// two that fit equally well, the earlier comes first. A passage whose score is not above 0 is
-    /// not among them: one that shares no term with the question, or means something else
-    /// altogether.
+    /// Returns the `limit` passages that fit `question` best, as pairs of number and score, best first. Of two equal
+    /// scores, the earlier passage comes first. Passages with a score of 0 or below are left out: they share no term
+    /// with the question, or mean something different.
     #[must_use]
     pub fn search(&self, question: &Vector, limit: usize) -> Vec<(usize, f32)> {
         let unit = match self.measure {
@@ -94,8 +92,8 @@ impl Index {
     }
 }
 
-/// What each dimension is worth in each passage that has weight in it: what `worth`, which is told
-/// the vector of the passage first, makes of that weight.
+/// Returns the postings of each dimension. `worth` gets the vector of a passage, and returns a function that turns a
+/// weight in that vector into a score.
 fn postings<W: Fn(f32) -> f32>(vectors: &[Vector], worth: impl Fn(&Vector) -> W) -> HashMap<u32, Vec<Posting>> {
     let mut postings = HashMap::<u32, Vec<Posting>>::new();
     for (passage, vector) in vectors.iter().enumerate() {
@@ -121,12 +119,12 @@ fn bm25(vectors: &[Vector], Bm25 { k1, b }: Bm25) -> HashMap<u32, Vec<Posting>> 
     postings
 }
 
-/// How long a vector is.
+/// Returns the length of a vector.
 fn length(vector: &Vector) -> f32 {
     vector.weights.iter().map(|weight| weight * weight).sum::<f32>().sqrt()
 }
 
-/// The inverse document frequency, in the form that is never negative.
+/// Returns the inverse document frequency, in the form that is never negative.
 fn rarity(with_term: usize, all: usize) -> f32 {
     let (with_term, all) = (with_term as f32, all as f32);
     ((all - with_term + 0.5) / (with_term + 0.5)).ln_1p()
@@ -148,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_score_is_what_the_formula_says() {
+    fn a_score_follows_the_formula() {
         let index = Index::new(&[vector([(7, 2.0), (8, 2.0)]), vector([(8, 2.0)])], BM25);
         let hits = index.search(&vector([(7, 1.0)]), 10);
         // One of two passages has term 7: ln(1 + 1.5/1.5). It occurs twice in a passage of 4/3 the
@@ -179,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_hits_come_than_were_asked_for() {
+    fn the_number_of_hits_has_a_limit() {
         let index = Index::new(&[vector([(1, 1.0)]), vector([(1, 1.0)]), vector([(1, 1.0)])], BM25);
         assert_eq!(numbers(&index.search(&vector([(1, 1.0)]), 2)), [0, 1]);
         assert_eq!(index.search(&vector([(1, 1.0)]), 0), []);
@@ -193,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_of_empty_passages_has_no_scores_that_are_not_numbers() {
+    fn scores_of_empty_passages_are_numbers() {
         let index = Index::new(&[vector([]), vector([])], BM25);
         assert_eq!(index.len(), 2);
         assert_eq!(index.search(&vector([(1, 1.0)]), 10), []);
@@ -205,7 +203,8 @@ mod tests {
         let index = Index::new(&vectors, Measure::Cosine);
         let question = vector([(0, 60.0), (1, -80.0)]);
         let hits = index.search(&question, 10);
-        // The first has its very direction, the second is 53° off, the third looks away, and the last nowhere.
+        // The first has the same direction, the second is 53° off, the third points away, and the last has no
+        // direction.
         assert_eq!(numbers(&hits), [0, 1]);
         for ((_, score), expected) in hits.iter().zip([1.0, 0.6]) {
             assert!((score - expected).abs() < 1e-6, "{hits:?}");

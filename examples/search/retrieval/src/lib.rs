@@ -1,15 +1,15 @@
-//! The mathematics of a search in a book, as plain functions that know nothing of chainlets.
+//! The mathematics of a search in a book, as plain functions that do not use chainlets.
 //!
-//! In the order in which a question meets them:
+//! A question passes these parts, in this order:
 //!
-//! - [`chapters`] takes the book apart, and [`passages`] cuts a chapter into windows of sentences.
+//! - [`chapters`] splits the book, and [`passages`] cuts a chapter into windows of sentences.
 //! - [`vector`] turns a text into a sparse vector of its [`terms`].
 //! - [`index`] keeps the vectors of all passages, and finds those that fit.
-//! - [`rank`] looks closely at one passage: do the words of the question stand together there?
-//! - [`question`] says what may be asked, and [`best`] puts the answer in order.
+//! - [`rank`] looks closely at one passage: are the words of the question close together there?
+//! - [`question`] checks questions, and [`best`] puts the answer in order.
 //!
-//! Passages and questions meet only if both were cut into the same terms, so what is known about
-//! English ([`terms`], [`sentences`]) is here once, and each chainlet compiles it in.
+//! A question can find a passage only if both were cut into terms in the same way. So the rules for English ([`terms`],
+//! [`sentences`]) are in this crate, and each chainlet compiles it in.
 
 pub mod index;
 pub mod question;

@@ -1,4 +1,4 @@
-//! Two opinions on each passage made into one order.
+//! Combines two scores of each passage into one order.
 
 use crate::Ranking;
 
@@ -7,21 +7,20 @@ use crate::Ranking;
 pub struct Finding<P> {
     /// The passage.
     pub passage: P,
-    /// The sentences of it that answer best.
+    /// The sentences of the passage that answer best.
     pub snippet: String,
-    /// How well it answers: above 0, and the higher the better.
+    /// The score of the passage as an answer: above 0; higher is better.
     pub score: f32,
 }
 
-/// How many times the score of the index the ranking may add to it.
+/// The largest addition by the ranking, as a multiple of the score of the index.
 const TRUST_IN_RANKING: f32 = 1.0;
 
-/// The `count` best of `hits`, best first; of two that are as good, the one that the index put
-/// first.
+/// Returns the `count` best of `hits`, best first. Of two equal ones, the one that the index put first comes first.
 ///
-/// A hit is a passage with its score in the index, which knows the whole book; its ranking, at the
-/// same place in `rankings`, looked at that passage alone. Two passages that overlap often answer
-/// with the same sentence: only the better of them is in the answer.
+/// A hit is a passage with its score in the index, which knows the whole book. The ranking at the same place in
+/// `rankings` looked at that passage alone. Two passages that overlap often answer with the same sentence: then the
+/// answer contains only the better of them.
 #[must_use]
 pub fn best<P>(hits: Vec<(P, f32)>, rankings: Vec<Ranking>, count: usize) -> Vec<Finding<P>> {
     let mut findings: Vec<_> = hits
@@ -64,13 +63,13 @@ mod tests {
     }
 
     #[test]
-    fn of_passages_with_one_snippet_only_the_best_is_shown() {
+    fn only_the_best_passage_with_a_snippet_is_shown() {
         let hits = [("worse", 1.0), ("better", 2.0), ("other", 0.5)];
         assert_eq!(order(&hits, &[(0.0, "same"), (0.0, "same"), (0.0, "own")], 3), ["better", "other"]);
     }
 
     #[test]
-    fn no_more_are_shown_than_asked_for() {
+    fn the_number_of_findings_has_a_limit() {
         assert_eq!(order(&[("one", 2.0), ("two", 1.0)], &[(0.0, "a"), (0.0, "b")], 1), ["one"]);
         assert_eq!(order(&[], &[], 3), [""; 0]);
     }

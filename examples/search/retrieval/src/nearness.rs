@@ -1,28 +1,26 @@
-//! How well one passage answers a question, seen from close by: the index knows that the words of
-//! the question are in it, this knows whether they stand together.
+//! Ranks one passage as an answer to a question. The index knows that the words of the question are in it; this code
+//! checks whether they are close together.
 
 use std::{collections::HashSet, ops::Range};
 
 use crate::{Term, highlight::highlight, sentences, terms};
 
-/// What a passage is worth as an answer.
+/// The ranking of one passage as an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranking {
-    /// From 0 (no word of the question) to 1 (all of them, together and in the order of the
-    /// question).
+    /// From 0 (no word of the question) to 1 (all of them, close together and in the order of the question).
     pub score: f32,
     /// The sentence, or the two sentences, that answer best, with the words of the question marked.
     pub snippet: String,
 }
 
-/// In how many of the next words that carry meaning the successor of a word is looked for.
+/// The number of following words, without stop words, among which the successor of a word may be.
 const REACH: usize = 3;
 
-/// Ranks `passage` as an answer to `question`. In the snippet `mark` stands before and after each
-/// word of the question.
+/// Ranks `passage` as an answer to `question`. In the snippet, `mark` is before and after each word of the question.
 ///
-/// The score is the mean of three shares: how much of the question is in the passage, how much is
-/// in the snippet, and how many words of the question are followed by the same word as there.
+/// The score is the mean of three shares: the words of the question that are in the passage, those that are in the
+/// snippet, and those that are soon followed by the same word as in the question.
 #[must_use]
 pub fn rank(question: &str, passage: &str, mark: &str) -> Ranking {
     let asked = terms(question);
@@ -48,13 +46,13 @@ fn share(part: usize, whole: usize) -> f32 {
     if whole == 0 { 0.0 } else { part as f32 / whole as f32 }
 }
 
-/// How many different words of the question are in `window`.
+/// Returns the number of different words of the question in `window`.
 fn matches(wanted: &HashSet<&str>, found: &[Term], window: &Range<usize>) -> usize {
     let inside = found.iter().filter(|term| window.contains(&term.range.start));
     inside.filter_map(|term| wanted.get(term.stem.as_str())).collect::<HashSet<_>>().len()
 }
 
-/// How many words of the question have their successor soon after them in the passage too.
+/// Returns the number of words of the question whose successor follows soon in the passage too.
 fn kept_pairs(asked: &[Term], found: &[Term]) -> usize {
     let is_kept = |first: &Term, second: &Term| {
         found.iter().enumerate().any(|(place, term)| {
@@ -65,8 +63,8 @@ fn kept_pairs(asked: &[Term], found: &[Term]) -> usize {
     asked.iter().zip(asked.iter().skip(1)).filter(|(first, second)| is_kept(first, second)).count()
 }
 
-/// The sentence, or the two sentences in a row, with most words of the question; of several with as
-/// many, the shortest, and then the first. Where none has a word of it, the first sentence.
+/// Returns the sentence, or two consecutive sentences, with the most words of the question. Of several with the same
+/// number, the shortest counts, and then the first. If none has a word of the question, returns the first sentence.
 fn best_window(wanted: &HashSet<&str>, passage: &str, found: &[Term]) -> Range<usize> {
     let sentences = sentences(passage);
     let pairs = sentences.iter().zip(sentences.iter().skip(1)).map(|(one, next)| one.start..next.end);
@@ -89,12 +87,12 @@ mod tests {
         friends. She had a lively disposition.";
 
     #[test]
-    fn a_passage_that_says_the_question_itself_is_worth_one() {
+    fn a_passage_with_the_question_itself_has_the_score_one() {
         assert_eq!(rank("elizabeth told the story", PASSAGE, "").score, 1.0);
     }
 
     #[test]
-    fn a_passage_without_a_word_of_the_question_is_worth_nothing() {
+    fn a_passage_without_a_word_of_the_question_has_the_score_zero() {
         assert_eq!(rank("a carriage and four horses", PASSAGE, "").score, 0.0);
         assert_eq!(rank("elizabeth", "", ""), Ranking { score: 0.0, snippet: String::new() });
     }

@@ -1,43 +1,42 @@
-//! What may be asked.
+//! Checks questions.
 
 use crate::terms;
 
-/// The longest question, in bytes. A question is a sentence or two; a whole page would only make
-/// every passage fit a little.
+/// The longest question, in bytes. A question is a sentence or two; every passage would fit a whole page a little.
 pub const LONGEST: u32 = 1000;
 
-/// How many passages an answer may have.
+/// The most passages of an answer.
 pub const MOST_PASSAGES: u32 = 20;
 
-/// How many passages an answer has where the caller does not say.
+/// The number of passages of an answer by default.
 pub const USUAL_PASSAGES: u32 = 3;
 
-/// Why a question is refused.
+/// The reason why a question is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// It has no text.
     Empty,
     /// It has more than [`LONGEST`] bytes.
     TooLong,
-    /// All its words are so common that they tell no passage from another.
+    /// All its words are so common that they do not distinguish passages.
     OnlyCommonWords,
-    /// It asks for no passage, or for more than [`MOST_PASSAGES`].
+    /// It asks for 0 passages, or for more than [`MOST_PASSAGES`].
     Limit,
 }
 
 /// A question that can be answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// What is asked, without the white space around it.
+    /// The text, without the white space around it.
     pub text: String,
-    /// How many passages the answer may have.
+    /// The most passages that the answer may have.
     pub passages: usize,
 }
 
 impl Question {
-    /// Checks what a caller sent.
+    /// Checks a caller's question.
     ///
-    /// The first [`Refusal`] that fits.
+    /// Returns the first [`Refusal`] that applies.
     pub fn new(text: &str, limit: Option<u32>) -> Result<Self, Refusal> {
         let text = text.trim();
         let passages = limit.unwrap_or(USUAL_PASSAGES);

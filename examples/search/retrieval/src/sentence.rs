@@ -1,4 +1,4 @@
-//! Where the sentences of English prose end.
+//! Finds the sentences of English prose.
 
 use std::ops::Range;
 
@@ -8,15 +8,14 @@ use unicode_segmentation::UnicodeSegmentation;
 const ABBREVIATIONS: &[&str] =
     &["Capt.", "Col.", "Dr.", "Esq.", "Gen.", "Lt.", "Mr.", "Mrs.", "Ms.", "Prof.", "Rev.", "St."];
 
-/// What may stand between the end of a sentence and the white space after it.
+/// Characters that may be between the end of a sentence and the white space after it.
 const CLOSERS: &[char] = &['"', '\'', ')', ']', '_', '\u{2019}', '\u{201D}'];
 
-/// Where the sentences of `text` are, in bytes: in their order, without the white space between
-/// them.
+/// Returns the byte ranges of the sentences of `text`, in their order, without the white space between them.
 ///
-/// Boundaries are those of Unicode, but for what it cannot know: a title ("Mr. Bennet") or an
-/// initial ("E. Gardiner") does not end a sentence, nor does the end of a line, and a sentence goes
-/// on after speech where the next word is in lower case (`"Is he married?" said she`).
+/// The boundaries are those of Unicode, with rules that Unicode cannot have: a title ("Mr. Bennet"), an initial ("E.
+/// Gardiner") or the end of a line does not end a sentence, and a sentence continues after speech if the next word is
+/// in lower case (`"Is he married?" said she`).
 #[must_use]
 pub fn sentences(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
@@ -32,14 +31,14 @@ pub fn sentences(text: &str) -> Vec<Range<usize>> {
     found.into_iter().map(|range| trim(text, range)).filter(|range| !range.is_empty()).collect()
 }
 
-/// `range` without the white space at its ends.
+/// Returns `range` without the white space at its ends.
 fn trim(text: &str, range: Range<usize>) -> Range<usize> {
     let inside = text.get(range.clone()).unwrap_or_default();
     let start = range.start + inside.len() - inside.trim_start().len();
     start..start + inside.trim().len()
 }
 
-/// Whether the sentence that ends with `before` goes on in `next`.
+/// Returns true if the sentence that ends with `before` continues in `next`.
 fn continues(before: &str, next: &str) -> bool {
     let last_word = before.split_whitespace().next_back().unwrap_or_default();
     let last_word = last_word.trim_start_matches(|first: char| !first.is_alphanumeric());
@@ -51,8 +50,8 @@ fn continues(before: &str, next: &str) -> bool {
         || next.chars().find(|first| first.is_alphanumeric()).is_some_and(char::is_lowercase)
 }
 
-/// Whether `word` is one capital letter and a full stop; "I." ends a sentence more often than it
-/// begins a name.
+/// Returns true if `word` is one capital letter and a full stop. "I." is excluded, because it ends a sentence more
+/// often than it begins a name.
 fn is_initial(word: &str) -> bool {
     let mut letters = word.chars();
     letters.next().is_some_and(|letter| letter.is_uppercase() && letter != 'I') && letters.as_str() == "."

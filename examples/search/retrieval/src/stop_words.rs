@@ -1,15 +1,15 @@
-//! The words that every English text is full of, and that therefore tell no passage from another.
+//! Words that are in every English text, and so do not distinguish passages.
 
 use std::{collections::HashSet, sync::LazyLock};
 
-/// Whether `word`, in lower case, is one of them.
+/// Returns true if `word`, in lower case, is one of them.
 pub(crate) fn is_stop_word(word: &str) -> bool {
     static STOP_WORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| LIST.split(' ').collect());
     STOP_WORDS.contains(word)
 }
 
-/// Beside the function words, these are the words that questions are made of ("who", "does"), and
-/// contractions, which Unicode leaves in one piece.
+/// The list has the function words, words of which questions are made ("who", "does"), and contractions, which Unicode
+/// does not split.
 const LIST: &str = "\
     a about above after again against ah all also although am among an and another any are \
     aren't as at away be because been before being below between both but by can can't cannot \
@@ -36,7 +36,7 @@ mod tests {
     }
 
     #[test]
-    fn function_words_are_in_it_and_others_are_not() {
+    fn only_function_words_are_stop_words() {
         assert!(is_stop_word("the") && is_stop_word("who") && is_stop_word("wouldn't"));
         assert!(!is_stop_word("pride") && !is_stop_word("prejudice") && !is_stop_word(""));
     }

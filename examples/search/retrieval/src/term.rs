@@ -1,4 +1,4 @@
-//! From running text to the stems that retrieval compares.
+//! Turns text into the stems that retrieval compares.
 
 use std::ops::Range;
 
@@ -7,20 +7,20 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use crate::stop_words::is_stop_word;
 
-/// One word of a text that carries meaning.
+/// One word of a text that is no stop word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Term {
     /// The stem of the word in lower case: `marri` for "Married" and for "marries".
     pub stem: String,
-    /// Where the word is in the text, in bytes.
+    /// The place of the word in the text, in bytes.
     pub range: Range<usize>,
 }
 
-/// The words of `text` that carry meaning, in their order.
+/// Returns the words of `text` that are no stop words, in their order.
 ///
-/// Words are found by the rules of Unicode, so accents and digits are kept and a hyphen ends a
-/// word. Possessive endings go, stop words are left out ("the", "was", "whom"), and what is left is
-/// reduced to its stem by the Snowball rules for English.
+/// Words are found by the rules of Unicode, so accents and digits are kept and a hyphen ends a word. Possessive endings
+/// are removed, stop words ("the", "was", "whom") are left out, and the other words are reduced to their stems by the
+/// Snowball rules for English.
 #[must_use]
 pub fn terms(text: &str) -> Vec<Term> {
     let stemmer = Stemmer::create(Algorithm::English);
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn stop_words_say_nothing() {
+    fn stop_words_have_no_terms() {
         assert_eq!(stems("What was it that he would not be?"), [""; 0]);
         assert_eq!(stems("He didn't, and I won\u{2019}t"), [""; 0]);
     }

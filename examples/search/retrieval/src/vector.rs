@@ -1,4 +1,4 @@
-//! A text as a sparse vector: one dimension a term, its weight the number of times the term occurs.
+//! Turns a text into a sparse vector: one dimension for each term, with the number of its occurrences as the weight.
 
 use std::{collections::BTreeMap, hash::Hasher};
 
@@ -6,27 +6,26 @@ use fnv::FnvHasher;
 
 use crate::terms;
 
-/// A sparse vector. The two lists are equally long, and `dimensions` is in rising order.
+/// A sparse vector. The two lists have the same length, and `dimensions` is in rising order.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Vector {
-    /// Which dimensions are not zero.
+    /// The dimensions that are not zero.
     pub dimensions: Vec<u32>,
     /// The weight in each of them.
     pub weights: Vec<f32>,
 }
 
 impl Vector {
-    /// Each dimension with its weight.
+    /// Returns each dimension with its weight.
     pub fn iter(&self) -> impl Iterator<Item = (u32, f32)> {
         self.dimensions.iter().copied().zip(self.weights.iter().copied())
     }
 }
 
-/// The vector of `text`.
+/// Returns the vector of `text`.
 ///
-/// A term's dimension is a 32-bit hash of its stem, so no vocabulary has to be kept or shared.
-/// Among the some 6,000 stems of a novel, two share a dimension in one book of 240, which costs a
-/// little precision and nothing else.
+/// The dimension of a term is a 32-bit hash of its stem, so no vocabulary has to be kept or shared. A novel has about
+/// 6,000 stems. Two of them share a dimension in one book of 240, which only costs a little precision.
 #[must_use]
 pub fn vector(text: &str) -> Vector {
     let mut counts = BTreeMap::<u32, f32>::new();
@@ -37,8 +36,8 @@ pub fn vector(text: &str) -> Vector {
     Vector { dimensions, weights }
 }
 
-/// FNV-1a, folded to 32 bits as its authors advise. Unlike the hash of the standard library it
-/// never changes, so vectors made at different times can be compared.
+/// FNV-1a, folded to 32 bits as its authors advise. Unlike the hash of the standard library, it never changes, so
+/// vectors made at different times can be compared.
 fn dimension(stem: &str) -> u32 {
     let mut hasher = FnvHasher::default();
     hasher.write(stem.as_bytes());

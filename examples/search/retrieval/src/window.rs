@@ -1,21 +1,21 @@
-//! A text cut into passages: windows of whole sentences that overlap a little.
+//! Cuts a text into passages: windows of whole sentences that overlap a little.
 
 use crate::sentences;
 
-/// How long passages are.
+/// The size of passages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
-    /// Words that a passage may have. Only a single longer sentence makes a longer passage.
+    /// The most words of a passage. Only a single longer sentence makes a longer passage.
     pub words: usize,
-    /// Words that a passage may repeat from the end of the one before, so that what was said at the
-    /// border of two passages is found in one piece.
+    /// The most words that a passage repeats from the end of the one before. Thanks to them, a statement at the border
+    /// of two passages is found in one piece.
     pub overlap: usize,
 }
 
-/// The passages of `text`, in reading order.
+/// Returns the passages of `text`, in reading order.
 ///
-/// Blank lines separate paragraphs; other line breaks mean nothing. In a passage a paragraph is one
-/// line. The marks of plain-text italics (`_word_`) and lines of ornaments are left out.
+/// Blank lines separate paragraphs; other line breaks mean nothing. In a passage, a paragraph is one line. The marks of
+/// plain-text italics (`_word_`) and lines of ornaments are left out.
 #[must_use]
 pub fn passages(text: &str, size: Size) -> Vec<String> {
     let paragraphs = paragraphs(text);
@@ -40,7 +40,7 @@ struct Sentence<'t> {
     opens_paragraph: bool,
 }
 
-/// The paragraphs, each on one line.
+/// Returns the paragraphs, each on one line.
 fn paragraphs(text: &str) -> Vec<String> {
     let mut paragraphs = vec![String::new()];
     for line in text.lines() {
@@ -72,8 +72,7 @@ fn split(paragraphs: &[String]) -> Vec<Sentence<'_>> {
     found
 }
 
-/// Where the passage that starts at `start` ends: after at least one sentence, and then after as
-/// many as fit.
+/// Returns the end of the passage that starts at `start`: after at least one sentence, and after as many as fit.
 fn end_of_window(sentences: &[Sentence<'_>], start: usize, limit: usize) -> usize {
     let mut words = 0;
     let fitting = sentences.iter().skip(start).take_while(|sentence| {
@@ -83,8 +82,8 @@ fn end_of_window(sentences: &[Sentence<'_>], start: usize, limit: usize) -> usiz
     start + fitting.count().max(1)
 }
 
-/// Where the next passage starts: as many sentences before `end` as the overlap allows, but always
-/// after `start`.
+/// Returns the start of the next passage: as many sentences before `end` as the overlap allows, but always after
+/// `start`.
 fn start_of_next(sentences: &[Sentence<'_>], start: usize, end: usize, overlap: usize) -> usize {
     let mut words = 0;
     let repeated = sentences.iter().take(end).skip(start + 1).rev().take_while(|sentence| {
@@ -141,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn no_word_of_the_text_is_lost_where_nothing_is_repeated() {
+    fn without_overlap_each_word_is_in_one_passage() {
         let text = "Mr. Bennet replied. \"But it is,\" returned she; \"for Mrs. Long has been here!\"\n\nWhy?";
         let words = cut(text, 6, 0).iter().map(|passage| passage.split_whitespace().count()).sum::<usize>();
         assert_eq!(words, text.split_whitespace().count());

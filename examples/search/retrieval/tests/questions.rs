@@ -1,5 +1,5 @@
-//! Known questions find the right passages of the real book. The parts are put together here as the
-//! chain puts them together, and with its settings, but as plain functions.
+//! Known questions find the right passages of the real book. This test combines the parts as the chain does, with the
+//! chain's settings, but as plain functions.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::{collections::HashSet, fs, path::Path};
@@ -19,7 +19,7 @@ struct Questions {
     question: Vec<Known>,
 }
 
-/// A question and where its answer is.
+/// A question and the place of its answer.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Known {
@@ -34,7 +34,7 @@ struct Passage {
     text: String,
 }
 
-/// The book, ready to be asked.
+/// The book with its index.
 struct Library {
     passages: Vec<Passage>,
     index: Index,
@@ -132,7 +132,7 @@ fn every_sentence_of_the_book_is_in_a_passage_of_bounded_length() {
 }
 
 #[test]
-fn a_question_about_what_is_not_in_the_book_finds_nothing() {
+fn a_question_about_another_subject_finds_nothing() {
     let library = Library::open();
     assert!(library.ask("What is the voltage of a transistor?").is_empty());
 }

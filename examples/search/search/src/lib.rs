@@ -11,7 +11,7 @@ use serde::Deserialize;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
-    /// How many passages of the index are looked at closely.
+    /// The number of passages from the index that are ranked.
     candidates: u32,
 }
 
@@ -40,7 +40,7 @@ impl Search {
     }
 }
 
-/// Has one passage looked at.
+/// Has one passage ranked.
 async fn look(question: &Question, hit: &Hit) -> retrieval::Ranking {
     let ranking = rank::run_remote(question.text.clone(), hit.passage.text.clone()).await.or_fail().await;
     retrieval::Ranking { score: ranking.score, snippet: ranking.snippet }

@@ -1,10 +1,10 @@
-//! `chat`: goes on with a text, word by word.
+//! `chat`: continues a text, word by word.
 
 use chainlet::{FutureReader, OrFail, StreamReader, chainlet};
 
-/// How long a prompt may be, in bytes.
+/// The longest prompt, in bytes.
 const LONGEST: u32 = 1000;
-/// How many words an answer may have, and how many where nothing is said about it.
+/// The most words of an answer, and the default.
 const MOST_WORDS: u32 = 1000;
 const USUAL_WORDS: u32 = 100;
 
@@ -13,7 +13,7 @@ struct Chat;
 
 #[chainlet]
 impl Chat {
-    /// What is wrong with the prompt is said before anything is streamed.
+    /// Mistakes in the prompt are errors of the call, before anything is streamed.
     async fn run_remote(
         &self,
         prompt: String,
@@ -31,7 +31,7 @@ impl Chat {
             return Err(ChatError::MaxWordsOutOfRange(MOST_WORDS));
         }
 
-        // The words are handed on unread: they do not come through this chainlet any more.
+        // The words are passed on unread, so they no longer go through this chainlet.
         let (words, tally) = filter::run_remote(prompt, max_words).await.or_fail().await;
         let usage = wit::future(async move {
             let Tally { words, hidden, finish } = tally.await?;

@@ -1,4 +1,4 @@
-//! `filter`: looks at each word that a model writes.
+//! `filter`: checks each word that a model writes.
 
 mod rules;
 
@@ -26,7 +26,7 @@ impl Moderator {
             let mut word = String::new();
             loop {
                 let token = tokens.next().await;
-                // A word is whole when the next one begins: only then can it be judged.
+                // A word is complete only when the next one begins.
                 let is_whole = token.as_ref().is_none_or(|token| token.starts_with(' '));
                 if is_whole && !word.is_empty() {
                     let verdict = self.rules.judge(&word);
@@ -34,7 +34,7 @@ impl Moderator {
                     let shown = match verdict {
                         Verdict::Say => std::mem::take(&mut word),
                         Verdict::Hide(hidden) => hidden,
-                        // The model learns that nobody reads on.
+                        // Returning drops `tokens`, so the model learns that the reader has left.
                         Verdict::Refuse(word) => return Err(format!("the next word would have been `{word}`")),
                     };
                     word.clear();
@@ -48,7 +48,7 @@ impl Moderator {
                     None => break,
                 }
             }
-            // Without the tokens that are left, there is nothing that the model would wait for.
+            // Drop the rest of the tokens, so that the model does not wait for a reader.
             drop(tokens);
             Ok(Tally { words: sent, hidden, finish: finish.await })
         })

@@ -1,4 +1,4 @@
-//! What may be said.
+//! Rules for words.
 
 use serde::Deserialize;
 
@@ -8,23 +8,23 @@ use serde::Deserialize;
 pub struct Rules {
     /// Words that are hidden.
     hide: Vec<String>,
-    /// Words before which an answer is broken off.
+    /// Words that end an answer before them.
     refuse: Vec<String>,
 }
 
-/// What becomes of a word.
+/// The judgement of a word.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is passed on.
+    /// The word is passed on.
     Say,
-    /// This is passed on in its place.
+    /// This text is passed on instead.
     Hide(String),
-    /// Nothing more is passed on, because of this.
+    /// The answer ends because of this word.
     Refuse(String),
 }
 
 impl Rules {
-    /// Judges a word, with whatever stands before and after it.
+    /// Judges a word, including the marks before and after it.
     pub fn judge(&self, word: &str) -> Verdict {
         let plain = word.trim_matches(|c: char| !c.is_alphanumeric());
         let is_in = |words: &[String]| words.iter().any(|listed| listed.eq_ignore_ascii_case(plain));
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_is_known_with_any_mark_beside_it() {
+    fn a_word_is_recognised_with_marks_around_it() {
         let rules = Rules { hide: vec!["Wickham".to_owned()], refuse: vec!["scandal".to_owned()] };
         assert_eq!(rules.judge(" Wickham,"), Verdict::Hide(" •••••••,".to_owned()));
         assert_eq!(rules.judge(" \"Scandal!\""), Verdict::Refuse("Scandal".to_owned()));

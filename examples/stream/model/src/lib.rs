@@ -1,4 +1,4 @@
-//! `model`: writes a text, a token at a time.
+//! `model`: writes a text, token by token.
 
 mod prose;
 
@@ -12,11 +12,11 @@ use serde::Deserialize;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
-    /// Where the book is whose words it knows, among the files that chain.toml gives this chainlet.
+    /// The path of the book from which it learns, in the files that chain.toml gives this chainlet.
     book: String,
-    /// How many words it writes before it stops at the end of a sentence.
+    /// The number of words after which it stops at the end of a sentence.
     words: u32,
-    /// How many milliseconds it takes for each token.
+    /// The time for each token, in milliseconds.
     pause: u64,
 }
 
@@ -28,7 +28,7 @@ struct Novelist {
 
 #[chainlet]
 impl Novelist {
-    /// Reads the book once. All calls write from what it has learnt.
+    /// Reads the book once. All calls use what it has learnt.
     async fn init() -> Result<Self> {
         let Settings { book, words, pause } = context::settings()?;
         let text = fs::read_to_string(&book).context(format!("cannot read the book {book}"))?;
@@ -40,8 +40,8 @@ impl Novelist {
         Ok(Self { prose, words, pause: Duration::from_millis(pause) })
     }
 
-    /// Returns at once; what it returns is written afterwards. `&'static self`, since that goes on for longer than the
-    /// function.
+    /// Returns at once; the stream is written afterwards. It takes `&'static self`, because the writing lasts longer
+    /// than this function.
     async fn run_remote(&'static self, prompt: String, max_words: u32) -> (StreamReader<String>, FutureReader<Finish>) {
         wit::try_stream(async move |mut tokens| {
             let mut written = Written::default();
@@ -53,7 +53,7 @@ impl Novelist {
                 for token in pieces(word) {
                     self.think().await;
                     if !tokens.send(token).await {
-                        // Who has left the stream does not ask how it ended.
+                        // A reader that has left does not read the future.
                         return Finish::Stop;
                     }
                 }
@@ -68,7 +68,7 @@ impl Novelist {
     }
 }
 
-/// How much of a text is written. A reader who leaves ends the writing wherever it waits, and what it holds is dropped.
+/// The progress of a text. If the reader leaves, the writing ends at its current `await`, and this is dropped.
 #[derive(Default)]
 struct Written {
     words: u32,
@@ -84,7 +84,7 @@ impl Drop for Written {
 }
 
 impl Novelist {
-    /// What a larger model would do here. Other calls go on meanwhile.
+    /// Stands in for the work of a larger model. Other calls continue meanwhile.
     async fn think(&self) {
         time::sleep(self.pause).await;
     }

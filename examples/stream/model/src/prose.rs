@@ -1,4 +1,4 @@
-//! A text as a Markov chain: which words have followed which two, and how often.
+//! A Markov chain of a text: the words that have followed each pair of words, and how often.
 
 use std::collections::HashMap;
 
@@ -7,24 +7,24 @@ use fastrand::Rng;
 /// The number of a word.
 type Word = u32;
 
-/// The two words before a word. `None` stands for any word; twice, for the beginning of a sentence.
+/// The two words before a word. `None` stands for any word, and two `None` for the beginning of a sentence.
 type Before = (Option<Word>, Option<Word>);
 
-/// Words with a full stop that ends no sentence.
+/// Words whose full stop does not end a sentence.
 const TITLES: [&str; 4] = ["Mr.", "Mrs.", "Dr.", "St."];
 
-/// What a text teaches about the order of words.
+/// The order of words, as learnt from a text.
 #[derive(Default)]
 pub struct Prose {
     words: Vec<String>,
     numbers: HashMap<String, Word>,
-    /// A word that came twice stands there twice.
+    /// A word that followed twice is there twice.
     followers: HashMap<Before, Vec<Word>>,
 }
 
 impl Prose {
-    /// Learns from the paragraphs of `text`, which blank lines separate. One that does not end like a sentence is a
-    /// heading, and teaches nothing.
+    /// Learns from the paragraphs of `text`, which blank lines separate. A paragraph that does not end like a sentence
+    /// is a heading, and is left out.
     pub fn learn(text: &str) -> Self {
         let mut prose = Self::default();
         let text = plain(text).replace("\r\n", "\n");
@@ -65,17 +65,17 @@ impl Prose {
         number
     }
 
-    /// Whether nothing was learnt.
+    /// Returns true if nothing was learnt.
     pub fn is_empty(&self) -> bool {
         self.words.is_empty()
     }
 
-    /// How many different words are known.
+    /// Returns the number of different known words.
     pub fn words(&self) -> usize {
         self.words.len()
     }
 
-    /// Words that may follow `prompt`: the same each time, for one prompt. There is no end to them.
+    /// Returns an endless sequence of words that may follow `prompt`. It is the same each time for the same prompt.
     pub fn after(&self, prompt: &str) -> impl Iterator<Item = &str> {
         let mut random = Rng::with_seed(seed(prompt));
         let prompt = plain(prompt);
@@ -83,7 +83,8 @@ impl Prose {
         let (last, before_last) = (words.next().flatten(), words.next().flatten());
         let mut before: Before = (before_last, last);
         std::iter::from_fn(move || {
-            // What never came after two words may have come after one; at the end of a paragraph, a sentence begins.
+            // If nothing followed these two words, use the words that followed the last one. If there are none either,
+            // as at the end of a paragraph, begin a sentence.
             let (_, last) = before;
             let known = [before, (None, last), (None, None)].into_iter().find_map(|key| self.followers.get(&key))?;
             let word = random.choice(known)?;
@@ -93,26 +94,26 @@ impl Prose {
     }
 }
 
-/// A text without quotation marks and brackets, which one made of pieces of it would leave open, and without the signs of
-/// italics.
+/// Returns the text without quotation marks and brackets, which would be unbalanced in a new text, and without the
+/// marks of italics.
 fn plain(text: &str) -> String {
     text.replace(['"', '(', ')', '_'], "")
 }
 
-/// Whether a sentence ends with `word`.
+/// Returns true if a sentence ends with `word`.
 pub fn ends_a_sentence(word: &str) -> bool {
     word.ends_with(['.', '!', '?']) && !TITLES.contains(&word)
 }
 
-/// The tokens of a word, of up to four letters each, the first with a space in front: as the tokens of a language model
-/// are pieces of words.
+/// Returns the tokens of a word: pieces of up to four letters, the first with a space in front. A language model's
+/// tokens are similar pieces.
 pub fn pieces(word: &str) -> impl Iterator<Item = String> {
     let letters: Vec<char> = word.chars().collect();
     let pieces: Vec<String> = letters.chunks(4).map(|piece| piece.iter().collect()).collect();
     pieces.into_iter().enumerate().map(|(index, piece)| if index == 0 { format!(" {piece}") } else { piece })
 }
 
-/// A number for a text (FNV-1a), so that chance repeats itself.
+/// Returns a number for a text (FNV-1a), so that the same prompt gives the same random choices.
 fn seed(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
@@ -126,10 +127,10 @@ mod tests {
     }
 
     #[test]
-    fn a_text_goes_on_as_it_went_on_in_the_book() {
+    fn a_text_continues_as_the_book_did() {
         let prose = Prose::learn("Chapter 1\n\nOne two three\nfour. Five six.");
         assert_eq!(written(&prose, "Well, one, One two", 4), "three four. Five six.");
-        // One word is known of these two.
+        // Only one of these two words is known.
         assert_eq!(written(&prose, "unheard-of Five", 1), "six.");
         assert_eq!(prose.words(), 6, "the heading teaches nothing");
     }
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_put_side_by_side_are_the_word() {
+    fn tokens_side_by_side_are_the_word() {
         let tokens: Vec<_> = pieces("neighbourhood").collect();
         assert_eq!(tokens, [" neig", "hbou", "rhoo", "d"]);
         assert_eq!(pieces("naïveté").collect::<String>(), " naïveté");

@@ -1,4 +1,4 @@
-//! A page for a chain whose answers are streams, and the chain's own routes beside it.
+//! Serves a page for a chain whose answers are streams, and the chain's own routes beside it.
 //!
 //! `stream-page [CHAIN] [ADDRESS]`, by default examples/stream/chain.toml on 127.0.0.1:8080.
 
@@ -18,7 +18,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:8080".to_owned());
 
     let chain = Host::new()?.load_file(file).await?;
-    // The page and what it asks have one origin, so that a browser needs no more permission.
+    // The page and its requests have the same origin, so a browser needs no other permission.
     let app = Router::new()
         .route("/", get(async || Html(include_str!("index.html"))))
         .nest("/chat", server::router(chain.clone(), HttpOptions::default()));

@@ -1,4 +1,4 @@
-//! The program, as a browser meets it. It needs the components of the chain: `cargo xtask guests` builds them.
+//! Tests the program as a browser would use it. It needs the components of the chain; `cargo xtask guests` builds them.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "all of this is test code")]
 
 use std::io::{BufRead, BufReader, Read as _, Write as _};
@@ -30,7 +30,7 @@ impl Program {
         stream
     }
 
-    /// Posts what the page posts.
+    /// Sends the same request as the page.
     fn ask(&self, body: &str) -> BufReader<TcpStream> {
         BufReader::new(self.send(&format!(
             "POST /chat/run_remote HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-type: application/json\r\n\
@@ -47,7 +47,7 @@ impl Drop for Program {
     }
 }
 
-/// The next event of an answer: its name, and its data.
+/// Returns the next event of an answer: its name and its data.
 fn event(answer: &mut impl BufRead) -> (String, Json) {
     let mut name = "message".to_owned();
     loop {
@@ -62,7 +62,7 @@ fn event(answer: &mut impl BufRead) -> (String, Json) {
 }
 
 #[test]
-fn the_page_and_the_events_that_it_reads_come_from_one_server() {
+fn one_server_sends_the_page_and_its_events() {
     let program = Program::start();
     let mut page = String::new();
     program.send("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").read_to_string(&mut page).unwrap();
@@ -85,7 +85,7 @@ fn the_page_and_the_events_that_it_reads_come_from_one_server() {
 }
 
 #[test]
-fn a_prompt_that_is_refused_is_a_problem_that_the_page_can_show() {
+fn a_rejected_prompt_is_a_problem_that_the_page_can_show() {
     let program = Program::start();
     let mut answer = String::new();
     program.ask(r#"{"prompt": " "}"#).read_to_string(&mut answer).unwrap();

@@ -226,6 +226,7 @@ impl Memory {
     }
 
     pub fn unmap(&self) {
+        // The lock ends with this block, because the callback may use the buffer.
         let mapping = {
             let mut mapping = lock(&self.mapping);
             if matches!(*mapping, Mapping::Destroyed) {

@@ -223,6 +223,7 @@ struct Scheduled(Arc<Shared>);
 impl Scheduled {
     async fn run(self) {
         let shared = Arc::clone(&self.0);
+        // This clears `scheduled`, so later entries get a task of their own.
         drop(self);
         let last = shared.pending.submitted();
         while let Some(submission) = shared.pending.next(last) {

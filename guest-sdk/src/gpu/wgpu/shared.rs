@@ -71,6 +71,7 @@ impl Shared {
     /// Marks the device as lost. From now on, all new objects are invalid, and
     /// all waiting has failed.
     pub fn lose(&self, reason: DeviceLostReason, message: String) {
+        // The lock ends with this block, because the callbacks may use the device.
         let callback = {
             let mut loss = lock(&self.loss);
             if loss.lost.is_some() {

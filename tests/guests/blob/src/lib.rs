@@ -1,4 +1,4 @@
-//! Gives bytes back as they came.
+//! Returns the bytes that it gets.
 
 #[derive(Default)]
 struct Blob;

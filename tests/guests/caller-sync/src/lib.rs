@@ -1,4 +1,4 @@
-//! As `caller`, through plain functions; see its WIT.
+//! Does the same as `caller`, through plain functions; see its WIT.
 
 use std::cell::Cell;
 
@@ -34,7 +34,7 @@ impl CallerSync {
     }
 }
 
-/// The kind of a failure, as its problem document would name it.
+/// Returns the kind of a failure, as its problem document would name it.
 fn name(failure: &Failure) -> &'static str {
     match failure.kind {
         FailureKind::Overloaded => "overloaded",

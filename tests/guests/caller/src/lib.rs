@@ -1,4 +1,4 @@
-//! Calls a dependency in each of the ways in which its failures matter; see its WIT.
+//! Calls a dependency in all ways in which its failures matter; see its WIT.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -101,7 +101,7 @@ impl Caller {
     }
 }
 
-/// Asks `other` what has this in front, and `next` anything else.
+/// Asks `other` if `what` begins with `other:`, and else `next`.
 async fn ask(what: &str) -> Result<String, CallError<String>> {
     match what.strip_prefix("other:") {
         Some(what) => other::run_remote(what.to_owned()).await,
@@ -109,13 +109,13 @@ async fn ask(what: &str) -> Result<String, CallError<String>> {
     }
 }
 
-/// The number at the head of `argument`, and what stands behind its colon.
+/// Splits `argument` into the number before its colon and the text after it.
 fn number(argument: &str) -> chainlet::Result<(usize, &str)> {
     let (number, what) = argument.split_once(':').ok_or("a number and a colon are missing")?;
     Ok((number.parse()?, what))
 }
 
-/// The kind of a failure, as its problem document would name it.
+/// Returns the kind of a failure, as its problem document would name it.
 fn name(failure: &Failure) -> &'static str {
     match failure.kind {
         FailureKind::Overloaded => "overloaded",

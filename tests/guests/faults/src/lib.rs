@@ -1,5 +1,5 @@
-//! What the guests `faulty` and `faulty-sync` have in common: the words that need no `async`. The WIT of `faulty` says what
-//! each does.
+//! The common part of the guests `faulty` and `faulty-sync`: the words that need no `async`. The WIT of `faulty`
+//! describes each.
 
 use std::fs::File;
 use std::str::FromStr;
@@ -9,20 +9,20 @@ use chainlet::{Context, context};
 
 const MIB: usize = 1024 * 1024;
 
-/// What came of a word.
+/// The outcome of a word.
 pub enum Outcome {
-    /// An answer of its own.
+    /// An answer.
     Said(String),
-    /// Nothing to say but that it is done.
+    /// Done, without an answer.
     Did,
-    /// It is a word of another kind.
+    /// The word is not one of these.
     Unknown,
 }
 
-/// Does what `word` says, with what stands behind its colon.
+/// Does `word`. `argument` is the text after its colon.
 ///
 /// # Errors
-/// Where the word is to fail, or what it does fails.
+/// Fails if the word asks for an error, or if its action fails.
 pub fn act(word: &str, argument: &str) -> chainlet::Result<Outcome> {
     match word {
         "echo" => return Ok(Outcome::Said(argument.to_owned())),
@@ -85,15 +85,15 @@ pub fn act(word: &str, argument: &str) -> chainlet::Result<Outcome> {
     Ok(Outcome::Did)
 }
 
-/// What is written as a number.
+/// Parses a number.
 ///
 /// # Errors
-/// Where it is none.
+/// Fails if the text is no number.
 pub fn number<T: FromStr<Err: std::fmt::Display>>(text: &str) -> chainlet::Result<T> {
     text.parse().context(format!("`{text}` is no number"))
 }
 
-/// Takes memory in blocks of a MiB, up to `wanted` or until it is refused.
+/// Takes memory in blocks of one MiB, up to `wanted` or until it gets no more.
 pub fn allocate(wanted: usize) -> Vec<Vec<u8>> {
     let mut blocks = Vec::new();
     while blocks.len() < wanted {
@@ -114,18 +114,18 @@ fn trap() -> ! {
     std::process::abort()
 }
 
-/// Calls itself until the stack is full.
+/// Calls itself until the stack overflows.
 #[expect(unconditional_recursion, reason = "this is what is tested")]
 fn overflow(depth: u64) -> u64 {
     let frame = std::hint::black_box([depth; 16]);
     std::hint::black_box(overflow(depth + 1)) + frame.iter().sum::<u64>()
 }
 
-/// Keeps the processor busy, for ever or for some time.
+/// Keeps the processor busy, for the given time or forever.
 fn spin(time: Option<Duration>) {
     let start = Instant::now();
     while time.is_none_or(|time| start.elapsed() < time) {
-        // Ten million rounds to a look at the clock, which is a call to the host.
+        // The clock is checked every ten million rounds, because reading it is a call to the host.
         for round in 0..10_000_000_u32 {
             std::hint::black_box(round);
         }
@@ -139,7 +139,7 @@ fn hoard() {
     }
 }
 
-/// Takes handles of timers and never gives them back.
+/// Creates handles of timers and never frees them.
 fn leak(count: usize) {
     for _ in 0..count {
         std::mem::forget(wasip2::clocks::monotonic_clock::subscribe_duration(u64::MAX));

@@ -1,4 +1,4 @@
-//! As `faulty`, but through a plain `func`, which serves one call at a time and cannot wait for others.
+//! Does the same as `faulty`, through a plain `func`, which serves one call at a time and cannot wait for others.
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use chainlet::context;
 use guest_faults::Outcome;
 
-/// Counts outside the struct, which cannot see a second `init`.
+/// The number of calls of `init`. It is outside the struct, because a second `init` would make a new struct.
 static INITS: AtomicU32 = AtomicU32::new(0);
 
 #[derive(Default)]
@@ -17,7 +17,7 @@ struct FaultySync {
 
 #[chainlet::chainlet]
 impl FaultySync {
-    /// Does what the setting `init` says first, in the words of `run-remote`.
+    /// Does the setting `init` first, with the words of `run-remote`.
     fn init() -> chainlet::Result<Self> {
         INITS.fetch_add(1, Ordering::Relaxed);
         let faulty = FaultySync::default();

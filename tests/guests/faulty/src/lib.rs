@@ -1,4 +1,4 @@
-//! Traps, panics, spins, sleeps, hoards memory or otherwise misbehaves, as it is told; see its WIT.
+//! Traps, panics, spins, sleeps, takes memory or misbehaves in other ways, on request; see its WIT.
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,7 +8,7 @@ use chainlet::{context, time};
 use futures::channel::oneshot;
 use guest_faults::{Outcome, allocate, number};
 
-/// Counts outside the struct, which cannot see a second `init`.
+/// The number of calls of `init`. It is outside the struct, because a second `init` would make a new struct.
 static INITS: AtomicU32 = AtomicU32::new(0);
 
 #[derive(Default)]
@@ -22,7 +22,7 @@ struct Faulty {
     held: RefCell<Vec<oneshot::Sender<()>>>,
 }
 
-/// One call that is in the instance, until it is dropped.
+/// A call in the instance, until it is dropped.
 struct Running<'a>(&'a Faulty);
 
 impl<'a> Running<'a> {
@@ -42,7 +42,7 @@ impl Drop for Running<'_> {
 
 #[chainlet::chainlet]
 impl Faulty {
-    /// Does what the setting `init` says first, in the words of `run-remote`.
+    /// Does the setting `init` first, with the words of `run-remote`.
     async fn init() -> chainlet::Result<Self> {
         INITS.fetch_add(1, Ordering::Relaxed);
         let faulty = Faulty::default();
@@ -80,7 +80,7 @@ impl Faulty {
             }
             "held" => return Ok(self.held.borrow().len().to_string()),
             "release" => {
-                // A call that was cancelled meanwhile is not there to be released.
+                // A call that was cancelled meanwhile cannot be released.
                 let held = self.held.take().into_iter();
                 return Ok(held.filter_map(|call| call.send(()).ok()).count().to_string());
             }

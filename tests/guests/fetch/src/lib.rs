@@ -1,4 +1,4 @@
-//! Reaches for the network, by either version of `wasi:http` or by a socket.
+//! Uses the network, through either version of `wasi:http` or through a socket.
 
 use std::fmt::Debug;
 use std::io::Read;
@@ -39,7 +39,7 @@ fn said(error: impl Debug) -> String {
     format!("{error:?}")
 }
 
-/// A URL as `wasi:http` wants it: whether it is encrypted, its authority, and the rest.
+/// Splits a URL into the parts that `wasi:http` takes: true if it is encrypted, its authority, and the rest.
 fn parts(url: &str) -> Result<(bool, &str, &str), String> {
     let (scheme, rest) = url.split_once("://").ok_or("no scheme")?;
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -121,7 +121,7 @@ mod p3 {
         request.set_scheme(Some(&if encrypted { Scheme::Https } else { Scheme::Http })).map_err(refused)?;
         request.set_authority(Some(authority)).map_err(refused)?;
         request.set_path_with_query(Some(path)).map_err(refused)?;
-        // What the other side does not want of the body is left.
+        // An error means that the other side does not want the rest of the body.
         let write = async move { writer.write_all(body.unwrap_or_default()).await };
         let (response, _left) = join(client::send(request), write).await;
         let response = response.map_err(said)?;

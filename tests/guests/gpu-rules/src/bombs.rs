@@ -1,5 +1,5 @@
-//! Texts that would take a compiler all the time or memory that there is. Each must be compiled or refused, and leave the
-//! host as it was.
+//! Texts that would take all the time or memory of a compiler. Each must be compiled or rejected, and leave the host
+//! unharmed.
 
 use std::fmt::Write;
 
@@ -11,12 +11,12 @@ use crate::steps::{Steps, words};
 
 const OUT: &str = "@group(0) @binding(0) var<storage, read_write> all: array<u32>;\n";
 
-/// A shader whose one function does `body`.
+/// A shader with one function, whose body is `body`.
 fn shader(before: &str, body: &str) -> String {
     format!("{OUT}{before}\n@compute @workgroup_size(1) fn main(@builtin(workgroup_id) id: vec3<u32>) {{ {body} }}")
 }
 
-/// A chain of declarations, each made from the one before.
+/// A chain of declarations. Each is made from the one before.
 fn chain(count: usize, first: &str, next: impl Fn(usize, usize) -> String) -> String {
     let mut text = first.to_owned();
     for number in 1..count {
@@ -25,7 +25,7 @@ fn chain(count: usize, first: &str, next: impl Fn(usize, usize) -> String) -> St
     text
 }
 
-/// The bomb `name`; none where there is none of it.
+/// Returns the bomb `name`; `None` if there is none of this name.
 fn bomb(name: &str) -> Option<String> {
     let nested = |open: &str, inner: &str, close: &str, count: usize| {
         let nested = format!("{}{inner}{}", open.repeat(count), close.repeat(count));
@@ -131,13 +131,14 @@ fn bomb(name: &str) -> Option<String> {
     })
 }
 
-/// Compiles one and runs it, as far as it gets, and then looks whether all is well.
+/// Compiles a bomb, runs it as far as possible, and then checks that all is well.
 pub fn explode(name: &str) -> Result<String> {
     let mut steps = Steps::default();
     let text = bomb(name).ok_or("there is no such bomb")?;
     let outcome = run(&text).unwrap_or_else(|error| format!("{error:?}"));
     steps.holds(&format!("{name} is told in some way"), !outcome.trim().is_empty());
-    // A worker may still be at a bomb whose device is dropped, and take the next one along when it ends of it.
+    // A worker may still be compiling a bomb whose device was dropped. If that ends the worker, the next scenario fails
+    // as well, so there are several tries.
     let all_is_well = (0..5).any(|_| {
         let mut steps = Steps::default();
         works(&mut steps).is_ok() && steps.end().is_ok()

@@ -1,4 +1,4 @@
-//! Buffers: what may be made, written and read.
+//! Buffers: which can be made, written and read.
 
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::steps::Steps;
 const READ: BufferUsages = BufferUsages::MAP_READ;
 const WRITE: BufferUsages = BufferUsages::MAP_WRITE;
 
-/// Every usage alone, and the two that go with mapping.
+/// Returns every usage alone, and the two pairs that are allowed for mapping.
 fn usages() -> impl Iterator<Item = BufferUsages> {
     let pairs = [READ | BufferUsages::COPY_DST, WRITE | BufferUsages::COPY_SRC];
     BufferUsages::all().iter().chain(pairs)
@@ -92,7 +92,7 @@ pub async fn ranges() -> Result<String> {
         steps.invalid("a write at the last number", buffer.write(u64::MAX - 3, &[9; 4]));
         steps.equal(&about("nothing of it was written"), buffer.read_blocking(0, 64)?, expected);
     }
-    // The last bytes of a buffer whose size is no multiple of 4 are out of reach.
+    // The last bytes of a buffer cannot be reached if its size is no multiple of 4.
     let odd = lab.storage(7)?;
     steps.ok("the first four of seven", odd.write(0, &[7; 4]));
     steps.invalid("the next four of seven", odd.write(4, &[7; 4]));
@@ -101,7 +101,7 @@ pub async fn ranges() -> Result<String> {
     steps.end()
 }
 
-/// Nothing of what was there before is in a new buffer.
+/// A new buffer contains nothing of the memory's earlier contents.
 pub fn zeroed() -> Result<String> {
     let mut steps = Steps::default();
     let lab = Lab::open()?;
@@ -115,7 +115,7 @@ pub fn zeroed() -> Result<String> {
         drop(dirty);
         let new = lab.storage(4 << 20)?;
         steps.holds("a new one is zero", new.read_blocking(0, 4 << 20)?.iter().all(|byte| *byte == 0));
-        // A shader sees zeros, too, where no read came before.
+        // A shader also sees zeros if nothing was read before.
         let (seen, sum) = (lab.storage(4 << 20)?, lab.numbers(&[0; 4])?);
         let wgsl = "
             @group(0) @binding(0) var<storage, read_write> sum: array<atomic<u32>>;
@@ -142,7 +142,7 @@ pub async fn destroyed() -> Result<String> {
         vec![PassCommand::SetPipeline(&pipeline), set(0, &group), dispatch(16, 1, 1)]
     };
     lab.submit(dispatch())?;
-    // The GPU may not be done with it, and finishes.
+    // The GPU may still be using it, and then finishes.
     gone.destroy();
     gone.destroy();
     steps.ok("what was submitted before", lab.device.wait(None).await);
@@ -158,7 +158,7 @@ pub async fn destroyed() -> Result<String> {
     steps.end()
 }
 
-/// Reads that overlap in time, and what may be done meanwhile.
+/// Reads that overlap in time, and other work meanwhile.
 pub async fn reads_at_once() -> Result<String> {
     let mut steps = Steps::default();
     let lab = Lab::open()?;
@@ -167,7 +167,7 @@ pub async fn reads_at_once() -> Result<String> {
     let found = futures::future::try_join_all(reads).await?;
     steps.equal("32 at once", crate::lab::numbers(&found.concat()), (0..1024).collect());
 
-    // What is read cannot be in a submission until it is there, which it may be at once.
+    // A buffer that is being read cannot be in a submission until the read is done, which may be at once.
     let (numbers, mapped) = (lab.numbers(&[1; 16])?, lab.buffer(64, READ | BufferUsages::COPY_DST)?);
     let slow = lab.pipeline(crate::lab::SLOW)?;
     lab.run(&slow, &[&numbers], 50)?;
@@ -193,7 +193,7 @@ pub async fn reads_at_once() -> Result<String> {
     steps.end()
 }
 
-/// Buffers that are destroyed when what was read of them is there, and not taken yet.
+/// Buffers that are destroyed when a read of them is done but not taken yet.
 pub async fn destroyed_while_read() -> Result<String> {
     const SIZE: u64 = 16 << 20;
     let mut steps = Steps::default();
@@ -221,13 +221,13 @@ pub async fn destroyed_while_read() -> Result<String> {
     steps.end()
 }
 
-/// Gives others the time to do what they do at once.
+/// Computes for 20 ms, in which the host's threads can finish their work.
 fn spin() {
     let until = Instant::now() + Duration::from_millis(20);
     while Instant::now() < until {}
 }
 
-/// Reads that nobody waits for.
+/// Reads whose futures are dropped.
 pub async fn cancelled() -> Result<String> {
     let mut steps = Steps::default();
     let lab = Lab::open()?;
@@ -244,13 +244,13 @@ pub async fn cancelled() -> Result<String> {
         let _ = futures::poll!(&mut wait);
     }
     steps.ok("a wait to its end", lab.device.wait(None).await);
-    // What the reads held is free again.
+    // The memory of the reads is free again.
     steps.ok("room for another", crate::lab::soon(|| lab.storage(40 << 20)));
     steps.equal("a read to its end", large.read(0, 1 << 20).await?, vec![0; 1 << 20]);
     steps.end()
 }
 
-/// What is read is what was written and submitted before, and nothing that came after.
+/// A read returns the bytes that were written and submitted before it, and nothing that came later.
 pub fn order() -> Result<String> {
     let mut steps = Steps::default();
     let lab = Lab::open()?;
@@ -267,7 +267,7 @@ pub fn order() -> Result<String> {
     steps.end()
 }
 
-/// A large buffer is the same, however it is moved.
+/// The contents of a large buffer are the same after each way of moving them.
 pub async fn large() -> Result<String> {
     const SIZE: usize = 16 << 20;
     const PIECE: usize = (1 << 20) + 4;

@@ -96,7 +96,7 @@ pub fn clears() -> Result<String> {
     steps.end()
 }
 
-/// A list with a mistake in it does nothing, wherever the mistake is.
+/// A list with a mistake has no effect, wherever the mistake is.
 pub fn all_or_nothing() -> Result<String> {
     let mut steps = Steps::default();
     let lab = Lab::plain()?;
@@ -120,7 +120,7 @@ pub fn all_or_nothing() -> Result<String> {
         steps.invalid(&format!("{what}, first"), lab.device.submit(&[bad(what), good()]));
         steps.equal("nothing is done", read(&all, 16)?, vec![1; 16]);
     }
-    // What was written before is not lost with the list.
+    // Earlier writes are not lost with the list.
     all.write(0, &[9, 0, 0, 0])?;
     steps.invalid("a bad list after a write", lab.device.submit(&[clear(&all, 2, None)]));
     let next = lab.device.submit(&[good()])?;
@@ -129,7 +129,7 @@ pub fn all_or_nothing() -> Result<String> {
     steps.end()
 }
 
-/// Lists of many commands, and of more than there may be.
+/// Lists of many commands, up to the limit and above it.
 pub fn many() -> Result<String> {
     let mut steps = Steps::default();
     let lab = Lab::plain()?;
@@ -143,11 +143,11 @@ pub fn many() -> Result<String> {
     let done: Told<u64> = lab.device.submit(&[step(10_000)]);
     steps.ok("ten thousand dispatches", done);
     steps.equal("ten thousand", read(&all, 1)?, vec![10_000]);
-    // Each object that a list names is a handle for as long as the call takes, and an instance has 16,384.
+    // Each object that a list names is a handle during the call, and an instance has at most 16,384.
     let copies: Vec<_> = (0..5_000).map(|_| copy(&all, 0, &other, 0, 4)).collect();
     steps.ok("five thousand copies", lab.device.submit(&copies));
     steps.equal("ten thousand", read(&other, 1)?, vec![10_000]);
-    // More than anyone needs is done, or refused, and is never the end of anything.
+    // Far too many commands are done or rejected, and never end anything.
     if let Err(error) = lab.device.submit(&[step(1_000_000)]) {
         steps.equal("a million dispatches", error.kind, crate::gpu::ErrorKind::Unsupported);
         steps.equal("nothing of them", read(&all, 1)?, vec![10_000]);

@@ -9,7 +9,7 @@ use crate::lab::{INCREMENT, Lab, adapter, copy, described, read, request, soon};
 use crate::layouts::{binding, layout};
 use crate::steps::Steps;
 
-/// All limits of which more is better: their names, what they are, and how they are set.
+/// All limits for which more is better: their names, how to read them, and how to set them.
 macro_rules! maxima {
     ($($name:ident)+) => {
         const MAXIMA: &[(&str, fn(&Limits) -> u64, fn(&mut Limits) -> bool)] = &[
@@ -45,7 +45,7 @@ fn same(one: &Limits, other: &Limits) -> bool {
     format!("{one:?}") == format!("{other:?}")
 }
 
-/// What an adapter says of itself, in a line.
+/// Describes the adapters in one line each.
 pub fn describe() -> String {
     let lines = gpu::adapters().into_iter().map(|adapter| {
         let info = adapter.info();
@@ -132,7 +132,7 @@ pub fn requests() -> Result<String> {
     steps.end()
 }
 
-/// One more device than there may be, and one in the place of one that is gone.
+/// One device more than allowed, and one that replaces a device that is gone.
 pub fn many() -> Result<String> {
     let mut steps = Steps::default();
     let more = || request(Features::empty(), None);
@@ -157,7 +157,7 @@ pub fn many() -> Result<String> {
     steps.end()
 }
 
-/// Each use of what a destroyed device has made.
+/// Uses everything that a destroyed device has made.
 pub async fn destroyed() -> Result<String> {
     let mut steps = Steps::default();
     let lab = Lab::open()?;
@@ -188,7 +188,7 @@ pub async fn destroyed() -> Result<String> {
     steps.refused("a read of what can be mapped", lost, mapped.read(0, 4).await);
     buffer.destroy();
     let _ = (lab.device.completed(), lab.device.features(), lab.device.limits(), lab.device.timestamp_period());
-    // Another device of the same instance knows nothing of it.
+    // Another device of the same instance is not affected.
     let other = Lab::plain()?;
     let numbers = other.numbers(&[1; 8])?;
     steps.ok("work on another device", other.run_shader(INCREMENT, &[&numbers], 8));
@@ -196,14 +196,14 @@ pub async fn destroyed() -> Result<String> {
     steps.end()
 }
 
-/// Objects of one device in calls of another.
+/// Uses objects of one device with another.
 pub fn strangers() -> Result<String> {
     let mut steps = Steps::default();
     let (ours, theirs) = (Lab::open()?, Lab::open()?);
     let (buffer, strange) = (ours.storage(512)?, theirs.storage(512)?);
     let (module, strange_module) = (ours.module(INCREMENT)?, theirs.module(INCREMENT)?);
     let (pipeline, strange_pipeline) = (ours.pipeline(INCREMENT)?, theirs.pipeline(INCREMENT)?);
-    // A layout that a pipeline made for itself can be part of no other.
+    // A layout that a pipeline made for itself cannot be used for another pipeline.
     let entries = [binding(0, gpu::BufferBindingKind::Storage)];
     let (layout, strange_layout) = (layout(&ours, &entries)?, layout(&theirs, &entries)?);
     let strange_group = theirs.group(&strange_layout, &[&strange])?;

@@ -1,4 +1,4 @@
-//! Guests and shaders that mean harm.
+//! Malicious guests and shaders.
 
 use chainlet::Result;
 
@@ -8,7 +8,7 @@ use crate::steps::Steps;
 
 const MIB: usize = 1 << 20;
 
-/// Work for hours: a driver in software ends each loop after some rounds, but not the workgroups that begin it.
+/// Work for hours. A driver in software ends each loop after some rounds, but not the workgroups that begin it.
 const ENDLESS: &str = "
     @group(0) @binding(0) var<storage, read_write> all: array<u32>;
     @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -21,12 +21,12 @@ const ENDLESS: &str = "
     }
 ";
 
-/// Whether a kind is one of those by which work that does not end is told.
+/// Checks that work without an end was stopped by its deadline.
 fn ended(steps: &mut Steps, what: &str, result: std::result::Result<(), crate::gpu::Error>) {
     steps.refused(what, ErrorKind::Timeout, result);
 }
 
-/// A submission that does not end is told by its deadline, and ends its device.
+/// A submission without an end fails at its deadline, and its device is lost.
 pub async fn hang(blocking: bool) -> Result<String> {
     let mut steps = Steps::default();
     let lab = Lab::open()?;
@@ -48,7 +48,7 @@ pub async fn hang(blocking: bool) -> Result<String> {
     steps.end()
 }
 
-/// More submissions without an end than one, each of which a driver may wait for before it takes the next.
+/// Several submissions without an end. A driver may wait for each before it takes the next.
 pub fn hang_often() -> Result<String> {
     let mut steps = Steps::default();
     let lab = Lab::open()?;
@@ -63,8 +63,7 @@ pub fn hang_often() -> Result<String> {
     steps.end()
 }
 
-/// Work that does not end and whose device is destroyed ends all the same, and what another device has to do does not wait
-/// for ever.
+/// Work without an end stops even if its device is destroyed, and work of another device does not wait forever.
 pub fn hang_destroyed() -> Result<String> {
     let mut steps = Steps::default();
     let (lab, other) = (Lab::plain()?, Lab::plain()?);
@@ -81,7 +80,7 @@ pub fn hang_destroyed() -> Result<String> {
     steps.end()
 }
 
-/// Whether a new device does what it should.
+/// Checks that a new device works.
 pub fn works(steps: &mut Steps) -> Result<()> {
     let lab = Lab::open()?;
     let all = soon(|| lab.numbers(&[0; 16]))?;
@@ -90,14 +89,14 @@ pub fn works(steps: &mut Steps) -> Result<()> {
     Ok(())
 }
 
-/// One that says only that it is there.
+/// Only shows that the guest is alive.
 pub fn well() -> Result<String> {
     let mut steps = Steps::default();
     works(&mut steps)?;
     steps.end()
 }
 
-/// Accesses beyond the bounds of every kind of memory.
+/// Accesses beyond the bounds, in every kind of memory.
 pub fn out_of_bounds() -> Result<String> {
     let wgsl = "
         struct Held { numbers: array<u32, 4> }
@@ -132,7 +131,7 @@ pub fn out_of_bounds() -> Result<String> {
     }
     steps.equal("a uniform is only read", fixed.read_blocking(0, 64)?, vec![0; 64]);
     steps.holds("nothing of another buffer is seen", !read(&all, 16)?.contains(&0x5a5a_5a5a));
-    // A part of a buffer that is bound is all that there is.
+    // A shader sees only the bound part of a buffer.
     let whole = lab.numbers(&[3; 256])?;
     let pipeline = lab.pipeline(
         "@group(0) @binding(0) var<storage, read_write> all: array<u32>;
@@ -149,7 +148,7 @@ pub fn out_of_bounds() -> Result<String> {
     steps.end()
 }
 
-/// What processors do not like.
+/// Arithmetic that makes processors trap.
 pub fn arithmetic() -> Result<String> {
     let wgsl = "
         @group(0) @binding(0) var<storage, read_write> all: array<i32>;
@@ -173,7 +172,8 @@ pub fn arithmetic() -> Result<String> {
     let (unsigned, real) = (lab.storage(64)?, lab.storage(64)?);
     lab.run_shader(wgsl, &[&all, &unsigned, &real], 1)?;
     let found = read(&all, 16)?;
-    // As WGSL has it: a division that has no result gives its first operand, a remainder 0, a shift goes by its lowest bits.
+    // By the rules of WGSL, a division without a result gives its first operand, a remainder 0, and a shift uses the
+    // lowest bits of its count.
     let expected = vec![7, 0, least, 0, 1 << 8, (i32::MIN >> 8).cast_unsigned(), least, least];
     steps.equal("with signs", found.into_iter().skip(3).take(8).collect(), expected);
     let found = read(&unsigned, 3)?;
@@ -198,7 +198,7 @@ pub fn flood() -> Result<String> {
     steps.end()
 }
 
-/// Writes gigabytes to a buffer that cannot take them, as it is being read.
+/// Writes gigabytes to a buffer that rejects them, because it is being read.
 pub async fn refused_flood() -> Result<String> {
     let mut steps = Steps::default();
     let lab = Lab::plain()?;
@@ -212,7 +212,7 @@ pub async fn refused_flood() -> Result<String> {
     steps.ok("a wait", lab.device.wait_blocking(None));
     let bytes = vec![1; 8 * MIB];
     for _ in 0..256 {
-        // Refused where the host itself maps the buffer, and taken where what was read is there already.
+        // The write fails if the host itself maps the buffer. It succeeds if the read is done already.
         drop(mapped.write(0, &bytes));
     }
     match early {
@@ -224,7 +224,7 @@ pub async fn refused_flood() -> Result<String> {
     steps.end()
 }
 
-/// Reads that are done and not taken, of more than there is room for.
+/// Reads that are done but not taken, of more bytes than there is room for.
 pub async fn reads_not_taken() -> Result<String> {
     const SIZE: u64 = 8 * MIB as u64;
     let mut steps = Steps::default();
@@ -240,10 +240,10 @@ pub async fn reads_not_taken() -> Result<String> {
             continue;
         }
         left.push(read);
-        // Without giving the host a chance to hand over what is there.
+        // The host gets no chance to hand over the bytes.
         steps.ok("a wait", lab.device.wait_blocking(None));
     }
-    // Of 64 MiB, 8 are the buffer.
+    // The buffer takes 8 of the 64 MiB.
     let (mut given, mut refused) = (0, 0);
     for read in left {
         match read.await {
@@ -259,7 +259,7 @@ pub async fn reads_not_taken() -> Result<String> {
     steps.end()
 }
 
-/// A buffer that is destroyed amid work, and a read of another while the GPU is at something that does not end.
+/// Destroys a buffer in the middle of work, and reads another while the GPU does work without an end.
 pub fn read_beside_endless() -> Result<String> {
     let mut steps = Steps::default();
     let lab = Lab::plain()?;
@@ -277,7 +277,7 @@ pub fn read_beside_endless() -> Result<String> {
     steps.end()
 }
 
-/// Leaves work without an end under way, and is gone.
+/// Traps while work without an end is under way.
 pub fn trap_endless() -> Result<String> {
     let lab = Lab::plain()?;
     let all = lab.numbers(&[1; 16])?;
@@ -285,7 +285,7 @@ pub fn trap_endless() -> Result<String> {
     std::process::abort()
 }
 
-/// Leaves everything under way, and is gone.
+/// Traps while all kinds of work are under way.
 pub fn trap() -> Result<String> {
     let lab = Lab::open()?;
     let all = soon(|| lab.storage(24 * MIB as u64))?;
@@ -298,7 +298,7 @@ pub fn trap() -> Result<String> {
     std::process::abort()
 }
 
-/// Keeps what it makes when the call is over.
+/// Keeps its objects after the call.
 pub fn keep() -> Result<String> {
     let lab = Lab::plain()?;
     let all = lab.storage(24 * MIB as u64)?;

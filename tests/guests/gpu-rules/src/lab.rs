@@ -1,4 +1,4 @@
-//! A device, and the short ways to what most scenarios do with it.
+//! A device, and short functions for the things that most scenarios do with it.
 
 use chainlet::Result;
 
@@ -8,7 +8,7 @@ use crate::gpu::{
     Features, Limits, PassCommand, ShaderModule, Workgroups,
 };
 
-/// What a function of the GPU returns.
+/// The result of a function of the GPU.
 pub type Told<T> = std::result::Result<T, Error>;
 
 /// Adds one to as many numbers as there are workgroups.
@@ -27,12 +27,12 @@ pub const SLOW: &str = "
     }
 ";
 
-/// A device with everything that its adapter has.
+/// A device with all features and limits of its adapter.
 pub struct Lab {
     pub device: Device,
 }
 
-/// The first adapter.
+/// Returns the first adapter.
 pub fn adapter() -> Result<Adapter> {
     let first = gpu::adapters().into_iter().next();
     first.ok_or_else(|| {
@@ -40,21 +40,21 @@ pub fn adapter() -> Result<Adapter> {
     })
 }
 
-/// A device of the first adapter.
+/// Requests a device of the first adapter.
 pub fn request(features: Features, limits: Option<Limits>) -> Result<Told<Device>> {
     let descriptor = DeviceDescriptor { label: None, required_features: features, required_limits: limits };
     Ok(adapter()?.request_device(&descriptor))
 }
 
 impl Lab {
-    /// With all features and limits.
+    /// Opens a device with all features and limits.
     pub fn open() -> Result<Self> {
         let adapter = adapter()?;
         let device = request(adapter.features(), Some(adapter.limits()))??;
         Ok(Lab { device })
     }
 
-    /// With what WebGPU guarantees.
+    /// Opens a device with the limits that WebGPU guarantees.
     pub fn plain() -> Result<Self> {
         Ok(Lab { device: request(Features::empty(), None)?? })
     }
@@ -63,12 +63,12 @@ impl Lab {
         self.device.create_buffer(&BufferDescriptor { label: None, size, usage })
     }
 
-    /// A buffer for everything but mapping.
+    /// Makes a buffer with all usages except mapping.
     pub fn storage(&self, size: u64) -> Told<Buffer> {
         self.buffer(size, BufferUsages::all() - BufferUsages::MAP_READ - BufferUsages::MAP_WRITE)
     }
 
-    /// A buffer with numbers in it.
+    /// Makes a buffer with these numbers.
     pub fn numbers(&self, numbers: &[u32]) -> Told<Buffer> {
         let bytes = bytes(numbers);
         let buffer = self.storage(bytes.len() as u64)?;
@@ -80,18 +80,18 @@ impl Lab {
         self.device.create_shader_module(None, wgsl)
     }
 
-    /// The pipeline of a shader with one entry point and a layout of its own.
+    /// Makes the pipeline of a shader with one entry point and a layout of its own.
     pub fn pipeline(&self, wgsl: &str) -> Told<ComputePipeline> {
         self.device.create_compute_pipeline(&described(&self.module(wgsl)?))
     }
 
-    /// Whole buffers, bound to the numbers from 0.
+    /// Binds whole buffers to the numbers from 0 on.
     pub fn group(&self, layout: &BindGroupLayout, buffers: &[&Buffer]) -> Told<BindGroup> {
         let entries: Vec<_> = (0..).zip(buffers).map(|(binding, buffer)| entry(binding, buffer, 0, None)).collect();
         self.device.create_bind_group(None, layout, &entries)
     }
 
-    /// The group 0 of `pipeline`.
+    /// Makes the group 0 of `pipeline`.
     pub fn group_of(&self, pipeline: &ComputePipeline, buffers: &[&Buffer]) -> Told<BindGroup> {
         self.group(&pipeline.get_bind_group_layout(0)?, buffers)
     }
@@ -113,7 +113,7 @@ impl Lab {
     }
 }
 
-/// The least that a pipeline is described by.
+/// Describes a pipeline with as little as possible.
 pub fn described(module: &ShaderModule) -> ComputePipelineDescriptor<'_> {
     ComputePipelineDescriptor {
         label: None,
@@ -159,7 +159,7 @@ pub fn bytes(numbers: &[u32]) -> Vec<u8> {
     numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
 }
 
-/// What stands in a whole buffer, or in its beginning.
+/// Reads the first `count` numbers of a buffer.
 pub fn read(buffer: &Buffer, count: u64) -> Told<Vec<u32>> {
     Ok(numbers(&buffer.read_blocking(0, 4 * count)?))
 }
@@ -168,7 +168,8 @@ pub fn numbers(bytes: &[u8]) -> Vec<u32> {
     bytes.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect()
 }
 
-/// Calls `take` until it succeeds, or has failed for long enough: what was dropped is free once the GPU is done with it.
+/// Calls `take` until it succeeds, or has failed many times: memory that was dropped is free once the GPU has finished
+/// with it.
 pub fn soon<T>(mut take: impl FnMut() -> Told<T>) -> Told<T> {
     let mut left = 1_000;
     loop {

@@ -1,4 +1,4 @@
-//! Layouts and groups: what fits together.
+//! Layouts and groups: which fit together.
 
 use chainlet::Result;
 
@@ -7,7 +7,7 @@ use crate::gpu::{BindGroupEntry, BindGroupLayout, BindGroupLayoutEntry, BufferBi
 use crate::lab::{Lab, Told, entry};
 use crate::steps::Steps;
 
-/// A binding that neither moves nor demands a size.
+/// A binding without a dynamic offset and without a smallest size.
 pub const fn binding(number: u32, kind: BufferBindingKind) -> BindGroupLayoutEntry {
     BindGroupLayoutEntry { binding: number, kind, has_dynamic_offset: false, min_binding_size: 0 }
 }
@@ -20,7 +20,7 @@ pub fn layout(lab: &Lab, entries: &[BindGroupLayoutEntry]) -> Told<BindGroupLayo
     lab.device.create_bind_group_layout(None, entries)
 }
 
-/// So many of a kind, from 0.
+/// Returns `count` bindings of one kind, numbered from 0.
 fn several(count: u32, kind: BufferBindingKind) -> Vec<BindGroupLayoutEntry> {
     (0..count).map(|number| binding(number, kind)).collect()
 }

@@ -1,4 +1,4 @@
-//! Calls every function of `chainlet:host/gpu` with good arguments and bad ones, and does what a guest should not.
+//! Calls every function of `chainlet:host/gpu` with good and bad arguments, and does things that a guest should not do.
 
 mod bombs;
 mod buffers;
@@ -26,7 +26,7 @@ struct Rules;
     world rules {
         import chainlet:host/gpu@0.1.0;
 
-        /// Plays a scenario: `ok`, or an error that says which of its steps went otherwise than they must.
+        /// Plays a scenario. Returns `ok`, or an error that names the steps that broke the rules.
         export run-remote: async func(scenario: string) -> result<string, string>;
     }
 ")]

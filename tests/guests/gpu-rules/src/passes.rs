@@ -1,4 +1,4 @@
-//! Passes: what is dispatched, with what, and in which order.
+//! Passes: dispatches, their bindings and their order.
 
 use chainlet::Result;
 
@@ -16,7 +16,7 @@ const COUNT: &str = "
     @compute @workgroup_size(1) fn main() { atomicAdd(&count[0], 1u); }
 ";
 
-/// Commands that follow a pipeline and its one group.
+/// Returns commands that follow a pipeline and its only group.
 fn with<'a>(
     pipeline: &'a ComputePipeline,
     group: &'a BindGroup,
@@ -57,7 +57,7 @@ pub fn dispatches() -> Result<String> {
     let late = lab.submit(vec![set(0, &group), PassCommand::SetPipeline(&pipeline), dispatch(1, 1, 1)]);
     steps.ok("the group before the pipeline", late);
 
-    // A layout that a pipeline made for itself is that pipeline's alone.
+    // A layout that a pipeline made for itself fits only that pipeline.
     let twin = lab.pipeline(COUNT)?;
     steps.invalid("a group of another pipeline", lab.submit(with(&twin, &group, [dispatch(1, 1, 1)])));
     let sized = lab.pipeline(
@@ -75,7 +75,7 @@ pub fn dispatches() -> Result<String> {
     steps.end()
 }
 
-/// What one dispatch wrote is there for the next, within a pass and after it.
+/// A dispatch sees the writes of the one before, within a pass and after it.
 pub fn order() -> Result<String> {
     let mut steps = Steps::default();
     let lab = Lab::plain()?;
@@ -130,7 +130,7 @@ pub fn indirect() -> Result<String> {
         steps.invalid(&format!("sizes in {usage:?}"), run(&lab.buffer(64, usage)?, 0));
     }
     steps.invalid("without a pipeline", lab.submit(vec![at(&sizes, 0)]));
-    // Sizes that an earlier dispatch of the same pass has written.
+    // An earlier dispatch of the same pass has written the sizes.
     let planned = lab.storage(16)?;
     let plan = lab.pipeline(&INCREMENT.replace("all[id.x] += 1u", "all[id.x] = id.x + 2u"))?;
     let planning = lab.group_of(&plan, &[&planned])?;
@@ -138,7 +138,7 @@ pub fn indirect() -> Result<String> {
     commands.extend(with(&pipeline, &group, [at(&planned, 0)]));
     steps.ok("sizes of this pass", lab.submit(commands));
     steps.equal("two times three times four more", read(&count, 1)?, vec![45]);
-    // A buffer cannot be written by the dispatch that takes its sizes from it.
+    // A dispatch cannot write the buffer from which it takes its sizes.
     let own = lab.group_of(&pipeline, &[&sizes])?;
     let commands = with(&pipeline, &own, [at(&sizes, 0)]);
     steps.invalid("sizes that are written", lab.submit(commands));
@@ -220,7 +220,7 @@ pub fn immediates() -> Result<String> {
     steps.end()
 }
 
-/// Buffers of a group, a pipeline or a list that are dropped as soon as they are used.
+/// Drops buffers of a group, a pipeline or a list as soon as they are used.
 pub fn dropped() -> Result<String> {
     let mut steps = Steps::default();
     let lab = Lab::open()?;
@@ -235,7 +235,7 @@ pub fn dropped() -> Result<String> {
         drop(passing);
     }
     steps.equal("all was done", read(&result, 9)?, [vec![20; 8], vec![7]].concat());
-    // A group keeps what it binds.
+    // A group keeps its buffers alive.
     let pipeline = lab.pipeline(INCREMENT)?;
     let (kept, group) = {
         let buffer: Buffer = lab.numbers(&[1; 16])?;
@@ -250,14 +250,14 @@ pub fn dropped() -> Result<String> {
     };
     steps.ok("a group whose buffer is dropped", lab.submit(with(&group.0, &group.1, [dispatch(16, 1, 1)])));
     steps.equal("its buffer is there", read(&kept, 16)?, vec![2; 16]);
-    // Work that is under way when everything that it needs is dropped.
+    // Drops everything that work needs while it is under way.
     let slow = lab.pipeline(crate::lab::SLOW)?;
     let numbers = lab.numbers(&[1; 16])?;
     lab.run(&slow, &[&numbers], 100)?;
     lab.run(&pipeline, &[&numbers], 1)?;
     drop((slow, pipeline, numbers));
     steps.ok("it ends", lab.device.wait_blocking(None));
-    // A device is there as long as something of it is.
+    // A device lives as long as one of its objects.
     let Lab { device } = lab;
     drop(device);
     steps.ok("a write without the device's handle", kept.write(0, &[5; 4]));

@@ -1,4 +1,4 @@
-//! How much an instance may have. The chain of the tests gives it 64 MiB.
+//! The limits of an instance. The chain of the tests gives it 64 MiB.
 
 use chainlet::Result;
 
@@ -40,7 +40,7 @@ pub async fn memory() -> Result<String> {
         drop(steps.ok("what fails takes nothing", soon(|| take(64))));
     }
 
-    // A group keeps its buffers, and what they take.
+    // A group keeps its buffers, and their memory.
     let pipeline = lab.pipeline(INCREMENT)?;
     let buffer = soon(|| take(48))?;
     let group = lab.group_of(&pipeline, &[&buffer])?;
@@ -55,7 +55,7 @@ pub async fn memory() -> Result<String> {
     drop(group);
     steps.ok("once the group is dropped", soon(|| take(64)).map(drop));
 
-    // A read counts as a buffer for as long as it takes.
+    // A read counts as a buffer while it lasts.
     let buffer = soon(|| take(60))?;
     steps.refused("a read for which there is no room", ErrorKind::Quota, buffer.read(0, 8 * MIB).await);
     steps.refused("a blocking one", ErrorKind::Quota, buffer.read_blocking(0, 8 * MIB));
@@ -64,7 +64,7 @@ pub async fn memory() -> Result<String> {
     }
     drop(buffer);
 
-    // Devices share a quota, which has back what a device had.
+    // All devices share one quota. A device that is dropped gives its part back.
     let other = Lab::plain()?;
     let of_other = soon(|| other.storage(40 * MIB))?;
     steps.refused("what another device has", ErrorKind::Quota, take(32));
@@ -74,7 +74,7 @@ pub async fn memory() -> Result<String> {
     steps.end()
 }
 
-/// What is made again and again, and dropped.
+/// Makes objects again and again, and drops them.
 pub fn churn() -> Result<String> {
     const TIMES: usize = 10_000;
     let mut steps = Steps::default();
@@ -108,7 +108,7 @@ pub fn churn() -> Result<String> {
     steps.end()
 }
 
-/// Objects of one kind, kept until there may be no more. A handle too many would be a trap, so it stops before.
+/// Keeps objects of one kind until no more are allowed. It stops below the limit of handles, above which it would trap.
 pub fn hoard() -> Result<String> {
     const MOST: usize = 12_000;
     let mut steps = Steps::default();
@@ -145,6 +145,6 @@ pub fn hoard() -> Result<String> {
     steps.end()
 }
 
-/// Anything that can be kept.
+/// An object that can be kept.
 trait Kept {}
 impl<T> Kept for T {}

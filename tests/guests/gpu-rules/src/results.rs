@@ -1,4 +1,4 @@
-//! What shaders compute, against the same in Rust.
+//! Compares the results of shaders with the same computation in Rust.
 
 use chainlet::Result;
 
@@ -6,7 +6,7 @@ use crate::gpu::{BufferUsages, ComputePipelineDescriptor};
 use crate::lab::{Lab, bytes, described, numbers, read};
 use crate::steps::Steps;
 
-/// Whole numbers that look like any others, and are small enough that sums of their products are exact in `f32`.
+/// Returns whole numbers that look random, and are so small that sums of their products are exact in `f32`.
 fn values(count: usize, seed: usize) -> Vec<f32> {
     (0..count).map(|place| ((place * 7 + seed * 13) % 23) as f32 - 11.0).collect()
 }
@@ -139,7 +139,7 @@ pub fn matmul() -> Result<String> {
     steps.end()
 }
 
-/// The memory of a workgroup is zero at first, whatever ran there before.
+/// The memory of a workgroup is zero at first, whatever used it before.
 pub fn workgroup_memory() -> Result<String> {
     let mut steps = Steps::default();
     let lab = Lab::plain()?;

@@ -1,4 +1,4 @@
-//! Shaders and pipelines: what compiles.
+//! Shaders and pipelines: which compile.
 
 use chainlet::Result;
 
@@ -10,7 +10,7 @@ use crate::steps::Steps;
 
 const OUT: &str = "@group(0) @binding(0) var<storage, read_write> all: array<u32>;\n";
 
-/// A shader that does one thing.
+/// A shader whose function has the body `body`.
 fn shader(before: &str, body: &str) -> String {
     format!("{before}\n{OUT}@compute @workgroup_size(1) fn main() {{ {body} }}")
 }
@@ -62,7 +62,7 @@ pub fn modules() -> Result<String> {
     steps.end()
 }
 
-/// The pipeline of an entry point of a module.
+/// Makes the pipeline of an entry point of a module.
 fn entry_point(lab: &Lab, module: &ShaderModule, name: Option<&str>) -> Told<ComputePipeline> {
     let descriptor = ComputePipelineDescriptor { entry_point: name.map(str::to_owned), ..described(module) };
     lab.device.create_compute_pipeline(&descriptor)

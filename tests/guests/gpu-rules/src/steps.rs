@@ -1,4 +1,4 @@
-//! What a scenario finds: each step that went otherwise than the rules say, so that one run tells them all.
+//! The findings of a scenario: all steps that broke the rules, so that one run shows all of them.
 
 use std::fmt::Debug;
 
@@ -14,7 +14,7 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// What must succeed, and goes on.
+    /// Checks that a step succeeds, and continues in any case.
     pub fn ok<T>(&mut self, what: &str, result: std::result::Result<T, Error>) -> Option<T> {
         self.taken += 1;
         match result {
@@ -26,12 +26,12 @@ impl Steps {
         }
     }
 
-    /// What must fail in one way, with a message that has something to say.
+    /// Checks that a step fails with this kind of error, and with a message that is not empty.
     pub fn refused<T>(&mut self, what: &str, kind: ErrorKind, result: std::result::Result<T, Error>) {
         self.refused_with(what, kind, "", result);
     }
 
-    /// As [`Steps::refused`], with a message that has `part` in it.
+    /// Checks like [`Steps::refused`], and that the message contains `part`.
     pub fn refused_with<T>(&mut self, what: &str, kind: ErrorKind, part: &str, result: std::result::Result<T, Error>) {
         self.taken += 1;
         match result {
@@ -42,12 +42,12 @@ impl Steps {
         }
     }
 
-    /// As [`Steps::refused`] for what breaks a rule, as most mistakes do.
+    /// Checks like [`Steps::refused`] for steps that break a rule, as most mistakes do.
     pub fn invalid<T>(&mut self, what: &str, result: std::result::Result<T, Error>) {
         self.refused(what, ErrorKind::Invalid, result);
     }
 
-    /// Two things that must be the same.
+    /// Checks that two values are the same.
     pub fn equal<T: PartialEq + Debug>(&mut self, what: &str, found: T, expected: T) {
         self.taken += 1;
         if found != expected {
@@ -56,7 +56,7 @@ impl Steps {
         }
     }
 
-    /// Something that must be so.
+    /// Checks that a condition is true.
     pub fn holds(&mut self, what: &str, condition: bool) {
         self.taken += 1;
         if !condition {
@@ -64,7 +64,7 @@ impl Steps {
         }
     }
 
-    /// `ok`, or what went wrong.
+    /// Returns `ok`, or the steps that went wrong.
     pub fn end(self) -> Result<String> {
         if self.taken == 0 {
             return Err("nothing was tried".into());
@@ -76,7 +76,7 @@ impl Steps {
     }
 }
 
-/// An error as a line.
+/// Writes an error as one line.
 pub fn words(error: &Error) -> String {
     format!("{:?}: {}", error.kind, clipped(&error.message.replace('\n', " | ")))
 }

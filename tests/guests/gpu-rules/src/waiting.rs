@@ -1,4 +1,4 @@
-//! Submissions, their numbers, and waiting for them.
+//! Submissions, their numbers, and waits for them.
 
 use chainlet::Result;
 
@@ -35,7 +35,7 @@ pub async fn numbers() -> Result<String> {
     steps.ok("a blocking wait for it", device.wait_blocking(Some(1)));
     steps.invalid("a wait for the next", device.wait(Some(last + 1)).await);
 
-    // Many who wait at once, in any order, for work that takes its time.
+    // Many waits at once, in any order, for slow work.
     let all = lab.numbers(&[1; 16])?;
     let slow = lab.pipeline(SLOW)?;
     let mut submitted = Vec::new();

@@ -1,4 +1,5 @@
-//! What wgpu has and a chainlet's GPU has not: each is an error that says so.
+//! Functions of wgpu that a chainlet's GPU does not have: each is an error that
+//! says so.
 
 use chainlet::Result;
 use wgpu::{

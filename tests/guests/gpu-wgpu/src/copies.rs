@@ -65,7 +65,7 @@ pub async fn buffer_init() -> Result<()> {
     holds("much is the same", gpu.read(&gpu.numbers(&much, BufferUsages::empty())).await? == much)
 }
 
-/// wgpu's own way to write through mapped buffers, which it uses again and again.
+/// wgpu's helper for writes through mapped buffers, which reuses them.
 pub async fn staging_belt() -> Result<()> {
     let gpu = Gpu::open().await?;
     let mut belt = StagingBelt::new(gpu.device.clone(), 1024);

@@ -90,7 +90,7 @@ pub async fn destroyed() -> Result<()> {
     let lost = lost.lock().map_err(|error| error.to_string())?.clone();
     same("who was told", lost, vec![("before", destroyed, false), ("after", destroyed, false)])?;
     same("whether a mapping failed", *failed.lock().map_err(|error| error.to_string())?, Some(true))?;
-    // A lost device takes everything without an error, and does nothing.
+    // A lost device accepts everything without an error, and does nothing.
     gpu.succeeds("all that comes after", || {
         gpu.run(&pipeline, &[&buffer]);
         gpu.queue.write_buffer(&buffer, 0, &[0; 4]);

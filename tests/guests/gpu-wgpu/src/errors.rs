@@ -1,4 +1,4 @@
-//! Errors, and where they go.
+//! Errors, and the scopes and handlers that get them.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,10 +8,10 @@ use wgpu::{BufferDescriptor, BufferUsages, CompilationMessageType, ComputePassDe
 use crate::gpu::{DOUBLE, Gpu, STORAGE};
 use crate::{holds, same};
 
-/// More than the tests give this chainlet.
+/// More bytes than the tests give this chainlet.
 const TOO_MUCH: u64 = 128 << 20;
 
-/// A copy that cannot be.
+/// Makes a copy that is invalid.
 fn mistake(gpu: &Gpu) {
     let buffer = gpu.buffer(8, STORAGE);
     gpu.submit(|encoder| encoder.copy_buffer_to_buffer(&buffer, 0, &gpu.buffer(4, STORAGE), 0, 8));
@@ -82,7 +82,7 @@ pub async fn invalid_shader() -> Result<()> {
     same("messages about an empty shader", empty.get_compilation_info().await.messages.len(), 0)
 }
 
-/// The use of what is invalid is an error, and what is made of it invalid, too.
+/// Using an invalid object is an error, and makes another invalid object.
 pub async fn invalid_objects() -> Result<()> {
     let gpu = Gpu::open().await?;
     let pipeline = gpu.fails("an invalid shader", "", || gpu.shader("fn broken(")).await?;
@@ -122,7 +122,7 @@ pub async fn invalid_objects() -> Result<()> {
     gpu.fails("writing to it", "invalid", || gpu.queue.write_buffer(&buffer, 0, &[0; 4])).await
 }
 
-/// What the quota does not allow is out of memory.
+/// A request beyond the quota is an out-of-memory error.
 pub async fn out_of_memory() -> Result<()> {
     let gpu = Gpu::open().await?;
     let make = async |mapped_at_creation| {
@@ -135,7 +135,7 @@ pub async fn out_of_memory() -> Result<()> {
     holds("there is room for one", !failed)?;
     let (second, failed) = make(true).await;
     holds("there is none for two", failed)?;
-    // Code that does not look at errors writes to it all the same.
+    // Code that ignores errors writes to it all the same.
     second.get_mapped_range_mut(..8)?.copy_from_slice(&[1; 8]);
     second.unmap();
     gpu.fails("its use", "invalid", || gpu.queue.write_buffer(&second, 0, &[0; 4])).await?;

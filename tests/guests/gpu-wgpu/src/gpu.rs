@@ -1,4 +1,4 @@
-//! What the scenarios have in common: a device, and what is done with one all the time.
+//! The common part of the scenarios: a device, and the usual work with it.
 
 use chainlet::{Context as _, Result};
 use futures::channel::oneshot;
@@ -33,7 +33,7 @@ pub struct Gpu {
     pub queue: Queue,
 }
 
-/// The first adapter.
+/// Returns the first adapter.
 pub async fn adapter() -> Result<wgpu::Adapter> {
     Ok(chainlet::gpu::wgpu_instance().request_adapter(&wgpu::RequestAdapterOptions::default()).await?)
 }
@@ -43,7 +43,7 @@ impl Gpu {
         Self::with(&DeviceDescriptor::default()).await
     }
 
-    /// A device with features; none where the adapter has not all of them.
+    /// Opens a device with these features; returns `None` if the adapter does not have all of them.
     pub async fn with_features(required_features: wgpu::Features) -> Result<Option<Self>> {
         let adapter = adapter().await?;
         if !adapter.features().contains(required_features) {
@@ -63,7 +63,7 @@ impl Gpu {
         self.device.create_buffer(&BufferDescriptor { label: Some("a buffer"), size, usage, mapped_at_creation: false })
     }
 
-    /// A buffer of numbers, with the usages of [`STORAGE`] and more.
+    /// Makes a buffer of numbers, with the usages of [`STORAGE`] and `more`.
     pub fn numbers(&self, numbers: &[u32], more: BufferUsages) -> Buffer {
         let contents = bytemuck::cast_slice(numbers);
         self.device.create_buffer_init(&BufferInitDescriptor { label: None, contents, usage: STORAGE | more })
@@ -74,7 +74,7 @@ impl Gpu {
             .create_shader_module(ShaderModuleDescriptor { label: None, source: ShaderSource::Wgsl(wgsl.into()) })
     }
 
-    /// The only entry point of a shader, with a layout from it.
+    /// Makes the pipeline of a shader's only entry point, with a layout taken from the shader.
     pub fn pipeline(&self, wgsl: &str, constants: &[(&str, f64)]) -> ComputePipeline {
         self.device.create_compute_pipeline(&ComputePipelineDescriptor {
             label: None,
@@ -86,7 +86,7 @@ impl Gpu {
         })
     }
 
-    /// Buffers for group 0, bound to 0, 1 and so on.
+    /// Binds buffers of group 0 to the numbers from 0 on.
     pub fn group(&self, pipeline: &ComputePipeline, buffers: &[&Buffer]) -> BindGroup {
         self.group_of(&pipeline.get_bind_group_layout(0), buffers)
     }
@@ -124,21 +124,21 @@ impl Gpu {
         self.queue.submit([self.record(record)]);
     }
 
-    /// What is in a buffer, by way of one that is mapped.
+    /// Returns the contents of a buffer, through a mapped copy.
     pub async fn read(&self, buffer: &Buffer) -> Result<Vec<u32>> {
         let copy = self.copy_of(buffer);
         map(&copy, MapMode::Read).await?.context("mapping to read")?;
         mapped(&copy)
     }
 
-    /// A buffer to be mapped, with what is in another.
+    /// Copies a buffer to a new one that can be mapped.
     pub fn copy_of(&self, buffer: &Buffer) -> Buffer {
         let copy = self.buffer(buffer.size(), READ);
         self.submit(|encoder| encoder.copy_buffer_to_buffer(buffer, 0, &copy, 0, None));
         copy
     }
 
-    /// The validation error that something raises, which has `part` in it.
+    /// Checks that a function raises a validation error that contains `part`.
     pub async fn fails<T>(&self, what: &str, part: &str, make: impl FnOnce() -> T) -> Result<T> {
         let scope = self.device.push_error_scope(ErrorFilter::Validation);
         let made = make();
@@ -152,7 +152,7 @@ impl Gpu {
         }
     }
 
-    /// What is made without an error.
+    /// Checks that a function raises no error.
     pub async fn succeeds<T>(&self, what: &str, make: impl FnOnce() -> T) -> Result<T> {
         let scopes = [ErrorFilter::Validation, ErrorFilter::OutOfMemory, ErrorFilter::Internal]
             .map(|filter| self.device.push_error_scope(filter));
@@ -166,14 +166,14 @@ impl Gpu {
     }
 }
 
-/// Maps all of a buffer, and just awaits it.
+/// Maps all of a buffer, and only awaits the callback.
 pub async fn map(buffer: &Buffer, mode: MapMode) -> Result<Result<(), BufferAsyncError>> {
     let (sender, receiver) = oneshot::channel();
     buffer.map_async(mode, .., move |mapped| drop(sender.send(mapped)));
     receiver.await.context("the callback was dropped")
 }
 
-/// The numbers in a buffer that is mapped, which is unmapped.
+/// Returns the numbers in a mapped buffer, and unmaps it.
 pub fn mapped(buffer: &Buffer) -> Result<Vec<u32>> {
     let view = buffer.get_mapped_range(..)?;
     let numbers = bytemuck::pod_collect_to_vec(&view);

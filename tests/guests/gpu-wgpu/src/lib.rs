@@ -1,4 +1,4 @@
-//! Computes on a GPU with wgpu, and checks what comes of it.
+//! Computes on a GPU with wgpu, and checks the results.
 
 mod absent;
 mod copies;
@@ -77,12 +77,12 @@ impl Scenarios {
     }
 }
 
-/// An error where something is not as it should be.
+/// Fails if two values differ.
 fn same<T: PartialEq + Debug>(what: &str, found: T, expected: T) -> Result<()> {
     if found == expected { Ok(()) } else { Err(format!("{what}: {found:?}, and not {expected:?}").into()) }
 }
 
-/// An error where something does not hold.
+/// Fails if a condition is false.
 fn holds(what: &str, holds: bool) -> Result<()> {
     if holds { Ok(()) } else { Err(format!("it does not hold that {what}").into()) }
 }

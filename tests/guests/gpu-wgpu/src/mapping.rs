@@ -1,4 +1,4 @@
-//! Mapping: buffers as memory of the chainlet's.
+//! Mapping: buffers as memory of the chainlet.
 
 use std::sync::mpsc;
 
@@ -22,7 +22,7 @@ pub async fn created_mapped() -> Result<()> {
         second.slice(4..).copy_from_slice(bytemuck::cast_slice(&[4_u32]));
         holds("a view cannot overlap another", buffer.get_mapped_range_mut(..).is_err())?;
     }
-    // What was not written is 0, and what was can be changed.
+    // Unwritten bytes are 0, and written bytes can be changed.
     buffer.get_mapped_range_mut(..)?.slice(4..8).copy_from_slice(bytemuck::cast_slice(&[3_u32]));
     same("what is mapped", bytemuck::pod_collect_to_vec(&buffer.get_mapped_range(..)?), vec![1_u32, 3, 0, 4])?;
     buffer.unmap();
@@ -58,7 +58,7 @@ pub async fn read_and_await() -> Result<()> {
         gpu.run(&pipeline, &[&buffer]);
         same("what is read", gpu.read(&buffer).await?, vec![times, 2 * times, 3 * times])?;
     }
-    // One that the GPU never used.
+    // This buffer was never used by the GPU.
     same("zeros", gpu.read(&gpu.buffer(8, STORAGE)).await?, vec![0, 0])
 }
 
@@ -81,7 +81,7 @@ pub async fn write() -> Result<()> {
     let (source, target) = (gpu.buffer(16, WRITE), gpu.buffer(16, STORAGE));
     for round in 0..3_u32 {
         map(&source, MapMode::Write).await??;
-        // The rest stays as it was.
+        // The rest keeps its contents.
         let place = u64::from(round) * 4;
         source
             .get_mapped_range_mut(..)?
@@ -93,7 +93,7 @@ pub async fn write() -> Result<()> {
     same("what was written", gpu.read(&target).await?, vec![0x0101_0101, 0x0202_0202, 0x0303_0303, 0])
 }
 
-/// Views in any order, one on top of another, and of parts of a mapping.
+/// Views in any order, that overlap, and of parts of a mapping.
 pub async fn write_parts() -> Result<()> {
     let gpu = Gpu::open().await?;
     let descriptor = BufferDescriptor { label: None, size: 32, usage: WRITE, mapped_at_creation: true };
@@ -142,7 +142,7 @@ pub async fn on_submit() -> Result<()> {
     same("what is mapped", mapped(&copy)?, vec![5, 6])
 }
 
-/// What is not mapped cannot be seen, whatever it waits for.
+/// Unmapped bytes cannot be seen, whatever the buffer waits for.
 pub async fn not_mapped() -> Result<()> {
     let gpu = Gpu::open().await?;
     let buffer = gpu.buffer(8, READ);

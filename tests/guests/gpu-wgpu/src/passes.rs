@@ -6,7 +6,7 @@ use wgpu::{BufferUsages, ComputePassDescriptor, ComputePassTimestampWrites, Feat
 use crate::gpu::{DOUBLE, Gpu, STORAGE};
 use crate::{holds, same};
 
-/// Each dispatch sees what those before it wrote, in its pass and in others.
+/// Each dispatch sees the writes of those before it, in its pass and in others.
 pub async fn in_order() -> Result<()> {
     let gpu = Gpu::open().await?;
     let (double, add) = (gpu.pipeline(DOUBLE, &[]), gpu.pipeline(DOUBLE, &[("7", 1.0), ("plus", 1.0)]));
@@ -28,7 +28,7 @@ pub async fn in_order() -> Result<()> {
     same("doubled and added in turn", gpu.read(&buffer).await?, vec![31])
 }
 
-/// The size of one dispatch is what another computed.
+/// One dispatch computes the size of another.
 pub async fn indirect() -> Result<()> {
     let gpu = Gpu::open().await?;
     let plan = gpu.pipeline(
@@ -108,7 +108,7 @@ pub async fn left_open() -> Result<()> {
     Ok(())
 }
 
-/// One invalid list spoils its whole submission, and nothing else.
+/// One invalid list makes its whole submission fail, and nothing else.
 pub async fn spoilt() -> Result<()> {
     let gpu = Gpu::open().await?;
     let buffer = gpu.numbers(&[1], BufferUsages::empty());
@@ -124,7 +124,7 @@ pub async fn spoilt() -> Result<()> {
         encoder.finish()
     };
     let mut encoder = gpu.encoder();
-    // No buffer is of this size.
+    // No buffer is as large as this copy.
     encoder.copy_buffer_to_buffer(&buffer, 0, &gpu.buffer(4, STORAGE), 0, 400);
     let broken = encoder.finish();
     gpu.fails("a submission with an invalid part", "", || gpu.queue.submit([doubling(), broken, doubling()])).await?;

@@ -48,7 +48,8 @@ fn entry(binding: u32, ty: BufferBindingType, has_dynamic_offset: bool) -> BindG
     BindGroupLayoutEntry { binding, visibility: ShaderStages::COMPUTE, ty, count: None }
 }
 
-/// `ADD` with a layout of our own, with or without an offset for the uniform.
+/// Makes the pipeline of `ADD` with an explicit layout, with or without a
+/// dynamic offset for the uniform.
 fn add_pipeline(gpu: &Gpu, dynamic: bool) -> (wgpu::ComputePipeline, wgpu::BindGroupLayout) {
     let layout = gpu.device.create_bind_group_layout(&BindGroupLayoutDescriptor {
         label: None,

@@ -1,4 +1,4 @@
-//! Waiting for the GPU, with and without awaiting.
+//! Waits for the GPU, with and without `await`.
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ pub async fn poll() -> Result<()> {
     holds("what is done needs no time", gpu.device.poll(at_once).is_ok())
 }
 
-/// A loop that never lets anything else run ends, too.
+/// A loop that never lets other code run ends as well.
 pub async fn poll_without_waiting() -> Result<()> {
     let gpu = Gpu::open().await?;
     let buffer = gpu.numbers(&[3; 64], BufferUsages::empty());

@@ -1,4 +1,4 @@
-//! What goes into buffers comes out of them.
+//! Buffers return the values that were written to them.
 
 use chainlet::Result;
 use chainlet::gpu::bytemuck::{Pod, Zeroable};
@@ -22,7 +22,7 @@ pub async fn ranges(gpu: &Gpu) -> Result<()> {
     same("after a write to the end", buffer.read_range(99..).await?, vec![9])
 }
 
-/// Elements that are smaller than what a GPU writes at once.
+/// Elements that are smaller than the GPU's unit of writes.
 pub async fn small_elements(gpu: &Gpu) -> Result<()> {
     let text = gpu.upload(b"seventeen letters")?;
     same("bytes", text.read().await?, b"seventeen letters".to_vec())?;
@@ -92,7 +92,7 @@ pub async fn empty(gpu: &Gpu) -> Result<()> {
     same("its elements", nothing.read().await?, vec![])?;
     nothing.write(0, &[])?;
     holds("nothing fits in", nothing.write(0, &[1]).is_err())?;
-    // It can be bound, as any other.
+    // An empty buffer can be bound like any other.
     gpu.run(&gpu.shader(ADD)?.kernel("add")?, &[&nothing], [1, 1, 1])?;
     same("its elements after a kernel", nothing.read().await?, vec![])
 }
@@ -127,13 +127,14 @@ pub async fn clones(gpu: &Gpu) -> Result<()> {
     same("the last clone", clone.read().await?, vec![2])
 }
 
-/// What is dropped makes room: this is far more than the quota of the tests.
+/// Dropping a buffer frees its memory: this is far more than the quota of the
+/// tests.
 pub async fn freed(gpu: &Gpu) -> Result<()> {
     let kernel = gpu.shader(ADD)?.kernel("add")?;
     for round in 0..40_u32 {
         let buffer: Buffer<u32> = gpu.zeros(2 << 20)?;
         buffer.write(0, &[round])?;
-        // What was bound is freed, too.
+        // Buffers that were bound are freed as well.
         gpu.run(&kernel, &[&buffer], [1, 1, 1])?;
         same("what was written", buffer.read_range(..1).await?, vec![round + 1])?;
     }

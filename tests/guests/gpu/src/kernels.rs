@@ -1,4 +1,4 @@
-//! What kernels compute, against the same computed here.
+//! Compares the results of kernels with the same computation in Rust.
 
 use chainlet::gpu::bytemuck::{Pod, Zeroable};
 use chainlet::gpu::{Buffer, Gpu, KernelOptions};
@@ -59,8 +59,8 @@ const MATMUL: &str = "
     }
 ";
 
-/// Takes some seconds on one core for 10,000 workgroups, and then ends. llvmpipe ends all loops of an invocation after 65,535
-/// rounds.
+/// Takes some seconds on one core for 10,000 workgroups, and then ends. llvmpipe ends all loops of an invocation after
+/// 65,535 rounds.
 const LONG: &str = "
     @group(0) @binding(0) var<storage, read_write> numbers: array<u32>;
 
@@ -68,14 +68,14 @@ const LONG: &str = "
     fn long(@builtin(workgroup_id) id: vec3<u32>) {
         var number = numbers[0] + id.x;
         for (var i = 0u; i < 60000u; i++) {
-            // Each step needs the one before, and no compiler has a shorter way to the result.
+            // Each step needs the one before, and no compiler can shorten this.
             number = (number * number) ^ (number >> 3u) ^ i;
         }
         numbers[0] = number;
     }
 ";
 
-/// Works for some seconds where `cores` processors do the work of the GPU.
+/// Works for some seconds if `cores` processors do the work of the GPU.
 pub async fn long(gpu: &Gpu, cores: u32) -> Result<()> {
     let kernel = gpu.kernel(LONG)?;
     let numbers = gpu.upload(&[1_u32])?;
@@ -86,7 +86,7 @@ pub async fn long(gpu: &Gpu, cores: u32) -> Result<()> {
 
 pub async fn saxpy(gpu: &Gpu) -> Result<()> {
     let kernel = gpu.kernel(SAXPY)?;
-    // Not a multiple of the workgroup, and more than one.
+    // The length is more than one workgroup, and not a multiple of it.
     let (x, y) = (numbers(1000, 1), numbers(1000, 2));
     let out: Buffer<f32> = gpu.zeros(x.len())?;
     for scale in [0.5, -3.0] {
@@ -155,7 +155,7 @@ pub async fn without_bindings(gpu: &Gpu) -> Result<()> {
     Ok(())
 }
 
-/// Kernels, copies and clears see what those before them wrote.
+/// Kernels, copies and clears see the writes of those before them.
 pub async fn batch(gpu: &Gpu) -> Result<()> {
     let shader = gpu.shader(ADD)?;
     let (add, double) = (shader.kernel("add")?, shader.kernel("double")?);
@@ -198,7 +198,7 @@ pub async fn many_dispatches(gpu: &Gpu) -> Result<()> {
     Ok(())
 }
 
-/// Work that many parts of one call wait for at once.
+/// Several parts of one call wait at once for work.
 pub async fn at_once(gpu: &Gpu) -> Result<()> {
     let kernel = gpu.shader(ADD)?.kernel("add")?;
     let works = (0..16_u32).map(async |number| {

@@ -1,4 +1,4 @@
-//! Computes on a GPU with the SDK, and checks what comes of it.
+//! Computes on a GPU with the SDK, and checks the results.
 
 mod buffers;
 mod kernels;
@@ -62,17 +62,17 @@ fn info(gpu: &Gpu) -> String {
     format!("{} by {}, {:?}, buffers of {}", info.name, info.backend, info.kind, limits.max_buffer_size)
 }
 
-/// An error where something is not as it should be.
+/// Fails if two values differ.
 fn same<T: PartialEq + Debug>(what: &str, found: T, expected: T) -> Result<()> {
     if found == expected { Ok(()) } else { Err(format!("{what}: {found:?}, and not {expected:?}").into()) }
 }
 
-/// An error where something does not hold.
+/// Fails if a condition is false.
 fn holds(what: &str, holds: bool) -> Result<()> {
     if holds { Ok(()) } else { Err(format!("it does not hold that {what}").into()) }
 }
 
-/// An error where numbers are not as good as equal.
+/// Fails if numbers differ by more than rounding explains.
 fn close(what: &str, found: &[f32], expected: &[f32]) -> Result<()> {
     same(what, found.len(), expected.len())?;
     for (place, (found, expected)) in found.iter().zip(expected).enumerate() {
@@ -83,7 +83,7 @@ fn close(what: &str, found: &[f32], expected: &[f32]) -> Result<()> {
     Ok(())
 }
 
-/// Numbers from -1 to 1 that look like chance, the same each time.
+/// Returns numbers from -1 to 1 that look random, but are the same each time.
 fn numbers(count: usize, mut seed: u32) -> Vec<f32> {
     let mut next = || {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

@@ -1,4 +1,4 @@
-//! What an author does wrong, and what it is called.
+//! Mistakes of authors, and their errors.
 
 use chainlet::Result;
 use chainlet::gpu::{Buffer, Error, ErrorKind, Gpu, KernelOptions};
@@ -6,7 +6,7 @@ use chainlet::gpu::{Buffer, Error, ErrorKind, Gpu, KernelOptions};
 use crate::kernels::ADD;
 use crate::{holds, same};
 
-/// An error where this is none of this kind, with this in its message.
+/// Fails unless `result` is an error of this kind with `part` in its message.
 fn fails<T>(what: &str, result: Result<T, Error>, kind: ErrorKind, part: &str) -> Result<()> {
     match result {
         Ok(_) => Err(format!("{what}: it succeeded").into()),
@@ -31,7 +31,7 @@ pub fn shaders(gpu: &Gpu) -> Result<()> {
         @group(0) @binding(1) var<storage, read_write> out: array<f32>;
         @compute @workgroup_size(1) fn read() { out[0] = textureLoad(image, vec2(0), 0).x; }
     ";
-    // There is nothing to bind to it, if it compiles.
+    // If the shader compiles, there is nothing to bind to its texture.
     let out: Buffer<f32> = gpu.zeros(1)?;
     let run = gpu.kernel(texture).and_then(|kernel| gpu.run(&kernel, &[&out, &out], [1, 1, 1]));
     holds("a texture is refused", run.is_err())
@@ -46,7 +46,7 @@ pub fn bindings(gpu: &Gpu) -> Result<()> {
     fails("a uniform as storage", gpu.run(&kernel, &[&uniform], [1, 1, 1]), invalid, "")?;
     let most = gpu.limits().max_compute_workgroups_per_dimension;
     fails("too many workgroups", gpu.run(&kernel, &[&numbers], [most + 1, 1, 1]), invalid, "")?;
-    // None of it was done, and all goes on.
+    // Nothing of the batch was done, and work continues.
     gpu.run(&kernel, &[&numbers], [1, 1, 1])?;
     same("after mistakes", numbers.read_range_blocking(..2)?, vec![1, 1])
 }
@@ -72,7 +72,7 @@ pub fn quota(gpu: &Gpu) -> Result<()> {
     Ok(())
 }
 
-/// What belongs to one device is not for another.
+/// Objects of one device cannot be used with another.
 pub fn foreign(gpu: &Gpu) -> Result<()> {
     let other = Gpu::open()?;
     let kernel = gpu.shader(ADD)?.kernel("add")?;

@@ -1,4 +1,4 @@
-//! Uses what the SDK has for the outside world; see its WIT.
+//! Uses the SDK's functions for the outside world; see its WIT.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ impl Net {
     }
 }
 
-/// What needs no request, or goes on after it.
+/// Does the words that need no request, or that work after the answer.
 async fn other(word: &str, argument: &str) -> chainlet::Result<Option<String>> {
     match word {
         "interval" => {
@@ -118,7 +118,7 @@ async fn get(url: &str) -> Result<String, Error> {
     Ok(format!("{status} {}", answer.text().await?))
 }
 
-/// The number at the head of `argument`, and what stands behind its colon.
+/// Splits `argument` into the number before its colon and the text after it.
 fn number(argument: &str) -> (usize, &str) {
     let (number, rest) = argument.split_once(':').unwrap_or((argument, ""));
     (number.parse().unwrap_or(0), rest)

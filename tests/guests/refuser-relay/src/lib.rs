@@ -1,4 +1,4 @@
-//! Passes its request on to a chainlet that refuses; see its WIT.
+//! Passes its request on to a chainlet that returns errors; see its WIT.
 
 use chainlet::{CallError, Error};
 

@@ -1,4 +1,4 @@
-//! Refuses with the standard error, in every kind; see its WIT.
+//! Returns the standard error, in every kind; see its WIT.
 
 use std::cell::Cell;
 

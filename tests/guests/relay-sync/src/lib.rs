@@ -1,4 +1,4 @@
-//! As `relay`, but through plain functions on both sides.
+//! Does the same as `relay`, through plain functions on both sides.
 
 #[derive(Default)]
 struct RelaySync;

@@ -1,4 +1,4 @@
-//! Passes its request on to one or both of two dependencies of the same shape.
+//! Passes its request on to one or both of two dependencies of the same type.
 
 use chainlet::try_join;
 

@@ -1,4 +1,4 @@
-//! Counts rows, of which a few bytes of text make many of memory.
+//! Counts rows. A row takes a few bytes as text, but many in memory.
 
 #[derive(Default)]
 struct Rows;

@@ -1,8 +1,8 @@
-//! Gives back the bytes that it gets, while it gets them.
+//! Returns the bytes of its stream as they come.
 
 use chainlet::StreamReader;
 
-/// How many bytes are read at once.
+/// The most bytes that are read at once.
 const CHUNK: usize = 256 * 1024;
 
 #[derive(Default)]

@@ -1,4 +1,4 @@
-//! A stream with a word at its end.
+//! Returns a stream with a result at its end.
 
 use chainlet::{FutureReader, StreamReader};
 

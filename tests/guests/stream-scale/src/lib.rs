@@ -1,4 +1,4 @@
-//! A conversation about points.
+//! Reads and writes streams of points at the same time.
 
 use chainlet::{FutureReader, StreamReader};
 

@@ -1,15 +1,15 @@
-//! Makes streams of tokens, sound and otherwise.
+//! Makes streams of tokens, good and bad.
 
 use std::cell::Cell;
 
 use chainlet::StreamReader;
 
-/// What is kept from one call to the next.
+/// The state that is kept from one call to the next.
 #[derive(Default)]
 struct Source {
-    /// How many streams have ended with their reader.
+    /// The number of streams that ended because their reader left.
     left: Cell<u32>,
-    /// How many tokens were taken, one by one.
+    /// The number of tokens that were taken one by one.
     sent: Cell<u32>,
 }
 

@@ -1,4 +1,4 @@
-//! Adds up what it is sent.
+//! Adds up the items of its stream.
 
 use std::cell::Cell;
 
@@ -6,7 +6,7 @@ use chainlet::StreamReader;
 
 #[derive(Default)]
 struct Sum {
-    /// How many streams have come to their ends.
+    /// The number of streams that have come to their ends.
     ended: Cell<u32>,
 }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bindings::{Guest, Reply};
 
-/// What wit-bindgen makes of the world.
+/// The output of wit-bindgen for the world.
 #[allow(warnings, clippy::all, clippy::restriction)]
 mod bindings {
     wit_bindgen::generate!({ world: "sync" });

@@ -2,7 +2,7 @@
 
 use bindings::exports::tests::values::echo::{Everything, Guest};
 
-/// What wit-bindgen makes of the world.
+/// The output of wit-bindgen for the world.
 #[allow(warnings, clippy::all, clippy::restriction)]
 mod bindings {
     wit_bindgen::generate!({ world: "values" });

@@ -1,16 +1,16 @@
-//! Takes more parameters than are passed one by one, through a plain `func`, without the SDK.
+//! Takes more parameters than are passed as flat values, through a plain `func`, without the SDK.
 
 use std::collections::BTreeMap;
 
 use bindings::{Guest, Summary};
 
-/// What wit-bindgen makes of the world.
+/// The output of wit-bindgen for the world.
 #[allow(warnings, clippy::all, clippy::restriction)]
 mod bindings {
     wit_bindgen::generate!({ world: "wide" });
     export!(Wide with_types_in self);
     use crate::Wide;
-    // For the maps of the world's own functions, where wit-bindgen 0.61 forgets it.
+    // wit-bindgen 0.61 does not import this for the maps of the world's own functions.
     use wit_bindgen::rt::WitMap;
 }
 

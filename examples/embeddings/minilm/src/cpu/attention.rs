@@ -1,4 +1,4 @@
-//! How the tokens of a text look at each other.
+//! Attention: lets the tokens of a text look at each other.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -8,7 +8,7 @@ use super::matrix::{Matrix, Rows};
 use super::norm::{largest, sum};
 use crate::shape::HEAD;
 
-/// What is needed on the way, kept so that it is not made anew for each head of each layer.
+/// Intermediate results. They are kept, so that they are not allocated again for each head of each layer.
 #[derive(Default)]
 struct Scratch {
     keys: Matrix,
@@ -20,11 +20,11 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// For the rows of one text: compares what each asks for with what each answers to, and gives it as much of what each
-/// tells as that fits.
+/// Computes attention for the rows of one text: compares the query of each row with all keys, and sums up the values by
+/// how well their keys fit.
 ///
-/// A row of `asked` is query, key and value, of `width` numbers each; one of `told` has `width` numbers. Each head looks at
-/// [`HEAD`] of them, and knows nothing of the others.
+/// A row of `asked` is query, key and value, of `width` numbers each. A row of `told` has `width` numbers. Each head
+/// uses [`HEAD`] of them, independently of the others.
 pub fn attend(asked: &[f32], text: &Range<usize>, width: usize, told: &mut [f32]) {
     let stride = 3 * width;
     let asked = asked.get(text.start * stride..text.end * stride).unwrap_or_default();
@@ -43,7 +43,8 @@ pub fn attend(asked: &[f32], text: &Range<usize>, width: usize, told: &mut [f32]
     });
 }
 
-/// Turns the scores of each row into weights, whose sum is 1. Only the first `count` of `stride` numbers are scores.
+/// Turns the scores of each row into weights with the sum 1 (softmax). Only the first `count` of `stride` numbers are
+/// scores.
 #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
 fn soften(scores: &mut [f32], stride: usize, count: usize) {
     let scale = 1.0 / (HEAD as f32).sqrt();
@@ -61,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn weights_are_as_the_scores_and_sum_to_one() {
+    fn weights_follow_the_scores_and_sum_to_one() {
         let scale = (HEAD as f32).sqrt();
         let mut scores = [0.0, 2.0_f32.ln() * scale, 9.0, -1.0, -1.0, 9.0];
         soften(&mut scores, 3, 2);
@@ -71,8 +72,9 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_told_what_the_rows_of_its_text_say_that_answer_it() {
-        // Two texts in two heads. In the second text, row 1 asks loudly for what row 2 answers to, row 2 for nothing.
+    fn a_row_gets_the_values_whose_keys_fit_its_query() {
+        // There are two texts and two heads. In the second text, the query of row 1 fits the key of row 2 well, and the
+        // query of row 2 is zero.
         let width = 2 * HEAD;
         let row = |query: f32, key: f32, value: f32| [[query; 64], [key; 64], [value; 64]].concat();
         let asked = [row(1.0, 50.0, 100.0), row(9.0, 0.0, 1.0), row(0.0, 9.0, 3.0)].concat();

@@ -1,22 +1,23 @@
-//! The two functions of the model that are not sums and products, approximated by such: so that they are computed for
-//! several numbers at once, which the standard library's are not.
+//! Approximations of the model's two functions that are not sums and products. They consist of sums and products, so
+//! the compiler can compute them for several numbers at once, unlike those of the standard library.
 
-/// e to the power of `x`, for `x` from -87 to 88; the least of what is below. It is wrong by less than 2 parts in 10⁷.
+/// Returns e to the power of `x`, for `x` from -87 to 88. Below, it returns the value for -87. The relative error is
+/// below 2 parts in 10⁷.
 #[inline]
 pub fn exp(x: f32) -> f32 {
-    // e^x = 2^n · e^r, where r is at most half of ln 2. Its upper part is exact, so that little is lost when n times that
-    // is taken away.
+    // e^x = 2^n · e^r, where r is at most half of ln 2. ln 2 is split into two parts, because n times the first part is
+    // exact. This loses little precision in the subtraction.
     const LN_2: (f32, f32) = (0.693_359_4, -2.121_944_4e-4);
     let x = if x < -87.0 { -87.0 } else { x };
     let n = (x * std::f32::consts::LOG2_E).round_ties_even();
     let r = x - n * LN_2.0 - n * LN_2.1;
     let terms = [1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
     let power = terms.into_iter().fold(0.0, |sum, term| sum * r + term);
-    // The exponent of a float is a number of its own in its bits.
+    // The bits of a float contain its exponent as an integer.
     power * f32::from_bits(((n as i32 + 127) << 23).cast_unsigned())
 }
 
-/// The error function, wrong by less than 5 parts in 10⁷: a quotient of polynomials of x².
+/// Returns the error function, as a quotient of polynomials of x². The error is below 5 parts in 10⁷.
 #[inline]
 fn erf(x: f32) -> f32 {
     const ABOVE: [f32; 7] = [
@@ -29,14 +30,15 @@ fn erf(x: f32) -> f32 {
         -1.609_603_3e-2,
     ];
     const BELOW: [f32; 5] = [-1.456_607_2e-5, -2.133_740_6e-4, -1.682_827e-3, -7.373_329e-3, -1.426_473_9e-2];
-    // From 4 on it is 1 as a float.
+    // From 4 on, the function is 1 in the precision of a float.
     let x = x.clamp(-4.0, 4.0);
     let square = x * x;
     let of = |terms: &[f32]| terms.iter().fold(0.0, |sum, term| sum * square + term);
     x * of(&ABOVE) / of(&BELOW)
 }
 
-/// The bend between the two matrices of a layer: nearly 0 for what is below 0, nearly itself for what is above.
+/// Applies GELU, the curve between the two matrices of a layer: nearly 0 for numbers below 0, nearly unchanged for
+/// numbers above.
 #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
 pub fn gelu(numbers: &mut [f32]) {
     for number in numbers {
@@ -49,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exp_is_that_of_the_standard_library() {
+    fn exp_is_near_that_of_the_standard_library() {
         for step in -8700..8800 {
             let x = step as f32 / 100.0;
             let expected = f64::from(x).exp();
@@ -59,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn gelu_is_what_its_definition_says() {
+    fn gelu_follows_its_definition() {
         // 0.5 x (1 + erf(x / √2)), to 7 digits.
         let known = [
             (-5.0, -1.433_258e-6),

@@ -1,4 +1,4 @@
-//! Four numbers that are computed with at once.
+//! Four numbers that one instruction computes with at once.
 
 #[cfg(target_arch = "wasm32")]
 pub use self::wasm::{Lanes, add_product, load, splat, store};
@@ -23,7 +23,7 @@ mod wasm {
         f32x4_splat(number)
     }
 
-    /// `sum` and the product of the others, rounded once or twice, as the processor does it fastest.
+    /// Returns `sum` plus the product of the others. It is rounded once or twice, whichever is faster on the processor.
     #[inline]
     #[target_feature(enable = "simd128,relaxed-simd")]
     pub fn add_product(sum: Lanes, one: Lanes, other: Lanes) -> Lanes {

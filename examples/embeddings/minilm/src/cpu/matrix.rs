@@ -1,21 +1,21 @@
 //! Products with matrices.
 //!
-//! The product is made in tiles of [`TALL`] rows and [`WIDE`] outputs, whose sums stay in the registers of the processor
-//! while all inputs are gone through. For this, a matrix is kept in panels: the weights of [`WIDE`] outputs, input by
-//! input. A panel stays in the fastest memory while all rows meet it.
+//! The product is computed in tiles of [`TALL`] rows and [`WIDE`] outputs. The sums of a tile stay in the registers of
+//! the processor while it goes through all inputs. For this, a matrix is stored in panels: the weights of [`WIDE`]
+//! outputs, input by input. A panel stays in the fastest memory while it is multiplied with all rows.
 
 use super::lanes::{Lanes, add_product, load, splat, store};
 
-/// The rows of a tile.
+/// The number of rows in a tile.
 const TALL: usize = 4;
-/// The outputs of a tile: two [`Lanes`].
+/// The number of outputs in a tile: two [`Lanes`].
 const WIDE: usize = 8;
 
-/// The inputs that a tile goes through before it looks whether there are more: a host that can interrupt a component looks
-/// then, too, which costs as much as the products of one.
+/// The inputs that a tile goes through before it checks whether there are more. A host that can interrupt a component
+/// checks for that at the same place, which costs as much as the products of one input.
 const AT_ONCE: usize = 4;
 
-/// A matrix, as it is multiplied with.
+/// A matrix, stored in the order in which products need it.
 #[derive(Debug, Default)]
 pub struct Matrix {
     panels: Vec<f32>,
@@ -25,32 +25,32 @@ pub struct Matrix {
 /// Some columns of some rows.
 #[derive(Debug, Clone, Copy)]
 pub struct Rows<'n> {
-    /// The rows, whole.
+    /// The rows, with all columns.
     pub numbers: &'n [f32],
-    /// How long a whole row is.
+    /// The length of a whole row.
     pub stride: usize,
     /// The first of the columns.
     pub from: usize,
-    /// How many columns there are.
+    /// The number of columns.
     pub width: usize,
 }
 
-/// What becomes of what is in the output already.
+/// The effect of a product on the numbers that are already in the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {
-    /// The product takes its place.
+    /// The product replaces them.
     Replaced,
-    /// The product is added to it.
+    /// The product is added to them.
     AddedTo,
 }
 
 impl<'n> Rows<'n> {
-    /// Whole rows of `width` numbers.
+    /// Returns rows of `width` numbers with all their columns.
     pub fn all(numbers: &'n [f32], width: usize) -> Self {
         Rows { numbers, stride: width, from: 0, width }
     }
 
-    /// The rows, each as its columns.
+    /// Returns the chosen columns of each row.
     pub fn iter(self) -> impl Iterator<Item = &'n [f32]> {
         let Rows { numbers, stride, from, width } = self;
         numbers.chunks_exact(stride).filter_map(move |row| row.get(from..from + width))
@@ -58,15 +58,15 @@ impl<'n> Rows<'n> {
 }
 
 impl Matrix {
-    /// The matrix whose `rows` say for each output what each of the `inputs` counts for.
+    /// Makes the matrix with these `rows`, one for each output. A row has the weight of each of the `inputs`.
     pub fn new(rows: &[f32], inputs: usize) -> Self {
         let mut matrix = Matrix::default();
         matrix.refill(Rows::all(rows, inputs));
         matrix
     }
 
-    /// Becomes the matrix of these rows, one for each output. There are some more outputs, which are 0, if the rows do not
-    /// fill the last panel.
+    /// Replaces the matrix with the matrix of these rows, one for each output. If the rows do not fill the last panel,
+    /// further outputs with zeros fill it.
     pub fn refill(&mut self, rows: Rows<'_>) {
         self.inputs = rows.width;
         self.panels.clear();
@@ -81,8 +81,8 @@ impl Matrix {
         }
     }
 
-    /// Becomes the matrix of these columns: each row has for one input what it counts for in each output. The outputs are
-    /// a multiple of [`WIDE`].
+    /// Replaces the matrix with the matrix of these columns: each row has the weights of one input, one for each
+    /// output. The number of outputs is a multiple of [`WIDE`].
     pub fn refill_transposed(&mut self, rows: Rows<'_>) {
         self.inputs = rows.iter().count();
         self.panels.clear();
@@ -92,17 +92,17 @@ impl Matrix {
         }
     }
 
-    /// How many inputs there are.
+    /// Returns the number of inputs.
     pub fn inputs(&self) -> usize {
         self.inputs
     }
 
-    /// How many outputs there are.
+    /// Returns the number of outputs.
     pub fn outputs(&self) -> usize {
         self.panels.len() / self.inputs.max(1)
     }
 
-    /// Multiplies each row of `numbers` and adds the `bias` of each output, into whole rows of `output`.
+    /// Multiplies each row of `numbers`, adds the `bias` of each output, and writes to whole rows of `output`.
     pub fn multiply_and_add(&self, numbers: &[f32], bias: &[f32], becomes: Output, output: &mut [f32]) {
         self.tiles(Rows::all(numbers, self.inputs), output, self.outputs(), |row, sums, column| {
             let bias = bias.get(column..).unwrap_or_default();
@@ -115,15 +115,15 @@ impl Matrix {
         });
     }
 
-    /// Multiplies each row of `input`, into the columns that begin at `from` of rows of `stride` numbers.
+    /// Multiplies each row of `input`, and writes to the columns from `from` on of rows of `stride` numbers.
     pub fn multiply(&self, input: Rows<'_>, output: &mut [f32], stride: usize, from: usize) {
         self.tiles(input, output, stride, |row, sums, column| {
             row.get_mut(from + column..from + column + WIDE).unwrap_or_default().copy_from_slice(sums);
         });
     }
 
-    /// Makes all tiles of a product. For each of their rows, `finish` gets the row of `output` of `stride` numbers, the
-    /// sums, and the first output that they are of.
+    /// Computes all tiles of a product. For each row of a tile, `finish` gets the row of `output` of `stride` numbers,
+    /// the sums, and the first output of the tile.
     #[inline]
     fn tiles(
         &self,
@@ -137,7 +137,7 @@ impl Matrix {
             let column = number * WIDE;
             for block in output.chunks_mut(stride * TALL) {
                 let Some(first) = rows.next() else { return };
-                // A tile that is not full computes its last row more than once.
+                // A tile that is not full computes its last row several times.
                 let mut last = first;
                 let rest = [(); TALL - 1].map(|()| {
                     last = rows.next().unwrap_or(last);
@@ -153,12 +153,12 @@ impl Matrix {
     }
 }
 
-/// The numbers of a panel.
+/// Returns the length of a panel in numbers.
 fn panel_len(inputs: usize) -> usize {
     inputs * WIDE
 }
 
-/// The products of [`TALL`] rows with a panel.
+/// Returns the products of [`TALL`] rows with a panel.
 #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128,relaxed-simd"))]
 fn tile(rows: [&[f32]; TALL], panel: &[f32]) -> [[f32; WIDE]; TALL] {
     let mut sums = [[splat(0.0); 2]; TALL];
@@ -180,7 +180,7 @@ fn tile(rows: [&[f32]; TALL], panel: &[f32]) -> [[f32; WIDE]; TALL] {
     })
 }
 
-/// Adds what one input counts for to all sums.
+/// Adds the products of one input to all sums.
 #[inline]
 #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128,relaxed-simd"))]
 fn add(sums: &mut [[Lanes; 2]; TALL], numbers: [f32; TALL], [a, b, c, d, e, f, g, h]: &[f32; WIDE]) {
@@ -196,7 +196,7 @@ fn add(sums: &mut [[Lanes; 2]; TALL], numbers: [f32; TALL], [a, b, c, d, e, f, g
 mod tests {
     use super::*;
 
-    /// The numbers `start`, `start` + 1 and so on.
+    /// Returns the numbers `start`, `start` + 1 and so on.
     fn numbers(count: usize, start: i32) -> Vec<f32> {
         (start..).take(count).map(|number| number as f32).collect()
     }
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_begin_with_the_bias_and_with_what_is_there() {
+    fn sums_include_the_bias_and_the_old_output() {
         let matrix = Matrix::new(&[1.0; 16], 2);
         let bias = numbers(8, 0);
         let mut output = vec![100.0; 8];
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn columns_of_rows_are_multiplied_into_columns_of_others() {
-        // Columns 1 and 2 of rows of 4, with a matrix that is given by columns 8 to 15 of rows of 20.
+        // Multiplies columns 1 and 2 of rows of 4 with a matrix given by columns 8 to 15 of rows of 20.
         let input = numbers(12, 0);
         let columns = numbers(40, 0);
         let mut matrix = Matrix::default();

@@ -1,6 +1,6 @@
-//! Vectors brought to the same scale.
+//! Scales vectors to a common size.
 
-/// As many sums are made side by side, as one after another each addition would wait for the one before it.
+/// The number of sums that are computed side by side. In a single sum, each addition would wait for the one before it.
 const SIDE_BY_SIDE: usize = 8;
 
 /// Brings each row to mean 0 and variance 1, and then multiplies and shifts it.
@@ -17,7 +17,7 @@ pub fn layer_norm(rows: &mut [f32], scale: &[f32], shift: &[f32], epsilon: f32) 
     }
 }
 
-/// Makes a vector one of length 1, unless it has none.
+/// Scales a vector to length 1, unless all its numbers are 0.
 pub fn to_length_one(vector: &mut [f32]) {
     let length = sum(vector, |number| number * number).sqrt();
     if length > 0.0 {
@@ -25,7 +25,7 @@ pub fn to_length_one(vector: &mut [f32]) {
     }
 }
 
-/// The sum of what `of` makes of each number.
+/// Returns the sum of `of` for each number.
 #[inline]
 pub fn sum(numbers: &[f32], of: impl Fn(f32) -> f32) -> f32 {
     let (chunks, rest) = numbers.as_chunks::<SIDE_BY_SIDE>();
@@ -36,13 +36,13 @@ pub fn sum(numbers: &[f32], of: impl Fn(f32) -> f32) -> f32 {
     sums.into_iter().chain(rest.iter().map(|number| of(*number))).sum()
 }
 
-/// The largest of the numbers.
+/// Returns the largest of the numbers.
 #[inline]
 pub fn largest(numbers: &[f32]) -> f32 {
     let (chunks, rest) = numbers.as_chunks::<SIDE_BY_SIDE>();
     let mut largest = [f32::NEG_INFINITY; SIDE_BY_SIDE];
     for chunk in chunks {
-        // A comparison is one instruction for several numbers, where `f32::max` is not.
+        // A comparison is one instruction for several numbers; `f32::max` is not.
         largest.iter_mut().zip(chunk).for_each(|(largest, number)| {
             *largest = if *number > *largest { *number } else { *largest };
         });
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vector_of_nothing_stays_one() {
+    fn a_zero_vector_stays_zero() {
         let mut vector = [3.0, 0.0, -4.0];
         to_length_one(&mut vector);
         assert_eq!(vector, [0.6, 0.0, -0.8]);

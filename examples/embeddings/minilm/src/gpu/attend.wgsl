@@ -1,16 +1,16 @@
-// How the tokens of a text look at each other. One workgroup takes one head of up to 64 tokens of a text, and each of its
-// invocations one of these. It goes through all tokens of the text, 32 at a time, whose keys and values are brought into
-// the workgroup's memory. The weights are never written down: what is told is summed up with the weights as they would be
-// if the best score so far were the best of all, and made smaller whenever a better one comes.
+// Attention: lets the tokens of a text look at each other. One workgroup computes one head of up to 64 tokens of a
+// text, and each of its invocations one token. It goes through all tokens of the text, 32 at a time, and loads their
+// keys and values into the workgroup's memory. The weights are never stored. Each output is summed up with weights
+// relative to the best score so far, and scaled down when a better score comes.
 
-/// The numbers of a row; one of `asked` has three times as many: query, key and value.
+/// The length of a row. A row of `asked` is three times as long: query, key and value.
 override WIDTH: u32;
 
 /// Up to 64 tokens of a text.
 struct Part {
     /// The first row of the text.
     start: u32,
-    /// The row after its last.
+    /// The row after the last of the text.
     end: u32,
     /// The first row of these tokens.
     first: u32,
@@ -21,9 +21,9 @@ struct Part {
 @group(0) @binding(1) var<storage, read> asked: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> told: array<vec4<f32>>;
 
-/// The numbers of a head, in fours.
+/// The length of a head, in vectors of four numbers.
 const HEAD: u32 = 8u;
-/// The tokens that are gone through at a time.
+/// The number of tokens that are loaded at a time.
 const MANY: u32 = 32u;
 
 var<workgroup> keys: array<vec4<f32>, 256>;
@@ -35,7 +35,7 @@ fn attend(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation
     let width = WIDTH / 4u;
     let head = workgroup.y * HEAD;
 
-    // An invocation too many does what the last one does, and writes nothing.
+    // Invocations beyond the last token compute the same as the last one, and write nothing.
     let row = part.first + lane;
     let query = min(row, part.end - 1u) * 3u * width + head;
     // 1 / √32: products of longer vectors are larger.

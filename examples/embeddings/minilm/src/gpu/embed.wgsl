@@ -1,6 +1,6 @@
-// A row for each token: what it is, and where it stands in its text. One workgroup makes one row.
+// Makes a row for each token, from the token and its position in its text. One workgroup makes one row.
 
-/// The numbers of a row.
+/// The length of a row.
 override WIDTH: u32;
 
 @group(0) @binding(0) var<storage, read> ids: array<u32>;

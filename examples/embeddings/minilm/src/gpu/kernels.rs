@@ -1,17 +1,17 @@
-//! The kernels, compiled for the sizes of a model.
+//! The kernels, compiled for the sizes of one model.
 
 use chainlet::gpu::{Error, Gpu, Kernel, KernelOptions};
 
 use crate::Shape;
 
-/// A kernel for each step.
+/// The kernels of all steps.
 pub struct Kernels {
     pub embed: Kernel,
     pub norm: Kernel,
-    /// Rows to queries, keys and values.
+    /// Turns rows into queries, keys and values.
     pub ask: Kernel,
     pub attend: Kernel,
-    /// What was told, added to the rows.
+    /// Adds the output of attention to the rows.
     pub take: Kernel,
     pub widen: Kernel,
     pub narrow: Kernel,

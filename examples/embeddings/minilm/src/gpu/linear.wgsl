@@ -1,35 +1,35 @@
-// Multiplies rows with a matrix. One workgroup makes a tile of 64 rows and 64 outputs, and each of its 256 invocations 4
-// rows and 4 outputs of that, whose sums stay in registers. The inputs are gone through 32 at a time: those of the tile
-// are brought into the workgroup's memory, which all its invocations read.
+// Multiplies rows with a matrix. One workgroup computes a tile of 64 rows and 64 outputs. Each of its 256 invocations
+// computes 4 rows and 4 outputs of the tile, with the sums in registers. The workgroup goes through the inputs 32 at a
+// time: it loads those of the tile into its memory, which all its invocations read.
 
-/// How many numbers a row has: a multiple of 32.
+/// The length of an input row: a multiple of 32.
 override INPUTS: u32;
-/// How many it becomes: a multiple of 64.
+/// The length of an output row: a multiple of 64.
 override OUTPUTS: u32;
-/// Whether the product is added to what is in the output.
+/// True if the product is added to the numbers in the output.
 override ADDS: bool = false;
-/// Whether the product goes through GELU.
+/// True if GELU is applied to the product.
 override BENDS: bool = false;
 
 @group(0) @binding(0) var<uniform> rows: u32;
 @group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
-/// For each output a row of what each input counts for.
+/// One row for each output, with the weight of each input.
 @group(0) @binding(2) var<storage, read> weights: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> output: array<vec4<f32>>;
 
-/// For each of 32 inputs, that input of 64 rows, and what it counts for in 64 outputs.
+/// For each of 32 inputs: its numbers in 64 rows, and its weights for 64 outputs.
 var<workgroup> input_tile: array<vec4<f32>, 512>;
 var<workgroup> weight_tile: array<vec4<f32>, 512>;
 
-/// Where four rows, or outputs, of four inputs are in a tile, in the first of these. Where the tile is written, the
-/// neighbours of an invocation have other inputs, and so the columns are exchanged among them: neighbours that write to
-/// the same bank of memory would wait for each other.
+/// Returns the index, in a tile, of four rows or outputs of the first of four inputs. The columns are exchanged,
+/// because neighbouring invocations write different inputs of the tile. Neighbours that write to the same bank of
+/// memory would wait for each other.
 fn place(inputs: u32, column: u32) -> u32 {
     return inputs * 64u + (column ^ inputs);
 }
 
-/// The error function, as the processor's side has it.
+/// The error function, by the same formula as on the processor.
 fn erf(number: vec4<f32>) -> vec4<f32> {
     let x = clamp(number, vec4(-4.0), vec4(4.0));
     let s = x * x;
@@ -50,7 +50,7 @@ fn erf(number: vec4<f32>) -> vec4<f32> {
 
 @compute @workgroup_size(256)
 fn linear(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    // Half of the invocations bring rows, half weights: each of four of them four inputs.
+    // Half of the invocations load rows, the other half weights. Each loads four inputs of four rows or outputs.
     let brought = lane % 128u;
     let brought_inputs = brought % 8u;
     let brought_column = brought / 8u;
@@ -95,7 +95,7 @@ fn linear(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation
         for (var inputs = 0u; inputs < 8u; inputs++) {
             let from_rows = place(inputs, row);
             let from_weights = place(inputs, column);
-            // Four times the same: a loop over it would cost more than what it repeats.
+            // The same code four times: a loop would cost more than its body.
             var numbers = input_tile[from_rows];
             var weight = weight_tile[from_weights];
             sum_0 += numbers.x * weight;
@@ -131,7 +131,7 @@ fn linear(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation
     finish(output_row + 3u, output_column, sum_3);
 }
 
-/// Puts four sums of a row in their place. The last tile may have more rows than there are.
+/// Writes four sums of a row. The last tile may have more rows than there are.
 fn finish(row: u32, column: u32, sum: vec4<f32>) {
     if row >= rows {
         return;

@@ -1,6 +1,6 @@
-// What a text means: the mean of its rows, at length 1. One workgroup takes one text.
+// Computes the vector of a text: the mean of its rows, scaled to length 1. One workgroup computes one text.
 
-/// The numbers of a row.
+/// The length of a row.
 override WIDTH: u32;
 
 /// The rows of a text.
@@ -21,7 +21,7 @@ fn mean(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let width = WIDTH / 4u;
     let vector = workgroup.x * width;
 
-    // Dividing the sum by the number of rows would change nothing of its direction.
+    // Dividing the sum by the number of rows would not change its direction.
     var square = 0.0;
     for (var column = lane; column < width; column += 32u) {
         var sum = vec4(0.0);
@@ -41,7 +41,7 @@ fn mean(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     workgroupBarrier();
     let factor = inverseSqrt(max(squares[0], 1.0e-24));
 
-    // Each invocation sees what it wrote itself.
+    // No barrier is needed: each invocation reads only the numbers that it wrote itself.
     for (var column = lane; column < width; column += 32u) {
         vectors[vector + column] *= factor;
     }

@@ -1,8 +1,8 @@
-// Brings each row to mean 0 and variance 1, and then multiplies and shifts it. One workgroup takes one row.
+// Brings each row to mean 0 and variance 1, and then multiplies and shifts it. One workgroup computes one row.
 
-/// The numbers of a row.
+/// The length of a row.
 override WIDTH: u32;
-/// What keeps the norm from dividing by nothing.
+/// A small number that keeps the norm from dividing by zero.
 override EPSILON: f32;
 
 @group(0) @binding(0) var<storage, read> scale: array<vec4<f32>>;
@@ -11,9 +11,9 @@ override EPSILON: f32;
 
 var<workgroup> sums: array<f32, 32>;
 
-/// The sum over the workgroup, which each invocation gets.
+/// Returns the sum over the workgroup to each invocation.
 fn sum(lane: u32, number: f32) -> f32 {
-    // The sum before may not have been read everywhere.
+    // All invocations must have read the previous sum before it is overwritten.
     workgroupBarrier();
     sums[lane] = number;
     for (var half = 16u; half > 0u; half /= 2u) {

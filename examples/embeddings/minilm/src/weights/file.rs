@@ -7,14 +7,14 @@ use safetensors::tensor::Metadata;
 
 use crate::Error;
 
-/// The longest header that is read. That of this model has 11 KB.
+/// The longest header that is read, in bytes. The header of this model has 11 KB.
 const LONGEST_HEADER: u64 = 1 << 20;
 
-/// An open file: a length, a header in JSON that says where each tensor is, and the tensors.
+/// An open file. It consists of a length, a header in JSON with the place of each tensor, and the tensors.
 pub struct File<R> {
     reader: R,
     header: Metadata,
-    /// Where the tensors begin.
+    /// The position of the first tensor.
     start: u64,
 }
 
@@ -33,7 +33,7 @@ impl<R: Read + Seek> File<R> {
         Ok(File { reader, header, start: 8 + length })
     }
 
-    /// The numbers of the tensor `name`, which has these sizes.
+    /// Reads the numbers of the tensor `name`, which must have these sizes.
     pub fn tensor(&mut self, name: &str, sizes: &[usize]) -> Result<Vec<f32>, Error> {
         let tensor = self.header.info(name).ok_or_else(|| Error::Missing(name.to_owned()))?;
         if tensor.dtype != Dtype::F32 || tensor.shape != sizes {
@@ -46,7 +46,7 @@ impl<R: Read + Seek> File<R> {
         let mut numbers = vec![0.0_f32; sizes.iter().product()];
         self.reader.seek(SeekFrom::Start(self.start + tensor.data_offsets.0 as u64))?;
         self.reader.read_exact(bytemuck::cast_slice_mut(&mut numbers))?;
-        // The file is little-endian, whatever this machine is.
+        // The file is little-endian on every machine.
         numbers.iter_mut().for_each(|number| *number = f32::from_bits(u32::from_le(number.to_bits())));
         Ok(numbers)
     }
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tensor_that_is_not_as_expected_is_refused() {
+    fn an_unexpected_tensor_is_refused() {
         let mut file = File::open(file(HEADER, &[0.0; 4])).unwrap();
         assert!(matches!(file.tensor("d", &[1]), Err(Error::Missing(name)) if name == "d"));
         let error = file.tensor("a", &[1, 2]).unwrap_err().to_string();
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_cut_short_or_none_is_refused() {
+    fn a_truncated_or_wrong_file_is_refused() {
         assert!(matches!(File::open(file("{", &[])), Err(Error::Header(_))));
         assert!(matches!(File::open(Cursor::new(b"<html></html>")), Err(Error::Header(_))));
         assert!(matches!(File::open(Cursor::new(b"")), Err(Error::Unreadable(_))));

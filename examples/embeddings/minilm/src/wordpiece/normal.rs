@@ -1,12 +1,12 @@
-//! A text as the vocabulary has it: in lower case, without accents, and with spaces that part the words.
+//! Brings a text into the form of the vocabulary: lower case, no accents, and spaces between the words.
 
 use std::iter;
 
 use unicode_categories::UnicodeCategories as _;
 use unicode_normalization::UnicodeNormalization as _;
 
-/// The characters of `text`, without what is not seen, with a space for every kind of white space and on both sides of
-/// each character that is a word of its own, in lower case and without accents.
+/// Returns the characters of `text` in lower case and without accents. Leaves out invisible characters. Every kind of
+/// white space becomes a space, and each character that is a word of its own gets a space on both sides.
 pub fn normal(text: &str) -> impl Iterator<Item = char> {
     let seen = text.chars().filter(|&character| !is_dropped(character));
     let spaced = seen.flat_map(|character| {
@@ -14,7 +14,7 @@ pub fn normal(text: &str) -> impl Iterator<Item = char> {
         let space = is_ideograph(character).then_some(' ');
         space.into_iter().chain(iter::once(character)).chain(space)
     });
-    // An accent that is a part of a character becomes one of its own before it is left out.
+    // NFD splits an accented letter into the letter and its accent, which is then left out.
     spaced.nfd().filter(|character| !character.is_mark_nonspacing()).flat_map(char::to_lowercase)
 }
 
@@ -26,8 +26,8 @@ fn is_dropped(character: char) -> bool {
     }
 }
 
-/// Whether this is a Chinese character, also in Japanese or Korean text. The ranges are the original's, with the gap that
-/// it has.
+/// Returns true for a Chinese character, also in Japanese or Korean text. The ranges are those of the original
+/// tokenizer, including their gap.
 fn is_ideograph(character: char) -> bool {
     matches!(u32::from(character),
         0x4e00..=0x9fff | 0x3400..=0x4dbf | 0x2_0000..=0x2_a6df | 0x2_a700..=0x2_b73f | 0x2_b740..=0x2_b81f
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn white_space_is_one_kind_and_what_is_not_seen_is_gone() {
+    fn white_space_becomes_spaces_and_invisible_characters_go() {
         assert_eq!(normal("a\tb\u{a0}c\u{200b}d\0e\u{7}f\r\n").collect::<String>(), "a b cdef  ");
     }
 
