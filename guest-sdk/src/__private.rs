@@ -1,4 +1,5 @@
-//! What the code that the macro writes uses. Nothing here is for authors.
+//! Functions and types for the code that the macro writes. Authors do not use
+//! them.
 
 mod blank;
 mod outcome;
@@ -21,14 +22,14 @@ pub mod host {
     pub use crate::host::chainlet::host::{call, errors};
 }
 
-/// A place for what `init` made. An instance has one thread, so a
-/// thread-local is the instance's own, and needs no lock.
+/// A cell for the value that `init` made. An instance has one thread, so a
+/// thread-local belongs to one instance and needs no lock.
 pub type State<T> = OnceCell<&'static T>;
 
-/// What `init` made.
+/// Returns the value that `init` made.
 ///
 /// # Panics
-/// If `init` has not run, which is an error of the host's.
+/// Panics if `init` has not run, which is an error of the host.
 pub fn state<T>(key: &'static LocalKey<State<T>>) -> &'static T {
     match key.with(|cell| cell.get().copied()) {
         Some(state) => state,
@@ -37,12 +38,13 @@ pub fn state<T>(key: &'static LocalKey<State<T>>) -> &'static T {
     }
 }
 
-/// The state of a chainlet without `init`.
+/// Returns the state of a chainlet without `init`, and makes it on the first
+/// use.
 pub fn state_or_default<T: Default>(key: &'static LocalKey<State<T>>) -> &'static T {
     key.with(|cell| *cell.get_or_init(|| Box::leak(Box::default())))
 }
 
-/// Keeps what `init` made, for as long as the instance lives.
+/// Keeps the value that `init` made, for as long as the instance lives.
 pub fn set_state<T>(key: &'static LocalKey<State<T>>, state: T) -> Result<(), String> {
     key.with(|cell| cell.set(Box::leak(Box::new(state))))
         .map_err(|_| "the host called `init` twice in one instance".to_owned())

@@ -1,5 +1,4 @@
-//! The call that is running: who asked, how long it may take, and whether
-//! anybody still wants its answer.
+//! The running call: the id of its request, its deadline, and its end.
 //!
 //! ```no_run
 //! # async fn example() -> chainlet::Result<()> {
@@ -11,9 +10,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! In `init` and `is_healthy` no call is running. There, and outside a host, in
-//! a unit test on the developer's machine, there is no id, no deadline and no
-//! trace context, and nothing is ever cancelled.
+//! Some code runs without a call: `init`, `is_healthy`, and code outside a host, such as a unit test on the developer's
+//! machine. There is then no id, no deadline and no trace context, and nothing is ever cancelled.
 
 use std::time::Duration;
 
@@ -25,49 +23,47 @@ use crate::host::chainlet::host::call as host;
 #[cfg(not(target_arch = "wasm32"))]
 use absent as host;
 
-/// The id of the request that the call belongs to. It is the same in every
-/// chainlet, in the host's log, and in the answer's header `x-request-id`.
+/// Returns the id of the request that the call belongs to. It is the same in every chainlet, in the host's log, and in
+/// the answer's header `x-request-id`.
 pub fn id() -> Option<String> {
     host::id()
 }
 
-/// How long it is until the call's deadline, zero after it; `None` without one.
+/// Returns the time until the call's deadline: zero after it, `None` if the call has no deadline.
 pub fn time_left() -> Option<Duration> {
     host::time_left().map(Duration::from_nanos)
 }
 
-/// The [W3C trace context](https://www.w3.org/TR/trace-context/) of the call,
-/// for the headers of requests to other services.
+/// Returns the [W3C trace context](https://www.w3.org/TR/trace-context/) of the call, for the headers of requests to
+/// other services.
 pub fn trace_context() -> Option<TraceContext> {
     host::get_trace_context()
 }
 
-/// Returns when nobody wants the call's answer any more.
+/// Waits until nobody wants the call's answer any more.
 ///
-/// The macro waits for this beside `run_remote`, which it drops then. So it is
-/// for work that goes on by itself.
+/// The macro drops the future of `run_remote` at that moment, so only work that runs apart from that future needs this
+/// function.
 pub async fn cancelled() {
     host::cancelled().await;
 }
 
-/// Whether nobody wants the call's answer any more: for work that computes for
-/// long without an `await`.
+/// Returns true if nobody wants the call's answer any more. Use it in computations that run long without an `await`.
 pub fn is_cancelled() -> bool {
     host::is_cancelled()
 }
 
-/// Fails the call: its caller gets `failure` in place of an answer, or at the
-/// end of the answer's streams. Only the first failure of a call counts.
+/// Fails the call: its caller gets `failure` instead of an answer, or at the end of the answer's streams. Only the
+/// first failure of a call counts.
 ///
-/// The failure of a dependency is passed on as it was. Any other begins in
-/// this chainlet. An async `run_remote` is dropped at its next `await`. For
-/// failures of dependencies, `?` and [`OrFail`](crate::OrFail) do this.
+/// The host passes on the failure of a dependency unchanged. Any other failure begins in this chainlet. The macro drops
+/// an async `run_remote` at its next `await`. For failures of dependencies, `?` and [`OrFail`](crate::OrFail) call this
+/// function.
 pub fn fail(failure: &Failure) {
     host::fail(failure);
 }
 
-/// The error with which the call is about to end is the one that `dependency`
-/// returned.
+/// Tells the host that the call is about to end with the error that `dependency` returned.
 pub(crate) fn pass_on(dependency: &str) {
     host::pass_on(dependency);
 }

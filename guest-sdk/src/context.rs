@@ -1,7 +1,7 @@
-//! What a chainlet may know about its configuration and deployment.
+//! A chainlet's settings, secrets, and the place where it runs.
 //!
-//! A setting is anything that TOML can say, and is read as any type that serde
-//! can deserialize:
+//! A setting is any TOML value. A chainlet reads it as any type that serde can
+//! deserialize:
 //!
 //! ```toml
 //! [chainlets.search.config]
@@ -19,8 +19,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Outside a host, in a unit test on the developer's machine, there are no
-//! settings and no secrets, the names in [`deployment`] are empty, and the
+//! Outside a host, such as in a unit test on the developer's machine, there are
+//! no settings and no secrets, the names in [`deployment`] are empty, and the
 //! environment is `development`.
 
 use std::fmt::{self, Debug};
@@ -34,32 +34,32 @@ use crate::host::chainlet::host::context as host;
 #[cfg(not(target_arch = "wasm32"))]
 use absent as host;
 
-/// Why a setting could not be read.
+/// The reason why a setting could not be read.
 #[derive(Debug, Error)]
 pub enum SettingError {
-    /// There is none of this name.
+    /// There is no setting of this name.
     #[error("there is no setting `{name}`; add it to `[chainlets.{}.config]` in chain.toml", chainlet())]
     Missing {
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
     },
-    /// It is of another shape than the type it was asked for as.
+    /// The setting does not fit the requested type.
     #[error("setting `{name}` does not fit: {source}")]
     Mismatch {
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
-        /// What does not fit, and where.
+        /// The mismatch, and its place.
         source: serde_json::Error,
     },
-    /// The settings as a whole are of another shape.
+    /// All settings together do not fit the requested type.
     #[error("the settings in `[chainlets.{}.config]` do not fit: {source}", chainlet())]
     AllMismatch {
-        /// What does not fit, and where.
+        /// The mismatch, and its place.
         source: serde_json::Error,
     },
 }
 
-/// Why a secret could not be read.
+/// The reason why a secret could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SecretError {
     /// chain.toml does not give this chainlet a secret of this name.
@@ -68,25 +68,25 @@ pub enum SecretError {
         chainlet()
     )]
     Undeclared {
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
     },
-    /// The host has no value for it now.
+    /// The host has no value for the secret now.
     #[error("secret `{name}` is not available: {reason}")]
     Unavailable {
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
-        /// Where the host looked for it.
+        /// A sentence that says where the host looked for it.
         reason: String,
     },
 }
 
-/// The value of a secret, which no debug output shows.
+/// The value of a secret. Debug output does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The value. Keep it out of logs and errors.
+    /// Returns the value. Keep it out of logs and errors.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -98,35 +98,35 @@ impl Debug for Secret {
     }
 }
 
-/// Where and as what this instance runs.
+/// The place of this instance: its chain, chainlet, replica and environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deployment {
     /// The name of the chain.
     pub chain: String,
-    /// The name of this chainlet in the chain. Two chainlets made from one
-    /// component differ in it.
+    /// The name of this chainlet in the chain. It tells apart two chainlets
+    /// made from one component.
     pub chainlet: String,
-    /// Which replica of the chainlet this is, counted from 0.
+    /// The number of this replica of the chainlet, counted from 0.
     pub replica: u32,
-    /// The environment that the operator named, or `development`.
+    /// The environment that the operator named, or `development` by default.
     pub environment: String,
-    /// The folder for what the chainlet keeps itself; none unless chain.toml
-    /// says `assets.data`.
+    /// The folder for data that the chainlet keeps; `None` unless chain.toml
+    /// has `assets.data`.
     pub data_folder: Option<PathBuf>,
 }
 
-/// The setting `name`, where a dot steps into a table.
+/// Returns the setting `name`. A dot in the name steps into a table.
 ///
 /// # Errors
-/// If there is none, or if it is of another shape than `T`.
+/// Fails if there is no such setting, or if it does not fit `T`.
 pub fn setting<T: DeserializeOwned>(name: &str) -> Result<T, SettingError> {
     optional_setting(name)?.ok_or_else(|| SettingError::Missing { name: name.to_owned() })
 }
 
-/// The setting `name`, or none if there is none of this name.
+/// Returns the setting `name`, or `None` if there is no such setting.
 ///
 /// # Errors
-/// If it is of another shape than `T`.
+/// Fails if the setting does not fit `T`.
 pub fn optional_setting<T: DeserializeOwned>(name: &str) -> Result<Option<T>, SettingError> {
     host::setting(name)
         .map(|text| serde_json::from_str(&text))
@@ -134,24 +134,25 @@ pub fn optional_setting<T: DeserializeOwned>(name: &str) -> Result<Option<T>, Se
         .map_err(|source| SettingError::Mismatch { name: name.to_owned(), source })
 }
 
-/// All settings at once, as one struct or map.
+/// Returns all settings at once, as one struct or map.
 ///
 /// # Errors
-/// If they are of another shape than `T`.
+/// Fails if they do not fit `T`.
 pub fn settings<T: DeserializeOwned>() -> Result<T, SettingError> {
     serde_json::from_str(&host::settings()).map_err(|source| SettingError::AllMismatch { source })
 }
 
-/// The names of the settings at the top, in the order of chain.toml.
+/// Returns the names of the settings at the top level, in the order of
+/// chain.toml.
 pub fn setting_names() -> Vec<String> {
     host::setting_names()
 }
 
-/// The secret `name`.
+/// Returns the secret `name`.
 ///
 /// # Errors
-/// If chain.toml does not declare it for this chainlet, or if the host has no
-/// value for it.
+/// Fails if chain.toml does not declare the secret for this chainlet, or if the
+/// host has no value for it.
 pub fn secret(name: &str) -> Result<Secret, SecretError> {
     host::secret(name).map(Secret).map_err(|error| match error {
         host::SecretError::Undeclared => SecretError::Undeclared { name: name.to_owned() },
@@ -159,44 +160,46 @@ pub fn secret(name: &str) -> Result<Secret, SecretError> {
     })
 }
 
-/// The names of the secrets that chain.toml declares for this chainlet.
+/// Returns the names of the secrets that chain.toml declares for this chainlet.
 pub fn secret_names() -> Vec<String> {
     host::secret_names()
 }
 
-/// Where and as what this instance runs.
+/// Returns the place of this instance: its chain, chainlet, replica and
+/// environment.
 pub fn deployment() -> Deployment {
     let host::Deployment { chain, chainlet, replica, environment, data_folder } = host::get_deployment();
     Deployment { chain, chainlet, replica, environment, data_folder: data_folder.map(PathBuf::from) }
 }
 
-/// The name of the chain.
+/// Returns the name of the chain.
 pub fn chain() -> String {
     deployment().chain
 }
 
-/// The name of this chainlet in the chain.
+/// Returns the name of this chainlet in the chain.
 pub fn chainlet() -> String {
     deployment().chainlet
 }
 
-/// Which replica of the chainlet this is, counted from 0.
+/// Returns the number of this replica of the chainlet, counted from 0.
 pub fn replica() -> u32 {
     deployment().replica
 }
 
-/// The environment that the operator named, or `development`.
+/// Returns the environment that the operator named, or `development` by
+/// default.
 pub fn environment() -> String {
     deployment().environment
 }
 
-/// The folder for what the chainlet keeps itself, which all its replicas share
-/// and may write to; none unless chain.toml says `assets.data`.
+/// Returns the folder for data that the chainlet keeps; `None` unless
+/// chain.toml has `assets.data`. All replicas share it and may write to it.
 pub fn data_folder() -> Option<PathBuf> {
     deployment().data_folder
 }
 
-/// What stands in for the host where there is none.
+/// Replaces the host where there is none, with the same functions.
 #[cfg(not(target_arch = "wasm32"))]
 mod absent {
     #[expect(dead_code, reason = "the host makes both")]
@@ -256,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_do_not_fit_say_what_is_missing() {
+    fn an_error_names_the_missing_setting() {
         #[derive(Debug, serde::Deserialize)]
         struct Settings {
             #[expect(dead_code, reason = "it is only asked for")]

@@ -1,4 +1,4 @@
-//! The error that any other turns into.
+//! The error type of chainlets, into which `?` turns all others.
 
 use std::fmt::{self, Debug, Display};
 use std::time::Duration;
@@ -7,15 +7,13 @@ use crate::host::chainlet::host::errors;
 pub use crate::host::chainlet::host::errors::ErrorKind;
 use crate::{CallError, Failure, FailureKind, call};
 
-/// Why a chainlet could not do what it was asked: a sentence for its caller, and
-/// for programs a kind, details, and whether another attempt may do better.
+/// The reason why a chainlet could not do its work: a sentence for the caller, and for programs a kind, details, and
+/// whether another attempt may succeed.
 ///
-/// Everything that can be displayed turns into it with `?`: the errors of the
-/// standard library and of other crates, and text. Its kind is
-/// [`ErrorKind::Unprocessable`] then. So do the failures of other chainlets and
-/// the errors that they return, and the host learns where those began.
-/// That is also why it is not itself `Display` or [`std::error::Error`]:
-/// [`Error::message`] is its text.
+/// `?` turns everything that implements `Display` into this type: text, and the errors of the standard library and of
+/// other crates. The kind is then [`ErrorKind::Unprocessable`]. `?` also turns the failures of other chainlets and the
+/// errors that they return into this type; the host then learns in which chainlet they began. To allow all this, the
+/// type implements neither `Display` nor [`std::error::Error`]: [`Error::message`] returns its text.
 ///
 /// ```
 /// use chainlet::{Error, ErrorKind};
@@ -33,8 +31,8 @@ use crate::{CallError, Failure, FailureKind, call};
 /// assert_eq!(ratio("one", "2").unwrap_err().message(), "invalid float literal");
 /// ```
 ///
-/// Where the world's error is a `string`, the caller gets the message alone.
-/// With the host's standard error it gets all of it:
+/// If the world's error is a `string`, the caller gets only the message. With the host's standard error, the caller
+/// gets everything:
 ///
 /// ```wit
 /// use chainlet:host/errors@0.1.0.{error};
@@ -53,18 +51,18 @@ struct Inner {
     origin: Origin,
 }
 
-/// Where an error began.
+/// The origin of an error.
 #[derive(Clone, PartialEq, Eq)]
 enum Origin {
-    /// In this chainlet.
+    /// It began in this chainlet.
     Here,
-    /// It is the failure of a call of a dependency.
+    /// It began as the failure of a call to a dependency.
     Failure(Failure),
     /// The dependency of this name returned it.
     Dependency(&'static str),
 }
 
-/// A result whose error is [`Error`], unless another is named.
+/// A result whose error is [`Error`] by default.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 macro_rules! kinds {
@@ -79,7 +77,7 @@ macro_rules! kinds {
 }
 
 impl Error {
-    /// An error of this kind, which `message` explains in a sentence.
+    /// Makes an error of this kind. `message` explains it in a sentence.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let (details, repeatable, retry_after, origin) = (None, false, None, Origin::Here);
         Error(Box::new(Inner { kind, message: message.into(), details, repeatable, retry_after, origin }))
@@ -100,60 +98,60 @@ impl Error {
         timeout Timeout "something that the chainlet waited for did not come in time. HTTP 504.",
     }
 
-    /// The same error with `details` for programs.
+    /// Returns the error with `details` for programs.
     #[must_use]
     pub fn with_details(mut self, details: serde_json::Value) -> Self {
         self.0.details = Some(details.to_string());
         self
     }
 
-    /// The same error, which says of itself whether the same call may succeed
-    /// later and does no harm then. An edge with `attempts` repeats such a call.
+    /// Returns the error with `repeatable` set: true if the same call may succeed later, and a repetition does no harm.
+    /// An edge with `attempts` repeats such a call.
     #[must_use]
     pub fn repeatable(mut self, repeatable: bool) -> Self {
         self.0.repeatable = repeatable;
         self
     }
 
-    /// The kind.
+    /// Returns the kind.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The sentence.
+    /// Returns the sentence.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The sentence, taken out.
+    /// Returns the sentence and drops the rest.
     pub fn into_message(self) -> String {
         self.0.message
     }
 
-    /// More for a program; `None` where there is nothing, or it is no JSON.
+    /// Returns the details for programs; `None` if there are none, or if they are not JSON.
     pub fn details(&self) -> Option<serde_json::Value> {
         serde_json::from_str(self.0.details.as_deref()?).ok()
     }
 
-    /// Whether the same call may succeed later, and does no harm then.
+    /// Returns true if the same call may succeed later, and a repetition does no harm.
     pub fn is_repeatable(&self) -> bool {
         self.0.repeatable
     }
 
-    /// The same error, which says in how long another attempt makes sense, for
-    /// [`retry`](crate::retry) in this chainlet.
+    /// Returns the error with the time after which another attempt makes sense. [`retry`](crate::retry) in this
+    /// chainlet uses it.
     #[must_use]
     pub fn retry_in(mut self, time: Option<Duration>) -> Self {
         self.0.retry_after = time;
         self
     }
 
-    /// In how long another attempt makes sense, where that is known.
+    /// Returns the time after which another attempt makes sense, if it is known.
     pub fn retry_delay(&self) -> Option<Duration> {
         self.0.retry_after.or_else(|| self.failure()?.retry_delay())
     }
 
-    /// The failure of a dependency that it began as.
+    /// Returns the failure of a dependency, if the error began as one.
     pub fn failure(&self) -> Option<&Failure> {
         match &self.0.origin {
             Origin::Failure(failure) => Some(failure),
@@ -161,7 +159,7 @@ impl Error {
         }
     }
 
-    /// Tells the host where it began, before the running call ends with it.
+    /// Tells the host where the error began, before the running call ends with it.
     pub(crate) fn announce(&self) {
         match &self.0.origin {
             Origin::Here => {}
@@ -173,8 +171,7 @@ impl Error {
 
 impl<E: Display> From<E> for Error {
     fn from(error: E) -> Self {
-        // The alternate form makes errors that hold their causes, as anyhow's
-        // do, write all of them on one line.
+        // The alternate form writes an error with all its causes on one line, if its type can, as anyhow's does.
         Error::unprocessable(format!("{error:#}"))
     }
 }
@@ -228,7 +225,7 @@ impl Debug for Error {
     }
 }
 
-/// Adds to an error what was being done when it happened.
+/// Adds to an error what the chainlet was doing when it happened.
 ///
 /// ```
 /// use chainlet::Context;
@@ -237,8 +234,7 @@ impl Debug for Error {
 /// assert_eq!(count.unwrap_err().message(), "reading the count: invalid digit found in string");
 /// ```
 pub trait Context<T> {
-    /// Puts `what` and a colon in front of the error's sentence. The rest of
-    /// the error stays as it is.
+    /// Puts `what` and a colon in front of the error's sentence. The rest of the error stays the same.
     fn context(self, what: impl Display) -> Result<T>;
 }
 
@@ -268,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_keeps_what_it_is_through_context() {
+    fn context_keeps_the_failure_and_its_kind() {
         let error = Err::<(), _>(failure()).context("asking the model").unwrap_err();
         assert_eq!(error.message(), "asking the model: there is too much to do");
         assert_eq!((error.kind(), error.is_repeatable()), (ErrorKind::TooMany, true));

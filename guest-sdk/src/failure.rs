@@ -1,4 +1,4 @@
-//! Why a call of a dependency gave no answer.
+//! The reasons why a call of a dependency got no answer.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,8 +6,7 @@ use std::time::Duration;
 use crate::call;
 pub use crate::host::chainlet::host::call::{Edge, Failure, FailureKind};
 
-/// Why a call of a dependency gave no answer, where the dependency's WIT
-/// declares an error.
+/// The reason why a call of a dependency got no answer, if the dependency's WIT declares an error.
 ///
 /// ```
 /// # mod answer {
@@ -32,9 +31,9 @@ pub use crate::host::chainlet::host::call::{Edge, Failure, FailureKind};
 /// impl Answer {
 ///     async fn run_remote(&self, question: String) -> chainlet::Result<String> {
 ///         match primary::run_remote(question.clone()).await {
-///             // There is no answer, so another may have one.
+///             // The dependency gave no answer, so ask the other one.
 ///             Err(CallError::Failure(_)) => Ok(fallback::run_remote(question).await?),
-///             // There is an answer, or an error of the dependency's own.
+///             // The dependency answered, maybe with its own error.
 ///             answer => Ok(answer?),
 ///         }
 ///     }
@@ -42,11 +41,10 @@ pub use crate::host::chainlet::host::call::{Edge, Failure, FailureKind};
 /// # }
 /// ```
 ///
-/// It turns into [`Error`](crate::Error) with `?`, which remembers where it
-/// began.
+/// `?` turns it into [`Error`](crate::Error), which remembers in which chainlet it began.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallError<E> {
-    /// The call failed: the dependency was overloaded, trapped, took too long.
+    /// The call failed: the dependency was overloaded, trapped, or took too long.
     Failure(Failure),
     /// The dependency answered with the error that its WIT declares.
     Declared {
@@ -57,7 +55,7 @@ pub enum CallError<E> {
     },
 }
 
-// The types are generated, together with some of the GPU's that cannot be compared.
+// The types are generated together with GPU types that cannot be compared, so they cannot derive `PartialEq`.
 impl PartialEq for Failure {
     fn eq(&self, other: &Self) -> bool {
         let parts = |failure: &Failure| (failure.kind, failure.repeatable, failure.retry_after);
@@ -79,7 +77,7 @@ impl PartialEq for Edge {
 impl Eq for Edge {}
 
 impl<E: std::fmt::Display> CallError<E> {
-    /// What went wrong, in a sentence.
+    /// Returns what went wrong, in a sentence.
     pub fn message(&self) -> String {
         match self {
             CallError::Failure(failure) => failure.message.clone(),
@@ -89,7 +87,7 @@ impl<E: std::fmt::Display> CallError<E> {
 }
 
 impl<E> CallError<E> {
-    /// The failure, where it is one.
+    /// Returns the failure, if it is one.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
             CallError::Failure(failure) => Some(failure),
@@ -97,7 +95,7 @@ impl<E> CallError<E> {
         }
     }
 
-    /// The dependency's own error, where it is one.
+    /// Returns the dependency's own error, if it is one.
     pub fn declared(&self) -> Option<&E> {
         match self {
             CallError::Failure(_) => None,
@@ -106,7 +104,7 @@ impl<E> CallError<E> {
     }
 }
 
-/// As WIT names it, such as `not-ready`.
+/// Writes the kind as WIT names it, such as `not-ready`.
 impl fmt::Display for FailureKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -126,15 +124,14 @@ impl fmt::Display for FailureKind {
 }
 
 impl Failure {
-    /// In how long another attempt makes sense; `None` where nothing says that
-    /// one does.
+    /// Returns the time after which another attempt makes sense; `None` if it is not known whether one does.
     pub fn retry_delay(&self) -> Option<Duration> {
         self.retry_after.map(Duration::from_nanos)
     }
 }
 
-/// Takes the failure out of what a dependency returned, for a `run_remote` whose
-/// own type has no place for it.
+/// Removes the failure from the result of a dependency's `run_remote`, for a chainlet whose own `run_remote` has no
+/// type for errors.
 ///
 /// ```
 /// # mod shout {
@@ -161,16 +158,15 @@ impl Failure {
 /// # }
 /// ```
 pub trait OrFail {
-    /// What the dependency returned, without the failure.
+    /// The dependency's own result, without the failure.
     type Answer;
 
-    /// The answer. A failure becomes that of the running call, which the host
-    /// ends with it, so that this never returns.
+    /// Returns the answer. If there is a failure, the running call fails with it: the host ends that call, and this
+    /// function never returns.
     ///
     /// # Panics
     ///
-    /// If the dependency failed and no call is running, as in `init`. Use `?`
-    /// there.
+    /// Panics if the dependency failed and no call is running, as in `init`. Use `?` there.
     fn or_fail(self) -> impl Future<Output = Self::Answer>;
 }
 
@@ -197,7 +193,7 @@ impl<T, E> OrFail for Result<T, CallError<E>> {
     }
 }
 
-/// Fails the running call, and waits to be dropped with it.
+/// Fails the running call. The macro then drops this future with the call, so it waits forever.
 async fn end<T>(failure: &Failure) -> T {
     call::fail(failure);
     if !call::is_cancelled() {

@@ -1,15 +1,14 @@
 //! Compute on a GPU: kernels in WGSL, and buffers of plain Rust values.
 //!
-//! A chainlet has a GPU where chain.toml says so:
+//! A chainlet has a GPU if chain.toml gives it one:
 //!
 //! ```toml
 //! [chainlets.saxpy.resources]
 //! gpu = true
 //! ```
 //!
-//! [`Gpu::open`] is the GPU, a [`Kernel`] is a compiled shader, and a
-//! [`Buffer`] is memory on the GPU. All three are usually made in `init`, where
-//! they cost nothing later:
+//! [`Gpu::open`] returns the GPU, a [`Kernel`] is a compiled shader, and a [`Buffer`] is memory on the GPU. Make all
+//! three in `init` if you can, so that calls do not pay for it:
 //!
 //! ```
 //! # mod saxpy {
@@ -67,15 +66,14 @@
 //!
 //! # Order
 //!
-//! The GPU does one thing after the other, in the order in which they were
-//! asked for: a kernel sees what was uploaded and computed before it, and
-//! [`Buffer::read`] waits for what it reads. So there is seldom a reason to
-//! [wait](Gpu::wait). While a call awaits a read, others go on.
+//! The GPU does one thing after the other, in the order of the requests: a kernel sees everything that was uploaded and
+//! computed before it, and [`Buffer::read`] waits for the data that it reads. So you seldom need to [wait](Gpu::wait).
+//! While one call awaits a read, other calls continue.
 //!
-//! # What it costs
+//! # Costs
 //!
-//! Handing work to the GPU costs far more than describing it, so where a call
-//! has several kernels to run, put them in one [`Batch`]:
+//! Handing work to the GPU costs far more than describing it. If a call runs several kernels, put them in one
+//! [`Batch`]:
 //!
 //! ```
 //! # use chainlet::gpu::{Buffer, Gpu, Kernel, Error};
@@ -88,14 +86,13 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Buffers that every call needs are worth keeping, too: the GPU's memory is
-//! slow to get, and is zeroed first. What an instance may hold, how much may be
-//! under way and how long it may take is limited by chain.toml.
+//! Keep buffers that every call needs: the GPU's memory is slow to get, and the GPU zeroes it first. chain.toml limits
+//! how much memory an instance may hold, how much work may be under way, and how long it may take.
 //!
 //! # Elements
 //!
-//! A buffer is of any type that is nothing but its bytes, [`bytemuck::Pod`]:
-//! numbers, arrays, and structs that say so.
+//! The elements of a buffer have any type that consists only of its bytes, [`bytemuck::Pod`]: numbers, arrays, and
+//! structs that implement it.
 //!
 //! ```
 //! use chainlet::gpu::bytemuck::{Pod, Zeroable};
@@ -110,21 +107,17 @@
 //! }
 //! ```
 //!
-//! Its layout must be that of the WGSL type, which
-//! [has rules of its own](https://www.w3.org/TR/WGSL/#memory-layouts): a
-//! `vec3<f32>` stands at multiples of 16 bytes, for one.
+//! The layout of the Rust type must be the layout of the WGSL type, which [has rules of its
+//! own](https://www.w3.org/TR/WGSL/#memory-layouts): for example, a `vec3<f32>` begins at a multiple of 16 bytes.
 //!
-//! # Beyond it
+//! # Other ways to the GPU
 //!
-//! With the feature `wgpu`, `wgpu_instance` gives code that computes with
-//! [wgpu](https://docs.rs/wgpu) the GPU of a chainlet. What neither offers can
-//! be done with the host's own interface, `chainlet:host/gpu`, which a world may
-//! import.
+//! With the feature `wgpu`, `wgpu_instance` gives the GPU to code that uses [wgpu](https://docs.rs/wgpu). For
+//! everything else, a world may import the host's own interface, `chainlet:host/gpu`.
 //!
 //! # Outside a host
 //!
-//! In a unit test on the developer's machine there is no GPU: [`Gpu::find`]
-//! finds none.
+//! In a unit test on the developer's machine there is no GPU: [`Gpu::find`] returns `None`.
 
 mod batch;
 mod buffer;
@@ -149,11 +142,11 @@ use crate::host::chainlet::host::gpu as host;
 
 /// A GPU that this chainlet may use, with all its features and limits.
 ///
-/// Clones are the same GPU. What is made from it keeps it alive.
+/// Clones are the same GPU. Everything made from it keeps it alive.
 #[derive(Debug, Clone)]
 pub struct Gpu(Rc<Inner>);
 
-/// What everything made from a GPU holds on to.
+/// The shared part of a GPU and of everything made from it.
 #[derive(Debug)]
 struct Inner {
     info: AdapterInfo,
@@ -163,10 +156,10 @@ struct Inner {
 }
 
 impl Gpu {
-    /// The GPU that chain.toml gives this chainlet.
+    /// Returns the GPU that chain.toml gives this chainlet.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] if there is none.
+    /// Fails with [`ErrorKind::Unsupported`] if there is none.
     pub fn open() -> Result<Gpu, Error> {
         Gpu::find()?.ok_or_else(|| {
             let message = "there is no GPU here; a chain gives one to a chainlet with `gpu` in its `resources`";
@@ -174,11 +167,11 @@ impl Gpu {
         })
     }
 
-    /// The GPU that chain.toml gives this chainlet, or none where it is
-    /// optional and the machine has none that fits.
+    /// Returns the GPU that chain.toml gives this chainlet. Returns `None` if the GPU is optional and the machine has
+    /// none that fits.
     ///
     /// # Errors
-    /// If the GPU cannot be used.
+    /// Fails if the GPU cannot be used.
     pub fn find() -> Result<Option<Gpu>, Error> {
         adapters().first().map(Gpu::of).transpose()
     }
@@ -193,17 +186,17 @@ impl Gpu {
         Ok(Gpu(Rc::new(Inner { info: adapter.info(), features, limits, device })))
     }
 
-    /// What the GPU is called, and more about it.
+    /// Returns the name of the GPU and more about it.
     pub fn info(&self) -> &AdapterInfo {
         &self.0.info
     }
 
-    /// What it can do that not every GPU can.
+    /// Returns the optional features that it has.
     pub fn features(&self) -> Features {
         self.0.features
     }
 
-    /// How much of what it can do.
+    /// Returns its limits.
     pub fn limits(&self) -> &Limits {
         &self.0.limits
     }
@@ -211,7 +204,7 @@ impl Gpu {
     /// Checks the text of a shader, from which several kernels can be made.
     ///
     /// # Errors
-    /// If it is not WGSL; the message shows the place.
+    /// Fails if the text is not WGSL. The message shows the place.
     pub fn shader(&self, wgsl: &str) -> Result<Shader, Error> {
         Shader::new(self, wgsl)
     }
@@ -219,8 +212,8 @@ impl Gpu {
     /// Compiles the only entry point of a shader.
     ///
     /// # Errors
-    /// If it is not WGSL, or has not exactly one function with `@compute`, or
-    /// needs more than this GPU has.
+    /// Fails if the text is not WGSL, if it has not exactly one function with `@compute`, or if it needs more than this
+    /// GPU has.
     pub fn kernel(&self, wgsl: &str) -> Result<Kernel, Error> {
         self.kernel_with(wgsl, &KernelOptions::default())
     }
@@ -228,69 +221,69 @@ impl Gpu {
     /// Compiles an entry point of a shader, with values for its `override`s.
     ///
     /// # Errors
-    /// If it is not WGSL, does not have what `options` names, or needs more than
-    /// this GPU has.
+    /// Fails if the text is not WGSL, if it lacks something that `options` names, or if it needs more than this GPU
+    /// has.
     pub fn kernel_with(&self, wgsl: &str, options: &KernelOptions<'_>) -> Result<Kernel, Error> {
         self.shader(wgsl)?.kernel_with(options)
     }
 
-    /// A buffer of `elements`, for `var<storage>`.
+    /// Makes a buffer of `elements`, for `var<storage>`.
     ///
     /// # Errors
-    /// [`ErrorKind::Quota`] or [`ErrorKind::OutOfMemory`] if there is no room.
+    /// Fails with [`ErrorKind::Quota`] or [`ErrorKind::OutOfMemory`] if there is no room.
     pub fn upload<T: Element>(&self, elements: &[T]) -> Result<Buffer<T>, Error> {
         let buffer = self.zeros(elements.len())?;
         buffer.write(0, elements)?;
         Ok(buffer)
     }
 
-    /// A buffer of `len` elements whose bytes are all 0, for `var<storage>`.
+    /// Makes a buffer of `len` elements whose bytes are all 0, for `var<storage>`.
     ///
     /// # Errors
-    /// [`ErrorKind::Quota`] or [`ErrorKind::OutOfMemory`] if there is no room.
+    /// Fails with [`ErrorKind::Quota`] or [`ErrorKind::OutOfMemory`] if there is no room.
     pub fn zeros<T: Element>(&self, len: usize) -> Result<Buffer<T>, Error> {
         Buffer::new(self, len, host::BufferUsages::STORAGE)
     }
 
-    /// A buffer of one value, for `var<uniform>`.
+    /// Makes a buffer of one value, for `var<uniform>`.
     ///
     /// # Errors
-    /// [`ErrorKind::Quota`] or [`ErrorKind::OutOfMemory`] if there is no room.
+    /// Fails with [`ErrorKind::Quota`] or [`ErrorKind::OutOfMemory`] if there is no room.
     pub fn uniform<T: Element>(&self, value: &T) -> Result<Buffer<T>, Error> {
         let buffer = Buffer::new(self, 1, host::BufferUsages::UNIFORM)?;
         buffer.write(0, std::slice::from_ref(value))?;
         Ok(buffer)
     }
 
-    /// Runs a kernel once, in `workgroups` in each dimension, and does not wait
-    /// for it. `bindings` are those of group 0, from 0 on.
+    /// Runs a kernel once, with `workgroups` in each dimension, and does not wait for it. `bindings` are the bindings
+    /// of group 0, counted from 0.
     ///
     /// # Errors
-    /// If the bindings do not fit the kernel, or the workgroups the GPU.
+    /// Fails if the bindings do not fit the kernel, or if the workgroups exceed the GPU's limits.
     pub fn run(&self, kernel: &Kernel, bindings: &[&dyn Binding], workgroups: [u32; 3]) -> Result<(), Error> {
         let mut batch = self.batch();
         batch.run(kernel, bindings, workgroups)?;
         batch.submit().map(drop)
     }
 
-    /// Work that is to be submitted at once.
+    /// Makes an empty batch of work, which is submitted all at once.
     pub fn batch(&self) -> Batch {
         Batch::new(self)
     }
 
-    /// Returns when the GPU is done with all that was submitted.
+    /// Waits until the GPU has done everything that was submitted.
     ///
     /// # Errors
-    /// [`ErrorKind::Timeout`] if it took longer than it may.
+    /// Fails with [`ErrorKind::Timeout`] if it took longer than it may.
     pub async fn wait(&self) -> Result<(), Error> {
         Ok(self.device().wait(None).await?)
     }
 
-    /// As [`wait`](Gpu::wait), for code that is not async. No other call of this
-    /// instance goes on meanwhile.
+    /// Waits like [`wait`](Gpu::wait), for code that is not async. All other calls of this instance are held up
+    /// meanwhile.
     ///
     /// # Errors
-    /// [`ErrorKind::Timeout`] if it took longer than it may.
+    /// Fails with [`ErrorKind::Timeout`] if it took longer than it may.
     pub fn wait_blocking(&self) -> Result<(), Error> {
         Ok(self.device().wait_blocking(None)?)
     }
@@ -302,7 +295,7 @@ impl Gpu {
 
 /// The adapters that chain.toml gives this chainlet, the best first.
 fn adapters() -> Vec<host::Adapter> {
-    // Outside a host, there is nothing behind the bindings.
+    // Outside a host, the functions of the bindings cannot be called.
     if cfg!(target_arch = "wasm32") { host::adapters() } else { Vec::new() }
 }
 

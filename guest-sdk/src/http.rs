@@ -1,4 +1,4 @@
-//! HTTP requests to the hosts that chain.toml names.
+//! Sends HTTP requests to the hosts that chain.toml names.
 //!
 //! ```no_run
 //! # #[derive(serde::Deserialize)] struct Weather { celsius: f64 }
@@ -23,16 +23,14 @@
 //! hosts = ["api.example.com"]
 //! ```
 //!
-//! Any number of requests can be under way in one instance. The host keeps the
-//! connections, so there is no client to share. A request that is dropped is
-//! cancelled. A body can be read and sent in pieces; see [`Response::chunk`] and
-//! [`RequestBuilder::body_stream`]. [`Response::events`] reads server-sent
-//! events, as most servers of language models stream them.
+//! An instance may have any number of requests under way. The host keeps the connections, so there is no client to
+//! share. Dropping a request cancels it. A body can be read and sent in pieces; see [`Response::chunk`] and
+//! [`RequestBuilder::body_stream`]. [`Response::events`] reads server-sent events, the format in which most servers of
+//! language models send streams.
 //!
 //! Requests carry the trace context of the running call.
 //!
-//! Outside a host, in a unit test on the developer's machine, no request can be
-//! sent.
+//! Outside a host, such as in a unit test on the developer's machine, no request can be sent.
 
 mod body;
 mod error;
@@ -55,40 +53,39 @@ pub use self::events::{Event, Events};
 pub use self::response::Response;
 use crate::{call, time};
 
-/// A `GET` of this URL.
+/// Makes a `GET` request for this URL.
 pub fn get(url: impl AsRef<str>) -> RequestBuilder {
     RequestBuilder::new(Method::GET, url)
 }
 
-/// A `POST` to this URL.
+/// Makes a `POST` request to this URL.
 pub fn post(url: impl AsRef<str>) -> RequestBuilder {
     RequestBuilder::new(Method::POST, url)
 }
 
-/// A `PUT` to this URL.
+/// Makes a `PUT` request to this URL.
 pub fn put(url: impl AsRef<str>) -> RequestBuilder {
     RequestBuilder::new(Method::PUT, url)
 }
 
-/// A `DELETE` of this URL.
+/// Makes a `DELETE` request for this URL.
 pub fn delete(url: impl AsRef<str>) -> RequestBuilder {
     RequestBuilder::new(Method::DELETE, url)
 }
 
-/// A request of any method.
+/// Makes a request of any method.
 pub fn request(method: Method, url: impl AsRef<str>) -> RequestBuilder {
     RequestBuilder::new(method, url)
 }
 
-/// A request on its way to being sent. What is wrong with it is the error of
-/// [`send`](RequestBuilder::send).
+/// A request that is being built. [`send`](RequestBuilder::send) reports all mistakes in it.
 #[derive(Debug)]
 #[must_use = "a request does nothing until it is sent"]
 pub struct RequestBuilder {
     parts: Result<Parts, Error>,
     body: RequestBody,
     timeouts: Timeouts,
-    /// The author's word on it. Without one, the method decides.
+    /// The author's answer to whether it is idempotent. `None` leaves that to the method.
     idempotent: Option<bool>,
 }
 
@@ -109,7 +106,7 @@ struct Timeouts {
 impl RequestBuilder {
     fn new(method: Method, url: impl AsRef<str>) -> Self {
         let parts = url::Url::parse(url.as_ref())
-            // The URL may hold what is secret, so that no error repeats it.
+            // The URL may contain a secret, so no error repeats it.
             .map_err(|error| Error::request(format!("the URL is malformed: {error}")))
             .and_then(|url| match url.scheme() {
                 "http" | "https" => Ok(Parts { method, url, headers: HeaderMap::new() }),
@@ -132,7 +129,7 @@ impl RequestBuilder {
         self.change(|parts| {
             let name = HeaderName::try_from(name.as_ref())
                 .map_err(|error| Error::request(format!("`{}` is no header: {error}", name.as_ref())))?;
-            // The value may be a secret, so that no error repeats it.
+            // The value may be a secret, so no error repeats it.
             let value = HeaderValue::try_from(value.as_ref())
                 .map_err(|error| Error::request(format!("the value of the header {name} is malformed: {error}")))?;
             parts.headers.append(name, value);
@@ -140,7 +137,7 @@ impl RequestBuilder {
         })
     }
 
-    /// Shows this token: the header `authorization`, of the scheme `Bearer`.
+    /// Adds the header `authorization` with this token, in the scheme `Bearer`.
     pub fn bearer(self, token: impl AsRef<str>) -> Self {
         let value = format!("Bearer {}", token.as_ref());
         self.header(AUTHORIZATION, value)
@@ -168,52 +165,50 @@ impl RequestBuilder {
         }
     }
 
-    /// Sends these bytes.
+    /// Sends these bytes as the body.
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = RequestBody::Whole(body.into());
         self
     }
 
-    /// Sends what this stream gives, while it gives it. The answer may begin
-    /// before the stream has ended.
+    /// Sends the pieces of this stream as they come. The answer may begin before the stream has ended.
     pub fn body_stream(mut self, body: impl Stream<Item = Bytes> + 'static) -> Self {
         self.body = RequestBody::Stream(BodyStream::new(body));
         self
     }
 
-    /// Says whether the request may be sent twice, as a POST that computes
-    /// something and changes nothing: then an error of it is worth another attempt
-    /// although the server may have begun. Otherwise the method says so.
+    /// Sets whether the request may be sent twice. By default, the method decides. Set it to true for a POST that
+    /// computes something and changes nothing: then its errors are worth another attempt, even if the server may have
+    /// begun.
     pub fn idempotent(mut self, idempotent: bool) -> Self {
         self.idempotent = Some(idempotent);
         self
     }
 
-    /// How long all of it may take, from sending to the end of the answer's body.
+    /// Sets the longest time for the whole request, from sending it to the end of the answer's body.
     pub fn timeout(mut self, time: Duration) -> Self {
         self.timeouts.whole = Some(time);
         self
     }
 
-    /// How long it may take until the head of the answer is there.
+    /// Sets the longest time until the head of the answer has arrived.
     pub fn first_byte_timeout(mut self, time: Duration) -> Self {
         self.timeouts.first_byte = Some(time);
         self
     }
 
-    /// How long the server may take between two pieces of the answer's body.
+    /// Sets the longest time between two pieces of the answer's body.
     pub fn between_bytes_timeout(mut self, time: Duration) -> Self {
         self.timeouts.between_bytes = Some(time);
         self
     }
 
-    /// Sends the request. Returns when the head of the answer is there, whatever
-    /// its status.
+    /// Sends the request. Waits until the head of the answer has arrived, whatever its status.
     ///
     /// # Errors
     ///
-    /// If the request is malformed, chain.toml does not allow it, or the server
-    /// gives no answer. [`Error::kind`] says which.
+    /// Fails if the request is malformed, if chain.toml does not allow it, or if the server gives no answer.
+    /// [`Error::kind`] tells which.
     pub async fn send(self) -> Result<Response, Error> {
         let RequestBuilder { parts, body, timeouts, idempotent } = self;
         let Parts { method, url, mut headers } = parts?;
@@ -251,7 +246,7 @@ impl RequestBuilder {
     }
 }
 
-/// Says how long the body is, where that is known: not all servers take one in pieces.
+/// Adds the length of the body, if it is known, because not all servers accept a body in pieces.
 fn length(method: &Method, body: &RequestBody, headers: &mut HeaderMap) -> Result<(), Error> {
     let has_none = matches!(*method, Method::GET | Method::HEAD);
     match body {
@@ -266,7 +261,7 @@ fn length(method: &Method, body: &RequestBody, headers: &mut HeaderMap) -> Resul
     Ok(())
 }
 
-/// Passes on the trace context of the running call, unless the request has one.
+/// Adds the trace context of the running call, unless the request already has one.
 fn trace(headers: &mut HeaderMap) {
     if headers.contains_key("traceparent") {
         return;
@@ -290,13 +285,13 @@ mod tests {
     }
 
     #[test]
-    fn a_query_is_added_to_what_is_there() {
+    fn a_query_is_added_to_an_existing_one() {
         let request = get("https://example.com/find?a=1").query([("q", "cats & dogs"), ("page", "2")]);
         assert_eq!(parts(request).url.as_str(), "https://example.com/find?a=1&q=cats+%26+dogs&page=2");
     }
 
     #[test]
-    fn json_has_its_type_unless_another_is_given() {
+    fn json_gets_its_content_type_unless_one_is_set() {
         let parts_of = |request: RequestBuilder| parts(request.json(&[1, 2])).headers;
         assert_eq!(parts_of(post("http://a/"))["content-type"], "application/json");
         assert_eq!(parts_of(post("http://a/").header("content-type", "text/x"))["content-type"], "text/x");
@@ -315,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_has_a_length_where_it_is_known() {
+    fn a_body_of_known_length_has_a_content_length() {
         let headers = |method, body| {
             let mut headers = HeaderMap::new();
             length(&method, &body, &mut headers).map(|()| headers.get(CONTENT_LENGTH).cloned())

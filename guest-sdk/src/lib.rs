@@ -1,9 +1,7 @@
-//! Write chainlets: sandboxed components with one typed function, served in
-//! chains by `chainhost`.
+//! Write chainlets: sandboxed components with one typed function each. The program `chainhost` serves chains of them.
 //!
-//! A chainlet is a WIT world that says what goes in and what comes out, a
-//! struct that holds what every call needs, and one function. The macro
-//! [`chainlet`](macro@chainlet) makes a component of them:
+//! A chainlet is a WIT world that declares its input and output, a struct that holds the state of all calls, and one
+//! function. The macro [`chainlet`](macro@chainlet) makes a component of them:
 //!
 //! ```
 //! # mod greeter {
@@ -36,8 +34,8 @@
 //! # }
 //! ```
 //!
-//! Usually the world stands in a file of its own, which the chainlets of a
-//! chain share; see [Where the world is](#where-the-world-is).
+//! Usually the world is in a file of its own, which the chainlets of a chain share; see [Where the world
+//! is](#where-the-world-is).
 //!
 //! # A crate for a chainlet
 //!
@@ -49,15 +47,13 @@
 //! chainlet = "0.1"
 //! ```
 //!
-//! It is built with plain `cargo build --release --target wasm32-wasip2`
-//! (`rustup target add wasm32-wasip2`, once). Nothing of the host's has to be
-//! copied: the macro knows the host's WIT.
+//! Build it with plain `cargo build --release --target wasm32-wasip2`, after `rustup target add wasm32-wasip2`. You
+//! need no copy of the host's WIT: the macro contains it.
 //!
 //! # Calling other chainlets
 //!
-//! An import of an interface with a `run-remote` is a dependency. It appears as
-//! a module of its name with a function `run_remote`, `async` where the WIT
-//! says `async func`:
+//! An imported interface with a `run-remote` is a dependency. It appears as a module of the same name with a function
+//! `run_remote`, which is `async` if the WIT says `async func`:
 //!
 //! ```
 //! # mod hello_all {
@@ -76,25 +72,23 @@
 //! ")]
 //! impl HelloAll {
 //!     async fn run_remote(&self, names: Vec<String>) -> chainlet::Result<Vec<String>> {
-//!         // All at once; the first error ends it.
+//!         // Calls for all names at once. The first error cancels the rest.
 //!         Ok(chainlet::try_join_all(names.into_iter().map(say_hello::run_remote)).await?)
 //!     }
 //! }
 //! # }
 //! ```
 //!
-//! Which chainlet answers is decided by chain.toml: by default, the one of the
-//! dependency's name.
+//! In chain.toml, the operator decides which chainlet answers. By default, it is the one that has the dependency's
+//! name.
 //!
-//! A call can fail for reasons that the WIT does not mention: the dependency
-//! has too much to do, traps, or takes too long. So `run_remote` returns a
-//! `Result` in any case. Its error is a [`CallError`], which is such a
-//! [`Failure`] or the error that the WIT declares, or a [`Failure`] where the WIT
-//! declares none. With `?` either reaches the caller as what it was; with
-//! `match`, a chainlet falls back on something else. [`OrFail`] is for a
-//! `run_remote` whose own type has no place for it.
+//! A call can fail for reasons that the WIT does not mention: the dependency has too much to do, traps, or takes too
+//! long. So `run_remote` always returns a `Result`. If the WIT declares an error, the error of the `Result` is a
+//! [`CallError`]: either the declared error or such a [`Failure`]. If the WIT declares none, it is a [`Failure`]. `?`
+//! passes either on to the caller unchanged. `match` lets a chainlet fall back on something else. Use [`OrFail`] if the
+//! chainlet's own `run_remote` has no type for errors.
 //!
-//! One interface can be imported twice, as two dependencies:
+//! A world can import one interface twice, as two dependencies:
 //!
 //! ```
 //! # mod careful {
@@ -129,39 +123,38 @@
 //!
 //! # Errors
 //!
-//! Where `run-remote` returns `result<_, string>`, or a result with the host's
-//! standard error, the function may return any error that can be displayed, and
-//! [`Error`] is one into which all others turn with `?`. [`Context::context`]
-//! says what was being done. Where the error is a type of the world, the
-//! function returns that, or anything that turns into it: write
-//! `impl From<chainlet::Error>` for it to use `?` on everything. A panic is not
-//! an error but a trap, which ends the instance with all the calls in it.
+//! If `run-remote` returns `result<_, string>`, or a result with the host's standard error, the function may return any
+//! error that implements `Display`. `?` turns all of them into [`Error`], and [`Context::context`] adds what the
+//! chainlet was doing. If the error is a type of the world, the function returns that type, or anything that turns into
+//! it; implement `From<chainlet::Error>` for it to use `?` on all errors. A panic is not an error but a trap: it ends
+//! the instance and all calls in it.
 //!
 //! # The end of a call
 //!
-//! When nobody wants a call's answer any more, because the client has left or
-//! the time is up, the future of `run_remote` is dropped at the `await` where it
-//! stands. What it holds is free then, and the calls that it waits for are
-//! cancelled in their chainlets in turn. A future that is dropped before, by a
-//! `select` or a timeout, cancels its call in the same way. [`call`] is about
-//! the running call.
+//! A call is over when nobody wants its answer any more, because the client has left or the time is up. The macro then
+//! drops the future of `run_remote` at its current `await`. This frees everything that the future holds, and cancels
+//! the calls to other chainlets that it waits for. If a `select` or a timeout drops the future of such a call earlier,
+//! this cancels the call as well. The module [`call`] tells about the running call.
 //!
 //! # State
 //!
-//! `init` makes the value that all calls share, once in each instance. It may
-//! be `async` or not, return `Self` or a `Result`, and call dependencies. A
-//! chainlet without `init` needs `Default`. Calls run on one thread, and
-//! change places only where they `await`; so [`Cell`](std::cell::Cell) and
-//! [`RefCell`](std::cell::RefCell) do for state that changes, but a `RefCell`
-//! must not be borrowed across an `await`.
+//! `init` runs once in each instance and makes the value that all calls share. It may be `async`, may return `Self` or
+//! a `Result`, and may call dependencies. A chainlet without `init` needs `Default`. All calls of an instance run on
+//! one thread, and one lets another run only at an `await`. So [`Cell`](std::cell::Cell) and
+//! [`RefCell`](std::cell::RefCell) are enough for state that changes, but never hold a borrow of a `RefCell` across an
+//! `await`.
 //!
-//! A third function, `async fn is_healthy(&self) -> Result<(), …>`, may say
-//! that the instance cannot serve now, and why. One that goes on saying so is
-//! replaced.
+//! A third function, `async fn is_healthy(&self) -> Result<(), …>`, is optional. Its error says why the instance cannot
+//! serve now. The host replaces an instance that returns errors several times in a row.
 //!
 //! # Settings, secrets and the deployment
 //!
 //! See [`context`].
+//!
+//! # Keys and values
+//!
+//! [`keyvalue`] has stores that all replicas share: in the memory of the host, in
+//! a file, or in Redis.
 //!
 //! # Maps
 //!
@@ -198,8 +191,7 @@
 //!
 //! # Streams
 //!
-//! `stream<T>` and `future<T>` may stand in parameters and results; see
-//! [`stream`].
+//! Parameters and results may contain `stream<T>` and `future<T>`; see [`stream`].
 //!
 //! # GPU
 //!
@@ -207,22 +199,19 @@
 //!
 //! # Names
 //!
-//! Beside the `impl` block the macro writes a module `wit`, and brings its
-//! names into scope:
+//! The macro writes a module `wit` beside the `impl` block, and brings its names into scope:
 //!
 //! - `wit::NAME` for each dependency, by its name in snake_case;
-//! - `wit::TYPE` for each type in the signature of `run-remote`, and for those
-//!   of the dependencies that have a name of their own; records are structs,
-//!   variants and enums are enums, flags are a set of constants;
-//! - `wit::stream`, `wit::future` and `wit::try_stream`, where the world has
-//!   [streams](stream) or futures;
-//! - `wit::bindings` for everything that the world imports and exports, such
-//!   as `wit::bindings::chainlet::host::context`, as `wit-bindgen` lays
-//!   it out. There is one `wit` to a crate, as there is one chainlet.
+//! - `wit::TYPE` for each type in the signature of `run-remote`, and for each type of a dependency whose name is
+//!   still free; records are structs, variants and enums are enums, flags are a set of constants;
+//! - `wit::stream`, `wit::future` and `wit::try_stream`, if the world has [streams](stream) or futures;
+//! - `wit::bindings` for everything that the world imports and exports, such as
+//!   `wit::bindings::chainlet::host::context`, in the layout of `wit-bindgen`. A crate has one `wit`, because it has
+//!   one chainlet.
 //!
 //! # Where the world is
 //!
-//! Everything in the parentheses of the attribute may be left out.
+//! All arguments of the attribute are optional.
 //!
 //! | argument | meaning | default |
 //! |---|---|---|
@@ -233,8 +222,8 @@
 //!
 //! # Mistakes
 //!
-//! A block that does not fit its world does not compile; the error is at what
-//! does not fit. A wrong type is reported with the WIT's type and its line:
+//! A block that does not match its world does not compile, and the error points at the part that does not match. For a
+//! wrong type, the error names the type in the WIT and its line:
 //!
 //! ```text
 //! error: `words` is `list<string>` (in Rust `Vec<String>`) in wit/chain.wit:4, and `String` here
@@ -287,13 +276,11 @@
 //!
 //! # Without this crate
 //!
-//! Nothing of this is needed: any component with a `run-remote` is a chainlet,
-//! in any language. This crate adds the context, the state and the docs of the
-//! WIT, which a component would lose; the [format](docs_section) in which it
-//! keeps them is open to others.
+//! You can write a chainlet without this crate: any component with a `run-remote` is a chainlet, in any language. This
+//! crate adds the context, the state, and the docs of the WIT, which other tools drop. Other tools may write the same
+//! [format of docs](docs_section).
 
-/// Makes a component of an `impl` block and a WIT world. The [crate]
-/// says how.
+/// Makes a component of an `impl` block and a WIT world. The documentation of the [crate] shows its use.
 pub use chainlet_macros::chainlet;
 pub use futures::future::{join, join_all, try_join, try_join_all};
 
@@ -306,6 +293,7 @@ mod error;
 mod failure;
 pub mod gpu;
 pub mod http;
+pub mod keyvalue;
 pub mod log;
 pub mod retry;
 pub mod stream;
@@ -320,8 +308,8 @@ pub use error::{Context, Error, ErrorKind, Result};
 pub use failure::{CallError, Edge, Failure, FailureKind, OrFail};
 pub use stream::{FutureReader, StreamReader};
 
-/// The host's interfaces, as every chainlet imports them. The linker leaves
-/// out what a chainlet does not use. Outside a host nothing of it may be called.
+/// The host's interfaces, as every chainlet imports them. The linker leaves out the functions that a chainlet does not
+/// use. Code outside a host must not call any of them.
 #[allow(warnings, clippy::all, clippy::pedantic, clippy::restriction)]
 mod host {
     wit_bindgen::generate!({

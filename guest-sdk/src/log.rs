@@ -1,4 +1,4 @@
-//! Lines in the host's log that carry the id of the request by themselves.
+//! Writes lines to the host's log. The host adds the id of the request to each.
 //!
 //! ```
 //! # fn example(hits: usize, question: &str) {
@@ -8,13 +8,11 @@
 //! # example(3, "why?");
 //! ```
 //!
-//! Names before a semicolon are variables, or expressions under a name
-//! (`left = time.as_millis()`), that stand beside the message as fields. The host
-//! adds the chainlet, the replica and the request. What is printed to stdout or
-//! stderr becomes lines of the log, too, but carries no request.
+//! Names before a semicolon become fields beside the message. Each is a variable, or a name with an expression (`left =
+//! time.as_millis()`). The host adds the chainlet, the replica and the request. Output to stdout or stderr also becomes
+//! lines of the log, but without the request.
 //!
-//! Outside a host, in a unit test on the developer's machine, the lines go to
-//! stderr.
+//! Outside a host, such as in a unit test on the developer's machine, the lines go to stderr.
 
 pub use crate::host::chainlet::host::log::Level;
 #[doc(inline)]
@@ -22,8 +20,7 @@ pub use crate::{
     __log_debug as debug, __log_error as error, __log_info as info, __log_trace as trace, __log_warn as warn,
 };
 
-/// Whether lines of this level are written. The macros of this module ask this
-/// themselves.
+/// Returns true if the host writes lines of this level. The macros of this module check it before they make a line.
 pub fn is_enabled(level: Level) -> bool {
     #[cfg(target_arch = "wasm32")]
     return crate::host::chainlet::host::log::is_enabled(level);
@@ -31,7 +28,7 @@ pub fn is_enabled(level: Level) -> bool {
     return level >= Level::Info;
 }
 
-/// Writes a line, with named values beside it.
+/// Writes a line with named values beside the message.
 pub fn write(level: Level, message: &str, fields: &[(String, String)]) {
     #[cfg(target_arch = "wasm32")]
     crate::host::chainlet::host::log::write(level, message, fields);
@@ -39,7 +36,7 @@ pub fn write(level: Level, message: &str, fields: &[(String, String)]) {
     eprintln!("{level:?} {message} {fields:?}");
 }
 
-/// A line of the level that it is given; the macros with a level's name are made of it.
+/// Writes a line of the given level. The macros that are named after a level call this one.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __log {
@@ -61,35 +58,35 @@ macro_rules! __log {
     (@value $name:ident) => { $name };
 }
 
-/// A line of the level [`Level::Trace`].
+/// Writes a line of the level [`Level::Trace`].
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __log_trace {
     ($($line:tt)+) => { $crate::__log!($crate::log::Level::Trace, $($line)+) };
 }
 
-/// A line of the level [`Level::Debug`].
+/// Writes a line of the level [`Level::Debug`].
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __log_debug {
     ($($line:tt)+) => { $crate::__log!($crate::log::Level::Debug, $($line)+) };
 }
 
-/// A line of the level [`Level::Info`].
+/// Writes a line of the level [`Level::Info`].
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __log_info {
     ($($line:tt)+) => { $crate::__log!($crate::log::Level::Info, $($line)+) };
 }
 
-/// A line of the level [`Level::Warn`].
+/// Writes a line of the level [`Level::Warn`].
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __log_warn {
     ($($line:tt)+) => { $crate::__log!($crate::log::Level::Warn, $($line)+) };
 }
 
-/// A line of the level [`Level::Error`].
+/// Writes a line of the level [`Level::Error`].
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __log_error {

@@ -1,4 +1,4 @@
-//! Attempts, with pauses that grow.
+//! Repeats work that failed, with growing pauses.
 //!
 //! ```no_run
 //! # async fn fetch() -> Result<String, chainlet::Error> { Ok(String::new()) }
@@ -9,27 +9,24 @@
 //! # Ok(()) }
 //! ```
 //!
-//! An error is worth another attempt if it says so: see [`Repeatable`]. The pause
-//! before the second attempt is at most 50 ms, and the longest possible pause
-//! doubles with each attempt, up to 5 s. Each pause is a random part of that
-//! ("full jitter", <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>),
-//! so that many callers that failed together do not come back together. An error
-//! that says in how long another attempt makes sense gets it after that time, and
-//! up to twice that time for jitter; if it says more than a minute, there is no
-//! other attempt. There is no attempt for which the running call has no time left.
+//! An error says whether another attempt makes sense: see [`Repeatable`]. The longest possible pause is 50 ms before
+//! the second attempt. It doubles with each attempt, up to 5 s. Each pause is a random part of that ("full jitter",
+//! <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>), so that many callers that failed
+//! together do not come back together. If an error says after which time another attempt makes sense, the pause is that
+//! time, plus up to the same again for jitter. If the error says more than a minute, there is no other attempt. There
+//! is also none if the running call ends before the pause does.
 //!
-//! Calls of dependencies are better repeated by `attempts` of their edge in
-//! chain.toml, which operators can change.
+//! For calls of dependencies, prefer `attempts` of their edge in chain.toml, because operators can change it.
 
 use std::time::Duration;
 
 use crate::host::chainlet::host::errors;
 use crate::{CallError, Error, Failure, FailureKind, call, time};
 
-/// How long an error may ask to be waited for.
+/// The longest wait that an error may ask for.
 const LONGEST_ASKED: Duration = Duration::from_secs(60);
 
-/// How often something is tried, and how long the pauses are.
+/// The number of attempts, and the lengths of the pauses.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
     attempts: u32,
@@ -38,31 +35,31 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// At most `attempts` in all; the first is always made.
+    /// Makes a policy of at most `attempts` in total. The first attempt is always made.
     pub fn new(attempts: u32) -> Self {
         Policy { attempts, first: Duration::from_millis(50), longest: Duration::from_secs(5) }
     }
 
-    /// How long the pause before the second attempt may be.
+    /// Sets the longest possible pause before the second attempt.
     #[must_use]
     pub fn first_pause(mut self, pause: Duration) -> Self {
         self.first = pause;
         self
     }
 
-    /// How long any pause may be. What an error itself asks for may be longer.
+    /// Sets the longest possible pause. A time that an error itself asks for may be longer.
     #[must_use]
     pub fn longest_pause(mut self, pause: Duration) -> Self {
         self.longest = pause;
         self
     }
 
-    /// Tries `work` until it succeeds, fails in a way that another attempt does
-    /// not change, or there is no attempt or time left.
+    /// Tries `work` until it succeeds, until its error says that another attempt makes no sense, or until no attempt or
+    /// time is left.
     ///
     /// # Errors
     ///
-    /// The error of the last attempt.
+    /// Returns the error of the last attempt.
     pub async fn run<T, E: Repeatable>(&self, mut work: impl AsyncFnMut() -> Result<T, E>) -> Result<T, E> {
         let mut attempt = 1;
         loop {
@@ -86,7 +83,7 @@ impl Policy {
         }
     }
 
-    /// The pause after attempt number `attempt`, of which `part` is chosen at random between 0 and 1.
+    /// Returns the pause after attempt number `attempt`. `part`, between 0 and 1, is chosen at random.
     fn pause(&self, attempt: u32, part: f64, asked: Option<Duration>) -> Duration {
         let doubled = self.first.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1)));
         let pause = doubled.min(self.longest).mul_f64(part.clamp(0.0, 1.0));
@@ -96,10 +93,10 @@ impl Policy {
 
 /// An error that says whether another attempt makes sense.
 pub trait Repeatable {
-    /// Whether the same may succeed later, and does no harm then.
+    /// Returns true if the same may succeed later, and a repetition does no harm.
     fn is_repeatable(&self) -> bool;
 
-    /// In how long another attempt makes sense, where that is known.
+    /// Returns the time after which another attempt makes sense, if it is known.
     fn retry_delay(&self) -> Option<Duration> {
         None
     }
@@ -122,7 +119,7 @@ impl Repeatable for errors::Error {
 }
 
 impl Repeatable for Failure {
-    /// A call that had not begun, unless nobody wants it any more.
+    /// Returns true if the call had not begun, unless nobody wants its answer any more.
     fn is_repeatable(&self) -> bool {
         self.repeatable && !matches!(self.kind, FailureKind::Cancelled | FailureKind::Stopping)
     }
@@ -149,7 +146,7 @@ impl<E: Repeatable> Repeatable for CallError<E> {
 }
 
 impl Repeatable for String {
-    /// A text does not say so.
+    /// Returns false, because a text does not say whether a repetition does harm.
     fn is_repeatable(&self) -> bool {
         false
     }
@@ -164,7 +161,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     #[test]
-    fn pauses_double_up_to_the_longest_and_each_is_a_part_of_that() {
+    fn pauses_double_up_to_a_limit_and_are_a_random_part_of_it() {
         let policy = Policy::new(9).first_pause(10 * MS).longest_pause(35 * MS);
         let longest: Vec<_> = (1..5).map(|attempt| policy.pause(attempt, 1.0, None)).collect();
         assert_eq!(longest, [10 * MS, 20 * MS, 35 * MS, 35 * MS]);
@@ -174,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_error_asks_for_is_waited_for_and_a_little_more() {
+    fn the_pause_is_the_requested_time_plus_jitter() {
         let policy = Policy::new(9).first_pause(10 * MS);
         assert_eq!(policy.pause(1, 0.5, Some(1000 * MS)), 1005 * MS);
         assert_eq!(policy.pause(1, 0.5, Some(Duration::ZERO)), Duration::ZERO);
@@ -192,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_follows_as_long_as_the_error_says_so_and_one_is_left() {
+    fn repeatable_errors_are_retried_until_no_attempt_is_left() {
         let passing = Error::unavailable("not now").repeatable(true);
         assert_eq!(attempts(&passing, 5), 3);
         assert_eq!(attempts(&passing, 2), 2);

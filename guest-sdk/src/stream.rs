@@ -1,14 +1,11 @@
 //! Streams and futures in the signature of `run-remote`.
 //!
-//! A `stream<T>` that a chainlet takes, or that a dependency returns, is a
-//! [`StreamReader`]: `next().await` is its next item, and `None` after the
-//! last. A `future<T>` is a [`FutureReader`], which is awaited.
+//! A chainlet gets a `stream<T>` as a [`StreamReader`], from its caller or from a dependency. `next().await` returns
+//! its next item, and `None` after the last. It gets a `future<T>` as a [`FutureReader`], which it awaits.
 //!
-//! A stream that a chainlet returns, or passes to a dependency, is made by the
-//! function `stream` in the module `wit` that the macro writes, and written by
-//! the async closure that it is given, which goes on after `run_remote` has
-//! returned. So a `run-remote` that returns one is an `async func`: a plain
-//! `func` is over when it returns.
+//! To return a stream, or to pass one to a dependency, call the function `stream` in the module `wit` that the macro
+//! writes. Its argument is an async closure, which writes the stream. The closure continues after `run_remote` has
+//! returned. So a `run-remote` that returns a stream is an `async func`, because a plain `func` ends when it returns.
 //!
 //! ```
 //! # mod words {
@@ -28,7 +25,7 @@
 //!     async fn run_remote(&self, text: String) -> StreamReader<String> {
 //!         wit::stream(async move |mut words| {
 //!             for word in text.split_whitespace() {
-//!                 // A reader who has left is a reason to stop.
+//!                 // Stop if the reader has left.
 //!                 if !words.send(word.to_owned()).await {
 //!                     break;
 //!                 }
@@ -39,13 +36,12 @@
 //! # }
 //! ```
 //!
-//! There are three such functions, each where the world has a type for it:
+//! There are three such functions. The macro writes each if the world has a type for it:
 //!
-//! - `wit::stream(async |writer| …)` is a `StreamReader<T>`;
-//! - `wit::future(async { … })` is a `FutureReader<T>`;
-//! - `wit::try_stream(async |writer| …)` is both, a stream and a future of how
-//!   it ended: a `result<U, E>`, which the closure returns. So a reader learns
-//!   whether the stream is complete: a `stream<T>` by itself just ends.
+//! - `wit::stream(async |writer| …)` returns a `StreamReader<T>`;
+//! - `wit::future(async { … })` returns a `FutureReader<T>`;
+//! - `wit::try_stream(async |writer| …)` returns both: a stream, and a future with the `result<U, E>` that the closure
+//!   returns. This tells the reader whether the stream is complete; a `stream<T>` alone just ends.
 //!
 //! ```
 //! # mod rows {
@@ -79,20 +75,19 @@
 //! # }
 //! ```
 //!
-//! The closure may use what `init` made where `run_remote` takes
-//! `&'static self` in place of `&self`: it lives as long as the instance.
+//! To use the value that `init` made in the closure, write `&'static self` instead of `&self` in `run_remote`: the
+//! value lives as long as the instance.
 //!
-//! Where many items are at hand, `send_all` moves them at once, and [`Items`]
-//! reads them so; that is where streams are fast.
+//! Streams are fast if many items move at once. `send_all` sends many items at once, and [`Items`] reads many at once.
 
 pub use wit_bindgen::rt::async_support::{FutureReader, StreamReader};
 use wit_bindgen::rt::async_support::{FutureWriter, StreamWriter};
 
-/// How many items [`Items`] asks for at once.
+/// The most items that [`Items`] reads at once.
 const BATCH: usize = 256;
 
-/// A stream whose items are read one by one, and moved many at a time, as
-/// many as are there: an item by itself costs about as much as a call.
+/// The items of a stream, which it returns one by one. It reads all items that are there at once, because reading a
+/// single item costs about as much as a call.
 ///
 /// ```
 /// # async fn example(words: chainlet::StreamReader<String>) {
@@ -109,12 +104,12 @@ pub struct Items<T: 'static> {
 }
 
 impl<T: 'static> Items<T> {
-    /// The items of `reader`.
+    /// Returns the items of `reader`.
     pub fn new(reader: StreamReader<T>) -> Self {
         Items { reader, here: Vec::new().into_iter() }
     }
 
-    /// The next item; `None` after the last.
+    /// Returns the next item; `None` after the last.
     pub async fn next(&mut self) -> Option<T> {
         if self.here.len() == 0 {
             let (_, read) = self.reader.read(Vec::with_capacity(BATCH)).await;
@@ -129,25 +124,25 @@ impl<T: 'static> Items<T> {
 pub struct Writer<T: 'static>(StreamWriter<T>);
 
 impl<T: 'static> Writer<T> {
-    /// Sends one item, and waits until it is taken; false where the reader
-    /// has left, and no item will be taken any more.
+    /// Sends one item, and waits until the reader has taken it. Returns false if the reader has left and will take no
+    /// more items.
     pub async fn send(&mut self, item: T) -> bool {
         self.0.write_one(item).await.is_none()
     }
 
-    /// Sends all of `items`, in as few moves as the reader lets it; false
-    /// where the reader has left before it took them all.
+    /// Sends all of `items`, in as few moves as the reader allows. Returns false if the reader has left before it took
+    /// all of them.
     pub async fn send_all(&mut self, items: Vec<T>) -> bool {
         self.0.write_all(items).await.is_empty()
     }
 }
 
-/// What the functions in `wit` are made of.
+/// The parts that the functions in `wit` use.
 #[doc(hidden)]
 pub mod make {
     use super::{FutureReader, FutureWriter, StreamReader, StreamWriter, Writer};
 
-    /// The readable end of `ends`, with `write` at work on the other.
+    /// Returns the readable end, and runs `write` with the writable end.
     pub fn stream<T: 'static, W: Future<Output = ()> + 'static>(
         (writer, reader): (StreamWriter<T>, StreamReader<T>),
         write: impl FnOnce(Writer<T>) -> W,
@@ -156,19 +151,19 @@ pub mod make {
         reader
     }
 
-    /// The readable end of `ends`, with `value` on its way to the other.
+    /// Returns the readable end, and sends `value` to it when it is there.
     pub fn future<T: 'static>(
         (writer, reader): (FutureWriter<T>, FutureReader<T>),
         value: impl Future<Output = T> + 'static,
     ) -> FutureReader<T> {
         spawn(async move {
-            // An error gives the value back: nobody waits for it.
+            // An error gives the value back, because the reader has left.
             drop(writer.write(value.await).await);
         });
         reader
     }
 
-    /// Both, where what `write` returns is the future's value.
+    /// Returns the readable ends of both. The future gets the value that `write` returns.
     pub fn try_stream<T: 'static, R: 'static, W: Future<Output = R> + 'static>(
         (writer, reader): (StreamWriter<T>, StreamReader<T>),
         (outcome, end): (FutureWriter<R>, FutureReader<R>),
@@ -181,10 +176,10 @@ pub mod make {
         (reader, end)
     }
 
-    /// Runs `work` beside and after the call, until nobody wants it any more.
+    /// Runs `work` beside the call and after its answer, until nobody wants it any more.
     fn spawn(work: impl Future<Output = ()> + 'static) {
         wit_bindgen::rt::async_support::spawn_local(async {
-            // It is dropped at the end of the call, which ends its streams.
+            // The end of the call drops `work`, which ends its streams.
             let _: Option<()> = crate::__private::until_cancelled(work).await;
         });
     }

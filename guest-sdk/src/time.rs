@@ -1,4 +1,4 @@
-//! Waiting, while the other calls of the instance go on.
+//! Waits while the other calls of the instance continue.
 //!
 //! ```no_run
 //! # async fn ask() -> String { String::new() }
@@ -7,13 +7,13 @@
 //! use chainlet::time;
 //!
 //! time::sleep(Duration::from_millis(20)).await;
-//! // The question is dropped, and cancelled, if it takes too long.
+//! // If it takes too long, the question is dropped, and so cancelled.
 //! let answer = time::timeout(Duration::from_secs(2), ask()).await?;
 //! # Ok(()) }
 //! ```
 //!
-//! Outside a host, in a unit test on the developer's machine, [`sleep`] blocks
-//! its thread.
+//! Outside a host, such as in a unit test on the developer's machine, [`sleep`]
+//! blocks its thread.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::{Either, select};
 
-/// Waits for this long.
+/// Waits for this time.
 pub async fn sleep(time: Duration) {
     #[cfg(target_arch = "wasm32")]
     wasip3::clocks::monotonic_clock::wait_for(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)).await;
@@ -30,7 +30,7 @@ pub async fn sleep(time: Duration) {
     std::thread::sleep(time);
 }
 
-/// Waits until this moment, and not at all if it is past.
+/// Waits until this moment. Returns at once if the moment has passed.
 pub async fn sleep_until(moment: Instant) {
     let time = moment.saturating_duration_since(Instant::now());
     if !time.is_zero() {
@@ -38,15 +38,15 @@ pub async fn sleep_until(moment: Instant) {
     }
 }
 
-/// What `work` comes to, unless it takes longer than `limit`: then it is dropped,
-/// and with it the calls and requests that it waits for are cancelled.
+/// Returns the result of `work`. If it takes longer than `limit`, drops it,
+/// which cancels the calls and requests that it waits for.
 ///
 /// # Errors
 ///
-/// [`Elapsed`], after the limit.
+/// Fails with [`Elapsed`] after the limit.
 pub async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, Elapsed> {
     let mut work = pin!(work);
-    // Work that is done at once needs no clock.
+    // Work that is done at its first poll needs no timer.
     let first = poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx)));
     if let Poll::Ready(value) = first.await {
         return Ok(value);
@@ -57,8 +57,8 @@ pub async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Resul
     }
 }
 
-/// Something took longer than it may; see [`timeout`]. With `?` it turns into a
-/// [`chainlet::Error`](crate::Error) of the kind `timeout`.
+/// The error of [`timeout`]: something took longer than its limit. `?` turns it
+/// into a [`chainlet::Error`](crate::Error) of the kind `timeout`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Elapsed {
     limit: Duration,
@@ -69,12 +69,12 @@ impl Elapsed {
         Elapsed { limit }
     }
 
-    /// What happened, in a sentence.
+    /// Returns what happened, in a sentence.
     pub fn message(&self) -> String {
         format!("it took longer than {:?}", self.limit)
     }
 
-    /// The limit that was exceeded.
+    /// Returns the limit that was exceeded.
     pub fn limit(&self) -> Duration {
         self.limit
     }
@@ -86,13 +86,13 @@ impl From<Elapsed> for crate::Error {
     }
 }
 
-/// Ticks every `period`, the first time at once. A period below a millisecond is
-/// one.
+/// Ticks every `period`, for the first time at once. The shortest period is one
+/// millisecond.
 pub fn interval(period: Duration) -> Interval {
     Interval { next: Instant::now(), period: period.max(Duration::from_millis(1)) }
 }
 
-/// See [`interval`].
+/// A clock that ticks; see [`interval`].
 #[derive(Debug)]
 pub struct Interval {
     next: Instant,
@@ -100,15 +100,15 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Waits for the next tick. Ticks that were missed are left out: the next
-    /// one is at the next multiple of the period.
+    /// Waits for the next tick. Leaves out ticks that were missed: the next one
+    /// is at the next multiple of the period.
     pub async fn tick(&mut self) {
         sleep_until(self.next).await;
         self.next = following(self.next, self.period, Instant::now());
     }
 }
 
-/// The first tick after `now`.
+/// Returns the first tick after `now`.
 fn following(tick: Instant, period: Duration, now: Instant) -> Instant {
     let late = now.saturating_duration_since(tick).as_nanos() / period.as_nanos();
     let periods = u32::try_from(late).unwrap_or(u32::MAX).saturating_add(1);

@@ -13,7 +13,8 @@
 //! | `files` | `wasi:filesystem`: the folders that chain.toml mounts |
 //! | `gpu` | `chainlet:host/gpu`: compute on the GPU that chain.toml gives a chainlet |
 //! | `http` | `wasi:http`: requests to the hosts that chain.toml names |
-//! | `log` | `chainlet:host/log`: log lines with a level, fields, and the id of the request |
+//! | `keyvalue` | `wasi:keyvalue`: the stores that chain.toml names |
+//! | `log` | `chainlet:host/log` and `wasi:logging`: log lines with a level, fields, and the id of the request |
 //! | `output` | stdout and stderr, as log lines |
 //! | `sockets` | `wasi:sockets`: connections to the addresses that chain.toml names |
 //!
@@ -25,6 +26,7 @@ mod contract;
 mod files;
 mod gpu;
 mod http;
+pub(crate) mod keyvalue;
 mod log;
 mod measure;
 pub(crate) mod output;
@@ -59,6 +61,7 @@ pub(crate) fn built_in(gpus: &Arc<Gpus>) -> Capabilities {
     all.add(http::OutgoingHttp);
     all.add(sockets::Sockets);
     all.add(files::Files);
+    all.add(keyvalue::KeyValue::default());
     all.add(gpu::Gpu(gpus.clone()));
     all.are_built_in()
 }

@@ -6,6 +6,7 @@
 pub(crate) mod answer;
 pub(crate) mod deadline;
 pub(crate) mod edge;
+mod handle;
 mod link;
 mod load;
 mod plan;
@@ -20,9 +21,11 @@ use indexmap::IndexMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
+use tracing::Span;
 
 use self::answer::{Answer, own_error};
 use self::deadline::within;
+pub use self::handle::ChainletHandle;
 pub(crate) use self::load::{plan, start};
 pub use self::plan::{Edge, Plan};
 pub use self::progress::StartProgress;
@@ -36,12 +39,11 @@ use crate::chainlet::streams::Surroundings;
 use crate::chainlet::{Chainlet, Status};
 use crate::config::{ChainletName, ConfigErrors};
 use crate::deadline::{Deadline, TimeLimit, earlier, moment_after};
-use crate::error::{CallError, EdgeName, ErrorKind};
+use crate::error::{CallError, EdgeName};
 use crate::machine::MachineError;
 use crate::memory::MemoryBudget;
 use crate::trace::TraceContext;
 use crate::value::format::Format;
-use crate::value::rust::{self, RustError};
 use crate::value::{Signature, Type, Value};
 
 /// The reason why a chain does not load.
@@ -53,7 +55,7 @@ pub enum LoadError {
     Config(#[from] ConfigErrors),
     /// A chainlet does not start.
     #[error("the chain does not start: {0}")]
-    Start(#[source] CallError),
+    Start(CallError),
     /// The machine, or a limit of this process, does not let the chain run, whatever is in it.
     #[error(transparent)]
     Machine(#[from] MachineError),
@@ -66,7 +68,7 @@ pub struct Chain(Arc<Inner>);
 struct Inner {
     name: String,
     entrypoint: Arc<Chainlet>,
-    /// In an order in which every chainlet comes after those that it calls.
+    /// Ordered so that every chainlet comes after those that it calls.
     chainlets: IndexMap<ChainletName, Arc<Chainlet>>,
     edges: Vec<EdgeName>,
     /// The memory budget of the host.
@@ -77,14 +79,39 @@ struct Inner {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct CallOptions {
-    /// How long to wait for the answer. By default there is no limit.
+    /// The longest time to wait for the answer. By default, there is no limit.
     pub timeout: Option<Duration>,
     /// The name of the request in logs.
     pub request_id: Option<Arc<str>>,
     /// The trace to which the request belongs. Requests that guests make for it carry the trace on.
     pub trace_context: Option<TraceContext>,
-    /// When the call ends at the latest, where more is known of that than the timeout.
+    /// The latest end of the call, if more is known about it than the timeout.
     pub(crate) deadline: Option<Deadline>,
+    /// The span around the call; by default the current one.
+    pub(crate) span: Option<Span>,
+}
+
+impl CallOptions {
+    /// Limits the time to wait for the answer.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Names the request in logs.
+    #[must_use]
+    pub fn request_id(mut self, id: impl Into<Arc<str>>) -> Self {
+        self.request_id = Some(id.into());
+        self
+    }
+
+    /// Makes the call a part of a trace.
+    #[must_use]
+    pub fn trace_context(mut self, trace: TraceContext) -> Self {
+        self.trace_context = Some(trace);
+        self
+    }
 }
 
 /// The formats of one call.
@@ -127,7 +154,7 @@ impl Chain {
         chainlets.flat_map(|(name, chainlet)| chainlet.measures().map(move |(of, measure)| (name, of, measure)))
     }
 
-    /// Whether every chainlet has a replica that takes calls, or would start one for the next call.
+    /// Returns true if every chainlet has a replica that takes calls, or would start one for the next call.
     pub fn is_ready(&self) -> bool {
         self.0.chainlets.values().all(|chainlet| chainlet.status().is_ready())
     }
@@ -135,6 +162,27 @@ impl Chain {
     /// Returns the edges: which chainlet calls which.
     pub fn edges(&self) -> impl Iterator<Item = &EdgeName> {
         self.0.edges.iter()
+    }
+
+    /// Returns a handle to call the chainlet `name`; `None` if the chain has no chainlet of this name.
+    ///
+    /// ```no_run
+    /// # use chainhost::{CallError, CallOptions, Chain};
+    /// # async fn example(chain: Chain) -> Result<(), CallError> {
+    /// if let Some(say_hello) = chain.chainlet("say-hello") {
+    ///     let args = serde_json::json!({ "name": "Ada" });
+    ///     let greeting: String = say_hello.call(&args, CallOptions::default()).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn chainlet(&self, name: &str) -> Option<ChainletHandle> {
+        self.0.chainlets.get(name).cloned().map(ChainletHandle)
+    }
+
+    fn entrypoint_handle(&self) -> ChainletHandle {
+        ChainletHandle(self.0.entrypoint.clone())
     }
 
     /// Returns the type of the `run-remote` of `chainlet`; `None` if the chain has no chainlet of this name.
@@ -149,18 +197,10 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// `args` do not fit the parameters, the call fails, or the answer is not an `R`. The chainlet's own typed error is
-    /// an error, too: see [`CallError::guest_error`].
+    /// Fails if `args` do not fit the parameters, the call fails, or the answer is not an `R`. The chainlet's own typed
+    /// error is an error, too: see [`CallError::guest_error`].
     pub async fn call<R: DeserializeOwned>(&self, args: &impl Serialize, options: CallOptions) -> Result<R, CallError> {
-        let chainlet = &self.0.entrypoint;
-        let params = arguments(chainlet, args)?;
-        let answer = match answer(chainlet, params, options).await?.whole().await?.0 {
-            Some((ty, value)) => rust::from_value(&ty, &value).map_err(|error| error.to_string()),
-            None => serde_json::from_str("null").map_err(|_| "the chainlet returns nothing".to_string()),
-        };
-        answer.map_err(|error| {
-            CallError::new(ErrorKind::Internal, chainlet.name(), format_args!("the answer does not fit: {error}"))
-        })
+        self.entrypoint_handle().call(args, options).await
     }
 
     /// Calls the entrypoint with Rust values, and returns the items of its answer as they are made. The answer must be
@@ -184,44 +224,23 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// The same as for [`Chain::call`], and if the answer is not a stream.
+    /// Fails like [`Chain::call`], and if the answer is not a stream.
     pub async fn stream<R: DeserializeOwned + Unpin>(
         &self,
         args: &impl Serialize,
         options: CallOptions,
     ) -> Result<Streaming<R>, CallError> {
-        let chainlet = &self.0.entrypoint;
-        let params = arguments(chainlet, args)?;
-        let answer = answer(chainlet, params, options).await?;
-        answer.streamed().map(Streaming::new).map_err(|_| {
-            CallError::new(ErrorKind::InvalidInput, chainlet.name(), "its answer is no stream; call it without")
-        })
+        self.entrypoint_handle().stream(args, options).await
     }
 
     /// Calls the entrypoint with a JSON object keyed by parameter name. The answer is bare JSON.
     ///
     /// # Errors
     ///
-    /// `body` does not fit the parameters, or the call fails. The chainlet's own typed error is an error, too: see
-    /// [`CallError::guest_error`].
+    /// Fails if `body` does not fit the parameters, or the call fails. The chainlet's own typed error is an error, too:
+    /// see [`CallError::guest_error`].
     pub async fn call_json(&self, body: &[u8], options: CallOptions) -> Result<Vec<u8>, CallError> {
-        self.call_json_of(&self.0.entrypoint, body, options).await
-    }
-
-    /// Like [`Chain::call_json`], for any chainlet of the chain. Returns `None` if the chain has no chainlet of this
-    /// name.
-    ///
-    /// # Errors
-    ///
-    /// The same as for [`Chain::call_json`].
-    pub async fn call_chainlet_json(
-        &self,
-        chainlet: &str,
-        body: &[u8],
-        options: CallOptions,
-    ) -> Option<Result<Vec<u8>, CallError>> {
-        let chainlet = self.0.chainlets.get(chainlet)?;
-        Some(self.call_json_of(chainlet, body, options).await)
+        self.entrypoint_handle().call_json(body, options).await
     }
 
     /// Calls the entrypoint with parameters in one format, and returns its answer in the same or another one.
@@ -240,26 +259,9 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// The same as for [`Chain::call_json`], and if the parameters or the answer cannot be written in that format.
+    /// Fails like [`Chain::call_json`], and if the parameters or the answer cannot be written in that format.
     pub async fn call_bytes(&self, input: &Bytes, formats: Formats, options: CallOptions) -> Result<Bytes, CallError> {
-        self.call_bytes_of(&self.0.entrypoint, input, formats, options).await
-    }
-
-    /// Like [`Chain::call_bytes`], for any chainlet of the chain. Returns `None` if the chain has no chainlet of this
-    /// name.
-    ///
-    /// # Errors
-    ///
-    /// The same as for [`Chain::call_bytes`].
-    pub async fn call_chainlet_bytes(
-        &self,
-        chainlet: &str,
-        input: &Bytes,
-        formats: Formats,
-        options: CallOptions,
-    ) -> Option<Result<Bytes, CallError>> {
-        let chainlet = self.0.chainlets.get(chainlet)?;
-        Some(self.call_bytes_of(chainlet, input, formats, options).await)
+        self.entrypoint_handle().call_bytes(input, formats, options).await
     }
 
     /// Returns the memory budget of the host.
@@ -276,47 +278,13 @@ impl Chain {
         }
     }
 
-    async fn call_json_of(
-        &self,
-        chainlet: &Arc<Chainlet>,
-        body: &[u8],
-        options: CallOptions,
-    ) -> Result<Vec<u8>, CallError> {
-        let formats = Formats::default();
-        let text = self.call_bytes_of(chainlet, &Bytes::copy_from_slice(body), formats, options).await?;
-        Ok(text.into())
-    }
-
-    async fn call_bytes_of(
-        &self,
-        chainlet: &Arc<Chainlet>,
-        input: &Bytes,
-        formats: Formats,
-        options: CallOptions,
-    ) -> Result<Bytes, CallError> {
-        if !formats.answer.fits_answer(chainlet.signature().result.as_ref()) {
-            let message = format_args!("its answer cannot be {}", formats.answer.media_type());
-            return Err(CallError::new(ErrorKind::InvalidInput, chainlet.name(), message));
-        }
-        let params = Params::Encoded { format: formats.input, bytes: input.clone() };
-        let (written, _) = answer(chainlet, params, options).await?.written(formats.answer).await?;
-        Ok(written)
-    }
-
     /// Returns the chainlet `name`; the entrypoint if `name` is `None`.
-    pub(crate) fn chainlet(&self, name: Option<&str>) -> Option<&Arc<Chainlet>> {
+    pub(crate) fn callee(&self, name: Option<&str>) -> Option<&Arc<Chainlet>> {
         match name {
             Some(name) => self.0.chainlets.get(name),
             None => Some(&self.0.entrypoint),
         }
     }
-}
-
-fn arguments(chainlet: &Chainlet, args: &impl Serialize) -> Result<Vec<Value>, CallError> {
-    rust::to_values(&chainlet.signature().params, args).map_err(|error| match error {
-        RustError::Arguments(error) => invalid(chainlet, error),
-        error => CallError::new(ErrorKind::InvalidInput, chainlet.name(), error),
-    })
 }
 
 /// Calls `run-remote` and splits its result: the `T` is the answer, the `E` is an error.
@@ -331,7 +299,7 @@ pub(crate) async fn answer(
         request: options.request_id,
         deadline: deadline.clone(),
         trace: options.trace_context.map(Arc::new),
-        span: tracing::Span::current(),
+        span: options.span.unwrap_or_else(Span::current),
     };
     let errors = chainlet.has_streams().then(|| (chainlet.error_counts().clone(), context.clone()));
     let mut answered = within(chainlet.name(), deadline.clone(), chainlet.clone().call(params.into(), context)).await?;

@@ -62,7 +62,7 @@ const ENDED_REPLICAS: u32 = 10;
 pub struct Chainlet {
     name: ChainletName,
     signature: Arc<Signature>,
-    /// Whether the chainlet takes or returns streams.
+    /// True if the chainlet takes or returns streams.
     streams: bool,
     pool: Arc<Pool>,
     stop: CancellationToken,
@@ -85,7 +85,7 @@ impl Chainlet {
     ///
     /// # Errors
     ///
-    /// The first failure of any replica's start. The other replicas are stopped.
+    /// Fails with the first failure of any replica's start. The other replicas are stopped.
     pub(crate) async fn start(blueprint: Blueprint, replicas: Replicas) -> Result<Arc<Self>, CallError> {
         let blueprint = Arc::new(blueprint);
         let chainlet = Arc::new(Chainlet {
@@ -120,7 +120,7 @@ impl Chainlet {
         self.errors.counts()
     }
 
-    /// Whether the chainlet takes or returns streams.
+    /// Returns true if the chainlet takes or returns streams.
     pub(crate) fn has_streams(&self) -> bool {
         self.streams
     }
@@ -225,7 +225,11 @@ impl Callee for Chainlet {
         self.pool.status()
     }
 
-    fn call(self: Arc<Self>, params: Params, context: CallContext) -> BoxFuture<'static, Outcome> {
+    fn call(self: Arc<Self>, params: Params, mut context: CallContext) -> BoxFuture<'static, Outcome> {
+        // The span lasts as long as the context, which the call keeps until its streams have ended. Nobody enters it
+        // while a guest runs: any caller may drive the replica, whose lines would then carry a span of another call.
+        let request = context.request.as_deref();
+        context.span = tracing::debug_span!(parent: &context.span, "call", chainlet = %self.name, request);
         Box::pin(async move {
             let answered = self.serve(params, &context).await?;
             if let Answered { value: Some(Value::Result(Err(error))), origin: None, .. } = &answered {

@@ -4,6 +4,7 @@
 //! is in [`exit`].
 
 mod args;
+mod blocking;
 pub mod bug;
 mod build;
 mod cache;

@@ -147,7 +147,7 @@ impl Loading {
         }
         let compiled = self.code(shared, wasm, hash)?;
         let (types, docs) = (types::ComponentTypes::read(wasm)?, docs::Docs::of(wasm));
-        let reader = signature::Reader { types: &types, docs: &docs };
+        let reader = signature::Reader::new(&types, &docs);
         let component = introspect::component(compiled, &reader, initial_memory(wasm), export, |import| {
             shared.capabilities.offer(import)
         })?;

@@ -1,9 +1,10 @@
-//! `chain.toml`, or the same said in code, as a checked [`ChainSpec`].
+//! Reads `chain.toml`, or builds the same chain in code, into a checked [`ChainSpec`].
 //!
-//! Text becomes a spec in three steps, each a pure function: the TOML is parsed with its spans, read key by key by what
-//! each has to be, and checked for what no single key can know. All mistakes that do not follow from one another are
-//! reported in one go, and every [`ConfigError`] names the file, the line, the column and the key, says what was found
-//! and what was expected, and what to do. A spec remembers its text, so that whoever wires the chain later can point
+//! Text becomes a spec in three steps. Each step is a pure function: parse the TOML with its spans; read it key by key;
+//! check what goes beyond the form of one key. All mistakes are reported in one go, except those that only follow from
+//! others. Every [`ConfigError`] names the file, the line, the column and the key, and says what was found, what was
+//! expected and what to do. A spec keeps its text, so that later steps can point into the file as well: see
+//! [`ChainSpec::at`].
 //! into the file as well: see [`ChainSpec::at`].
 //!
 //! ```
@@ -30,8 +31,8 @@ mod location;
 mod name;
 mod network;
 mod parse;
-mod policy;
-mod reader;
+pub(crate) mod policy;
+pub(crate) mod reader;
 mod retry;
 mod schema;
 mod secrets;
@@ -50,7 +51,9 @@ pub use error::{ConfigError, ConfigErrors};
 pub use gpu::{AdapterChoice, AdapterChoiceError, AdapterKind, Gpu, GpuHost, Isolation};
 pub use key::KeyPath;
 pub use location::Location;
-pub use name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, NameError, SecretName};
+pub use name::{
+    ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, NameError, SecretName, StoreName,
+};
 pub use network::{HostRule, Network, NetworkRuleError, SocketRule, is_public};
 pub use policy::{Breaker, Canary, DependencySpec, Health, Replicas, Rollout};
 pub use retry::{RetryKind, UnknownRetryKind};
@@ -58,3 +61,5 @@ pub use secrets::{ChainSecrets, Secret, SecretStore, SecretUnavailable};
 pub use settings::{SettingValue, Settings};
 pub use size::{ByteSize, ByteSizeError};
 pub use spec::{Assets, Build, ChainSpec, ChainletSpec, FileMount, Resources};
+
+pub use crate::capability::keyvalue::{ChainletStores, StoreBackend, StoreSpec};

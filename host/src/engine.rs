@@ -25,7 +25,7 @@ pub(crate) const REPLICAS: u32 = 1_000;
 /// in a function that is not async. Each stack costs one system call when the host starts, and two of the mappings that
 /// a process may have.
 const STACKS: u32 = 2;
-/// The most that a guest may have on its stack, in bytes. More is a trap.
+/// The most bytes that a guest may have on its stack. More is a trap.
 pub(crate) const GUEST_STACK: usize = 512 << 10;
 /// The size of a stack on which a guest runs, in bytes, with what the host needs above the guest.
 const STACK: usize = 2 << 20;
@@ -33,19 +33,19 @@ const STACK: usize = 2 << 20;
 /// The most frames of a backtrace. A panic of Rust takes ten of them, and the event loop of a guest as many.
 const FRAMES: Option<NonZeroUsize> = NonZeroUsize::new(40);
 
-/// What the image of a memory has at most, in bytes: as much as the memory.
+/// The most bytes in the image of a memory: as many as in the memory.
 const LARGEST_IMAGE: u64 = 4 << 30;
 
 /// The step by which a memory grows if address space is scarce, in bytes.
 const LOW_ON_ADDRESSES: u64 = 1 << 20;
 
-/// Makes the engine that compiles and runs every component of a host, in at most `replicas` replicas. With `source_lines`, the
-/// frames of a trap have files and lines.
+/// Makes the engine that compiles and runs every component of a host, in at most `replicas` replicas. With
+/// `source_lines`, the frames of a trap have files and lines.
 pub(crate) fn new(replicas: u32, source_lines: bool) -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     config.wasm_component_model_async(true).wasm_component_model_map(true).epoch_interruption(true);
-    // wasmtime reads a component's debug information anew for each frame of a trap, which no deadline interrupts. So the
-    // operator decides whether it is kept, and not the author of the component.
+    // wasmtime reads a component's debug information anew for each frame of a trap, which no deadline interrupts. So
+    // the operator decides whether it is kept, and not the author of the component.
     let details = if source_lines { WasmBacktraceDetails::Enable } else { WasmBacktraceDetails::Disable };
     config.wasm_backtrace_details(details).wasm_backtrace_max_frames(FRAMES);
     config.max_wasm_stack(GUEST_STACK).async_stack_size(STACK);
@@ -64,7 +64,8 @@ pub(crate) fn new(replicas: u32, source_lines: bool) -> wasmtime::Result<Engine>
     })
 }
 
-/// Whether the image with which a memory begins may be a file in memory, which `ulimit -f` limits as it does others.
+/// Returns true if the image with which a memory begins may be a file in memory. `ulimit -f` limits such files like all
+/// others.
 #[cfg(unix)]
 fn images_fit() -> bool {
     use rustix::process::{Resource, getrlimit};
@@ -127,6 +128,7 @@ pub(crate) fn compatibility(engine: &Engine) -> [u8; 32] {
         fn write(&mut self, bytes: &[u8]) {
             self.0.update(bytes);
         }
+        // Never used: the result comes from the hasher of blake3.
         fn finish(&self) -> u64 {
             0
         }
@@ -136,7 +138,7 @@ pub(crate) fn compatibility(engine: &Engine) -> [u8; 32] {
     *feed.0.finalize().as_bytes()
 }
 
-/// The engine, and what the parts of a host share beside it.
+/// The engine, and everything else that the parts of a host share.
 #[derive(Clone)]
 pub(crate) struct Shared {
     /// Compiles and runs the components.

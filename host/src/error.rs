@@ -1,4 +1,4 @@
-//! Why a call got no answer, in a form that both a program and a person can act on.
+//! The reasons why a call got no answer, in a form on which both a program and a person can act.
 
 pub(crate) mod declared;
 
@@ -10,22 +10,24 @@ use std::time::Duration;
 pub use self::declared::{Declared, DeclaredKind};
 use crate::config::{ChainletName, DependencyName, KeyPath};
 
-/// What kind of failure ended a call. The kind decides what a caller should do, and over HTTP the status.
+/// The kind of failure that ended a call. It decides what a caller should do, and over HTTP the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The input does not fit the WIT type of the function that was called.
     InvalidInput,
-    /// The input becomes values of more bytes than the `resources.value_limit` of the chainlet that was called.
+    /// The values of the input take more bytes than the `resources.value_limit` of the called chainlet.
     TooLarge,
-    /// The streams of an answer hold more bytes than the `resources.value_limit` of the chainlet that was called, and were asked
-    /// for as one value; item by item, they may be of any length.
+    /// The caller wanted the streams of an answer as one value, but they hold more bytes than the
+    /// `resources.value_limit` of the called chainlet; item by item, they may be of any length. Or the answer is larger
+    /// than the `resources.memory` of the chainlet that called.
     AnswerTooLarge,
     /// The chainlet answered with the error that its own signature declares.
     Chainlet,
-    /// The chainlet has as many calls in flight and waiting as it may; try again later.
+    /// The chainlet has as many calls in flight and waiting as it may. Try again later.
     Overloaded,
-    /// The chainlet has no replica that can serve, as when its `init` fails, or an edge's circuit breaker refuses calls.
+    /// The chainlet has no replica that can serve, for example because its `init` fails. Or an edge's circuit breaker
+    /// rejects calls.
     NotReady,
     /// The answer did not come in time.
     Deadline,
@@ -42,7 +44,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// In how long another attempt makes sense, for failures that pass by themselves.
+    /// Returns the time after which another attempt makes sense, for failures that pass by themselves.
     pub const fn retry_after(self) -> Option<Duration> {
         match self {
             ErrorKind::Overloaded | ErrorKind::Stopping => Some(Duration::from_secs(1)),
@@ -51,7 +53,8 @@ impl ErrorKind {
         }
     }
 
-    /// Its name in the log; that of `failure-kind` in `chainlet:host/call`, where guests get failures of this kind.
+    /// Returns its name in the log. If guests get failures of this kind, it is the name in `failure-kind` of
+    /// `chainlet:host/call`.
     pub const fn name(self) -> &'static str {
         match self {
             ErrorKind::InvalidInput => "invalid-input",
@@ -76,10 +79,10 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// Where a declared error began, as its caller sees it.
+/// The chainlet in which a declared error began, and the way to it, as its caller sees them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Origin {
-    /// The chainlet in which it began.
+    /// The chainlet in which the error began.
     pub chainlet: ChainletName,
     /// The edges to that chainlet, outermost first.
     pub path: Vec<Arc<EdgeName>>,
@@ -90,14 +93,14 @@ pub(crate) struct Origin {
 pub struct EdgeName {
     /// The chainlet that calls.
     pub from: ChainletName,
-    /// What it calls the dependency.
+    /// The caller's name for the dependency.
     pub dependency: DependencyName,
     /// The chainlet that the dependency resolves to.
     pub to: ChainletName,
 }
 
 impl EdgeName {
-    /// Where chain.toml sets `key` of this edge, such as `chainlets.rank.depends.store.timeout`.
+    /// Returns the place of `key` of this edge in chain.toml, such as `chainlets.rank.depends.store.timeout`.
     pub(crate) fn key(&self, key: &str) -> String {
         let edge = ["chainlets", self.from.as_str(), "depends", self.dependency.as_str(), key];
         KeyPath::from(edge).to_string()
@@ -129,16 +132,16 @@ struct Inner {
     declared: Option<Declared>,
     backtrace: Option<String>,
     limit: Option<Cow<'static, str>>,
-    /// In how long another attempt makes sense, where that is known better than by the kind.
+    /// The time after which another attempt makes sense, if it is known better than from the kind.
     retry_after: Option<Duration>,
-    /// The guest has begun the call, whatever the kind of the failure says.
+    /// True if the guest has begun the call, whatever the kind of the failure says.
     has_begun: bool,
-    /// The machine or a limit of this process is at fault.
+    /// True if the machine or a limit of this process is at fault.
     is_of_the_machine: bool,
 }
 
 impl CallError {
-    /// A failure of `chainlet`, which the sentence `message` describes.
+    /// Makes a failure of `chainlet`, which the sentence `message` describes.
     pub(crate) fn new(kind: ErrorKind, chainlet: &ChainletName, message: impl fmt::Display) -> Self {
         CallError(Box::new(Inner {
             kind,
@@ -156,83 +159,84 @@ impl CallError {
         }))
     }
 
-    /// The place in the input that does not fit, as a JSON pointer (RFC 6901).
+    /// Sets the place in the input that does not fit, as a JSON pointer (RFC 6901).
     pub(crate) fn at(mut self, pointer: String) -> Self {
         self.0.pointer = Some(pointer);
         self
     }
 
-    /// The chainlet's own error, as JSON.
+    /// Sets the chainlet's own error, as JSON.
     pub(crate) fn with_guest_error(mut self, error: Box<serde_json::value::RawValue>) -> Self {
         self.0.guest_error = Some(error);
         self
     }
 
-    /// What the chainlet's own error says, where it is of the standard type.
+    /// Sets the contents of the chainlet's own error, if it is of the standard type.
     pub(crate) fn with_declared(mut self, declared: Declared) -> Self {
         self.0.message.clone_from(&declared.message);
         self.0.declared = Some(declared);
         self
     }
 
-    /// The chainlet in which it began, and the path that it came through.
+    /// Sets the chainlet in which the error began, and the path through which it came.
     pub(crate) fn began_in(mut self, origin: Origin) -> Self {
         (self.0.chainlet, self.0.path) = (origin.chainlet, origin.path);
         self
     }
 
-    /// The guest's frames, innermost first.
+    /// Sets the guest's frames, innermost first.
     pub(crate) fn with_backtrace(mut self, backtrace: Option<String>) -> Self {
         self.0.backtrace = backtrace;
         self
     }
 
-    /// The limit that was reached, by the name under which its user sets it.
+    /// Sets the limit that was reached, by the name under which its user sets it.
     pub(crate) fn limited_by(mut self, limit: impl Into<Cow<'static, str>>) -> Self {
         self.0.limit = Some(limit.into());
         self
     }
 
-    /// The limit that was reached: `key` of the chainlet that failed, in chain.toml.
+    /// Sets the limit that was reached: `key` of the chainlet that failed, in chain.toml.
     pub(crate) fn limited_by_key(self, key: &str) -> Self {
         let limit = format!("chainlets.{}.{key}", self.0.chainlet);
         self.limited_by(limit)
     }
 
-    /// Another attempt makes sense in `time`.
+    /// Sets the time after which another attempt makes sense.
     pub(crate) fn with_retry_after(mut self, time: Duration) -> Self {
         self.0.retry_after = Some(time);
         self
     }
 
-    /// The failure of a call that the guest has begun, though its kind is one of those by which calls are refused.
+    /// Notes that the guest has begun the call, although failures of this kind usually reject a call before that.
     pub(crate) fn after_the_call_began(mut self) -> Self {
         self.0.has_begun = true;
         self
     }
 
-    /// The failure of a machine that does not give the process what the chainlet needs, or does not let it have more.
+    /// Notes that the machine does not give the process what the chainlet needs, or that a limit does not let it have
+    /// more.
     pub(crate) fn of_the_machine(mut self) -> Self {
         self.0.is_of_the_machine = true;
         self
     }
 
-    /// The failure as it looks from the caller's end of `edge`.
+    /// Adds `edge` to the front of the path, because the failure reaches the caller of that edge.
     pub(crate) fn through(mut self, edge: &Arc<EdgeName>) -> Self {
         self.0.path.insert(0, edge.clone());
         self
     }
 
-    /// Whether the chainlet that was called is known not to have begun the call, for a caller that is `edges` edges away from
-    /// it: it refused the call before its guest saw it. A failure that came through further edges says that the guest was at
-    /// work.
+    /// Returns true if the called chainlet is known not to have begun the call, because it rejected the call before its
+    /// guest saw it. The caller is `edges` edges away from it. A failure that came through further edges shows that the
+    /// guest was at work.
     pub(crate) fn has_not_begun(&self, edges: usize) -> bool {
         let refused = matches!(self.kind(), ErrorKind::Overloaded | ErrorKind::NotReady | ErrorKind::Unreachable);
         refused && !self.0.has_begun && self.0.path.len() <= edges
     }
 
-    /// What happened, for readers outside of the host: without the words of a guest, which may hold anything, such as data of
-    /// other requests, file names or secrets.
+    /// Returns what happened, for readers outside of the host. Leaves out the words of a guest, which may hold
+    /// anything, such as data of other requests, file names or secrets.
     pub(crate) fn public_message(&self) -> String {
         let what = match self.kind() {
             ErrorKind::Trap => "trapped",
@@ -243,68 +247,69 @@ impl CallError {
         format!("the chainlet `{}` {what}", self.0.chainlet)
     }
 
-    /// Whether a chainlet does not start because of the machine or a limit of this process. The same chain starts on
-    /// another machine, or with another limit.
+    /// Returns true if a chainlet does not start because of the machine or a limit of this process. The same chain
+    /// starts on another machine, or with another limit.
     pub fn is_of_the_machine(&self) -> bool {
         self.0.is_of_the_machine
     }
 
-    /// What kind of failure it is.
+    /// Returns the kind of the failure.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// What happened, in one sentence.
+    /// Returns what happened, in one sentence.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The chainlet that failed: the root cause.
+    /// Returns the chainlet that failed: the root cause.
     pub fn chainlet(&self) -> &ChainletName {
         &self.0.chainlet
     }
 
-    /// The edges between the chainlet that was called and the one that failed, outermost first.
+    /// Returns the edges between the called chainlet and the one that failed, outermost first.
     pub fn path(&self) -> impl ExactSizeIterator<Item = &EdgeName> {
         self.0.path.iter().map(|edge| &**edge)
     }
 
-    /// The path in one text, `a → b, b → c`; `None` where the chainlet that was called failed itself.
+    /// Returns the path in one text, `a → b, b → c`; `None` if the called chainlet itself failed.
     pub(crate) fn path_text(&self) -> Option<String> {
         let edges: Vec<_> = self.0.path.iter().map(ToString::to_string).collect();
         (!edges.is_empty()).then(|| edges.join(", "))
     }
 
-    /// The limit that was reached, by the name under which its user sets it: a key of chain.toml, such as
+    /// Returns the limit that was reached, by the name under which its user sets it: a key of chain.toml, such as
     /// `chainlets.index.queue`; an option of `chainhost serve`, such as `--memory-limit`; the header
-    /// `x-request-timeout`; or `timeout` for [`CallOptions::timeout`](crate::chain::CallOptions::timeout). `None` where
-    /// the failure has another cause.
+    /// `x-request-timeout`; or `timeout` for [`CallOptions::timeout`](crate::chain::CallOptions::timeout). Returns
+    /// `None` if the failure has another cause.
     pub fn limit(&self) -> Option<&str> {
         self.0.limit.as_deref()
     }
 
-    /// In how long another attempt makes sense, for failures that pass by themselves.
+    /// Returns the time after which another attempt makes sense, for failures that pass by themselves.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after.or_else(|| self.kind().retry_after())
     }
 
-    /// Where the input does not fit, as a JSON pointer (RFC 6901), for [`ErrorKind::InvalidInput`] and [`ErrorKind::TooLarge`].
+    /// Returns the place in the input that does not fit, as a JSON pointer (RFC 6901), for [`ErrorKind::InvalidInput`]
+    /// and [`ErrorKind::TooLarge`].
     pub fn pointer(&self) -> Option<&str> {
         self.0.pointer.as_deref()
     }
 
-    /// The error that the chainlet's signature declares, as JSON, for [`ErrorKind::Chainlet`].
+    /// Returns the error that the chainlet's signature declares, as JSON, for [`ErrorKind::Chainlet`].
     pub fn guest_error(&self) -> Option<&serde_json::value::RawValue> {
         self.0.guest_error.as_deref()
     }
 
-    /// What the chainlet's error says, for [`ErrorKind::Chainlet`] where it is of the standard type
+    /// Returns the contents of the chainlet's error, for [`ErrorKind::Chainlet`], if it is of the standard type
     /// `chainlet:host/errors.error`.
     pub fn declared(&self) -> Option<&Declared> {
         self.0.declared.as_ref()
     }
 
-    /// The guest's frames at a trap, innermost first, where the component has them.
+    /// Returns the guest's frames at a trap, innermost first, if the component has them.
     pub fn backtrace(&self) -> Option<&str> {
         self.0.backtrace.as_deref()
     }

@@ -1,8 +1,7 @@
 //! Forwarding for connections that wrap another connection, in their field `stream`, and change one direction of it.
 //!
-//! A method that is left out of a wrapper falls back to a default of its trait, which is slower. Without
-//! `poll_write_vectored`, for example, each part of an answer is written by a system call of its own. So the methods are
-//! listed here alone.
+//! If a wrapper leaves out a method, it gets the default of the trait, which is slower. Without `poll_write_vectored`,
+//! for example, each part of an answer is written by a system call of its own. So only this file lists the methods.
 
 /// Implements `AsyncRead` for a wrapper by its field `stream`.
 macro_rules! forward_read {

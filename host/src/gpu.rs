@@ -1,14 +1,15 @@
-//! GPUs for guests: what `chainlet:host/gpu` asks for is done here, by wgpu.
+//! GPUs for guests: the implementation of `chainlet:host/gpu`, with wgpu.
 //!
 //! From the outside in:
-//! - [`Gpus`] is the machine's: which adapters there are, and whose turn it is on each ([`turns`]).
-//! - A [`Grant`] is a chainlet's: the adapter and the limits that chain.toml gives it, what is measured ([`metrics`]), the
-//!   threads for its shaders ([`compilers`]), and what it has left the GPU at ([`abandoned`]).
-//! - A [`Share`] is a replica's ([`share`]): its quota ([`quota`]) and its devices ([`device`]).
-//! - A [`backend`] does the work, here in a [`session`] or in a session of a worker process; [`protocol`] is what it is
-//!   asked.
+//! - [`Gpus`] are the GPUs of the machine: its adapters, and the turns on each ([`turns`]).
+//! - A [`Grant`] is one chainlet's right to a GPU: the adapter and the limits that chain.toml gives it, its
+//!   measurements ([`metrics`]), the threads that compile its shaders ([`compilers`]), and the count of its abandoned
+//!   devices ([`abandoned`]).
+//! - A [`Share`] is one replica's part of a GPU ([`share`]): its quota ([`quota`]) and its devices ([`device`]).
+//! - A [`backend`] does the work, in a [`session`] of this process or of a worker process. [`protocol`] defines its
+//!   requests.
 //!
-//! Everything before the backend is a matter of rights: quotas, turns, deadlines. The backend only knows wgpu.
+//! Everything before the backend checks rights: quotas, turns, deadlines. The backend only knows wgpu.
 
 mod abandoned;
 mod adapters;
@@ -37,7 +38,7 @@ pub(crate) use self::share::Share;
 use self::turns::Turns;
 use crate::config::{AdapterChoice, ChainletName, Gpu, Isolation};
 
-/// The features that guests may ask for: what shaders and timestamps need, and is safe.
+/// The features that guests may request: those that compute shaders and timestamps need and that are safe.
 pub(crate) const FEATURES: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
     .union(wgpu::Features::SHADER_F16)
     .union(wgpu::Features::SHADER_F64)
@@ -50,32 +51,32 @@ pub(crate) const FEATURES: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
     .union(wgpu::Features::SUBGROUP_BARRIER)
     .union(wgpu::Features::IMMEDIATES);
 
-/// The GPUs of this machine, as all chains of a host share them. They are looked for when the first chain wants one.
+/// The GPUs of this machine, which all chains of a host share. The host looks for them when the first chain needs one.
 #[derive(Default)]
 pub(crate) struct Gpus {
-    /// The program that workers are, where there is one.
+    /// The program that workers run; `None` if there is none.
     worker: Option<PathBuf>,
     here: OnceLock<Vec<Arc<Adapter>>>,
     in_workers: OnceLock<std::result::Result<Vec<Arc<Adapter>>, String>>,
-    /// The turns on each adapter, however it is reached.
+    /// The turns on each adapter, by its index: the same for sessions here and for workers.
     turns: Mutex<HashMap<usize, Arc<Turns>>>,
 }
 
-/// Why a chainlet gets no GPU.
+/// The reason why a chainlet gets no GPU.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoGpu {
-    /// There is no process to work on it.
+    /// No worker process can be used.
     #[error("GPU work cannot be isolated in a process: {0}")]
     Isolation(String),
-    /// The machine has none at all.
+    /// The machine has no GPU at all.
     #[error("this machine has no GPU that the host can use, not even in software")]
     None,
-    /// It has others than what is asked for.
+    /// The machine has GPUs, but none that chain.toml asks for.
     #[error("no GPU of this machine is {wanted}; there {}", list(found))]
     OtherOnly {
-        /// What chain.toml asks for.
+        /// The GPU that chain.toml asks for.
         wanted: String,
-        /// What there is, in the order of its indices.
+        /// The GPUs of the machine, in the order of their indices.
         found: Vec<String>,
     },
 }
@@ -88,29 +89,30 @@ fn list(found: &[String]) -> String {
     }
 }
 
-/// What one chainlet has of a GPU.
+/// One chainlet's right to a GPU.
 pub(crate) struct Grant {
     chainlet: ChainletName,
+    /// `None` if no adapter fits and chain.toml says `optional`.
     adapter: Option<Arc<Adapter>>,
     limits: Gpu,
     meter: Meter,
-    /// What drivers have compiled for its replicas, so that the next one need not wait for it.
+    /// The code that drivers have compiled for its replicas, so that later devices need not wait for it.
     compiled: Mutex<Option<Vec<u8>>>,
     abandoned: Arc<Abandoned>,
     compilers: Arc<Compilers>,
 }
 
 impl Gpus {
-    /// Those of this machine, where workers are started as `worker`.
+    /// Makes the GPUs of this machine. Workers run the program `worker`.
     pub(crate) fn new(worker: Option<PathBuf>) -> Self {
         Gpus { worker, ..Gpus::default() }
     }
 
-    /// Looks for adapters, which may take a second the first time.
+    /// Returns the adapters. The first call looks for them, which may take a second.
     ///
     /// # Errors
     ///
-    /// Where `isolation` asks for a worker, and none can be had.
+    /// Fails if `isolation` asks for a worker and none can be used.
     pub(crate) fn find(&self, isolation: Isolation) -> std::result::Result<&[Arc<Adapter>], NoGpu> {
         match isolation {
             Isolation::InProcess => Ok(self.here.get_or_init(|| {
@@ -124,7 +126,7 @@ impl Gpus {
         }
     }
 
-    /// A line for each, which begins with its number.
+    /// Returns a line for each adapter, which begins with its number.
     pub(crate) fn list(&self) -> Vec<String> {
         let adapters = self.find(Isolation::InProcess).unwrap_or_default();
         adapters.iter().map(|adapter| format!("{}  {}", adapter.index, adapter.facts)).collect()
@@ -140,7 +142,7 @@ impl Gpus {
 
     #[cfg(not(unix))]
     fn ask_a_worker(&self) -> std::result::Result<Vec<Arc<Adapter>>, String> {
-        Err("that is for Unix".into())
+        Err("this needs a Unix system".into())
     }
 
     fn numbered(&self, found: impl Iterator<Item = (Facts, Way)>) -> Vec<Arc<Adapter>> {
@@ -152,11 +154,11 @@ impl Gpus {
         numbered.collect()
     }
 
-    /// What chain.toml's `gpu` is on this machine, where work is done as `isolation` says.
+    /// Returns the right to the adapter that chain.toml's `gpu` chooses. The work is done as `isolation` says.
     ///
     /// # Errors
     ///
-    /// As [`Gpus::find`], and where no adapter fits and the chainlet needs one.
+    /// Fails like [`Gpus::find`], and if no adapter fits and the chainlet needs one.
     pub(crate) fn grant(
         &self,
         chainlet: &ChainletName,
@@ -199,7 +201,7 @@ impl Grant {
         &self.meter
     }
 
-    /// Says in the log what `chainlet` computes on.
+    /// Logs which GPU the chainlet has.
     pub(crate) fn announce(&self) {
         let chainlet = &self.chainlet;
         let Some(adapter) = &self.adapter else {
@@ -215,14 +217,14 @@ impl Grant {
     }
 }
 
-/// Does the work of GPUs for a host, until that is done, where one has started this process for it.
+/// If a host has started this process as a worker, does that host's GPU work to its end. Otherwise returns `None`.
 #[cfg(unix)]
 pub(crate) fn work_if_asked() -> Option<ExitCode> {
     let asked = std::env::args_os().nth(1).is_some_and(|argument| argument == worker::ARGUMENT);
     asked.then(worker::run)
 }
 
-/// Does nothing: there are no workers here.
+/// Returns `None`, because there are no workers here.
 #[cfg(not(unix))]
 pub(crate) fn work_if_asked() -> Option<ExitCode> {
     None

@@ -1,12 +1,12 @@
-//! What guests say of their failures, as far as the host keeps and repeats it: a guest may say as much as its memory holds,
-//! and each of its callers, and the log, would get a copy.
+//! Limits the text of guests about their failures that the host keeps and repeats. A guest may send as much text as its
+//! memory holds, and each of its callers, and the log, would get a copy.
 
-/// The longest sentence of a guest that is kept, in bytes.
+/// The longest sentence of a guest that the host keeps, in bytes.
 pub(crate) const SENTENCE: usize = 2 * 1024;
-/// The longest backtrace that is kept, in bytes: its function names are the guest's, too.
+/// The longest backtrace that the host keeps, in bytes. Its function names come from the guest, too.
 pub(crate) const BACKTRACE: usize = 16 * 1024;
 
-/// `words`, or their beginning where they have more than `limit` bytes.
+/// Returns `words`, or only their beginning if they have more than `limit` bytes.
 pub(crate) fn clip(mut words: String, limit: usize) -> String {
     if words.len() > limit {
         words.truncate(words.floor_char_boundary(limit));
@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_too_long_is_cut_between_characters() {
+    fn text_that_is_too_long_is_cut_between_characters() {
         assert_eq!(clip("short".into(), 5), "short");
         assert_eq!(clip("longer".into(), 5), "longe…");
         assert_eq!(clip("äöü".into(), 3), "ä…");

@@ -1,4 +1,4 @@
-//! The host: what all chains of one process share.
+//! The host: everything that all chains of one process share.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub struct Host {
     secrets: Arc<SecretStore>,
 }
 
-/// Why there is no host.
+/// The reason why a host does not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostError {
@@ -47,13 +47,12 @@ pub enum HostError {
     Cache {
         /// The folder.
         path: PathBuf,
-        /// What is wrong with it.
-        #[source]
+        /// The error of the system.
         error: std::io::Error,
     },
 }
 
-/// How a [`Host`] is to be.
+/// The settings of a [`Host`].
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct HostBuilder {
     cache: CodeCache,
@@ -74,16 +73,16 @@ enum CodeCache {
 }
 
 impl Host {
-    /// A host that keeps compiled code in this user's cache folder, and takes secrets from environment variables.
+    /// Makes a host that keeps compiled code in this user's cache folder, and takes secrets from environment variables.
     ///
     /// # Errors
     ///
-    /// As [`HostBuilder::build`].
+    /// Fails like [`HostBuilder::build`].
     pub fn new() -> Result<Self, HostError> {
         Self::builder().build()
     }
 
-    /// Begins a host.
+    /// Returns a builder with the default settings.
     pub fn builder() -> HostBuilder {
         HostBuilder {
             cache: CodeCache::Default,
@@ -98,55 +97,55 @@ impl Host {
         }
     }
 
-    /// The same host with other secrets, for chains that are loaded from now on.
+    /// Returns the same host with other secrets, for chains that are loaded from now on.
     #[must_use]
     pub fn with_secrets(&self, secrets: SecretStore) -> Self {
         Host { shared: self.shared.clone(), gpus: self.gpus.clone(), secrets: Arc::new(secrets) }
     }
 
-    /// Checks `spec` as far as that goes without running guests: its files, its components, the type of every edge, its
-    /// secrets.
+    /// Checks everything in `spec` that can be checked without running guests: its files, its components, the type of
+    /// every edge, its secrets.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong, each with its place in chain.toml.
+    /// Fails with everything that is wrong, each with its place in chain.toml.
     pub async fn check(&self, spec: &ChainSpec) -> Result<Plan, LoadError> {
         let plan = chain::plan(&self.shared, spec, &StartProgress::default()).await?;
         self.secrets.resolve(spec)?;
         Ok(plan)
     }
 
-    /// Loads `spec` and starts its chainlets; it returns when each has run its `init`.
+    /// Loads `spec` and starts its chainlets. Returns after each has run its `init`.
     ///
     /// # Errors
     ///
-    /// As [`Host::check`], and where a chainlet does not start.
+    /// Fails like [`Host::check`], and if a chainlet does not start.
     pub async fn load(&self, spec: &ChainSpec) -> Result<Chain, LoadError> {
         self.load_with_progress(spec, &StartProgress::default()).await
     }
 
-    /// As [`Host::load`]; `progress` tells meanwhile how far that has come.
+    /// Like [`Host::load`]. Meanwhile `progress` tells how far the load has come.
     ///
     /// # Errors
     ///
-    /// As [`Host::load`].
+    /// Fails like [`Host::load`].
     pub async fn load_with_progress(&self, spec: &ChainSpec, progress: &StartProgress) -> Result<Chain, LoadError> {
         let plan = chain::plan(&self.shared, spec, progress).await?;
         let secrets = self.secrets.resolve(spec)?;
         chain::start(&self.shared, spec, plan, secrets, progress).await
     }
 
-    /// The GPUs of this machine, each as a line that begins with the number by which chain.toml can name it. The first time
-    /// it may take a second.
+    /// Returns the GPUs of this machine, each as a line that begins with the number by which chain.toml can name it.
+    /// The first call may take a second.
     pub fn gpus(&self) -> Vec<String> {
         self.gpus.list()
     }
 
-    /// As [`Host::load`], of a chain.toml.
+    /// Like [`Host::load`], for a chain.toml.
     ///
     /// # Errors
     ///
-    /// As [`Host::load`], and where the file is not a valid chain.toml.
+    /// Fails like [`Host::load`], and if the file is not a valid chain.toml.
     pub async fn load_file(&self, path: impl AsRef<Path>) -> Result<Chain, LoadError> {
         self.load(&ChainSpec::from_file(path)?).await
     }
@@ -159,7 +158,7 @@ impl HostBuilder {
         self
     }
 
-    /// Lets the folder of compiled code hold no more than `limits`, which have defaults. What other hosts have put
+    /// Lets the folder of compiled code hold at most `limits`, which have defaults. Code that other hosts have put
     /// there counts, too.
     pub fn code_cache_limits(mut self, limits: CacheLimits) -> Self {
         self.cache_limits = limits;
@@ -172,38 +171,38 @@ impl HostBuilder {
         self
     }
 
-    /// Takes secrets from `secrets` rather than from environment variables alone.
+    /// Takes secrets from `secrets` instead of only from environment variables.
     pub fn secrets(mut self, secrets: SecretStore) -> Self {
         self.secrets = Some(secrets);
         self
     }
 
-    /// Lets all guests together use at most `count` processors, at least one; as many as the machine has unless it is
-    /// said. They are threads of the host's own, beside those of the runtime that embeds it. Guests whose calls take
-    /// microseconds run on the threads of their callers, too.
+    /// Lets all guests together use at most `count` processors, at least one. By default, they use as many as the
+    /// machine has. The host starts that many threads of its own, beside those of the runtime that embeds it. Guests
+    /// whose calls take microseconds run on the threads of their callers, too.
     pub fn guest_threads(mut self, count: usize) -> Self {
         self.guest_threads = Some(count);
         self
     }
 
-    /// Lets the host hold at most `bytes` at once for guests, clients and peers: bodies of requests, values on their way between
-    /// chainlets, streams, answers that are not yet taken. What there is no room for is refused. Half of the memory that the
-    /// process may have, by its control group or the machine, unless it is said. The memory of the guests themselves is not
-    /// counted in it: `resources.memory` of chain.toml limits that.
+    /// Lets the host hold at most `bytes` at once for guests, clients and peers: bodies of requests, values on their
+    /// way between chainlets, streams, answers that are not yet taken. The host rejects everything for which there is
+    /// no room. By default, the limit is half of the memory that the process may have, by its control group or the
+    /// machine. The memory of the guests themselves does not count, because `resources.memory` of chain.toml limits it.
     pub fn memory_limit(mut self, bytes: usize) -> Self {
         self.memory_limit = Some(bytes);
         self
     }
 
-    /// Lets all chains of the host have `count` replicas together, 1,000 unless it is said. While a new version of a chain
-    /// starts, those of both versions count. Each reserves 4 GiB of address space, which is not memory.
+    /// Lets all chains of the host have `count` replicas together, 1,000 by default. While a new version of a chain
+    /// starts, the replicas of both versions count. Each reserves 4 GiB of address space, which is not memory.
     pub fn max_replicas(mut self, count: u32) -> Self {
         self.max_replicas = count.max(1);
         self
     }
 
-    /// Has the frames of a guest's trap tell files and lines, for components with line tables. By default they do not:
-    /// each trap of such a component then costs tens of milliseconds, for which nothing interrupts it.
+    /// If `wanted`, the frames of a guest's trap show files and lines, for components with line tables. By default they
+    /// do not, because each trap of such a component then costs tens of milliseconds, which nothing interrupts.
     pub fn source_lines(mut self, wanted: bool) -> Self {
         self.source_lines = wanted;
         self
@@ -215,9 +214,9 @@ impl HostBuilder {
         self
     }
 
-    /// Starts `program` for chains that say `[gpu] isolation = "process"`. It must be a program that calls
-    /// [`gpu_worker`](crate::gpu_worker) first of all: the one that embeds the host may do so and name itself, by
-    /// `/proc/self/exe` or [`std::env::current_exe`]. There is none unless it is said, and such chains do not load.
+    /// Starts `program` for chains that say `[gpu] isolation = "process"`. The program must call
+    /// [`gpu_worker`](crate::gpu_worker) first of all. The program that embeds the host may do so and name itself, by
+    /// `/proc/self/exe` or [`std::env::current_exe`]. By default there is no such program, and such chains do not load.
     pub fn gpu_worker(mut self, program: impl Into<PathBuf>) -> Self {
         self.gpu_worker = Some(program.into());
         self
@@ -227,8 +226,9 @@ impl HostBuilder {
     ///
     /// # Errors
     ///
-    /// Where the engine or the threads of the guests do not start, or a folder that was asked for as code cache can't
-    /// be used. The default folder is done without where it can't be used, with a warning in the log.
+    /// Fails if the engine or the threads of the guests do not start, or if the folder of [`HostBuilder::code_cache`]
+    /// can't be used. If the default folder can't be used, the host has no code cache, and a warning in the log says
+    /// so.
     pub fn build(self) -> Result<Host, HostError> {
         let engine = engine::new(self.max_replicas, self.source_lines)
             .map_err(|error| HostError::Engine(format!("{error:#}")))?;
@@ -276,7 +276,7 @@ impl HostBuilder {
     }
 }
 
-/// Secrets from environment variables alone; only a secrets file could be wrong.
+/// Returns secrets from environment variables alone. It does not fail, because only a secrets file could be wrong.
 fn environment_secrets() -> Result<SecretStore, HostError> {
     SecretStore::from_env_and_file(None).map_err(|errors: ConfigErrors| HostError::Engine(errors.to_string()))
 }

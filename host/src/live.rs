@@ -11,17 +11,20 @@ use std::ops::Deref;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::TryFutureExt;
 use futures::future::{BoxFuture, join_all};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use self::trial::{Counts, Tally, Trial};
-use crate::chain::Chain;
 #[cfg(doc)]
 use crate::chain::LoadError;
+use crate::chain::{CallOptions, Chain, Formats, Streaming};
 use crate::config::Rollout;
 use crate::deadline::moment_after;
 use crate::error::CallError;
@@ -86,7 +89,7 @@ pub enum ReloadError {
 pub struct Reloaded {
     /// The number of the version; the first version is 1.
     pub version: u64,
-    /// Whether it only gets a share of the calls yet.
+    /// True while it gets only a share of the calls.
     pub on_trial: bool,
 }
 
@@ -141,12 +144,72 @@ impl LiveChain {
         InVersion { version: version.clone(), _call: version.calls.token() }
     }
 
+    /// Calls the entrypoint as [`Chain::call`] does, in the version that gets the call. The outcome counts for a version on
+    /// trial.
+    ///
+    /// # Errors
+    ///
+    /// The same as for [`Chain::call`].
+    pub async fn call<R: DeserializeOwned>(&self, args: &impl Serialize, options: CallOptions) -> Result<R, CallError> {
+        let version = self.begin();
+        let outcome = version.call(args, options).await;
+        version.count(&outcome);
+        outcome
+    }
+
+    /// Calls the entrypoint as [`Chain::stream`] does, in the version that gets the call. The version does not stop before
+    /// the stream ends, and the end of the stream counts for a version on trial.
+    ///
+    /// # Errors
+    ///
+    /// The same as for [`Chain::stream`].
+    pub async fn stream<R: DeserializeOwned + Unpin>(
+        &self,
+        args: &impl Serialize,
+        options: CallOptions,
+    ) -> Result<Streaming<R>, CallError> {
+        let version = self.begin();
+        match version.stream(args, options).await {
+            Ok(stream) => Ok(stream.on_end(Box::new(move |failure| version.count_failure(failure)))),
+            Err(error) => {
+                version.count_failure(Some(&error));
+                Err(error)
+            }
+        }
+    }
+
+    /// Calls the entrypoint as [`Chain::call_json`] does, in the version that gets the call. The outcome counts for a
+    /// version on trial.
+    ///
+    /// # Errors
+    ///
+    /// The same as for [`Chain::call_json`].
+    pub async fn call_json(&self, body: &[u8], options: CallOptions) -> Result<Vec<u8>, CallError> {
+        let version = self.begin();
+        let outcome = version.call_json(body, options).await;
+        version.count(&outcome);
+        outcome
+    }
+
+    /// Calls the entrypoint as [`Chain::call_bytes`] does, in the version that gets the call. The outcome counts for a
+    /// version on trial.
+    ///
+    /// # Errors
+    ///
+    /// The same as for [`Chain::call_bytes`].
+    pub async fn call_bytes(&self, input: &Bytes, formats: Formats, options: CallOptions) -> Result<Bytes, CallError> {
+        let version = self.begin();
+        let outcome = version.call_bytes(input, formats, options).await;
+        version.count(&outcome);
+        outcome
+    }
+
     /// Loads a new version from the chain's source, and gives calls to it as its rollout says. Call this inside a tokio
     /// runtime. If the future is dropped while the new version loads, nothing changes.
     ///
     /// # Errors
     ///
-    /// There is no new version. The old one goes on serving.
+    /// Fails if there is no new version. The old one goes on serving.
     pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
         let Some(source) = &self.0.source else { return Err(ReloadError::NoSource) };
         let _one_at_a_time = self.0.reloading.lock().await;
@@ -161,7 +224,7 @@ impl LiveChain {
     ///
     /// # Errors
     ///
-    /// The live chain is stopping. This stops `chain` then.
+    /// Fails if the live chain is stopping. It then stops `chain`, too.
     pub async fn replace(&self, chain: Chain, rollout: Rollout) -> Result<Reloaded, ReloadError> {
         let replaced = {
             let mut versions = self.write();
@@ -292,9 +355,14 @@ pub struct InVersion {
 }
 
 impl InVersion {
-    /// Counts the outcome of the call. The counts judge a version on trial.
+    /// Counts the outcome of the call. The counts judge a version on trial. The methods of [`LiveChain`] that call count by
+    /// themselves.
     pub fn count<T>(&self, outcome: &Result<T, CallError>) {
-        self.version.counts.count(outcome.as_ref().err().map(CallError::kind));
+        self.count_failure(outcome.as_ref().err());
+    }
+
+    fn count_failure(&self, failure: Option<&CallError>) {
+        self.version.counts.count(failure.map(CallError::kind));
     }
 }
 

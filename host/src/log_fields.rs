@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-/// A duration for a field whose name ends in `_ms`. tracing has no number of 128 bits: its JSON would be a text.
+/// Returns a duration for a field whose name ends in `_ms`. It is a `u64`, because tracing would write 128 bits as a
+/// text in JSON.
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Writes an event at the level `$level` that tells of the [`CallError`](crate::error::CallError) `$error`. Every
-/// failed call has the same fields; those that are given here come among them.
+/// Logs the [`CallError`](crate::error::CallError) `$error` at the level `$level`. The event has the fields of every
+/// failed call, and those that are given here.
 macro_rules! log_call_error {
     ($level:ident, $error:expr, $message:literal $(, $name:ident = $value:expr)*) => {{
         let error: &$crate::error::CallError = $error;

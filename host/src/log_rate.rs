@@ -1,4 +1,4 @@
-//! Limits how often one cause writes to the host's log. A guest or a client may bring such a cause about as often as it
+//! Limits how often one cause writes to the host's log. A guest or a client may trigger such a cause as often as it
 //! likes.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,7 +23,7 @@ impl LogRate {
         LogRate(Mutex::new(Bucket::new(Instant::now())))
     }
 
-    /// Whether an event may go out now. If it may, returns how many were left out before it.
+    /// Returns how many events were left out before this one; `None` if this one must not go out now.
     pub(crate) fn admit(&self) -> Option<u64> {
         self.lock().admit(Instant::now())
     }

@@ -1,7 +1,7 @@
-//! What the machine, or a limit of this process, refuses; and what to do about it.
+//! Failures that the machine or a limit of this process causes, and what to do about them.
 //!
 //! Such a failure says nothing about a chain: the same chain runs on another machine, or with another limit. So it is
-//! told apart from mistakes in a chain, wherever it comes to light.
+//! told apart from mistakes in a chain, wherever it is found.
 
 use std::fmt::Display;
 use std::fs::{self, File};
@@ -11,47 +11,47 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Something that the host needs and that the system refuses it. The message says what to do.
+/// The error that the system refuses something that the host needs. Its message says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct MachineError {
     message: String,
 }
 
-/// How many files an async runtime opens, or a few more.
+/// The number of files that an async runtime opens, or a few more.
 pub const FILES_OF_A_RUNTIME: usize = 8;
-/// A file that is always there.
+/// The path of a file that always exists.
 #[cfg(unix)]
 const NOTHING: &str = "/dev/null";
 #[cfg(not(unix))]
 const NOTHING: &str = "NUL";
-/// The most that a thread that has ended takes to be gone.
+/// The longest time to wait until the system no longer counts a thread that has ended.
 const GONE: Duration = Duration::from_secs(1);
 
-/// What to do where the system starts no more threads.
+/// Help if the system starts no more threads.
 const THREADS: &str = "let this user, container or service have more threads and processes: see `ulimit -u`, the \
                        `pids.max` of its control group, TasksMax= of a systemd unit, and `ulimit -v` for their stacks";
-/// What to do where memory may not become executable.
+/// Help if memory may not become executable.
 const EXECUTABLE: &str = "the host compiles WebAssembly to machine code, so allow it to: set \
                           MemoryDenyWriteExecute=no in its systemd unit, or change the policy of SELinux or seccomp";
-/// What to do where there is no more memory to be had.
+/// Help if the system gives no more memory.
 const MEMORY: &str = "give the process more memory and address space: see `ulimit -v`, the limit of its control \
                       group, and the system's `vm.max_map_count`";
 
 impl MachineError {
-    /// `what` does not work, because of `error`.
+    /// Returns the error that `what` does not work because of `error`.
     pub(crate) fn new(what: impl Display, error: &io::Error) -> Self {
         let help = remedy(error).unwrap_or("see what the system's log says about it");
         MachineError { message: format!("{what}: {error}; {help}") }
     }
 
-    /// The threads for `what` do not start, because of `error`.
+    /// Returns the error that the threads for `what` do not start because of `error`.
     pub(crate) fn threads(what: impl Display, error: &io::Error) -> Self {
         let help = remedy_of_start(error).unwrap_or(THREADS);
         MachineError { message: format!("the system does not start the threads for {what}: {error}; {help}") }
     }
 
-    /// Compiled code cannot be made ready to run, because of `error`.
+    /// Returns the error that compiled code cannot be made ready to run because of `error`.
     pub(crate) fn code(error: &wasmtime::Error) -> Self {
         let help = match system_error(error) {
             Some(cause) if cause.kind() == io::ErrorKind::PermissionDenied => EXECUTABLE,
@@ -62,8 +62,8 @@ impl MachineError {
     }
 }
 
-/// What to do about `error` where it comes from the machine or a limit of this process, rather than from the file or
-/// the address that was asked for.
+/// Returns what to do about `error`, if it comes from the machine or from a limit of this process, rather than from the
+/// file or the address that was asked for.
 ///
 /// ```
 /// # use std::io::{Error, ErrorKind};
@@ -73,7 +73,7 @@ impl MachineError {
 /// ```
 #[must_use]
 pub fn remedy(error: &io::Error) -> Option<&'static str> {
-    // Some libraries put what the system said into an error of their own, to name the file.
+    // Some libraries wrap the system's error in an error of their own, to name the file.
     let inner = error.get_ref().and_then(|inner| inner.source()?.downcast_ref::<io::Error>());
     if let Some(remedy) = inner.and_then(remedy) {
         return Some(remedy);
@@ -97,7 +97,7 @@ pub fn remedy(error: &io::Error) -> Option<&'static str> {
     }
 }
 
-/// As [`remedy`], where `error` says why a thread or a process does not start.
+/// Returns what [`remedy`] does, for an `error` that says why a thread or a process does not start.
 #[must_use]
 pub fn remedy_of_start(error: &io::Error) -> Option<&'static str> {
     match error.kind() {
@@ -106,7 +106,7 @@ pub fn remedy_of_start(error: &io::Error) -> Option<&'static str> {
     }
 }
 
-/// What the system said, where that is the root of `error`.
+/// Returns the system's error, if it is the root of `error`.
 pub(crate) fn system_error(error: &wasmtime::Error) -> Option<io::Error> {
     let cause = error.root_cause();
     #[cfg(unix)]
@@ -116,18 +116,18 @@ pub(crate) fn system_error(error: &wasmtime::Error) -> Option<io::Error> {
     cause.downcast_ref::<io::Error>()?.raw_os_error().map(io::Error::from_raw_os_error)
 }
 
-/// Whether the system starts `count` more threads of this process at this moment.
+/// Checks that the system starts `count` more threads of this process at this moment.
 ///
-/// An async runtime does not say so itself: it panics where its first thread does not start, and waits for ever for
-/// work that it has given to a later one.
+/// An async runtime does not report this itself: it panics if its first thread does not start. If a later thread does
+/// not start, it waits for ever for the work that it has given to that thread.
 ///
 /// # Errors
 ///
-/// Where one of them does not start; `what` says what they are for.
+/// Fails if one of them does not start. `what` says what they are for.
 pub fn has_threads(count: usize, what: impl Display) -> Result<(), MachineError> {
     let (gate, places) = (Mutex::new(()), Mutex::new(Vec::new()));
     let started = thread::scope(|scope| {
-        // No thread ends before the last has started.
+        // Holds all threads until the last has started, so that they all exist at once.
         let closed = gate.lock();
         let started = (0..count).try_for_each(|_| {
             let body = || {
@@ -143,14 +143,15 @@ pub fn has_threads(count: usize, what: impl Display) -> Result<(), MachineError>
     started.map_err(|error| MachineError::threads(what, &error))
 }
 
-/// Where the system shows the calling thread as long as it counts it; `None` on a system that does not show threads.
+/// Returns the path at which the system shows the calling thread for as long as it counts it; `None` on a system that
+/// does not show threads.
 fn place_of_this_thread() -> Option<PathBuf> {
-    // To follow a link takes no open file.
+    // Reading a link needs no open file, so this works even at the limit of open files.
     Some(Path::new("/proc").join(fs::read_link("/proc/thread-self").ok()?))
 }
 
-/// Waits until the system no longer counts the threads at `places`, which have ended. It does so a moment after they
-/// can be joined, and until then others may not start.
+/// Waits until the system no longer counts the threads at `places`, which have ended. This happens a moment after they
+/// can be joined, and until then other threads may not start.
 fn wait_for_the_end(places: &[PathBuf]) {
     let limit = Instant::now() + GONE;
     while places.iter().any(|place| place.symlink_metadata().is_ok()) && Instant::now() < limit {
@@ -158,13 +159,13 @@ fn wait_for_the_end(places: &[PathBuf]) {
     }
 }
 
-/// Whether the system opens `count` more files for this process at this moment.
+/// Checks that the system opens `count` more files for this process at this moment.
 ///
-/// An async runtime panics where it cannot open those that it waits for signals with.
+/// An async runtime panics if it cannot open the files with which it waits for signals.
 ///
 /// # Errors
 ///
-/// Where it does not open one of them; `what` says what they are for.
+/// Fails if it does not open one of them. `what` says what they are for.
 pub fn has_files(count: usize, what: impl Display) -> Result<(), MachineError> {
     let files: io::Result<Vec<_>> = (0..count).map(|_| File::open(NOTHING)).collect();
     files.map(drop).map_err(|error| MachineError::new(format_args!("the files for {what} do not open"), &error))
@@ -175,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_machine_refuses_comes_with_what_to_do_about_it() {
+    fn a_failure_of_the_machine_comes_with_what_to_do_about_it() {
         for (kind, word) in [
             (io::ErrorKind::StorageFull, "disk"),
             (io::ErrorKind::FileTooLarge, "ulimit -f"),
@@ -188,7 +189,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_the_system_said_is_found_in_an_error_that_names_the_file() {
+    fn the_system_error_is_found_in_an_error_that_names_the_file() {
         #[derive(Debug, thiserror::Error)]
         #[error("at some path: {0}")]
         struct At(#[source] io::Error);
@@ -198,7 +199,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn an_error_of_wasmtime_is_asked_for_what_the_system_said() {
+    fn the_system_error_is_found_in_an_error_of_wasmtime() {
         use rustix::io::Errno;
         let cause = wasmtime::Error::from(Errno::ACCESS).context("making it executable");
         assert_eq!(system_error(&cause).unwrap().kind(), io::ErrorKind::PermissionDenied);
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_and_files_that_there_are_are_no_error() {
+    fn threads_and_files_below_the_limits_are_no_error() {
         has_threads(4, "a test").unwrap();
         has_files(FILES_OF_A_RUNTIME, "a test").unwrap();
     }

@@ -8,6 +8,7 @@
 //! the whole budget, too.
 
 mod available;
+mod current;
 mod reserving;
 
 use std::fmt;
@@ -59,7 +60,7 @@ pub(crate) struct NoRoom {
 }
 
 impl NoRoom {
-    /// Whether there would be no room even if nothing else were held.
+    /// Returns true if there would be no room even if nothing else were held.
     pub(crate) fn is_for_good(&self) -> bool {
         self.wanted > self.limit
     }
@@ -117,7 +118,7 @@ impl MemoryBudget {
     /// Reserves `bytes`.
     ///
     /// # Errors
-    /// There is no room for them.
+    /// Fails if there is no room for them.
     pub(crate) fn reserve(&self, bytes: usize) -> Result<Reservation, NoRoom> {
         let mut reservation = self.nothing();
         reservation.grow(bytes)?;
@@ -135,7 +136,7 @@ impl MemoryBudget {
         Reservation { budget: self.clone(), bytes: 0, other }
     }
 
-    /// Whether there is room for anything. If not, wakes the task when that may have changed.
+    /// Is ready if there is room for anything. If not, wakes the task when that may have changed.
     pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
         if let Some(whole) = &self.0.whole {
             ready!(whole.poll_room(cx));
@@ -242,7 +243,7 @@ impl Reservation {
     /// Reserves `more` bytes.
     ///
     /// # Errors
-    /// There is no room for them. The reservation is then unchanged.
+    /// Fails if there is no room for them. The reservation is then unchanged.
     pub(crate) fn grow(&mut self, more: usize) -> Result<(), NoRoom> {
         if more > 0 {
             let wanted = self.bytes.saturating_add(self.other).saturating_add(more);
@@ -257,6 +258,16 @@ impl Reservation {
     pub(crate) fn grow_anyway(&mut self, more: usize) {
         self.budget.take_anyway(more);
         self.bytes += more;
+    }
+
+    /// Makes it hold `bytes`, by growing or shrinking.
+    ///
+    /// # Errors
+    /// There is no room for more bytes. The reservation is then unchanged.
+    pub(crate) fn resize(&mut self, bytes: usize) -> Result<(), NoRoom> {
+        self.grow(bytes.saturating_sub(self.bytes))?;
+        self.shrink_to(bytes);
+        Ok(())
     }
 
     /// Gives back all but `bytes`.
@@ -304,7 +315,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_reserved_is_free_again_when_it_is_dropped_and_no_more_is_given_than_there_is() {
+    fn a_budget_gives_no_more_than_it_has_and_dropped_bytes_are_free_again() {
         let budget = MemoryBudget::new(100);
         let mut one = budget.reserve(60).unwrap();
         assert_eq!(budget.reserve(41).unwrap_err().wanted, 41);
@@ -333,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_not_be_refused_leaves_no_room_for_anything_else() {
+    fn bytes_that_must_not_be_rejected_leave_no_room_for_others() {
         let budget = MemoryBudget::new(10);
         let mut held = budget.nothing();
         held.grow_anyway(50);
@@ -350,7 +361,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_for_room_is_woken_when_there_is_some() {
+    async fn a_task_that_waits_for_room_is_woken_when_there_is_some() {
         let budget = MemoryBudget::new(1);
         let held = budget.reserve(1).unwrap();
         assert!(budget.poll_room(&Context::from_waker(noop_waker_ref())).is_pending());
@@ -364,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_has_no_room_where_the_whole_has_none() {
+    fn a_share_has_no_room_if_the_whole_has_none() {
         let budget = MemoryBudget::new(10);
         let (one, other) = (budget.share(8, "a share", "--share"), budget.share(8, "a share", "--share"));
         let cx = Context::from_waker(noop_waker_ref());

@@ -28,7 +28,7 @@ impl Offload {
         Offload { turns: Arc::new(Semaphore::new(threads)), most: threads }
     }
 
-    /// How many threads it uses at most.
+    /// Returns the largest number of threads that it uses.
     pub(crate) fn most(&self) -> usize {
         self.most
     }
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_so_much_is_done_at_once_and_all_of_it_is() {
+    async fn only_some_work_runs_at_once_and_all_of_it_is_done() {
         let offload = Offload::on(2);
         let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let work = (0..20).map(|index| {
@@ -83,7 +83,7 @@ mod tests {
 
     #[tokio::test]
     #[should_panic(expected = "for a test")]
-    async fn a_panic_is_the_callers() {
+    async fn a_panic_of_the_work_reaches_its_caller() {
         Offload::new().run(|| panic!("for a test")).await
     }
 }

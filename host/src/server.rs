@@ -1,13 +1,14 @@
 //! The HTTP edge: a chain's entrypoint as JSON, CBOR or plain bytes over HTTP/1.1 and HTTP/2.
 //!
-//! [`Http`] puts a chain behind routes, which any axum or hyper server can mount. [`Server`] is such a server: it owns its
-//! listeners and connections and stops without losing a call. `docs/http.md` is the reference of what clients see.
+//! [`Http`] puts a chain behind routes, which any axum or hyper server can mount. [`Server`] is such a server: it owns
+//! its listeners and connections and stops without losing a call. `docs/http.md` is the reference for clients.
 //!
 //! ```no_run
 //! # async fn example(chain: chainhost::chain::Chain) -> Result<(), Box<dyn std::error::Error>> {
-//! // In an axum server of one's own …
-//! let app: axum::Router = axum::Router::new().nest("/greetings", chainhost::server::router(chain.clone(), Default::default()));
-//! // … or as a server by itself, until ctrl-c.
+//! // In your own axum server …
+//! let routes = chainhost::server::router(chain.clone(), Default::default());
+//! let app: axum::Router = axum::Router::new().nest("/greetings", routes);
+//! // … or as a separate server, until ctrl-c.
 //! let until = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
 //! chainhost::server::serve(chain, Default::default(), until).await?;
 //! # Ok(())
@@ -15,9 +16,9 @@
 //! ```
 //!
 //! # The way of a request
-//! Every request passes one place ([`observe`]) that gives it an id, counts and logs it, and turns a panic into an answer.
-//! `POST /run_remote` then goes straight to [`run_remote`], since it is nearly all there is; everything else goes
-//! through the router in [`routes`] or [`admin`]. Whatever goes wrong on the way is a [`problem`].
+//! Every request passes [`observe`], which gives it an id, counts and logs it, and turns a panic into an answer.
+//! `POST /run_remote` then goes straight to [`run_remote`], because nearly all requests are such calls. Everything else
+//! goes through the router in [`routes`] or [`admin`]. Every failure on the way becomes a [`problem`].
 
 mod activity;
 mod admin;
@@ -63,27 +64,29 @@ pub use self::tls::{Tls, TlsError};
 use crate::live::LiveChain;
 use crate::log_rate::LogRate;
 
-/// How requests are served.
+/// The settings for serving requests.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct HttpOptions {
-    /// The largest request body, in bytes; a larger one is refused with 413. 16 MiB unless it is said.
+    /// The largest request body, in bytes: by default 16 MiB. A larger one is rejected with 413.
     pub body_limit: usize,
-    /// How many bytes of requests and answers may be held for all clients together: bodies, messages of WebSockets, and answers
-    /// that are not yet taken. One for which there is no room is refused with 429. Half of what the host may hold
-    /// ([`HostBuilder::memory_limit`](crate::host::HostBuilder::memory_limit)) unless it is said.
+    /// The largest number of bytes that all clients together may make the server hold: bodies, messages of WebSockets,
+    /// and answers that their clients have not taken yet. A request or an answer that finds no room becomes a 429. By
+    /// default, this is half of the host's memory limit
+    /// ([`HostBuilder::memory_limit`](crate::host::HostBuilder::memory_limit)).
     pub bodies_limit: Option<usize>,
-    /// How long a request may take from its head to its answer, 60 s unless it is said. A client may ask for less with
-    /// the header `x-request-timeout`, not for more.
+    /// The longest time from a request's head to its answer: by default 60 s. A client may ask for less with the header
+    /// `x-request-timeout`, but not for more.
     pub request_timeout: Duration,
-    /// The keys of which each request of the public must show one, but for `/healthz` and `/readyz`; without them, anyone
-    /// may call.
+    /// The API keys. Each request to the public listener must show one of them, except those to `/healthz` and
+    /// `/readyz`. Without keys, anyone may call.
     pub api_keys: Option<ApiKeys>,
-    /// Names by which a listener on a loopback address may be called beside `localhost`, such as that which a proxy passes on.
-    /// Without API keys it refuses every other name, since a web page could have lead it here.
+    /// Further host names, beside `localhost`, that requests to a listener on a loopback address may use, such as the
+    /// name that a proxy passes on. Without API keys, such a listener rejects every other name that has a dot, because
+    /// a web page could have made the browser send the request.
     pub allowed_hosts: Vec<String>,
-    /// The origins of web pages, such as `https://app.example`, that may open WebSockets here, and send requests to a listener
-    /// on a loopback address.
+    /// The origins of web pages, such as `https://app.example`, that may open WebSockets and may send requests to a
+    /// listener on a loopback address.
     pub allowed_origins: Vec<String>,
 }
 
@@ -100,6 +103,50 @@ impl Default for HttpOptions {
     }
 }
 
+impl HttpOptions {
+    /// Sets the largest request body, in bytes.
+    #[must_use]
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.body_limit = bytes;
+        self
+    }
+
+    /// Sets the bytes of requests and answers that may be held for all clients together.
+    #[must_use]
+    pub fn bodies_limit(mut self, bytes: usize) -> Self {
+        self.bodies_limit = Some(bytes);
+        self
+    }
+
+    /// Sets the longest time from a request's head to its answer.
+    #[must_use]
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// Lets only requests in that show one of these keys.
+    #[must_use]
+    pub fn api_keys(mut self, keys: ApiKeys) -> Self {
+        self.api_keys = Some(keys);
+        self
+    }
+
+    /// Allows a name by which a listener on a loopback address may be called.
+    #[must_use]
+    pub fn allow_host(mut self, name: impl Into<String>) -> Self {
+        self.allowed_hosts.push(name.into());
+        self
+    }
+
+    /// Allows an origin of web pages.
+    #[must_use]
+    pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
+        self.allowed_origins.push(origin.into());
+        self
+    }
+}
+
 /// A chain behind HTTP routes. Clones share their metrics.
 #[derive(Clone)]
 pub struct Http(Arc<Shared>);
@@ -108,21 +155,23 @@ struct Shared {
     chain: LiveChain,
     options: HttpOptions,
     metrics: Metrics,
-    /// The OpenAPI document of one version of the chain, whose number this is, as it is served under one prefix.
+    /// The OpenAPI document that was made last: the number of its version of the chain, the path prefix that it was
+    /// made for, and its text.
     openapi: Mutex<(u64, String, Bytes)>,
+    /// True once the server has begun to stop.
     draining: AtomicBool,
     bodies: body::Limits,
     trusted: Trusted,
-    /// How often the log tells of calls that fail.
+    /// Limits the log events of failed calls.
     log_rate: LogRate,
 }
 
-/// Who reads the answers of a listener.
+/// The readers of a listener's answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Audience {
-    /// Anyone: what a guest says of its own failures stays in the log.
+    /// Anyone. A guest's own words about its failures go to the log only.
     Public,
-    /// Whoever runs the chain.
+    /// The people who run the chain.
     Admin,
 }
 
@@ -149,7 +198,7 @@ impl Http {
         }))
     }
 
-    /// The OpenAPI document of the current version, served under `prefix`.
+    /// Returns the OpenAPI document of the current version, as it is served under `prefix`.
     fn openapi(&self, prefix: &str) -> Bytes {
         let version = self.0.chain.version();
         let mut openapi = self.0.openapi.lock().unwrap_or_else(PoisonError::into_inner);
@@ -160,18 +209,18 @@ impl Http {
         openapi.2.clone()
     }
 
-    /// The public routes: `POST /run_remote`, `GET /openapi.json`, `GET /healthz`, `GET /readyz`.
+    /// Returns the public routes: `POST /run_remote`, `GET /openapi.json`, `GET /healthz`, `GET /readyz`.
     pub fn router(&self) -> Router {
         observe::layer(self, Audience::Public, routes::public(self))
     }
 
-    /// The routes for whoever runs the chain: `GET /metrics`, `GET /chain`, `POST /reload`,
-    /// `POST /chainlets/{name}/run_remote`, `GET /openapi.json`, and health and readiness. They say more than the public should read.
+    /// Returns the routes for admins, which say more than the public should read: `GET /metrics`, `GET /chain`,
+    /// `POST /reload`, `POST /chainlets/{name}/run_remote`, `GET /openapi.json`, and health and readiness.
     pub fn admin_router(&self) -> Router {
         observe::layer(self, Audience::Admin, admin::routes(self))
     }
 
-    /// From now on the chain is not ready, and answers ask HTTP/1 clients to close their connections.
+    /// Marks the chain as not ready. From now on, answers ask HTTP/1 clients to close their connections.
     fn drain(&self) {
         self.0.draining.store(true, Ordering::Relaxed);
     }
@@ -181,7 +230,7 @@ impl Http {
     }
 }
 
-/// The public routes of `chain`, to be mounted in any axum or hyper server; [`Http`] has those for admins as well.
+/// Returns the public routes of `chain`, for any axum or hyper server. [`Http`] also has the routes for admins.
 pub fn router(chain: impl Into<LiveChain>, options: HttpOptions) -> Router {
     Http::new(chain, options).router()
 }

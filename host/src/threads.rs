@@ -27,7 +27,7 @@ impl GuestThreads {
     pub(crate) fn start(count: Option<usize>) -> Result<Self, MachineError> {
         const WHAT: &str = "guests";
         let count = count.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
-        // And one for what blocks.
+        // One more for blocking work.
         machine::has_threads(count.saturating_add(1), WHAT)?;
         machine::has_files(machine::FILES_OF_A_RUNTIME, WHAT)?;
         let number = AtomicUsize::new(0);
@@ -35,7 +35,8 @@ impl GuestThreads {
             .worker_threads(count)
             .thread_name_fn(move || format!("guest-{}", number.fetch_add(1, Ordering::Relaxed)))
             .max_blocking_threads(BLOCKING_THREADS)
-            // The one below never ends: with it, all work gets done even when the system starts no more threads.
+            // The blocking thread that is started below never ends. With it, all blocking work gets done even if the
+            // system starts no more threads.
             .thread_keep_alive(Duration::MAX)
             .enable_all()
             .build()

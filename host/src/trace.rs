@@ -1,9 +1,10 @@
-//! The W3C trace context of a request (<https://www.w3.org/TR/trace-context/>), as it is handed on from call to call.
+//! The W3C trace context of a request (<https://www.w3.org/TR/trace-context/>), which the host passes on from call to
+//! call.
 
-/// The longest `tracestate` that is handed on, in bytes. The specification has platforms hand on 512.
+/// The longest `tracestate` that is passed on, in bytes. The specification asks platforms to pass on 512.
 const LONGEST_STATE: usize = 512;
 
-/// A trace context, as its two headers have it.
+/// A trace context: the contents of its two headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceContext {
     parent: String,
@@ -11,8 +12,8 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
-    /// The context of the headers `traceparent` and `tracestate`; `None` where `parent` is not of the specification's form.
-    /// A `state` that is too long is dropped, as the specification allows.
+    /// Makes the context of the headers `traceparent` and `tracestate`. Returns `None` if `parent` does not have the
+    /// form in the specification. Drops a `state` that is too long, as the specification allows.
     ///
     /// ```
     /// use chainhost::trace::TraceContext;
@@ -38,12 +39,12 @@ impl TraceContext {
         Some(TraceContext { parent: parent.to_owned(), state: state.to_owned() })
     }
 
-    /// The header `traceparent`.
+    /// Returns the header `traceparent`.
     pub fn parent(&self) -> &str {
         &self.parent
     }
 
-    /// The header `tracestate`; empty where there is none.
+    /// Returns the header `tracestate`; empty if there is none.
     pub fn state(&self) -> &str {
         &self.state
     }

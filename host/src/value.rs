@@ -1,9 +1,9 @@
 //! Values and their WIT types: the data that every call carries, whatever its source and its destination.
 //!
 //! A [`Value`] does not hold its own type. Like the canonical ABI it is positional: a record is its fields in order, a
-//! variant is the index of its case. All code that reads or writes a value goes by the [`Type`] beside it. That keeps
+//! variant is the index of its case. All code that reads or writes a value uses the [`Type`] beside it. That keeps
 //! values small and lets lists of plain data stay packed ([`List`]): a `list<u8>` is one buffer all the way from a
-//! guest's memory to the socket, never an enum a byte.
+//! guest's memory to the socket, never an enum for each byte.
 //!
 //! - [`ty`]: [`Type`] and [`Signature`], their WIT text, and structural equality.
 //! - [`json`]: JSON text to values and back, by type.
@@ -276,7 +276,7 @@ impl List {
         self.len() * size
     }
 
-    /// Whether the list has no element.
+    /// Returns true if the list has no element.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -315,7 +315,7 @@ impl Flags {
         Flags { words }
     }
 
-    /// Whether flag `index` is set. A flag that is not declared never is.
+    /// Returns true if flag `index` is set. A flag that is not declared is never set.
     pub fn get(&self, index: usize) -> bool {
         self.words.get(index / 32).is_some_and(|word| word & (1 << (index % 32)) != 0)
     }

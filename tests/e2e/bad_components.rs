@@ -45,6 +45,36 @@ fn a_component_without_run_remote_is_refused() {
 }
 
 #[test]
+fn a_component_of_few_bytes_whose_types_have_many_parts_is_refused() {
+    let mut types = String::from("(type $t0 (tuple u8 u8))");
+    for depth in 1..=15 {
+        types.push_str(&format!("(type $t{depth} (tuple $t{0} $t{0}))", depth - 1));
+    }
+    let component = format!(
+        r#"(component {types} (type $f (func (param "a" $t15)))
+            (core module $m
+                (memory (export "mem") 1)
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 8)
+                (func (export "run") (param i32)))
+            (core instance $i (instantiate $m))
+            (func (export "run-remote") (type $f)
+                (canon lift (core func $i "run") (memory $i "mem") (realloc (func $i "realloc")))))"#
+    );
+    refused(wat::parse_str(component).unwrap(), &["have more than 20000 parts", "fewer nested types"]);
+}
+
+#[test]
+fn a_component_that_is_too_long_or_no_regular_file_is_refused_unread() {
+    let chain = chain();
+    let path = chain.folder().join("a.wasm");
+    std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+    chain.run(&["check", "chain.toml"]).refused(3, &[PLACE, "it has 1024GiB, and may have at most 512MiB"]);
+    std::fs::remove_file(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    chain.run(&["check", "chain.toml"]).refused(3, &[PLACE, "found a FIFO, a socket or a device", "regular file"]);
+}
+
+#[test]
 fn an_import_that_is_neither_of_the_host_nor_a_dependency_is_refused_and_named() {
     let run_remote = r#"
       (core module $m (func (export "run")))

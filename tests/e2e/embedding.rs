@@ -1,5 +1,6 @@
 //! The library: a chain in a program of one's own.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -15,6 +16,11 @@ use chainhost::live::{LiveChain, ReloadError};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 use tower::ServiceExt;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::harness::{self, Endpoint, component, json_request, kept, repository};
 
@@ -68,9 +74,9 @@ async fn a_chain_in_a_file_is_called_with_json() {
     let chain = host().load_file(repository().join("examples/hello/chain.toml")).await.unwrap();
     let answer = chain.call_json(br#"{"names": ["Ada"]}"#, CallOptions::default()).await.unwrap();
     assert_eq!(answer, br#"["Hello, Ada!"]"#);
-    let answer = chain.call_chainlet_json("say-hello", br#"{"name": "Ada"}"#, CallOptions::default()).await;
-    assert_eq!(answer.unwrap().unwrap(), br#""Hello, Ada!""#);
-    assert!(chain.call_chainlet_json("nobody", b"{}", CallOptions::default()).await.is_none());
+    let answer = chain.chainlet("say-hello").unwrap().call_json(br#"{"name": "Ada"}"#, CallOptions::default()).await;
+    assert_eq!(answer.unwrap(), br#""Hello, Ada!""#);
+    assert!(chain.chainlet("nobody").is_none());
 }
 
 #[tokio::test]
@@ -282,6 +288,49 @@ async fn a_live_chain_takes_a_new_version_and_calls_stay_in_theirs() {
 }
 
 #[tokio::test]
+async fn a_canary_whose_calls_trap_gives_way_without_a_server() {
+    let chain = host().load(&hello()).await.unwrap();
+    let live = LiveChain::new(chain);
+    let mut canary = Canary::default();
+    (canary.share, canary.trial) = (0.999, Duration::from_millis(500));
+    assert!(live.replace(faulty().await, Rollout::Canary(canary)).await.unwrap().on_trial);
+    let trapped = harness::eventually("a call of the new version has trapped", async || {
+        let called = live.call::<serde_json::Value>(&Order { what: "trap" }, CallOptions::default()).await;
+        called.err().filter(|error| error.kind() == ErrorKind::Trap)
+    });
+    trapped.await;
+    harness::eventually("the trial is over", async || live.on_trial().is_none().then_some(())).await;
+    assert_eq!(live.version(), 1, "more calls of the new version failed");
+    live.stop(Duration::from_secs(1)).await;
+}
+
+#[tokio::test]
+async fn a_stream_keeps_its_version_until_it_ends() {
+    let builder = ChainletSpec::builder(component("guest_stream_source"));
+    let spec = ChainSpec::builder("test").chainlet("source", builder).build().unwrap();
+    let live = LiveChain::new(host().load(&spec).await.unwrap());
+    let mut items = live
+        .stream::<serde_json::Value>(&json!({ "plan": "at-once", "count": 3 }), CallOptions::default())
+        .await
+        .unwrap();
+    live.replace(faulty().await, Rollout::Atomic).await.unwrap();
+    let mut count = 0;
+    while let Some(item) = futures::StreamExt::next(&mut items).await {
+        item.unwrap();
+        count += 1;
+    }
+    assert_eq!(count, 3);
+    live.stop(Duration::from_secs(1)).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_such_rust_type_is_the_callers_mistake() {
+    let error = faulty().await.call::<u32>(&Order { what: "echo:x" }, CallOptions::default()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(error.message().contains("the answer cannot be read as u32"), "{error}");
+}
+
+#[tokio::test]
 async fn a_call_without_a_deadline_does_not_wait_for_ever_behind_one_that_never_ends() {
     let builder = ChainletSpec::builder(component("guest_faulty")).grace(Duration::from_millis(300));
     let chain = host().load(&ChainSpec::builder("test").chainlet("faulty", builder).build().unwrap()).await.unwrap();
@@ -297,4 +346,54 @@ async fn a_call_without_a_deadline_does_not_wait_for_ever_behind_one_that_never_
     assert_eq!(error.kind(), ErrorKind::Trap);
     assert!(error.message().contains("did not return to its event loop"), "{error}");
     assert_eq!(tell("calls").await.unwrap(), "1", "another instance has taken over");
+}
+
+/// The name of a span, that of its parent, and its fields as text.
+type Seen = (String, Option<String>, String);
+
+/// Keeps all spans.
+#[derive(Clone, Default)]
+struct Spans(Arc<Mutex<Vec<Seen>>>);
+
+impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        struct Text(String);
+        impl Visit for Text {
+            fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+                self.0.push_str(&format!("{field}={value:?} "));
+            }
+        }
+        let mut text = Text(String::new());
+        attributes.record(&mut text);
+        let parent = context.span(id).and_then(|span| Some(span.parent()?.name().to_owned()));
+        self.0.lock().unwrap().push((attributes.metadata().name().to_owned(), parent, text.0));
+    }
+}
+
+#[tokio::test]
+async fn a_subscriber_sees_a_span_for_each_call_and_each_edge_inside_of_its_own() {
+    let spans = Spans::default();
+    let filter = Targets::new().with_target("chainhost", tracing::Level::DEBUG);
+    // For the whole process: guests run on threads of the host's own.
+    let subscriber = tracing_subscriber::registry().with(filter).with(spans.clone());
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+
+    let chain = host().load(&hello()).await.unwrap();
+    let mine = tracing::info_span!(target: "chainhost", "mine");
+    let options = CallOptions::default().request_id("the-request");
+    let call = async { chain.call::<Vec<String>>(&json!({ "names": ["Ada"] }), options).await };
+    let greetings = tracing::Instrument::instrument(call, mine).await.unwrap();
+    assert_eq!(greetings, ["Salut, Ada!"]);
+
+    let spans = spans.0.lock().unwrap().clone();
+    let has = |name: &str, parent: Option<&str>, fields: &[&str]| {
+        let fits = |(of, above, text): &&Seen| {
+            of == name && above.as_deref() == parent && fields.iter().all(|field| text.contains(field))
+        };
+        assert!(spans.iter().any(|span| fits(&span)), "{name} in {parent:?} with {fields:?}: {spans:?}");
+    };
+    has("start", None, &["chainlet=say-hello", "replica=0"]);
+    has("call", Some("mine"), &["chainlet=hello-all", "request=\"the-request\""]);
+    has("edge", Some("call"), &["edge=hello-all → say-hello"]);
+    has("call", Some("edge"), &["chainlet=say-hello", "request=\"the-request\""]);
 }

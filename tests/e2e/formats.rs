@@ -244,9 +244,9 @@ async fn an_embedder_calls_with_bytes_without_http() {
     let data = Bytes::from_static(b"as it is");
     assert_eq!(chain.call_bytes(&data, bytes, CallOptions::default()).await.unwrap(), data);
     let answer = Formats { answer: Format::Cbor, ..bytes };
-    let answer = chain.call_chainlet_bytes("back", &data, answer, CallOptions::default()).await.unwrap();
+    let answer = chain.chainlet("back").unwrap().call_bytes(&data, answer, CallOptions::default()).await;
     assert_eq!(answer.unwrap(), &b"\x48as it is"[..]);
-    assert!(chain.call_chainlet_bytes("nobody", &data, bytes, CallOptions::default()).await.is_none());
+    assert!(chain.chainlet("nobody").is_none());
     let error =
         chain.call_bytes(&Bytes::from_static(b"{"), Formats::default(), CallOptions::default()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);

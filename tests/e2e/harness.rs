@@ -6,6 +6,7 @@ mod chain;
 mod held;
 mod http;
 mod process;
+mod redis;
 mod served;
 mod streams;
 pub mod tls;
@@ -17,6 +18,7 @@ pub use chain::Chain;
 pub use held::Held;
 pub use http::{Endpoint, Reply, json_request};
 pub use process::{Finished, Process, chainhost};
+pub use redis::Redis;
 pub use served::Served;
 pub use streams::{Answer, End, Event};
 

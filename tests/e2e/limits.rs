@@ -23,6 +23,8 @@ async fn a_call_that_is_not_answered_in_time_is_a_504_and_other_calls_go_on() {
         let detail = "no answer before the deadline: the header x-request-timeout of the request is 100ms";
         assert_eq!(problem["detail"], detail);
     }
+    // The guest is told of a deadline, and lets go of the call at its next turn.
+    served.until_state("faulty", "active", json!(1)).await;
     assert_eq!(served.ask("release").await, "1", "the guest has dropped the calls that came too late");
     for call in held {
         assert_eq!(call.await.unwrap().said(), "did hold");

@@ -34,6 +34,7 @@ mod gpu;
 mod half_closed;
 mod health;
 mod hello;
+mod keyvalue;
 mod limits;
 mod log;
 mod machine;

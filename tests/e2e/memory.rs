@@ -207,3 +207,43 @@ async fn memory_of_messages_that_are_not_finished_is_given_back() {
     })
     .await;
 }
+
+/// Returns 500 strings of 1 MiB each, which all lie at one place of a memory of 2 MiB.
+const ALIASES: &str = r#"(component
+    (type $f (func (result (list string))))
+    (core module $m
+        (memory (export "mem") 32)
+        (func (export "realloc") (param i32 i32 i32 i32) (result i32) unreachable)
+        (func (export "run") (result i32) (local $i i32)
+            (memory.fill (i32.const 65536) (i32.const 97) (i32.const 1048576))
+            (loop $next
+                (i32.store (i32.add (i32.const 1200000) (i32.mul (local.get $i) (i32.const 8))) (i32.const 65536))
+                (i32.store (i32.add (i32.const 1200004) (i32.mul (local.get $i) (i32.const 8))) (i32.const 1048576))
+                (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                (br_if $next (i32.lt_u (local.get $i) (i32.const 500))))
+            (i32.store (i32.const 8) (i32.const 1200000))
+            (i32.store (i32.const 12) (i32.const 500))
+            i32.const 8))
+    (core instance $i (instantiate $m))
+    (func (export "run-remote") (type $f)
+        (canon lift (core func $i "run") (memory $i "mem") (realloc (func $i "realloc")))))"#;
+
+#[tokio::test]
+async fn answers_that_name_one_place_many_times_are_refused_before_they_are_copied() {
+    let chain = Chain::new("[chain]\nname = \"c\"\n[chainlets.a]\ncomponent = \"a.wasm\"\nreplicas = 6\n");
+    chain.write("a.wasm", wat::parse_str(ALIASES).unwrap());
+    let served = chain.serve_with(&["--memory-limit", "64MiB"]);
+    let nothing = json!({});
+    for _ in 0..3 {
+        let replies = futures::future::join_all((0..6).map(|_| served.public.post("/run_remote", &nothing))).await;
+        for reply in replies {
+            let problem = reply.problem(429, "overloaded");
+            assert!(problem["detail"].as_str().unwrap().contains("its answer cannot be taken"), "{problem}");
+        }
+    }
+    let peak = served.held().peak >> 20;
+    assert!(peak < 300, "{peak} MiB, of which the budget has 64");
+    until_nothing_is_held(&served).await;
+    // The guests are not to blame: none was replaced.
+    assert!(!served.log().contains("replica"), "{}", served.log());
+}

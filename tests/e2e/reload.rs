@@ -113,6 +113,22 @@ async fn calls_in_flight_stay_with_the_version_that_they_began_in() {
 }
 
 #[tokio::test]
+async fn a_watched_file_that_becomes_a_fifo_is_refused_and_holds_nobody() {
+    let chain = Chain::new(FAULTY);
+    let served = chain.serve_with(&["--watch"]);
+    let path = chain.folder().join("chain.toml");
+    std::fs::remove_file(&path).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    served.until_log("the new version does not load").await;
+    served.until_log("it is a FIFO, a socket or a device, and no regular file").await;
+    assert_eq!(served.public.get("/healthz").await.status, 200);
+    assert_eq!(served.ask("echo:x").await, "x");
+    served.signal(Signal::TERM);
+    assert_eq!(served.finish().await.code, Some(0));
+}
+
+#[tokio::test]
 async fn a_hangup_signal_loads_a_new_version() {
     let chain = Chain::new(&greeting(1, "\"atomic\""));
     let served = chain.serve();

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 use crate::cargo::{build, build_host, chainhost, forget_this_package};
 use crate::failure::Failure;
 use crate::http;
-use crate::json::{Json, quoted};
 use crate::served::Served;
 use crate::step::{Steps, say};
 use crate::toolchain;
@@ -68,7 +69,7 @@ fn listed(times: &[Duration]) -> String {
 
 /// Asks the chain, shows what it answered, and returns how long it took from the connection to the end of the answer.
 fn ask(served: &Served, question: &str) -> Result<Duration, Failure> {
-    let body = format!("{{\"question\": {}, \"limit\": {PASSAGES}}}", quoted(question));
+    let body = json!({ "question": question, "limit": PASSAGES }).to_string();
     let start = Instant::now();
     let answer = http::post(served.address(), "/run_remote", &body)?;
     let took = start.elapsed();
@@ -99,15 +100,15 @@ struct Passage {
 
 /// The passages in the answer of the chain; `None` where it is not such an answer.
 fn passages(answer: &str) -> Option<Vec<Passage>> {
-    let answer = Json::read(answer)?;
-    let passage = |passage: &Json| {
+    let answer: Value = serde_json::from_str(answer).ok()?;
+    let passage = |passage: &Value| {
         Some(Passage {
-            chapter: passage.get("chapter")?.text()?.to_owned(),
-            snippet: passage.get("snippet")?.text()?.to_owned(),
-            score: passage.get("score")?.number()?,
+            chapter: passage.get("chapter")?.as_str()?.to_owned(),
+            snippet: passage.get("snippet")?.as_str()?.to_owned(),
+            score: passage.get("score")?.as_f64()?,
         })
     };
-    answer.get("passages")?.list()?.iter().map(passage).collect()
+    answer.get("passages")?.as_array()?.iter().map(passage).collect()
 }
 
 /// `text` in lines of at most `width` characters, unless a word is longer.

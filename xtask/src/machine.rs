@@ -1,12 +1,16 @@
-//! The needs of the tests beside Rust: a compiler for C++, programs that unpack archives, and a Vulkan driver. They are
-//! looked for before anything is built, and fetched where they are missing.
+//! The needs of the tests beside Rust: a compiler for C++, programs that unpack archives, a Vulkan driver, and a Redis
+//! server. They are looked for before anything is built, and fetched where they are missing.
 //!
 //! The tests compute on a GPU, or on one in software if the machine has none. That takes Vulkan's loader and a driver,
 //! which Debian's packages have. Root installs them. Anyone else unpacks them into the cache, and the tests are pointed
 //! to that folder.
+//!
+//! A Redis server is optional. It is unpacked into the cache for root as well: Debian's package, where it is installed,
+//! starts a server of the whole machine.
 
 mod apt;
 mod driver;
+mod redis;
 
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
@@ -26,22 +30,25 @@ pub struct Machine {
     variables: Vec<(&'static str, OsString)>,
     /// Whether the tests of GPUs cannot run.
     without_gpu: bool,
+    /// Whether the tests of stores in Redis cannot run.
+    without_redis: bool,
 }
 
 impl Machine {
-    /// Points `command` to the driver that was unpacked, if one was.
+    /// Points `command` to the driver and the server that were unpacked, if they were.
     pub fn equip<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         command.envs(self.variables.iter().map(|(name, value)| (name, value)))
     }
 
-    /// The arguments of a `cargo test` that is to get `arguments`: without a GPU, they also skip the tests that need one.
+    /// The arguments of a `cargo test` that is to get `arguments`: without a GPU or a Redis server, they also skip the tests
+    /// that need one.
     pub fn test_arguments<'a>(&self, arguments: &[&'a str]) -> Vec<&'a str> {
         let mut arguments = arguments.to_vec();
-        if self.without_gpu {
+        for name in [self.without_gpu.then_some("gpu"), self.without_redis.then_some("redis")].into_iter().flatten() {
             if !arguments.contains(&"--") {
                 arguments.push("--");
             }
-            arguments.extend(["--skip", "gpu"]);
+            arguments.extend(["--skip", name]);
         }
         arguments
     }
@@ -87,23 +94,48 @@ pub fn prepare() -> Result<Machine, Failure> {
         apt::install_as_root(&packages);
         packages = missing();
     }
-    if packages.is_empty() {
-        return Ok(Machine::default());
-    }
     if packages.iter().any(|package| !VULKAN.contains(package)) {
         return Err(Failure::new(
             format_args!("this machine lacks what the tests need: {}", packages.join(" ")),
             format_args!("as root: {}", install_command(&packages)),
         ));
     }
-    match driver::in_cache() {
-        Ok(driver) => {
-            say(format_args!("the Vulkan driver is {}", driver.description().display()));
-            Ok(Machine { variables: driver.variables(), without_gpu: false })
+    let mut machine = Machine::default();
+    if !packages.is_empty() {
+        machine.find_driver();
+    }
+    if !redis::is_found() {
+        machine.find_redis();
+    }
+    Ok(machine)
+}
+
+impl Machine {
+    /// Takes the driver from the cache.
+    fn find_driver(&mut self) {
+        match driver::in_cache() {
+            Ok(driver) => {
+                say(format_args!("the Vulkan driver is {}", driver.description().display()));
+                self.variables.extend(driver.variables());
+            }
+            Err(why) => {
+                say(format_args!("no Vulkan driver ({why}): the tests of GPUs are left out"));
+                self.without_gpu = true;
+            }
         }
-        Err(why) => {
-            say(format_args!("no Vulkan driver ({why}): the tests of GPUs are left out"));
-            Ok(Machine { variables: Vec::new(), without_gpu: true })
+    }
+
+    /// Takes the Redis server from the cache.
+    fn find_redis(&mut self) {
+        match redis::in_cache() {
+            Ok(server) => {
+                say(format_args!("the Redis server is {}", server.program().display()));
+                self.variables.extend(server.variable());
+            }
+            Err(why) => {
+                say(format_args!("no Redis server ({why}): the tests of stores in Redis are left out"));
+                self.without_redis = true;
+            }
         }
     }
 }
@@ -151,6 +183,15 @@ mod tests {
             failure.ends_with("apt-get install --no-install-recommends libvulkan1 mesa-vulkan-drivers"),
             "{failure}"
         );
+    }
+
+    #[test]
+    fn without_a_redis_server_its_tests_are_skipped_and_nothing_fails() {
+        let machine = Machine { without_redis: true, ..Machine::default() };
+        assert_eq!(machine.test_arguments(&["name"]), ["name", "--", "--skip", "redis"]);
+        assert!(machine.require_gpu("").is_ok());
+        let machine = Machine { without_gpu: true, ..machine };
+        assert_eq!(machine.test_arguments(&[]), ["--", "--skip", "gpu", "--skip", "redis"]);
     }
 
     #[test]

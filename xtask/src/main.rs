@@ -1,6 +1,6 @@
 //! The project's tasks: `cargo xtask COMMAND`.
 //!
-//! It depends on the standard library and one small crate for SHA-256, so that a newcomer sees it start at once.
+//! It depends on two small crates beside the standard library, so that a newcomer sees it start at once.
 
 mod bench;
 mod cache;
@@ -10,7 +10,6 @@ mod failure;
 mod fuzz;
 mod guests;
 mod http;
-mod json;
 mod lint;
 mod machine;
 mod models;

@@ -1,5 +1,5 @@
 //! The program, as its users meet it. It needs the components of examples/hello: `cargo xtask guests` builds them.
-#![allow(clippy::unwrap_used, reason = "all of this is test code")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "all of this is test code")]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! What stands in the parentheses of `#[chainlet(…)]`.
+//! The arguments in the parentheses of `#[chainlet(…)]`.
 
 use proc_macro2::Span;
 use syn::parse::{Parse, ParseStream};
@@ -8,18 +8,18 @@ use syn::{Error, Ident, LitStr, Path, Result, Token, bracketed};
 /// The arguments of the attribute, all optional.
 #[derive(Default)]
 pub struct Arguments {
-    /// The name of the world, where it is not the name of the struct.
+    /// The name of the world, if it differs from the name of the struct.
     pub world: Option<LitStr>,
-    /// Where the WIT is.
+    /// The source of the WIT.
     pub source: Source,
     /// Traits to derive on every generated type, besides `Clone` and `Debug`.
     pub derives: Vec<Path>,
 }
 
-/// Where the world's WIT comes from.
+/// The source of the world's WIT.
 #[derive(Default)]
 pub enum Source {
-    /// `wit` beside Cargo.toml, or else `../wit`.
+    /// The folder `wit` beside Cargo.toml, or else `../wit`.
     #[default]
     Default,
     /// A folder or file, relative to Cargo.toml.
@@ -29,7 +29,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// The place to blame where the WIT itself is wrong.
+    /// Returns the place to which errors about the WIT point.
     pub fn span(&self) -> Span {
         match self {
             Source::Default => Span::call_site(),

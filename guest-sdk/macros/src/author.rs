@@ -1,5 +1,5 @@
-//! What the author wrote: the `impl` block, checked for the functions that
-//! make a chainlet.
+//! The author's code: the `impl` block, checked for the functions that make a
+//! chainlet.
 
 use proc_macro2::Span;
 use syn::spanned::Spanned;
@@ -7,49 +7,49 @@ use syn::{Error, FnArg, GenericParam, Ident, ImplItem, ImplItemFn, ItemImpl, Res
 
 /// The author's `impl` block, with its special functions found and checked.
 pub struct Author {
-    /// The block as it stands.
+    /// The unchanged block.
     pub block: ItemImpl,
     /// The name of the struct.
     pub name: Ident,
     /// `run_remote`.
     pub run_remote: RunRemote,
-    /// `init`, where the chainlet has one.
+    /// `init`, if the chainlet has one.
     pub init: Option<Init>,
-    /// `is_healthy`, where the chainlet has one.
+    /// `is_healthy`, if the chainlet has one.
     pub is_healthy: Option<IsHealthy>,
 }
 
 /// The author's `run_remote`.
 pub struct RunRemote {
-    /// Where its name stands.
+    /// The place of its name.
     pub name: Span,
-    /// The `async` keyword, where it is an async function.
+    /// The `async` keyword, if it is an async function.
     pub asyncness: Option<Span>,
     /// The types of its parameters, without `&self`.
     pub parameters: Vec<Type>,
-    /// Where its parameters stand.
+    /// The place of its parameters.
     pub inputs: Span,
-    /// Its return type, where it has one.
+    /// Its return type, if it has one.
     pub returned: Option<Type>,
-    /// Where its return type stands, or its name where it has none.
+    /// The place of its return type, or of its name if it has none.
     pub output: Span,
 }
 
 /// The author's `init`.
 pub struct Init {
-    /// Whether it is an async function.
+    /// True if it is an async function.
     pub is_async: bool,
-    /// Whether it returns a `Result` rather than the struct itself.
+    /// True if it returns a `Result` and not the struct itself.
     pub fallible: bool,
-    /// Where its return type stands.
+    /// The place of its return type.
     pub output: Span,
 }
 
 /// The author's `is_healthy`.
 pub struct IsHealthy {
-    /// Whether it is an async function.
+    /// True if it is an async function.
     pub is_async: bool,
-    /// Where its return type stands.
+    /// The place of its return type.
     pub output: Span,
 }
 
@@ -151,7 +151,7 @@ impl IsHealthy {
     }
 }
 
-/// The name of the struct that the block is of.
+/// Returns the name of the struct in the block's type.
 fn struct_name(self_ty: &Type) -> Result<Ident> {
     if let Type::Path(path) = self_ty
         && path.qself.is_none()
@@ -170,7 +170,7 @@ fn function<'a>(block: &'a ItemImpl, name: &str) -> Option<&'a ImplItemFn> {
     })
 }
 
-/// Whether a return type is the struct, as `Self` or by name.
+/// Returns true if a return type is the struct, as `Self` or by name.
 fn is_struct(output: &Type, name: &Ident) -> bool {
     matches!(output, Type::Path(path) if path.path.is_ident("Self") || path.path.is_ident(name))
 }

@@ -1,5 +1,4 @@
-//! The Rust side of a world: what wit-bindgen generates, and the names under
-//! which the author finds it.
+//! The Rust side of a world: the output of wit-bindgen, and the names under which the author finds it.
 
 #![expect(clippy::indexing_slicing, reason = "ids index the `Resolve` that they come from")]
 
@@ -21,34 +20,32 @@ use wit_bindgen_rust::{Opts, WithOption, to_rust_ident};
 use crate::fallible;
 use crate::world::{ERRORS, Export, World};
 
-/// Where generated code finds the runtime of wit-bindgen.
+/// The path at which generated code finds the runtime of wit-bindgen.
 const RUNTIME: &str = "::chainlet::__private::wit_bindgen::rt";
 /// The module that holds everything wit-bindgen generates.
 pub const MODULE: &str = "bindings";
-/// Names that every Rust file has. A type of the same name is not brought into
-/// the author's scope, where it would hide them.
+/// Names that every Rust file has. A type with one of these names is not brought into the author's scope, because it
+/// would hide the usual meaning.
 pub const PRELUDE: [&str; 10] = ["Option", "Some", "None", "Result", "Ok", "Err", "String", "Vec", "Box", "Self"];
 
-/// Generated bindings, with the signature of `run_remote` named.
+/// The generated bindings, with names for the types in the signature of `run_remote`.
 pub struct Bindings {
     /// The items of the module `bindings`.
     pub items: Vec<Item>,
-    /// The module of the `Guest` trait that has `run_remote`, in `bindings`.
+    /// The path of the module, within `bindings`, of the `Guest` trait that has `run_remote`.
     pub export: Vec<Ident>,
-    /// How many parameters `run_remote` has. Each has an alias
-    /// `__RunRemoteParameterN` beside the trait; `__RunRemoteOutput` is what
-    /// it returns.
+    /// The number of parameters of `run_remote`. Each has an alias `__RunRemoteParameterN` beside the trait.
+    /// `__RunRemoteOutput` is the alias of the return type.
     pub parameters: usize,
 }
 
 impl Bindings {
-    /// The functions that make streams and futures, as far as the world has
-    /// types for them.
+    /// Returns the functions that make streams and futures. Each exists only if the world has types for it.
     pub fn streams(&self) -> TokenStream {
         let has = |name: &str| has(&self.items, name);
         let stream = has("wit_stream").then(|| {
             quote! {
-                /// A stream of what `write` sends, which goes on after `run_remote` has returned.
+                /// Makes a stream of the items that `write` sends. `write` continues after `run_remote` has returned.
                 #[allow(dead_code)]
                 pub fn stream<T: bindings::wit_stream::StreamPayload, W: ::core::future::Future<Output = ()> + 'static>(
                     write: impl ::core::ops::FnOnce(::chainlet::stream::Writer<T>) -> W,
@@ -59,7 +56,7 @@ impl Bindings {
         });
         let future = has("wit_future").then(|| {
             quote! {
-                /// A future of what `value` comes to, which goes on after `run_remote` has returned.
+                /// Makes a future of the result of `value`, which continues after `run_remote` has returned.
                 #[allow(dead_code)]
                 pub fn future<T: bindings::wit_future::FuturePayload + __Blank>(
                     value: impl ::core::future::Future<Output = T> + 'static,
@@ -73,7 +70,7 @@ impl Bindings {
         });
         let both = (has("wit_stream") && has("wit_future")).then(|| {
             quote! {
-                /// A stream of what `write` sends, and a future of how that ended: what `write` returns.
+                /// Makes a stream of the items that `write` sends, and a future of the value that `write` returns.
                 #[allow(dead_code)]
                 pub fn try_stream<
                     T: bindings::wit_stream::StreamPayload,
@@ -94,18 +91,17 @@ impl Bindings {
     }
 }
 
-/// Whether the generated `items` have a module of this name.
+/// Returns true if the generated `items` have a module of this name.
 pub fn has(items: &[Item], name: &str) -> bool {
     items.iter().any(|item| matches!(item, Item::Mod(module) if module.ident == name))
 }
 
-/// The alias of the type of one parameter of `run_remote`.
+/// Returns the name of the alias for the type of one parameter of `run_remote`.
 pub fn parameter_alias(index: usize) -> Ident {
     format_ident!("__RunRemoteParameter{index}")
 }
 
-/// Generates the bindings of `world`, of which `complete` is the completed
-/// form.
+/// Generates the bindings of `world`. `complete` is its completed form.
 pub fn generate(world: &mut World, complete: WorldId, derives: &[String]) -> Result<Bindings> {
     let options = Opts {
         generate_all: true,
@@ -120,7 +116,7 @@ pub fn generate(world: &mut World, complete: WorldId, derives: &[String]) -> Res
     let source = std::str::from_utf8(source)?;
     let mut items = syn::parse_file(source).context("wit-bindgen generated bad Rust")?.items;
     if source.contains("WitMap") {
-        // wit-bindgen brings this trait into the scope of interfaces, but not into that of the world itself.
+        // wit-bindgen brings this trait into the scope of interfaces, but not into the scope of the world itself.
         let runtime: syn::Path = syn::parse_str(RUNTIME)?;
         items.push(syn::parse_quote!(#[allow(unused_imports)] use #runtime::WitMap as _;));
     }
@@ -139,7 +135,7 @@ pub fn generate(world: &mut World, complete: WorldId, derives: &[String]) -> Res
     Ok(Bindings { items, export, parameters })
 }
 
-/// The host's interfaces whose types are those of the SDK.
+/// Returns the host's interfaces in `world` whose types come from the SDK.
 fn shared(resolve: &Resolve, world: WorldId) -> Vec<(String, WithOption)> {
     let imports = resolve.worlds[world].imports.keys();
     imports
@@ -151,7 +147,7 @@ fn shared(resolve: &Resolve, world: WorldId) -> Vec<(String, WithOption)> {
         .collect()
 }
 
-/// Where the SDK has the types of an interface of the host's.
+/// Returns the SDK's module with the types of a host's interface, if there is one.
 fn host_module(interface: &str) -> Option<&'static str> {
     match interface {
         fallible::CALL => Some("::chainlet::__private::host::call"),
@@ -160,8 +156,8 @@ fn host_module(interface: &str) -> Option<&'static str> {
     }
 }
 
-/// Renames the `run_remote` of a dependency whose WIT declares an error, and
-/// puts one in its place that tells that error from a failure of the call.
+/// Renames the `run_remote` of a dependency whose WIT declares an error. Adds a `run_remote` that tells the declared
+/// error from a failure of the call.
 fn wrap(module: &mut Vec<Item>, dependency: &str) -> Result<()> {
     let raw = module
         .iter_mut()
@@ -190,7 +186,7 @@ fn wrap(module: &mut Vec<Item>, dependency: &str) -> Result<()> {
     Ok(())
 }
 
-/// The `T` of a type `Result<T, …>`.
+/// Returns the `T` of a type `Result<T, …>`.
 fn first_argument(ty: &Type) -> Option<&Type> {
     let Type::Path(path) = ty else { return None };
     let PathArguments::AngleBracketed(arguments) = &path.path.segments.last()?.arguments else { return None };
@@ -200,8 +196,8 @@ fn first_argument(ty: &Type) -> Option<&Type> {
     }
 }
 
-/// Writes an alias for each type in the signature of `run_remote`, so that
-/// other code can name the types without printing them itself.
+/// Adds an alias for each type in the signature of `run_remote`, so that other code can name the types without printing
+/// them itself.
 fn name_signature(module: &mut Vec<Item>) -> Result<usize> {
     let signature = module
         .iter()
@@ -233,7 +229,7 @@ fn name_signature(module: &mut Vec<Item>) -> Result<usize> {
     Ok(types.len())
 }
 
-/// The items of a module within `items`.
+/// Returns the items of a module within `items`.
 fn descend<'a>(mut items: &'a mut Vec<Item>, path: &[Ident]) -> Result<&'a mut Vec<Item>> {
     for name in path {
         items = items
@@ -247,11 +243,11 @@ fn descend<'a>(mut items: &'a mut Vec<Item>, path: &[Ident]) -> Result<&'a mut V
     Ok(items)
 }
 
-/// The names to bring into the author's scope, as `use` items: each dependency
-/// as a module, each type of the signatures by name.
+/// Returns the names to bring into the author's scope, as `use` items: each dependency as a module, each type of the
+/// signatures by its name.
 ///
-/// Where two differ and have one name, the chainlet's own contract goes before
-/// those of its dependencies, whose types can be named through their modules.
+/// If two different types have the same name, the type of the chainlet's own contract takes it. Types of dependencies
+/// can still be named through their modules.
 pub fn scope(world: &World) -> Result<TokenStream> {
     let resolve = &world.resolve;
     let module = ident(MODULE);
@@ -283,7 +279,8 @@ pub fn scope(world: &World) -> Result<TokenStream> {
     Ok(quote!(#(#uses)*))
 }
 
-/// The types that have names in the author's scope: those of `run_remote`, of the world itself, and of its dependencies.
+/// Returns the types with names in the author's scope: those of `run_remote`, of the world itself, and of its
+/// dependencies.
 pub fn types_in_scope(world: &World, run_remote: &Function) -> IndexSet<TypeId> {
     let resolve = &world.resolve;
     let mut types = IndexSet::new();
@@ -301,20 +298,19 @@ pub fn types_in_scope(world: &World, run_remote: &Function) -> IndexSet<TypeId> 
     types
 }
 
-/// Where each interface of a world has its module.
+/// The modules of the interfaces of a world.
 pub struct Modules<'a> {
     resolve: &'a Resolve,
     interfaces: IndexMap<InterfaceId, (WorldKey, bool)>,
 }
 
 impl<'a> Modules<'a> {
-    /// Those of `world`.
+    /// Finds the modules of `world`.
     pub fn new(world: &'a World) -> Self {
         let resolve = &world.resolve;
         let found = &resolve.worlds[world.id];
         let mut interfaces = IndexMap::new();
-        // The exported form of an interface goes first: it is the one in the
-        // signature of `run_remote`.
+        // The exported form of an interface takes precedence, because it is the one in the signature of `run_remote`.
         for (items, exported) in [(&found.exports, true), (&found.imports, false)] {
             for (key, item) in items {
                 if let WorldItem::Interface { id, .. } = item {
@@ -325,13 +321,13 @@ impl<'a> Modules<'a> {
         Modules { resolve, interfaces }
     }
 
-    /// The module of a type that the SDK has.
+    /// Returns the path of a type in the SDK, if the SDK has the type.
     pub fn host_path(&self, id: TypeId) -> Option<syn::Path> {
         let TypeOwner::Interface(owner) = self.resolve.types[id].owner else { return None };
         syn::parse_str(host_module(&self.resolve.id_of(owner)?)?).ok()
     }
 
-    /// The Rust name of a named type and the module it is in.
+    /// Returns the Rust name of a named type, and the module that contains it.
     pub fn rust_type(&self, id: TypeId) -> Result<Option<(Ident, Vec<Ident>)>> {
         let ty = &self.resolve.types[id];
         let Some(name) = &ty.name else { return Ok(None) };
@@ -347,7 +343,7 @@ impl<'a> Modules<'a> {
     }
 }
 
-/// The module that wit-bindgen makes for an interface, as it names them.
+/// Returns the path of the module that wit-bindgen makes for an interface.
 fn module_path(resolve: &Resolve, key: &WorldKey, exported: bool) -> Result<Vec<Ident>> {
     let mut path = Vec::new();
     if exported {
@@ -367,12 +363,12 @@ fn module_path(resolve: &Resolve, key: &WorldKey, exported: bool) -> Result<Vec<
     Ok(path.iter().map(|name| ident(name)).collect())
 }
 
-/// An identifier, raw where the name is a keyword.
+/// Returns an identifier, which is raw if the name is a keyword.
 pub fn ident(name: &str) -> Ident {
     syn::parse_str(&to_rust_ident_keeping_case(name)).unwrap_or_else(|_| Ident::new_raw(name, Span::call_site()))
 }
 
-/// As wit-bindgen escapes keywords, without its change to snake_case.
+/// Escapes keywords as wit-bindgen does, without its change to snake_case.
 fn to_rust_ident_keeping_case(name: &str) -> String {
     if name.starts_with(char::is_uppercase) { name.to_owned() } else { to_rust_ident(name) }
 }

@@ -1,5 +1,5 @@
-//! Blank values: what an export returns for a call whose answer nobody wants,
-//! and what a future comes to that is dropped before it has a value.
+//! Blank values. An export returns one for a call whose answer nobody wants. A
+//! future that is dropped before it has a value gets one.
 
 #![expect(clippy::indexing_slicing, reason = "ids index the `Resolve` that they come from")]
 
@@ -14,8 +14,9 @@ use wit_bindgen_rust::to_rust_ident;
 use crate::bindings::{MODULE, Modules, collect, has, ident};
 use crate::world::{RUN_REMOTE, World};
 
-/// The trait of types that have a blank value, with what implements it: the
-/// types of the standard library, and those in the signatures of `world`.
+/// Returns the code of the trait of types with a blank value, and its
+/// implementations: for types of the standard library, and for those in the
+/// signatures of `world`.
 pub fn code(world: &World, items: &[syn::Item]) -> Result<TokenStream> {
     let resolve = &world.resolve;
     let mut types = IndexSet::new();
@@ -69,7 +70,7 @@ pub fn code(world: &World, items: &[syn::Item]) -> Result<TokenStream> {
             impl<T: bindings::wit_stream::StreamPayload> __Blank for ::chainlet::StreamReader<T> {
                 const STREAMS: bool = true;
                 fn blank() -> Self {
-                    // Its writer is dropped, so it has ended.
+                    // The writer is dropped, so the stream has ended.
                     bindings::wit_stream::new().1
                 }
             }
@@ -80,7 +81,7 @@ pub fn code(world: &World, items: &[syn::Item]) -> Result<TokenStream> {
             impl<T: bindings::wit_future::FuturePayload + __Blank> __Blank for ::chainlet::FutureReader<T> {
                 const STREAMS: bool = true;
                 fn blank() -> Self {
-                    // Its writer is dropped, and writes the default then.
+                    // The writer is dropped, and then writes the default.
                     bindings::wit_future::new(T::cut_off).1
                 }
             }

@@ -1,8 +1,8 @@
-//! The docs of a contract, as the section `chainlet:docs` holds them.
+//! Writes the docs of a contract in the form of the section `chainlet:docs`.
 //!
-//! The tools that make components drop the doc comments of WIT; this keeps
-//! them for the host's OpenAPI. The format is described in
-//! `guest-sdk/DOCS-SECTION.md`.
+//! The tools that make components drop the doc comments of WIT. This section
+//! keeps them for the host's OpenAPI document. `guest-sdk/DOCS-SECTION.md`
+//! describes the format.
 
 #![expect(clippy::indexing_slicing, reason = "ids index the `Resolve` that they come from")]
 
@@ -37,7 +37,7 @@ impl Entry {
     }
 }
 
-/// The section's bytes, or none if nothing is documented.
+/// Returns the bytes of the section, or `None` if nothing is documented.
 pub fn section(world: &World) -> Result<Option<Vec<u8>>> {
     let function = world.run_remote()?;
     let mut section = Section::default();
@@ -55,7 +55,7 @@ pub fn section(world: &World) -> Result<Option<Vec<u8>>> {
             }
         }
     }
-    // Docs under a name that two types share would be wrong for one of them.
+    // If two types share a name, the docs of one would be wrong for the other.
     section.types.retain(|name, entry| !entry.is_empty() && !ambiguous.contains(name));
     if section.run_remote.is_empty() && section.types.is_empty() {
         return Ok(None);
@@ -63,8 +63,8 @@ pub fn section(world: &World) -> Result<Option<Vec<u8>>> {
     Ok(Some(serde_json::to_vec(&section)?))
 }
 
-/// The docs of one type. One that stands for another has the other's docs,
-/// unless it has its own.
+/// Returns the docs of one type. An alias has its own docs if it has any, and
+/// else those of its type.
 fn entry(resolve: &Resolve, id: TypeId) -> Entry {
     let definition = &resolve.types[id];
     let mut entry = Entry { docs: text(&definition.docs), members: IndexMap::new() };

@@ -1,4 +1,4 @@
-//! From the author's block and world to the code of a component.
+//! Expands the author's block and world to the code of a component.
 
 use anyhow::Error as AnyError;
 use heck::ToKebabCase as _;
@@ -18,8 +18,8 @@ use crate::{blank, docs, signature};
 
 /// Expands `#[chainlet(arguments)] item`.
 ///
-/// A mistake becomes a compile error beside the author's own code, so that it
-/// does not bring on others about code that is missing.
+/// A mistake becomes one compile error beside the author's own code. The author's code stays, because its absence would
+/// cause more errors.
 pub fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     try_expand(arguments, item.clone()).unwrap_or_else(|error| {
         let error = error.into_compile_error();
@@ -51,19 +51,20 @@ fn try_expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> 
     let docs = docs::section(&world).map_err(in_world)?;
     let bindings = bindings::generate(&mut world, complete, &derives).map_err(in_world)?;
     let component = match mistakes {
-        // The names of the world stay in scope, so that these are the only errors.
+        // The names of the world stay in scope, so that no errors follow from these.
         Some(mistakes) => mistakes.into_compile_error(),
         None => component(&author, &world, &bindings, docs.as_deref()).map_err(in_world)?,
     };
     code(&author, &world, &bindings, &scope, &component).map_err(in_world)
 }
 
-/// An error about WIT as a compile error at the place that named the WIT.
+/// Makes a compile error of an error about WIT, at the place that named the WIT.
 fn blame(span: Span, error: &AnyError) -> Error {
     Error::new(span, format!("{error:#}"))
 }
 
-/// Writes everything out: the author's block, the world in Rust, and the `component` that exports the block's functions.
+/// Writes the whole code: the author's block, the world in Rust, and the `component` that exports the block's
+/// functions.
 fn code(
     author: &Author,
     world: &World,
@@ -76,7 +77,7 @@ fn code(
     let items = &bindings.items;
     let streams = bindings.streams();
     let blank = blank::code(world, items)?;
-    // The compiler then builds anew when one of them changes.
+    // Lets the compiler build again when one of the files changes.
     let files = world.files.iter().filter_map(|file| file.to_str()).map(|file| {
         quote!(
             const _: &[u8] = ::core::include_bytes!(#file);
@@ -93,7 +94,7 @@ fn code(
             #streams
             #blank
 
-            /// All that the world imports and exports, by its full path.
+            /// Everything that the world imports and exports, by its full path.
             #[allow(warnings, clippy::all, clippy::pedantic, clippy::restriction)]
             pub mod #module {
                 #(#items)*
@@ -107,7 +108,7 @@ fn code(
     })
 }
 
-/// The exports of the component, and the docs in it.
+/// Writes the exports of the component, and the docs in it.
 fn component(author: &Author, world: &World, bindings: &Bindings, docs: Option<&[u8]>) -> anyhow::Result<TokenStream> {
     let function = world.run_remote()?;
     let ty = &author.block.self_ty;
@@ -157,7 +158,7 @@ fn component(author: &Author, world: &World, bindings: &Bindings, docs: Option<&
     })
 }
 
-/// The export of `run-remote`, which hands over to the author's.
+/// Writes the export of `run-remote`, which calls the author's function.
 fn run_remote(
     author: &Author,
     is_async: bool,
@@ -169,7 +170,7 @@ fn run_remote(
     let written = &author.run_remote;
     let names: Vec<_> = (0..parameters).map(|index| format_ident!("__p{index}")).collect();
     let aliases = (0..parameters).map(parameter_alias);
-    // Each mismatch with the world is an error at the author's own type.
+    // Reports each mismatch with the world at the author's own type.
     let checks = names.iter().zip(&written.parameters).enumerate().map(|(index, (name, ty))| {
         let alias = parameter_alias(index);
         typed(name, ty, &quote!(#guest::#alias))
@@ -225,13 +226,13 @@ fn run_remote(
     }
 }
 
-/// Takes a parameter, of type `wit` in the bindings, in the author's type `ty`.
+/// Converts a parameter from its type `wit` in the bindings to the author's type `ty`.
 fn typed(name: &Ident, ty: &Type, wit: &TokenStream) -> TokenStream {
     let value = Ident::new(&name.to_string(), name.span().located_at(ty.span()));
     quote_spanned!(ty.span()=> let #name: #ty = ::chainlet::__private::parameter::<#ty, #wit>(#value);)
 }
 
-/// The export of the host's `init`.
+/// Writes the export of the host's `init`.
 fn init(init: &Init, ty: &Type, module: &Ident) -> TokenStream {
     let wait = init.is_async.then(|| quote!(.await));
     let made = quote_spanned!(init.output=> <#ty>::init() #wait);
@@ -247,7 +248,7 @@ fn init(init: &Init, ty: &Type, module: &Ident) -> TokenStream {
     }
 }
 
-/// The export of the host's `is-healthy`.
+/// Writes the export of the host's `is-healthy`.
 fn is_healthy(health: &IsHealthy, ty: &Type, module: &Ident) -> TokenStream {
     let wait = health.is_async.then(|| quote!(.await));
     let answer = quote_spanned! {health.output=>

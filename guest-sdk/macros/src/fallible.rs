@@ -1,5 +1,5 @@
-//! Imports of dependencies whose failures are values: the type that the author
-//! wrote, inside a `result` with the host's `failure`.
+//! Makes the failures of imported dependencies values. The import gets a `result`: its `ok` is the type that the author
+//! wrote, its error the host's `failure`.
 
 #![expect(clippy::indexing_slicing, reason = "ids index the `Resolve` that they come from")]
 
@@ -11,11 +11,11 @@ use wit_bindgen_core::wit_parser::{
 
 use crate::world::{RUN_REMOTE, is_host};
 
-/// The interface that says what a failure is.
+/// The interface with the type of failures.
 pub const CALL: &str = "chainlet:host/call@0.1.0";
 
-/// Changes each dependency that `world` imports. Its ids must be nominal: no
-/// interface is both imported and exported, or imported under two names.
+/// Changes each dependency that `world` imports. Interfaces must have ids of their own: none may be both imported and
+/// exported, or imported under two names.
 pub fn make(resolve: &mut Resolve, world: WorldId) -> Result<()> {
     let failure = failure(resolve)?;
     copy_exported(resolve, world);
@@ -48,7 +48,7 @@ pub fn make(resolve: &mut Resolve, world: WorldId) -> Result<()> {
     Ok(())
 }
 
-/// Whether `world` exports the interface that it imports as `key`.
+/// Returns true if `world` exports the interface that it imports as `key`.
 pub fn is_exported(resolve: &Resolve, world: WorldId, key: &WorldKey) -> bool {
     let WorldKey::Interface(imported) = key else { return false };
     let Some(name) = resolve.id_of(*imported) else { return false };
@@ -58,9 +58,8 @@ pub fn is_exported(resolve: &Resolve, world: WorldId, key: &WorldKey) -> bool {
     })
 }
 
-/// Imports each dependency that the world also exports a second time, under
-/// its short name: a component cannot have two interfaces of one full name
-/// that differ.
+/// Imports each dependency that the world also exports a second time, under its short name. A component cannot have two
+/// different interfaces with one full name, and the import has another type now.
 fn copy_exported(resolve: &mut Resolve, world: WorldId) {
     let found: Vec<_> = resolve.worlds[world]
         .imports
@@ -79,10 +78,8 @@ fn copy_exported(resolve: &mut Resolve, world: WorldId) {
     resolve.generate_nominal_type_ids(world);
 }
 
-/// Makes an interface of the import's own of each interface that is imported
-/// under another name (`import primary: model`). Linkers do not all know the
-/// form in which a component would name the interface as well, and a chain has
-/// no use for it.
+/// Gives each import under another name (`import primary: model`) an interface of its own. Otherwise the component
+/// would name the interface `model` as well, in a form that not all linkers know, and a chain does not use that name.
 fn inline_named(resolve: &mut Resolve, world: WorldId) {
     let package = resolve.worlds[world].package;
     let named = resolve.worlds[world].imports.iter().filter_map(|(key, item)| match (key, item) {
@@ -101,7 +98,7 @@ fn inline_named(resolve: &mut Resolve, world: WorldId) {
     }
 }
 
-/// The type `failure` of the host's package.
+/// Returns the type `failure` of the host's package.
 fn failure(resolve: &Resolve) -> Result<TypeId> {
     let is_hosts = |name: &PackageName| is_host(name);
     let (_, package) = resolve
@@ -115,8 +112,9 @@ fn failure(resolve: &Resolve) -> Result<TypeId> {
     })
 }
 
-/// Imports the interface of `failure` in each world that has one of `dependencies`, which use it: the worlds of a package
-/// share its interfaces, and with debug assertions the parser checks that a world imports what its interfaces use.
+/// Imports the interface of `failure` in each world that has one of `dependencies`, which use it. The worlds of a
+/// package share its interfaces, and with debug assertions the parser checks that a world imports everything that its
+/// interfaces use.
 fn import_call(resolve: &mut Resolve, dependencies: &[InterfaceId], failure: TypeId) {
     let TypeOwner::Interface(call) = resolve.types[failure].owner else { return };
     let has = |item: &WorldItem| matches!(item, WorldItem::Interface { id, .. } if dependencies.contains(id));
@@ -135,7 +133,7 @@ fn import_call(resolve: &mut Resolve, dependencies: &[InterfaceId], failure: Typ
     }
 }
 
-/// The failure as a type of `interface`, as `use` brings it in.
+/// Returns `failure` as a type of `interface`, as `use` would import it.
 fn alias(resolve: &mut Resolve, interface: InterfaceId, failure: TypeId) -> TypeId {
     let mut name = "failure".to_owned();
     while resolve.interfaces[interface].types.contains_key(&name) {

@@ -1,5 +1,5 @@
-//! The attribute macro of the `chainlet` crate, which re-exports and documents
-//! it. Depend on `chainlet`, not on this crate.
+//! The attribute macro of the crate `chainlet`, which exports and documents it.
+//! Depend on `chainlet`, not on this crate.
 
 use proc_macro::TokenStream;
 
@@ -13,8 +13,8 @@ mod fallible;
 mod signature;
 mod world;
 
-/// Turns an `impl` block into a chainlet. See the `chainlet` crate for how to
-/// use it.
+/// Turns an `impl` block into a chainlet. The crate `chainlet` documents its
+/// use.
 #[proc_macro_attribute]
 pub fn chainlet(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(arguments.into(), item.into()).into()

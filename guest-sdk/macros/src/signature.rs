@@ -20,7 +20,7 @@ use self::rust_type::RustType;
 use crate::author::{Author, RunRemote};
 use crate::world::{self, Outcome, World};
 
-/// Rejects a `run_remote` of another shape than the world's: other than it in the number of parameters, or in `async`.
+/// Rejects a `run_remote` that differs from the world's in the number of parameters or in `async`.
 pub fn check_shape(author: &Author, world: &World, function: &Function) -> Result<()> {
     let written = &author.run_remote;
     if written.parameters.len() != function.params.len() {
@@ -61,9 +61,9 @@ pub fn check_shape(author: &Author, world: &World, function: &Function) -> Resul
     Ok(())
 }
 
-/// Rejects types that are certainly not those of the WIT, all of them in one error.
+/// Rejects all types that certainly differ from those of the WIT, in one error.
 ///
-/// A macro knows the name of a type, and not what the name stands for. So a name that may be an alias passes here, and
+/// A macro knows the name of a type, but not what the name stands for. So a name that may be an alias passes here, and
 /// the compiler checks it.
 pub fn check_types(author: &Author, world: &World, function: &Function) -> Result<()> {
     let names = Names::new(world, function);
@@ -100,7 +100,7 @@ fn output_error(written: &RunRemote, world: &World, function: &Function, names: 
             let whole = RustType::Generic(name, arguments.clone()).to_string();
             let ok = arguments.into_iter().next().unwrap_or(RustType::UNIT);
             let rust = if outcome == Outcome::Typed { whole } else { format!("chainlet::Result<{ok}>") };
-            // The author's error may be any type that turns into the WIT's.
+            // The author's error may be any type that turns into the WIT's type.
             (RustType::Generic(name, vec![ok, RustType::Unknown]), rust)
         }
         expected => {
@@ -134,12 +134,12 @@ fn count(parameters: usize) -> String {
     }
 }
 
-/// A type of the WIT in words: what the WIT calls it, and what Rust calls it if that differs.
+/// Describes a type of the WIT: its name in the WIT, and its name in Rust if that differs.
 fn declared(wit: &str, rust: &str) -> String {
     if wit == rust { format!("`{wit}`") } else { format!("`{wit}` (in Rust `{rust}`)") }
 }
 
-/// The author's type as the author wrote it. The spaces of tokens depend on the compiler.
+/// Returns the author's type as the author wrote it. The spaces between tokens depend on the compiler.
 fn text(ty: &syn::Type) -> String {
     let tokens: TokenStream = ty.to_token_stream();
     let mut text = tokens.to_string();
@@ -159,20 +159,21 @@ fn text(ty: &syn::Type) -> String {
     text
 }
 
-/// The file and the line of a place in the WIT.
+/// Returns the file and the line of a place in the WIT.
 fn place(world: &World, span: Span) -> String {
     if !span.is_known() {
         return "the WIT".to_owned();
     }
     let location = world.resolve.render_location(span);
-    // Without the column.
+    // Remove the column.
     let location = location.rsplit_once(':').map_or(location.as_str(), |(line, _)| line);
     let manifest = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
     // The compiler shows the author's files relative to the folder in which it runs.
     shorten(location, env::current_dir().ok().as_deref(), manifest.as_deref())
 }
 
-/// `location` relative to the folder `current` if it is in there, else relative to `manifest` or the folder above that.
+/// Returns `location` relative to the folder `current` if it is in there, else relative to `manifest` or to the folder
+/// above that.
 fn shorten(location: &str, current: Option<&Path>, manifest: Option<&Path>) -> String {
     let path = Path::new(location);
     let within = |folder: Option<&Path>| path.strip_prefix(folder?.canonicalize().ok()?).ok().map(Path::to_owned);

@@ -1,5 +1,4 @@
-//! The author's world: read from WIT, checked, and completed with what the
-//! host needs.
+//! The author's world: it is read from WIT, checked, and completed with the interfaces that the host needs.
 
 #![expect(clippy::indexing_slicing, reason = "ids index the `Resolve` that they come from")]
 
@@ -27,7 +26,7 @@ const HOST: &str = concat!(
     include_str!("../wit/log.wit"),
 );
 
-/// The name of the public function of a chainlet.
+/// The name of a chainlet's public function.
 pub const RUN_REMOTE: &str = "run-remote";
 const INIT: &str = "chainlet:host/init@0.1.0";
 const HEALTH: &str = "chainlet:host/health@0.1.0";
@@ -41,23 +40,23 @@ pub struct Package {
     files: Vec<PathBuf>,
 }
 
-/// A world with one `run-remote`, and all that it refers to.
+/// A world with one `run-remote`, and all types that it refers to.
 pub struct World {
-    /// Every package that was read.
+    /// All packages that were read.
     pub resolve: Resolve,
     /// The world as the author wrote it.
     pub id: WorldId,
     /// Its name, for messages.
     pub name: String,
-    /// Where `run-remote` is exported.
+    /// The place where `run-remote` is exported.
     pub export: Export,
-    /// The files that were read, which a build depends on.
+    /// The files that were read. The build depends on them.
     pub files: Vec<PathBuf>,
     exports_init: bool,
     exports_health: bool,
 }
 
-/// Where a world exports `run-remote`.
+/// The place where a world exports `run-remote`.
 #[derive(Clone)]
 pub enum Export {
     /// At the root of the world.
@@ -68,7 +67,7 @@ pub enum Export {
 
 /// An imported interface that has a `run-remote`: another chainlet.
 pub struct Dependency {
-    /// What the world calls it.
+    /// The world's name for it.
     pub key: WorldKey,
     /// The interface.
     pub interface: InterfaceId,
@@ -77,12 +76,12 @@ pub struct Dependency {
 }
 
 impl World {
-    /// Finds the world `name` in `package` and checks what it exports.
+    /// Finds the world `name` in `package` and checks its exports.
     pub fn find(package: Package, name: &str) -> Result<Self> {
         let Package { mut resolve, id, files } = package;
         let id = select(&resolve, id, name)?;
-        // As wit-bindgen does, so that an interface that is imported under two names, or imported and exported, can have types
-        // of its own in each place.
+        // wit-bindgen does the same. An interface that is imported under two names, or imported and exported, then has
+        // types of its own in each place.
         resolve.generate_nominal_type_ids(id);
         fallible::make(&mut resolve, id)?;
         let world = &resolve.worlds[id];
@@ -122,7 +121,7 @@ impl World {
         Ok(World { id, name, export, files, exports_init, exports_health, resolve })
     }
 
-    /// The exported `run-remote`.
+    /// Returns the exported `run-remote`.
     pub fn run_remote(&self) -> Result<&Function> {
         let found = match &self.export {
             Export::Root => self.resolve.worlds[self.id].exports.values().find_map(|item| match item {
@@ -134,7 +133,7 @@ impl World {
         found.ok_or_else(|| anyhow!("world `{}` exports no `run-remote`", self.name))
     }
 
-    /// The other chainlets that this world imports, in its order.
+    /// Returns the other chainlets that this world imports, in its order.
     pub fn dependencies(&self) -> Vec<Dependency> {
         let world = &self.resolve.worlds[self.id];
         world
@@ -145,7 +144,7 @@ impl World {
                 let interface = &self.resolve.interfaces[*id];
                 interface.functions.get(RUN_REMOTE)?;
                 if self.is_exported(key) {
-                    // Its types alone are used; `fallible` has made a dependency of its copy.
+                    // The author uses only its types. `fallible` has made a copy of it the dependency.
                     return None;
                 }
                 let name = match key {
@@ -157,7 +156,7 @@ impl World {
             .collect()
     }
 
-    /// The `run-remote` of a dependency, of the type that the author wrote.
+    /// Returns the `run-remote` of a dependency, with the type that the author wrote.
     pub fn declared_function(&self, dependency: &Dependency) -> Option<Function> {
         let function = self.resolve.interfaces[dependency.interface].functions.get(RUN_REMOTE)?;
         let Some(Type::Id(id)) = function.result else { return None };
@@ -165,20 +164,19 @@ impl World {
         Some(Function { result: result.ok, ..function.clone() })
     }
 
-    /// The name of a dependency whose WIT declares an error.
+    /// Returns the name of a dependency whose WIT declares an error.
     pub fn declared<'a>(&self, dependency: &'a Dependency) -> Option<&'a str> {
         let function = self.declared_function(dependency)?;
         (outcome(&self.resolve, &function) != Outcome::Plain).then_some(dependency.name.as_str())
     }
 
-    /// Whether the world exports the interface that it imports as `key`.
+    /// Returns true if the world exports the interface that it imports as `key`.
     fn is_exported(&self, key: &WorldKey) -> bool {
         fallible::is_exported(&self.resolve, self.id, key)
     }
 
-    /// Makes the world that bindings are generated for: the author's, with
-    /// the import of the running call, and the exports for the functions of
-    /// the host's that the author wrote.
+    /// Makes the world for which bindings are generated: the author's world, with the import of the running call, and
+    /// with exports for the author's `init` and `is_healthy`.
     pub fn complete(&mut self, init: bool, health: bool) -> Result<WorldId> {
         for (declared, written, interface, function) in
             [(self.exports_init, init, INIT, "init"), (self.exports_health, health, HEALTH, "is_healthy")]
@@ -206,7 +204,7 @@ impl World {
     }
 }
 
-/// Whether a function is declared `async func`.
+/// Returns true if a function is declared `async func`.
 pub fn is_async(function: &Function) -> bool {
     matches!(
         function.kind,
@@ -214,16 +212,16 @@ pub fn is_async(function: &Function) -> bool {
     )
 }
 
-/// Whether there is a stream or a future in what a function returns.
+/// Returns true if the result of a function contains a stream or a future.
 pub fn returns_streams(resolve: &Resolve, function: &Function) -> bool {
     let result = Function { params: Vec::new(), ..function.clone() };
     !result.find_futures_and_streams(resolve).is_empty()
 }
 
-/// What a function returns, as far as errors go.
+/// The kind of a function's result, which decides how errors are converted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Anything but a result: there is no error to convert.
+    /// Not a result: there is no error to convert.
     Plain,
     /// `result<_, string>`.
     Message,
@@ -233,7 +231,7 @@ pub enum Outcome {
     Typed,
 }
 
-/// How a function's errors reach its caller.
+/// Returns the kind of a function's result.
 pub fn outcome(resolve: &Resolve, function: &Function) -> Outcome {
     let mut result = function.result;
     while let Some(Type::Id(id)) = result {
@@ -271,13 +269,13 @@ fn other_export(world: &str, function: &str) -> String {
     )
 }
 
-/// Finds a world in the author's package, and lists what there is otherwise.
+/// Finds a world in the author's package. If there is none of this name, the error lists all worlds.
 fn select(resolve: &Resolve, package: PackageId, name: &str) -> Result<WorldId> {
     let worlds = &resolve.packages[package].worlds;
     if let Some(id) = worlds.get(name) {
         return Ok(*id);
     }
-    // A fully qualified name reaches into a dependency's package.
+    // A fully qualified name selects a world in a dependency's package.
     if let Ok(id) = resolve.select_world(&[package], Some(name)) {
         return Ok(id);
     }
@@ -290,7 +288,7 @@ fn select(resolve: &Resolve, package: PackageId, name: &str) -> Result<WorldId> 
 }
 
 impl Package {
-    /// Reads the author's WIT, and the host's where the author has no copy.
+    /// Reads the author's WIT. Adds the host's WIT if the author has no copy of it.
     pub fn read(source: &Source) -> Result<Self> {
         let mut resolve = Resolve::default();
         match push(&mut resolve, source) {
@@ -300,9 +298,8 @@ impl Package {
                 }
                 Ok(Package { resolve, id, files })
             }
-            // The author's WIT names the host's, which has to be there first.
-            // A package that is there twice is a panic of the parser's, so
-            // this is tried only where it is known to be missing.
+            // The author's WIT uses the host's package, which must be read first. The parser panics if a package is
+            // there twice, so this is tried only if the package is known to be missing.
             Err(error) if lacks_host(&error) => {
                 let mut resolve = Resolve::default();
                 push_host(&mut resolve)?;
@@ -311,18 +308,18 @@ impl Package {
                     Err(error) => Err(anyhow!(resolve.render_error(&error))),
                 }
             }
-            // With the file, the line and what stands there.
+            // The rendered error has the file, the line and the text there.
             Err(error) => Err(anyhow!(resolve.render_error(&error))),
         }
     }
 }
 
-/// Whether a package is the host's.
+/// Returns true if a package is the host's.
 pub fn is_host(package: &PackageName) -> bool {
     package.namespace == "chainlet" && package.name == "host"
 }
 
-/// Whether the error is that the host's package is missing.
+/// Returns true if the error says that the host's package is missing.
 fn lacks_host(error: &anyhow::Error) -> bool {
     error
         .chain()
@@ -360,7 +357,7 @@ fn push_path(resolve: &mut Resolve, path: &Path) -> Result<(PackageId, Vec<PathB
     Ok((package, sources.paths().map(Path::to_owned).collect()))
 }
 
-/// The folder of the author's Cargo.toml, which paths are relative to.
+/// Returns the folder of the author's Cargo.toml. Paths are relative to it.
 fn manifest_dir() -> Result<PathBuf> {
     env::var_os("CARGO_MANIFEST_DIR")
         .map(PathBuf::from)

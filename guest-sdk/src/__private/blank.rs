@@ -1,21 +1,21 @@
-//! Values that say nothing.
+//! Blank values, which a call returns when nobody wants its answer.
 
-/// Declares the trait `Blank` in the author's crate, whose types implement it
-/// beside those of the standard library: one crate cannot implement another's
-/// trait for a third one's streams.
+/// Declares the trait `Blank` in the author's crate, where the author's types implement it beside those of the standard
+/// library. It cannot be a trait of this crate, because the author's crate could then not implement it for the streams
+/// of a third crate.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __blank {
     () => {
-        /// A type with a value that says nothing: what a call returns whose answer nobody wants.
+        /// A type with a blank value, which a call returns when nobody wants its answer.
         #[doc(hidden)]
         pub trait __Blank: Sized {
-            /// Whether the value has streams.
+            /// True if the value has streams.
             const STREAMS: bool = false;
-            /// The value.
+            /// Returns the blank value.
             fn blank() -> Self;
-            /// What a future comes to that is dropped before it has a value: of a result its error, so that no reader takes a
-            /// stream beside it for whole.
+            /// Returns the value of a future that is dropped before it has one. For a result this is an error, so that
+            /// no reader takes an incomplete stream beside it for complete.
             fn cut_off() -> Self {
                 Self::blank()
             }

@@ -1,32 +1,34 @@
-//! What `run_remote` returned, on its way to the host, and what dependencies
-//! returned, on its way to the author.
+//! Converts the results of the author's `run_remote` for the host, and those of
+//! dependencies for the author.
 
 use crate::error::Error;
 use crate::host::chainlet::host::errors;
 use crate::{CallError, Failure};
 
-/// The sentence of any error.
+/// Returns the sentence of any error.
 pub fn message(error: impl Into<Error>) -> String {
     error.into().into_message()
 }
 
-/// As [`message`], for an error that ends the running call.
+/// Returns the sentence of an error that ends the running call, and tells the
+/// host where the error began.
 pub fn fail_with_message(error: impl Into<Error>) -> String {
     let error = error.into();
     error.announce();
     error.into_message()
 }
 
-/// The host's standard error, for an error that ends the running call.
+/// Returns the host's standard error for an error that ends the running call,
+/// and tells the host where the error began.
 pub fn fail_with_error(error: impl Into<Error>) -> errors::Error {
     let error = error.into();
     error.announce();
     error.into()
 }
 
-/// An error that ends the running call, of whatever type. The host is told
-/// where it began if it is an [`Error`]: the methods of the two traits differ
-/// in how often the compiler has to borrow, and it prefers the first.
+/// An error of any type that ends the running call. If it is an [`Error`], the
+/// host learns where it began. Two traits have a method `announce`, and the
+/// compiler prefers the one that needs fewer borrows.
 #[derive(Debug)]
 pub struct Announced<'a, E>(pub &'a E);
 
@@ -54,11 +56,11 @@ impl<E> AnnounceAny for &Announced<'_, E> {
 
 /// A `Result`, so that generated code can name its two types.
 pub trait IsResult {
-    /// What it is where all went well.
+    /// The type of a success.
     type Ok;
-    /// What it is otherwise.
+    /// The type of an error.
     type Err;
-    /// The result itself.
+    /// Returns the result itself.
     fn into_result(self) -> Result<Self::Ok, Self::Err>;
 }
 
@@ -71,7 +73,7 @@ impl<T, E> IsResult for Result<T, E> {
     }
 }
 
-/// What a call of `dependency` came to, whose WIT declares an error.
+/// Returns the outcome of a call of `dependency`, whose WIT declares an error.
 pub fn declared<R: IsResult>(
     outcome: Result<R, Failure>,
     dependency: &'static str,

@@ -4,8 +4,8 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-/// Runs the work of a call to its end, or drops it when the call is over: then
-/// `blank` makes what is returned, which the host ignores.
+/// Runs the work of a call to its end. If the call is over before, drops the work and returns the value of `blank`,
+/// which the host ignores.
 pub async fn serve<T>(work: impl Future<Output = T>, blank: impl FnOnce() -> T) -> T {
     match until_cancelled(work).await {
         Some(value) => value,
@@ -13,11 +13,10 @@ pub async fn serve<T>(work: impl Future<Output = T>, blank: impl FnOnce() -> T) 
     }
 }
 
-/// Runs `work` to its end; `None` where the running call was over before, and
-/// the work is dropped.
+/// Runs `work` to its end. If the running call is over before, drops the work and returns `None`.
 pub async fn until_cancelled<T>(work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(Some(work));
-    // Most calls end at their first turn, and need not ask the host for the end of the call.
+    // Most calls end at the first poll, so they need not ask the host for the end of the call.
     let first = poll_fn(|cx| {
         Poll::Ready(match work.as_mut().as_pin_mut() {
             Some(work) => work.poll(cx),
@@ -38,7 +37,7 @@ pub async fn until_cancelled<T>(work: impl Future<Output = T>) -> Option<T> {
     });
     let value = ended.await;
     if value.is_none() {
-        // Before the call returns, so that what it holds is free when its place is.
+        // The work must be dropped before the call returns, so that its memory is free when its place is.
         work.set(None);
     }
     value

@@ -1,4 +1,4 @@
-//! Work that is submitted at once.
+//! Batches of work, and their submission.
 
 use std::ops::RangeBounds;
 use std::rc::Rc;
@@ -7,11 +7,10 @@ use super::buffer::Memory;
 use super::buffer::sealed::Bound as _;
 use super::{Binding, Buffer, Element, Error, Gpu, Kernel, host};
 
-/// Kernels to run and buffers to copy, in order, which [`submit`](Batch::submit)
-/// hands to the GPU at once. Each sees what those before it wrote.
+/// Kernels to run and buffers to copy, in order. [`submit`](Batch::submit) hands all of them to the GPU at once. Each
+/// step sees the writes of the steps before it.
 ///
-/// Whatever it names stays alive until it is submitted; a batch that is dropped
-/// does nothing.
+/// A batch keeps the kernels and buffers in it alive until it is submitted. A batch that is dropped does nothing.
 #[derive(Debug)]
 #[must_use = "nothing is done until it is submitted"]
 pub struct Batch {
@@ -25,7 +24,7 @@ enum Step {
         kernel: Kernel,
         group: Option<Rc<host::BindGroup>>,
         workgroups: host::Workgroups,
-        /// The group alone does not keep them.
+        /// The group alone does not keep the memories alive.
         _memories: Vec<Rc<Memory>>,
     },
     Copy {
@@ -40,7 +39,7 @@ enum Step {
     },
 }
 
-/// Work that the GPU was given.
+/// Work that was handed to the GPU.
 #[derive(Debug)]
 pub struct Submission {
     gpu: Gpu,
@@ -52,11 +51,10 @@ impl Batch {
         Batch { gpu: gpu.clone(), steps: Vec::new() }
     }
 
-    /// Runs a kernel once, in `workgroups` in each dimension. `bindings` are
-    /// those of group 0, from 0 on.
+    /// Runs a kernel once, with `workgroups` in each dimension. `bindings` are the bindings of group 0, counted from 0.
     ///
     /// # Errors
-    /// If the bindings do not fit the kernel.
+    /// Fails if the bindings do not fit the kernel.
     pub fn run(&mut self, kernel: &Kernel, bindings: &[&dyn Binding], workgroups: [u32; 3]) -> Result<(), Error> {
         let [x, y, z] = workgroups;
         self.steps.push(Step::Run {
@@ -68,10 +66,10 @@ impl Batch {
         Ok(())
     }
 
-    /// Copies all elements of one buffer to another of as many.
+    /// Copies all elements of one buffer to another buffer of the same length.
     ///
     /// # Errors
-    /// If they differ in length.
+    /// Fails if the lengths differ.
     pub fn copy<T: Element>(&mut self, from: &Buffer<T>, to: &Buffer<T>) -> Result<(), Error> {
         if from.len() != to.len() {
             return Err(Error::invalid(format!(
@@ -83,13 +81,11 @@ impl Batch {
         self.copy_range(from, .., to, 0)
     }
 
-    /// Copies a range of one buffer to another, the first element to place
-    /// `offset`.
+    /// Copies a range of one buffer to another. The first element goes to index `offset`.
     ///
     /// # Errors
-    /// If one of the buffers does not have the range. Where an element is smaller
-    /// than 4 bytes, also if the range is not of whole words of 4 bytes, or of
-    /// all to the end of both buffers.
+    /// Fails if one of the buffers does not have the range. If an element is smaller than 4 bytes, also fails if the
+    /// range does not consist of whole words of 4 bytes, unless it reaches to the end of both buffers.
     pub fn copy_range<T: Element>(
         &mut self,
         from: &Buffer<T>,
@@ -99,7 +95,8 @@ impl Batch {
     ) -> Result<(), Error> {
         let range = from.range(range)?;
         let destination = to.place(offset..offset.saturating_add(range.len()))?;
-        // Of the same length: an end that is not a whole word is only copied to another.
+        // Both have the same size: `place` accepts an end within a word only at the end of a buffer, so here it is the
+        // end of both.
         let source = from.place(range)?;
         let size = source.end - source.start;
         if size > 0 {
@@ -117,23 +114,23 @@ impl Batch {
     /// Makes all bytes of a buffer 0.
     ///
     /// # Errors
-    /// None now; what is wrong with a batch may be found as it grows.
+    /// Never fails now. Later versions may find mistakes as the batch grows.
     pub fn clear<T>(&mut self, buffer: &Buffer<T>) -> Result<(), Error> {
         self.steps.push(Step::Clear { memory: Rc::clone(buffer.memory()) });
         Ok(())
     }
 
-    /// Hands it to the GPU, and does not wait for it.
+    /// Hands the batch to the GPU, and does not wait for it.
     ///
     /// # Errors
-    /// If something about it is wrong; then nothing of it is done.
+    /// Fails if something in the batch is wrong. The GPU then does nothing of it.
     pub fn submit(self) -> Result<Submission, Error> {
         let number = self.gpu.device().submit(&self.commands())?;
         Ok(Submission { gpu: self.gpu, number })
     }
 
-    /// As the host takes it: with one pass for kernels that run one after the
-    /// other, in which nothing is set that is set already.
+    /// Returns the batch as the host takes it. Kernels that run one after the other share a pass, in which nothing is
+    /// set twice.
     fn commands(&self) -> Vec<host::Command<'_>> {
         let mut commands = Vec::new();
         let mut pass = Pass::default();
@@ -162,7 +159,7 @@ impl Batch {
     }
 }
 
-/// A compute pass that grows.
+/// A compute pass to which kernels are added.
 #[derive(Default)]
 struct Pass<'a> {
     commands: Vec<host::PassCommand<'a>>,
@@ -176,7 +173,7 @@ impl<'a> Pass<'a> {
             self.commands.push(host::PassCommand::SetPipeline(kernel.pipeline()));
             self.kernel = Some(kernel);
         }
-        // A kernel without bindings does not mind those of another.
+        // Bindings of another kernel may stay set, because a kernel without bindings ignores them.
         if let Some(group) = group
             && !self.group.is_some_and(|set| std::ptr::eq(set, group))
         {
@@ -195,25 +192,24 @@ impl<'a> Pass<'a> {
 }
 
 impl Submission {
-    /// Returns when the GPU is done with it, and with all before it.
+    /// Waits until the GPU has done this submission and all before it.
     ///
     /// # Errors
-    /// [`ErrorKind::Timeout`](super::ErrorKind::Timeout) if it took longer than
-    /// it may.
+    /// Fails with [`ErrorKind::Timeout`](super::ErrorKind::Timeout) if it took longer than it may.
     pub async fn wait(&self) -> Result<(), Error> {
         Ok(self.gpu.device().wait(Some(self.number)).await?)
     }
 
-    /// As [`wait`](Submission::wait), for code that is not async. No other call
-    /// of this instance goes on meanwhile.
+    /// Waits like [`wait`](Submission::wait), for code that is not async. All other calls of this instance are held up
+    /// meanwhile.
     ///
     /// # Errors
-    /// As with [`wait`](Submission::wait).
+    /// Fails in the same cases as [`wait`](Submission::wait).
     pub fn wait_blocking(&self) -> Result<(), Error> {
         Ok(self.gpu.device().wait_blocking(Some(self.number))?)
     }
 
-    /// Whether the GPU is known to be done with it.
+    /// Returns true if the GPU is known to have done this submission.
     pub fn is_done(&self) -> bool {
         self.gpu.device().completed() >= self.number
     }

@@ -1,4 +1,4 @@
-//! Memory of the GPU, as elements of a Rust type.
+//! Memory of the GPU, seen as elements of a Rust type.
 
 use std::any::type_name;
 use std::fmt::{self, Debug};
@@ -10,13 +10,13 @@ use bytemuck::Pod;
 
 use super::{Error, Gpu, host};
 
-/// The GPU copies no less than this at once.
+/// The unit of copies in bytes: the GPU copies only multiples of it.
 const WORD: u64 = 4;
 
-/// The GPU may read no less than this of a uniform.
+/// The GPU may read a uniform in units of this many bytes.
 const UNIFORM_WORD: u64 = 16;
 
-/// What a buffer can be made of: any [`Pod`] type that has a size.
+/// A type that can be an element of a buffer: any [`Pod`] type with a size.
 pub trait Element: Pod {
     #[doc(hidden)]
     const BYTES: u64 = {
@@ -27,7 +27,7 @@ pub trait Element: Pod {
 
 impl<T: Pod> Element for T {}
 
-/// What a kernel can be given: a [`Buffer`] of whatever elements.
+/// Something that a kernel can bind: a [`Buffer`] of any elements.
 pub trait Binding: sealed::Bound {}
 
 impl<T> Binding for Buffer<T> {}
@@ -35,22 +35,22 @@ impl<T> Binding for Buffer<T> {}
 pub(super) mod sealed {
     use std::rc::Rc;
 
-    /// What is behind a binding.
+    /// Gives access to the memory of a binding.
     pub trait Bound {
         fn memory(&self) -> &Rc<super::Memory>;
     }
 }
 
-/// Memory of the GPU, as elements of a Rust type.
+/// Memory of the GPU, seen as elements of a Rust type.
 ///
-/// Clones are the same memory, which is freed with the last of them.
+/// Clones are the same memory. Dropping the last clone frees it.
 pub struct Buffer<T> {
     memory: Rc<Memory>,
     len: usize,
     element: PhantomData<fn() -> T>,
 }
 
-/// The memory of a buffer. The GPU that it belongs to goes after it.
+/// The memory of a buffer. It keeps its GPU alive.
 #[derive(Debug)]
 pub struct Memory {
     pub(super) buffer: host::Buffer,
@@ -59,7 +59,7 @@ pub struct Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // The bind groups that kernels keep would keep the memory, too.
+        // Kernels keep bind groups, and these would keep the memory.
         self.buffer.destroy();
     }
 }
@@ -67,7 +67,7 @@ impl Drop for Memory {
 impl<T: Element> Buffer<T> {
     pub(super) fn new(gpu: &Gpu, len: usize, usage: host::BufferUsages) -> Result<Self, Error> {
         let word = if usage.contains(host::BufferUsages::UNIFORM) { UNIFORM_WORD } else { WORD };
-        // One element has room even in an empty buffer, as nothing else can be bound.
+        // Even an empty buffer gets the size of one element, because a binding must not be empty.
         let size = (len.max(1) as u64)
             .checked_mul(T::BYTES)
             .and_then(|bytes| bytes.checked_next_multiple_of(word))
@@ -78,13 +78,12 @@ impl<T: Element> Buffer<T> {
         Ok(Buffer { memory, len, element: PhantomData })
     }
 
-    /// Writes `elements`, the first to place `offset`. What is submitted later
-    /// sees them, what was submitted before does not.
+    /// Writes `elements`, the first to index `offset`. Work that is submitted later sees them; work that was submitted
+    /// before does not.
     ///
     /// # Errors
-    /// If they do not fit. Where an element is smaller than 4 bytes, also if the
-    /// place is not a multiple of 4 bytes, or the end neither a multiple of 4
-    /// bytes nor the buffer's.
+    /// Fails if they do not fit into the buffer. If an element is smaller than 4 bytes, also fails if the first byte is
+    /// not at a multiple of 4, or if the end is neither at a multiple of 4 nor the end of the buffer.
     pub fn write(&self, offset: usize, elements: &[T]) -> Result<(), Error> {
         let range = self.range(offset..offset.saturating_add(elements.len()))?;
         let end = range.end;
@@ -100,7 +99,7 @@ impl<T: Element> Buffer<T> {
             self.memory.buffer.write(place.start, words)?;
         }
         if !rest.is_empty() {
-            // Behind the last element, there is nothing but room to the end of the word.
+            // After the last element, the buffer has only padding up to the end of the word.
             let mut word = rest.to_vec();
             word.resize(WORD as usize, 0);
             self.memory.buffer.write(place.start + words.len() as u64, &word)?;
@@ -108,21 +107,19 @@ impl<T: Element> Buffer<T> {
         Ok(())
     }
 
-    /// All elements, as they are after everything that was submitted and written
-    /// before.
+    /// Returns all elements, as they are after everything that was submitted and written before.
     ///
     /// # Errors
-    /// If the GPU could not do what was submitted before, for one.
+    /// Fails, for example, if the GPU could not do work that was submitted before.
     pub async fn read(&self) -> Result<Vec<T>, Error> {
         self.read_range(..).await
     }
 
-    /// The elements of a range, as they are after everything that was submitted
-    /// and written before.
+    /// Returns the elements of a range, as they are after everything that was submitted and written before.
     ///
     /// # Errors
-    /// If the range goes beyond the buffer, or the GPU could not do what was
-    /// submitted before, for one.
+    /// Fails if the range goes beyond the buffer, or, for example, if the GPU could not do work that was submitted
+    /// before.
     pub async fn read_range(&self, range: impl RangeBounds<usize>) -> Result<Vec<T>, Error> {
         let wanted = bytes_of::<T>(self.range(range)?);
         let words = words(&wanted);
@@ -133,20 +130,20 @@ impl<T: Element> Buffer<T> {
         elements(bytes, &wanted, &words)
     }
 
-    /// As [`read`](Buffer::read), for code that is not async. No other call of
-    /// this instance goes on meanwhile.
+    /// Reads like [`read`](Buffer::read), for code that is not async. All other calls of this instance are held up
+    /// meanwhile.
     ///
     /// # Errors
-    /// As with [`read`](Buffer::read).
+    /// Fails in the same cases as [`read`](Buffer::read).
     pub fn read_blocking(&self) -> Result<Vec<T>, Error> {
         self.read_range_blocking(..)
     }
 
-    /// As [`read_range`](Buffer::read_range), for code that is not async. No
-    /// other call of this instance goes on meanwhile.
+    /// Reads like [`read_range`](Buffer::read_range), for code that is not async. All other calls of this instance are
+    /// held up meanwhile.
     ///
     /// # Errors
-    /// As with [`read_range`](Buffer::read_range).
+    /// Fails in the same cases as [`read_range`](Buffer::read_range).
     pub fn read_range_blocking(&self, range: impl RangeBounds<usize>) -> Result<Vec<T>, Error> {
         let wanted = bytes_of::<T>(self.range(range)?);
         let words = words(&wanted);
@@ -157,12 +154,12 @@ impl<T: Element> Buffer<T> {
         elements(bytes, &wanted, &words)
     }
 
-    /// Where the elements of a range are, in whole words of bytes.
+    /// Returns the bytes of a range of elements, or an error if they are not whole words.
     pub(super) fn place(&self, range: impl RangeBounds<usize>) -> Result<Range<u64>, Error> {
         let range = self.range(range)?;
         let ends = range.end == self.len;
         let bytes = bytes_of::<T>(range);
-        // The end of the buffer is that of its last word.
+        // The last element may end within a word. The buffer has the whole word.
         let place = if ends { bytes.start..bytes.end.next_multiple_of(WORD) } else { bytes };
         if place.start.is_multiple_of(WORD) && place.end.is_multiple_of(WORD) {
             return Ok(place);
@@ -173,7 +170,7 @@ impl<T: Element> Buffer<T> {
         )))
     }
 
-    /// The elements that `range` stands for, all of them in the buffer.
+    /// Returns the indices that `range` stands for. Fails if one of them is outside of the buffer.
     pub(super) fn range(&self, range: impl RangeBounds<usize>) -> Result<Range<usize>, Error> {
         let start = match range.start_bound() {
             Bound::Included(start) => Some(*start),
@@ -198,12 +195,12 @@ impl<T: Element> Buffer<T> {
 }
 
 impl<T> Buffer<T> {
-    /// How many elements it has.
+    /// Returns the number of elements.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether it has no elements.
+    /// Returns true if there are no elements.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -227,12 +224,12 @@ impl<T> Debug for Buffer<T> {
     }
 }
 
-/// Where elements are, in bytes.
+/// Returns the range of bytes of a range of elements.
 fn bytes_of<T: Element>(elements: Range<usize>) -> Range<u64> {
     elements.start as u64 * T::BYTES..elements.end as u64 * T::BYTES
 }
 
-/// The words that hold `bytes`.
+/// Returns the range of whole words that contains `bytes`.
 fn words(bytes: &Range<u64>) -> Range<u64> {
     if bytes.is_empty() {
         return bytes.start..bytes.start;
@@ -240,11 +237,11 @@ fn words(bytes: &Range<u64>) -> Range<u64> {
     bytes.start - bytes.start % WORD..bytes.end.next_multiple_of(WORD)
 }
 
-/// The elements at `wanted` in what was read from `words`.
+/// Returns the elements at `wanted`, taken from the bytes that were read from `words`.
 fn elements<T: Element>(bytes: Vec<u8>, wanted: &Range<u64>, words: &Range<u64>) -> Result<Vec<T>, Error> {
     if wanted == words {
-        // Bytes stay where they are. For larger elements, the memory would have to be freed as what it was not
-        // allocated as, so they are copied.
+        // A vector of bytes is returned without a copy. A vector of larger elements is copied, because a vector must be
+        // freed with the alignment with which it was allocated.
         return Ok(bytemuck::try_cast_vec(bytes).unwrap_or_else(|(_, bytes)| copied(&bytes)));
     }
     let (skip, len) = (wanted.start - words.start, wanted.end - wanted.start);
@@ -253,7 +250,8 @@ fn elements<T: Element>(bytes: Vec<u8>, wanted: &Range<u64>, words: &Range<u64>)
 }
 
 fn copied<T: Element>(bytes: &[u8]) -> Vec<T> {
-    // The allocator aligns most vectors for any number, whose elements then need no zeros first.
+    // Most allocations are aligned for any number. Then `to_vec` copies at once, without the zeroing of
+    // `pod_collect_to_vec`.
     bytemuck::try_cast_slice(bytes).map_or_else(|_| bytemuck::pod_collect_to_vec(bytes), <[T]>::to_vec)
 }
 
@@ -262,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_read_is_the_words_around_what_is_wanted() {
+    fn a_read_covers_the_whole_words_around_the_range() {
         assert_eq!(words(&(0..0)), 0..0);
         assert_eq!(words(&(4..12)), 4..12);
         assert_eq!(words(&(3..5)), 0..8);

@@ -1,8 +1,8 @@
-//! Why the GPU did not do something.
+//! The reasons why the GPU did not do something.
 
 use crate::host::chainlet::host::gpu as host;
 
-/// Why something could not be done on the GPU.
+/// The reason why something could not be done on the GPU.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
@@ -10,23 +10,24 @@ pub struct Error {
     message: String,
 }
 
-/// What kind of failure an [`Error`] is, by which a program decides what to do.
+/// The kind of an [`Error`]. Programs decide by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// What was asked for breaks a rule of WebGPU or WGSL. It fails each time.
+    /// The request breaks a rule of WebGPU or WGSL. It fails each time.
     Invalid,
-    /// This host, or this GPU, does not offer it.
+    /// This host or this GPU does not offer it.
     Unsupported,
-    /// It would go beyond what chain.toml lets this chainlet have. It may
-    /// succeed once other buffers are dropped.
+    /// The request would exceed the limits that chain.toml sets for this
+    /// chainlet. It may succeed once other buffers are dropped.
     Quota,
     /// The GPU has no room for it.
     OutOfMemory,
-    /// Something took longer than chain.toml allows. The device is lost with it.
+    /// Something took longer than chain.toml allows. The device is lost as
+    /// well.
     Timeout,
     /// The device is gone, with everything that was made from it.
-    /// [`Gpu::open`](super::Gpu::open) may get another.
+    /// [`Gpu::open`](super::Gpu::open) may return a new one.
     DeviceLost,
 }
 
@@ -35,17 +36,18 @@ impl Error {
         Error { kind, message: message.into() }
     }
 
-    /// What was asked for cannot be right.
+    /// Makes the error of a request that cannot be right.
     pub(super) fn invalid(message: impl Into<String>) -> Self {
         Error::new(ErrorKind::Invalid, message)
     }
 
-    /// What kind of failure it is.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// What is wrong, with the place in the shader where it is one.
+    /// Returns what is wrong. If a shader is wrong, this includes the place in
+    /// it.
     pub fn message(&self) -> &str {
         &self.message
     }

@@ -6,18 +6,18 @@ use std::rc::{Rc, Weak};
 use super::buffer::Memory;
 use super::{Binding, Error, Gpu, host};
 
-/// How many sets of buffers a kernel remembers. A step of a model has each
-/// kernel run on one set a layer.
+/// The most sets of buffers that a kernel remembers. In one step of a model, each kernel runs on one set for each
+/// layer.
 const REMEMBERED: usize = 64;
 
-/// A checked shader, for kernels that are entry points of one text.
+/// A checked shader. Several kernels can be made of its entry points.
 #[derive(Debug, Clone)]
 pub struct Shader {
     gpu: Gpu,
     module: Rc<host::ShaderModule>,
 }
 
-/// Which kernel to make of a shader.
+/// The choice of a kernel in a shader.
 ///
 /// ```
 /// # use chainlet::gpu::{Error, Gpu, KernelOptions};
@@ -30,10 +30,9 @@ pub struct Shader {
 pub struct KernelOptions<'a> {
     /// A name for errors.
     pub label: Option<&'a str>,
-    /// The function with `@compute`; may be left out where there is one alone.
+    /// The function with `@compute`. `None` takes the only one.
     pub entry_point: Option<&'a str>,
-    /// Values for the shader's `override`s: by name, or by the number in
-    /// `@id(…)`.
+    /// Values for the shader's `override`s, each by name or by the number in `@id(…)`.
     pub constants: &'a [(&'a str, f64)],
 }
 
@@ -45,13 +44,12 @@ pub struct Kernel(Rc<Compiled>);
 struct Compiled {
     gpu: Gpu,
     pipeline: host::ComputePipeline,
-    /// That of group 0; a kernel without bindings has none.
+    /// The layout of group 0. A kernel without bindings has none.
     layout: OnceCell<host::BindGroupLayout>,
     groups: RefCell<Vec<Remembered>>,
 }
 
-/// Buffers that were bound together, as they will be again: a group costs much
-/// more to make than to find.
+/// Buffers that were bound together, and probably will be again. Finding their group costs much less than making one.
 #[derive(Debug)]
 struct Remembered {
     memories: Vec<Weak<Memory>>,
@@ -67,7 +65,7 @@ impl Shader {
     /// Compiles the function `entry_point`.
     ///
     /// # Errors
-    /// If there is none, or it needs more than this GPU has.
+    /// Fails if there is none, or if it needs more than this GPU has.
     pub fn kernel(&self, entry_point: &str) -> Result<Kernel, Error> {
         self.kernel_with(&KernelOptions { entry_point: Some(entry_point), ..KernelOptions::default() })
     }
@@ -75,8 +73,7 @@ impl Shader {
     /// Compiles an entry point, with values for the shader's `override`s.
     ///
     /// # Errors
-    /// If the shader does not have what `options` names, or it needs more than
-    /// this GPU has.
+    /// Fails if the shader lacks something that `options` names, or if it needs more than this GPU has.
     pub fn kernel_with(&self, options: &KernelOptions<'_>) -> Result<Kernel, Error> {
         let pipeline = self.gpu.device().create_compute_pipeline(&host::ComputePipelineDescriptor {
             label: options.label.map(str::to_owned),
@@ -100,7 +97,7 @@ impl Kernel {
         Rc::ptr_eq(&self.0, &other.0)
     }
 
-    /// The group of these bindings; none for none.
+    /// Returns the group of these bindings; `None` if there are no bindings.
     pub(super) fn group(&self, bindings: &[&dyn Binding]) -> Result<Option<Rc<host::BindGroup>>, Error> {
         if bindings.is_empty() {
             return Ok(None);
@@ -109,7 +106,7 @@ impl Kernel {
         if let Some(known) = groups.iter().find(|known| known.is_of(bindings)) {
             return Ok(Some(Rc::clone(&known.group)));
         }
-        // Buffers that are gone will not be bound again.
+        // Drop the groups whose buffers are gone, because those cannot be bound again.
         groups.retain(|known| known.memories.iter().all(|memory| memory.strong_count() > 0));
         if groups.len() >= REMEMBERED {
             groups.remove(0);

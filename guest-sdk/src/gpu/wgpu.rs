@@ -1,13 +1,10 @@
 //! The GPU of a chainlet as a backend of wgpu.
 //!
-//! What everything made from one device has in common is in [`shared`]; each
-//! kind of object has a file of its own. Objects whose making failed are there,
-//! too, as WebGPU wants it: empty ones, whose use is an error.
+//! [`shared`] has the common part of everything made from one device. Each kind of object has a file of its own. If
+//! making an object fails, there is an empty object, as WebGPU requires, and using it is an error.
 //!
-//! wgpu asks for `Send` and `Sync` where its feature
-//! `fragile-send-sync-non-atomic-wasm` is on, and outside wasm. So what is
-//! shared is in `Arc`s and mutexes, though a chainlet has one thread; there, they
-//! cost nothing.
+//! Outside wasm, and with its feature `fragile-send-sync-non-atomic-wasm`, wgpu requires `Send` and `Sync`. So shared
+//! state is in `Arc`s and mutexes, though a chainlet has one thread. In a chainlet, they cost nothing.
 #![allow(clippy::arc_with_non_send_sync, reason = "without that feature, callbacks are not `Send`, and need not be")]
 
 mod absent;
@@ -30,8 +27,7 @@ mod render;
 mod shader;
 mod shared;
 
-/// The GPU of this chainlet, for code that computes with
-/// [wgpu](https://docs.rs/wgpu).
+/// Returns the GPU of this chainlet for code that computes with [wgpu](https://docs.rs/wgpu).
 ///
 /// ```
 /// # async fn example() -> chainlet::Result<()> {
@@ -41,10 +37,9 @@ mod shared;
 /// # Ok(()) }
 /// ```
 ///
-/// It has all of wgpu that computes: buffers and their mapping, shaders in WGSL,
-/// bind groups, compute pipelines, command encoders, timestamps, error scopes.
-/// Few of wgpu's features are needed; the others that it has by default do no
-/// harm:
+/// It supports all compute functions of wgpu: buffers and their mapping, shaders in WGSL, bind groups, compute
+/// pipelines, command encoders, timestamps, error scopes. A chainlet needs only a few of wgpu's features; its other
+/// default features do no harm:
 ///
 /// ```toml
 /// chainlet = { version = "0.1", features = ["wgpu"] }
@@ -53,24 +48,20 @@ mod shared;
 ///
 /// # Waiting
 ///
-/// Callbacks of `map_async` and `on_submitted_work_done` run when a device is
-/// polled, as wgpu describes, and also without: in an async function, await
-/// whatever the callback completes. `poll` with `PollType::Wait` holds up every
-/// other call of the instance, so awaiting is better where there is a choice.
+/// Callbacks of `map_async` and `on_submitted_work_done` run when a device is polled, as wgpu describes. They also run
+/// without a poll: in an async function, await the future that the callback completes. `poll` with `PollType::Wait`
+/// holds up all other calls of the instance, so prefer to await.
 ///
 /// # Errors
 ///
-/// They come as wgpu's do: to the innermost error scope of their kind, else to
-/// the handler of uncaptured errors, else as a panic. What the quota of
-/// chain.toml does not allow is out of memory. What is wrong with commands is
-/// found when they are submitted, not when their encoder is finished.
+/// Errors come as in wgpu: to the innermost error scope of their kind, else to the handler of uncaptured errors, else
+/// as a panic. A request beyond the quota of chain.toml is an out-of-memory error. Mistakes in commands are reported
+/// when the commands are submitted, not when their encoder is finished.
 ///
-/// # What there is not
+/// # What is missing
 ///
-/// Textures, samplers, rendering, surfaces, ray tracing, and shaders in other
-/// languages than WGSL. Asking for them is a validation error, which says so.
-/// Limits that are about them are those that WebGPU guarantees, and mean
-/// nothing.
+/// Textures, samplers, rendering, surfaces, ray tracing, and shaders in other languages than WGSL are missing. Using
+/// them is a validation error, which says so. Limits for them have the values that WebGPU guarantees, and mean nothing.
 ///
 /// Outside a host, there are no adapters.
 pub fn wgpu_instance() -> wgpu::Instance {

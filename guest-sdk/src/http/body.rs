@@ -11,24 +11,24 @@ use bytes::Bytes;
 use futures::Stream;
 use http_body::{Body, Frame, SizeHint};
 
-/// What a request sends.
+/// The body of a request.
 pub(super) enum RequestBody {
     Empty,
     Whole(Bytes),
     Stream(BodyStream),
 }
 
-/// A body that is made while it is sent. A task of its own reads it, which outlives a request that fails; so the request
-/// holds a [`StopBody`] until the server answers.
+/// A body that is produced while it is sent. A separate task reads it. That task would outlive a request that fails, so
+/// the request holds a [`StopBody`] until the server answers.
 #[derive(Clone)]
 pub(super) struct BodyStream(Rc<RefCell<Source>>);
 
 struct Source {
-    /// Nobody needs the rest.
+    /// True if nobody needs the rest.
     stopped: bool,
-    /// Until it has ended or was stopped, other than while it is polled.
+    /// The stream. `None` after it has ended or was stopped, and while it is polled.
     pieces: Option<Pin<Box<dyn Stream<Item = Bytes>>>>,
-    /// Wakes the task that reads it.
+    /// Wakes the task that reads the body.
     reader: Option<Waker>,
 }
 
@@ -38,7 +38,7 @@ impl BodyStream {
     }
 
     fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        // The stream is taken out while it is polled, since the code in it may drop the request and so stop the stream.
+        // The stream is taken out while it is polled, because its code may drop the request and so stop the stream.
         let Some(mut pieces) = self.0.borrow_mut().pieces.take() else { return Poll::Ready(None) };
         let next = pieces.as_mut().poll_next(cx);
         let mut source = self.0.borrow_mut();
@@ -63,7 +63,8 @@ impl StopBody {
         }
     }
 
-    /// The server has answered. It may read the rest of the body while it does.
+    /// Keeps the stream alive, because the server has answered and may read the rest of the body while it sends its
+    /// answer.
     pub(super) fn answered(mut self) {
         self.0 = None;
     }
@@ -159,7 +160,8 @@ mod tests {
 
     use super::*;
 
-    /// A body that has given one piece, and never gives the next; beside it what its stream owns.
+    /// Returns a body that has given one piece and never gives the next, its `StopBody`, and a value that its stream
+    /// owns.
     fn half_sent() -> (RequestBody, StopBody, Rc<()>) {
         let owned = Rc::new(());
         let kept = owned.clone();

@@ -1,4 +1,4 @@
-//! Why a request got no answer, or not the one that was wanted.
+//! The reasons why a request got no answer, or a wrong one.
 
 use std::time::Duration;
 
@@ -8,42 +8,46 @@ use wasip3::http::types::ErrorCode;
 use crate::retry::Repeatable;
 use crate::time::Elapsed;
 
-/// Why a request got no answer, or not the one that was wanted.
+/// The reason why a request got no answer, or not the expected one.
 ///
-/// With `?` it turns into [`chainlet::Error`](crate::Error), which keeps what it
-/// is: a timeout stays one, any other fault of the server is of the kind
-/// `upstream`, and an error that is worth another attempt says so. That is why it
-/// is not `Display`: everything that is becomes `unprocessable`.
+/// `?` turns it into [`chainlet::Error`](crate::Error) and keeps its meaning: a
+/// timeout stays a timeout, any other fault of the server is of the kind
+/// `upstream`, and an error that is worth another attempt stays so. For this,
+/// the type must not implement `Display`: errors with `Display` become
+/// `unprocessable`.
 #[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
     status: Option<StatusCode>,
     retry_after: Option<Duration>,
-    /// The server does the same whether it gets the request once or twice.
+    /// True if the request may be sent twice, with the same effect as once.
     idempotent: bool,
 }
 
-/// The request that an error is of.
+/// The facts about a request that its errors need.
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
-    /// Its method and its server. The path and the query may hold what is secret.
+    /// The method and the server. The path and the query are left out, because
+    /// they may contain secrets.
     pub text: String,
-    /// True if it may be sent twice.
+    /// True if the request may be sent twice.
     pub idempotent: bool,
 }
 
-/// What kind of error it is.
+/// The kind of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The request is malformed, and was not sent.
+    /// The request is malformed and was not sent.
     Request,
-    /// chain.toml does not allow it; the host's log says what is missing.
+    /// chain.toml does not allow the request. The host's log says what is
+    /// missing.
     Denied,
     /// The server cannot be found or reached.
     Connect,
-    /// The connection is not safe: its certificate, or the encryption itself.
+    /// The connection is not safe: the certificate is wrong, or the encryption
+    /// failed.
     Tls,
     /// Something took too long.
     Timeout,
@@ -51,9 +55,9 @@ pub enum ErrorKind {
     Protocol,
     /// The server answered with a status of 400 or more.
     Status,
-    /// The body is longer than was asked for.
+    /// The body is longer than the limit.
     TooLarge,
-    /// The body is not what was asked for, such as JSON of a type.
+    /// The body is not of the expected format, such as JSON of a certain type.
     Decode,
 }
 
@@ -71,7 +75,7 @@ impl Error {
         Error { kind: ErrorKind::Status, message, status: Some(status), retry_after, idempotent: false }
     }
 
-    /// What the host says.
+    /// Converts an error of the host.
     pub(super) fn from_code(code: ErrorCode) -> Self {
         use ErrorCode as C;
         use ErrorKind as K;
@@ -111,40 +115,43 @@ impl Error {
         Error::new(kind, format!("{what}: {code:?}"))
     }
 
-    /// The error of `request`.
+    /// Returns the error with the request that it belongs to.
     pub(super) fn of(mut self, request: &Asked) -> Self {
         self.message = format!("{}: {}", request.text, self.message);
         self.idempotent = request.idempotent;
         self
     }
 
-    /// What went wrong, in a sentence.
+    /// Returns what went wrong, in a sentence.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// What kind of error it is.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// Whether something took too long.
+    /// Returns true if something took too long.
     pub fn is_timeout(&self) -> bool {
         self.kind == ErrorKind::Timeout
     }
 
-    /// The status that the server answered with, where that is the error.
+    /// Returns the status of the server's answer, if that status is the error.
     pub fn status(&self) -> Option<StatusCode> {
         self.status
     }
 }
 
 impl Repeatable for Error {
-    /// If the server has not begun: it cannot be reached, or answers 429 or 503.
-    /// If it may have begun, because it takes too long, breaks off, or answers
-    /// 408, 500, 502 or 504: only for a request that may be sent twice, which is
-    /// one of an idempotent method (GET, PUT, DELETE and the like), or one that
-    /// says so with [`idempotent`](super::RequestBuilder::idempotent).
+    /// Returns true if the server has not begun: it cannot be reached, or it
+    /// answered 429 or 503.
+    ///
+    /// The server may have begun if it took too long, broke off, or answered
+    /// 408, 500, 502 or 504. Then this returns true only for requests that may
+    /// be sent twice: those of an idempotent method (GET, PUT, DELETE and the
+    /// like), and those marked with
+    /// [`idempotent`](super::RequestBuilder::idempotent).
     fn is_repeatable(&self) -> bool {
         match (self.kind, self.status.map(|status| status.as_u16())) {
             (ErrorKind::Connect, _) | (ErrorKind::Status, Some(429 | 503)) => true,
@@ -169,7 +176,7 @@ impl From<Error> for crate::Error {
     fn from(error: Error) -> Self {
         let kind = match error.kind {
             ErrorKind::Timeout => crate::ErrorKind::Timeout,
-            // A mistake of this chainlet, or of who deploys it.
+            // This chainlet or its chain.toml is wrong, and not the server.
             ErrorKind::Request | ErrorKind::Denied => crate::ErrorKind::Internal,
             _ => crate::ErrorKind::Upstream,
         };
@@ -183,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_keeps_what_it_is_as_the_error_of_a_chainlet() {
+    fn a_chainlets_error_keeps_kind_and_delay() {
         let delay = Some(Duration::from_secs(3));
         let error = crate::Error::from(Error::of_status(StatusCode::TOO_MANY_REQUESTS, delay));
         assert_eq!((error.kind(), error.is_repeatable()), (crate::ErrorKind::Upstream, true));
@@ -195,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_repeated_that_has_not_begun_or_may_be_sent_twice() {
+    fn requests_that_have_not_begun_or_are_idempotent_are_repeatable() {
         let errors = || {
             let statuses = [429, 503, 500, 504, 404]
                 .map(|status| Error::of_status(StatusCode::from_u16(status).unwrap_or_default(), None));

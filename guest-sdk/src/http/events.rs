@@ -7,11 +7,11 @@ use super::{Error, ErrorKind, Response};
 /// One event of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Event {
-    /// Its type; `message` where the server names none.
+    /// Its type; `message` by default.
     pub name: String,
-    /// Its data, with a line feed between its lines.
+    /// Its data. Several lines are joined with line feeds.
     pub data: String,
-    /// The last id that the server gave; empty where it gave none.
+    /// The last id that the server sent; empty if it sent none.
     pub id: String,
 }
 
@@ -27,13 +27,12 @@ impl Events {
         Events { response, parser: Parser::default() }
     }
 
-    /// The next event; `None` at the end of the body.
+    /// Returns the next event; `None` at the end of the body.
     ///
     /// # Errors
     ///
-    /// As of [`Response::chunk`]; [`ErrorKind::Decode`] where the body is not
-    /// UTF-8, and [`ErrorKind::TooLarge`] for an event of more bytes than
-    /// [`Response::limit`] says.
+    /// Fails in the same cases as [`Response::chunk`], with [`ErrorKind::Decode`] if the body is not UTF-8, and with
+    /// [`ErrorKind::TooLarge`] if an event has more bytes than [`Response::limit`] allows.
     pub async fn next(&mut self) -> Result<Option<Event>, Error> {
         loop {
             if let Some(event) = self.parser.events.pop_front() {
@@ -45,14 +44,14 @@ impl Events {
     }
 }
 
-/// Makes events of pieces of text that end anywhere.
+/// Parses events from pieces of text that may end anywhere.
 #[derive(Debug, Default)]
 struct Parser {
-    /// What has come of the current line.
+    /// The part of the current line that has arrived.
     line: Vec<u8>,
-    /// A carriage return ended the last line, so a line feed after it is part of that end.
+    /// True if a carriage return ended the last line. A line feed after it belongs to the same line end.
     after_return: bool,
-    /// The first line may begin with a byte order mark.
+    /// True after the first line, which alone may begin with a byte order mark.
     begun: bool,
     name: String,
     data: Option<String>,
@@ -103,7 +102,7 @@ impl Parser {
                 }
             },
             "id" if !value.contains('\0') => value.clone_into(&mut self.id),
-            // A comment, a time to wait before another connection, or something new.
+            // A comment, the field `retry`, or a field that the standard does not know: all are ignored.
             _ => {}
         }
         Ok(())
@@ -132,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_ends_with_an_empty_line_whatever_ends_lines() {
+    fn an_empty_line_ends_an_event_for_any_line_ending() {
         let expected = [event("message", "one"), event("done", "")];
         for end in ["\n", "\r", "\r\n"] {
             let text = format!("data: one{end}{end}: a comment{end}event: done{end}data{end}{end}data: cut off{end}");
@@ -143,12 +142,12 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_data_are_joined_and_one_space_is_no_part_of_them() {
+    fn data_lines_are_joined_without_their_leading_space() {
         assert_eq!(parse(&[b"data:a\ndata:  b\ndata\n\n"]), [event("message", "a\n b\n")]);
     }
 
     #[test]
-    fn a_byte_order_mark_begins_no_name_and_a_character_may_be_split() {
+    fn a_byte_order_mark_is_skipped_and_characters_may_be_split() {
         let text = "\u{feff}data: ü\n\n".as_bytes();
         let (head, tail) = text.split_at(10);
         assert_eq!(parse(&[head, tail]), [event("message", "ü")]);
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_an_end_is_refused_when_it_is_too_long() {
+    fn an_event_over_the_limit_is_rejected() {
         let mut parser = Parser::default();
         assert_eq!(parser.push(&[b'x'; 200], 100).unwrap_err().kind(), ErrorKind::TooLarge);
         assert_eq!(Parser::default().push(b"data: \xff\n", 100).unwrap_err().kind(), ErrorKind::Decode);

@@ -1,4 +1,4 @@
-//! An answer, and its body.
+//! Answers and their bodies.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -15,18 +15,18 @@ use super::error::Asked;
 use super::{Error, ErrorKind, Events};
 use crate::time::{self, Elapsed};
 
-/// How many bytes a body may have that is read whole.
+/// The default limit of a body that is read as a whole, in bytes.
 const LIMIT: usize = 16 * 1024 * 1024;
 
-/// The answer to a request. Its body is still on its way.
+/// The answer to a request. Its body has not been read yet.
 pub struct Response {
     status: StatusCode,
     headers: HeaderMap,
     body: IncomingResponseBody,
-    /// The request, for errors.
+    /// The facts about the request, for errors.
     asked: Asked,
     between_bytes: Option<Duration>,
-    /// When all of it must have come, and how long that was.
+    /// The time at which all of the answer must have arrived, and the timeout that led to it.
     deadline: Option<(Instant, Duration)>,
     limit: usize,
 }
@@ -42,22 +42,22 @@ impl Response {
         Response { status: parts.status, headers: parts.headers, body, asked, between_bytes, deadline, limit: LIMIT }
     }
 
-    /// The status.
+    /// Returns the status.
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The headers.
+    /// Returns the headers.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// The answer, if its status is below 400.
+    /// Returns the answer, if its status is below 400.
     ///
     /// # Errors
     ///
-    /// An error of the kind [`ErrorKind::Status`]. It knows what the server says
-    /// in `retry-after`.
+    /// Fails with [`ErrorKind::Status`] if the status is 400 or above. The error contains the time in the server's
+    /// `retry-after`.
     pub fn error_for_status(self) -> Result<Self, Error> {
         if !self.status.is_client_error() && !self.status.is_server_error() {
             return Ok(self);
@@ -65,19 +65,19 @@ impl Response {
         Err(Error::of_status(self.status, retry_after(&self.headers)).of(&self.asked))
     }
 
-    /// How many bytes the body may have, for functions that read all of it; 16
-    /// MiB unless this says otherwise.
+    /// Sets the limit in bytes for functions that read the whole body, and for a single server-sent event. The default
+    /// is 16 MiB.
     #[must_use]
     pub fn limit(mut self, bytes: usize) -> Self {
         self.limit = bytes;
         self
     }
 
-    /// The next piece of the body, as it comes; `None` at its end.
+    /// Returns the next piece of the body as it arrives; `None` at the end of the body.
     ///
     /// # Errors
     ///
-    /// If the body breaks off, or the server takes too long.
+    /// Fails if the body breaks off, or if the server takes too long.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             let body = &mut self.body;
@@ -89,7 +89,7 @@ impl Response {
                 Some(limit) => match time::timeout(limit, frame).await {
                     Ok(frame) => frame,
                     Err(elapsed) => {
-                        // Of the two limits, the one that has passed.
+                        // Names the limit that has passed: one of two.
                         let whole = self.deadline.filter(|(end, _)| Instant::now() >= *end);
                         let elapsed = whole.map_or(elapsed, |(_, limit)| Elapsed::new(limit));
                         return Err(Error::from(elapsed).of(&self.asked));
@@ -109,12 +109,12 @@ impl Response {
         }
     }
 
-    /// The whole body.
+    /// Returns the whole body.
     ///
     /// # Errors
     ///
-    /// As of [`chunk`](Response::chunk), and [`ErrorKind::TooLarge`] where it has
-    /// more bytes than [`limit`](Response::limit) says.
+    /// Fails in the same cases as [`chunk`](Response::chunk), and with [`ErrorKind::TooLarge`] if the body has more
+    /// bytes than [`limit`](Response::limit) allows.
     pub async fn bytes(mut self) -> Result<Bytes, Error> {
         let mut whole = BytesMut::new();
         while let Some(chunk) = self.chunk().await? {
@@ -127,24 +127,23 @@ impl Response {
         Ok(whole.freeze())
     }
 
-    /// The whole body, as text.
+    /// Returns the whole body as text.
     ///
     /// # Errors
     ///
-    /// As of [`bytes`](Response::bytes), and [`ErrorKind::Decode`] where it is not
-    /// UTF-8.
+    /// Fails in the same cases as [`bytes`](Response::bytes), and with [`ErrorKind::Decode`] if the body is not UTF-8.
     pub async fn text(self) -> Result<String, Error> {
         let asked = self.asked.clone();
         let bytes = self.bytes().await?;
         String::from_utf8(bytes.into()).map_err(|_| Error::new(ErrorKind::Decode, "the body is not UTF-8").of(&asked))
     }
 
-    /// The whole body, as JSON of this type.
+    /// Returns the whole body as JSON of the type `T`.
     ///
     /// # Errors
     ///
-    /// As of [`bytes`](Response::bytes), and [`ErrorKind::Decode`] where it is
-    /// something else.
+    /// Fails in the same cases as [`bytes`](Response::bytes), and with [`ErrorKind::Decode`] if the body is not JSON of
+    /// this type.
     pub async fn json<T: DeserializeOwned>(self) -> Result<T, Error> {
         let asked = self.asked.clone();
         let bytes = self.bytes().await?;
@@ -152,7 +151,7 @@ impl Response {
             .map_err(|error| Error::new(ErrorKind::Decode, format!("the body does not fit: {error}")).of(&asked))
     }
 
-    /// The body as server-sent events.
+    /// Returns the body as server-sent events.
     pub fn events(self) -> Events {
         Events::new(self)
     }
@@ -172,7 +171,7 @@ impl std::fmt::Debug for Response {
     }
 }
 
-/// What the server says of the next attempt, in seconds. A date is not understood: clocks differ.
+/// Returns the server's `retry-after`, if it is in seconds. A date is ignored, because clocks differ.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }

@@ -12,7 +12,7 @@ use crate::chainlet::state::ReplicaState;
 use crate::config::{Assets, ChainletName, ConfigError, Secret, SecretName, Settings};
 
 mod bindings {
-    wasmtime::component::bindgen!({ path: "../wit", interfaces: "import chainlet:host/context@0.1.0;" });
+    wasmtime::component::bindgen!({ path: "wit", interfaces: "import chainlet:host/context@0.1.0;" });
 }
 
 /// The capability.

@@ -13,7 +13,7 @@ use wasmtime_wasi::WasiCtxBuilder;
 use super::measure::Measure;
 use crate::chainlet::state::ReplicaState;
 use crate::component::Component;
-use crate::config::{ChainSpec, ChainletName, ChainletSpec, ConfigError, KeyPath, Secret, SecretName};
+use crate::config::{ChainSpec, ChainletName, ChainletSpec, ConfigError, KeyPath, Secret, SecretName, StoreName};
 
 /// A part of the host that guests may import: its interfaces, and the code behind them.
 ///
@@ -118,6 +118,8 @@ pub struct GrantRequest<'a> {
     pub component: &'a Component,
     /// The values of the chainlet's secrets. It is empty in [`Capability::allows`] and [`Capability::rows`].
     pub secrets: &'a IndexMap<SecretName, Secret>,
+    /// The URLs of stores that are secrets. It is empty when `secrets` is.
+    pub(crate) store_urls: &'a IndexMap<StoreName, Secret>,
 }
 
 impl GrantRequest<'_> {

@@ -1,9 +1,10 @@
-//! `chainlet:host/gpu`: compute on the GPU that chain.toml gives a chainlet, as [`crate::gpu`] does it.
+//! `chainlet:host/gpu`: compute on the GPU that chain.toml gives a chainlet. [`crate::gpu`] does the work.
 //!
-//! - Here are the capability, the part of it that a store holds, and the adapter.
+//! - This module has the capability, the state of a store, and the functions of the adapter.
 //! - [`grant`] checks what chain.toml says against the component and the machine.
-//! - [`calls`] are the functions of devices and buffers, [`plain`] turns their arguments into what a backend is asked.
-//! - [`bulk`] moves the bytes of buffers straight out of a guest's memory.
+//! - [`calls`] has the functions of devices and buffers, and [`plain`] turns their arguments into requests to a
+//!   backend.
+//! - [`bulk`] moves the bytes of buffers straight out of a guest's memory and into it.
 
 mod bulk;
 mod calls;
@@ -26,7 +27,7 @@ use crate::gpu::{Gpus, Grant, Share};
 
 mod bindings {
     wasmtime::component::bindgen!({
-        path: "../wit",
+        path: "wit",
         interfaces: "import chainlet:host/gpu@0.1.0;",
         with: {
             "chainlet:host/gpu.adapter": super::Adapter,
@@ -59,7 +60,7 @@ mod bindings {
     });
 }
 
-/// How many objects a guest holds at most; one more is a trap, as with all handles.
+/// The most objects that a guest may hold. One more is a trap, as for all handles.
 const HANDLES: usize = 16_384;
 
 pub struct Adapter;

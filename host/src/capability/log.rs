@@ -1,4 +1,6 @@
-//! `chainlet:host/log`: lines in the log that carry the id of the request.
+//! `chainlet:host/log` and `wasi:logging`: lines in the log that carry a level and the id of the request.
+
+mod wasi;
 
 use std::sync::Arc;
 
@@ -25,11 +27,12 @@ impl Capability for Log {
     }
 
     fn interfaces(&self) -> &'static [&'static str] {
-        &["chainlet:host/log"]
+        &["chainlet:host/log", "wasi:logging/logging"]
     }
 
     fn add_to_linker(&self, linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
-        add_to_linker(linker)
+        add_to_linker(linker)?;
+        wasi::add_to_linker(linker)
     }
 
     async fn grant(&self, _: &GrantRequest<'_>) -> Result<(), ConfigError> {
@@ -81,12 +84,17 @@ fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
          (level, message, fields): (WitLevel, String, Vec<(String, String)>)| {
             let level = Level::from(level);
             if is_enabled(level) {
-                let request = ReplicaState::current_call(&mut store).and_then(|call| call.context.request.clone());
-                store.data().of::<StandardOutput>().line(level, request.as_deref(), message, &fields);
+                write(&mut store, level, message, &fields);
             }
             Ok(())
         },
     )
+}
+
+/// Writes a line for the request that the guest serves now.
+fn write(store: &mut StoreContextMut<'_, ReplicaState>, level: Level, message: String, fields: &[(String, String)]) {
+    let request = ReplicaState::request_id(store);
+    store.data().of::<StandardOutput>().line(level, request.as_deref(), message, fields);
 }
 
 /// Whether anybody reads lines of this level.

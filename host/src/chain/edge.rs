@@ -118,6 +118,7 @@ impl Edge {
 
     /// Calls the dependency for `reader`, within the caller's deadline and the edge's own limits.
     async fn call(&self, params: Vec<Value>, mut context: CallContext, reader: Reader) -> Outcome {
+        context.span = tracing::debug_span!(parent: &context.span, "edge", edge = %self.name);
         let (request, span) = (context.request.clone(), context.span.clone());
         let now = Instant::now();
         let timeout = self.timeout.map(|time| Deadline::after(now, time, TimeLimit::Edge(self.name.clone())));

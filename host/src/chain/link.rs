@@ -9,8 +9,9 @@ use wasmtime::{Engine, Result, StoreContextMut, bail};
 use crate::capability;
 use crate::chainlet::state::ReplicaState;
 use crate::component::{Component, Dependency};
+use crate::memory::NoRoom;
 use crate::value::Value;
-use crate::value::abi::call::{Import, define};
+use crate::value::abi::call::{Import, Passed, define};
 
 /// Connects the imports of `component`: WASI and what `add_capabilities` adds to the host, and each dependency to the
 /// import that `answer` returns for it.
@@ -38,7 +39,11 @@ pub(super) fn link(
 pub(super) struct Unresolved;
 
 impl Import<ReplicaState> for Unresolved {
-    fn call(&self, _: StoreContextMut<'_, ReplicaState>, _: Vec<Value>) -> BoxFuture<'static, Result<Option<Value>>> {
+    fn call(
+        &self,
+        _: StoreContextMut<'_, ReplicaState>,
+        _: Result<Passed, NoRoom>,
+    ) -> BoxFuture<'static, Result<Option<Value>>> {
         Box::pin(async { bail!("a dependency was called that is not resolved") })
     }
 }

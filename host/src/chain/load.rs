@@ -11,6 +11,7 @@ use super::link::{Unresolved, link};
 use super::plan::{self, Plan};
 use super::progress::{Stage, StartProgress};
 use super::{Chain, Inner, LoadError};
+use crate::bounded_file;
 use crate::capability::GrantRequest;
 use crate::chainlet::Chainlet;
 use crate::chainlet::call::Patience;
@@ -51,7 +52,7 @@ pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec, progress: &StartProg
                         let wasm = match (&source, &path) {
                             (ComponentSource::Bytes(bytes), _) => bytes.clone(),
                             (ComponentSource::File(path), resolved) => {
-                                std::fs::read(resolved.as_ref().unwrap_or(path))?.into()
+                                bounded_file::read(resolved.as_ref().unwrap_or(path), bounded_file::COMPONENT)?.into()
                             }
                         };
                         let component = Component::load(&shared, &wasm, export.as_deref(), &loading);
@@ -116,7 +117,14 @@ pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec, progress: &StartProg
     let mut rows = IndexMap::new();
     for (name, component) in &components {
         let Some(chainlet) = spec.chainlets.get(name) else { continue };
-        let request = GrantRequest { chain: spec, name, chainlet, component, secrets: &IndexMap::new() };
+        let request = GrantRequest {
+            chain: spec,
+            name,
+            chainlet,
+            component,
+            secrets: &IndexMap::new(),
+            store_urls: &IndexMap::new(),
+        };
         match shared.capabilities.check(&request).await {
             Ok(granted) => drop(rows.insert(name.clone(), granted)),
             Err(refused) => errors.extend(refused),
@@ -144,8 +152,9 @@ pub(crate) async fn start(
     let mut running: IndexMap<ChainletName, Arc<Chainlet>> = IndexMap::new();
     for (name, component) in &plan.chainlets {
         let Some(chainlet) = spec.chainlets.get(name) else { continue };
-        let secrets = secrets.take(name.as_str());
-        let request = GrantRequest { chain: spec, name, chainlet, component, secrets: &secrets };
+        let own = secrets.take(name.as_str());
+        let request =
+            GrantRequest { chain: spec, name, chainlet, component, secrets: &own, store_urls: &secrets.store_urls };
         let grants = match shared.capabilities.grant(&request).await {
             Ok(grants) => Arc::new(grants),
             Err(error) => {

@@ -1,7 +1,7 @@
-//! One call of `run-remote`, as its two ends share it.
+//! One call of `run-remote`, which its two ends share.
 //!
-//! Everything that changes about a call is in one [`State`] behind one lock, except for a count of what its guest waits for.
-//! Its phase only moves forward:
+//! Everything that changes about a call is in one [`State`] behind one lock, except for the number of things that its
+//! guest waits for. Its phase only moves forward:
 //!
 //! | phase | the caller | the guest | what ends the phase |
 //! |---|---|---|---|
@@ -9,23 +9,24 @@
 //! | `Running` | waits | works | an answer, a failure, or the caller leaves |
 //! | `Streaming` | reads the answer's streams | writes them | all streams end, a failure, or the readers leave |
 //! | `Over` | has its failure, or has left | is told, and lets go | the guest returns, or its store ends |
-//! | `Done` | has what it gets | is done with the call | |
+//! | `Done` | has its answer or failure, or has left | is done with the call | |
 //!
-//! Each end holds a guard, and dropping it says something:
+//! Each end holds a guard, and dropping the guard says something:
 //!
 //! | held by | guard | what its drop says |
 //! |---|---|---|
-//! | whoever made the call | [`Caller`] | before the answer: nobody wants it, so the call is over |
-//! | whoever reads the answer's streams | [`Tail`] | before their end: nobody reads them, so the call is over |
+//! | the caller | [`Caller`] | before the answer: nobody wants it, so the call is over |
+//! | the readers of the answer's streams | [`Tail`] | before their end: nobody reads them, so the call is over |
 //! | the replica | [`Job`], then [`Serving`] | the guest has let go, or its store is gone: the call is done |
 //! | the answer's streams, in the store | [`OpenStreams`] | the guest writes none of them any more |
 //! | a guest that works on after its answer | [`KeptPlace`] | the call's place may come free |
 //! | a guest that waits for the end of the call | [`Listener`] | before that end: it waits no longer |
 //! | a stream or a plain import that the guest waits for | [`Waits`] | the guest waits for it no longer |
 //!
-//! The call's place in its replica (its [`Lease`]) comes free when the guest has let go, not when the caller has. A guest
-//! that holds a call which is over for longer than its chainlet's `grace` has overrun, and its replica is replaced; one that
-//! does not even return to its event loop for `stall` is replaced then.
+//! The call's place in its replica (its [`Lease`]) comes free when the guest has let go, not when the caller has left.
+//! If a guest holds a call that is over for longer than its chainlet's `grace`, it has overrun, and its replica is
+//! replaced, unless the guest only waits for others. If a guest does not even return to its event loop for `stall`, its
+//! replica is replaced then.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -51,59 +52,59 @@ mod ends;
 pub(super) use ends::{Job, OpenStreams};
 pub(crate) use ends::{KeptPlace, Listener, Tail, TailHandle, Waits};
 
-/// How many failures of dependencies a call remembers, and how many of their declared errors, so that the guest can pass one
-/// on as it was.
+/// The most failures of dependencies that a call remembers, so that the guest can pass one on as it was. It remembers
+/// as many of their declared errors.
 const REMEMBERED: usize = 32;
-/// How many bytes an error may have that is remembered: with the failures, whose sentences are as long, a call remembers some
-/// 128 KiB at most.
+/// The most bytes of a declared error that is remembered. The sentences of failures are about as long, so a call
+/// remembers some 128 KiB at most.
 const REMEMBERED_ERROR: usize = 2 * 1024;
 
-/// What a callee gives for a call.
+/// The result of a call, as its callee gives it.
 pub(crate) type Outcome = Result<Answered, CallError>;
 
-/// What a function returned, and what goes on after that.
+/// The answer of a function, and everything that goes on after it.
 #[derive(Debug)]
 pub(crate) struct Answered {
-    /// The function's result, its typed error included.
+    /// The function's result, which may be its typed error.
     pub value: Option<Value>,
-    /// Where its typed error began, if that is a dependency's which the guest passed on.
+    /// The origin of the typed error, if a dependency made the error and the guest passed it on.
     pub origin: Option<Origin>,
-    /// What goes on while the streams in the value are read.
+    /// The readers' end of the call, which goes on while the streams in the value are read.
     pub tail: Option<Tail>,
-    /// The call's place among those of its edge, until its streams have ended.
+    /// The call's place among those of its edge, held until its streams have ended.
     pub permit: Option<OwnedSemaphorePermit>,
-    /// What the value holds of the host's budget; none where it is small.
+    /// The part of the host's budget that the value holds; `None` if it is small.
     pub reservation: Option<Reservation>,
 }
 
-/// What a guest returned.
+/// The value that a guest returned.
 #[derive(Debug, Default)]
 pub(super) struct Returned {
     pub value: Option<Value>,
-    /// What the value holds of the host's budget; none where it is small.
+    /// The part of the host's budget that the value holds; `None` if it is small.
     pub reservation: Option<Reservation>,
 }
 
-/// What a replica sends back.
+/// The reply of a replica to a call.
 pub(super) enum Reply {
     /// The guest has returned, or the call has failed.
     Answer(Result<(Returned, Option<Origin>), CallError>),
-    /// The replica ended before the guest saw the call. Its parameters come back, and its place, which is kept until the call
-    /// has another, so that it is in flight all the while.
+    /// The replica ended before the guest saw the call. This gives back its parameters and its place. The place is kept
+    /// until the call has another one, so that the call is in flight all the while.
     NotBegun(Values, Option<Lease>),
 }
 
-/// What a call brings along from its caller, and hands on to the calls that it makes.
+/// The facts that a call gets from its caller and hands on to the calls that it makes.
 #[derive(Debug, Clone)]
 pub(crate) struct CallContext {
-    /// Names the request that the call belongs to, in logs.
+    /// The id of the request to which the call belongs, for logs.
     pub request: Option<Arc<str>>,
-    /// When the caller stops waiting.
+    /// The time at which the caller stops waiting.
     pub deadline: Option<Deadline>,
-    /// The trace that the request belongs to.
+    /// The trace to which the request belongs.
     pub trace: Option<Arc<TraceContext>>,
-    /// The caller's span, for events about the call. It cannot be taken from where they happen, since any caller of a replica
-    /// may be the one who drives it.
+    /// The caller's span, for events about the call. The current span would be wrong there, because any caller of a
+    /// replica may be the one that drives it.
     pub span: Span,
 }
 
@@ -113,14 +114,14 @@ impl Default for CallContext {
     }
 }
 
-/// How a guest is made to let go of a call that is over.
+/// The times for which the host lets a guest hold a call that is over.
 #[derive(Debug)]
 pub(crate) struct Patience {
-    /// How long a guest may hold it.
+    /// The longest time for which a guest may hold it.
     pub grace: Duration,
-    /// How long a guest may hold it without returning to its event loop.
+    /// The longest time for which a guest may hold it without returning to its event loop.
     pub stall: Duration,
-    /// Where that is waited for.
+    /// The runtime of the tasks that wait for these times.
     pub runtime: Handle,
 }
 
@@ -128,11 +129,11 @@ pub(crate) struct Patience {
 pub(crate) struct Call {
     pub context: CallContext,
     state: Mutex<State>,
-    /// Told whenever the state changes in a way that somebody may wait for.
+    /// Notified whenever the state changes in a way that somebody may wait for.
     changed: Notify,
-    /// Where the call is served; none for the host's own questions, which nobody gives up.
+    /// The place where the call is served; `None` for the host's own questions, which nobody gives up.
     site: Option<Site>,
-    /// How many streams and plain imports the guest waits for.
+    /// The number of streams and plain imports that the guest waits for.
     waits: AtomicUsize,
 }
 
@@ -144,31 +145,32 @@ struct Site {
 #[derive(Default)]
 struct State {
     phase: Phase,
-    /// Until the caller has its reply.
+    /// The channel to the caller, until the caller has its reply.
     reply: Option<oneshot::Sender<Reply>>,
-    /// Until the guest has let go.
+    /// The call's place, until the guest has let go.
     lease: Option<Lease>,
-    /// Why the call is over, once it is.
+    /// The reason why the call is over, if it is.
     over: Option<Over>,
-    /// The guest has had its grace.
+    /// True if the guest has used up its grace.
     expired: bool,
-    /// What the call failed with after its answer.
+    /// The failure of the call after its answer.
     failure: Option<CallError>,
-    /// No stream of the answer is open.
+    /// True if no stream of the answer is open any more.
     streams_ended: bool,
-    /// How many [`KeptPlace`]s there are.
+    /// The number of [`KeptPlace`]s.
     kept: usize,
-    /// The guest has returned, though it may still write the streams of its answer.
+    /// True if the guest has returned, although it may still write the streams of its answer.
     returned: bool,
-    /// How many [`Listener`]s there are.
+    /// The number of [`Listener`]s.
     listening: usize,
-    /// How many there were when the call came to be over, or are until then: what they are told, they act upon.
+    /// The number of [`Listener`]s until the call is over; after that, their number at that moment. Their guest is told
+    /// of the end, and acts on it by itself.
     listeners: usize,
-    /// The last failures of dependencies that the guest was given.
+    /// The last failures of dependencies that were given to the guest.
     failures: Vec<CallError>,
-    /// The last declared errors of dependencies that the guest was given.
+    /// The last declared errors of dependencies that were given to the guest.
     declared: Vec<Noted>,
-    /// The dependency whose error the guest is about to return.
+    /// The dependency whose error the guest is about to return, if the guest has said so.
     passes_on: Option<String>,
 }
 
@@ -182,14 +184,14 @@ enum Phase {
     Done,
 }
 
-/// Why a call is over.
+/// The reason why a call is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Over {
     /// The caller left without an answer.
     Left,
     /// Nobody reads the answer's streams any more.
     Unread,
-    /// It failed.
+    /// The call failed.
     Failed,
 }
 
@@ -209,20 +211,20 @@ impl Call {
         )
     }
 
-    /// A question of the host's own, such as `init`, which takes no place. It is failed where a dependency fails that the guest
-    /// imports by its plain type.
+    /// Makes a question of the host's own, such as `init`, which takes no place. It fails if a dependency fails that
+    /// the guest imports by its plain type.
     pub(super) fn question() -> (Arc<Self>, oneshot::Receiver<Reply>) {
         let (call, answer) = Call::new(CallContext::default(), None, None);
         call.lock().phase = Phase::Running;
         (call, answer)
     }
 
-    /// Whether nobody wants the call's answer any more, and the guest has not returned.
+    /// Returns true if nobody wants the call's answer any more and the guest has not returned.
     pub(crate) fn is_over(&self) -> bool {
         self.lock().phase == Phase::Over
     }
 
-    /// Whether the guest has returned. What it does after that belongs to no call.
+    /// Returns true if the guest has returned. Its work after that belongs to no call.
     pub(crate) fn is_done(&self) -> bool {
         self.lock().phase == Phase::Done
     }
@@ -232,13 +234,13 @@ impl Call {
         self.until(|state| state.phase == Phase::Over).await;
     }
 
-    /// Returns when the work for the call is pointless: its caller left or it failed, so that no answer can come of it, or the
-    /// guest has had its grace. Until then, a guest whose readers have left may end well.
+    /// Returns when the work for the call is pointless: its caller left or it failed, so that there can be no answer,
+    /// or the guest has used up its grace. A guest whose readers have left may end well until then.
     pub(crate) async fn pointless(&self) {
         self.until(|state| state.expired || matches!(state.over, Some(Over::Left | Over::Failed))).await;
     }
 
-    /// Notes that the guest waits to be told that the call is over, until what comes back is dropped.
+    /// Notes that the guest waits to be told that the call is over, until the returned guard is dropped.
     pub(crate) fn listen(self: &Arc<Self>) -> Listener {
         let mut state = self.lock();
         state.listening += 1;
@@ -247,8 +249,8 @@ impl Call {
         Listener(self.clone())
     }
 
-    /// Returns when the guest is to be resumed from what it does for a call that is over. A guest that is told drops what it
-    /// does, so it is resumed only after it has returned, or has had its grace.
+    /// Returns when the guest is to be resumed from its work for a call that is over. A guest that is told of the end
+    /// drops this work by itself. So it is resumed only after it has returned or has used up its grace.
     pub(crate) async fn resumes(&self) {
         self.until(|state| match state.phase {
             Phase::Over => state.listeners == 0 || state.expired,
@@ -257,8 +259,9 @@ impl Call {
         .await;
     }
 
-    /// Returns when the guest no longer reads streams for the call. If it has returned, what it left behind goes on reading
-    /// until it is told that the call is over; if it has not, it reads until it returns, or has had its grace.
+    /// Returns when the guest no longer reads streams for the call. If the guest has returned, tasks that it left
+    /// behind go on reading until they are told that the call is over. If it has not returned, it reads until it
+    /// returns or has used up its grace.
     pub(crate) async fn ends_streams(&self) {
         self.until(|state| match state.phase {
             Phase::Over => state.expired || state.returned && state.listening == 0,
@@ -267,18 +270,18 @@ impl Call {
         .await;
     }
 
-    /// Fails the call: its caller gets `error` in place of an answer, or at the end of the answer's streams. Only the first
-    /// failure counts, and none after the end.
+    /// Fails the call: its caller gets `error` instead of an answer, or at the end of the answer's streams. Only the
+    /// first failure counts, and none after the end of the call.
     pub(crate) fn fail(self: &Arc<Self>, error: CallError) {
         self.end(Over::Failed, |state| match state.reply.take() {
-            // The caller may have left; then nobody is told.
+            // Sending fails only after the caller has left.
             Some(reply) => drop(reply.send(Reply::Answer(Err(error)))),
             None => state.failure = Some(error),
         });
     }
 
-    /// Takes the call's place from a guest that is never resumed: it waits for a dependency that failed, or whose answer
-    /// nobody wants.
+    /// Takes the call's place from a guest task that is never resumed, because it waits for a dependency that failed or
+    /// whose answer nobody wants.
     pub(crate) fn strand(&self) {
         let lease = self.lock().lease.take();
         if let Some(lease) = lease {
@@ -286,7 +289,7 @@ impl Call {
         }
     }
 
-    /// Remembers a failure that the guest is given, so that it can be passed on as it was.
+    /// Remembers a failure that is given to the guest, so that the guest can pass it on as it was.
     pub(crate) fn remember(&self, error: CallError) {
         let mut state = self.lock();
         if state.failures.len() == REMEMBERED {
@@ -295,12 +298,12 @@ impl Call {
         state.failures.push(error);
     }
 
-    /// The remembered failure that `is_it` knows.
+    /// Returns the last remembered failure for which `is_it` returns true.
     pub(crate) fn recall(&self, is_it: impl FnMut(&&CallError) -> bool) -> Option<CallError> {
         self.lock().failures.iter().rev().find(is_it).cloned()
     }
 
-    /// Notes where the declared `error` began that `dependency` has returned.
+    /// Remembers the declared `error` that `dependency` has returned, and its `origin`, unless the error is large.
     pub(crate) fn note_declared(&self, dependency: &DependencyName, error: Option<&Value>, origin: Origin) {
         if error.is_some_and(|error| error.weight() > REMEMBERED_ERROR) {
             return;
@@ -313,34 +316,34 @@ impl Call {
         state.declared.push(noted);
     }
 
-    /// The guest says that the error with which it is about to return is one of `dependency`.
+    /// Notes that the guest is about to return an error of `dependency`, as the guest says.
     pub(crate) fn pass_on(&self, dependency: String) {
         self.lock().passes_on = Some(dependency);
     }
 
-    /// The guest waits for somebody else, a stream or a plain import, until what comes back is dropped.
+    /// Notes that the guest waits for somebody else, a stream or a plain import, until the returned guard is dropped.
     pub(crate) fn wait(self: &Arc<Self>) -> Waits {
         self.waits.fetch_add(1, Ordering::Relaxed);
         Waits(self.clone())
     }
 
-    /// Keeps the call's place after its answer, until what comes back is dropped.
+    /// Keeps the call's place after its answer, until the returned guard is dropped.
     pub(crate) fn keep_place(self: &Arc<Self>) -> KeptPlace {
         self.lock().kept += 1;
         KeptPlace(self.clone())
     }
 
-    /// Whether the guest works on after its answer.
+    /// Returns true if the guest works on after its answer, or will.
     pub(super) fn keeps_place(&self) -> bool {
         self.lock().kept > 0
     }
 
-    /// Guards what every stream of the call's answer keeps for as long as it is open.
+    /// Returns the guard that all open streams of the call's answer share.
     pub(super) fn open_streams(self: &Arc<Self>) -> OpenStreams {
         OpenStreams(self.clone())
     }
 
-    /// The call is over for the reason `why`; `tell` says so to its caller.
+    /// Makes the call over for the reason `why`. `tell` tells its caller.
     fn end(self: &Arc<Self>, why: Over, tell: impl FnOnce(&mut State)) {
         let begun = {
             let mut state = self.lock();
@@ -360,15 +363,16 @@ impl Call {
         if begun {
             site.patience.runtime.spawn(until_let_go(self.clone()));
         } else {
-            // The guest has not seen it, and will not. It may not see any call: then it spins outside of all calls.
+            // The guest has not seen the call, and will not see it. If it sees no call at all, it computes outside of
+            // all calls, so the replica is watched.
             site.replica.forget(self);
             site.replica.watch(site.patience.clone());
         }
     }
 
-    /// The guest has had its grace, and loses the call's place.
+    /// Takes the call's place from the guest, which has used up its grace.
     fn expire(&self) {
-        // Read before the notification, which ends the waiting that is counted.
+        // Read before the notification, which ends the waits that are counted here.
         let waits = self.waits.load(Ordering::Relaxed) > 0;
         let lease = {
             let mut state = self.lock();
@@ -380,7 +384,7 @@ impl Call {
             if !waits && let Some(site) = &self.site {
                 site.replica.note_overrun(self.context.request.as_ref());
             }
-            // A guest that waits for others holds nobody up but itself.
+            // A guest that waits for others keeps no other call from running, so it does not count as overrun.
             lease.lose(if waits { Loss::Unanswered } else { Loss::Overran });
         }
     }
@@ -389,7 +393,7 @@ impl Call {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
-            // Listening before looking, so that a change in between is not missed.
+            // Listens before it looks, so that a change in between is not missed.
             changed.as_mut().enable();
             if reached(&self.lock()) {
                 return;
@@ -411,7 +415,7 @@ struct Noted {
 }
 
 impl Noted {
-    /// Whether `error` is this one, as it was or as its sentence alone.
+    /// Returns true if `error` is this error, unchanged or as its sentence alone.
     fn is(&self, error: Option<&Value>) -> bool {
         match (&self.error, error) {
             (Some(Value::Record(fields)), Some(Value::String(text))) => {
@@ -423,8 +427,8 @@ impl Noted {
 }
 
 impl State {
-    /// Where the error in `answer` began, if the guest has said that it passes on a dependency's and the answer is such an
-    /// error.
+    /// Returns the origin of the error in `answer`, if the guest has said that it passes on an error of a dependency
+    /// and the answer is such an error.
     fn origin_of(&mut self, answer: Option<&Value>) -> Option<Origin> {
         let dependency = self.passes_on.take()?;
         let Some(Value::Result(Err(error))) = answer else { return None };
@@ -432,7 +436,7 @@ impl State {
         noted.find(|noted| noted.is(error.as_deref())).map(|noted| noted.origin.clone())
     }
 
-    /// The call's place, unless the guest keeps it for work that goes on after the answer.
+    /// Takes the call's place, to free it. Returns `None` if the guest keeps it for work after the answer.
     fn free(&mut self) -> Option<Lease> {
         if self.kept == 0 {
             return self.lease.take();
@@ -444,7 +448,7 @@ impl State {
     }
 }
 
-/// Waits until the guest has let go of a call that is over, and has its replica replaced where it does not.
+/// Waits until the guest has let go of a call that is over. If it does not let go in time, has its replica replaced.
 async fn until_let_go(call: Arc<Call>) {
     let Some(Site { replica, patience }) = &call.site else { return };
     let deadline = moment_after(Instant::now(), patience.grace);

@@ -1,4 +1,4 @@
-//! Drives a replica: in the replica's own task, or on the thread of a caller who has just handed it a call.
+//! Drives a replica: in the replica's own task, or on the thread of a caller that has just handed it a call.
 //!
 //! Waking another task first costs more than many guests need for a call, and on several cores it costs the caches,
 //! too. So a caller takes a turn at driving the replica that it calls, if nobody else drives it. The guest then runs on

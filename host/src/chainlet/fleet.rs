@@ -44,7 +44,7 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// The first failure of any replica's start.
+    /// Fails with the first failure of any replica's start.
     pub(super) async fn start(&mut self, count: u32) -> Result<(), CallError> {
         self.pool.want(count);
         let starts: Vec<_> = (0..count)

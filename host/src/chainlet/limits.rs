@@ -8,7 +8,8 @@ use wasmtime::{AsContextMut, ResourceLimiter, Result, Store, StoreContextMut};
 
 use super::state::ReplicaState;
 use crate::config::{ByteSize, ChainletName, Resources};
-use crate::memory::{MemoryBudget, NoRoom, Reservation};
+use crate::error::CallError;
+use crate::memory::{MEMORY_LIMIT, MemoryBudget, NoRoom, Reservation};
 use crate::value::Value;
 
 /// The most core instances of a component, which has one for each of its modules. Composed components and the runtimes
@@ -34,14 +35,33 @@ const SMALL: usize = 2 * 1024;
 const TOO_MUCH_PASSED: &str =
     "too much data is being copied between the host and the guest: fuel allocated for hostcalls has been exhausted";
 
+/// A limit that a guest has reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limit {
+    /// This key of the chainlet in chain.toml.
+    Key(&'static str),
+    /// This option of the command line.
+    Option(&'static str),
+}
+
+impl Limit {
+    /// Returns `error` with the name of the limit.
+    pub(super) fn name_in(self, error: CallError) -> CallError {
+        match self {
+            Limit::Key(key) => error.limited_by_key(key),
+            Limit::Option(option) => error.limited_by(option),
+        }
+    }
+}
+
 /// The most bytes of values that the host takes from a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ValueLimits {
-    /// In one call of an import, or as the result of `run-remote`. One more byte is a trap.
+    /// The most bytes in one call of an import, and in the result of `run-remote`. One more byte is a trap.
     pub one: usize,
-    /// In the parameters of all calls of dependencies that one replica has under way. A guest may make the next call
-    /// before the last one has ended, and the parameters of each wait in memory. The rest of this limit limits the next
-    /// call.
+    /// The most bytes in the parameters of all calls of dependencies that one replica has under way. A guest may make
+    /// the next call before the last one has ended, and the parameters of each wait in memory. The next call may pass
+    /// only the rest of this limit.
     pub all: usize,
 }
 
@@ -69,7 +89,7 @@ pub(crate) struct Parameters {
     bytes: Arc<AtomicUsize>,
     /// The bytes that the next call may pass, as last set in the store.
     allowed: Arc<AtomicUsize>,
-    /// Whether the limit of the next call may have changed since it was set.
+    /// True if the limit of the next call may have changed since it was set.
     changed: Arc<AtomicBool>,
 }
 
@@ -88,30 +108,34 @@ impl Parameters {
         Parameters { limits, host, bytes: Arc::default(), allowed, changed: Arc::default() }
     }
 
-    /// Counts `params`, which the guest in `store` passed. The host will hold `copies` copies of them.
+    /// Counts `params`, which the guest in `store` passed. The host will hold `copies` copies of them. `lifted` is what it has
+    /// reserved for them so far.
     ///
     /// # Errors
-    /// The host has no room for them.
+    /// Fails if the host has no room for them.
     pub(crate) fn hold(
         store: &mut StoreContextMut<'_, ReplicaState>,
         params: &[Value],
         copies: usize,
+        lifted: Option<Reservation>,
     ) -> Result<Held, NoRoom> {
         let of = store.data().parameters.clone();
         let bytes = weight(params);
         let all = Some(bytes.saturating_mul(copies)).filter(|bytes| *bytes >= SMALL);
-        let reservation = all.map(|bytes| of.reserve(bytes)).transpose()?;
+        let reservation = all.map(|bytes| of.reserve(bytes, lifted)).transpose()?;
         let held = of.count(bytes, reservation);
         of.set_limit(store);
         Ok(held)
     }
 
-    /// Reserves `bytes` of the host's budget.
+    /// Reserves `bytes` of the host's budget, of which `lifted` are reserved already.
     ///
     /// # Errors
-    /// The host has no room for them.
-    pub(super) fn reserve(&self, bytes: usize) -> Result<Reservation, NoRoom> {
-        self.host.reserve(bytes)
+    /// Fails if the host has no room for them.
+    pub(super) fn reserve(&self, bytes: usize, lifted: Option<Reservation>) -> Result<Reservation, NoRoom> {
+        let mut reservation = lifted.unwrap_or_else(|| self.host.nothing());
+        reservation.resize(bytes)?;
+        Ok(reservation)
     }
 
     fn count(&self, bytes: usize, reservation: Option<Reservation>) -> Held {
@@ -129,30 +153,38 @@ impl Parameters {
     /// Returns how many bytes the next call may pass.
     fn left(&self) -> usize {
         let ValueLimits { one, all } = self.limits;
-        all.saturating_sub(self.bytes()).clamp(LEAST_BYTES.min(one), one)
+        let left = all.saturating_sub(self.bytes()).clamp(LEAST_BYTES.min(one), one);
+        // Functions of the host take their parameters from a guest without reserving them.
+        left.min(self.host.limit().max(LEAST_BYTES))
     }
 
     /// If `error` says that the guest of `chainlet` passed too much, explains it and names the key to raise.
-    pub(super) fn explain(&self, error: &wasmtime::Error, chainlet: &ChainletName) -> Option<(String, &'static str)> {
+    pub(super) fn explain(&self, error: &wasmtime::Error, chainlet: &ChainletName) -> Option<(String, Limit)> {
         if error.root_cause().to_string() != TOO_MUCH_PASSED {
             return None;
         }
         let size = |bytes: usize| ByteSize::bytes(u64::try_from(bytes).unwrap_or(u64::MAX));
         let (ValueLimits { one, all }, allowed) = (self.limits, self.allowed.load(Ordering::Relaxed));
-        Some(if allowed < one {
+        Some(if allowed < one && allowed == self.host.limit().max(LEAST_BYTES) {
+            let message = format!(
+                "it passed more than {} in one call, which is all that the host may hold: raise {MEMORY_LIMIT}",
+                size(allowed)
+            );
+            (message, Limit::Option(MEMORY_LIMIT))
+        } else if allowed < one {
             let message = format!(
                 "it passed more than {} in one call, which is all that its other calls of dependencies leave it of its \
                  limit of {}: raise resources.values_limit of the chainlet {chainlet}",
                 size(allowed),
                 size(all)
             );
-            (message, "resources.values_limit")
+            (message, Limit::Key("resources.values_limit"))
         } else {
             let message = format!(
                 "it passed more than its limit of {} in one call: raise resources.value_limit of the chainlet {chainlet}",
                 size(one)
             );
-            (message, "resources.value_limit")
+            (message, Limit::Key("resources.value_limit"))
         })
     }
 
@@ -161,7 +193,7 @@ impl Parameters {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether that number has fallen since the last look.
+    /// Returns true if that number has fallen since the last look.
     pub(super) fn has_fallen(&self) -> bool {
         self.changed.load(Ordering::Relaxed) && self.changed.swap(false, Ordering::Acquire)
     }
@@ -193,7 +225,7 @@ pub(crate) struct MemoryLimit {
     used: usize,
     /// The last permitted growth. It is given back if the growth fails after all.
     last: usize,
-    /// Whether a growth was ever rejected, which may explain a later trap.
+    /// True if a growth was ever rejected, which may explain a later trap.
     refused: bool,
 }
 
@@ -287,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_under_way_is_taken_from_what_the_next_call_may_have() {
+    fn parameters_under_way_reduce_what_the_next_call_may_pass() {
         const ONE: usize = 64 << 20;
         const ALL: usize = 256 << 20;
         let parameters = parameters(ValueLimits { one: ONE, all: ALL });
@@ -308,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_limit_to_one_call_holds_even_where_a_call_may_always_have_more() {
+    fn a_limit_of_one_call_below_the_least_bytes_still_holds() {
         let parameters = parameters(ValueLimits { one: 1000, all: 1000 });
         let all = parameters.count(1000, None);
         assert_eq!(parameters.left(), 1000);
@@ -316,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn who_passes_too_much_learns_which_key_of_which_chainlet_to_raise() {
+    fn the_error_for_passing_too_much_names_the_key_to_raise() {
         let parameters = parameters(ValueLimits { one: 2 << 20, all: 4 << 20 });
         let explain = |text: &'static str| {
             let error = wasmtime::Error::msg(text).context("while lifting");
@@ -334,13 +366,13 @@ mod tests {
                 "it passed more than 1MiB in one call, which is all that its other calls of dependencies leave it of \
                  its limit of 4MiB: raise resources.values_limit of the chainlet index"
                     .to_owned(),
-                "resources.values_limit"
+                Limit::Key("resources.values_limit")
             )
         );
     }
 
     #[test]
-    fn a_growth_that_fails_after_it_was_permitted_counts_for_nothing() {
+    fn a_permitted_growth_that_fails_is_given_back() {
         let mut limit = MemoryLimit::new(100);
         assert!(limit.memory_growing(0, 100, None).unwrap());
         limit.memory_grow_failed(wasmtime::Error::msg("no memory")).unwrap();

@@ -53,7 +53,8 @@ impl Params {
     /// Returns the values for a call of `chainlet`.
     ///
     /// # Errors
-    /// They do not fit its parameters, exceed the limit for values, or the host has no room for them.
+    /// Fails if they do not fit its parameters, if they exceed the limit for values, or if the host has no room for
+    /// them.
     pub(super) async fn read(self, chainlet: &Chainlet) -> Result<Values, CallError> {
         let (format, bytes) = match self {
             Params::Values(values) => return Ok(values),

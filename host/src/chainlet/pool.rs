@@ -1,7 +1,7 @@
 //! Decides to which replica a call goes, and which calls wait.
 //!
 //! One short lock guards the whole state. A call takes the least loaded replica that is below its concurrency, or waits
-//! in line for the next free slot. If the line is full, the call is rejected. A slot that comes free goes straight to
+//! in line for the next free place. If the line is full, the call is rejected. A place that comes free goes straight to
 //! the first call in line, so no call overtakes another. Calls whose replica ended before it began them are the
 //! exception: they go first. A replica that is to be replaced takes calls only if no other does.
 
@@ -37,13 +37,13 @@ struct State {
     entries: Vec<Entry>,
     waiting: VecDeque<oneshot::Sender<Lease>>,
     closed: bool,
-    /// There is no replica any more, and there will be none.
+    /// True if there is no replica any more and there will be none.
     over: bool,
-    /// Why the last start of a replica failed. The next start that succeeds clears it.
+    /// The reason why the last start of a replica failed. The next start that succeeds clears it.
     down: Option<Arc<str>>,
     /// The number of replicas that there should be.
     wanted: u32,
-    /// Whether any call has asked for a place since the last look at the load.
+    /// True if any call has asked for a place since the last look at the load.
     used: bool,
 }
 
@@ -55,14 +55,14 @@ struct Entry {
     /// The calls among `unawaited` that have overrun. They keep their places until the replica's end.
     overran: usize,
     unanswered: usize,
-    /// Whether the replica is to be replaced. It then takes calls only if no other replica does.
+    /// True if the replica is to be replaced. It then takes calls only if no other replica does.
     worn: bool,
     retired: bool,
     /// The guest's own words about what is wrong with it. While this is set, no calls go to the replica.
     sick: Option<Arc<str>>,
 }
 
-/// Why a call was rejected.
+/// The reason why a call was rejected.
 #[derive(Debug, PartialEq)]
 pub(super) enum Refusal {
     /// `queue` calls wait already.
@@ -84,12 +84,13 @@ pub struct Status {
     pub active: usize,
     /// The number of calls that wait for a replica.
     pub waiting: usize,
-    /// Why fewer replicas are ready than there should be, if a start failed or a replica says that it is unhealthy.
+    /// The reason why fewer replicas are ready than there should be, if a start failed or a replica says that it is
+    /// unhealthy.
     pub down: Option<String>,
 }
 
 impl Status {
-    /// Whether a call finds a replica. Without calls there may be no replica; then the next call starts one.
+    /// Returns true if a call finds a replica. Without calls there may be no replica; then the next call starts one.
     pub fn is_ready(&self) -> bool {
         self.ready > 0 || self.wanted == 0
     }
@@ -100,7 +101,7 @@ impl Pool {
         Arc::new(Pool { state: Mutex::default(), concurrency, queue, ended: Notify::new(), pressed: Notify::new() })
     }
 
-    /// Returns a slot in the least loaded replica, now or when it is this call's turn.
+    /// Returns a place in the least loaded replica, now or when it is this call's turn.
     pub(super) async fn acquire(self: &Arc<Self>) -> Result<Lease, Refusal> {
         let turn = {
             let mut state = self.lock();
@@ -127,8 +128,8 @@ impl Pool {
         self.wait(turn).await
     }
 
-    /// Returns a slot in another replica for a call that was accepted, but not begun. The call keeps its `place` until
-    /// it is in line again, and goes before the calls that wait. Ignores the queue limit and a closed pool.
+    /// Returns a place in another replica for a call that was accepted, but not begun. The call keeps its old `place`
+    /// until it is in line again, and goes before the calls that wait. Ignores the queue limit and a closed pool.
     pub(super) async fn acquire_another(self: &Arc<Self>, place: Option<Lease>) -> Result<Lease, Refusal> {
         let turn = {
             let mut state = self.lock();
@@ -227,7 +228,7 @@ impl Pool {
         }
     }
 
-    /// Whether `replica` has calls that nobody waits for any more.
+    /// Returns true if `replica` has calls that nobody waits for any more.
     pub(super) fn has_unawaited(&self, replica: &Replica) -> bool {
         self.lock().entry(replica).is_some_and(|entry| entry.unawaited > 0)
     }
@@ -237,7 +238,7 @@ impl Pool {
         self.until(|state| state.entry(replica).is_none_or(|entry| entry.held() == 0)).await;
     }
 
-    /// Whether `replica` has calls.
+    /// Returns true if `replica` has calls.
     pub(super) fn is_busy(&self, replica: &Replica) -> bool {
         self.lock().entry(replica).is_some_and(|entry| entry.active > 0)
     }
@@ -331,7 +332,7 @@ impl Pool {
         Some(Lease::new(self.clone(), entry.replica.clone()))
     }
 
-    /// Hands free slots to the calls in line. Releases the lock before it drops a lease that nobody waited for any
+    /// Hands free places to the calls in line. Releases the lock before it drops a lease that nobody waited for any
     /// more, because dropping a lease takes the lock.
     fn serve_waiting(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         let mut spare = None;
@@ -353,7 +354,8 @@ impl Pool {
             match loss {
                 None => entry.free(unawaited),
                 Some(Loss::Overran) => {
-                    // The slot stays taken: otherwise the next call in line would get a guest that may never come back.
+                    // The place stays taken: otherwise the next call in line would get a guest that may never come
+                    // back.
                     entry.overran += 1;
                     entry.unawaited += usize::from(!unawaited);
                     wear = Some(Wear::Overran);

@@ -1,4 +1,4 @@
-//! What the host asks a guest for itself, rather than for a caller: to prepare in `init`, and whether it is well.
+//! The questions that the host asks a guest for itself, rather than for a caller: `init`, and `is-healthy`.
 
 use wasmtime::component::{Accessor, Instance, TypedFunc};
 use wasmtime::{AsContextMut, Result, Store};
@@ -7,20 +7,20 @@ use super::call::{Call, Reply};
 use super::state::ReplicaState;
 use crate::error::CallError;
 
-/// A function of a guest that takes nothing, and returns nothing or what is wrong in a sentence.
+/// A function of a guest that takes nothing, and returns nothing or a sentence that says what is wrong.
 #[derive(Clone, Copy)]
 pub(super) struct Question(TypedFunc<(), (Result<(), String>,)>);
 
-/// Why a question was not answered well.
+/// The reason why a question got no good answer.
 pub(super) enum Unwell {
-    /// The guest says so.
+    /// The guest says in these words what is wrong.
     Guest(String),
-    /// A dependency that it called failed, so that it waits for an answer that never comes.
+    /// A dependency that the guest called failed, so the guest waits for an answer that never comes.
     Dependency(CallError),
 }
 
 impl Question {
-    /// The function `name` of the exported `interface`.
+    /// Finds the function `name` of the exported `interface`.
     pub(super) fn new(
         store: &mut Store<ReplicaState>,
         instance: &Instance,
@@ -39,7 +39,8 @@ impl Question {
     ///
     /// # Errors
     ///
-    /// Where the guest breaks the canonical ABI. A trap comes out of the `run_concurrent` that drives the store.
+    /// Fails if the guest breaks the canonical ABI. A trap is an error of the `run_concurrent` that drives the store
+    /// instead.
     pub(super) async fn ask(&self, accessor: &Accessor<ReplicaState>) -> Result<Result<(), Unwell>> {
         let Question(func) = *self;
         let (call, mut failure) = Call::question();

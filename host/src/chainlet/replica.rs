@@ -1,9 +1,9 @@
 //! One replica: a live instance, its store, and the task that owns both.
 //!
 //! # The contract of a warm instance
-//! - The instance is made once and serves calls until it dies; what `init` built is kept between calls.
-//! - One `run_concurrent` owns the store for good. It is driven by the replica's task, or by a caller who has just left a
-//!   call in its inbox; [`driver`](super::driver) says who and when.
+//! - The instance is made once and serves calls until it dies. Everything that `init` built is kept between calls.
+//! - One `run_concurrent` owns the store for good. Either the replica's task drives it, or a caller that has just left
+//!   a call in its inbox; [`driver`](super::driver) has the rules.
 //! - A guest that computes yields to other tasks at each tick of the engine's epoch. It cannot be interrupted in the
 //!   middle of one call and kept for another: a call ends by itself, or with the store.
 //! - A trap ends the store and with it every call in flight. Each caller learns of it through [`Replica::death`].
@@ -45,11 +45,11 @@ use crate::config::{ChainletName, Health};
 use crate::error::{CallError, ErrorKind};
 use crate::guest_words::{SENTENCE, clip};
 use crate::log_rate::LogRate;
-use crate::memory::MemoryBudget;
+use crate::memory::{MemoryBudget, NoRoom};
 use crate::offload::Offload;
 use crate::threads::GuestThreads;
 use crate::value::Signature;
-use crate::value::abi::call::Export;
+use crate::value::abi::call::{Export, Lifted};
 use crate::value::abi::stream::{EndOfStreams, Held, Streaming};
 
 /// Everything that the replicas of one chainlet have in common.
@@ -59,38 +59,38 @@ pub(crate) struct Blueprint {
     pub component: Component,
     /// The component with all its imports resolved.
     pub instance: InstancePre<ReplicaState>,
-    /// What the guest may use of the host.
+    /// The parts of the host that the guest may use.
     pub grants: Arc<Grants>,
-    /// Calls at once in one replica.
+    /// The most calls at once in one replica.
     pub concurrency: usize,
-    /// Calls that may wait.
+    /// The most calls that may wait.
     pub queue: usize,
-    /// Bytes that all memories and tables of one replica may hold.
+    /// The most bytes that all memories and tables of one replica may hold.
     pub memory: u64,
-    /// Bytes of values that are taken from one replica.
+    /// The most bytes of values that the host takes from one replica.
     pub values: ValueLimits,
-    /// What one replica may use of one processor; more than all of it is no more than that.
+    /// The share of one processor that one replica may use. More than 1 means 1.
     pub cpu: f64,
-    /// How long a guest may hold a call that is over.
+    /// The times for which a guest may hold a call that is over.
     pub patience: Arc<Patience>,
-    /// How often the log tells of replicas' ends.
+    /// The limit of log events about the ends of replicas.
     pub log_rate: LogRate,
-    /// How long a start may take, `init` included.
+    /// The longest time that a start may take, including `init`.
     pub start_timeout: Duration,
-    /// How a guest's own judgement of its condition is watched.
+    /// The policy of the health checks.
     pub health: Health,
-    /// Counts the errors with which it answers.
+    /// The counts of the errors with which the chainlet answers.
     pub errors: Arc<Errors>,
-    /// What the host may hold for guests, clients and peers.
+    /// The budget of the bytes that the host may hold for guests, clients and peers.
     pub host_memory: MemoryBudget,
-    /// Where work is done that takes long.
+    /// The threads for work that takes long.
     pub offload: Offload,
-    /// Where replicas run.
+    /// The threads on which replicas run.
     pub threads: Arc<GuestThreads>,
 }
 
-/// How many calls a replica takes out of its inbox in one turn of its driver, so that a caller who drives it is not kept
-/// for as long as others bring more.
+/// The most calls that a replica takes out of its inbox in one turn of its driver. Without this limit, a caller that
+/// drives it would be kept for as long as others bring more calls.
 const CALLS_A_TURN: usize = 32;
 
 /// The handle of a running replica.
@@ -98,10 +98,11 @@ pub(super) struct Replica {
     inbox: Inbox,
     driver: Arc<Driver<Ended>>,
     number: u32,
-    /// How often it has looked for calls, and whether it has begun any.
+    /// The number of times that the host's loop in the store has run. It stands still while the guest computes.
     rounds: AtomicU64,
+    /// True if the replica has begun any call.
     used: AtomicBool,
-    /// Somebody looks whether it is stuck.
+    /// True while a task watches whether the replica is stuck.
     watched: AtomicBool,
     worn_out: SetOnce<Wear>,
     /// The request of the first call that has overrun.
@@ -109,23 +110,23 @@ pub(super) struct Replica {
     death: SetOnce<Death>,
 }
 
-/// Why a replica is to be replaced.
+/// The reason why a replica is to be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wear {
-    /// It has held a call that is over for longer than its grace.
+    /// Its guest has held a call that is over for longer than its grace.
     Overran,
     /// Its guest does not return to its event loop, though a call of it is over.
     Stalled,
-    /// It holds what is left of calls whose dependencies failed.
+    /// Its guest holds the remains of many calls whose dependencies failed.
     Unanswered,
-    /// It says itself that it is not well.
+    /// Its guest says that it is not well.
     Unwell,
     /// A capability has lost something that the replica cannot do without, such as a GPU device.
     Lost(Loss),
 }
 
-/// The end of a replica's `run_concurrent`. Its store goes along, to be dropped by the replica's task: whoever drove it
-/// to its end may be a guest's caller, in the midst of another store.
+/// The end of a replica's `run_concurrent`. It carries the store, so that the replica's task drops it: the thread that
+/// drove the replica to its end may belong to a guest's caller, in the middle of another store.
 struct Ended {
     death: Death,
     store: Store<ReplicaState>,
@@ -133,7 +134,7 @@ struct Ended {
 
 /// An instance that has run its `init`, and has no task yet.
 struct Initialised {
-    /// Dropped before the store.
+    /// Declared before the store, so that it is dropped first.
     streams: EndOfStreams,
     store: Store<ReplicaState>,
     export: Export,
@@ -147,7 +148,7 @@ pub(super) struct Running {
 }
 
 impl Replica {
-    /// Replica `number` of its chainlet, which may use `cpu` of a processor.
+    /// Makes the handle of replica `number` of its chainlet, which may use `cpu` of a processor.
     pub(super) fn new(number: u32, cpu: f64) -> Arc<Self> {
         Arc::new(Replica {
             inbox: Inbox::new(),
@@ -162,18 +163,18 @@ impl Replica {
         })
     }
 
-    /// Hands the replica a call, and may drive it for a moment. One that has died gives it back.
+    /// Hands the replica a call, and may drive it for a moment. A replica that has died gives the call back.
     pub(super) fn submit(&self, job: Job) {
         self.inbox.push(job);
         self.driver.nudge();
     }
 
-    /// How the replica ended, once it has.
+    /// Waits until the replica has ended, and returns how.
     pub(super) async fn death(&self) -> &Death {
         self.death.wait().await
     }
 
-    /// Its number among the replicas of its chainlet.
+    /// Returns its number among the replicas of its chainlet.
     pub(super) fn number(&self) -> u32 {
         self.number
     }
@@ -190,7 +191,7 @@ impl Replica {
         let _ = self.worn_out.set(why);
     }
 
-    /// Takes note that a call has overrun, for the log.
+    /// Notes that a call has overrun, for the log.
     pub(super) fn note_overrun(&self, request: Option<&Arc<str>>) {
         if let Some(request) = request {
             // The first call says as much as any later one.
@@ -198,28 +199,28 @@ impl Replica {
         }
     }
 
-    /// The request of the first call that has overrun.
+    /// Returns the request of the first call that has overrun.
     pub(super) fn overran(&self) -> Option<&str> {
         self.overran.get().map(|request| &**request)
     }
 
-    /// Returns when the replica is to be replaced.
+    /// Waits until the replica is to be replaced, and returns the reason.
     pub(super) async fn worn_out(&self) -> Wear {
         *self.worn_out.wait().await
     }
 
-    /// Leaves out `call`, which nobody wants any more, if the guest has not seen it.
+    /// Takes `call`, which nobody wants any more, out of the inbox, if the guest has not seen it.
     pub(super) fn forget(&self, call: &Call) {
         self.inbox.forget(call);
     }
 
-    /// Takes no more calls: those that are not begun go back to their callers, for another replica.
+    /// Takes no more calls. The calls that are not begun go back to their callers, for another replica.
     pub(super) fn close(&self) {
         self.inbox.close();
     }
 
-    /// Returns when the guest has computed for all of `time` without coming back to the host's own loop. None of its calls
-    /// goes on meanwhile, as an instance does one thing at a time.
+    /// Waits until the guest has computed for all of `time` without returning to the host's loop. None of its calls
+    /// goes on meanwhile, because an instance does one thing at a time.
     pub(super) async fn stuck(&self, time: Duration) {
         let progress = || (self.driver.turns(), self.rounds.load(Ordering::Relaxed));
         let mut before = progress();
@@ -233,14 +234,15 @@ impl Replica {
         }
     }
 
-    /// Has the replica replaced if its guest computes on for `stall` without coming back to the host's own loop.
+    /// Has the replica replaced if its guest computes for `stall` without returning to the host's loop.
     pub(super) fn watch(self: &Arc<Self>, patience: Arc<Patience>) {
         if self.watched.swap(true, Ordering::Relaxed) {
             return;
         }
         let (replica, runtime) = (self.clone(), patience.runtime.clone());
         runtime.spawn(async move {
-            // If it is not stuck after twice that time, it was not when somebody gave up waiting for it.
+            // `stuck` may need two periods to notice. If it is silent for so long, the replica was not stuck at the
+            // time of this call.
             if timeout(2 * patience.stall, replica.stuck(patience.stall)).await.is_ok() {
                 replica.wear_out(Wear::Stalled);
             }
@@ -248,22 +250,23 @@ impl Replica {
         });
     }
 
-    /// Whether the replica has begun any call.
+    /// Returns true if the replica has begun any call.
     pub(super) fn was_used(&self) -> bool {
         self.used.load(Ordering::Relaxed)
     }
 }
 
 impl Blueprint {
-    /// Instantiates the component and runs its `init`, exactly once; then the replica takes calls.
+    /// Instantiates the component and runs its `init`, exactly once. Then the replica takes calls.
     ///
-    /// The start is driven as the replica is later: within its share of a processor, and a panic of the host's own code
-    /// is the end of this start alone.
+    /// The start is driven in the same way as the replica later: within its share of a processor. A panic of the host's
+    /// own code ends only this start.
     pub(super) async fn start(self: &Arc<Self>, number: u32, pool: &Arc<Pool>) -> Result<Running, CallError> {
-        let start = Driver::new(self.cpu).run({
+        let _span = tracing::debug_span!(parent: None, "start", chainlet = %self.name, replica = number);
+        let start = Driver::new(self.cpu).run(self.host_memory.clone().around({
             let blueprint = self.clone();
             async move { blueprint.initialise(number).await }
-        });
+        }));
         let Initialised { streams, mut store, export, health } = match timeout(self.start_timeout, start).await {
             Ok(Ok(initialised)) => initialised?,
             Ok(Err(Panicked(message))) => {
@@ -285,8 +288,8 @@ impl Blueprint {
             number,
         };
         let lost = store.data_mut().lost();
-        let driven =
-            replica.driver.run(serve_all(streams, store, export, replica.clone(), health, monitor, self.name.clone()));
+        let serving = serve_all(streams, store, export, replica.clone(), health, monitor, self.name.clone());
+        let driven = replica.driver.run(self.host_memory.clone().around(serving));
         let task = tokio::spawn({
             let (closed_at_the_end, pool) = (CloseInbox(replica.clone()), pool.clone());
             async move {
@@ -301,7 +304,8 @@ impl Blueprint {
                 };
                 let death = match ended {
                     Ok(Ended { death, store }) => {
-                        // The store holds its calls' places, which would go to those in line.
+                        // Retires the replica first: dropping the store frees the places of its calls, and they must
+                        // not go to calls in line.
                         pool.retire(&closed_at_the_end.0);
                         drop(store);
                         death
@@ -334,9 +338,10 @@ impl Blueprint {
         let memory = MemoryLimit::new(self.memory);
         let state = ReplicaState::new(&self.name, states, wasi.build(), memory, self.values, &self.host_memory);
         let mut store = Store::new(self.instance.engine(), state);
-        // After the store, so that it is dropped before it.
+        // Declared after the store, so that it is dropped before it.
         let streams = store.data().streams().end_with();
         limits::impose(&mut store);
+        // A guest that computes yields at every tick of the engine's epoch.
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
 
@@ -388,7 +393,7 @@ impl Blueprint {
     }
 }
 
-/// No call stays in the inbox of a replica whose task has ended.
+/// Closes the inbox on drop, so that no call stays in the inbox of a replica whose task has ended.
 struct CloseInbox(Arc<Replica>);
 
 impl Drop for CloseInbox {
@@ -407,7 +412,7 @@ async fn serve_all(
     monitor: Monitor,
     name: ChainletName,
 ) -> Ended {
-    // After the store, so that it is dropped before it.
+    // Declared after the store, so that it is dropped before it.
     let streams = streams;
     let ended = store
         .run_concurrent(async |accessor| {
@@ -417,7 +422,7 @@ async fn serve_all(
             let parameters = accessor.with(|mut access| access.as_context_mut().data().parameters.clone());
             poll_fn(|cx| {
                 replica.rounds.fetch_add(1, Ordering::Relaxed);
-                // What has ended since leaves room for what the guest calls next.
+                // Calls that have ended since leave more bytes to the next call of the guest.
                 if parameters.has_fallen() {
                     accessor.with(|mut access| parameters.set_limit(&mut access.as_context_mut()));
                 }
@@ -464,19 +469,25 @@ async fn serve(accessor: &Accessor<ReplicaState>, export: Export, job: Job, name
             task = Some(started);
         })
         .await;
+    let no_room = |no_room: &NoRoom| {
+        let message = format_args!("its answer cannot be taken: {no_room}");
+        CallError::new(ErrorKind::Overloaded, name, message).limited_by(no_room.option).after_the_call_began()
+    };
     let answer = answer.map_err(|error| {
+        if let Some(refused) = error.downcast_ref::<NoRoom>() {
+            return no_room(refused);
+        }
         let why = accessor.with(|mut access| access.as_context_mut().data().parameters.explain(&error, name));
-        let (why, key) = why.unzip();
+        let (why, limit) = why.unzip();
         let why = why.unwrap_or_else(|| format!("{error:#}"));
         let error = CallError::new(ErrorKind::Trap, name, format_args!("the guest's answer cannot be taken: {why}"));
-        key.into_iter().fold(error, CallError::limited_by_key)
+        limit.into_iter().fold(error, |error, limit| limit.name_in(error))
     });
-    let answer = answer.and_then(|value| {
-        let reserve = |bytes| accessor.with(|mut access| access.as_context_mut().data().parameters.reserve(bytes));
-        let reservation = limits::counted(value.as_slice()).map(reserve).transpose().map_err(|no_room| {
-            let message = format_args!("its answer cannot be taken: {no_room}");
-            CallError::new(ErrorKind::Overloaded, name, message).limited_by(no_room.option).after_the_call_began()
-        })?;
+    let answer = answer.and_then(|Lifted { value, reservation }| {
+        let reserve =
+            |bytes| accessor.with(|mut access| access.as_context_mut().data().parameters.reserve(bytes, reservation));
+        let reservation =
+            limits::counted(value.as_slice()).map(reserve).transpose().map_err(|refused| no_room(&refused))?;
         Ok(Returned { value, reservation })
     });
     let end_task = || {

@@ -22,7 +22,7 @@ pub(super) struct Load {
     pub waiting: usize,
     /// Replicas that take calls.
     pub ready: usize,
-    /// Whether any call has come since the last look. Calls of microseconds are rarely seen in flight.
+    /// True if any call has come since the last look. Calls of microseconds are rarely seen in flight.
     pub used: bool,
 }
 
@@ -60,7 +60,7 @@ impl Scale {
             false => self.replicas_for(self.average(now)),
         };
         let need = if load.used { need.max(1) } else { need };
-        // Calls that wait for a replica that is on its way still need it.
+        // A replica that is on its way is still needed by the calls that wait for it.
         let need = if load.waiting > 0 { need.max(wanted) } else { need };
         self.needs.retain(|(_, needed)| *needed > need);
         self.needs.push_back((now, need));

@@ -16,7 +16,7 @@ use crate::config::ChainletName;
 use crate::memory::MemoryBudget;
 use crate::value::abi::stream::{Streaming, Streams};
 
-/// How many requests a line of the log names.
+/// The most requests that a line of the log names.
 const REQUESTS: usize = 8;
 
 /// The panic of a capability that asks for a state that it did not make.
@@ -135,7 +135,7 @@ impl ReplicaState {
         }
     }
 
-    /// The ids of the requests whose calls are in the replica, in a line for the log; `None` if there are none.
+    /// Returns the ids of the requests whose calls are in the replica, for a line of the log; `None` if there are none.
     pub(super) fn requests(&self) -> Option<String> {
         let ids: BTreeSet<_> = self.calls.values().filter_map(|call| call.context.request.as_deref()).collect();
         let mut line = ids.iter().take(REQUESTS).copied().collect::<Vec<_>>().join(", ");

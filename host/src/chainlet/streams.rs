@@ -35,18 +35,18 @@ const AFTER_FAILURE: usize = 4;
 /// The time that a stream may keep its reader waiting.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Pace {
-    /// Until when its first item must have come, and how long that is from the call on.
+    /// The time by which the first item must have come, and how long that is after the call.
     pub first: Option<(Instant, Duration)>,
-    /// How long an item may take after the one before it.
+    /// The longest time from one item to the next.
     pub between: Option<Duration>,
 }
 
 /// The deadline, pace, edge and reader of the streams of one answer, kept for as long as any of them is read.
 #[derive(Default)]
 pub(crate) struct Surroundings {
-    /// Until when they may go on.
+    /// The time at which the streams must have ended.
     pub deadline: Option<Deadline>,
-    /// How fast they must go on.
+    /// The longest times for which a stream may keep its reader waiting.
     pub pace: Pace,
     /// The edge that the streams cross. Their failures name it.
     pub edge: Option<Arc<EdgeName>>,
@@ -129,7 +129,7 @@ enum Next {
     Failed,
     /// The next item is late, by the key of the edge that has this value.
     Late(&'static str, Duration),
-    /// The guest that reads does so for nobody.
+    /// The guest reads for a call that nobody wants any more.
     Unwanted,
 }
 
@@ -243,15 +243,15 @@ impl Reader {
     }
 }
 
-/// The failure of a call of `callee` one of whose streams is later than `key` of its edge, which is `time`, allows.
+/// Returns the failure of a call of `callee` one of whose streams is late: `key` of its edge allows only `time`.
 fn late(edge: Option<&EdgeName>, callee: &ChainletName, key: &str, time: Duration) -> CallError {
     let (key, time) = (edge.map_or_else(|| key.to_owned(), |edge| edge.key(key)), humantime::format_duration(time));
     let message = format_args!("the next item of its stream did not come in time: {key} in chain.toml is {time}");
     CallError::new(ErrorKind::Deadline, callee, message).limited_by(key.clone())
 }
 
-/// Ends a stream that broke off, when `reader` no longer reads it for a call that goes on. One that reads for no call never
-/// sees the end.
+/// Ends a stream that broke off, after `reader` has stopped reading it for its call. A reader without a call never sees
+/// the end.
 async fn end_for<T>(reader: Option<Reader>) -> Option<T> {
     match reader.and_then(|reader| reader.call) {
         Some(call) => call.ends_streams().await,

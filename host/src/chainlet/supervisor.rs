@@ -1,11 +1,12 @@
-//! Keeps one replica running: starts it, replaces it when it traps or is worn out, and stops it.
+//! Keeps one replica running: starts it, replaces it if it traps or is worn out, and stops it.
 //!
-//! One task a replica. It ends when the chainlet stops, when the replica is to leave and its calls are done, or when a
-//! first start fails that somebody waits for. A replacement for a worn-out replica starts before the old one leaves, so
-//! that no call finds the chainlet without one.
+//! Each replica has one task for this. The task ends when the chainlet stops, when the replica has to leave and its
+//! calls are done, or when a first start fails for which somebody waits. The replacement of a worn-out replica starts
+//! before the old one leaves, so that no call finds the chainlet without a replica.
 //!
-//! Starts that fail are tried again after ever longer pauses, and so is a replica that dies before it has begun a call.
-//! One that dies of a call is replaced at once: whoever sends such calls must not keep the chainlet from all others.
+//! A start that fails is tried again after ever longer pauses. So is the start after a replica that dies before it has
+//! begun a call. A replica that dies of a call is replaced at once, because the sender of such calls must not keep the
+//! chainlet from all other callers.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -23,25 +24,25 @@ use crate::capability::Loss;
 use crate::error::{CallError, ErrorKind};
 use crate::log_fields::log_call_error;
 
-/// The pause before a second attempt to start a replica; it doubles with each further one.
+/// The pause before the second attempt to start a replica. It doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// A replica that ran for this long has proven itself: what comes after it is no further attempt.
+/// The time after which a replica has proven that replicas can run. The next start then counts as a first attempt.
 const PROVEN: Duration = LONGEST_PAUSE;
 
-/// What a supervisor is told.
+/// The orders to a supervisor.
 pub(super) struct Orders {
-    /// To end the replica at once.
+    /// Ends the replica at once.
     pub stop: CancellationToken,
-    /// To end it when its calls are done.
+    /// Ends the replica when its calls are done.
     pub leave: CancellationToken,
-    /// Waited for when the chainlet stops: what else is to be done goes here.
+    /// The tasks for which the chainlet waits when it stops. The supervisor adds the task that drains an old replica.
     pub tasks: TaskTracker,
 }
 
-/// Runs replica `number` until it is told otherwise. `started` learns how the first start went, and then a failed one is
-/// the end; without it, starting is tried again as after a trap.
+/// Runs replica `number` until `orders` end it. `started` gets the outcome of the first start; if that start fails, the
+/// supervisor ends. Without `started`, a failed first start is tried again, as after a trap.
 pub(super) async fn supervise(
     blueprint: Arc<Blueprint>,
     number: u32,
@@ -67,7 +68,7 @@ pub(super) async fn supervise(
                 }
                 Err(error) => (None, Err(error)),
             };
-            // The chainlet that started us may be gone; then `stop` is cancelled, too.
+            // Sending fails only if the chainlet that started this task is gone. Then `stop` is cancelled, too.
             let _ = started.send(outcome);
             running
         }
@@ -75,7 +76,7 @@ pub(super) async fn supervise(
     let Some(mut running) = first else { return };
     let mut since = Instant::now();
     while let Some(end) = watch(&mut running, stop, leave).await {
-        // What served well for a while has proven that replicas can run; what dies of a call, or is at work on one, has too.
+        // A replica that ran for a while has proven that replicas can run. So has one that a call kills or wears out.
         let has_served = since.elapsed() >= PROVEN;
         match end {
             End::Leaves => {
@@ -91,7 +92,7 @@ pub(super) async fn supervise(
             End::WornOut(why) => {
                 tell_of_wear(why, &blueprint, number, &running.replica);
                 if let Wear::Lost(_) = why {
-                    // It can only fail its calls. Those that it has not begun wait for the next replica.
+                    // It can only fail its calls. The calls that it has not begun wait for the next replica.
                     pool.retire(&running.replica);
                     running.replica.close();
                 } else {
@@ -128,7 +129,7 @@ pub(super) async fn supervise(
     end(running, Death::stopped(), &pool).await;
 }
 
-/// Whether a replica wore out by what it was called for, and not by its start alone.
+/// Returns true if a replica wore out by its calls, and not by its start alone.
 fn is_of_calls(why: Wear, running: &Running) -> bool {
     match why {
         Wear::Overran | Wear::Stalled => true,
@@ -137,7 +138,7 @@ fn is_of_calls(why: Wear, running: &Running) -> bool {
     }
 }
 
-/// Says in the log why a replica is to be replaced, and which limit it has reached.
+/// Logs why a replica is to be replaced, and which limit it has reached.
 fn tell_of_wear(why: Wear, blueprint: &Blueprint, number: u32, replica: &Replica) {
     let request = replica.overran().filter(|_| why == Wear::Overran);
     let request = request.map(tracing::field::display);
@@ -156,13 +157,14 @@ fn tell_of_wear(why: Wear, blueprint: &Blueprint, number: u32, replica: &Replica
         "{what}; starting another in its place");
 }
 
+/// The event that ends the service of a replica.
 enum End {
     Died(Death),
     WornOut(Wear),
     Leaves,
 }
 
-/// Waits for something to happen to the replica; `None` when it is to stop.
+/// Waits until something happens to the replica. Returns `None` if it has to stop.
 async fn watch(running: &mut Running, stop: &CancellationToken, leave: &CancellationToken) -> Option<End> {
     tokio::select! {
         biased;
@@ -173,7 +175,7 @@ async fn watch(running: &mut Running, stop: &CancellationToken, leave: &Cancella
     }
 }
 
-/// Tells whoever called it how a replica died.
+/// Logs how a replica died, and tells its callers.
 fn bury(dead: &Running, death: Death, blueprint: &Blueprint, number: u32, pool: &Arc<Pool>) {
     if let Some(left_out) = blueprint.log_rate.admit() {
         let suppressed = (left_out > 0).then_some(left_out);
@@ -194,7 +196,7 @@ fn bury(dead: &Running, death: Death, blueprint: &Blueprint, number: u32, pool: 
     dead.replica.died(death);
 }
 
-/// Starts a replica, as often as it takes; `None` when it is not wanted any more.
+/// Starts a replica, and repeats starts that fail. Returns `None` if the replica is not wanted any more.
 async fn restart(
     blueprint: &Arc<Blueprint>,
     number: u32,
@@ -205,7 +207,7 @@ async fn restart(
     loop {
         let attempt = async {
             let pause = backoff.pause();
-            // Even a sleep for no time takes a tick of the clock.
+            // Even a sleep of zero length lasts until the next tick of the clock.
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
             }
@@ -231,12 +233,12 @@ async fn restart(
     }
 }
 
-/// Lets a retired replica finish its calls, then ends it. Those that it has not begun go to others.
+/// Lets a retired replica finish its calls, then ends it. The calls that it has not begun go to other replicas.
 async fn drain(mut old: Running, pool: Arc<Pool>, stop: CancellationToken, patience: Arc<Patience>) {
     old.replica.close();
     let drained = async {
         pool.drained(&old.replica).await;
-        // Nobody waits for its calls any more; its guest may still let go of them, unless it does nothing else anyway.
+        // Nobody waits for its calls any more. Its guest still gets time to let go of them, unless it only computes.
         tokio::select! {
             biased;
             () = pool.let_go(&old.replica) => {}
@@ -247,7 +249,7 @@ async fn drain(mut old: Running, pool: Arc<Pool>, stop: CancellationToken, patie
     let death = tokio::select! {
         () = drained => Death::stopped(),
         () = stop.cancelled() => Death::stopped(),
-        // Calls whose callers have no deadline would wait for ever behind a call that never ends.
+        // Without this, calls without a deadline would wait for ever behind a call that never ends.
         () = old.replica.stuck(patience.grace), if pool.has_unawaited(&old.replica) => Death::stuck(),
         death = &mut old.task => {
             let death = death.unwrap_or_else(|error| Death::of_task(&error));
@@ -259,24 +261,24 @@ async fn drain(mut old: Running, pool: Arc<Pool>, stop: CancellationToken, patie
 }
 
 async fn end(running: Running, death: Death, pool: &Arc<Pool>) {
-    // The places of its calls, which come free with it, are no places for those in line.
+    // Retires it first, because the places that come free at its end must not go to calls in line.
     pool.retire(&running.replica);
     running.task.abort();
-    // Whether it was aborted or ended by itself, the store is gone now.
+    // The store is gone now, whether the task was aborted or ended by itself.
     let _ = running.task.await;
     pool.remove(&running.replica);
     running.replica.died(death);
 }
 
-/// How long to wait before each attempt to start a replica: not at all after one that ran well, then ever longer.
+/// The pauses before attempts to start a replica: none after a replica that ran well, then ever longer ones.
 #[derive(Default)]
 struct Backoff {
-    /// The attempts since a replica was last proven.
+    /// The number of attempts since a replica last proved that replicas can run.
     attempts: u32,
 }
 
 impl Backoff {
-    /// Says of the last replica whether it has proven that replicas can run.
+    /// Notes whether the last replica has proven that replicas can run.
     fn proven(&mut self, proven: bool) {
         if proven {
             self.attempts = 0;
@@ -298,7 +300,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_restart_is_at_once_and_later_ones_wait_ever_longer_up_to_a_limit() {
+    fn the_first_restart_has_no_pause_and_later_pauses_grow_to_a_limit() {
         let mut backoff = Backoff::default();
         let pauses: Vec<_> = (0..12).map(|_| backoff.pause().as_millis()).collect();
         assert_eq!(pauses[..4], [0, 100, 200, 400]);

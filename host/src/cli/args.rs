@@ -13,7 +13,7 @@ use clap::{Args, ValueHint};
 use super::Failure;
 
 /// The chain that a command is about.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ChainFile {
     /// The chain.toml, or the folder that it is in
     #[arg(value_name = "CHAIN.TOML", value_hint = ValueHint::AnyPath)]

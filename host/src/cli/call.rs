@@ -60,13 +60,19 @@ impl Call {
         let chain = self.setting.host()?.load(&spec).await?;
         let mut options = CallOptions::default();
         options.timeout = self.timeout;
-        let name = self.chainlet.as_deref().unwrap_or(chain.entrypoint().as_str());
-        let answer = chain.call_chainlet_json(name, &input, options).await;
+        let answer = match &self.chainlet {
+            Some(name) => match chain.chainlet(name) {
+                Some(chainlet) => chainlet.call_json(&input, options).await,
+                None => {
+                    let message = format_args!("the chain `{}` has no chainlet `{name}`", spec.name);
+                    return Err(Failure::new(Exit::Usage, message));
+                }
+            },
+            None => chain.call_json(&input, options).await,
+        };
         // The one call has ended, so there is nothing to wait for.
         chain.stop(Duration::ZERO).await;
-        let mut answer = answer.ok_or_else(|| {
-            Failure::new(Exit::Usage, format_args!("the chain `{}` has no chainlet `{name}`", spec.name))
-        })??;
+        let mut answer = answer?;
         answer.push(b'\n');
         output::answer(&answer)
     }

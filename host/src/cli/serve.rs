@@ -24,6 +24,7 @@ use tracing_appender::non_blocking::ErrorCounter;
 
 use self::credentials::{Credentials, Loaded};
 use super::args::{self, ChainFile, Setting};
+use super::blocking::{self, blocking};
 use super::signals::{Hangups, Received, Signals};
 use super::{Exit, Failure, build, output};
 use crate::allocator;
@@ -132,12 +133,20 @@ impl Serve {
     pub async fn run(self, log: LogFormat, left_out: ErrorCounter) -> Result<(), Failure> {
         let mut signals = Signals::catch()?;
         let hangups = Hangups::catch()?;
-        let mut spec = self.file.read()?;
-        self.setting.apply(&mut spec);
+        let (file, setting) = (self.file.clone(), self.setting.clone());
+        let credentials = self.credentials.clone();
+        let read = blocking(move || {
+            let mut spec = file.read()?;
+            setting.apply(&mut spec);
+            Ok::<_, Failure>((spec, credentials.load()?, setting.host()?))
+        });
+        let (spec, credentials, host) = tokio::select! {
+            read = read => read?,
+            signal = signals.next() => return Err(Failure::signal(signal.number)),
+        };
         // The addresses are taken before the chain starts. The start may take long, and would be in vain if an address
         // is in use.
         let connections = open_files::connections(self.max_connections.get(), open_files::allow_all());
-        let credentials = self.credentials.load()?;
         let server = Server::bind(self.options(&credentials, connections))?;
         if let Some(admin) = self.admin.filter(|admin| !admin.ip().is_loopback()) {
             tracing::warn!(%admin, "the admin listener has no authentication and can be reached from other machines");
@@ -148,7 +157,6 @@ impl Serve {
         let begun = Instant::now();
         let files = Arc::new(reload::Files::default());
         files.set(&self.file.path(), &spec, self.setting.secrets_file());
-        let host = self.setting.host()?;
         let starting = server.open()?;
         let progress = StartProgress::default();
         starting.follow(&progress);
@@ -166,7 +174,7 @@ impl Serve {
                 Log::tell_left_out(left_out),
                 give_memory_back(),
                 reload::on_hangup(live.clone(), hangups),
-                reload::on_change_of_credentials(self.credentials.files(), || self.credentials.renew(&credentials)),
+                reload::on_change_of_credentials(self.credentials.clone(), credentials),
                 async {
                     match self.watch {
                         true => reload::on_change(live.clone(), files).await,
@@ -195,13 +203,18 @@ impl Serve {
         let (path, setting, credentials) = (self.file.path(), self.setting.clone(), self.credentials.clone());
         LiveChain::from_source(chain, move || {
             let (path, setting, host, files) = (path.clone(), setting.clone(), host.clone(), files.clone());
-            let renewed = credentials.renew(&loaded);
-            async move {
-                renewed?;
+            let (credentials, loaded) = (credentials.clone(), loaded.clone());
+            let read = move || {
+                credentials.renew(&loaded)?;
                 let mut spec = ChainSpec::from_file(&path)?;
                 setting.apply(&mut spec);
                 files.set(&path, &spec, setting.secrets_file());
-                let chain = host.with_secrets(setting.secrets()?).load(&spec).await?;
+                spec.check_files()?;
+                Ok::<_, Box<dyn Error + Send + Sync>>((spec, setting.secrets()?))
+            };
+            async move {
+                let (spec, secrets) = blocking::within(read).await??;
+                let chain = host.with_secrets(secrets).load(&spec).await?;
                 Ok::<_, Box<dyn Error + Send + Sync>>((chain, spec.rollout))
             }
         })

@@ -1,17 +1,17 @@
-//! Compiled code on disk, so that a second start compiles nothing.
+//! Keeps compiled code on disk, so that a second start compiles nothing.
 //!
-//! An entry is machine code that will run in this process, so what is read back is checked before it is used: the folder
-//! and the file must belong to this user and be writable by no one else, the entry must name the very component and
-//! engine settings that are asked for, and its bytes must match its checksum. Anything else counts as no entry: the
-//! component is compiled and the entry written anew.
+//! An entry is machine code that will run in this process, so everything is checked before it is used: the folder and
+//! the file must belong to this user and be writable by no one else, the entry must name the very component and engine
+//! settings that are asked for, and its bytes must match its checksum. If any check fails, the entry does not count:
+//! the component is compiled, and the entry is written anew.
 //!
-//! - [`folder`]: what the folder may hold, and what is removed from it.
+//! - [`folder`]: the entries of the folder, and the removal of entries.
 
 pub(crate) mod folder;
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -21,19 +21,23 @@ use wasmtime::component::Component;
 
 use self::folder::{CacheFolder, CacheLimits};
 use super::compile::{self, CompileError};
+use crate::bounded_file;
+use crate::config::ByteSize;
 use crate::machine;
 
-/// Begins each entry; the number changes with the layout.
+/// The beginning of each entry. The number changes with the layout.
 const MAGIC: &[u8; 16] = b"chainhost-code 1";
 const HASH: usize = 32;
 const HEADER: usize = MAGIC.len() + 2 * HASH;
+/// The most bytes of an entry. Code is a few times as long as its component.
+const MOST: ByteSize = ByteSize::gib(4);
 
 /// A folder of compiled components, as one host uses it.
 #[derive(Debug)]
 pub(crate) struct Cache {
     folder: CacheFolder,
     limits: CacheLimits,
-    /// One turn for each component that is being loaded, so that two chainlets of one component do not compile it
+    /// One lock for each component that is being loaded, so that two chainlets of one component do not compile it
     /// twice.
     turns: Mutex<HashMap<blake3::Hash, Arc<Mutex<()>>>>,
 }
@@ -46,16 +50,16 @@ pub(crate) struct Uses(Mutex<Used>);
 struct Used {
     /// The names of the entries.
     names: HashSet<String>,
-    /// Whether one of them was written.
+    /// True if one of them was written.
     wrote: bool,
 }
 
 impl Cache {
-    /// The cache in `folder`, which is made if it is not there.
+    /// Opens the cache in `folder`, which is made if it does not exist.
     ///
     /// # Errors
     ///
-    /// Where the folder can't be made, or others than this user may write to it.
+    /// Fails if the folder cannot be made, or if others than this user may write to it.
     pub(crate) fn open(folder: &Path, limits: CacheLimits) -> io::Result<Self> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
@@ -66,20 +70,20 @@ impl Cache {
         Ok(Cache { folder: CacheFolder::new(folder), limits, turns: Mutex::default() })
     }
 
-    /// The folder that this user's cache is in by default; `None` where the system names no home for it.
+    /// Returns the folder in which this user's cache is by default; `None` if the system names no home for it.
     pub(crate) fn default_folder() -> Option<PathBuf> {
         use etcetera::BaseStrategy;
         let strategy = etcetera::choose_base_strategy().ok()?;
         Some(strategy.cache_dir().join("chainhost").join("code"))
     }
 
-    /// The compiled form of `wasm`: from the cache where it is there, else what `compile` makes of it, which is put
-    /// there.
+    /// Returns the compiled form of `wasm`: from the cache if it is there, or else from `compile`, whose result is put
+    /// into the cache.
     ///
     /// # Errors
     ///
-    /// Where `wasm` does not compile, or the machine does not run compiled code. That the cache can't be read or written
-    /// is logged, and costs only time.
+    /// Fails if `wasm` does not compile, or if the machine does not run compiled code. If the cache cannot be read or
+    /// written, this costs only time, and is logged.
     pub(crate) fn get_or_compile(
         &self,
         engine: &Engine,
@@ -94,7 +98,7 @@ impl Cache {
             self.load(engine, &key, uses, compile)
         };
         let mut turns = self.turns();
-        // This one and the map's: nobody else waits for the turn.
+        // Two references are this one and the map's, so nobody else waits for the turn.
         if Arc::strong_count(&turn) <= 2 {
             turns.remove(&key);
         }
@@ -117,7 +121,7 @@ impl Cache {
         uses.note(name);
         match self.read(&path, key).map(|entry| entry.map(|code| deserialize(engine, &code))) {
             Ok(Some(Ok(component))) => return Ok(component),
-            // Compiling again would come to the same.
+            // Compiling again would meet the same refusal of the system.
             Ok(Some(Err(error))) if machine::system_error(&error).is_some() => {
                 return Err(CompileError::machine(&error));
             }
@@ -138,7 +142,7 @@ impl Cache {
         compile::load(engine, &code)
     }
 
-    /// Removes entries beyond the limits, if the load that used `uses` has written any. That it can't is logged.
+    /// Removes entries beyond the limits, if the load that used `uses` has written any. A failure is logged.
     pub(crate) fn prune(&self, uses: &Uses) {
         let used = uses.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !used.wrote {
@@ -155,16 +159,18 @@ impl Cache {
         }
     }
 
-    /// The checked code of an entry; `None` where there is no entry.
+    /// Returns the checked code of an entry; `None` if there is no entry.
     fn read(&self, path: &Path, key: &blake3::Hash) -> io::Result<Option<Checked>> {
-        let mut file = match fs::File::open(path) {
-            Ok(file) => file,
+        // Before it is opened: to open a FIFO waits for its writer.
+        match path.metadata() {
+            Ok(metadata) if metadata.is_file() => {}
+            Ok(_) => return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
-        };
+        }
+        let file = fs::File::open(path)?;
         only_ours(&file.metadata()?)?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
+        let mut bytes = bounded_file::read_open(&file, MOST)?;
         let foreign = |what| io::Error::new(io::ErrorKind::InvalidData, what);
         let (header, code) = bytes.split_at_checked(HEADER).ok_or_else(|| foreign("it is too short"))?;
         let header = header.strip_prefix(MAGIC).ok_or_else(|| foreign("it is of another layout"))?;
@@ -177,13 +183,13 @@ impl Cache {
         }
         bytes.drain(..HEADER);
         if let Err(error) = folder::mark_used(&file) {
-            // As in a folder that can only be read: nothing is removed from it either.
+            // The folder may be read-only. Then no entry is removed from it either.
             tracing::debug!(file = %path.display(), %error, "the use of cached code could not be noted");
         }
         Ok(Some(Checked(bytes)))
     }
 
-    /// Writes an entry whole or not at all, as others may be reading or writing it.
+    /// Writes an entry whole or not at all, because other processes may be reading or writing it.
     fn write(&self, path: &Path, key: &blake3::Hash, code: &[u8]) -> io::Result<()> {
         check_file_limit(HEADER.saturating_add(code.len()))?;
         let mut file = tempfile::Builder::new().prefix(folder::UNFINISHED).tempfile_in(self.folder.path())?;
@@ -206,7 +212,7 @@ impl Uses {
     }
 }
 
-/// Code that [`Cache::read`] has found to be what this user's chainhost wrote for this component and engine.
+/// Code from [`Cache::read`], which has found that this user's chainhost wrote it for this component and engine.
 struct Checked(Vec<u8>);
 
 fn key(engine: &Engine, wasm: &[u8]) -> blake3::Hash {
@@ -217,14 +223,15 @@ fn key(engine: &Engine, wasm: &[u8]) -> blake3::Hash {
 }
 
 fn deserialize(engine: &Engine, code: &Checked) -> wasmtime::Result<Component> {
-    // SAFETY: `deserialize` wants what `serialize` wrote, unchanged. `Checked` comes only from `Cache::read`: a file in
-    // a folder that only this user can write to, named by and holding the hash of this component and these engine
-    // settings, with a matching checksum. wasmtime checks its own version and settings once more. Whoever can forge all
-    // of that is this user, and needs no forged cache to run code.
+    // SAFETY: `deserialize` needs the bytes that `serialize` wrote, unchanged. `Checked` comes only from `Cache::read`:
+    // it is a file in a folder to which only this user can write. The file is named by the hash of this component and
+    // these engine settings, holds that hash, and has a matching checksum. wasmtime checks its own version and settings
+    // once more. Only this user could forge all of that, and this user needs no forged cache to run code.
     unsafe { Component::deserialize(engine, &code.0) }
 }
 
-/// Refuses what is longer than this process may write. The attempt would end a process that does not catch SIGXFSZ.
+/// Rejects a length that exceeds this process's limit for files. Writing it would end a process that does not catch
+/// SIGXFSZ.
 #[cfg(unix)]
 fn check_file_limit(bytes: usize) -> io::Result<()> {
     use rustix::process::{Resource, getrlimit};
@@ -239,7 +246,7 @@ fn check_file_limit(_: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Refuses what someone else could have put there.
+/// Rejects a file or folder that someone else could have put there.
 #[cfg(unix)]
 fn only_ours(metadata: &fs::Metadata) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
@@ -273,7 +280,7 @@ mod tests {
         (folder, cache, engine, path)
     }
 
-    /// Loads `wasm` as a chain of this one component does.
+    /// Loads `wasm` as a chain does whose only component it is.
     fn get(cache: &Cache, engine: &Engine, wasm: &[u8]) {
         let uses = Uses::default();
         cache.get_or_compile(engine, wasm, &uses, || Ok(engine.precompile_component(wasm).unwrap())).unwrap();
@@ -287,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_byte_anywhere_makes_an_entry_unusable_and_it_is_written_anew() {
+    fn an_entry_with_any_changed_byte_is_rejected_and_written_anew() {
         let (_folder, cache, engine, path) = cache();
         let good = fs::read(&path).unwrap();
         for position in [0, MAGIC.len(), MAGIC.len() + HASH, HEADER, good.len() - 1] {
@@ -303,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_of_another_component_under_this_name_is_refused() {
+    fn an_entry_of_another_component_under_this_name_is_rejected() {
         let (_folder, cache, engine, path) = cache();
         let other = blake3::hash(b"another component");
         cache.write(&path, &other, b"its code").unwrap();
@@ -312,7 +319,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_others_may_write_to_is_not_trusted() {
+    fn files_that_others_may_write_to_are_not_trusted() {
         use std::os::unix::fs::PermissionsExt;
         let (_folder, cache, engine, path) = cache();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
@@ -324,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_entry_makes_room_by_removing_others_but_none_of_its_chain() {
+    fn a_new_entry_removes_other_entries_but_none_of_its_chain() {
         const OTHER: &[u8] = b"\0asm\x0d\0\x01\0\0\x02\x01a";
         let (_folder, mut cache, engine, path) = cache();
         cache.limits.bytes = 1;

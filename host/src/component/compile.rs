@@ -1,4 +1,4 @@
-//! From a component's bytes to code that runs. What fails in it is told apart: the component, or the machine.
+//! Turns a component's bytes into code that runs. Errors tell whether the component or the machine is at fault.
 
 use std::error::Error as _;
 use std::io;
@@ -10,31 +10,31 @@ use wasmtime::component::Component;
 
 use crate::machine::MachineError;
 
-/// Why there is no code of a component.
+/// The reason why a component has no code.
 #[derive(Debug)]
 pub(crate) enum CompileError {
-    /// The component is not valid, or uses what the engine does not know.
+    /// The component is not valid, or uses something that the engine does not support.
     Component(wasmtime::Error),
     /// The machine does not let this process compile, or run what it compiled.
     Machine(MachineError),
 }
 
 impl CompileError {
-    /// The machine refused what the engine asked for.
+    /// Returns the error that the machine refused something to the engine.
     pub(super) fn machine(error: &wasmtime::Error) -> Self {
         CompileError::Machine(MachineError::code(error))
     }
 }
 
-/// Threads that compile the components of one chain, all functions of each at once. They start when there is something
-/// to compile.
+/// The threads that compile the components of one chain. They compile all functions of a component in parallel. They
+/// start when there is something to compile.
 ///
-/// The engine would use the threads of the whole process, and panic where the system does not start them.
+/// Without them, the engine would use the threads of the whole process, and panic if the system does not start them.
 #[derive(Debug, Default)]
 pub(super) struct Compiler(OnceLock<Result<ThreadPool, MachineError>>);
 
 impl Compiler {
-    /// The code of `wasm`, for [`load`] of the same engine.
+    /// Compiles `wasm` to code for [`load`] of the same engine.
     pub(super) fn compile(&self, engine: &Engine, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
         let threads = self.0.get_or_init(threads).as_ref().map_err(|error| CompileError::Machine(error.clone()))?;
         threads.install(|| engine.precompile_component(wasm)).map_err(CompileError::Component)
@@ -51,7 +51,7 @@ fn threads() -> Result<ThreadPool, MachineError> {
 
 /// Makes `code`, which [`Compiler::compile`] made for the same engine, ready to run.
 pub(super) fn load(engine: &Engine, code: &[u8]) -> Result<Component, CompileError> {
-    // SAFETY: `deserialize` wants what `precompile_component` returned, unchanged. `code` is that: it has not left this
-    // process.
+    // SAFETY: `deserialize` needs the bytes that `precompile_component` returned, unchanged. `code` has these bytes: it
+    // has not left this process.
     unsafe { Component::deserialize(engine, code) }.map_err(|error| CompileError::machine(&error))
 }

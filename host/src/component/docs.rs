@@ -1,9 +1,9 @@
 //! The doc comments of a component's WIT.
 //!
-//! Components keep the names of a WIT file and lose its comments, so a guest may carry them in a custom section named
+//! Components keep the names of a WIT file and lose its comments. So a guest may carry them in a custom section named
 //! `chainlet:docs`: UTF-8 JSON, `{"run-remote": {"docs": …}, "types": {NAME: {"docs": …, "members": {NAME: …}}}}`, with
-//! every name as WIT spells it. The guest SDK writes it. They end up in the OpenAPI document and nowhere that matters to
-//! a call, so a section that can't be read is as good as none.
+//! every name as WIT spells it. The guest SDK writes this section. The comments are shown in the OpenAPI document, and
+//! calls do not depend on them, so a section that cannot be read is ignored.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ struct Item {
 }
 
 impl Docs {
-    /// The doc comments that `wasm` carries.
+    /// Reads the doc comments that `wasm` carries.
     pub(super) fn of(wasm: &[u8]) -> Self {
         let sections = Parser::new(0).parse_all(wasm).map_while(Result::ok).filter_map(|payload| match payload {
             Payload::CustomSection(section) if section.name() == SECTION => Some(section.data()),

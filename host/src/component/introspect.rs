@@ -1,4 +1,4 @@
-//! What a compiled component exports and imports, in chainhost's words.
+//! Finds out what a compiled component exports and imports, in chainhost's words.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::value::Signature;
 
 const RUN_REMOTE: &str = "run-remote";
 
-/// Finds out what `compiled` is for a chain, from its types; see [`Component::load`].
+/// Finds out the role of `compiled` in a chain, from its types; see [`Component::load`].
 pub(super) fn component(
     compiled: Compiled,
     reader: &Reader<'_>,
@@ -22,7 +22,7 @@ pub(super) fn component(
 ) -> Result<Component, ComponentError> {
     let mut exports = Vec::new();
     let (mut init, mut health) = (None, None);
-    for (name, ty) in reader.types.exports() {
+    for (name, ty) in reader.types().exports() {
         match ty {
             ComponentEntityType::Func(function) if name == RUN_REMOTE => {
                 exports.extend(reader.signature(function).map(|signature| (None, signature)));
@@ -39,17 +39,19 @@ pub(super) fn component(
             _ => {}
         }
     }
+    reader.check_parts()?;
     let run_remote = pick(exports, export)?;
     carries_only_values(RUN_REMOTE, &run_remote.signature)?;
 
     let mut dependencies: Vec<Dependency> = Vec::new();
     let mut capabilities = Vec::new();
-    for (name, ty) in reader.types.imports() {
+    for (name, ty) in reader.types().imports() {
         match ty {
             ComponentEntityType::Instance(instance) => {
                 if name.starts_with("wasi:") || name.starts_with(HOST_PACKAGE) || is_capability(name) {
                     capabilities.push(name.to_string());
                 } else if let Some(signature) = run_remote_of(reader, instance) {
+                    reader.check_parts()?;
                     dependencies.push(dependency(name, signature)?);
                 } else if let Some(function) = function_of(reader, instance) {
                     return Err(unknown_import(&format!("{name}` with its function `{function}")));
@@ -64,7 +66,7 @@ pub(super) fn component(
     Ok(Component { compiled, run_remote, dependencies, capabilities, init, health, initial_memory })
 }
 
-/// Names those by their imports' whole names that would have a name in common.
+/// Gives dependencies that would have the same name the whole names of their imports.
 fn name_apart(dependencies: &mut [Dependency]) {
     let mut names = HashSet::new();
     let several: HashSet<String> = dependencies
@@ -136,15 +138,15 @@ fn carries_only_values(place: &str, signature: &Signature) -> Result<(), Compone
     }
 }
 
-/// The type of the `run-remote` in `instance`, if it has one.
+/// Returns the type of the `run-remote` in `instance`, if it has one.
 pub(super) fn run_remote_of(reader: &Reader<'_>, instance: ComponentInstanceTypeId) -> Option<Signature> {
-    match reader.types.types().get(instance)?.exports.get(RUN_REMOTE)?.ty {
+    match reader.types().types().get(instance)?.exports.get(RUN_REMOTE)?.ty {
         ComponentEntityType::Func(function) => reader.signature(function),
         _ => None,
     }
 }
 
 fn function_of(reader: &Reader<'_>, instance: ComponentInstanceTypeId) -> Option<String> {
-    let mut exports = reader.types.types().get(instance)?.exports.iter();
+    let mut exports = reader.types().types().get(instance)?.exports.iter();
     exports.find(|(_, item)| matches!(item.ty, ComponentEntityType::Func(_))).map(|(name, _)| name.clone())
 }

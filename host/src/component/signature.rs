@@ -1,5 +1,6 @@
-//! From the types of a component file to a [`Signature`].
+//! Turns the types of a component file into a [`Signature`].
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use wasmparser::PrimitiveValType;
@@ -7,19 +8,49 @@ use wasmparser::component_types::{
     AliasableResourceId, ComponentDefinedType, ComponentDefinedTypeId, ComponentFuncTypeId, ComponentValType,
 };
 
+use super::ComponentError;
 use super::docs::Docs;
 use super::types::ComponentTypes;
 use crate::value::ty::{self, Declared, Member, Name};
 use crate::value::{Signature, Type};
 
+/// The most parts that the types of all functions of a component may have together, where a type counts at each place that
+/// uses it. A component of 500 bytes can have types of a million parts: a tuple of two tuples of two tuples, and so on.
+/// Everything that is made from types, such as the OpenAPI document, grows with their parts.
+const MOST_PARTS: usize = 20_000;
+
 /// Reads functions and their types, with the names and docs that WIT gives them.
 pub(super) struct Reader<'a> {
-    pub(super) types: &'a ComponentTypes,
-    pub(super) docs: &'a Docs,
+    types: &'a ComponentTypes,
+    docs: &'a Docs,
+    /// The number of parts that may still be read.
+    left: Cell<usize>,
 }
 
-impl Reader<'_> {
-    /// The signature of the function type `id`, which must be of the same component.
+impl<'a> Reader<'a> {
+    pub(super) fn new(types: &'a ComponentTypes, docs: &'a Docs) -> Self {
+        Reader { types, docs, left: Cell::new(MOST_PARTS) }
+    }
+
+    /// Returns the types of the component file.
+    pub(super) fn types(&self) -> &ComponentTypes {
+        self.types
+    }
+
+    /// Checks that all types were read to their end.
+    ///
+    /// # Errors
+    ///
+    /// Fails if they have too many parts.
+    pub(super) fn check_parts(&self) -> Result<(), ComponentError> {
+        if self.left.get() > 0 {
+            return Ok(());
+        }
+        let message = format_args!("the types of the component's functions have more than {MOST_PARTS} parts");
+        Err(ComponentError::new(message).help("use fewer nested types, or pass the value as a text, such as JSON"))
+    }
+
+    /// Returns the signature of the function type `id`, which must be of the same component.
     pub(super) fn signature(&self, id: ComponentFuncTypeId) -> Option<Signature> {
         let function = self.types.types().get(id)?;
         Some(Signature {
@@ -31,6 +62,8 @@ impl Reader<'_> {
     }
 
     fn ty(&self, ty: ComponentValType) -> Type {
+        let Some(left) = self.left.get().checked_sub(1) else { return Type::Unsupported("…".into()) };
+        self.left.set(left);
         match ty {
             ComponentValType::Primitive(ty) => primitive(ty),
             ComponentValType::Type(id) => match self.types.types().get(id) {
@@ -94,7 +127,8 @@ impl Reader<'_> {
         Arc::new(Declared { docs: name.as_deref().and_then(|name| self.docs.ty(name)), name: name.clone(), members })
     }
 
-    /// A member without docs of its own has those of the name that stands for its type, as after `type celsius = f32`.
+    /// Returns a member. If it has no docs of its own, it gets those of its type's alias, as after
+    /// `type celsius = f32`.
     fn member(&self, name: &str, ty: Option<ComponentValType>, docs: Option<Arc<str>>) -> Member {
         let docs = docs.or_else(|| match ty {
             Some(ComponentValType::Type(id)) if !self.is_declared(id) => self.docs.ty(&self.types.name(id)?),
@@ -103,7 +137,7 @@ impl Reader<'_> {
         Member { name: Name::new(name), ty: ty.map(|ty| self.ty(ty)), docs }
     }
 
-    /// Whether a type has its name in its own declaration, which keeps its docs.
+    /// Returns true if a type has its name in its own declaration, which keeps its docs.
     fn is_declared(&self, id: ComponentDefinedTypeId) -> bool {
         matches!(
             self.types.types().get(id),

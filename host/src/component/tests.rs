@@ -1,4 +1,4 @@
-//! The names of types, as components in text have them.
+//! Tests of the names of types, with components in the text format.
 
 use wasmparser::component_types::ComponentEntityType;
 
@@ -9,11 +9,11 @@ use super::types::ComponentTypes;
 use crate::value::Signature;
 use crate::value::ty::Type;
 
-/// The signature of the only `run-remote` in `component`, which is imported or exported, with the docs `docs`.
+/// Returns the signature of the only `run-remote` in `component`, which is imported or exported, with the docs `docs`.
 fn run_remote(component: &str, docs: &str) -> Signature {
     let types = ComponentTypes::read(&wat::parse_str(component).unwrap()).unwrap();
     let docs: Docs = serde_json::from_str(docs).unwrap();
-    let reader = Reader { types: &types, docs: &docs };
+    let reader = Reader::new(&types, &docs);
     let found = types.exports().chain(types.imports()).find_map(|(name, ty)| match ty {
         ComponentEntityType::Instance(instance) => run_remote_of(&reader, instance),
         ComponentEntityType::Func(function) if name == "run-remote" => reader.signature(function),
@@ -22,13 +22,13 @@ fn run_remote(component: &str, docs: &str) -> Signature {
     found.unwrap()
 }
 
-/// An imported interface with `items` and a `run-remote` of the type `function`.
+/// Returns the signature of a `run-remote` of the type `function`, in an imported interface with `items`.
 fn interface(items: &str, function: &str) -> Signature {
     let text = format!(r#"(component (import "a:b/i" (instance {items} (export "run-remote" (func {function})))))"#);
     run_remote(&text, "{}")
 }
 
-/// Two types of the shape `shape`, named `one` and `other`.
+/// Returns two types of the shape `shape`, named `one` and `other`.
 fn two(shape: &str) -> String {
     format!(
         r#"(type $a {shape}) (export "one" (type $one (eq $a))) (type $b {shape}) (export "other" (type $other (eq $b)))"#
@@ -68,7 +68,7 @@ fn types_inside_of_others_keep_their_names() {
 }
 
 #[test]
-fn a_type_that_stands_for_another_has_a_name_of_its_own() {
+fn a_type_alias_has_a_name_of_its_own() {
     let types = r#"(type $a (record (field "x" u8))) (export "point" (type $point (eq $a)))
                    (export "place" (type $place (eq $point)))"#;
     let signature = interface(types, r#"(param "p" $place) (param "q" $point)"#);
@@ -76,7 +76,7 @@ fn a_type_that_stands_for_another_has_a_name_of_its_own() {
 }
 
 #[test]
-fn a_name_for_a_type_that_is_not_declared_lends_its_docs_to_members() {
+fn an_alias_of_a_type_without_a_name_lends_its_docs_to_members() {
     let text = r#"(component (import "a:b/i" (instance
         (type $f f32) (export "celsius" (type $celsius (eq $f)))
         (type $g f32) (export "kelvin" (type $kelvin (eq $g)))
@@ -133,7 +133,8 @@ fn resources_of_one_shape_are_told_apart() {
     assert_eq!(signature.unsupported(), Some("own<file>"));
 }
 
-/// As wit-component writes an exported interface that uses a type of another, in which there are types that it does not use.
+/// The component has the form in which wit-component writes an exported interface that uses a type of another
+/// interface. The other interface has more types, which the exported one does not use.
 #[test]
 fn types_that_an_exported_interface_only_borrows_keep_their_names() {
     let text = r#"(component
@@ -165,7 +166,7 @@ fn types_that_an_exported_interface_only_borrows_keep_their_names() {
 }
 
 #[test]
-fn a_file_that_is_no_component_is_refused_in_words() {
+fn a_file_that_is_not_a_component_is_rejected_with_a_sentence() {
     let whole = wat::parse_str(r#"(component (import "a:b/i" (instance)))"#).unwrap();
     for wasm in [&whole[..whole.len() - 1], b"\0asm", b"", &wat::parse_str("(component)").unwrap()[..6]] {
         let error = ComponentTypes::read(wasm).err().unwrap().to_string();

@@ -1,9 +1,10 @@
 //! The types in a component file, with the names that they have there.
 //!
-//! wasmtime's component types are structural: it has one type where WIT declares two of one shape, `point` and `size`, and
-//! cannot tell by which name a parameter was declared. The file can. In it each export or import of a type makes an
-//! identity of its own, to which functions and other types refer. So types are read from the file itself, by the same
-//! validator that wasmtime uses. Function bodies are left out, which wasmtime has validated.
+//! wasmtime's component types are structural: if WIT declares two types of one shape, `point` and `size`, wasmtime has
+//! one type for both, and cannot tell by which name a parameter was declared. The file can. In the file, each export or
+//! import of a type makes an identity of its own, to which functions and other types refer. So the types are read from
+//! the file itself, by the same validator that wasmtime uses. Function bodies are not validated again, because wasmtime
+//! has done so.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,8 +17,9 @@ use wasmparser::{Parser, Payload, ValidPayload, Validator, WasmFeatures};
 
 use super::ComponentError;
 
-/// wit-component puts an exported interface into a component of its own, which imports the types that the interface takes
-/// from others under their names with this prefix. They have no other name where the interface does not `use` them itself.
+/// The prefix of names that wit-component makes. It puts an exported interface into a component of its own. That
+/// component imports the types that the interface takes from others, under their names with this prefix. These types
+/// have no other name if the interface does not `use` them itself.
 const BORROWED: &str = "import-type-";
 
 /// The imports and exports of a component, and the names of its types.
@@ -33,7 +35,7 @@ impl ComponentTypes {
     ///
     /// # Errors
     ///
-    /// Where `wasm` is no valid component.
+    /// Fails if `wasm` is not a valid component.
     pub(super) fn read(wasm: &[u8]) -> Result<Self, ComponentError> {
         let mut validator = Validator::new_with_features(WasmFeatures::all());
         let mut borrowed = HashMap::new();
@@ -72,27 +74,28 @@ impl ComponentTypes {
         Err(unreadable("the file ends early"))
     }
 
-    /// All types, by their identities.
+    /// Returns all types, by their identities.
     pub(super) fn types(&self) -> TypesRef<'_> {
         self.types.as_ref()
     }
 
-    /// The imports, in the order of the file.
+    /// Returns the imports, in the order of the file.
     pub(super) fn imports(&self) -> impl Iterator<Item = (&str, ComponentEntityType)> {
         self.imports.iter().filter_map(|name| Some((name.as_str(), self.types.component_item_for_import(name)?.ty)))
     }
 
-    /// The exports, in the order of the file.
+    /// Returns the exports, in the order of the file.
     pub(super) fn exports(&self) -> impl Iterator<Item = (&str, ComponentEntityType)> {
         self.exports.iter().filter_map(|name| Some((name.as_str(), self.types.component_item_for_export(name)?.ty)))
     }
 
-    /// The name under which the type `id` was exported or imported, or else that of the type which it stands for.
+    /// Returns the name under which the type `id` was exported or imported, or else the name of the type that it is an
+    /// alias of.
     pub(super) fn name(&self, id: impl Into<ComponentAnyTypeId>) -> Option<Arc<str>> {
         successors(Some(id.into()), |id| self.types.peel_alias(*id)).find_map(|id| self.names.get(&id).cloned())
     }
 
-    /// The names of types at the root, and in the instances there.
+    /// Returns the names of the types at the root, and in the instances there.
     fn own_names(&self) -> HashMap<ComponentAnyTypeId, Arc<str>> {
         let mut names = HashMap::new();
         let mut add = |name: &str, ty: &ComponentEntityType| {
@@ -114,7 +117,7 @@ impl ComponentTypes {
     }
 }
 
-/// The types among `imports`, which are those of a component inside, that have their names from wit-component.
+/// Returns the types among `imports`, the imports of an inner component, that have their names from wit-component.
 fn borrowed_names(types: &Types, imports: &[String]) -> Vec<(ComponentAnyTypeId, Arc<str>)> {
     let named = imports.iter().filter_map(|import| match types.component_item_for_import(import)?.ty {
         ComponentEntityType::Type { created, .. } => Some((created, Arc::from(import.strip_prefix(BORROWED)?))),

@@ -1,4 +1,4 @@
-//! A chain said in code rather than in a file.
+//! Builds a chain in code, instead of reading it from a file.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,14 +10,17 @@ use super::error::{ConfigError, ConfigErrors};
 use super::gpu::GpuHost;
 use super::key::KeyPath;
 use super::location::Location;
-use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, NameError, SecretName};
+use super::name::{
+    ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, NameError, SecretName, StoreName,
+};
 use super::network::Network;
 use super::policy::{DependencySpec, Health, Replicas, Rollout};
 use super::settings::SettingValue;
 use super::spec::{Build, ChainSpec, ChainletSpec, DEFAULT_WORKDIR, FileMount, Resources};
 use super::validate;
+use crate::capability::keyvalue::StoreSpec;
 
-/// Collects a chain; [`ChainBuilder::build`] checks it as a file is checked.
+/// Collects a chain. [`ChainBuilder::build`] checks it in the same way as a file.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ChainBuilder {
@@ -26,16 +29,17 @@ pub struct ChainBuilder {
     environment: Option<String>,
     rollout: Rollout,
     gpu: GpuHost,
+    stores: Vec<(String, StoreSpec)>,
     base_dir: PathBuf,
     chainlets: Vec<(String, ChainletBuilder)>,
 }
 
-/// Collects a chainlet for [`ChainBuilder::chainlet`]. What it is not told has the default of chain.toml.
+/// Collects a chainlet for [`ChainBuilder::chainlet`]. Everything that is not set has the default of chain.toml.
 #[derive(Debug, Clone)]
 #[must_use = "a chainlet does nothing until it is added to a chain"]
 pub struct ChainletBuilder {
     spec: ChainletSpec,
-    /// Names that were no names, and the key under which each was given, seen from the chainlet.
+    /// The names that were rejected, each with the key at which it was given, as seen from the chainlet.
     misnamed: Vec<(KeyPath, NameError)>,
 }
 
@@ -47,36 +51,43 @@ impl ChainBuilder {
             environment: None,
             rollout: Rollout::default(),
             gpu: GpuHost::default(),
+            stores: Vec::new(),
             base_dir: PathBuf::from(DEFAULT_WORKDIR),
             chainlets: Vec::new(),
         }
     }
 
-    /// The chainlet that serves the chain's callers, where that is not the only one that is nobody's dependency.
+    /// Sets the chainlet that serves the chain's callers. By default, it is the only one that is nobody's dependency.
     pub fn entrypoint(mut self, chainlet: impl Into<String>) -> Self {
         self.entrypoint = Some(chainlet.into());
         self
     }
 
-    /// The environment that the chainlets are told they run in; `development` if it is not said.
+    /// Sets the environment that the chainlets are told they run in. By default, it is `development`.
     pub fn environment(mut self, environment: impl Into<String>) -> Self {
         self.environment = Some(environment.into());
         self
     }
 
-    /// How the chain takes the place of an older version of it; at once if it is not said.
+    /// Sets the way in which the chain replaces an older version of it. By default, it does so at once.
     pub fn rollout(mut self, rollout: Rollout) -> Self {
         self.rollout = rollout;
         self
     }
 
-    /// How the host works on GPUs for the chain; in this process if it is not said.
+    /// Sets where the host does GPU work for the chain. By default, it does it in this process.
     pub fn gpu(mut self, gpu: GpuHost) -> Self {
         self.gpu = gpu;
         self
     }
 
-    /// The folder that relative paths start from; the process's current one if it is not said.
+    /// Adds a store of keys and values.
+    pub fn store(mut self, name: impl Into<String>, store: StoreSpec) -> Self {
+        self.stores.push((name.into(), store));
+        self
+    }
+
+    /// Sets the folder from which relative paths start. By default, it is the current folder of the process.
     pub fn base_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.base_dir = folder.into();
         self
@@ -88,10 +99,11 @@ impl ChainBuilder {
         self
     }
 
-    /// Checks the chain.
+    /// Checks the chain, and returns it as a spec.
     ///
     /// # Errors
-    /// Says everything that is wrong with it, each with the key that it would have in chain.toml.
+    /// Fails if anything is wrong with the chain. Each error has the key that the setting would have in chain.toml. If
+    /// any names are wrong, only these are reported.
     pub fn build(self) -> Result<ChainSpec, ConfigErrors> {
         let mut errors = Vec::new();
         let mut checked = |key: KeyPath, error: NameError| errors.push(misnamed(key, &error));
@@ -102,6 +114,13 @@ impl ChainBuilder {
         let environment = self.environment.as_deref().and_then(|name| {
             EnvironmentName::new(name).map_err(|error| checked(["chain", "environment"].into(), error)).ok()
         });
+        let mut stores = IndexMap::new();
+        for (name, store) in self.stores {
+            match StoreName::new(&name) {
+                Ok(name) => drop(stores.insert(name, store)),
+                Err(error) => checked(["stores", name.as_str()].into(), error),
+            }
+        }
         let mut chainlets = IndexMap::new();
         let mut repeated = Vec::new();
         for (name, chainlet) in self.chainlets {
@@ -122,18 +141,19 @@ impl ChainBuilder {
             let help = "give each chainlet its own name; one component may serve several";
             ConfigError::new(Location::in_code(at), "a chainlet of this name was added already", help)
         }));
-        // What else is wrong may only follow from a name that is none, so names come first.
+        // Wrong names are reported alone, because other mistakes may only follow from them.
         match name {
             Some(name) if errors.is_empty() => {
                 let rollout = self.rollout;
                 let locate = |key: &KeyPath| Location::in_code(key.clone());
-                ConfigErrors::check(validate::check(&chainlets, entrypoint.as_ref(), rollout, &locate))?;
+                ConfigErrors::check(validate::check(&chainlets, &stores, entrypoint.as_ref(), rollout, &locate))?;
                 Ok(ChainSpec {
                     name,
                     entrypoint,
                     environment: environment.unwrap_or_default(),
                     rollout,
                     gpu: self.gpu,
+                    stores,
                     chainlets,
                     base_dir: self.base_dir,
                     source: None,
@@ -149,61 +169,62 @@ impl ChainletBuilder {
         Self { spec: ChainletSpec::new(component), misnamed: Vec::new() }
     }
 
-    /// The exported interface whose `run-remote` is served, where the component exports several.
+    /// Sets the exported interface whose `run-remote` is served. It is needed only if the component exports several.
     pub fn export(mut self, interface: impl AsRef<str>) -> Self {
         self.spec.export = self.name(["export"].into(), InterfaceName::new(interface));
         self
     }
 
-    /// How to build the component file.
+    /// Sets the way to build the component file.
     pub fn build_with(mut self, build: Build) -> Self {
         self.spec.build = Some(build);
         self
     }
 
-    /// How many live instances there are.
+    /// Sets the number of live instances.
     pub fn replicas(mut self, replicas: Replicas) -> Self {
         self.spec.replicas = replicas;
         self
     }
 
-    /// How many calls one replica serves at once.
+    /// Sets the most calls that one replica serves at once.
     pub fn concurrency(mut self, calls: u32) -> Self {
         self.spec.concurrency = calls;
         self
     }
 
-    /// How many calls may wait for a replica.
+    /// Sets the most calls that may wait for a replica.
     pub fn queue(mut self, calls: u32) -> Self {
         self.spec.queue = calls;
         self
     }
 
-    /// How long a replica may take to start.
+    /// Sets the longest time that a replica may take to start.
     pub fn start_timeout(mut self, timeout: Duration) -> Self {
         self.spec.start_timeout = timeout;
         self
     }
 
-    /// How long a guest may hold a call that nobody waits for any more.
+    /// Sets the longest time for which a guest may hold a call that nobody waits for any more.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.spec.grace = grace;
         self
     }
 
-    /// How long a guest may compute without returning to its event loop while a call of it is over.
+    /// Sets the longest time for which a guest may compute without returning to its event loop while a call of it is
+    /// over.
     pub fn stall(mut self, stall: Duration) -> Self {
         self.spec.stall = stall;
         self
     }
 
-    /// How a replica's own judgement of its condition is watched.
+    /// Sets the policy of the health checks.
     pub fn health(mut self, health: Health) -> Self {
         self.spec.health = health;
         self
     }
 
-    /// What the chainlet may use of the machine.
+    /// Sets the parts of the machine that the chainlet may use.
     pub fn resources(mut self, resources: Resources) -> Self {
         self.spec.resources = resources;
         self
@@ -217,21 +238,31 @@ impl ChainletBuilder {
         self
     }
 
-    /// Lets the chainlet open a file or folder.
+    /// Lets the chainlet open a folder of the host.
     pub fn file(mut self, mount: FileMount) -> Self {
         self.spec.assets.files.push(mount);
         self
     }
 
-    /// A folder for what the chainlet itself keeps.
+    /// Sets the folder in which the chainlet keeps its own files.
     pub fn data(mut self, folder: impl Into<PathBuf>) -> Self {
         self.spec.assets.data = Some(folder.into());
         self
     }
 
-    /// What the chainlet may reach over the network.
+    /// Sets the hosts and addresses that the chainlet may reach over the network.
     pub fn network(mut self, network: Network) -> Self {
         self.spec.network = network;
+        self
+    }
+
+    /// Lets the chainlet open the store `store` as `identifier`.
+    pub fn store(mut self, identifier: impl Into<String>, store: impl AsRef<str>) -> Self {
+        let identifier = identifier.into();
+        let key = KeyPath::from(["stores", identifier.as_str()]);
+        if let Some(name) = self.name(key, StoreName::new(store)) {
+            self.spec.stores.0.insert(identifier, name);
+        }
         self
     }
 
@@ -264,7 +295,7 @@ impl ChainletBuilder {
         }
     }
 
-    /// Says everything about the dependency that the component imports as `dependency`.
+    /// Sets the edge for the dependency that the component imports as `dependency`.
     pub fn edge(mut self, dependency: impl AsRef<str>, edge: DependencySpec) -> Self {
         let key = KeyPath::from(["depends", dependency.as_ref()]);
         if let Some(name) = self.name(key, DependencyName::new(dependency)) {
@@ -336,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn every_name_that_is_none_is_reported_with_the_key_it_would_have() {
+    fn every_wrong_name_is_reported_with_the_key_it_would_have() {
         let errors = ChainSpec::builder("My Chain")
             .chainlet("a", ChainletSpec::builder("a.wasm").secret("x y").depends("B", "Not_A_Name").export("?"))
             .chainlet("a", ChainletSpec::builder("a.wasm"))
@@ -376,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn an_adapter_without_a_name_is_refused_in_code_too() {
+    fn an_adapter_without_a_name_is_rejected_in_code_too() {
         let gpu = Gpu { adapter: Some(AdapterChoice::Name(" ".to_owned())), queue: 0, ..Gpu::default() };
         let resources = Resources { gpu: Some(gpu), ..Resources::default() };
         let chainlet = ChainletSpec::builder("a.wasm").resources(resources);

@@ -1,4 +1,4 @@
-//! Where the component of a chainlet comes from.
+//! The place that the component of a chainlet comes from.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-/// Where a component comes from.
+/// The place that a component comes from.
 #[derive(Clone, PartialEq, Eq)]
 pub enum ComponentSource {
     /// A file, relative to [`ChainSpec::base_dir`](super::ChainSpec::base_dir) unless it is absolute.
@@ -15,7 +15,7 @@ pub enum ComponentSource {
     Bytes(Arc<[u8]>),
 }
 
-/// The size rather than the bytes: nobody wants to read a component in a log.
+/// Shows the size of a component in memory rather than its bytes, because nobody wants to read a component in a log.
 impl fmt::Debug for ComponentSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -25,7 +25,7 @@ impl fmt::Debug for ComponentSource {
     }
 }
 
-/// For people: the path, or how many bytes there are in memory.
+/// Writes the path, or the number of bytes in memory, for people.
 impl fmt::Display for ComponentSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

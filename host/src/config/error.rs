@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, and what to do about it.
+//! Mistakes in a configuration, and what to do about them.
 
 use std::{fmt, io};
 
@@ -24,38 +24,40 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// A mistake at `location`: `message` says what was found and what was expected, `help` what to do.
+    /// Returns a mistake at `location`. `message` says what was found and what was expected, and `help` says what to
+    /// do.
     #[must_use]
     pub fn new(location: Location, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self { location: Box::new(location), message: message.into(), help: help.into(), is_of_the_machine: false }
     }
 
-    /// The file at `location` cannot be used, because of `error`. `help` says what to do if the file is at fault.
+    /// Returns the error that the file at `location` cannot be used because of `error`. `help` says what to do if the
+    /// file is at fault; if the machine is, its remedy is shown instead.
     pub(super) fn of_file(location: Location, what: &str, error: &io::Error, help: impl Into<String>) -> Self {
         let remedy = machine::remedy(error);
         let help = remedy.map_or_else(|| help.into(), str::to_owned);
         Self { is_of_the_machine: remedy.is_some(), ..Self::new(location, format!("{what}: {error}"), help) }
     }
 
-    /// Whether the machine or a limit of this process is at fault, rather than the configuration.
+    /// Returns true if the machine or a limit of this process is at fault, rather than the configuration.
     #[must_use]
     pub fn is_of_the_machine(&self) -> bool {
         self.is_of_the_machine
     }
 
-    /// Where the mistake is.
+    /// Returns the place of the mistake.
     #[must_use]
     pub fn location(&self) -> &Location {
         &self.location
     }
 
-    /// What was found and what was expected, without the place.
+    /// Returns what was found and what was expected, without the place.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// What to do about it.
+    /// Returns what to do about it.
     #[must_use]
     pub fn help(&self) -> &str {
         &self.help
@@ -83,21 +85,21 @@ impl std::error::Error for ConfigError {}
 pub struct ConfigErrors(Vec<ConfigError>);
 
 impl ConfigErrors {
-    /// Nothing if there are no `errors`, which lets who looks for them collect them first.
+    /// Returns `Ok` if `errors` is empty. So a check can collect all errors before it fails.
     ///
     /// # Errors
-    /// All of `errors`, if there are any.
+    /// Fails with all of `errors`, if there are any.
     pub fn check(errors: Vec<ConfigError>) -> Result<(), Self> {
         if errors.is_empty() { Ok(()) } else { Err(Self::all(errors)) }
     }
 
-    /// All of `errors`, of which there is at least one.
+    /// Puts `errors`, of which there is at least one, in the order of the file.
     pub(super) fn all(mut errors: Vec<ConfigError>) -> Self {
         errors.sort_by_key(|error| error.location.offset());
         Self(errors)
     }
 
-    /// The errors, in the order of the file.
+    /// Returns the errors, in the order of the file.
     pub fn iter(&self) -> std::slice::Iter<'_, ConfigError> {
         self.0.iter()
     }

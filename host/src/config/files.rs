@@ -1,4 +1,4 @@
-//! Whether the files that a spec names exist. It is asked late, because a build may make them.
+//! Checks that the files that a spec names exist. This is a late step, because a build may make the files.
 
 use std::path::Path;
 
@@ -8,11 +8,12 @@ use super::key::KeyPath;
 use super::spec::{ChainSpec, ChainletSpec};
 
 impl ChainSpec {
-    /// Whether the component of every chainlet and the source of every mount is there, as seen now. A data folder may be
-    /// missing, as it is made at the start.
+    /// Checks that the component of every chainlet and the source of every mount exist now. A data folder may be
+    /// missing, because it is made at the start.
     ///
     /// # Errors
-    /// Names every file and folder that is missing or of the wrong kind, and how to make it.
+    /// Fails if a file or folder is missing or of the wrong kind. The errors name all of them, and say how to make
+    /// each.
     pub fn check_files(&self) -> Result<(), ConfigErrors> {
         let mut errors = Vec::new();
         for (name, chainlet) in &self.chainlets {
@@ -29,10 +30,10 @@ impl ChainSpec {
         ConfigErrors::check(errors)
     }
 
-    /// Whether the folder of every build command is there.
+    /// Checks that the folder of every build command exists.
     ///
     /// # Errors
-    /// Names every folder that is missing.
+    /// Fails if a folder is missing. The errors name all of them.
     pub fn check_build_folders(&self) -> Result<(), ConfigErrors> {
         let mut errors = Vec::new();
         for (name, chainlet) in &self.chainlets {
@@ -52,9 +53,13 @@ impl ChainSpec {
         let path = self.resolve(path);
         let (message, help) = match path.metadata() {
             Ok(metadata) if metadata.is_file() => return None,
-            Ok(_) => (
+            Ok(metadata) if metadata.is_dir() => (
                 format!("expected a component file, found a folder at {}", path.display()),
                 "name the .wasm file in it".to_owned(),
+            ),
+            Ok(_) => (
+                format!("expected a component file, found a FIFO, a socket or a device at {}", path.display()),
+                "name a regular file".to_owned(),
             ),
             Err(error) => (
                 format!("cannot find the component file {}: {error}", path.display()),
@@ -84,7 +89,7 @@ impl ChainSpec {
             Ok(metadata) if metadata.is_dir() => return None,
             Ok(_) => (
                 format!("expected a folder, found a file at {}", path.display()),
-                "name the folder that it is in: all that is below is seen at `path`",
+                "name the folder that it is in; the chainlet sees everything in that folder at `path`",
             ),
             Err(error) => (
                 format!("cannot find the folder {}: {error}", path.display()),

@@ -1,5 +1,5 @@
-//! Golden files: `tests/config/bad/*.toml` beside the message that each has to give, and `tests/config/good/*.toml`
-//! beside the spec that it is read as. `UPDATE_GOLDEN=1 cargo test --locked -p chainhost config` writes them anew.
+//! Golden files: `tests/config/bad/*.toml` beside the message that each must give, and `tests/config/good/*.toml`
+//! beside the spec into which each is read. `UPDATE_GOLDEN=1 cargo test --locked -p chainhost config` writes them anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,7 +14,7 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The chain.toml files in one of the two folders, by their file names.
+/// Returns the chain.toml files in one of the two folders, with their texts.
 fn examples(folder: &str) -> BTreeMap<PathBuf, String> {
     let folder = repository().join("tests/config").join(folder);
     let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
@@ -26,7 +26,7 @@ fn parse(file: &Path, text: &str) -> Result<ChainSpec, super::ConfigErrors> {
     ChainSpec::from_toml(text, Path::new(file.file_name().unwrap()))
 }
 
-/// Compares `actual` with the file at `path`, or writes it there when asked to; gives what differs.
+/// Compares `actual` with the file at `path`, and returns the difference. With `UPDATE_GOLDEN`, writes the file first.
 fn compare(path: &Path, actual: &str) -> Option<String> {
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(path, actual).unwrap();
@@ -77,7 +77,7 @@ fn the_committed_schema_is_that_of_the_types() {
 }
 
 #[test]
-fn the_reference_shows_a_chain_that_is_one_and_names_every_key() {
+fn the_reference_shows_a_valid_chain_and_names_every_key() {
     let reference = fs::read_to_string(repository().join("docs/chain-toml.md")).unwrap();
     let (_, example) = reference.split_once("```toml\n").unwrap();
     let (example, _) = example.split_once("```").unwrap();
@@ -100,13 +100,14 @@ fn every_error_has_a_place_and_a_remedy() {
     }
 }
 
-/// The parser and the schema each have their list of keys; this holds them together, key by key.
+/// The parser and the schema each have a list of keys. This test keeps the two equal.
 #[test]
 fn the_schema_knows_the_same_keys_as_the_parser() {
     let tables = [
         ("", ""),
         ("[chain]", "/properties/chain"),
         ("[gpu]", "/properties/gpu"),
+        ("[stores.a]", "/properties/stores/*"),
         ("[chainlets.a]", "/properties/chainlets/*"),
         ("[chainlets.a.build]", "/properties/chainlets/*/properties/build"),
         ("[chainlets.a.replicas]", "/properties/chainlets/*/properties/replicas"),
@@ -130,8 +131,8 @@ fn the_schema_knows_the_same_keys_as_the_parser() {
     }
 }
 
-/// Walks from `schema` along `steps`, where `*` is any key that the user chooses, through references and alternatives
-/// to the first table.
+/// Walks from `schema` along `steps`, through references and alternatives, to the first table. `*` is any key that the
+/// user chooses.
 fn step(root: &Value, schema: &Value, steps: &[&str]) -> Option<Value> {
     if let Some(reference) = schema["$ref"].as_str() {
         return step(root, root.pointer(reference.trim_start_matches('#'))?, steps);
@@ -236,7 +237,8 @@ const PIECES: &[&str] = &[
     "\u{1b}",
 ];
 
-/// Whatever the text: the answer is a valid spec, or errors that can be shown and stand in the text.
+/// Checks that `text`, whatever it is, gives a valid spec, or errors that can be shown and whose places are in the
+/// text.
 fn check_anything(text: &str) {
     match ChainSpec::from_toml(text, Path::new("chain.toml")) {
         Ok(spec) => {
@@ -255,14 +257,14 @@ fn check_anything(text: &str) {
 }
 
 #[test]
-fn a_file_full_of_mistakes_is_answered_soon_and_not_at_length() {
+fn a_file_full_of_mistakes_gives_a_bounded_number_of_errors() {
     let text: String = (0..20_000).map(|number| format!("key{number} = 1\n")).collect();
     let errors = ChainSpec::from_toml(&text, Path::new("chain.toml")).unwrap_err();
     assert_eq!(errors.iter().count(), super::reader::MOST_REPORTED);
 }
 
 #[test]
-fn settings_that_nest_too_deep_are_refused() {
+fn settings_that_nest_too_deep_are_rejected() {
     let deep = |depth: usize| {
         let (open, close) = ("[".repeat(depth), "]".repeat(depth));
         format!("[chain]\nname = \"c\"\n[chainlets.a]\ncomponent = \"a.wasm\"\nconfig.x = {open}{close}\n")

@@ -1,6 +1,7 @@
-//! What a chainlet may do on a graphics processor, and where the host does it.
+//! The use of GPUs: what a chainlet may do on one, and where the host does the work.
 //!
-//! As in [`spec`](super::spec), the text on the items of chain.toml is also that of the JSON Schema.
+//! As in [`spec`](super::spec), the doc comments on the items of chain.toml are also the descriptions in the JSON
+//! Schema.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +13,7 @@ use serde::{Serialize, Serializer};
 use super::size::ByteSize;
 use super::{policy, schema};
 
-/// What one replica may use of a GPU, for example
+/// The limits of what one replica may use of a GPU, for example
 ///
 /// ```toml
 /// [chainlets.embed.resources]
@@ -22,9 +23,10 @@ use super::{policy, schema};
 #[schemars(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Gpu {
-    /// Which adapter it is, by its kind, `adapter = "discrete"`, `"integrated"`, `"virtual"` or `"cpu"`; by a part of its
-    /// name, `adapter = "RTX 4090"`; or by its number in the list that `chainhost gpus` prints, `adapter = 0`. Without it,
-    /// the best that there is: a discrete one before an integrated, a virtual, any other, and `cpu`.
+    /// The adapter. It is chosen by its kind, `adapter = "discrete"`, `"integrated"`, `"virtual"` or `"cpu"`; by a part
+    /// of its name, `adapter = "RTX 4090"`; or by its number in the list that `chainhost gpus` prints, `adapter = 0`.
+    /// By default, it is the best one that there is: a discrete one before an integrated, a virtual, any other, and
+    /// `cpu`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(default, schema_with = "schema::adapter")]
     pub adapter: Option<AdapterChoice>,
@@ -37,39 +39,39 @@ pub struct Gpu {
     )]
     pub memory: ByteSize,
 
-    /// How many submissions of one device may be under way, for example `queue = 8`. A further one waits.
+    /// The most submissions of one device that may be under way, for example `queue = 8`. A further one waits.
     #[schemars(default = "defaults::queue", range(min = 1))]
     pub queue: u32,
 
-    /// How long the GPU may work on one submission, and how long a shader may compile, for example `timeout = "2s"`. After
-    /// that the device is lost.
+    /// The longest time that the GPU may work on one submission, and that a shader may compile, for example
+    /// `timeout = "2s"`. After that, the device is lost.
     #[serde(serialize_with = "policy::duration")]
     #[schemars(default = "defaults::timeout_text", with = "String")]
     pub timeout: Duration,
 
-    /// Whether the chainlet starts where no adapter fits, for example `optional = true`. The list of its
-    /// adapters is empty then.
+    /// True if the chainlet starts even if no adapter fits, for example `optional = true`. The list of its adapters is
+    /// empty then.
     #[schemars(default)]
     pub optional: bool,
 
-    /// Whether a replica that has lost a device is replaced by a new one, for example `replace_on_loss = false` for a
-    /// chainlet that requests another device by itself.
+    /// True if a new replica replaces one that has lost a device, which is the default. Set `replace_on_loss = false`
+    /// for a chainlet that requests another device by itself.
     #[schemars(default = "defaults::replace_on_loss")]
     pub replace_on_loss: bool,
 }
 
-/// Which adapter of the machine a chainlet gets.
+/// The choice of an adapter of the machine for a chainlet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum AdapterChoice {
-    /// One of this kind.
+    /// An adapter of this kind.
     Kind(AdapterKind),
-    /// The one at this place, counted from 0, of the list that `chainhost gpus` prints.
+    /// The adapter at this place, counted from 0, of the list that `chainhost gpus` prints.
     Index(u32),
-    /// One whose name holds this text, in capitals or not.
+    /// An adapter whose name contains this text, in upper or lower case.
     Name(String),
 }
 
-/// What an adapter is.
+/// The kind of an adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AdapterKind {
     /// A GPU with memory of its own.
@@ -82,12 +84,12 @@ pub enum AdapterKind {
     Cpu,
 }
 
-/// Why a text chooses no adapter.
+/// The reason why a text chooses no adapter: it is empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("every adapter's name holds it, so it chooses none")]
 pub struct AdapterChoiceError;
 
-/// How the host works on GPUs for the whole chain, for example
+/// The settings of GPU work for the whole chain, for example
 ///
 /// ```toml
 /// [gpu]
@@ -97,20 +99,21 @@ pub struct AdapterChoiceError;
 #[schemars(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct GpuHost {
-    /// Where GPU work runs, for example `isolation = "process"`.
+    /// The place where GPU work runs, for example `isolation = "process"`.
     #[schemars(default)]
     pub isolation: Isolation,
 }
 
-/// Where GPU work runs.
+/// The place where GPU work runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Isolation {
-    /// In the host itself. That is fastest; but what a driver cannot interrupt goes on after its deadline, and a crash in the
-    /// driver is a crash of the host.
+    /// GPU work runs in the host itself. This is fastest. But work that a driver cannot interrupt goes on after its
+    /// deadline, and a crash of the driver is a crash of the host.
     #[default]
     InProcess,
-    /// Each device in a worker process, which the host can kill and replace. What that costs is in `docs/gpu.md`.
+    /// GPU work of each replica runs in a worker process, which the host can kill and replace. `docs/gpu.md` says what
+    /// this costs.
     Process,
 }
 
@@ -128,7 +131,7 @@ impl Default for Gpu {
 }
 
 impl GpuHost {
-    /// GPU work runs as `isolation` says.
+    /// Returns the settings with which GPU work runs as `isolation` says.
     #[must_use]
     pub const fn new(isolation: Isolation) -> Self {
         Self { isolation }
@@ -138,7 +141,7 @@ impl GpuHost {
 impl AdapterKind {
     pub(super) const ALL: [Self; 4] = [Self::Discrete, Self::Integrated, Self::Virtual, Self::Cpu];
 
-    /// The word for it in chain.toml.
+    /// Returns the word for it in chain.toml.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -153,7 +156,7 @@ impl AdapterKind {
 impl Isolation {
     pub(super) const ALL: [Self; 2] = [Self::InProcess, Self::Process];
 
-    /// The word for it in chain.toml.
+    /// Returns the word for it in chain.toml.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -175,7 +178,7 @@ impl fmt::Display for Isolation {
     }
 }
 
-/// A part of a name is quoted, so that it cannot be taken for a kind or an index.
+/// Quotes a part of a name, so that it cannot be taken for a kind or an index.
 impl fmt::Display for AdapterChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -186,8 +189,8 @@ impl fmt::Display for AdapterChoice {
     }
 }
 
-/// A text as chain.toml has it: a kind, else a part of a name. A number in a text is part of a name, too, such as that of
-/// the model.
+/// Reads a text as in chain.toml: a kind, or else a part of a name. A number in a text is part of a name, too, such as
+/// that of the model.
 impl FromStr for AdapterChoice {
     type Err = AdapterChoiceError;
 
@@ -200,7 +203,7 @@ impl FromStr for AdapterChoice {
     }
 }
 
-/// As in chain.toml: a number for an index, else a text.
+/// Writes the choice as in chain.toml: an index as a number, any other choice as a text.
 impl Serialize for AdapterChoice {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -211,7 +214,7 @@ impl Serialize for AdapterChoice {
     }
 }
 
-/// As in chain.toml: `false` for none.
+/// Writes the limits as in chain.toml, and `false` for no GPU.
 pub(super) fn or_false<S: Serializer>(gpu: &Option<Gpu>, serializer: S) -> Result<S::Ok, S::Error> {
     match gpu {
         Some(gpu) => gpu.serialize(serializer),
@@ -219,13 +222,13 @@ pub(super) fn or_false<S: Serializer>(gpu: &Option<Gpu>, serializer: S) -> Resul
     }
 }
 
-/// Every default that is not simply "nothing".
+/// The defaults that are not simply "nothing".
 mod defaults {
     use std::time::Duration;
 
     use super::{ByteSize, policy};
 
-    /// What no kernel of a service should take, and some drivers allow no more than.
+    /// No kernel of a service should take longer, and some drivers allow no more.
     pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
     pub(super) fn memory() -> ByteSize {
@@ -261,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_part_of_every_name_is_refused() {
+    fn a_text_that_is_part_of_every_name_is_rejected() {
         for text in ["", " ", "\t"] {
             assert_eq!(text.parse::<AdapterChoice>(), Err(AdapterChoiceError), "{text:?} was accepted");
         }
@@ -276,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn in_messages_a_part_of_a_name_is_told_from_an_index_and_a_kind() {
+    fn messages_quote_a_part_of_a_name_but_no_index_and_no_kind() {
         assert_eq!(AdapterChoice::Index(1).to_string(), "1");
         assert_eq!(AdapterChoice::Kind(AdapterKind::Cpu).to_string(), "cpu");
         assert_eq!(AdapterChoice::Name("1".to_owned()).to_string(), "\"1\"");

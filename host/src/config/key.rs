@@ -20,38 +20,38 @@ pub(super) enum Segment {
 }
 
 impl KeyPath {
-    /// The file as a whole.
+    /// Returns the path of the file as a whole.
     #[must_use]
     pub fn root() -> Self {
         Self::default()
     }
 
-    /// The key `name` in the table at this path.
+    /// Returns the path of the key `name` in the table at this path.
     #[must_use]
     pub fn key(&self, name: impl AsRef<str>) -> Self {
         self.with(Segment::Key(name.as_ref().to_owned()))
     }
 
-    /// The element at `index`, counted from 0, of the array at this path.
+    /// Returns the path of the element at `index`, counted from 0, of the array at this path.
     #[must_use]
     pub fn index(&self, index: usize) -> Self {
         self.with(Segment::Index(index))
     }
 
-    /// The table or array that holds this key; none for the file as a whole.
+    /// Returns the path of the table or array that holds this key, or `None` for the file as a whole.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {
         let (_, parent) = self.0.split_last()?;
         Some(Self(parent.to_vec()))
     }
 
-    /// Whether this is `other` or lies in it.
+    /// Returns true if this path is `other` or lies in it.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {
         self.0.starts_with(&other.0)
     }
 
-    /// `inner`, seen from the top of the table at this path.
+    /// Returns the path from the top of `inner`, which is seen from the table at this path.
     pub(super) fn join(&self, inner: &Self) -> Self {
         Self(self.0.iter().chain(&inner.0).cloned().collect())
     }
@@ -96,7 +96,7 @@ impl fmt::Display for KeyPath {
     }
 }
 
-/// The key as TOML has to write it.
+/// Returns the key as TOML has to write it: in quotes, unless it is a bare key.
 pub(super) fn quoted_unless_bare(key: &str) -> String {
     let bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
     if bare { key.to_owned() } else { format!("{key:?}") }

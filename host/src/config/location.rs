@@ -1,16 +1,16 @@
-//! A place in chain.toml, complete enough to be shown without the file.
+//! A place in chain.toml, with everything that is needed to show it without the file.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::key::KeyPath;
 
-/// How many characters of a source line are shown; a longer line is cut around the place in question.
+/// The most characters of a source line that are shown. A longer line is cut around the place.
 const SHOWN_WIDTH: usize = 120;
 
-/// Where a setting was made: the key, and for a spec from a file also the file, the line and the column.
+/// The place where a setting was made: the key and, for a spec from a file, also the file, the line and the column.
 ///
-/// A location owns what it shows, so an error outlives the spec that it is about.
+/// A location owns the text that it shows, so that an error can outlive its spec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
     key: KeyPath,
@@ -20,37 +20,37 @@ pub struct Location {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Position {
-    /// Byte offset in the file, by which locations in one file are ordered.
+    /// The byte offset in the file. Locations in one file are ordered by it.
     offset: usize,
     line: usize,
     column: usize,
     snippet: Option<Snippet>,
 }
 
-/// One line of the file with the place marked, already cut to a showable width.
+/// One line of the file, cut to a width that can be shown, with a mark at the place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Snippet {
     text: String,
-    /// Characters of `text` before the mark.
+    /// The number of characters of `text` before the mark.
     before: usize,
-    /// Characters under the mark, at least one.
+    /// The number of characters under the mark, at least one.
     marked: usize,
 }
 
 impl Location {
-    /// A place in a spec that was built in code, which has no file.
+    /// Returns a place in a spec that was built in code and has no file.
     #[must_use]
     pub fn in_code(key: impl Into<KeyPath>) -> Self {
         Self { key: key.into(), file: None, position: None }
     }
 
-    /// A file as a whole, where there is no position in it to point at.
+    /// Returns the place of a file as a whole, for an error that has no position in it.
     #[must_use]
     pub fn in_file(file: impl Into<PathBuf>) -> Self {
         Self { key: KeyPath::root(), file: Some(file.into()), position: None }
     }
 
-    /// The bytes `start..end` of `text`, which is all of `file`.
+    /// Returns the place of the bytes `start..end` of `text`, which is the text of `file` from its beginning.
     pub(super) fn in_text(file: &Path, text: &str, key: KeyPath, start: usize, end: usize) -> Self {
         let start = text.floor_char_boundary(start.min(text.len()));
         let (before, rest) = text.split_at(start);
@@ -66,39 +66,39 @@ impl Location {
         Self { key, file: Some(file.to_owned()), position: Some(Position { offset: start, line, column, snippet }) }
     }
 
-    /// The same place without the text of its line, where that would tell too little or too much.
-    pub(super) fn without_snippet(mut self) -> Self {
+    /// Returns the same place without the text of its line, for lines that say too little or may hold a secret.
+    pub(crate) fn without_snippet(mut self) -> Self {
         if let Some(position) = &mut self.position {
             position.snippet = None;
         }
         self
     }
 
-    /// The key that this is the location of.
+    /// Returns the key at this place.
     #[must_use]
     pub fn key(&self) -> &KeyPath {
         &self.key
     }
 
-    /// The file, as it was named to the parser; none for a spec built in code.
+    /// Returns the file, as it was named to the parser, or `None` for a spec built in code.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()
     }
 
-    /// The line, counted from 1.
+    /// Returns the line, counted from 1.
     #[must_use]
     pub fn line(&self) -> Option<usize> {
         self.position.as_ref().map(|position| position.line)
     }
 
-    /// The column in characters, counted from 1.
+    /// Returns the column in characters, counted from 1.
     #[must_use]
     pub fn column(&self) -> Option<usize> {
         self.position.as_ref().map(|position| position.column)
     }
 
-    /// The text of the line as it is shown: cut where it is very long, without control characters.
+    /// Returns the text of the line as it is shown: a very long line is cut, and control characters are replaced.
     #[must_use]
     pub fn source_line(&self) -> Option<&str> {
         self.position.as_ref()?.snippet.as_ref().map(|snippet| snippet.text.as_str())
@@ -108,13 +108,13 @@ impl Location {
         self.position.as_ref().map_or(0, |position| position.offset)
     }
 
-    /// The source line with a mark under the place, or nothing where there is no line to show.
+    /// Writes the source line with a mark under the place, or nothing if there is no line to show.
     pub(super) fn write_snippet(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(Position { line, snippet: Some(snippet), .. }) = &self.position else {
             return Ok(());
         };
         let number = line.to_string();
-        // Tabs stay tabs, so that the mark stands under its place however wide the terminal makes them.
+        // Tabs stay tabs, so that the mark stands under its place, however wide the terminal shows a tab.
         let indent: String =
             snippet.text.chars().take(snippet.before).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
         write!(f, "\n{number} | {}", snippet.text)?;
@@ -122,7 +122,7 @@ impl Location {
     }
 }
 
-/// `file:line:column: key`, as much of it as there is.
+/// Writes `file:line:column: key`, or as much of it as there is.
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = self.key.to_string();

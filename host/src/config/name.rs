@@ -1,4 +1,4 @@
-//! The names in chain.toml, each kind its own type.
+//! The names in chain.toml. Each kind of name has a type of its own.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-/// The longest name: what fits a DNS label, so that a name fits a host name, a URL and a metric label.
+/// The longest name, in bytes: that of a DNS label, so that a name fits into a host name, a URL and a metric label.
 const MAX_LENGTH: usize = 63;
 
-/// The longest name of a secret or an interface, which are not ours to choose.
+/// The longest name of a secret or an interface, in bytes. Others choose these names, so the limit is wider.
 const MAX_FOREIGN_LENGTH: usize = 255;
 
-/// Why a text is not a name of its kind.
+/// The reason why a text is not a name of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{found:?} is not {kind}: expected {rule}")]
 pub struct NameError {
@@ -24,14 +24,14 @@ pub struct NameError {
 }
 
 impl NameError {
-    /// A name that would do and is close to what was found.
+    /// Returns a valid name that is close to the one that was found.
     #[must_use]
     pub fn suggestion(&self) -> Option<&str> {
         self.suggestion.as_deref()
     }
 }
 
-/// Defines one kind of name: a cheap-to-clone string that was checked when it was made.
+/// Defines kinds of names. Each is a string that is cheap to clone and was checked when it was made.
 macro_rules! names {
     ($($(#[$doc:meta])* $Name:ident is $kind:literal of $rule:ident;)+) => {$(
         $(#[$doc])*
@@ -44,7 +44,7 @@ macro_rules! names {
             /// Checks `name` and makes it a name of this kind.
             ///
             /// # Errors
-            /// Says which rule `name` breaks.
+            /// Fails if `name` breaks the rule for its kind. The error says the rule.
             pub fn new(name: impl AsRef<str>) -> Result<Self, NameError> {
                 let name = name.as_ref();
                 if ($rule.holds)(name) {
@@ -54,7 +54,7 @@ macro_rules! names {
                 Err(NameError { found: name.to_owned(), kind: $kind, rule: $rule.words, suggestion })
             }
 
-            /// The name as text.
+            /// Returns the name as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -132,11 +132,15 @@ names! {
     ChainletName is "the name of a chainlet" of KEBAB;
 
     /// The name under which a chainlet imports another: the import's name in its WIT world, or the last segment of the
-    /// interface's id, such as `say-hello` for `demo:hello/say-hello@1.0.0`; the id itself where several have that segment.
+    /// interface's id, such as `say-hello` for `demo:hello/say-hello@1.0.0`. If several imports have that segment, each
+    /// is named by the id itself.
     DependencyName is "the name of a dependency" of DEPENDENCY;
 
     /// The name of a secret, such as `hf_access_token`. It is never the value.
     SecretName is "the name of a secret" of SECRET;
+
+    /// The name of a store of keys and values, `[stores.NAME]`: lowercase words joined by hyphens, such as `sessions`.
+    StoreName is "the name of a store" of KEBAB;
 
     /// The id of an exported interface, such as `demo:hello/greeter@1.0.0`, or the plain name of an inline one.
     InterfaceName is "the name of an interface" of INTERFACE;
@@ -148,7 +152,7 @@ impl Default for EnvironmentName {
     }
 }
 
-/// What a kind of name looks like: as a check, as a pattern for editors, and in words.
+/// The rule for a kind of name: as a check, as a pattern for editors, and in words.
 struct Rule {
     holds: fn(&str) -> bool,
     pattern: &'static str,
@@ -199,7 +203,8 @@ const INTERFACE: Rule = Rule {
     suggest: |_| None,
 };
 
-/// A WIT label: words joined by hyphens, each all lowercase or all uppercase, the first beginning with a letter.
+/// Returns true if `name` is a WIT label: words joined by hyphens, each all lowercase or all uppercase, the first
+/// beginning with a letter.
 fn is_label(name: &str) -> bool {
     let is_word = |word: &str| {
         !word.is_empty()
@@ -209,7 +214,8 @@ fn is_label(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.split('-').all(is_word)
 }
 
-/// The interface's own name in `namespace:package/interface@version`, if that is what `id` is.
+/// Returns the interface's own name, if `id` has the form `namespace:package/interface@version`, whose version may be
+/// left out.
 fn interface_name(id: &str) -> Option<&str> {
     let (path, version) = match id.split_once('@') {
         Some((path, version)) => (path, Some(version)),
@@ -227,7 +233,8 @@ fn interface_name(id: &str) -> Option<&str> {
     interfaces.rsplit('/').next().filter(|_| whole)
 }
 
-/// `name` as lowercase words joined by hyphens, as far as it has any: `SayHello` and `say_hello` are `say-hello`.
+/// Returns `name` as lowercase words joined by hyphens, as far as it has any: `SayHello` and `say_hello` become
+/// `say-hello`.
 fn kebab(name: &str) -> String {
     let mut kebab = String::new();
     let mut after_lowercase = false;
@@ -260,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_name_comes_with_one_that_would_do() {
+    fn a_rejected_name_comes_with_a_valid_one_that_is_close() {
         let suggestion = |name| ChainletName::new(name).err().and_then(|error| error.suggestion().map(str::to_owned));
         assert_eq!(suggestion("say_hello").as_deref(), Some("say-hello"));
         assert_eq!(suggestion("SayHello ").as_deref(), Some("say-hello"));
@@ -287,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_name_is_what_an_environment_variable_can_be_named_after() {
+    fn a_secret_name_can_become_the_name_of_an_environment_variable() {
         assert!(SecretName::new("hf_access_token").is_ok());
         assert!(SecretName::new("HF-TOKEN").is_ok());
         for bad in ["", "a=b", "a b", "1st", "a\0b", "a.b"] {

@@ -1,6 +1,7 @@
-//! What a chainlet may reach over the network: hosts for HTTP requests, and addresses for sockets.
+//! The network access of a chainlet: hosts for HTTP requests, and addresses for sockets.
 //!
-//! As in [`spec`](super::spec), the text on the items of chain.toml is also that of the JSON Schema.
+//! As in [`spec`](super::spec), the doc comments on the items of chain.toml are also the descriptions in the JSON
+//! Schema.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -10,15 +11,16 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-/// What a chainlet may reach over the network. It reaches nothing that is not named here.
+/// The network access of a chainlet. It reaches nothing that is not named here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Network {
     /// The hosts to which the chainlet may send HTTP requests, for example
-    /// `hosts = ["api.example.com", "*.example.org:8443", "10.0.0.0/8"]`: names, names with `*.` for whatever is below, `*`
-    /// for every public host, addresses and ranges of addresses; with a port, on that one alone. Addresses that are not
-    /// public must be named as such: a name that leads to one does not suffice.
+    /// `hosts = ["api.example.com", "*.example.org:8443", "10.0.0.0/8"]`. An entry is a name, `*.` and a name for all
+    /// names below it, `*` for every public host, an address, or a range of addresses. An entry with a port permits
+    /// only that port. Addresses that are not public must be named as addresses: a name that leads to one does not
+    /// suffice, except `localhost`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default, with = "Vec<String>")]
     pub hosts: Vec<HostRule>,
@@ -29,8 +31,8 @@ pub struct Network {
     #[schemars(default, with = "Vec<String>")]
     pub sockets: Vec<SocketRule>,
 
-    /// How many HTTP requests all replicas of the chainlet have in flight at once, for example `concurrency = 8`. Further
-    /// ones wait.
+    /// The most HTTP requests that all replicas of the chainlet may have in flight together, for example
+    /// `concurrency = 8`. Further requests wait.
     #[schemars(default = "default_concurrency", range(min = 1))]
     pub concurrency: u32,
 }
@@ -45,58 +47,58 @@ impl Default for Network {
     }
 }
 
-/// Which hosts may be sent requests.
+/// A rule that permits requests to some hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostRule {
     hosts: Hosts,
-    /// The only port, where it is said.
+    /// The only permitted port; `None` permits every port.
     port: Option<u16>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Hosts {
-    /// All that are public.
+    /// All public hosts.
     Any,
-    /// One, in lowercase.
+    /// One name, in lowercase.
     Name(String),
-    /// Those below a name, with its leading dot.
+    /// All names below a name, which is kept with its leading dot.
     Below(String),
     Addresses(IpNet),
 }
 
-/// Which addresses may be connected to.
+/// A rule that permits connections to some addresses at one port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SocketRule {
     addresses: IpNet,
     port: u16,
 }
 
-/// Why a text is no rule for the network.
+/// The reason why a text is not a rule for the network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NetworkRuleError {
-    /// It is an address of the web rather than a host.
+    /// It is a URL rather than a host.
     #[error("this is a URL; its host alone is {host:?}")]
     Url {
         /// The text.
         found: String,
-        /// Its host, and its port where it has one.
+        /// Its host, with its port if it has one.
         host: String,
     },
-    /// It is no host.
+    /// It is not a host.
     #[error("a host is a name, `*.` and a name, `*`, an address or a range of addresses")]
     Host(String),
-    /// It is no address with a port.
+    /// It is not an address with a port.
     #[error("an address of IPv6 stands in brackets, as in \"[fd00::1]:5432\", and names are not looked up")]
     Socket(String),
-    /// Its port is none.
+    /// Its port is not a number from 1 to 65535.
     #[error("no port from 1 to 65535 stands after the last colon")]
     Port(String),
 }
 
 impl HostRule {
-    /// Whether a request may be sent to `host`, as its URL names it, at `port`. Where that is a name, the address that it
-    /// leads to must be asked about too.
+    /// Returns true if a request may be sent to `host`, as its URL names it, at `port`. If `host` is a name,
+    /// [`HostRule::admits_address`] or [`is_public`] must also permit the address that it leads to.
     #[must_use]
     pub fn admits(&self, host: &str, port: u16) -> bool {
         if self.port.is_some_and(|only| only != port) {
@@ -114,7 +116,7 @@ impl HostRule {
         }
     }
 
-    /// Whether the name `host` that was admitted may lead to `to`, for all that this rule says.
+    /// Returns true if this rule permits that the name `host`, which some rule admits, leads to `to`.
     #[must_use]
     pub fn admits_address(&self, host: &str, to: SocketAddr) -> bool {
         if self.port.is_some_and(|only| only != to.port()) {
@@ -123,7 +125,7 @@ impl HostRule {
         let address = to.ip().to_canonical();
         match &self.hosts {
             Hosts::Addresses(net) => net.contains(&address),
-            // What this name means is said by RFC 6761, and not by whoever answers for it.
+            // RFC 6761 reserves this name for loopback addresses, whatever a name server answers.
             Hosts::Name(name) => name == "localhost" && host.eq_ignore_ascii_case(name) && address.is_loopback(),
             Hosts::Any | Hosts::Below(_) => false,
         }
@@ -131,21 +133,22 @@ impl HostRule {
 }
 
 impl SocketRule {
-    /// Whether a connection to `to` may be opened.
+    /// Returns true if a connection to `to` may be opened.
     #[must_use]
     pub fn admits(&self, to: SocketAddr) -> bool {
         self.port == to.port() && self.addresses.contains(&to.ip().to_canonical())
     }
 }
 
-/// The address that stands in place of a name, as URLs write it.
+/// Returns the address in `host`, in the form of a URL, or `None` if `host` is a name.
 fn address(host: &str) -> Option<IpAddr> {
     let text = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     text.parse().ok().map(|address: IpAddr| address.to_canonical())
 }
 
-/// Whether an address belongs to the public internet: it is in none of the blocks that IANA's registries of special-purpose
-/// addresses (RFC 6890) reserve for something else, is not multicast, and does not wrap an address of another kind.
+/// Returns true if an address belongs to the public internet: it is in none of the blocks that IANA's registries of
+/// special-purpose addresses (RFC 6890) reserve for something else, is not multicast, and does not wrap an address of
+/// another kind. An IPv4-mapped address counts as its IPv4 address.
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
     const NOT_PUBLIC_V4: [([u8; 4], u8); 15] = [
@@ -153,7 +156,7 @@ pub fn is_public(address: IpAddr) -> bool {
         ([10, 0, 0, 0], 8),
         ([100, 64, 0, 0], 10),
         ([127, 0, 0, 0], 8),
-        // Of Azure's machines alone: what tells them about themselves.
+        // Azure's own service for its machines, at an address that IANA does not list as special.
         ([168, 63, 129, 16], 32),
         ([169, 254, 0, 0], 16),
         ([172, 16, 0, 0], 12),
@@ -164,10 +167,10 @@ pub fn is_public(address: IpAddr) -> bool {
         ([198, 18, 0, 0], 15),
         ([198, 51, 100, 0], 24),
         ([203, 0, 113, 0], 24),
-        // Multicast and what is reserved, up to the broadcast address.
+        // Multicast and reserved addresses, up to the broadcast address.
         ([224, 0, 0, 0], 3),
     ];
-    // Of IPv6, only 2000::/3 is given out; within it, these are not.
+    // IANA gives out only 2000::/3 of IPv6 as public addresses. These blocks in it are special.
     const NOT_PUBLIC_V6: [(Ipv6Addr, u8); 4] = [
         (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
         (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
@@ -229,7 +232,7 @@ impl FromStr for SocketRule {
     }
 }
 
-/// An address or a range of them: `10.0.0.5`, `10.0.0.0/8`, `fd00::1`, `[fd00::1]`, `[fd00::]/8`.
+/// Parses an address or a range of addresses: `10.0.0.5`, `10.0.0.0/8`, `fd00::1`, `[fd00::1]`, `[fd00::]/8`.
 fn net(text: &str) -> Option<IpNet> {
     let bare = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, rest)) if address.contains(':') && (rest.is_empty() || rest.starts_with('/')) => {
@@ -247,7 +250,7 @@ fn port_of(text: &str) -> Option<u16> {
     text.parse().ok().filter(|port| *port != 0 && text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// A name of the domain name system (RFC 1123, and underscores, which are in use), in lowercase.
+/// Parses a name of the domain name system (RFC 1123, and underscores, which are in use). Returns it in lowercase.
 fn name_of(text: &str) -> Option<String> {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -255,7 +258,7 @@ fn name_of(text: &str) -> Option<String> {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    // What ends with a number is an address that was written wrongly.
+    // A text whose last label is a number is an address that was written wrongly.
     let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
     let sane = text.len() <= 253 && text.split('.').all(is_label) && !text.rsplit('.').next().is_some_and(is_number);
     sane.then(|| text.to_ascii_lowercase())
@@ -311,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_that_host_alone_on_any_port_or_on_its_own() {
+    fn a_name_admits_only_that_host_on_any_port_or_on_one() {
         let any_port = rule("API.example.com");
         assert!(any_port.admits("api.example.com", 443) && any_port.admits("api.EXAMPLE.com.", 8443));
         assert!(!any_port.admits("example.com", 443) && !any_port.admits("x.api.example.com", 443));
@@ -321,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_is_whatever_is_below_a_name() {
+    fn a_star_admits_all_names_below_a_name() {
         let below = rule("*.example.com");
         assert!(below.admits("a.example.com", 1) && below.admits("a.b.example.com", 1));
         assert!(
@@ -330,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_admitted_by_addresses_and_ranges_alone() {
+    fn addresses_and_ranges_admit_addresses() {
         let private = rule("10.0.0.0/8:8080");
         assert!(private.admits("10.1.2.3", 8080) && private.admits("[::ffff:10.1.2.3]", 8080));
         assert!(!private.admits("10.1.2.3", 80) && !private.admits("11.1.2.3", 8080));
@@ -339,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_alone_is_every_public_host() {
+    fn a_star_alone_admits_every_public_host() {
         let any = rule("*:443");
         assert!(any.admits("example.com", 443) && any.admits("8.8.8.8", 443) && !any.admits("8.8.8.8", 80));
         for address in
@@ -375,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_refused_and_a_url_is_told_its_host() {
+    fn a_wrong_host_is_rejected_and_for_a_url_its_host_is_named() {
         for text in ["", "*.", "a..b", "-a.b", "a b", "example.com/v1", "1.2.3", "10.0.0.0/33", "[a]:80", "[::1", "*.*"]
         {
             assert!(text.parse::<HostRule>().is_err(), "{text}");
@@ -428,7 +431,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_rule_reads_as_it_is_written(
+        fn a_written_rule_is_read_back_as_the_same_rule(
             host in prop_oneof![
                 "[a-z]([a-z0-9]{0,5}\\.){0,2}[a-z]{1,5}",
                 "\\*\\.[a-z]{1,5}",
@@ -443,7 +446,7 @@ mod tests {
             if let Ok(rule) = text.parse::<HostRule>() {
                 prop_assert_eq!(rule.to_string().parse(), Ok(rule));
             } else {
-                // Two dots in a row are all that the pattern of names gets wrong.
+                // The pattern makes only one kind of wrong name: one with two dots in a row.
                 prop_assert!(host.contains(".."));
             }
         }

@@ -1,4 +1,4 @@
-//! chain.toml, key by key.
+//! Reads chain.toml, key by key.
 
 mod chainlet;
 mod expected;
@@ -22,13 +22,15 @@ use super::reader::{Node, Problems, TableReader, named_key};
 use super::source::Source;
 use super::spec::{ChainSpec, ChainletSpec, DEFAULT_WORKDIR};
 use super::validate;
+use crate::bounded_file;
+use crate::capability::keyvalue;
 use chainlet::read_chainlet;
 use expected::*;
 use policy::read_rollout;
 
 /// Reads the file at `path`.
 pub(super) fn chain_file(path: &Path) -> Result<ChainSpec, ConfigErrors> {
-    let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
+    let bytes = bounded_file::read(path, bounded_file::TEXT).map_err(|error| unreadable(path, &error))?;
     let text = match std::str::from_utf8(&bytes) {
         Ok(text) => text,
         Err(error) => {
@@ -67,9 +69,10 @@ pub(super) fn chain_text(text: &str, origin: &Path) -> Result<ChainSpec, ConfigE
     let chainlets = root.required("chainlets", CHAINLETS).map(|node| read_chainlets(&mut problems, &node));
     let chainlets = chainlets.unwrap_or_default();
     let gpu = root.optional("gpu").and_then(|node| gpu::read_host(&mut problems, &node)).unwrap_or_default();
+    let stores = root.optional("stores").map(|node| keyvalue::read_stores(&mut problems, &node)).unwrap_or_default();
     root.finish(&mut problems, &[]);
     let locate = |key: &KeyPath| source.locate_in(document, key);
-    problems.add_independent(validate::check(&chainlets, chain.entrypoint.as_ref(), chain.rollout, &locate));
+    problems.add_independent(validate::check(&chainlets, &stores, chain.entrypoint.as_ref(), chain.rollout, &locate));
 
     let errors = problems.into_errors();
     match chain.name {
@@ -79,6 +82,7 @@ pub(super) fn chain_text(text: &str, origin: &Path) -> Result<ChainSpec, ConfigE
             environment: chain.environment.unwrap_or_default(),
             rollout: chain.rollout,
             gpu,
+            stores,
             chainlets,
             base_dir: folder_of(origin),
             source: Some(Arc::new(source)),
@@ -143,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_answered_with_the_file_in_it() {
+    fn the_help_for_a_folder_names_the_file_in_it() {
         let folder = tempfile::tempdir().unwrap();
         let error = refusal(folder.path());
         let expected = format!("help: name the file in it: {}", folder.path().join("chain.toml").display());
@@ -151,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_utf8_is_refused_at_its_first_bad_byte() {
+    fn a_file_that_is_not_utf8_is_rejected_at_its_first_bad_byte() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("chain.toml");
         std::fs::write(&file, b"[chain]\nname = \"h\xffllo\"\n").unwrap();

@@ -1,7 +1,7 @@
-//! How a chain is to behave at run time: how many replicas, how calls through an edge are bounded, how a new version comes
-//! into use.
+//! The behaviour of a chain at run time: the number of replicas, the limits of calls through an edge, and the way in
+//! which a new version comes into use.
 //!
-//! As in [`spec`](super::spec), the text on these items is also that of the JSON Schema.
+//! As in [`spec`](super::spec), the doc comments on these items are also the descriptions in the JSON Schema.
 
 use std::time::Duration;
 
@@ -11,50 +11,50 @@ use serde::{Serialize, Serializer};
 use super::name::ChainletName;
 use super::retry::RetryKind;
 
-/// How many live instances a chainlet has, and when that changes.
+/// The number of live instances of a chainlet, and when it changes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Replicas {
-    /// The least, for example `min = 1`. With `min = 0` the last replica stops when no call has come for the time of
-    /// `idle`, and the next call waits for a start.
+    /// The least number, for example `min = 1`. With `min = 0`, the last replica stops when no call has come for the
+    /// time of `idle`, and the next call waits for a start.
     #[schemars(default = "defaults::replicas")]
     pub min: u32,
 
-    /// The most, for example `max = 4`.
+    /// The greatest number, for example `max = 4`.
     #[schemars(range(min = 1))]
     pub max: u32,
 
-    /// The share of its `concurrency` at which a replica counts as busy enough, for example `target = 0.7`: there are as
-    /// many replicas as it takes for the calls in flight and waiting.
+    /// The share of its `concurrency` at which a replica counts as busy enough, for example `target = 0.7`. There are
+    /// as many replicas as the calls in flight and waiting need at this share.
     #[schemars(default = "defaults::target", extend("exclusiveMinimum" = 0), range(max = 1))]
     pub target: f64,
 
-    /// Over how long the load is averaged before there are more replicas, for example `window = "1s"`. Calls that wait
-    /// while no replica is on its way bring one at once.
+    /// The time over which the load is averaged before replicas are added, for example `window = "1s"`. But if calls
+    /// wait while no replica is on its way, one is added at once.
     #[serde(serialize_with = "duration")]
     #[schemars(default = "defaults::window_text", with = "String")]
     pub window: Duration,
 
-    /// For how long fewer replicas must have sufficed before there are fewer, for example `idle = "60s"`.
+    /// The time for which fewer replicas must have sufficed before some are stopped, for example `idle = "60s"`.
     #[serde(serialize_with = "duration")]
     #[schemars(default = "defaults::idle_text", with = "String")]
     pub idle: Duration,
 }
 
-/// How a replica's own judgement of its condition is watched, where its component exports `chainlet:host/health`.
+/// The health checks of replicas, for a component that exports `chainlet:host/health`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Health {
-    /// How often a replica is asked, and how long its answer may take while it has no call, for example
-    /// `interval = "1s"`.
+    /// The time from one check of a replica to the next, for example `interval = "1s"`. It is also the longest time
+    /// that an answer may take while the replica has no call.
     #[serde(serialize_with = "duration")]
     #[schemars(default = "defaults::interval_text", with = "String")]
     pub interval: Duration,
 
-    /// How many answers in a row must be bad before another replica takes its place, for example `failures = 3`. No call
-    /// goes to it from the first bad one to the next good one.
+    /// The number of bad answers in a row after which another replica takes its place, for example `failures = 3`. No
+    /// call goes to the replica from its first bad answer to its next good one.
     #[schemars(default = "defaults::bad_answers", range(min = 1))]
     pub failures: u32,
 }
@@ -64,76 +64,79 @@ pub struct Health {
 #[schemars(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct DependencySpec {
-    /// The chainlet that is called, for example `chainlet = "say-hello"`. Left out, it is the chainlet of the
-    /// dependency's name, else the only one that exports the imported interface.
+    /// The chainlet that is called, for example `chainlet = "say-hello"`. By default, it is the chainlet of the
+    /// dependency's name, or else the only one that exports the imported interface.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(default, with = "ChainletName")]
     pub chainlet: Option<ChainletName>,
 
-    /// How long one call may take, all its attempts together, for example `timeout = "10s"` or `"1m 30s"`. Without
-    /// it, a call may take as long as its caller's own call.
+    /// The longest time that one call may take, all its attempts together, for example `timeout = "10s"` or `"1m 30s"`.
+    /// By default, a call may take as long as its caller's own call.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_duration")]
     #[schemars(default, with = "String")]
     pub timeout: Option<Duration>,
 
-    /// How often a call is tried in all, for example `attempts = 3`; 1 is never again. Only a call that has not begun in
-    /// the called chainlet is tried again, unless the edge is `idempotent`.
+    /// The most attempts at one call, for example `attempts = 3`. With 1, a call is never repeated. Only a call that
+    /// has not begun in the called chainlet is repeated, unless `idempotent` or `retry_on` permits more.
     #[schemars(default = "defaults::attempts", range(min = 1))]
     pub attempts: u32,
 
-    /// How many calls through this edge may be under way at once, from all replicas of the caller together, for example
-    /// `concurrency = 300`. Without it, only the called chainlet limits them.
+    /// The most calls through this edge that may be under way at once, from all replicas of the caller together, for
+    /// example `concurrency = 300`. By default, only the called chainlet limits them.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(default, with = "u32", range(min = 1))]
     pub concurrency: Option<u32>,
 
-    /// Whether a call may run twice, for example `idempotent = true`: then `attempts` also repeats calls that failed while
-    /// the chainlet was at work on them. It takes `attempts` of 2 or more.
+    /// True if a call may run twice, for example `idempotent = true`. Then `attempts` also repeats calls that failed
+    /// while the chainlet was at work on them. It needs `attempts` of 2 or more.
     #[schemars(default)]
     pub idempotent: bool,
 
-    /// For which failures and errors `attempts` repeats a call as well, for example
+    /// The failures and errors for which `attempts` repeats a call as well, for example
     /// `retry_on = ["deadline", "unavailable"]`. Calls that end so must be safe to run twice. Errors are those of the
-    /// standard type `chainlet:host/errors`; one that says of itself that it is repeatable is repeated in any case.
+    /// standard type `chainlet:host/errors`. An error that says of itself that it is repeatable is repeated in any
+    /// case.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
     pub retry_on: Vec<RetryKind>,
 
-    /// How long the first item of an answer's stream may take, from the call on, for example
+    /// The longest time from the call to the first item of its answer's stream, for example
     /// `first_item_timeout = "5s"`.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_duration")]
     #[schemars(default, with = "String")]
     pub first_item_timeout: Option<Duration>,
 
-    /// How long each further item may take after the one before it, for example `item_timeout = "1s"`. The time in which
-    /// the caller does not read does not count.
+    /// The longest time from one item to the next, for example `item_timeout = "1s"`. The time in which the caller does
+    /// not read does not count.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_duration")]
     #[schemars(default, with = "String")]
     pub item_timeout: Option<Duration>,
 
-    /// When calls through this edge stop for a while because they fail, for example
-    /// `breaker = { failures = 20, pause = "2s" }`, or `breaker = false` for never.
+    /// The circuit breaker, which rejects calls through this edge for a while after many have failed, for example
+    /// `breaker = { failures = 20, pause = "2s" }`, or `breaker = false` for none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(default = "defaults::breaker", schema_with = "super::schema::breaker")]
     pub breaker: Option<Breaker>,
 }
 
-/// When an edge's calls stop for a while: the settings of its circuit breaker.
+/// The settings of an edge's circuit breaker, which rejects calls for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Breaker {
-    /// How many calls in a row must have failed by a fault of the called chainlet, for example `failures = 20`.
+    /// The number of calls in a row that must have failed by a fault of the called chainlet, for example
+    /// `failures = 20`.
     #[schemars(default = "defaults::failures", range(min = 1))]
     pub failures: u32,
 
-    /// How long calls are refused then, for example `pause = "2s"`; after that one call is let through to try.
+    /// The time for which calls are rejected then, for example `pause = "2s"`. After that, one call is let through as a
+    /// test.
     #[serde(serialize_with = "duration")]
     #[schemars(default = "defaults::pause_text", with = "String")]
     pub pause: Duration,
 }
 
-/// How a new version of a chain takes the place of the running one.
+/// The way in which a new version of a chain replaces the running one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -154,21 +157,21 @@ pub struct Canary {
     #[schemars(default = "defaults::share", extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))]
     pub share: f64,
 
-    /// How long the trial takes, for example `trial = "5m"`. Then the new version gets all calls, unless more of its calls
-    /// failed than of the old version's, in which case the old one stays.
+    /// The length of the trial, for example `trial = "5m"`. Then the new version gets all calls. But if a larger part
+    /// of its calls failed than of the old version's, the old version stays.
     #[serde(serialize_with = "duration")]
     #[schemars(default = "defaults::trial_text", with = "String")]
     pub trial: Duration,
 }
 
 impl Replicas {
-    /// Exactly `count` instances.
+    /// Returns bounds of exactly `count` instances.
     #[must_use]
     pub const fn exactly(count: u32) -> Self {
         Self::between(count, count)
     }
 
-    /// From `min` to `max` instances, by the load.
+    /// Returns bounds from `min` to `max` instances, between which the load decides.
     #[must_use]
     pub const fn between(min: u32, max: u32) -> Self {
         Self { min, max, target: defaults::TARGET, window: defaults::WINDOW, idle: defaults::IDLE }
@@ -215,8 +218,8 @@ impl Default for Canary {
     }
 }
 
-/// Every default that is not simply "nothing".
-pub(super) mod defaults {
+/// The defaults that are not simply "nothing".
+pub(crate) mod defaults {
     use std::time::Duration;
 
     use super::Breaker;
@@ -277,12 +280,12 @@ pub(super) mod defaults {
         text(TRIAL)
     }
 
-    pub(in super::super) fn text(duration: Duration) -> String {
+    pub(crate) fn text(duration: Duration) -> String {
         humantime::format_duration(duration).to_string()
     }
 }
 
-pub(super) fn duration<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn duration<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_duration(*duration))
 }
 

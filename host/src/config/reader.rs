@@ -1,7 +1,7 @@
-//! Reading parsed TOML by what each key expects, and noting every mistake on the way.
+//! Reads parsed TOML by what each key expects, and notes every mistake on the way.
 //!
-//! A reading function takes a [`Node`] and gives `Some` value, or notes a mistake in [`Problems`] and gives `None`; the
-//! reading goes on beside it, so that one look at a file finds everything that is wrong with it.
+//! A reading function takes a [`Node`] and returns the value, or notes a mistake in [`Problems`] and returns `None`.
+//! Its caller then goes on with the other keys, so that one look at a file finds everything that is wrong with it.
 
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -14,27 +14,28 @@ use super::key::{KeyPath, quoted_unless_bare};
 use super::name::NameError;
 use super::source::Source;
 
-/// How many mistakes are reported at once; the others come to light when these are corrected.
-pub(super) const MOST_REPORTED: usize = 100;
+/// The most mistakes that are reported at once. The others come to light when these are corrected.
+pub(crate) const MOST_REPORTED: usize = 100;
 
 /// The longest part of a value that a message repeats, in characters.
 const SHOWN_VALUE: usize = 40;
 
-/// What the value of a key has to be.
+/// The description of the values that a key may have, for messages.
 #[derive(Clone, Copy)]
-pub(super) struct Expected {
-    /// In words that fit after "expected", such as `a size of memory with a unit`.
-    pub(super) what: &'static str,
-    /// As it could stand in the file, such as `memory = "256MiB"`.
-    pub(super) example: &'static str,
+pub(crate) struct Expected {
+    /// The values in words that fit after "expected", such as `a size of memory with a unit`.
+    pub(crate) what: &'static str,
+    /// An example as it could stand in the file, such as `memory = "256MiB"`.
+    pub(crate) example: &'static str,
 }
 
 /// The mistakes found so far.
-pub(super) struct Problems<'a> {
+pub(crate) struct Problems<'a> {
     source: &'a Source,
     document: &'a DeTable<'a>,
     found: Vec<ConfigError>,
-    /// Keys about which enough was said already.
+    /// The keys that have a mistake, or whose absence another mistake explains. [`Problems::add_independent`] drops
+    /// mistakes inside or around these keys.
     settled: HashSet<KeyPath>,
 }
 
@@ -44,21 +45,21 @@ impl<'a> Problems<'a> {
     }
 
     /// Notes a mistake in the value of `path`.
-    pub(super) fn in_value(&mut self, path: &KeyPath, message: String, help: String) {
+    pub(crate) fn in_value(&mut self, path: &KeyPath, message: String, help: String) {
         if self.has_room_for(path) {
             self.found.push(ConfigError::new(self.source.locate_in(self.document, path), message, help));
         }
     }
 
     /// Notes a mistake in the key `path` itself.
-    pub(super) fn in_key(&mut self, path: &KeyPath, message: String, help: String) {
+    pub(crate) fn in_key(&mut self, path: &KeyPath, message: String, help: String) {
         if self.has_room_for(path) {
             self.found.push(ConfigError::new(self.source.locate_key_in(self.document, path), message, help));
         }
     }
 
-    /// Takes up mistakes that were found by other means, except those that only follow from ones noted here.
-    pub(super) fn add_independent(&mut self, errors: Vec<ConfigError>) {
+    /// Adds mistakes that were found by other means, except those that only follow from mistakes noted here.
+    pub(crate) fn add_independent(&mut self, errors: Vec<ConfigError>) {
         for error in errors {
             let path = error.location().key();
             let follows = self.settled.iter().any(|settled| settled.is_within(path) || path.is_within(settled));
@@ -68,25 +69,26 @@ impl<'a> Problems<'a> {
         }
     }
 
-    pub(super) fn into_errors(self) -> Vec<ConfigError> {
+    pub(crate) fn into_errors(self) -> Vec<ConfigError> {
         self.found
     }
 
+    /// Marks `path` as a key with a mistake. Returns true if the limit permits to note one more mistake.
     fn has_room_for(&mut self, path: &KeyPath) -> bool {
         self.settled.insert(path.clone());
         self.found.len() < MOST_REPORTED
     }
 }
 
-/// A value and where it stands.
-pub(super) struct Node<'a> {
-    pub(super) path: KeyPath,
-    pub(super) value: &'a DeValue<'a>,
+/// A value and its path in the file.
+pub(crate) struct Node<'a> {
+    pub(crate) path: KeyPath,
+    pub(crate) value: &'a DeValue<'a>,
 }
 
 impl<'a> Node<'a> {
-    /// Notes that the value is not of the expected type, without showing any of it.
-    pub(super) fn mistyped_in_private<T>(&self, problems: &mut Problems<'_>, message: &str, help: &str) -> Option<T> {
+    /// Notes that the value is not of the expected type, without showing any of it, because it may be a secret.
+    pub(crate) fn mistyped_in_private<T>(&self, problems: &mut Problems<'_>, message: &str, help: &str) -> Option<T> {
         if problems.has_room_for(&self.path) {
             let place = problems.source.locate_in(problems.document, &self.path).without_snippet();
             problems.found.push(ConfigError::new(place, message, help));
@@ -95,21 +97,21 @@ impl<'a> Node<'a> {
     }
 
     /// Notes that the value is not of the expected type.
-    pub(super) fn mistyped<T>(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<T> {
+    pub(crate) fn mistyped<T>(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<T> {
         let message = format!("expected {}, found {}", expected.what, described(self.value));
         problems.in_value(&self.path, message, format!("write it like {}", expected.example));
         None
     }
 
-    pub(super) fn text(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<&'a str> {
+    pub(crate) fn text(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<&'a str> {
         match self.value {
             DeValue::String(text) => Some(text),
             _ => self.mistyped(problems, expected),
         }
     }
 
-    /// A text that is parsed by its type; what is wrong with it is said by `cause`.
-    pub(super) fn parsed<T, E: Display>(
+    /// Reads a text with `parse`. If that fails, the message ends with the error of `parse`.
+    pub(crate) fn parsed<T, E: Display>(
         &self,
         problems: &mut Problems<'_>,
         expected: Expected,
@@ -126,7 +128,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    pub(super) fn name<T>(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<T>
+    pub(crate) fn name<T>(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<T>
     where
         T: FromStr<Err = NameError>,
     {
@@ -140,7 +142,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    pub(super) fn count(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<u32> {
+    pub(crate) fn count(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<u32> {
         match self.value {
             DeValue::Integer(number) => match integer(number).and_then(|number| u32::try_from(number).ok()) {
                 Some(count) => Some(count),
@@ -150,7 +152,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    pub(super) fn number(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<f64> {
+    pub(crate) fn number(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<f64> {
         let number = match self.value {
             DeValue::Integer(number) => integer(number).and_then(|number| i32::try_from(number).ok()).map(f64::from),
             DeValue::Float(number) => number.as_str().parse().ok(),
@@ -162,14 +164,14 @@ impl<'a> Node<'a> {
         number
     }
 
-    pub(super) fn truth(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<bool> {
+    pub(crate) fn truth(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<bool> {
         match self.value {
             DeValue::Boolean(truth) => Some(*truth),
             _ => self.mistyped(problems, expected),
         }
     }
 
-    pub(super) fn elements(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<Vec<Node<'a>>> {
+    pub(crate) fn elements(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<Vec<Node<'a>>> {
         match self.value {
             DeValue::Array(elements) => Some(
                 elements
@@ -182,8 +184,8 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// A table whose keys the user chooses.
-    pub(super) fn entries(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<Vec<(&'a str, Node<'a>)>> {
+    /// Reads a table whose keys the user chooses.
+    pub(crate) fn entries(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<Vec<(&'a str, Node<'a>)>> {
         match self.value {
             DeValue::Table(table) => Some(
                 table
@@ -198,8 +200,8 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// A table whose keys are known.
-    pub(super) fn table(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<TableReader<'a>> {
+    /// Reads a table whose keys are known.
+    pub(crate) fn table(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<TableReader<'a>> {
         match self.value {
             DeValue::Table(table) => Some(TableReader::new(self.path.clone(), table)),
             _ => self.mistyped(problems, expected),
@@ -207,8 +209,8 @@ impl<'a> Node<'a> {
     }
 }
 
-/// The name that `key` is, where names are keys; else the mistake is noted.
-pub(super) fn named_key<T>(key: &str, node: &Node<'_>, problems: &mut Problems<'_>, expected: Expected) -> Option<T>
+/// Parses `key` as a name, in a table whose keys are names. If it is not a name, notes the mistake.
+pub(crate) fn named_key<T>(key: &str, node: &Node<'_>, problems: &mut Problems<'_>, expected: Expected) -> Option<T>
 where
     T: FromStr<Err = NameError>,
 {
@@ -221,8 +223,8 @@ where
     }
 }
 
-/// A table that is read key by key. What was not asked for in the end is unknown.
-pub(super) struct TableReader<'a> {
+/// A table that is read key by key. A key that no code has asked for by the end is unknown.
+pub(crate) struct TableReader<'a> {
     path: KeyPath,
     table: &'a DeTable<'a>,
     known: Vec<&'static str>,
@@ -230,19 +232,19 @@ pub(super) struct TableReader<'a> {
 }
 
 impl<'a> TableReader<'a> {
-    pub(super) fn new(path: KeyPath, table: &'a DeTable<'a>) -> Self {
+    pub(crate) fn new(path: KeyPath, table: &'a DeTable<'a>) -> Self {
         Self { path, table, known: Vec::new(), missing: Vec::new() }
     }
 
-    /// The value of `key`, if there is one.
-    pub(super) fn optional(&mut self, key: &'static str) -> Option<Node<'a>> {
+    /// Returns the value of `key`, if there is one.
+    pub(crate) fn optional(&mut self, key: &'static str) -> Option<Node<'a>> {
         self.known.push(key);
         let value = self.table.get(key)?;
         Some(Node { path: self.path.key(key), value: value.get_ref() })
     }
 
-    /// The value of `key`, which has to be there.
-    pub(super) fn required(&mut self, key: &'static str, expected: Expected) -> Option<Node<'a>> {
+    /// Returns the value of `key`. If it is missing, [`TableReader::finish`] notes a mistake.
+    pub(crate) fn required(&mut self, key: &'static str, expected: Expected) -> Option<Node<'a>> {
         let node = self.optional(key);
         if node.is_none() {
             self.missing.push((key, expected));
@@ -250,9 +252,9 @@ impl<'a> TableReader<'a> {
         node
     }
 
-    /// Notes the keys that are unknown and those that are missing. `hints` says for keys that are often tried here what
-    /// to write instead.
-    pub(super) fn finish(self, problems: &mut Problems<'_>, hints: &[(&str, &str)]) {
+    /// Notes the unknown keys and the missing keys. `hints` says, for keys that users often try here, what to write
+    /// instead.
+    pub(crate) fn finish(self, problems: &mut Problems<'_>, hints: &[(&str, &str)]) {
         let mut misspelt = HashSet::new();
         for (key, _) in self.table {
             let key: &str = key.get_ref();
@@ -283,14 +285,14 @@ impl<'a> TableReader<'a> {
     }
 }
 
-/// The least length at which a name may be the beginning of another.
+/// The least length that a text must have to count as the beginning of a name.
 const LEAST_BEGINNING: usize = 3;
 
-/// The one of `candidates` that `name` may be a misspelling of, or else the one of which it is the beginning, such as
-/// `mem` of `memory`, or that is the beginning of it.
-pub(super) fn nearest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+/// Returns the candidate of which `name` is most likely a misspelling. If there is none, returns the candidate that
+/// begins with `name`, such as `memory` for `mem`, or with which `name` begins.
+pub(crate) fn nearest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let plain = |name: &str| name.to_ascii_lowercase().replace('_', "-");
-    // Beyond any length at which a name is meant to be another, so the comparison stays cheap.
+    // No misspelling of a name is this long, so the limit only keeps the comparison cheap.
     if name.len() > 256 {
         return None;
     }
@@ -308,13 +310,13 @@ pub(super) fn nearest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>)
         .map(|(_, candidate)| candidate)
 }
 
-/// The integer, if 64 bits hold it.
-pub(super) fn integer(number: &DeInteger<'_>) -> Option<i64> {
+/// Returns the integer, if it fits into 64 bits.
+pub(crate) fn integer(number: &DeInteger<'_>) -> Option<i64> {
     i64::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
-/// The value in words, for messages.
-pub(super) fn described(value: &DeValue<'_>) -> String {
+/// Describes the value in words, for messages.
+pub(crate) fn described(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => {
             let shown: String = text.chars().take(SHOWN_VALUE).collect();

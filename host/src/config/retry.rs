@@ -1,4 +1,4 @@
-//! Which failures and errors an edge repeats calls for, beside those that are safe to repeat anyway.
+//! The failures and errors for which an edge also repeats calls, beside those after which a repetition is always safe.
 
 use std::fmt;
 use std::str::FromStr;
@@ -52,7 +52,7 @@ impl RetryKind {
         (RetryKind::Timeout, "timeout"),
     ];
 
-    /// Whether it is this kind of failure.
+    /// Returns true if failures of `kind` are of this kind.
     pub(crate) fn is_failure(self, kind: ErrorKind) -> bool {
         matches!(
             (self, kind),
@@ -65,7 +65,7 @@ impl RetryKind {
         )
     }
 
-    /// Whether it is this kind of declared error.
+    /// Returns true if declared errors of `kind` are of this kind.
     pub(crate) fn is_declared(self, kind: DeclaredKind) -> bool {
         matches!(
             (self, kind),
@@ -88,7 +88,7 @@ impl fmt::Display for RetryKind {
 
 /// A text that names no [`RetryKind`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there are these and no others")]
+#[error("it is none of these")]
 pub struct UnknownRetryKind;
 
 impl FromStr for RetryKind {

@@ -1,4 +1,4 @@
-//! The JSON Schema of chain.toml, made from the types that it is read into.
+//! The JSON Schema of chain.toml, made from the types into which the file is read.
 
 use std::borrow::Cow;
 
@@ -7,9 +7,10 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::gpu::{AdapterKind, Gpu, GpuHost};
-use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, SecretName};
+use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, SecretName, StoreName};
 use super::policy::{Breaker, Canary, DependencySpec, Replicas};
 use super::spec::{Build, ChainletSpec};
+use crate::capability::keyvalue::StoreSpec;
 
 pub(super) fn json_schema() -> serde_json::Value {
     SchemaSettings::draft07().into_generator().into_root_schema_for::<ChainFile>().to_value()
@@ -23,9 +24,13 @@ struct ChainFile {
     /// The chain as a whole.
     chain: ChainTable,
 
-    /// How the host works on GPUs for the whole chain, for example `isolation = "process"`.
+    /// The settings of GPU work for the whole chain, for example `isolation = "process"`.
     #[schemars(default)]
     gpu: GpuHost,
+
+    /// The stores of keys and values, each in a table of its name, for example `[stores.sessions]`.
+    #[schemars(default)]
+    stores: IndexMap<StoreName, StoreSpec>,
 
     /// The chainlets, each in a table of its name, for example `[chainlets.say-hello]`.
     #[schemars(extend("minProperties" = 1))]
@@ -46,17 +51,17 @@ struct ChainTable {
     /// The name of the chain, for people, logs and metrics, for example `name = "hello-all"`.
     name: ChainName,
 
-    /// The chainlet that serves the chain's callers, for example `entrypoint = "hello-all"`. It may be left out where
+    /// The chainlet that serves the chain's callers, for example `entrypoint = "hello-all"`. It may be left out if
     /// exactly one chainlet is nobody's dependency.
     #[schemars(default, with = "ChainletName", skip_serializing_if = "Option::is_none")]
     entrypoint: Option<ChainletName>,
 
-    /// The environment that chainlets are told they run in, for example `environment = "production"`.
+    /// The environment in which the chain runs, as its chainlets are told, for example `environment = "production"`.
     #[schemars(default)]
     environment: EnvironmentName,
 
-    /// How a new version of the chain takes the place of the running one: `rollout = "atomic"` at once, `"canary"` for a
-    /// share of the calls first, or `rollout = { canary = { share = 0.1, trial = "5m" } }`.
+    /// The way in which a new version of the chain replaces the running one: `rollout = "atomic"` at once, `"canary"`
+    /// for a share of the calls first, or `rollout = { canary = { share = 0.1, trial = "5m" } }`.
     #[schemars(default = "atomic", schema_with = "rollout")]
     rollout: String,
 }
@@ -100,7 +105,7 @@ pub(super) fn gpu(generator: &mut SchemaGenerator) -> Schema {
     json_schema!({ "anyOf": [{ "type": "boolean" }, table] })
 }
 
-/// The kinds stand apart from other texts so that editors offer them.
+/// Lists the kinds apart from other texts, so that editors offer them.
 pub(super) fn adapter(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "anyOf": [
@@ -139,6 +144,7 @@ name_schemas! {
     ChainName: "The name of a chain: lowercase words joined by hyphens.";
     EnvironmentName: "The name of an environment.";
     ChainletName: "The name of a chainlet: lowercase words joined by hyphens.";
+    StoreName: "The name of a store: lowercase words joined by hyphens.";
     SecretName: "The name of a secret, never its value.";
     InterfaceName: "The id of an exported interface, or the plain name of an inline one.";
 }

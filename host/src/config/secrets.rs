@@ -1,8 +1,9 @@
-//! The values of secrets, which are never in chain.toml and never shown.
+//! The values of secrets. They are never in chain.toml and never shown.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,16 +13,18 @@ use toml::de::{DeTable, DeValue};
 use super::error::{ConfigError, ConfigErrors};
 use super::key::KeyPath;
 use super::location::Location;
-use super::name::{ChainletName, SecretName};
+use super::name::{ChainletName, SecretName, StoreName};
 use super::source::Source;
 use super::spec::ChainSpec;
+use crate::bounded_file;
+use crate::capability::keyvalue::StoreBackend;
 
-/// A value that must not be shown: its `Debug` and `Display` say only that it is there.
+/// A value that must not be shown. Its `Debug` and `Display` say only that it exists.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Arc<str>);
 
 impl Secret {
-    /// The value itself, for the one who may have it.
+    /// Returns the value itself. Pass it only to code that may see it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -46,13 +49,13 @@ impl fmt::Display for Secret {
     }
 }
 
-/// Where secrets have their values from: environment variables and, if there is one, a secrets file.
+/// The source of the values of secrets: environment variables and, if there is one, a secrets file.
 ///
-/// The secret `hf_access_token` is, in this order, the environment variable `hf_access_token`, the environment
-/// variable `HF_ACCESS_TOKEN` (in capitals, with `_` for each `-`), the key `hf_access_token` of the secrets file. The
-/// first that is there and not empty counts; an empty one is as good as none.
+/// The value of the secret `hf_access_token` is the first of these that is set and not empty: the environment variable
+/// `hf_access_token`, the environment variable `HF_ACCESS_TOKEN` (in capitals, with `_` for each `-`), the key
+/// `hf_access_token` of the secrets file.
 ///
-/// A secrets file is TOML with one `name = "value"` a line. It may hold more than one chain needs.
+/// A secrets file is TOML with one `name = "value"` a line. It may hold more secrets than one chain needs.
 pub struct SecretStore {
     environment: Box<Environment>,
     file: Option<SecretsFile>,
@@ -65,7 +68,7 @@ struct SecretsFile {
     values: HashMap<String, Secret>,
 }
 
-/// Why a secret has no value. It says where the host looked and never any part of a value.
+/// The reason why a secret has no value. It says where the host looked, and never any part of a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the secret {name} is not set: {looked}")]
 pub struct SecretUnavailable {
@@ -74,21 +77,25 @@ pub struct SecretUnavailable {
     help: String,
 }
 
-/// The secrets of every chainlet of a chain, by its name and theirs.
+/// The secrets of all chainlets of a chain, by the chainlet's name and the secret's.
 #[derive(Debug, Clone, Default)]
-pub struct ChainSecrets(HashMap<ChainletName, IndexMap<SecretName, Secret>>);
+pub struct ChainSecrets {
+    chainlets: HashMap<ChainletName, IndexMap<SecretName, Secret>>,
+    /// The URLs of the stores whose URL is a secret.
+    pub(crate) store_urls: IndexMap<StoreName, Secret>,
+}
 
 impl ChainSecrets {
-    /// The secret `name` of `chainlet`; none if the chainlet did not declare it.
+    /// Returns the secret `name` of `chainlet`, or `None` if the chainlet did not declare it.
     #[must_use]
     pub fn get(&self, chainlet: &str, name: &str) -> Option<&Secret> {
-        self.0.get(chainlet)?.get(name)
+        self.chainlets.get(chainlet)?.get(name)
     }
 
     /// Takes out all secrets of `chainlet`, in the order in which it declares them.
     #[must_use]
     pub fn take(&mut self, chainlet: &str) -> IndexMap<SecretName, Secret> {
-        self.0.remove(chainlet).unwrap_or_default()
+        self.chainlets.remove(chainlet).unwrap_or_default()
     }
 }
 
@@ -96,15 +103,15 @@ impl SecretStore {
     /// Takes secrets from this process's environment and, if given, from the secrets file at `path`.
     ///
     /// # Errors
-    /// Says why the file cannot be read, or everything that is wrong with it, without any part of its text.
+    /// Fails if the file cannot be read, or if anything is wrong with it. The errors show no part of its text.
     pub fn from_env_and_file(path: Option<&Path>) -> Result<Self, ConfigErrors> {
         Self::from_environment_and_file(|name| std::env::var_os(name), path)
     }
 
-    /// The same with another environment than the process's, such as a vault's.
+    /// Does the same with another environment than the process's, such as a vault's.
     ///
     /// # Errors
-    /// As [`SecretStore::from_env_and_file`].
+    /// Fails in the same cases as [`SecretStore::from_env_and_file`].
     pub fn from_environment_and_file(
         environment: impl Fn(&str) -> Option<OsString> + Send + Sync + 'static,
         path: Option<&Path>,
@@ -113,10 +120,10 @@ impl SecretStore {
         Ok(Self { environment: Box::new(environment), file })
     }
 
-    /// The value of one secret.
+    /// Returns the value of one secret.
     ///
     /// # Errors
-    /// Says where the value was looked for.
+    /// Fails if the secret has no value. The error says where the host looked.
     pub fn get(&self, name: &SecretName) -> Result<Secret, SecretUnavailable> {
         let mut unreadable = Vec::new();
         let variables = variables_of(name);
@@ -138,15 +145,16 @@ impl SecretStore {
         Err(self.unavailable(name, &variables, &unreadable))
     }
 
-    /// The values of all secrets that the chainlets of `spec` declare.
+    /// Returns the values of all secrets that the chainlets and the stores of `spec` declare.
     ///
     /// # Errors
-    /// Names every secret that has no value, who declares it where, and how to set it.
+    /// Fails if a secret has no value. The errors name every such secret, the chainlet and the place that declare it,
+    /// and how to set it.
     pub fn resolve(&self, spec: &ChainSpec) -> Result<ChainSecrets, ConfigErrors> {
         let mut secrets = ChainSecrets::default();
         let mut errors = Vec::new();
         for (chainlet, chainlet_spec) in &spec.chainlets {
-            let own = secrets.0.entry(chainlet.clone()).or_default();
+            let own = secrets.chainlets.entry(chainlet.clone()).or_default();
             let declared = KeyPath::from(["chainlets", chainlet.as_str(), "assets", "secrets"]);
             for (index, name) in chainlet_spec.assets.secrets.iter().enumerate() {
                 match self.get(name) {
@@ -157,6 +165,17 @@ impl SecretStore {
                         let message = format!("{error}; the chainlet {chainlet} needs it");
                         errors.push(ConfigError::new(spec.at(declared.index(index)), message, error.help));
                     }
+                }
+            }
+        }
+        for (store, store_spec) in &spec.stores {
+            let StoreBackend::Redis { url_secret: Some(name), .. } = &store_spec.backend else { continue };
+            match self.get(name) {
+                Ok(secret) => drop(secrets.store_urls.insert(store.clone(), secret)),
+                Err(error) => {
+                    let declared = KeyPath::from(["stores", store.as_str(), "url_secret"]);
+                    let message = format!("{error}; the store {store} needs it");
+                    errors.push(ConfigError::new(spec.at(declared), message, error.help));
                 }
             }
         }
@@ -182,7 +201,7 @@ impl SecretStore {
     }
 }
 
-/// Where the values come from and how many there are, but none of them.
+/// Shows the secrets file and the number of values in it, but no value.
 impl fmt::Debug for SecretStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = self.file.as_ref().map(|file| (&file.path, file.values.len()));
@@ -190,7 +209,7 @@ impl fmt::Debug for SecretStore {
     }
 }
 
-/// The environment variables that may hold the secret, in the order in which they count.
+/// Returns the environment variables that may hold the secret, in the order in which they are tried.
 fn variables_of(name: &SecretName) -> Vec<String> {
     let exact = name.as_str().to_owned();
     let capitals = exact.to_ascii_uppercase().replace('-', "_");
@@ -199,7 +218,11 @@ fn variables_of(name: &SecretName) -> Vec<String> {
 
 impl SecretsFile {
     fn read(path: &Path) -> Result<Self, ConfigErrors> {
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let read = || {
+            let text = bounded_file::read(path, bounded_file::TEXT)?;
+            String::from_utf8(text).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
+        };
+        let text = read().map_err(|error| {
             let help = "check the path; it is a TOML file of name = \"value\" that this user may read";
             ConfigError::of_file(Location::in_file(path), "cannot read the secrets file", &error, help)
         })?;
@@ -208,7 +231,7 @@ impl SecretsFile {
         let mut errors = Vec::new();
         for error in &syntax_errors {
             let place = source.locate_range(&KeyPath::root(), &error.span().unwrap_or(0..0));
-            // The parser's message and the line itself could repeat a value.
+            // Both the parser's message and the line itself could repeat a value.
             errors.push(ConfigError::new(
                 place.without_snippet(),
                 "expected a line of name = \"value\", found something that is not TOML",
@@ -256,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn the_exact_variable_counts_before_the_one_in_capitals_and_that_before_the_file() {
+    fn the_exact_variable_is_used_before_capitals_and_these_before_the_file() {
         let file = Some("my-token = \"file\"");
         let all = store(&[("my-token", "exact"), ("MY_TOKEN", "capitals")], file).unwrap();
         assert_eq!(value(&all, "my-token").as_deref(), Some("exact"));
@@ -305,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_secrets_file_is_refused_without_showing_any_of_it() {
+    fn a_broken_secrets_file_is_rejected_without_showing_any_of_it() {
         for (text, place) in [
             ("a = hunter2-do-not-show", "secrets.toml:1:5: "),
             ("ok = \"x\"\na = \"hunter2-do-not-show", "secrets.toml:2:"),

@@ -9,29 +9,29 @@ pub use toml::Value as SettingValue;
 
 /// A chainlet's settings, in the order of chain.toml.
 ///
-/// A guest reads them as JSON: a table is an object, an array an array, a date or a time the string that TOML writes,
-/// and a float that JSON has no number for is the string `NaN`, `Infinity` or `-Infinity`.
+/// A guest reads them as JSON. A table is an object, an array is an array, and a date or a time is the string that TOML
+/// writes. A float that JSON has no number for is the string `NaN`, `Infinity` or `-Infinity`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Settings(toml::Table);
 
 impl Settings {
-    /// Sets `name`, replacing what it was.
+    /// Sets `name`, and replaces its former value.
     pub fn insert(&mut self, name: impl Into<String>, value: impl Into<SettingValue>) {
         self.0.insert(name.into(), value.into());
     }
 
-    /// Whether there are no settings.
+    /// Returns true if there are no settings.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The names of the settings, without those inside tables.
+    /// Returns the names of the settings, without those inside tables.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
 
-    /// The setting `name`, where a dot steps into a table: `retry.limit` is `limit` in the table `retry`.
+    /// Returns the setting `name`, in which a dot steps into a table: `retry.limit` is `limit` in the table `retry`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&SettingValue> {
         let mut steps = name.split('.');
@@ -39,7 +39,7 @@ impl Settings {
         steps.try_fold(first, |value, step| value.as_table()?.get(step))
     }
 
-    /// The setting `name`, found as by [`Settings::get`], as JSON text.
+    /// Returns the setting `name`, found as by [`Settings::get`], as JSON text.
     #[must_use]
     pub fn json(&self, name: &str) -> Option<String> {
         self.get(name).map(|value| json_text(&AsJson(value)))
@@ -60,7 +60,7 @@ impl Settings {
         })
     }
 
-    /// All settings as the text of one JSON object.
+    /// Returns all settings as the text of one JSON object.
     #[must_use]
     pub fn to_json(&self) -> String {
         json_text(self)
@@ -73,7 +73,7 @@ impl From<toml::Table> for Settings {
     }
 }
 
-/// As JSON, by the rules of the type.
+/// Writes JSON, by the rules of the type.
 impl Serialize for Settings {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serialize_table(&self.0, serializer)
@@ -113,7 +113,7 @@ fn serialize_table<S: Serializer>(table: &toml::Table, serializer: S) -> Result<
     object.end()
 }
 
-/// The value as JSON text. It cannot fail: keys are strings, and every value above has a JSON form.
+/// Returns the value as JSON text. This cannot fail: keys are strings, and every value above has a JSON form.
 #[allow(clippy::expect_used, reason = "nothing that a user writes reaches an error here")]
 fn json_text(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("a TOML value always has a JSON form")

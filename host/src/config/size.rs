@@ -8,8 +8,8 @@ use serde::{Serialize, Serializer};
 
 /// An amount of memory in bytes, written with a unit: `"256MiB"`, `"2GiB"`, `"512 KB"`.
 ///
-/// `KiB`, `MiB`, `GiB` and so on are powers of 1024, `KB`, `MB`, `GB` powers of 1000, `B` is one byte. A number
-/// without a unit is refused, because it is so often meant in another unit than it is read in.
+/// `KiB`, `MiB`, `GiB` and so on are powers of 1024, `KB`, `MB`, `GB` powers of 1000, `B` is one byte. A number without
+/// a unit is rejected, because it is so often meant in another unit than it is read in.
 ///
 /// ```
 /// # use chainhost::config::ByteSize;
@@ -21,7 +21,7 @@ use serde::{Serialize, Serializer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ByteSize(u64);
 
-/// Why a text is not a [`ByteSize`].
+/// The reason why a text is not a [`ByteSize`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a size is a number and one of the units B, KiB, MiB, GiB, KB, MB and GB")]
 pub struct ByteSizeError {
@@ -34,31 +34,31 @@ const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
 
 impl ByteSize {
-    /// This many bytes.
+    /// Returns a size of `count` bytes.
     #[must_use]
     pub const fn bytes(count: u64) -> Self {
         Self(count)
     }
 
-    /// This many times 1024 bytes, at most what 64 bits hold.
+    /// Returns a size of `count` times 1024 bytes, at most what 64 bits hold.
     #[must_use]
     pub const fn kib(count: u64) -> Self {
         Self(count.saturating_mul(KIB))
     }
 
-    /// This many times 1024 KiB, at most what 64 bits hold.
+    /// Returns a size of `count` times 1024 KiB, at most what 64 bits hold.
     #[must_use]
     pub const fn mib(count: u64) -> Self {
         Self(count.saturating_mul(MIB))
     }
 
-    /// This many times 1024 MiB, at most what 64 bits hold.
+    /// Returns a size of `count` times 1024 MiB, at most what 64 bits hold.
     #[must_use]
     pub const fn gib(count: u64) -> Self {
         Self(count.saturating_mul(GIB))
     }
 
-    /// The amount in bytes.
+    /// Returns the amount in bytes.
     #[must_use]
     pub const fn as_bytes(self) -> u64 {
         self.0
@@ -77,7 +77,7 @@ impl FromStr for ByteSize {
     }
 }
 
-/// In the largest binary unit that divides it, so that reading it back gives the same number.
+/// Writes the size in the largest binary unit that divides it, so that reading it back gives the same number.
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (unit, name) = [(GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")]

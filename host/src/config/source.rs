@@ -1,4 +1,4 @@
-//! The text of a chain.toml, and where each of its keys stands.
+//! The text of a chain.toml, and the positions of its keys.
 
 use std::fmt;
 use std::ops::Range;
@@ -9,23 +9,23 @@ use toml::de::{DeTable, DeValue};
 use super::key::{KeyPath, Segment};
 use super::location::Location;
 
-/// The text of a file under its name.
+/// The text of a file, with the file's path.
 ///
-/// It keeps no table of positions: they are wanted only for an error, and then parsing once more is cheap.
+/// It keeps no table of positions: only errors need them, and then parsing once more is cheap.
 #[derive(Clone)]
 pub(super) struct Source {
     origin: PathBuf,
     text: String,
 }
 
-/// Where one key stands.
+/// The position of one key.
 struct Found {
-    /// The key itself, in a table's header or before the `=`; an array's element has none.
+    /// The key itself, in a table's header or before the `=`. An array's element has no key.
     key: Option<Range<usize>>,
-    /// What an error about the value points at: the value, but the key where the value is a table, which may span
-    /// half of the file or be scattered over it.
+    /// The range that an error about the value points at. It is the value itself, but for a table it is the key,
+    /// because a table may span half of the file or be scattered over it.
     value: Range<usize>,
-    /// Whether this is the key that was looked for, rather than a table around it.
+    /// True if this is the key that was looked for; false if it is a table around it.
     exact: bool,
 }
 
@@ -34,13 +34,14 @@ impl Source {
         Self { origin: origin.to_owned(), text: text.to_owned() }
     }
 
-    /// Where the value of `path` stands; for a key that the file does not have, the nearest table around it.
+    /// Returns the location of the value of `path`. If the file does not have the key, returns the nearest table around
+    /// it.
     pub(super) fn locate(&self, path: &KeyPath) -> Location {
         let (table, _) = DeTable::parse_recoverable(&self.text);
         self.locate_in(table.get_ref(), path)
     }
 
-    /// The same, for who has the parsed text at hand.
+    /// Does the same as [`Source::locate`], with the text already parsed as `table`.
     pub(super) fn locate_in(&self, table: &DeTable<'_>, path: &KeyPath) -> Location {
         match find(table, path) {
             Some(found) => self.locate_range(path, &found.value),
@@ -48,7 +49,7 @@ impl Source {
         }
     }
 
-    /// Where the key of `path` stands, rather than its value.
+    /// Returns the location of the key of `path`, rather than of its value.
     pub(super) fn locate_key_in(&self, table: &DeTable<'_>, path: &KeyPath) -> Location {
         match find(table, path) {
             Some(Found { key: Some(key), exact: true, .. }) => self.locate_range(path, &key),
@@ -56,13 +57,13 @@ impl Source {
         }
     }
 
-    /// The place of the bytes `range`, reported under the key `path`.
+    /// Returns the location of the bytes `range`, with `path` as its key.
     pub(super) fn locate_range(&self, path: &KeyPath, range: &Range<usize>) -> Location {
         Location::in_text(&self.origin, &self.text, path.clone(), range.start, range.end)
     }
 }
 
-/// Walks down `path` as far as it goes; none if not even its first key is there.
+/// Walks down `path` as far as it goes. Returns `None` if not even its first key is there.
 fn find(table: &DeTable<'_>, path: &KeyPath) -> Option<Found> {
     let mut segments = path.segments().iter();
     let Some(Segment::Key(first)) = segments.next() else { return None };
@@ -91,7 +92,7 @@ fn find(table: &DeTable<'_>, path: &KeyPath) -> Option<Found> {
     Some(Found { key, value: points_at, exact })
 }
 
-/// Only the file's name: its text would drown everything else.
+/// Shows only the file's path, because its text would drown everything else.
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Source").field(&self.origin).finish()
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_not_there_is_reported_at_the_nearest_table_around_it() {
+    fn a_missing_key_is_reported_at_the_nearest_table_around_it() {
         assert_eq!(place(["chain", "entrypoint"].into()), "f:1:2: chain.entrypoint");
         assert_eq!(place(["chainlets", "b", "component"].into()), "f:3:2: chainlets.b.component");
         assert_eq!(place(["gpu"].into()), "f:1:1: gpu");

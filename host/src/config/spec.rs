@@ -1,7 +1,7 @@
-//! What a chain consists of: the types that chain.toml is read into, with their defaults.
+//! The types into which chain.toml is read, with their defaults.
 //!
-//! The text on these items is also the text of the JSON Schema that editors show, so it speaks to the author of a
-//! chain.toml.
+//! The doc comments on these items are also the descriptions in the JSON Schema that editors show, so they speak to the
+//! author of a chain.toml.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::error::{ConfigError, ConfigErrors};
 use super::gpu::{Gpu, GpuHost};
 use super::key::KeyPath;
 use super::location::Location;
-use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, SecretName};
+use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, SecretName, StoreName};
 use super::network::Network;
 use super::policy::{DependencySpec, Health, Replicas, Rollout};
 use super::reader::nearest;
@@ -25,31 +25,34 @@ use super::settings::Settings;
 use super::size::ByteSize;
 use super::source::Source;
 use super::{gpu, parse, policy, schema, validate};
+use crate::capability::keyvalue::{ChainletStores, StoreSpec};
 
-/// The folder in which the build command runs that names none: that of chain.toml.
+/// The folder in which a build command runs by default: that of chain.toml.
 pub(super) const DEFAULT_WORKDIR: &str = ".";
 
-/// A whole chain, checked: every name in it is well-formed, every limit makes sense, and every chainlet that it speaks
-/// of exists. Whether components and files exist, and fit each other, is not known yet.
+/// A whole chain, checked: every name in it is well-formed, every limit makes sense, and every chainlet to which it
+/// refers exists. It is not checked yet whether components and files exist, and whether they fit each other.
 ///
-/// Its fields may be changed afterwards; [`ChainSpec::validate`] then says whether they still make sense.
+/// Its fields may be changed afterwards. [`ChainSpec::validate`] then tells whether they still make sense.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct ChainSpec {
     /// The name of the chain, for people, logs and metrics.
     pub name: ChainName,
-    /// The chainlet that serves the chain's callers. None leaves the choice to the wiring: the one chainlet that is
-    /// nobody's dependency.
+    /// The chainlet that serves the chain's callers. With `None`, it is the one chainlet that is nobody's dependency,
+    /// which is found when the chain is loaded.
     pub entrypoint: Option<ChainletName>,
-    /// The environment that chainlets are told they run in.
+    /// The environment in which the chain runs, as its chainlets are told.
     pub environment: EnvironmentName,
-    /// How a new version of the chain takes the place of the running one.
+    /// The way in which a new version of the chain replaces the running one.
     pub rollout: Rollout,
-    /// How the host works on GPUs.
+    /// The settings of GPU work for the whole chain.
     pub gpu: GpuHost,
+    /// The stores of keys and values by name, in the order of the file.
+    pub stores: IndexMap<StoreName, StoreSpec>,
     /// The chainlets by name, in the order of the file.
     pub chainlets: IndexMap<ChainletName, ChainletSpec>,
-    /// The folder that relative paths start from: that of chain.toml.
+    /// The folder from which relative paths start: that of chain.toml.
     #[serde(skip)]
     pub base_dir: PathBuf,
     #[serde(skip)]
@@ -71,73 +74,80 @@ pub struct ChainletSpec {
     #[schemars(schema_with = "schema::component")]
     pub component: ComponentSource,
 
-    /// The exported interface whose `run-remote` is served, where the component exports several, for example
-    /// `export = "demo:hello/greeter@1.0.0"`.
+    /// The exported interface whose `run-remote` is served, for example `export = "demo:hello/greeter@1.0.0"`. It is
+    /// needed only if the component exports several.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(default, with = "InterfaceName")]
     pub export: Option<InterfaceName>,
 
-    /// How to build the component file, for `chainhost build` and `serve --build`. Either the command alone,
+    /// The way to build the component file, for `chainhost build` and `serve --build`. Either the command alone,
     /// `build = "cargo build --release --target wasm32-wasip2"`, or with its folder,
     /// `build = { command = "make", workdir = "say-hello" }`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(default, schema_with = "schema::build")]
     pub build: Option<Build>,
 
-    /// How many live instances there are, each of which runs `init` once. Either a number, `replicas = 2`, or bounds
-    /// between which it follows the load, `replicas = { min = 1, max = 4 }`.
+    /// The number of live instances, each of which runs `init` once. Either a number, `replicas = 2`, or bounds between
+    /// which it follows the load, `replicas = { min = 1, max = 4 }`.
     #[schemars(default, schema_with = "schema::replicas")]
     pub replicas: Replicas,
 
-    /// How many calls one replica serves at once, for example `concurrency = 4`. A `run-remote` that is not async
-    /// serves one call at a time whatever this says.
+    /// The most calls that one replica serves at once, for example `concurrency = 4`. A `run-remote` that is not async
+    /// serves one call at a time, whatever this says.
     #[schemars(default = "defaults::concurrency", range(min = 1))]
     pub concurrency: u32,
 
-    /// How many calls may wait for a replica, for example `queue = 64`. One more is refused as overloaded; with
-    /// `queue = 0` every call that cannot start at once is.
+    /// The most calls that may wait for a replica, for example `queue = 64`. Further calls are rejected as overloaded.
+    /// With `queue = 0`, every call that cannot start at once is rejected.
     #[schemars(default = "defaults::queue")]
     pub queue: u32,
 
-    /// How long a replica may take to start, its `init` included, for example `start_timeout = "10m"`. One that takes
-    /// longer is ended.
+    /// The longest time that a replica may take to start, including its `init`, for example `start_timeout = "10m"`. A
+    /// replica that takes longer is ended.
     #[serde(serialize_with = "policy::duration")]
     #[schemars(default = "defaults::start_timeout_text", with = "String")]
     pub start_timeout: Duration,
 
-    /// How long a guest may hold a call that nobody waits for any more, for example `grace = "2m"`; then another replica
-    /// takes its place. The guest is told at once that the call is over.
+    /// The longest time for which a guest may hold a call that nobody waits for any more, for example `grace = "2m"`.
+    /// After that, another replica takes its place. The guest is told at once that the call is over.
     #[serde(serialize_with = "policy::duration")]
     #[schemars(default = "defaults::grace_text", with = "String")]
     pub grace: Duration,
 
-    /// How long a guest may compute without returning to its event loop while a call of it is over, for example
-    /// `stall = "5s"`; then another replica takes its place. A guest that computes can let go of no call meanwhile.
+    /// The longest time for which a guest may compute without returning to its event loop while a call of it is over,
+    /// for example `stall = "5s"`. After that, another replica takes its place. A guest that computes can let go of no
+    /// call meanwhile.
     #[serde(serialize_with = "policy::duration")]
     #[schemars(default = "defaults::stall_text", with = "String")]
     pub stall: Duration,
 
-    /// How a replica's own judgement of its condition is watched, where the component exports `chainlet:host/health`,
-    /// for example `health = { interval = "1s", failures = 3 }`.
+    /// The health checks, for a component that exports `chainlet:host/health`, for example
+    /// `health = { interval = "1s", failures = 3 }`.
     #[schemars(default)]
     pub health: Health,
 
-    /// What the chainlet may use of the machine, for example `resources = { memory = "256MiB" }`.
+    /// The parts of the machine that the chainlet may use, for example `resources = { memory = "256MiB" }`.
     #[schemars(default)]
     pub resources: Resources,
 
-    /// What the chainlet may see of its surroundings, for example `assets = { secrets = ["hf_access_token"] }`. It
-    /// sees nothing that is not named here.
+    /// The parts of its surroundings that the chainlet may see, for example
+    /// `assets = { secrets = ["hf_access_token"] }`. It sees nothing that is not named here.
     #[schemars(default)]
     pub assets: Assets,
 
-    /// What the chainlet may reach over the network, for example `network = { hosts = ["api.example.com"] }`. It reaches
-    /// nothing that is not named here.
+    /// The hosts and addresses that the chainlet may reach over the network, for example
+    /// `network = { hosts = ["api.example.com"] }`. It reaches nothing that is not named here.
     #[schemars(default)]
     pub network: Network,
 
-    /// Plain settings of any shape, which the chainlet reads as JSON, for example `config = { greeting = "Hello" }`.
-    /// They are no place for secrets: those belong into `assets.secrets`, by name.
+    /// The stores of keys and values that the chainlet may open through `wasi:keyvalue`: their names, for example
+    /// `stores = ["sessions"]`, or the names that the chainlet has for them, `stores = { default = "sessions" }`.
+    #[serde(skip_serializing_if = "ChainletStores::is_empty")]
+    #[schemars(default)]
+    pub stores: ChainletStores,
+
+    /// Plain settings of any shape, which the chainlet reads as JSON, for example `config = { greeting = "Hello" }`. Do
+    /// not put secrets here. Put their names into `assets.secrets`.
     #[schemars(default, with = "serde_json::Map<String, serde_json::Value>")]
     pub config: Settings,
 
@@ -147,19 +157,19 @@ pub struct ChainletSpec {
     #[schemars(default, with = "serde_json::Map<String, serde_json::Value>")]
     pub capabilities: IndexMap<String, Settings>,
 
-    /// The chainlet's dependencies, by the name under which it imports them. One that is not listed here is the
-    /// chainlet of the same name, else the only one that exports the imported interface.
+    /// The chainlet's dependencies, by the name under which it imports them. A dependency that is not listed here is
+    /// the chainlet of the same name, or else the only one that exports the imported interface.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     #[schemars(default, schema_with = "schema::depends")]
     pub depends: IndexMap<DependencyName, DependencySpec>,
 }
 
-/// How a component file is built.
+/// The way to build a component file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Build {
-    /// The command, as for a shell, for example `command = "cargo build --release --target wasm32-wasip2"`.
+    /// The command, as a shell reads it, for example `command = "cargo build --release --target wasm32-wasip2"`.
     #[schemars(length(min = 1))]
     pub command: String,
 
@@ -168,13 +178,13 @@ pub struct Build {
     pub workdir: PathBuf,
 }
 
-/// What one replica may use of the machine.
+/// The parts of the machine that one replica may use.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Resources {
-    /// The share of a processor, for example `cpu = 0.5` for half of one. A replica computes on one thread, so more than
-    /// 1 is no more than 1; for more, raise `replicas`.
+    /// The share of a processor, for example `cpu = 0.5` for half of one. A replica computes on one thread, so a larger
+    /// number than 1 means 1. To use more processors, raise `replicas`.
     #[schemars(default = "defaults::cpu", extend("exclusiveMinimum" = 0))]
     pub cpu: f64,
 
@@ -187,8 +197,9 @@ pub struct Resources {
     )]
     pub memory: ByteSize,
 
-    /// The most bytes that the values of one call may have, for example `value_limit = "1GiB"`: what the host takes from the
-    /// chainlet's memory as the parameters of a call that it makes or as its result, and what a request's body becomes.
+    /// The most bytes that the values of one call may have, for example `value_limit = "1GiB"`. The limit applies to
+    /// the values that the host takes from the chainlet's memory, as its result or as the parameters of a call that it
+    /// makes, and to the values that a request's body becomes.
     #[schemars(
         default = "defaults::value_limit",
         with = "String",
@@ -196,8 +207,8 @@ pub struct Resources {
     )]
     pub value_limit: ByteSize,
 
-    /// The most bytes that the parameters of all calls may have that one replica has under way, for example
-    /// `values_limit = "2GiB"`. At least `value_limit`.
+    /// The most bytes that the parameters of all calls may have together that one replica has under way, for example
+    /// `values_limit = "2GiB"`. It is at least `value_limit`.
     #[schemars(
         default = "defaults::values_limit",
         with = "String",
@@ -205,14 +216,14 @@ pub struct Resources {
     )]
     pub values_limit: ByteSize,
 
-    /// Whether the chainlet may use a GPU: `gpu = true` for one with the default limits, or a table with others,
-    /// `gpu = { adapter = "discrete", memory = "8GiB" }`.
+    /// The chainlet's GPU, if it may use one: `gpu = true` for one with the default limits, or a table with other
+    /// limits, `gpu = { adapter = "discrete", memory = "8GiB" }`.
     #[serde(serialize_with = "gpu::or_false")]
     #[schemars(default, schema_with = "schema::gpu")]
     pub gpu: Option<Gpu>,
 }
 
-/// What a chainlet may see of its surroundings.
+/// The parts of its surroundings that a chainlet may see.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[non_exhaustive]
@@ -229,19 +240,19 @@ pub struct Assets {
     #[schemars(default)]
     pub files: Vec<FileMount>,
 
-    /// A folder for what the chainlet itself keeps, relative to chain.toml, for example `data = "data/index"`. It is made
-    /// where it is missing. All replicas may write to it, and see it at `/data`.
+    /// A folder in which the chainlet keeps its own files, relative to chain.toml, for example `data = "data/index"`.
+    /// It is made if it is missing. All replicas see it at `/data` and may write to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(default, with = "String", length(min = 1))]
     pub data: Option<PathBuf>,
 }
 
 impl Assets {
-    /// Where a chainlet sees its data folder.
+    /// The path at which a chainlet sees its data folder.
     pub const DATA_PATH: &str = "/data";
 }
 
-/// A file or folder of the host that a chainlet may open.
+/// A folder of the host that a chainlet may open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct FileMount {
@@ -249,11 +260,11 @@ pub struct FileMount {
     #[schemars(length(min = 1))]
     pub source: PathBuf,
 
-    /// Where the chainlet sees it, for example `path = "/models"`.
+    /// The path at which the chainlet sees it, for example `path = "/models"`.
     #[schemars(regex(pattern = "^/"))]
     pub path: String,
 
-    /// Whether the chainlet may also write to it, for example `writable = true`.
+    /// True if the chainlet may also write to it, for example `writable = true`.
     #[schemars(default)]
     pub writable: bool,
 }
@@ -267,28 +278,32 @@ impl ChainSpec {
     /// Reads a chain.toml. Relative paths in it start from its folder.
     ///
     /// # Errors
-    /// Says why the file cannot be read, or everything that is wrong with it.
+    /// Fails if the file cannot be read, or if anything is wrong with it. The errors say everything that is wrong.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ConfigErrors> {
         parse::chain_file(path.as_ref())
     }
 
-    /// Reads the text of a chain.toml that is, or could be, at `origin`: errors name that path, and relative paths
+    /// Reads the text of a chain.toml that is, or could be, at `origin`. Errors name that path, and relative paths
     /// start from its folder.
     ///
     /// # Errors
-    /// Says everything that is wrong with the text.
+    /// Fails if anything is wrong with the text. The errors say everything that is wrong.
     pub fn from_toml(text: &str, origin: &Path) -> Result<Self, ConfigErrors> {
         parse::chain_text(text, origin)
     }
 
-    /// Checks again what was checked when the spec was made, for a spec that was changed since.
+    /// Repeats the checks that were made when the spec was made, for a spec that was changed since.
     ///
     /// # Errors
-    /// Says everything that no longer makes sense.
+    /// Fails if anything no longer makes sense. The errors say everything that does not.
     pub fn validate(&self) -> Result<(), ConfigErrors> {
-        ConfigErrors::check(validate::check(&self.chainlets, self.entrypoint.as_ref(), self.rollout, &|key| {
-            self.at(key)
-        }))
+        ConfigErrors::check(validate::check(
+            &self.chainlets,
+            &self.stores,
+            self.entrypoint.as_ref(),
+            self.rollout,
+            &|key| self.at(key),
+        ))
     }
 
     /// Returns an error for each table of `capabilities` that is not one of `known`.
@@ -307,8 +322,8 @@ impl ChainSpec {
         errors.collect()
     }
 
-    /// Where `key` was set, for an error about it. For a key that the file does not have it is the nearest table
-    /// around it, and for a spec that was built in code only the key's path.
+    /// Returns the place where `key` was set, for an error about it. If the file does not have the key, returns the
+    /// nearest table around it. For a spec that was built in code, returns only the key's path.
     ///
     /// ```
     /// # use chainhost::config::{ChainSpec, ConfigErrors};
@@ -327,18 +342,18 @@ impl ChainSpec {
         }
     }
 
-    /// The path of a file that the spec names: `path` itself if it is absolute, else seen from the folder of
-    /// chain.toml.
+    /// Returns the path of a file that the spec names: `path` itself if it is absolute, or else `path` as seen from the
+    /// folder of chain.toml.
     #[must_use]
     pub fn resolve(&self, path: impl AsRef<Path>) -> PathBuf {
-        // Joining "." would only make every path that is shown longer.
+        // Joining "." would only make the paths in messages longer.
         if self.base_dir == Path::new(DEFAULT_WORKDIR) {
             return path.as_ref().to_owned();
         }
         self.base_dir.join(path)
     }
 
-    /// The JSON Schema of chain.toml, by which editors complete and check it.
+    /// Returns the JSON Schema of chain.toml, with which editors complete and check it.
     #[must_use]
     pub fn json_schema() -> serde_json::Value {
         schema::json_schema()
@@ -351,7 +366,7 @@ impl ChainletSpec {
         ChainletBuilder::new(component.into())
     }
 
-    /// A chainlet with nothing said about it but its component.
+    /// Returns a chainlet with defaults for everything but its component.
     #[must_use]
     pub fn new(component: impl Into<ComponentSource>) -> Self {
         Self {
@@ -368,6 +383,7 @@ impl ChainletSpec {
             resources: Resources::default(),
             assets: Assets::default(),
             network: Network::default(),
+            stores: ChainletStores::default(),
             config: Settings::default(),
             capabilities: IndexMap::new(),
             depends: IndexMap::new(),
@@ -376,7 +392,7 @@ impl ChainletSpec {
 }
 
 impl Build {
-    /// Runs `command` in the folder of chain.toml.
+    /// Returns a build that runs `command` in the folder of chain.toml.
     #[must_use]
     pub fn new(command: impl Into<String>) -> Self {
         Self { command: command.into(), workdir: defaults::workdir() }
@@ -395,18 +411,19 @@ impl Default for Resources {
     }
 }
 
-/// Every default that is not simply "nothing".
+/// The defaults that are not simply "nothing".
 pub(super) mod defaults {
     use std::path::PathBuf;
     use std::time::Duration;
 
     use super::{ByteSize, DEFAULT_WORKDIR, policy};
 
-    /// Loading a model from a slow disk takes minutes; a start that hangs should still be known before somebody gives up
-    /// on it.
+    /// Loading a model from a slow disk takes minutes. But a start that hangs should come to light before somebody
+    /// gives up on it.
     pub(in super::super) const START_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
-    /// Longer than most calls take: a client that leaves, or waits for a moment only, must not cost a replica its place.
+    /// Longer than most calls take: a client that leaves, or that waits only for a moment, must not cause the end of a
+    /// replica.
     pub(in super::super) const GRACE: Duration = Duration::from_secs(30);
 
     /// Longer than a guest should compute in one piece, and short enough that a chainlet which hangs is soon back.

@@ -1,4 +1,4 @@
-//! What has to hold of a chain beyond the form of each key, wherever the spec comes from.
+//! Checks the rules for a chain that go beyond the form of each key, for specs from a file and from code.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -11,32 +11,34 @@ use super::error::ConfigError;
 use super::gpu::{AdapterChoice, AdapterChoiceError, Gpu};
 use super::key::KeyPath;
 use super::location::Location;
-use super::name::ChainletName;
+use super::name::{ChainletName, StoreName};
 use super::policy::{Breaker, Canary, DependencySpec, Health, Replicas, Rollout};
 use super::reader::nearest;
 use super::size::ByteSize;
 use super::spec::{Assets, ChainletSpec, Resources};
+use crate::capability::keyvalue::{self, StoreSpec};
 
-/// The least memory that a limit may leave: one page of WebAssembly.
+/// The least `resources.memory`: one page of WebAssembly.
 const LEAST_MEMORY: ByteSize = ByteSize::kib(64);
 
 /// The most memory that 32-bit WebAssembly can address.
 const MOST_MEMORY: ByteSize = ByteSize::gib(4);
 
-/// The least that a limit to values may leave: a line of output is a call of the host, too.
+/// The least `resources.value_limit`. Even a line of output is a call of the host, to which this limit applies.
 const LEAST_VALUE: ByteSize = ByteSize::kib(64);
 
-/// The least that a limit to buffers on a GPU may leave: what one of WebGPU's uniform buffers may be at most, everywhere.
+/// The least `resources.gpu.memory`: the largest uniform buffer that WebGPU promises on every adapter.
 const LEAST_GPU_MEMORY: ByteSize = ByteSize::kib(64);
 
-/// The longest time that a setting may say. A call that takes longer is a job, and needs no timeout.
+/// The longest time that a setting may have. A call that takes longer is a batch job, and needs no timeout.
 const LONGEST_TIME: Duration = Duration::from_hours(7 * 24);
 
 type Chainlets = IndexMap<ChainletName, ChainletSpec>;
 
-/// Everything that does not hold; `locate` tells where a key was set.
+/// Returns an error for each rule that the chain breaks. `locate` returns the place where a key was set.
 pub(super) fn check(
     chainlets: &Chainlets,
+    stores: &IndexMap<StoreName, StoreSpec>,
     entrypoint: Option<&ChainletName>,
     rollout: Rollout,
     locate: &dyn Fn(&KeyPath) -> Location,
@@ -57,6 +59,8 @@ pub(super) fn check(
     for (name, chainlet) in chainlets {
         checker.chainlet(&all.key(name), name, chainlet);
     }
+    let named = chainlets.iter().map(|(name, chainlet)| (all.key(name), chainlet));
+    checker.errors.extend(keyvalue::check(stores, named, locate));
     checker.errors
 }
 
@@ -79,7 +83,7 @@ impl Checker<'_> {
             ComponentSource::Bytes(_) => {}
         }
         if let Some(build) = &chainlet.build {
-            // The short form has no key of its own for the command, so that one is found at `build`.
+            // The short form, `build = "…"`, has no key for the command, so `locate` returns the place of `build`.
             let command = at.key("build").key("command");
             if build.command.trim().is_empty() {
                 self.error(&command, "expected a command, found an empty one", "name a command, or remove the key");
@@ -95,7 +99,7 @@ impl Checker<'_> {
         if chainlet.replicas.min == 0 && chainlet.queue == 0 {
             self.error(
                 &at.key("queue"),
-                "expected at least 1 where replicas.min = 0, found 0: the call that has a replica started has to wait for it",
+                "expected at least 1 where replicas.min = 0, found 0: the call that starts a replica has to wait for it",
                 "raise queue, or replicas.min",
             );
         }
@@ -243,7 +247,8 @@ impl Checker<'_> {
         }
     }
 
-    /// The parts of a mount's path, by which `/models` and `/models/` are the same.
+    /// Splits a mount's path into its parts, so that `/models` and `/models/` are the same. Rejects relative paths, and
+    /// paths with `.`, `..`, `\` or a NUL.
     fn guest_path<'p>(&mut self, at: &KeyPath, path: &'p str) -> Option<Vec<&'p str>> {
         let help = "write it like path = \"/models\"";
         if !path.starts_with('/') {

@@ -1,19 +1,19 @@
-//! Devices that were let go while the GPU was at work for them, which nothing can stop in this process: what they hold is
-//! not free, and who made them may not make more without end.
+//! Counts abandoned devices: those that were given up while the GPU was at work for them. In this process nothing can
+//! stop that work, so their memory is not free yet. A chainlet that has too many of them may not make more.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-/// How many devices of a chainlet may be at work that was given up.
+/// The number of abandoned devices at which a chainlet gets no new device.
 pub(super) const MOST: usize = 4;
 
-/// Those of one chainlet.
+/// The number of abandoned devices of one chainlet.
 #[derive(Default)]
 pub(super) struct Abandoned(watch::Sender<usize>);
 
-/// One of them, until it is gone.
+/// One abandoned device, which counts until this is dropped.
 pub(super) struct Counted(Arc<Abandoned>);
 
 impl Abandoned {
@@ -22,10 +22,11 @@ impl Abandoned {
         Counted(self.clone())
     }
 
-    /// Waits until there may be one more, until `deadline` at most. Returns whether there may.
+    /// Waits until the chainlet has fewer than [`MOST`] abandoned devices, at most until `deadline`. Returns true if it
+    /// has.
     pub(super) async fn have_room(&self, deadline: Instant) -> bool {
         let mut count = self.0.subscribe();
-        // The sender is this, so it is there.
+        // `wait_for` fails only if the sender is dropped, and `self` holds it.
         matches!(timeout_at(deadline, count.wait_for(|count| *count < MOST)).await, Ok(Ok(_)))
     }
 }
@@ -43,7 +44,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn there_is_room_again_when_one_is_gone() {
+    async fn there_is_room_again_when_one_device_is_gone() {
         let abandoned = Arc::new(Abandoned::default());
         let mut all: Vec<_> = (0..MOST).map(|_| abandoned.count()).collect();
         assert!(!abandoned.have_room(Instant::now()).await);

@@ -1,4 +1,4 @@
-//! The GPUs of this machine, and which of them a chainlet gets.
+//! The GPUs of this machine, and the choice of one for a chainlet.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::turns::Turns;
 use crate::config::{AdapterChoice, AdapterKind};
 
-/// What can be known of an adapter without opening it.
+/// The properties of an adapter that are known without opening it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Facts {
     pub info: wgpu::AdapterInfo,
@@ -19,33 +19,34 @@ pub(crate) struct Facts {
 
 /// An adapter, and the turns that devices take on it.
 pub(crate) struct Adapter {
-    /// Its place in the list.
+    /// Its index in the list of adapters.
     pub index: usize,
     pub facts: Facts,
     pub way: Way,
     pub turns: Arc<Turns>,
 }
 
-/// How to get to an adapter.
+/// The way to an adapter.
 pub(crate) enum Way {
-    /// By wgpu in this process.
+    /// Through wgpu in this process.
     Here(wgpu::Adapter),
-    /// By a worker that is this program.
+    /// Through a worker that runs this program.
     #[cfg(unix)]
     Worker(std::path::PathBuf),
 }
 
-/// All adapters of this machine, in an order that is the same each time.
+/// Returns all adapters of this machine that can compute, in an order that is the same each time.
 pub(super) fn enumerate() -> Vec<wgpu::Adapter> {
-    /// Kept to the end of the process: a driver that is unloaded before leaves behind what is to be called then.
+    /// Kept until the process ends. A driver that is unloaded earlier leaves functions behind that are called at the
+    /// end.
     static INSTANCE: OnceLock<wgpu::Instance> = OnceLock::new();
     let instance = INSTANCE.get_or_init(|| {
         let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-        // Of the flags, the one that keeps indirect dispatches within their limits; the others are for debugging.
+        // Sets only the flag that keeps indirect dispatches within their limits. The other flags are for debugging.
         descriptor.flags = wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL;
         wgpu::Instance::new(descriptor)
     });
-    // On the machine itself they are known at once.
+    // On a native machine, the future is ready at once.
     let mut adapters = instance.enumerate_adapters(wgpu::Backends::all()).now_or_never().unwrap_or_default();
     adapters
         .retain(|adapter| adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
@@ -57,7 +58,7 @@ impl Facts {
         Facts { info: adapter.get_info(), features: adapter.features(), limits: adapter.limits() }
     }
 
-    /// What it is, in the words of chain.toml.
+    /// Returns the kind of the adapter, in the words of chain.toml.
     pub(super) fn kind(&self) -> &'static str {
         match self.info.device_type {
             wgpu::DeviceType::DiscreteGpu => "discrete",
@@ -68,7 +69,7 @@ impl Facts {
         }
     }
 
-    /// Its place among kinds: the lower, the faster it is likely to be.
+    /// Returns the rank of its kind: the lower, the faster it is likely to be.
     fn rank(&self) -> u8 {
         match self.info.device_type {
             wgpu::DeviceType::DiscreteGpu => 0,
@@ -97,7 +98,7 @@ impl fmt::Display for Facts {
     }
 }
 
-/// The adapter that `choice` names, or the one that is likely the fastest.
+/// Returns the adapter that `choice` names. If several fit, returns the one that is likely the fastest.
 pub(super) fn choose<'a>(adapters: &'a [Arc<Adapter>], choice: Option<&AdapterChoice>) -> Option<&'a Arc<Adapter>> {
     let fits = |adapter: &&Arc<Adapter>| choice.is_none_or(|choice| adapter.facts.fits(adapter.index, choice));
     adapters.iter().filter(fits).min_by_key(|adapter| (adapter.facts.rank(), adapter.index))

@@ -1,4 +1,4 @@
-//! Where the work of a replica's devices is done: here, or in a worker process.
+//! The backend of a replica's devices, which does their work: in this process, or in a worker process.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::worker::Worker;
 
 #[derive(Clone)]
 pub(super) enum Backend {
-    /// With the threads for shaders.
+    /// In this process, with the threads that compile shaders.
     Here(Arc<Session>, Arc<Compilers>),
     #[cfg(unix)]
     Worker(Arc<Worker>),
@@ -34,7 +34,7 @@ impl Backend {
         }
     }
 
-    /// Lets a device go, once the GPU is done with it.
+    /// Frees a device once the GPU is done with it.
     pub(super) fn close(&self, device: DeviceId) {
         match self {
             Backend::Here(session, _) => session.close(device),
@@ -43,8 +43,8 @@ impl Backend {
         }
     }
 
-    /// Gives up a device that does not come to an end. In this process what its driver is at goes on; a worker is killed,
-    /// and all its devices with it.
+    /// Gives up a device whose work does not end. In this process the driver's work goes on. A worker is killed with
+    /// all its devices.
     pub(super) fn abandon(&self, device: DeviceId) {
         match self {
             Backend::Here(session, _) => session.close(device),
@@ -53,7 +53,7 @@ impl Backend {
         }
     }
 
-    /// Whether nothing can be asked of it any more.
+    /// Returns true if the backend can take no more requests.
     pub(super) fn has_ended(&self) -> bool {
         match self {
             Backend::Here(..) => false,
@@ -62,7 +62,7 @@ impl Backend {
         }
     }
 
-    /// Waits for a place to make `what`, where that takes long and is done in this process.
+    /// Waits for a place to make `what`, if making it takes long and happens in this process. Otherwise returns `None`.
     pub(super) async fn place(&self, what: &Blueprint) -> Option<Place> {
         match (self, what) {
             (Backend::Here(_, compilers), Blueprint::ShaderModule { .. } | Blueprint::ComputePipeline(_)) => {
@@ -109,7 +109,7 @@ impl Backend {
         }
     }
 
-    /// Takes `data` at once; what is returned says what became of it.
+    /// Takes `data` at once. The returned future gives the result of the write.
     pub(super) fn write(&self, device: DeviceId, to: Position, data: &[u8]) -> BoxFuture<'static, Result<()>> {
         match self {
             Backend::Here(session, _) => session.clone().write_in_order(device, to, data),
@@ -129,7 +129,7 @@ impl Backend {
         }
     }
 
-    /// As [`Session::read`].
+    /// Like [`Session::read`].
     pub(super) fn read(
         &self,
         device: DeviceId,
@@ -147,7 +147,7 @@ impl Backend {
         }
     }
 
-    /// Ends it with its replica.
+    /// Ends the backend with its replica.
     pub(super) fn end(&self) {
         match self {
             Backend::Here(..) => {}
@@ -157,7 +157,7 @@ impl Backend {
     }
 }
 
-/// Does what may take long on a thread of its own, and calls `late` after it if nobody waits any more.
+/// Does `work`, which may take long, on a thread of its own. Then calls `late` if nobody waits for the result any more.
 async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
     late: impl FnOnce() + Send + 'static,

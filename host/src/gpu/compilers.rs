@@ -1,7 +1,7 @@
 //! The threads on which a chainlet's shaders are compiled in this process.
 //!
-//! A thread is kept for the next shader, as wgpu never forgets one that it had an error scope for (in wgpu 30). But not for
-//! long: what a shader took of its stack is free when it ends.
+//! A thread is kept for the next shader, because wgpu 30 never forgets a thread that had an error scope. It is not kept
+//! for long, because the stack that a shader used is free only when the thread ends.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -11,30 +11,30 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::protocol::{Failure, Result};
 
-/// How many shaders of a chainlet are compiled at once, those included that took too long and go on.
+/// The most shaders of a chainlet that are compiled at once, including those that took too long and go on.
 const MOST: usize = 4;
-/// For how long a thread is kept that has nothing to do.
+/// The time for which a thread without work is kept.
 const IDLE: Duration = Duration::from_secs(1);
-/// The stack of a thread that reads shaders, in bytes: parsers and compilers go into themselves as deep as a shader is
-/// nested, which is as deep as the longest has bytes. What of it is not used costs address space alone.
+/// The stack of a thread that reads shaders, in bytes. Parsers and compilers recurse as deep as a shader is nested,
+/// which may be a level for each of its bytes. Stack that is not used costs only address space.
 pub(super) const STACK: usize = 512 << 20;
 
-/// Those of one chainlet.
+/// The threads of one chainlet.
 pub(super) struct Compilers {
     places: Arc<Semaphore>,
-    /// Threads that wait for work, or did when they were put here.
+    /// Threads that wait for work. Some may have ended since they were put here.
     idle: Arc<Mutex<Vec<mpsc::Sender<Job>>>>,
 }
 
 /// The right to compile one shader.
 pub(super) struct Place(OwnedSemaphorePermit);
 
-/// What it returns is called once the thread is there for the next one.
+/// The work of a thread. It returns a function that the thread calls when it is ready for the next job.
 type Work = Box<dyn FnOnce() -> Box<dyn FnOnce() + Send> + Send>;
 
 struct Job {
     work: Work,
-    /// Leads to the thread that does it.
+    /// Sends the next jobs to the thread that does this one.
     thread: mpsc::Sender<Job>,
 }
 
@@ -43,13 +43,14 @@ impl Compilers {
         Arc::new(Compilers { places: Arc::new(Semaphore::new(MOST)), idle: Arc::default() })
     }
 
-    /// Waits until there may be a thread for one more.
+    /// Waits for the right to compile one more shader.
     pub(super) async fn place(&self) -> Option<Place> {
-        // It is never closed.
+        // The semaphore is never closed, so this never fails.
         self.places.clone().acquire_owned().await.ok().map(Place)
     }
 
-    /// Does `work` on one of the threads. It goes on where nobody waits any more, and so long has its `place`.
+    /// Does `work` on one of the threads. If the caller stops waiting, the work goes on and keeps its `place` until it
+    /// ends.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         place: Place,
@@ -60,7 +61,7 @@ impl Compilers {
             let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Failure::panicked()));
             Box::new(move || {
                 drop(place.0);
-                // Whoever waited may have gone.
+                // This fails if the caller no longer waits.
                 let _ = sender.send(done);
             })
         }))?;
@@ -76,7 +77,7 @@ impl Compilers {
             };
             match thread.send(Job { work, thread: thread.clone() }) {
                 Ok(()) => return Ok(()),
-                // That one has ended for want of work.
+                // The thread has ended because it had no work.
                 Err(mpsc::SendError(job)) => work = job.work,
             }
         }
@@ -89,6 +90,7 @@ impl Compilers {
         let spawned = thread.spawn(move || {
             while let Ok(Job { work, thread }) = jobs.recv_timeout(IDLE) {
                 let told = work();
+                // The thread is idle before its caller gets the result, so that the caller's next job finds it.
                 if let Some(idle) = idle.upgrade() {
                     idle.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
                 }
@@ -138,7 +140,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_goes_on_unattended_keeps_its_place() {
+    async fn work_that_nobody_waits_for_keeps_its_place() {
         let compilers = Compilers::new();
         let mut held = Vec::new();
         for _ in 0..MOST {

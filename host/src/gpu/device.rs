@@ -1,4 +1,4 @@
-//! A guest's device as the host sees it: what it may have, when it may submit, and when it has taken too long.
+//! A guest's device as the host sees it: its rights, its turns to submit, and its deadlines.
 
 mod buffer;
 mod lasting;
@@ -26,7 +26,7 @@ use crate::guest_words::clip;
 /// The longest label, in bytes.
 const LABEL: usize = 128;
 
-/// A device, for as long as its guest or one of its objects holds it.
+/// A device. It lives as long as its guest or one of its objects holds it.
 pub(crate) struct Device {
     pub(crate) features: wgpu::Features,
     pub(crate) limits: wgpu::Limits,
@@ -45,14 +45,14 @@ pub(crate) struct Device {
     siblings: Arc<Devices>,
 }
 
-/// An object of a device, which is gone when this is.
+/// An object of a device. Dropping this drops the object.
 pub(crate) struct Object {
     pub(crate) device: Arc<Device>,
     pub(crate) id: ObjectId,
     _charge: Charge,
 }
 
-/// What a device is opened with.
+/// The parts of a device that is about to be opened.
 pub(super) struct Opening {
     pub id: DeviceId,
     pub backend: Backend,
@@ -62,7 +62,7 @@ pub(super) struct Opening {
     pub progress: Arc<Progress>,
     pub seat: Seat,
     pub turns: Arc<Turns>,
-    /// When it must be open.
+    /// The time by which the device must be open.
     pub deadline: Instant,
 }
 
@@ -93,7 +93,7 @@ impl Device {
         }))
     }
 
-    /// Frees everything of the device, which can be used no more.
+    /// Frees everything of the device. It can be used no more.
     pub(crate) fn destroy(&self) {
         if self.destroyed.swap(true, Ordering::Relaxed) {
             return;
@@ -103,7 +103,7 @@ impl Device {
         self.backend.close(self.id);
     }
 
-    /// Makes an object. The bytes of a buffer are counted apart.
+    /// Makes an object. The bytes of a buffer are charged separately.
     pub(crate) async fn create(self: &Arc<Self>, label: Option<String>, what: Blueprint) -> Result<Object> {
         self.progress.check()?;
         let charge = self.objects.charge(quota::cost(&what))?;
@@ -111,7 +111,7 @@ impl Device {
             Blueprint::ShaderModule { .. } | Blueprint::ComputePipeline(_) => "compiling a shader",
             _ => "making an object",
         };
-        // Waiting for a place is not the shader's fault, and costs no device.
+        // Other shaders cause this wait, so a timeout does not lose the device.
         let place = timeout(self.time_limit, self.backend.place(&what)).await.map_err(|_| {
             Failure::quota("other shaders of the chainlet are being compiled, and take longer than they may")
         })?;
@@ -129,12 +129,12 @@ impl Device {
         Ok(Object { device: self.clone(), id, _charge: charge })
     }
 
-    /// Takes `bytes` of the quota, if need be once the GPU is done with what was dropped.
+    /// Takes `bytes` of the quota. If they are not free, waits until the GPU is done with buffers that were dropped.
     async fn charge(&self, bytes: u64) -> Result<Charge> {
         if let Ok(charge) = self.buffers.charge(bytes) {
             return Ok(charge);
         }
-        // Reads that their guest has left end in between.
+        // Lets reads end whose guest no longer waits. That frees what they hold.
         tokio::task::yield_now().await;
         if let Ok(charge) = self.buffers.charge(bytes) {
             return Ok(charge);
@@ -152,7 +152,7 @@ impl Device {
         self.siblings.once_there_is_room(|| self.buffers.charge(bytes)).await
     }
 
-    /// Submits `commands` when it is this device's turn.
+    /// Submits `commands` when it is this device's turn. Returns the number of the submission.
     pub(crate) async fn submit(&self, commands: Vec<Command>) -> Result<u64> {
         let turn = self.turn().await?;
         let submitted = self.backend.submit(self.id, commands).map_ok(Some);
@@ -160,8 +160,8 @@ impl Device {
         number.ok_or_else(|| Failure::lost("the submission has no number, which is a bug of chainhost"))
     }
 
-    /// Waits until what is `asked` for is handed to the GPU, and has it hold its `turn` until the GPU is done, if it is a
-    /// submission. Both go on where nobody waits any more.
+    /// Waits until the request `asked` is handed to the GPU. If it is a submission, keeps its `turn` until the GPU is
+    /// done with it. Both go on if the caller stops waiting.
     async fn handed_over(
         &self,
         asked: impl Future<Output = Result<Option<u64>>> + Send + 'static,
@@ -185,12 +185,12 @@ impl Device {
     async fn turn(&self) -> Result<Turn> {
         self.progress.check()?;
         let turn = self.seat.turn().await.ok_or_else(|| Failure::lost("the device has been destroyed"))?;
-        // It may have been lost meanwhile.
+        // The device may have been lost while it waited.
         self.progress.check()?;
         Ok(turn)
     }
 
-    /// Waits for the end of submission `number`, or of all so far.
+    /// Waits for the end of submission `number`, or of all submissions so far.
     pub(crate) fn wait(&self, number: Option<u64>) -> impl Future<Output = Result<()>> + Send + use<> {
         let waiting = self.waiting(number);
         async move {
@@ -203,6 +203,7 @@ impl Device {
 
     fn waiting(&self, number: Option<u64>) -> Result<Option<oneshot::Receiver<Result<()>>>> {
         let mut steps = self.progress.steps();
+        // Under the lock: `Progress::lost` sets the reason before it takes `waiting`, so no caller stays behind.
         self.progress.check()?;
         let number = number.unwrap_or(steps.submitted);
         if number > steps.submitted {
@@ -219,19 +220,20 @@ impl Device {
         Ok(Some(receiver))
     }
 
-    /// The last submission that the GPU is done with.
+    /// Returns the number of the last submission that the GPU is done with.
     pub(crate) fn completed(&self) -> u64 {
         self.progress.steps().completed
     }
 
-    /// Gives the device up.
+    /// Marks the device as lost and gives up its work.
     fn lose(&self, kind: FailureKind, why: &str) {
         self.siblings.lose(&self.progress, Failure::new(kind, why));
         self.progress.give_up(&self.siblings.grant.abandoned, &self.turns);
         self.backend.abandon(self.id);
     }
 
-    /// What a failure means to the device: one that is lost stays so, and what it is lost for explains it best.
+    /// Returns the failure for the guest. A failure that says that the device is lost loses it. If the device is lost,
+    /// returns the first reason, which explains it best.
     fn explain(&self, failure: Failure) -> Failure {
         if failure.kind == FailureKind::DeviceLost && !self.progress.is_lost() {
             self.lose(failure.kind, &failure.message);

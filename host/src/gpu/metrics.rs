@@ -1,4 +1,4 @@
-//! What is measured of a chainlet's use of its GPU.
+//! The measurements of a chainlet's use of its GPU.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::capability::{Measure, MeasureUnit};
 pub(crate) struct Meter {
     /// Bytes of GPU memory that all replicas hold.
     pub memory: Gauge,
-    /// Seconds that the GPU was at each submission, as the host sees it.
+    /// Seconds that the GPU worked on each submission, as the host sees it.
     pub submissions: Histogram,
-    /// Seconds that the GPU was at some of them, by its own clock.
+    /// Seconds that the GPU worked on some of them, by its own clock.
     pub executions: Histogram,
-    /// Devices that were lost, by a fault, a deadline or the end of a worker.
+    /// Devices that were lost because of a fault, a deadline or the end of a worker.
     pub lost: Counter,
 }
 
@@ -36,11 +36,11 @@ impl Meter {
             Measure::gauge("memory", "Bytes of GPU memory that all replicas hold.", self.memory.get())
                 .unit(MeasureUnit::Bytes),
             Measure::counter("devices_lost", lost, self.lost.get()),
-            Measure::histogram(submission, "How long a GPU was at each submission.", self.submissions.clone())
+            Measure::histogram(submission, "How long a GPU worked on each submission.", self.submissions.clone())
                 .unit(MeasureUnit::Seconds),
             Measure::histogram(
                 execution,
-                "How long a GPU was at some submissions, by its own clock.",
+                "How long a GPU worked on some submissions, by its own clock.",
                 self.executions.clone(),
             )
             .unit(MeasureUnit::Seconds),

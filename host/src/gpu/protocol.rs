@@ -1,18 +1,18 @@
-//! What is asked of a session, as plain data: the same for one in this process and one in a worker.
+//! The requests to a session, as plain data: the same for a session in this process and in a worker.
 //!
-//! Objects are named by numbers that the asking side chooses, each its own within a device.
+//! The caller chooses the numbers of objects. Each is unique within its device.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A device of a session.
+/// The number of a device in its session.
 pub(crate) type DeviceId = u32;
-/// An object of a device.
+/// The number of an object in its device.
 pub(crate) type ObjectId = u64;
 
-/// Why something could not be done; `chainlet:host/gpu` says what the kinds mean.
+/// The reason why something could not be done. `chainlet:host/gpu` says what the kinds mean.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct Failure {
@@ -31,7 +31,7 @@ pub(crate) enum FailureKind {
 }
 
 impl FailureKind {
-    /// Its name in the log, as `chainlet:host/gpu` writes it.
+    /// Returns its name in the log, as `chainlet:host/gpu` writes it.
     fn name(self) -> &'static str {
         match self {
             FailureKind::Invalid => "invalid",
@@ -67,13 +67,13 @@ impl Failure {
         Failure::new(FailureKind::Quota, message)
     }
 
-    /// The system gives no thread.
+    /// Makes the failure for a thread that the system does not start.
     #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` passes")]
     pub(crate) fn threadless(error: std::io::Error) -> Self {
         Failure::new(FailureKind::OutOfMemory, format_args!("the host has no thread for it: {error}"))
     }
 
-    /// The driver, or what is above it, panicked.
+    /// Makes the failure for a panic of the driver or of a layer above it.
     pub(crate) fn panicked() -> Self {
         Failure::lost("the GPU's driver layer failed, which is a bug of chainhost or of wgpu")
     }
@@ -85,24 +85,24 @@ impl Failure {
 
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
-/// What a device is to have.
+/// The properties with which a device is opened.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct DeviceDescriptor {
     pub label: Option<String>,
     pub features: wgpu::Features,
     pub limits: wgpu::Limits,
-    /// What drivers compiled for earlier devices of the chainlet.
+    /// The code that drivers compiled for earlier devices of the chainlet.
     pub compiled: Option<Vec<u8>>,
 }
 
-/// What a device has.
+/// The properties of an open device.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct DeviceFacts {
     /// Nanoseconds in a tick of its timestamps.
     pub timestamp_period: f32,
 }
 
-/// An object to be made, from others of the same device.
+/// A request to make an object, from others of the same device.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Create {
     pub label: Option<String>,
@@ -170,7 +170,7 @@ pub(crate) struct Pipeline {
     pub zero_workgroup_memory: bool,
 }
 
-/// Where bytes of a buffer begin.
+/// A buffer, and an offset in it.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Position {
     pub buffer: ObjectId,
@@ -202,15 +202,15 @@ pub(crate) enum PassCommand {
     DispatchIndirect(Position),
 }
 
-/// What becomes of a device without being asked.
+/// Receives the events of devices, which no request asks for.
 pub(crate) trait Events: Send + Sync + 'static {
     /// The GPU is done with all submissions of the device up to `number`.
     fn completed(&self, device: DeviceId, number: u64);
-    /// The GPU was at one of the submissions for `time`, by its own clock.
+    /// The GPU worked on one of the submissions for `time`, by its own clock.
     fn timed(&self, device: DeviceId, time: Duration);
-    /// The device is gone.
+    /// The device is lost: it can be used no more.
     fn lost(&self, device: DeviceId, why: Failure);
-    /// What the driver has compiled so far, for the devices that come after.
+    /// The driver has compiled `all` so far, for later devices.
     fn compiled(&self, all: Vec<u8>);
     /// The device was closed, and all its memory is free.
     fn closed(&self, device: DeviceId);

@@ -1,4 +1,4 @@
-//! The memory that one replica may hold for its GPU, counted before anyone is asked for any.
+//! The memory that one replica may hold for its GPU. It is counted before it is allocated.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,10 +7,11 @@ use super::metrics::Meter;
 use super::protocol::{Blueprint, Failure, Result};
 use crate::config::ByteSize;
 
-/// What all objects may cost the host beside the bytes of buffers: far more than programs that mean well have.
+/// The most memory of the host that the objects of a replica may cost, in bytes, without the bytes of buffers. It is
+/// far more than normal programs need.
 const OBJECTS: u64 = 256 << 20;
 
-/// An amount of memory, of which parts are taken and given back.
+/// A limited amount of memory, of which parts are taken and given back.
 pub(crate) struct Quota {
     limit: u64,
     used: AtomicU64,
@@ -18,31 +19,32 @@ pub(crate) struct Quota {
 }
 
 enum Kind {
-    /// The GPU's, as chain.toml limits it.
+    /// The GPU's memory, which chain.toml limits.
     Buffers(Meter),
-    /// The host's.
+    /// The host's memory.
     Objects,
 }
 
-/// A part of a quota, given back when it is dropped.
+/// A part of a quota. Dropping it gives the part back.
 pub(crate) struct Charge {
     quota: Arc<Quota>,
     bytes: u64,
 }
 
 impl Quota {
-    /// For the memory of buffers.
+    /// Makes the quota for the memory of buffers.
     pub(super) fn buffers(limit: ByteSize, meter: Meter) -> Arc<Self> {
         Arc::new(Quota { limit: limit.as_bytes(), used: AtomicU64::new(0), of: Kind::Buffers(meter) })
     }
 
-    /// For what objects cost the host.
+    /// Makes the quota for the host's memory that objects cost.
     pub(super) fn objects() -> Arc<Self> {
         Arc::new(Quota { limit: OBJECTS, used: AtomicU64::new(0), of: Kind::Objects })
     }
 
     pub(super) fn charge(self: &Arc<Self>, bytes: u64) -> Result<Charge> {
         let more = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.limit);
+        // `Relaxed` suffices, because the counter guards no other data.
         let before = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
         match (before, &self.of) {
             (Ok(_), of) => {
@@ -77,12 +79,12 @@ impl Drop for Charge {
     }
 }
 
-/// About what an object costs the host's memory, its driver's part included, in bytes.
+/// Returns about how many bytes of the host's memory an object costs, its driver's part included.
 pub(super) fn cost(what: &Blueprint) -> u64 {
     let count = |len: usize| u64::try_from(len).unwrap_or(u64::MAX);
     match what {
         Blueprint::Buffer { .. } => 1 << 10,
-        // What a parser makes of a text is many times as long.
+        // A parsed shader is many times as large as its text.
         Blueprint::ShaderModule { wgsl } => (4 << 10) + 16 * count(wgsl.len()),
         Blueprint::ComputePipeline(_) => 64 << 10,
         Blueprint::BindGroup { entries, .. } => (1 << 10) + 128 * count(entries.len()),

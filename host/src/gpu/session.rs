@@ -1,7 +1,7 @@
-//! The devices of one replica in this process: what is asked of them is done by wgpu.
+//! The devices of one replica in this process. wgpu does their work.
 //!
-//! A session trusts who asks to keep to the quotas; it does not trust what is asked. Whatever a guest can say becomes a
-//! result, and a panic of wgpu's the loss of the device.
+//! A session trusts its caller to keep to the quotas. It does not trust the requests: everything that a guest can say
+//! becomes a result, and a panic of wgpu becomes the loss of the device.
 
 mod bytes;
 mod commands;
@@ -35,13 +35,13 @@ use super::protocol::{
     Position, Result,
 };
 
-/// What a read gives, or why it does not.
+/// Called with the bytes of a read, or with the reason why there are none.
 pub(crate) type Read = Box<dyn FnOnce(Result<Bytes>) + Send>;
 
-/// For how long whoever reads looks itself whether the GPU is done.
+/// The time for which a thread that reads polls the GPU itself.
 const MOMENT: Duration = Duration::from_micros(100);
 
-/// What a device has beyond what its guest requested, where there is that, for the host's own use.
+/// The features that the host adds for its own use to those that a guest requested, if the adapter has them.
 const ADDED: wgpu::Features = wgpu::Features::PIPELINE_CACHE.union(timer::FEATURES);
 
 /// All devices of one replica.
@@ -67,7 +67,7 @@ impl Session {
         Session { adapter, events, devices: Arc::default() }
     }
 
-    /// Opens a device. It takes from a millisecond to seconds.
+    /// Opens a device. This takes from a millisecond to seconds.
     pub(crate) fn open(&self, id: DeviceId, descriptor: &DeviceDescriptor) -> Result<DeviceFacts> {
         caught(|| self.try_open(id, descriptor))?
     }
@@ -78,22 +78,22 @@ impl Session {
             required_features: descriptor.features | (self.adapter.features() & ADDED),
             required_limits: descriptor.limits.clone(),
             experimental_features: wgpu::ExperimentalFeatures::disabled(),
-            // Guests are many, and each block that the allocator keeps for one is not there for another.
+            // There are many guests, and a block that the allocator keeps for one is missing for the others.
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             trace: wgpu::Trace::Off,
         });
-        // On the machine itself it is there at once.
+        // On a native machine, the future is ready at once.
         let (raw, queue) = requested
             .now_or_never()
             .ok_or_else(|| Failure::unsupported("the adapter does not give a device"))?
             .map_err(|error| Failure::unsupported(format_args!("the adapter gives no such device: {error}")))?;
-        // Every call has scopes of its own; what comes outside of them has no caller who could be told.
+        // Every call has its own error scopes. An error outside of them belongs to no caller.
         raw.on_uncaptured_error(Arc::new(
             |error| tracing::error!(%error, "a GPU reported an error that no call caused"),
         ));
         let events = self.events.clone();
         raw.set_device_lost_callback(move |reason, message| {
-            // A device that was destroyed was closed, or said so itself.
+            // A device that was destroyed needs no report: it was closed, or its loss is reported already.
             if reason != wgpu::DeviceLostReason::Destroyed {
                 events.lost(id, Failure::lost(format_args!("the GPU stopped working: {message}")));
             }
@@ -101,7 +101,7 @@ impl Session {
         let facts = DeviceFacts { timestamp_period: queue.get_timestamp_period() };
         let timer = Timer::open(&raw, &queue);
         let cache = scoped(&raw, || Compiled::new(&raw, descriptor.compiled.as_deref()))?;
-        // Last, as it is the poller that lets a device go; and it may want to at once.
+        // The poller starts last, because it drops the device, perhaps at once. It waits for this lock before it does.
         let mut devices = self.devices();
         let let_go = {
             let devices = self.devices.clone();
@@ -136,7 +136,7 @@ impl Session {
         self.devices().get(&id).cloned().ok_or_else(|| Failure::lost("the device has been destroyed"))
     }
 
-    /// As [`Session::write`], after what was asked before.
+    /// Like [`Session::write`], after all earlier requests.
     pub(crate) fn write_in_order(
         self: Arc<Self>,
         id: DeviceId,
@@ -152,7 +152,7 @@ impl Session {
         }
     }
 
-    /// As [`Session::submit`], after what was asked before, and never waiting for the GPU on this thread.
+    /// Like [`Session::submit`], after all earlier requests. It never waits for the GPU on this thread.
     pub(crate) fn submit_in_order(
         self: Arc<Self>,
         id: DeviceId,
@@ -166,7 +166,7 @@ impl Session {
         }
     }
 
-    /// As [`Session::read`], after what was asked before, and never waiting for the GPU on this thread.
+    /// Like [`Session::read`], after all earlier requests. It never waits for the GPU on this thread.
     pub(crate) fn read_in_order(
         self: Arc<Self>,
         id: DeviceId,
@@ -184,7 +184,8 @@ impl Session {
         }
     }
 
-    /// Lets a device go, with everything that was made from it. That the GPU may have to finish first holds nobody up.
+    /// Closes a device with everything that was made from it. Nobody waits for this, although the GPU may have to
+    /// finish first.
     pub(crate) fn close(&self, id: DeviceId) {
         let device = self.devices().remove(&id);
         if let Some(device) = device {
@@ -192,7 +193,7 @@ impl Session {
         }
     }
 
-    /// Makes an object. Shaders and pipelines take long.
+    /// Makes an object. This takes long for shaders and pipelines.
     pub(crate) fn create(&self, device: DeviceId, id: ObjectId, create: &Create) -> Result<()> {
         let device = self.device(device)?;
         let object = device.create(create)?;
@@ -205,7 +206,7 @@ impl Session {
         Ok(())
     }
 
-    /// Lets an object go, once nothing uses it.
+    /// Drops an object. It is freed once nothing uses it.
     pub(crate) fn drop_object(&self, device: DeviceId, id: ObjectId) {
         if let Ok(device) = self.device(device) {
             let object = device.objects().remove(id);
@@ -213,7 +214,7 @@ impl Session {
         }
     }
 
-    /// Frees a buffer's memory, even if bind groups have it.
+    /// Frees a buffer's memory, even if bind groups use the buffer.
     pub(crate) fn destroy_buffer(&self, device: DeviceId, id: ObjectId) {
         if let Ok(device) = self.device(device) {
             let remains = device.objects().destroy(id);
@@ -232,10 +233,10 @@ impl Session {
         written
     }
 
-    /// Submits `commands`, and all writes before. Returns the number of the submission.
+    /// Submits `commands` and all earlier writes. Returns the number of the submission.
     pub(crate) fn submit(&self, device: DeviceId, commands: &[Command]) -> Result<u64> {
         let (id, device) = (device, self.device(device)?);
-        // An empty list only carries writes.
+        // An empty list only carries writes, so it is not timed.
         let timer = device.timer.as_ref().filter(|_| !commands.is_empty());
         let timing = timer.and_then(Timer::start);
         let buffer = {
@@ -249,7 +250,7 @@ impl Session {
         Ok(number)
     }
 
-    /// Tells how long what was submitted took, when that is known.
+    /// Reports how long a submission took, when that is known.
     fn tell_time(&self, id: DeviceId, device: &Device, timing: Timing) {
         let (poller, events) = (device.poller.clone(), self.events.clone());
         device.poller.reading();
@@ -266,8 +267,8 @@ impl Session {
         }
     }
 
-    /// Reads a part of a buffer as it is after all that was submitted and written before. `done` is called, now or
-    /// later, where no error is returned. Returns the number of the submission that this took, if any.
+    /// Reads a part of a buffer, as it is after all earlier submissions and writes. Unless this returns an error,
+    /// `done` is called, now or later. Returns the number of the submission that the read took, if any.
     pub(crate) fn read(&self, device: DeviceId, from: Position, size: u64, done: Read) -> Result<Option<u64>> {
         let device = self.device(device)?;
         let (buffer, is_mappable) = {
@@ -289,7 +290,7 @@ impl Drop for Session {
     }
 }
 
-/// Whether it takes long to record `commands`: a guest's thread is needed by others.
+/// Returns true if it takes long to record `commands`. A guest's thread must not do that, because other guests need it.
 fn is_long(commands: &[Command]) -> bool {
     const LONG: usize = 256;
     let count = |command: &Command| match command {
@@ -304,7 +305,7 @@ impl Device {
         self.poller.clone().close(move || self.let_go());
     }
 
-    /// Drops all objects, though another thread may still be making one.
+    /// Drops all objects. Another thread may still be making one.
     fn let_go(&self) {
         let objects = std::mem::take(&mut *self.objects());
         drop(objects);
@@ -318,8 +319,8 @@ impl Device {
         self.poller.submitted(|| scoped(&self.raw, || self.queue.submit(buffers)))
     }
 
-    /// Has the next submission take along what a write that failed left behind: without one that did not, wgpu keeps the
-    /// bytes (in wgpu 30).
+    /// Writes four bytes after a write has failed, so that the next submission also frees the bytes of the failed
+    /// write. Without a write that succeeds, wgpu 30 keeps them.
     fn write_nothing(&self) {
         let usage = wgpu::BufferUsages::COPY_DST;
         let descriptor = wgpu::BufferDescriptor { label: None, size: 4, usage, mapped_at_creation: false };
@@ -332,7 +333,7 @@ impl Device {
         }
     }
 
-    /// Reads through a buffer that the processor can see.
+    /// Reads through a buffer that the processor can map.
     fn copy_and_map(&self, buffer: &wgpu::Buffer, offset: u64, size: u64, done: Read) -> Result<u64> {
         let descriptor = wgpu::BufferDescriptor {
             label: None,
@@ -351,24 +352,26 @@ impl Device {
         Ok(number)
     }
 
-    /// Has a read called back at once that is done at once, which `is_called` says: being woken by the poller takes longer
-    /// than much of what a GPU does. It costs other guests of this thread no more than [`MOMENT`] a read.
+    /// Polls the GPU for at most [`MOMENT`], until `is_called` says that the read is done. A thread that the poller has
+    /// to wake would wait longer than much of a GPU's work takes. Other guests of this thread lose no more than
+    /// [`MOMENT`] for each read.
     fn poll_for_a_moment(&self, is_called: &AtomicBool) {
         let until = Instant::now() + MOMENT;
         while !is_called.load(Ordering::Relaxed) && Instant::now() < until {
+            // Read before the poll, because an empty queue says nothing about later submissions.
             let submitted = self.poller.submissions();
-            // wgpu panics where the device is lost.
+            // wgpu panics if the device is lost.
             match caught(|| self.raw.poll(wgpu::PollType::Poll)) {
                 Ok(Ok(status)) if status.is_queue_empty() => self.poller.has_seen(submitted),
                 Ok(Ok(_)) => std::thread::yield_now(),
-                // The poller sees it, too, and tells.
+                // The poller sees the error, too, and reports it.
                 Ok(Err(_)) | Err(_) => return,
             }
         }
     }
 
     fn map(&self, buffer: wgpu::Buffer, offset: u64, size: u64, spare: Option<Spare>, done: Read) -> Result<()> {
-        // A mapping begins at a multiple of 8, where a read may begin at one of 4.
+        // A mapping begins at a multiple of 8, but a read may begin at a multiple of 4.
         let begin = offset & !(wgpu::MAP_ALIGNMENT - 1);
         let skip = usize::try_from(offset - begin).unwrap_or_default();
         let range = begin..offset + size;

@@ -1,4 +1,4 @@
-//! What one replica has of a GPU: its devices, and the quota that they share.
+//! One replica's part of a GPU: its devices, and the quota that they share.
 
 use std::collections::HashMap;
 use std::future::{Future, pending};
@@ -21,29 +21,29 @@ use super::worker::Worker;
 use super::{FEATURES, Grant, abandoned};
 use crate::deadline::moment_after;
 
-/// How many devices a replica may have at once.
+/// The most devices that a replica may have at once.
 const DEVICES: usize = 4;
-/// How long a device may take to open where its submissions may take less: drivers need some 100 ms of their own.
+/// The time that a device has to open, or the chainlet's timeout if that is longer. Drivers need some 100 ms.
 const OPENING: Duration = Duration::from_secs(1);
 
-/// What one replica has of a GPU.
+/// One replica's part of a GPU.
 pub(crate) struct Share {
     grant: Arc<Grant>,
     buffers: Arc<Quota>,
     objects: Arc<Quota>,
-    /// Made for the first device, and again after a worker's end.
+    /// Made for the first device, and again after a worker has ended.
     backend: tokio::sync::Mutex<Option<Backend>>,
     devices: Arc<Devices>,
     next: AtomicU32,
 }
 
-/// The devices of a replica, to which what the backend tells is passed on.
+/// The devices of a replica. They receive the events of its backend.
 pub(super) struct Devices {
     pub(super) grant: Arc<Grant>,
     open: Mutex<HashMap<DeviceId, Arc<Progress>>>,
-    /// One of them is gone.
+    /// Notified when a device is gone.
     gone: Notify,
-    /// Set when one is lost that its guest has not destroyed.
+    /// Set when a device is lost that its guest has not destroyed.
     loss: SetOnce<()>,
 }
 
@@ -64,24 +64,25 @@ impl Share {
         }
     }
 
-    /// The adapter, if there is one.
+    /// Returns wgpu's information about the adapter, if there is one.
     pub(crate) fn info(&self) -> Option<&wgpu::AdapterInfo> {
         self.grant.adapter.as_ref().map(|adapter| &adapter.facts.info)
     }
 
-    /// The features that a device may have.
+    /// Returns the features that a device may have.
     pub(crate) fn features(&self) -> wgpu::Features {
         self.grant.adapter.as_ref().map_or(wgpu::Features::empty(), |adapter| adapter.facts.features & FEATURES)
     }
 
-    /// The limits that a device may have.
+    /// Returns the limits that a device may have.
     pub(crate) fn limits(&self) -> wgpu::Limits {
         let mut limits = self.grant.adapter.as_ref().map(|adapter| adapter.facts.limits.clone()).unwrap_or_default();
         limits.max_buffer_size = limits.max_buffer_size.min(self.grant.limits.memory.as_bytes());
         limits
     }
 
-    /// Returns when a device is lost for which the replica is to be replaced; never where chain.toml says that it is kept.
+    /// Returns when a device is lost and the replica should be replaced. It never returns if chain.toml says that the
+    /// replica is kept.
     pub(crate) fn loss(&self) -> impl Future<Output = ()> + Send + use<> {
         let devices = self.devices.clone();
         async move {
@@ -92,8 +93,8 @@ impl Share {
         }
     }
 
-    /// Opens a device. The backend has the chainlet's timeout for it, or [`OPENING`] if that is longer. A worker that has to
-    /// start first has a time of its own for that.
+    /// Opens a device. The backend must do so within the chainlet's timeout, or [`OPENING`] if that is longer. A worker
+    /// that must start first has its own time for that.
     pub(crate) async fn open(&self, mut descriptor: DeviceDescriptor) -> Result<Arc<Device>> {
         let Some(adapter) = &self.grant.adapter else {
             return Err(Failure::unsupported("this machine has no GPU for the chainlet"));
@@ -116,7 +117,7 @@ impl Share {
         descriptor.compiled = self.grant.compiled.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let backend = self.backend(adapter).await?;
         match self.open_by(&backend, adapter, descriptor.clone(), moment_after(Instant::now(), limit)).await {
-            // A worker that ended just now, by what it did before, was the wrong one to ask.
+            // The worker has just ended because of earlier work. The request is not at fault, so a new worker gets it.
             Err(failure) if backend.has_ended() && failure.kind != FailureKind::Timeout => {
                 let backend = self.backend(adapter).await?;
                 self.open_by(&backend, adapter, descriptor, moment_after(Instant::now(), limit)).await
@@ -135,7 +136,8 @@ impl Share {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let progress = self.devices.add(id, deadline).await?;
         let late = {
-            // The turns hold this, and a device's submissions hold the turns.
+            // These references are weak, because the turns hold this closure, and a device's submissions hold the
+            // turns.
             let (devices, turns) = (Arc::downgrade(&self.devices), Arc::downgrade(&adapter.turns));
             let (progress, backend) = (Arc::downgrade(&progress), backend.clone());
             move || {
@@ -161,7 +163,7 @@ impl Share {
             deadline,
         };
         Device::open(opening, descriptor).await.inspect_err(|failure| {
-            // It may come late, or never.
+            // After a timeout, the device may still open late, or never.
             match failure.kind {
                 FailureKind::Timeout => backend.abandon(id),
                 _ => backend.close(id),
@@ -209,7 +211,7 @@ impl Drop for Share {
     }
 }
 
-/// Refuses limits that wgpu would grant, though they are not there or cannot be.
+/// Rejects limits that wgpu would grant although they do not exist or make no sense.
 fn check(limits: &wgpu::Limits, offered: &wgpu::Limits) -> Result<()> {
     if limits.max_buffer_size > offered.max_buffer_size {
         return Err(Failure::unsupported(format_args!(
@@ -230,7 +232,7 @@ impl Devices {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A device is lost, for `why`, unless it was before, or its guest has destroyed it.
+    /// Marks a device as lost because of `why`, unless it was lost before or its guest has destroyed it.
     pub(super) fn lose(&self, progress: &Progress, why: Failure) {
         let (chainlet, kind, error) = (&self.grant.chainlet, why.kind, why.message.clone());
         if progress.lost(why) {
@@ -238,12 +240,12 @@ impl Devices {
             let limit = (kind == FailureKind::Timeout).then_some(limit.as_str()).map(tracing::field::display);
             tracing::warn!(%chainlet, %kind, limit, error, "a GPU device is lost");
             self.grant.meter.lost.inc();
-            // The replica is replaced once, however many devices it loses.
+            // This fails if another loss has set it: the replica is replaced once, however many devices it loses.
             let _ = self.loss.set(());
         }
     }
 
-    /// A submission of a device took longer than it may.
+    /// Gives up a device because a submission took longer than it may.
     fn too_late(&self, progress: &Progress, turns: &Arc<Turns>) {
         let limit = humantime::format_duration(self.grant.limits.timeout);
         let why = format!("a submission took longer than {limit}, the timeout of `resources.gpu` in chain.toml");
@@ -251,7 +253,7 @@ impl Devices {
         progress.give_up(&self.grant.abandoned, turns);
     }
 
-    /// Counts a new device in, when there is room, until `deadline`.
+    /// Adds a new device when there is room, at most until `deadline`.
     async fn add(&self, id: DeviceId, deadline: Instant) -> Result<Arc<Progress>> {
         self.once_there_is_room_until(deadline, || {
             let mut all = self.all();
@@ -265,13 +267,15 @@ impl Devices {
         .await
     }
 
-    /// Does `attempt`, if need be again whenever a device that was let go is gone.
+    /// Calls `attempt`. If it fails and lost devices are not gone yet, calls it again whenever one is gone, for at most
+    /// the chainlet's timeout.
     pub(super) async fn once_there_is_room<T>(&self, attempt: impl Fn() -> Result<T>) -> Result<T> {
         self.once_there_is_room_until(moment_after(Instant::now(), self.grant.limits.timeout), attempt).await
     }
 
     async fn once_there_is_room_until<T>(&self, deadline: Instant, attempt: impl Fn() -> Result<T>) -> Result<T> {
         loop {
+            // Made before the attempt, so that a device that is gone in the meantime is noticed.
             let gone = self.gone.notified();
             let refusal = match attempt() {
                 Ok(done) => return Ok(done),
@@ -301,7 +305,8 @@ impl Events for Devices {
     }
 
     fn lost(&self, device: DeviceId, why: Failure) {
-        // Its turns stay: the driver may have given up and the GPU not. What is done is told, and when all is gone.
+        // The device keeps its turns, because the GPU may work on although the driver has given up. `completed` or
+        // `closed` ends them.
         if let Some(progress) = self.get(device) {
             self.lose(&progress, why);
         }

@@ -1,17 +1,18 @@
-//! Whose turn it is on a GPU, and who has had it for too long.
+//! Decides whose turn it is on a GPU, and ends submissions that take too long.
 //!
-//! A GPU does what it was handed, in its driver's order, and cannot be told to stop. So fairness and deadlines are made
-//! before it: while one device alone has work it may hand over much at once; while several have, one submission is under
-//! way in all, or two short ones, and the next place goes to the device that has used the GPU least.
+//! A GPU does its work in its driver's order, and cannot be told to stop. So fairness and deadlines are made before the
+//! work reaches it. While one device alone has work, it may hand over much at once. While several devices have work,
+//! only one submission is under way, or two short ones, and the next turn goes to the device that has used the GPU
+//! least.
 //!
-//! A GPU is taken to do one thing at a time, in the order of the turns. So a submission's time and its deadline run from
-//! when it could have begun: from its turn, or from the end of what came before it. Nothing that comes after it moves
-//! them, nor does a turn that was given back unused.
+//! A GPU is assumed to do one thing at a time, in the order of the turns. So a submission's time and its deadline run
+//! from the moment at which it could have begun: from its turn, or from the end of the submission before it. Later
+//! submissions do not move them, and neither does a turn that was given back unused.
 //!
-//! Who has little work at a time and asks for the next when it has seen the result would never get its share beside one
-//! whose long work always waits. So long work waits for a moment where such a device is about to come back (as anticipatory
-//! disk schedulers do: Iyer and Druschel, SOSP 2001), and who was away keeps a part of its claim. The time for
-//! which the GPU waits for a device counts as used by it.
+//! A device may have little work at a time, and ask for more only when it has seen the result. It would never get its
+//! share beside a device whose long work always waits. So long work waits for a moment if such a device is about to
+//! come back (as anticipatory disk schedulers do: Iyer and Druschel, SOSP 2001), and a device that was away keeps a
+//! part of its claim. The time for which the GPU waits for a device counts as used by it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -19,25 +20,26 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-/// How many submissions are under way where devices share and all are short: one at work, and one that follows without a
-/// pause.
+/// The most submissions under way while devices share the GPU and all submissions are short: one at work, and one that
+/// follows without a pause.
 const SHARED: usize = 2;
-/// What is short. Longer ones of several devices would blur whose time it was, as drivers may do both at once, and need none
-/// that follows without a pause.
+/// The longest time of a short submission. Longer ones of several devices are not under way together: drivers may do
+/// both at once, which would blur whose time it was, and a pause between them costs little.
 const SHORT: Duration = Duration::from_millis(2);
-/// How much work a device hands over at most while it is alone, so that another one that comes need not wait long.
+/// The most work that a device hands over while it is alone, so that another device that comes need not wait long.
 const AHEAD: Duration = Duration::from_millis(20);
-/// What a submission is taken to need before any was measured.
+/// The assumed time of a submission before any was measured.
 const GUESS: Duration = Duration::from_millis(5);
-/// How much less than others a device may have used the GPU while it had no work, and claim later.
+/// A device that had no work comes back as if it had used the GPU at most this much less than the others.
 const CREDIT: Duration = Duration::from_millis(250);
-/// What is so long that it waits for a [`MOMENT`].
+/// If submissions of a device usually take longer than this, they wait a [`MOMENT`] for a device that is about to come
+/// back.
 const LONG: Duration = Duration::from_millis(20);
-/// For how long the GPU is kept for a device that is about to come back.
+/// The time for which the GPU is kept free for a device that is about to come back.
 const MOMENT: Duration = Duration::from_millis(2);
 
-/// How many times its timeout a submission waits for work that was given up. After that the GPU is taken to hang, and the
-/// submission's device is lost, so that its chainlet and the operator learn of it.
+/// A submission waits for work that was given up for at most this many times its timeout. After that, the GPU counts as
+/// hung and the submission's device is lost, so that its chainlet and the operator learn of it.
 const WAIT: u32 = 10;
 
 /// The turns on one adapter.
@@ -46,17 +48,19 @@ pub(crate) struct Turns {
     changed: Condvar,
 }
 
+/// The state of all turns on one adapter.
 struct State {
     seats: HashMap<u64, Client>,
     flying: Vec<Flight>,
-    /// Until when the GPU's time has been shared out: when a submission last ended, of whichever device.
+    /// The GPU's time is shared out until this moment: the last end of a submission, of whichever device.
     shared_until: Instant,
-    /// The most that a device had used when it got its turn, or when it was waited for: what all have used who always had
-    /// work.
+    /// The most that a device had used when it got its turn, or when the GPU waited for it. Devices that always had
+    /// work have used this much.
     clock: Duration,
     kept: Option<Kept>,
-    /// How many devices have work that was given up and that the GPU has not ended, and since when there is such a device.
+    /// The number of devices whose work was given up while the GPU is still at it.
     given_up: usize,
+    /// Since when there is such a device.
     busy_since: Instant,
     next: u64,
 }
@@ -64,37 +68,39 @@ struct State {
 /// The GPU, while it is kept free for a device that may come back.
 struct Kept {
     seat: u64,
-    /// From when on the device has not been billed for it.
+    /// The device is not billed yet for the time from here.
     since: Instant,
     until: Instant,
 }
 
-/// What is done about a submission that takes too long.
+/// Called when a submission takes too long.
 type Late = Arc<dyn Fn() + Send + Sync>;
 
+/// A device that takes turns.
 struct Client {
     depth: usize,
     timeout: Duration,
-    /// Time on the GPU, with what it had no claim to when it came, or came back.
+    /// Its time on the GPU, and the time to which it had no claim when it came or came back.
     used: Duration,
-    /// What one submission needs, averaged.
+    /// The average time of its submissions.
     usual: Duration,
-    /// Since when it has had nothing to do, if it ever had.
+    /// Since when it has had nothing to do; `None` if it has work or never had any.
     idle_since: Option<Instant>,
-    /// For how long it has nothing to do, averaged; what is much more than a [`MOMENT`] counts as no more.
+    /// The average time for which it has nothing to do. A pause counts as at most four times a [`MOMENT`].
     usual_pause: Duration,
     flying: usize,
     waiting: VecDeque<oneshot::Sender<Turn>>,
     late: Late,
 }
 
+/// A submission under way.
 struct Flight {
-    /// In the order of the turns.
+    /// Numbers are in the order of the turns.
     number: u64,
     seat: u64,
-    /// From when on the GPU could have been at it.
+    /// The first moment at which the GPU could have been at it.
     begun: Instant,
-    /// What it has had of the time that was shared out before its end.
+    /// Its part of the time that was shared out before its end.
     had: Duration,
     timeout: Duration,
 }
@@ -105,11 +111,12 @@ pub(crate) struct Seat {
     number: u64,
 }
 
-/// Work that was given up while the GPU was at it. Until this is dropped, other work may wait behind it, and no deadline
-/// runs; but see [`WAIT`].
+/// Work that was given up while the GPU was at it. Until this is dropped, other work may wait behind it, and no
+/// deadline runs, with the exception at [`WAIT`].
 pub(super) struct GivenUp(Arc<Turns>);
 
-/// The right to have one submission under way, until that has ended. To drop it gives it back: nothing was handed over.
+/// The right to have one submission under way until the submission ends. Dropping it gives the turn back: nothing was
+/// handed over.
 pub(crate) struct Turn {
     turns: Arc<Turns>,
     number: Option<u64>,
@@ -126,8 +133,8 @@ impl Turns {
         turns
     }
 
-    /// A place for a device that may have `depth` submissions under way, each for `timeout`. `late` is called when one
-    /// takes longer. It may leave when all of them have ended or been given back.
+    /// Adds a device that may have `depth` submissions under way, each for `timeout`. `late` is called when one takes
+    /// longer. The seat may be dropped when all of them have ended or been given back.
     pub(super) fn join(
         self: &Arc<Self>,
         depth: usize,
@@ -139,7 +146,7 @@ impl Turns {
         Seat { turns: self.clone(), number }
     }
 
-    /// The GPU is at work that was given up, until what is returned is dropped.
+    /// Notes that the GPU is at work that was given up, until the returned value is dropped.
     pub(super) fn give_up(self: &Arc<Self>) -> GivenUp {
         self.state().give_up(Instant::now());
         GivenUp(self.clone())
@@ -149,12 +156,13 @@ impl Turns {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives turns to those who wait, as many as may be.
+    /// Gives turns to the callers that wait, as many as are possible now.
     fn give(self: &Arc<Self>, state: &mut State, now: Instant) {
         let kept_until = state.kept_until();
         while let Some((number, waiting)) = state.next_turn(now) {
             if let Err(mut turn) = waiting.send(Turn { turns: self.clone(), number: Some(number) }) {
-                // Whoever waited has gone. The lock is held, which dropping the turn would take.
+                // The caller no longer waits. Dropping the turn would take the lock, which is held, so the turn loses
+                // its number.
                 turn.number = None;
                 state.take(number, now);
             }
@@ -164,7 +172,7 @@ impl Turns {
         }
     }
 
-    /// Ends a turn, and says how long the GPU was at it.
+    /// Ends a turn. Returns how long the GPU was at it, if that is known.
     fn end(self: &Arc<Self>, number: u64) -> Option<Duration> {
         let mut state = self.state();
         let now = Instant::now();
@@ -173,7 +181,7 @@ impl Turns {
         time
     }
 
-    /// Takes a turn back that nothing was handed over with.
+    /// Takes back a turn with which nothing was handed over.
     fn give_back(self: &Arc<Self>, number: u64) {
         let mut state = self.state();
         let now = Instant::now();
@@ -205,7 +213,7 @@ impl State {
         let client = Client {
             depth: depth.max(1),
             timeout,
-            // Who comes late has no claim to what the others had before.
+            // A device that comes late has no claim to time that the others had before.
             used: self.clock,
             usual: GUESS,
             idle_since: None,
@@ -224,7 +232,7 @@ impl State {
         self.seats.remove(&seat)
     }
 
-    /// A device asks for a turn.
+    /// Notes that a device asks for a turn.
     fn ask(&mut self, seat: u64, waiting: oneshot::Sender<Turn>, now: Instant) {
         let Some(client) = self.seats.get_mut(&seat) else { return };
         if !client.is_active() {
@@ -237,7 +245,7 @@ impl State {
         client.waiting.push_back(waiting);
     }
 
-    /// Begins a turn, if one may begin now, of whoever waits for it there.
+    /// Begins the next turn, if one may begin now. Returns its number, and the sender to the caller that waits for it.
     fn next_turn(&mut self, now: Instant) -> Option<(u64, oneshot::Sender<Turn>)> {
         self.bill_keeping(now);
         let seat = self.next_seat(now)?;
@@ -254,17 +262,18 @@ impl State {
         self.kept.as_ref().map(|kept| kept.until)
     }
 
-    /// Ends the keeping of the GPU, and bills it to the device for which it was.
+    /// Ends the keeping of the GPU, and bills it to the device for which the GPU was kept.
     fn bill_keeping(&mut self, now: Instant) {
         let Some(Kept { seat, since, until }) = self.kept.take() else { return };
         let Some(client) = self.seats.get_mut(&seat) else { return };
         client.used += now.min(until).saturating_duration_since(since);
-        // Or one that leaves and comes as another would have the same claim again.
+        // Otherwise a device that leaves and joins again would have the same claim again.
         self.clock = self.clock.max(client.used);
     }
 
-    /// Whose turn is next, if there is one now: of those who wait and may, who has used the least, or came first. Where it
-    /// is to wait for another one, the GPU is kept from now on.
+    /// Returns the device whose turn is next, if there is one now: of the devices that wait and may submit, the one
+    /// that has used the GPU least, or that came first. If it must wait for another device, the GPU is kept from now
+    /// on.
     fn next_seat(&mut self, now: Instant) -> Option<u64> {
         let comes_back = |client: &Client| client.comes_back_until().filter(|until| *until > now);
         let ready = |client: &Client| !client.waiting.is_empty() && client.flying < client.depth;
@@ -302,7 +311,7 @@ impl State {
         self.flying.iter().all(|flight| self.is_short(flight.seat))
     }
 
-    /// Takes out what is under way no more. That alone bills nothing, and moves nothing of others.
+    /// Removes a submission that is no longer under way. This alone bills nothing and moves no other submission's time.
     fn take(&mut self, number: u64, now: Instant) -> Option<Flight> {
         let place = self.flying.iter().position(|flight| flight.number == number)?;
         let flight = self.flying.swap_remove(place);
@@ -315,8 +324,8 @@ impl State {
         Some(flight)
     }
 
-    /// Nothing was handed over in a turn. Where it kept the GPU from others, its device has used that time; else one that
-    /// asks for nothing but what fails would always be next.
+    /// Notes that nothing was handed over in a turn. If the turn kept the GPU from other devices, its device is billed
+    /// for that time. Otherwise a device whose every submission fails would always be next.
     fn give_back(&mut self, number: u64, now: Instant) {
         let Some(flight) = self.take(number, now) else { return };
         if self.flying.iter().any(|other| other.number < number) {
@@ -327,7 +336,7 @@ impl State {
         }
     }
 
-    /// One device's work is given up, and the GPU is still at it.
+    /// Notes that one device's work is given up while the GPU is still at it.
     fn give_up(&mut self, now: Instant) {
         if self.given_up == 0 {
             self.busy_since = now;
@@ -335,7 +344,8 @@ impl State {
         self.given_up += 1;
     }
 
-    /// The GPU is done with one device's work that was given up. The deadlines of all other work run from now.
+    /// Notes that the GPU is done with one device's work that was given up. After the last such work, the deadlines of
+    /// all other work run from now.
     fn end_given_up(&mut self, now: Instant) {
         self.given_up = self.given_up.saturating_sub(1);
         if self.given_up == 0 {
@@ -346,13 +356,14 @@ impl State {
         }
     }
 
-    /// The GPU is done with a submission. Returns how long it was at it, if that is known.
+    /// Notes that the GPU is done with a submission. Returns how long it was at it, if that is known.
     fn end(&mut self, number: u64, now: Instant) -> Option<Duration> {
         let flight = self.take(number, now)?;
         let mut time = now.saturating_duration_since(flight.begun.max(self.shared_until));
         let first = self.flying.iter_mut().min_by_key(|other| other.number);
         if let Some(first) = first.filter(|first| first.number < number) {
-            // The GPU did both at once, or the end of the first is not known yet. They share what is billed once.
+            // The GPU did both at once, or the end of the first is not known yet. They share the time, which is billed
+            // once.
             time /= 2;
             let shared = now.saturating_duration_since(first.begun.max(self.shared_until));
             first.had += shared.saturating_sub(time);
@@ -364,7 +375,7 @@ impl State {
         }
         let client = self.seats.get_mut(&flight.seat);
         if self.given_up > 0 {
-            // Much of the time may be that of the work that was given up.
+            // Much of the time may belong to the work that was given up.
             if let Some(client) = client {
                 client.used += time.min(client.usual);
             }
@@ -377,8 +388,9 @@ impl State {
         Some(time)
     }
 
-    /// The deadline of what the GPU is at; what comes after that has not begun. While the GPU is at work that was given up,
-    /// it is later by [`WAIT`] times the timeout. If the device has left, there is nobody to tell.
+    /// Returns the deadline of the submission that the GPU is at, its number, and the function to call then, which is
+    /// `None` if the device has left. Later submissions have not begun. While the GPU is at work that was given up, the
+    /// deadline is later, by up to [`WAIT`] times the timeout.
     fn deadline(&self) -> Option<(Instant, u64, Option<Late>)> {
         let first = self.flying.iter().min_by_key(|flight| flight.number)?;
         let late = self.seats.get(&first.seat).map(|client| client.late.clone());
@@ -395,13 +407,13 @@ impl Client {
         self.flying > 0 || !self.waiting.is_empty()
     }
 
-    /// Until when it can be expected back, if it has no work just now and usually comes back at once.
+    /// Returns until when it can be expected back, if it has no work now and usually comes back at once.
     fn comes_back_until(&self) -> Option<Instant> {
         let since = self.idle_since.filter(|_| self.usual_pause < MOMENT)?;
         since.checked_add(MOMENT)
     }
 
-    /// What it has handed over, as long as that usually takes.
+    /// Returns about how long all that it has handed over takes.
     fn all_under_way(&self) -> Duration {
         self.usual.saturating_mul(u32::try_from(self.flying).unwrap_or(u32::MAX))
     }
@@ -443,7 +455,7 @@ impl Drop for GivenUp {
 }
 
 impl Turn {
-    /// The GPU is done with what was handed over. Returns how long it was at it, if that is known.
+    /// Ends the turn, because the GPU is done with the submission. Returns how long it was at it, if that is known.
     pub(super) fn end(mut self) -> Option<Duration> {
         self.number.take().and_then(|number| self.turns.end(number))
     }
@@ -457,21 +469,23 @@ impl Drop for Turn {
     }
 }
 
-/// Ends what takes too long, for as long as there are turns.
+/// Ends submissions that take too long, for as long as the turns exist.
 fn watch(turns: &Weak<Turns>) {
-    /// How late a deadline may be noticed. Being woken for each submission would cost more than many of them.
+    /// The longest delay until a deadline is noticed. Waking the thread for each submission would cost more than many
+    /// of them.
     const LOOK: Duration = Duration::from_millis(50);
-    /// How often a thread looks whether it is still needed.
+    /// The time after which the thread checks whether it is still needed, while there are no seats.
     const IDLE: Duration = Duration::from_secs(1);
     while let Some(turns) = turns.upgrade() {
         let mut state = turns.state();
         let now = Instant::now();
         match (state.deadline(), state.kept_until()) {
             (Some((deadline, number, late)), _) if deadline <= now => {
-                // The others' time runs from here.
+                // The time of the other submissions runs from here.
                 state.end(number, now);
                 turns.give(&mut state, now);
                 drop(state);
+                // Called without the lock, because it gives up the device's work, which takes the lock.
                 if let Some(late) = late {
                     late();
                 }

@@ -1,7 +1,7 @@
-//! A session in a process of its own, which the host can kill: what a driver does not end by itself, ends with it.
+//! A session in a process of its own. The host can kill it, which ends work that the driver does not end by itself.
 //!
-//! The worker is this program again, with a socket as its standard input ([`serve`] is its side). It gets no secrets: of
-//! the host's environment it has what drivers look for, and nothing else.
+//! The worker is this program again, with a socket as its standard input ([`serve`] is its side). It gets no secrets:
+//! of the host's environment it has only the variables that drivers look for.
 
 mod frames;
 mod serve;
@@ -31,7 +31,7 @@ use crate::config::ByteSize;
 /// The first argument of a worker.
 pub(super) const ARGUMENT: &str = "chainhost-gpu-worker";
 
-/// The beginnings of the environment variables by which drivers and their loaders are configured.
+/// The prefixes of the environment variables that configure drivers and their loaders.
 const ENVIRONMENT: [&str; 15] = [
     "PATH",
     "HOME",
@@ -49,21 +49,22 @@ const ENVIRONMENT: [&str; 15] = [
     "__GL_",
     "CUDA_VISIBLE_DEVICES",
 ];
-/// How long the host's first worker may take to list the adapters: drivers are loaded from a cold disk.
+/// The longest time in which the host's first worker must list the adapters. It may have to load drivers from a cold
+/// disk.
 const LISTING: Duration = Duration::from_secs(60);
-/// How long a new worker may take to find its adapter where submissions may take less.
+/// The time that a new worker has to find its adapter, or the chainlet's timeout if that is longer.
 const STARTING: Duration = Duration::from_secs(10);
-/// After how many times the chainlet's timeout a worker counts as stuck that takes no write. What it may be at before, a
-/// submission or a shader, takes the timeout at most.
+/// A worker that takes no write for this many times the chainlet's timeout counts as stuck. Its work before the write,
+/// a submission or a shader, takes the timeout at most.
 const PATIENCE: u32 = 4;
 
 /// A running worker.
 pub(super) struct Worker {
     child: Arc<Mutex<Child>>,
-    /// What is to be sent, written by a thread: a worker that does not read holds up nobody.
+    /// Requests to send. A thread writes them, so that a worker that does not read blocks nobody.
     outbox: mpsc::Sender<(Request, Vec<u8>)>,
     next: AtomicU64,
-    /// How long it may take over a submission.
+    /// The longest time of a submission.
     limit: Duration,
     shared: Arc<Shared>,
 }
@@ -81,7 +82,7 @@ struct Waiting {
     devices: Vec<DeviceId>,
 }
 
-/// Which adapters a worker of `program` finds.
+/// Returns the adapters that a worker of `program` finds.
 pub(super) fn adapters(program: &Path) -> io::Result<Vec<Facts>> {
     let (mut child, stream) = spawn(program)?;
     stream.set_read_timeout(Some(LISTING))?;
@@ -109,7 +110,7 @@ fn spawn(program: &Path) -> io::Result<(Child, UnixStream)> {
     Ok((child, ours))
 }
 
-/// Ends a worker and everything that it does.
+/// Ends a worker and all its work.
 fn end(child: &mut Child) {
     if let Err(error) = child.kill().and_then(|()| child.wait()) {
         tracing::error!(%error, "a GPU worker could not be ended");
@@ -117,7 +118,7 @@ fn end(child: &mut Child) {
 }
 
 impl Worker {
-    /// Starts a worker for the adapter `index`, and for buffers of so much `memory`. It may take `limit` over a submission.
+    /// Starts a worker for the adapter `index`, with at most `memory` of buffers. Each submission may take `limit`.
     pub(super) async fn start(
         program: &Path,
         index: usize,
@@ -132,7 +133,7 @@ impl Worker {
         let writing = stream.try_clone().map_err(failed)?;
         let writer = std::thread::Builder::new().name("gpu-outbox".into()).spawn(move || {
             for (request, bulk) in sent {
-                // The reader notices that the worker is gone.
+                // The worker is gone, which the reader notices, too.
                 if frames::write(&writing, &request, &bulk).is_err() {
                     return;
                 }
@@ -155,12 +156,12 @@ impl Worker {
         }
     }
 
-    /// Whether it has ended, and another one is needed.
+    /// Returns true if the worker has ended and another one is needed.
     pub(super) fn has_ended(&self) -> bool {
         self.shared.ended.load(Ordering::Acquire)
     }
 
-    /// Ends it with all its devices.
+    /// Ends the worker with all its devices.
     pub(super) fn kill(&self) {
         kill(&self.child, &self.shared);
     }
@@ -233,9 +234,9 @@ impl Worker {
         }
     }
 
-    /// Asks for what has no answer.
+    /// Sends a request that gets no answer.
     fn send(&self, ask: Ask) {
-        // One that has ended has nothing left of what this is about.
+        // This fails only if the worker has ended, which freed everything that the request is about.
         let _ = self.outbox.send((Request { number: 0, ask }, Vec::new()));
     }
 
@@ -245,8 +246,10 @@ impl Worker {
 
     fn ask_as(&self, number: u64, ask: Ask, bulk: Vec<u8>) -> impl Future<Output = Result<Answer>> + Send + use<> {
         let (sender, receiver) = oneshot::channel();
+        // Inserted before `has_ended` is read: `listen` sets `ended` before it takes all senders, so no sender stays
+        // behind.
         self.shared.waiting().answers.insert(number, sender);
-        // Where it is not sent, or the worker ends, the sender is dropped.
+        // If the request is not sent, or the worker ends, the sender is dropped.
         if self.has_ended() || self.outbox.send((Request { number, ask }, bulk)).is_err() {
             self.shared.waiting().answers.remove(&number);
         }
@@ -261,7 +264,7 @@ impl Drop for Worker {
 }
 
 fn kill(child: &Mutex<Child>, shared: &Shared) {
-    // Nothing more is asked of it from now on.
+    // From now on, nobody sends requests to it.
     shared.ended.store(true, Ordering::Release);
     // If another thread holds the lock, it is ending the worker.
     if let Ok(mut child) = child.try_lock()
@@ -284,7 +287,7 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands on what the worker says, until it ends.
+    /// Passes on the worker's messages until it ends.
     fn listen(&self, stream: UnixStream) {
         let mut from = BufReader::new(stream);
         loop {
@@ -292,7 +295,7 @@ impl Shared {
                 Ok(Some((tell, bulk))) => self.told(tell, bulk),
                 Ok(None) => break,
                 Err(error) => {
-                    // One that was killed may leave in the middle of a word.
+                    // A worker that was killed may leave a frame unfinished.
                     if !self.ended.load(Ordering::Acquire) && error.kind() == io::ErrorKind::InvalidData {
                         tracing::error!(%error, "a GPU worker could not be understood");
                     }
@@ -315,12 +318,12 @@ impl Shared {
             Tell::Answer(number, answer) => {
                 let (waiting, refused) = {
                     let mut waiting = self.waiting();
-                    // A read that is refused gives nothing more, and whoever asked for it may have gone.
+                    // A rejected read gets no `Tell::Read`, and its caller may no longer wait to remove the callback.
                     let refused = answer.is_err().then(|| waiting.reads.remove(&number)).flatten();
                     (waiting.answers.remove(&number), refused)
                 };
                 drop(refused);
-                // Whoever asked may have gone.
+                // This fails if the caller no longer waits.
                 let _ = waiting.map(|waiting| waiting.send(answer));
             }
             Tell::Read(number, result) => {

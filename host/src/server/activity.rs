@@ -1,5 +1,6 @@
-//! Whether anything goes on in a connection, by which it is ended when nothing does: hyper has such limits for HTTP/1 alone,
-//! and a client of HTTP/2 that takes nothing of its answers, but answers pings, would keep them in memory for ever.
+//! Watches whether a connection is in use, so that one without activity can be closed. hyper has such limits for HTTP/1
+//! only. Without ours, an HTTP/2 client that answers pings but never reads its answers would keep them in memory
+//! forever.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,33 +15,36 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::deadline::moment_after;
 
-/// In pieces of how many bytes an answer is handed on: one is taken only when there is room for it on the way to the client.
+/// The largest piece of an answer that is given to hyper at once, in bytes. hyper takes a piece only if it has room for
+/// it on the way to the client, so each piece that it takes shows that the client reads.
 const PIECE: usize = 16 * 1024;
 
-/// What goes on in one connection.
+/// The activity of one connection.
 pub(super) struct Activity {
     begun: Instant,
-    /// When anything happened last, in milliseconds since it began.
+    /// The time of the last activity, in milliseconds since `begun`.
     last: AtomicU64,
-    /// Requests that have no answer yet.
+    /// The number of requests that have no answer yet.
     asked: AtomicUsize,
-    /// Long answers that have not been taken as a whole.
+    /// The number of long answers that the client has not taken completely.
     sending: AtomicUsize,
+    /// The longest time without a request.
     idle: Duration,
+    /// The longest time in which the client may take nothing of its answers.
     unread: Duration,
 }
 
-/// Why a connection is to end.
+/// The reason to end a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Over {
-    /// Nothing has been asked for a while.
+    /// The client has sent no request for a while.
     Idle,
-    /// Nothing was taken of its answers for a while.
+    /// The client has taken nothing of its answers for a while.
     Unread,
 }
 
 impl Activity {
-    /// A connection may be `idle` for so long, and its answers `unread`.
+    /// Watches a connection that may be `idle` for so long, and may leave its answers `unread` for so long.
     pub(super) fn new(idle: Duration, unread: Duration) -> Arc<Self> {
         Arc::new(Activity {
             begun: Instant::now(),
@@ -52,14 +56,14 @@ impl Activity {
         })
     }
 
-    /// A request is here; it is answered when what comes back is dropped.
+    /// Counts a request that has arrived. Dropping the returned value means that it is answered.
     pub(super) fn ask(self: &Arc<Self>) -> Asking {
         self.asked.fetch_add(1, Ordering::Relaxed);
         self.happen();
         Asking(self.clone())
     }
 
-    /// The body of an answer, watched where it is long.
+    /// Returns the body of an answer; a long one is watched.
     pub(super) fn watch(self: &Arc<Self>, body: Body) -> Body {
         let short = u64::try_from(PIECE).unwrap_or(u64::MAX);
         if body.size_hint().exact().is_some_and(|length| length <= short) {
@@ -69,7 +73,7 @@ impl Activity {
         Body::new(Watched { body, piece: Bytes::new(), activity: self.clone(), waiting: false })
     }
 
-    /// Returns when the connection is to end.
+    /// Waits until the connection must end, and returns the reason.
     pub(super) async fn over(&self) -> Over {
         loop {
             let (over, limit) = match self.sending.load(Ordering::Relaxed) {
@@ -82,8 +86,8 @@ impl Activity {
         }
     }
 
-    /// Returns when the connection, which is to be closed, has nothing more to do: nothing was asked or sent for `rest`, or
-    /// nothing was taken of its answers for `unread`, and no request is without an answer.
+    /// Waits until a connection that is being closed has nothing more to do: every request has its answer, and nothing
+    /// happened for `rest`, or for `unread` while an answer is being sent.
     pub(super) async fn done(&self, rest: Duration, unread: Duration) {
         loop {
             let limit = if self.sending.load(Ordering::Relaxed) == 0 { rest } else { unread };
@@ -93,9 +97,10 @@ impl Activity {
         }
     }
 
-    /// Whether nothing has happened for all of `limit`; if not, after a while in which that may have changed.
+    /// Returns true if nothing has happened for all of `limit`. Otherwise waits until that may have changed, and
+    /// returns false.
     async fn look(&self, limit: Duration) -> bool {
-        // Before the time, which is set before the number falls.
+        // Reads `asked` before `last`, because the drop of an `Asking` sets `last` before it lowers `asked`.
         let quiet = self.asked.load(Ordering::Acquire) == 0;
         let last = self.begun + Duration::from_millis(self.last.load(Ordering::Relaxed));
         let end = moment_after(last, limit);
@@ -103,14 +108,14 @@ impl Activity {
             sleep_until(end).await;
             return false;
         }
-        // Requests have deadlines of their own.
+        // A request in flight keeps the connection open. It has its own deadline.
         if !quiet {
             sleep(limit).await;
         }
         quiet
     }
 
-    /// Something happens now.
+    /// Notes that something happens now.
     pub(super) fn happen(&self) {
         let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last.store(now, Ordering::Relaxed);
@@ -127,23 +132,25 @@ impl Drop for Asking {
     }
 }
 
-/// A long answer.
+/// The body of a long answer.
 struct Watched {
     body: Body,
-    /// What is left of the part that came last.
+    /// The rest of the last frame that the body gave.
     piece: Bytes,
     activity: Arc<Activity>,
-    /// The client waits for the next part, and not the other way round.
+    /// True while the client waits for the body; false while the body waits for the client.
     waiting: bool,
 }
 
 impl Watched {
+    /// Sets who waits. While the client waits, the answer counts as a request without an answer.
     fn wait(&mut self, waiting: bool) {
         if self.waiting == waiting {
             return;
         }
         self.waiting = waiting;
         let Activity { asked, sending, .. } = &*self.activity;
+        // Adds before it subtracts, so that the two numbers are never both 0 in between.
         let (more, fewer) = if waiting { (asked, sending) } else { (sending, asked) };
         more.fetch_add(1, Ordering::Release);
         fewer.fetch_sub(1, Ordering::Release);
@@ -205,7 +212,7 @@ mod tests {
     const NEVER: Duration = Duration::from_secs(3600);
 
     #[tokio::test]
-    async fn a_connection_is_over_when_nothing_is_asked_and_nothing_is_sent() {
+    async fn a_connection_without_requests_and_answers_is_idle() {
         let activity = Activity::new(SOON, NEVER);
         assert_eq!(activity.over().await, Over::Idle);
         let asking = activity.ask();
@@ -220,7 +227,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_long_answer_that_nobody_takes_ends_it_and_one_that_is_taken_is_whole() {
+    async fn a_long_answer_ends_its_connection_only_if_nobody_reads_it() {
         let activity = Activity::new(NEVER, SOON);
         let text = "long ".repeat(PIECE);
         let body = activity.watch(Body::from(text.clone()));

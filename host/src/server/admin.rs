@@ -1,4 +1,4 @@
-//! The routes for whoever runs the chain.
+//! The routes of the admin listener.
 
 use axum::Router;
 use axum::body::Body;
@@ -36,24 +36,24 @@ struct ChainState<'a> {
     name: &'a str,
     /// The chainlet that the outside calls.
     entrypoint: &'a str,
-    /// Whether every chainlet is ready.
+    /// True if every chainlet is ready.
     ready: bool,
-    /// Whether the server is stopping.
+    /// True if the server is stopping.
     draining: bool,
-    /// How many versions of the chain there have been.
+    /// The number of versions that the chain has had.
     version: u64,
-    /// A version that gets a share of the calls first.
+    /// The version on trial, which gets only a share of the calls.
     trial: Option<TrialState>,
     /// The chainlets of the version, each after those that it calls.
     chainlets: Vec<ChainletState<'a>>,
 }
 
-/// A version that gets a share of the calls first.
+/// The version on trial, which gets only a share of the calls.
 #[derive(Serialize, JsonSchema)]
 struct TrialState {
-    /// Its number.
+    /// The number of the version.
     version: u64,
-    /// Which share of the calls it gets.
+    /// The share of the calls that it gets.
     #[schemars(range(min = 0.0, max = 1.0))]
     share: f64,
 }
@@ -65,49 +65,49 @@ struct ChainletState<'a> {
     name: &'a str,
     /// The type of its `run-remote`, in WIT.
     signature: Option<String>,
-    /// How many replicas take calls.
+    /// The number of replicas that take calls.
     ready: usize,
-    /// How many replicas there should be for the present load.
+    /// The number of replicas that there should be for the present load.
     wanted: u32,
-    /// How many calls are in flight.
+    /// The number of calls in flight.
     active: usize,
-    /// How many calls wait for a replica.
+    /// The number of calls that wait for a replica.
     waiting: usize,
-    /// Why replicas are missing.
+    /// The reason why replicas are missing.
     down: Option<String>,
-    /// What it calls.
+    /// The chainlets that it calls.
     dependencies: Vec<DependencyState<'a>>,
 }
 
 /// A chainlet's dependency on another.
 #[derive(Serialize, JsonSchema)]
 struct DependencyState<'a> {
-    /// What the chainlet calls it.
+    /// The name that the chainlet uses for it.
     name: &'a str,
     /// The chainlet that it resolves to.
     chainlet: &'a str,
 }
 
-/// What a reload came to.
+/// The outcome of a reload.
 #[derive(Serialize, JsonSchema)]
 struct ReloadedState {
-    /// Whether the new version gets a share of the calls first.
+    /// True if the new version is on trial: it gets only a share of the calls at first.
     on_trial: bool,
     /// The number of the new version.
     version: u64,
 }
 
-/// The JSON Schema of [`ChainState`].
+/// Returns the JSON Schema of [`ChainState`].
 pub(super) fn state_schema() -> Json {
     schema_of::<ChainState<'_>>()
 }
 
-/// The JSON Schema of [`ReloadedState`].
+/// Returns the JSON Schema of [`ReloadedState`].
 pub(super) fn reloaded_schema() -> Json {
     schema_of::<ReloadedState>()
 }
 
-/// The schema of what is written of a `T`, in one piece.
+/// Returns the schema of a `T` as it is serialised, without references.
 fn schema_of<T: JsonSchema>() -> Json {
     let settings = SchemaSettings::draft2020_12().for_serialize().with(|settings| {
         settings.inline_subschemas = true;
@@ -149,7 +149,7 @@ async fn state(State(http): State<Http>, Extension(asked): Extension<Asked>) -> 
     written(&ChainState::of(&http.0.chain, &chain, http.is_draining()), &asked)
 }
 
-/// The answer whose body is `state`.
+/// Returns an answer with `state` as its body.
 fn written(state: &impl Serialize, asked: &Asked) -> Response {
     match serde_json::to_vec(state) {
         Ok(body) => run_remote::json(body),

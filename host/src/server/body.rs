@@ -1,4 +1,4 @@
-//! Request bodies: reading them within limits.
+//! Reads request bodies within limits.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use crate::deadline::Deadline;
 use crate::memory::MemoryBudget;
 use crate::value::format::Format;
 
-/// How much of a body that was refused is still read, in bytes.
+/// The largest number of bytes that are still read of a rejected body.
 const DISCARD_LIMIT: usize = 64 * 1024 * 1024;
-/// How long a body that was refused is still read.
+/// The longest time for which a rejected body is still read.
 const DISCARD_TIME: Duration = Duration::from_secs(5);
 
-/// What a request's body can be: hyper's or axum's.
+/// The body of a request: hyper's or axum's.
 pub(super) trait RequestBody:
     Body<Data = Bytes, Error: fmt::Display + Send + Into<axum::BoxError>> + Unpin + Send + 'static
 {
@@ -30,17 +30,18 @@ impl<B> RequestBody for B where
 {
 }
 
-/// How much bodies may hold.
+/// The memory limits of bodies.
 #[derive(Debug, Clone)]
 pub(super) struct Limits {
-    /// Of one, in bytes.
+    /// The limit of one body, in bytes.
     one: usize,
-    /// Of all: those of requests while they come and until a guest has them, messages of WebSockets, and answers until their
-    /// clients have taken them.
+    /// The limit of all together: bodies of requests until a guest has them, messages of WebSockets, and answers until
+    /// their clients have taken them.
     all: MemoryBudget,
 }
 
-/// A body that was read. What it holds of the limit to all is free again when the last part of its bytes is dropped.
+/// A body that was read completely. Its reservation of the limit of all bodies ends when the last part of its bytes is
+/// dropped.
 #[derive(Debug, Default)]
 pub(super) struct Received {
     pub bytes: Bytes,
@@ -48,27 +49,28 @@ pub(super) struct Received {
 }
 
 impl Limits {
-    /// `one` body has at most so many bytes, and `all` together, of what the host may hold.
+    /// Limits one body to `one` bytes, and all together to `all` bytes of the host's budget.
     pub(super) fn new(one: usize, all: usize, host: &MemoryBudget) -> Self {
         Limits { one, all: host.share(all, "the limit to all requests and answers", "--bodies-limit") }
     }
 
-    /// How many bytes one may have.
+    /// Returns the largest number of bytes of one body.
     pub(super) fn one(&self) -> usize {
         self.one
     }
 
-    /// What all may have.
+    /// Returns the budget of all bodies.
     pub(super) fn all(&self) -> &MemoryBudget {
         &self.all
     }
 }
 
-/// The whole body, which is of `format` by its headers, or of none that is taken; nothing where there is none.
+/// Reads the whole body. `format` is the format that its headers name, or the problem that they name none that is
+/// supported. Without a body, returns no bytes.
 ///
 /// # Errors
-/// A body of another kind, or longer than it may be, is refused before it is read as far as that can be known; one for which
-/// there is no room, when that is known; one that is not there by `deadline`, then.
+/// Fails before it reads the body if the headers show that the body is of another kind or too long. Fails while it
+/// reads if the body becomes too long or finds no room. Fails at `deadline` if the body is not complete by then.
 pub(super) async fn read<B: RequestBody>(
     headers: &HeaderMap,
     version: Version,
@@ -78,8 +80,9 @@ pub(super) async fn read<B: RequestBody>(
     deadline: &Deadline,
 ) -> Result<Received, Problem> {
     if body.is_end_stream() || body.size_hint().exact() == Some(0) {
-        // A web page of another origin can send a request without a body, or of some other type, but not of those that are
-        // taken: its browser asks the server for each of them first, which allows none.
+        // A browser lets a web page of another origin send a request without a body, or with some other types, without
+        // asking the server. For the types that this server supports, the browser asks first, and this server allows
+        // none.
         return match format {
             Ok(format) => Ok(Received { format, ..Received::default() }),
             Err(_) if headers.contains_key(header::ORIGIN) => Err(Problem::new(
@@ -101,14 +104,15 @@ pub(super) async fn read<B: RequestBody>(
         },
         Err(refusal) => refusal,
     };
+    // A client that was too slow has had its time. The others may still be sending.
     if refusal.kind() != Kind::SlowRequest {
         tokio::spawn(discard(body));
     }
     Err(refusal)
 }
 
-/// Whether a body of which nothing more comes was reset without an error (RFC 9113, 8.1): over HTTP/2, its end is known when it has
-/// come.
+/// Returns true if a body that gives no more frames was reset without an error (RFC 9113, 8.1). Over HTTP/2,
+/// `is_end_stream` is true once the regular end has come.
 pub(super) fn is_reset<B: RequestBody>(body: &B, version: Version) -> bool {
     version == Version::HTTP_2 && !body.is_end_stream()
 }
@@ -117,7 +121,7 @@ async fn collect<B: RequestBody>(body: &mut B, version: Version, limits: &Limits
     let mut whole = Bytes::new();
     let mut held = limits.all.nothing();
     let length = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
-    // Most bodies are one piece, which needs no copy.
+    // Most bodies are one piece, which then needs no copy.
     let mut more = BytesMut::new();
     loop {
         let Some(frame) = body.frame().await else {
@@ -149,11 +153,11 @@ async fn collect<B: RequestBody>(body: &mut B, version: Version, limits: &Limits
     Ok(held.own(whole))
 }
 
-/// Adds a piece to a body, of this length by what its client says.
+/// Adds a piece to a body. `length` is the length of the whole body, as its client says.
 ///
-/// The last buffer is as long as the body, so that a large one is not held twice, and there are few before it. But a client that
-/// says much and sends little gets no more than four times what it has sent, of which the part that is not written to takes no
-/// memory.
+/// The last buffer is exactly as long as the body, so a large body is not held twice, and there are few buffers before
+/// it. A client that announces much and sends little takes little memory: the buffer is at most four times as long as
+/// the bytes that have come, and its unwritten part takes no memory.
 fn append(body: &mut BytesMut, piece: &[u8], length: Option<usize>) {
     let needed = body.len() + piece.len();
     if needed > body.capacity() {
@@ -175,7 +179,7 @@ fn acceptable(headers: &HeaderMap, length: u64, limit: usize) -> Result<(), Prob
     Ok(())
 }
 
-/// Refuses a body in any coding.
+/// Rejects a body with a content coding other than `identity`.
 pub(super) fn encoded_as_it_is(headers: &HeaderMap) -> Result<(), Problem> {
     let coding = headers.get(header::CONTENT_ENCODING).map(|value| String::from_utf8_lossy(value.as_bytes()));
     if let Some(coding) = coding.filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
@@ -188,8 +192,8 @@ fn too_large(limit: usize) -> Problem {
     Problem::new(Kind::TooLarge, format!("the body is longer than this server's limit of {limit} bytes (--body-limit)"))
 }
 
-/// Reads what is left of a body that is of no use for a while. A client that writes its whole request before it reads would
-/// otherwise find its connection, or its HTTP/2 stream, reset, and never see why.
+/// Reads the rest of a body that nobody needs, for a while. Otherwise a client that writes its whole request before it
+/// reads would find its connection or its HTTP/2 stream reset, and would never see the answer.
 pub(super) async fn discard<B: RequestBody>(mut body: B) {
     let all = async {
         let mut read = 0;
@@ -200,7 +204,7 @@ pub(super) async fn discard<B: RequestBody>(mut body: B) {
             }
         }
     };
-    // Whether the client came to an end or not, its answer is on its way.
+    // The answer is sent in any case, so it does not matter whether the body ended.
     let _ = timeout(DISCARD_TIME, all).await;
 }
 
@@ -229,7 +233,7 @@ mod tests {
         Deadline::after(Instant::now(), Duration::from_secs(1), TimeLimit::Server)
     }
 
-    /// The format that the headers say.
+    /// Returns the format that the headers name.
     fn format(headers: &HeaderMap) -> Result<Format, Problem> {
         match super::super::format::of_body(headers, || None::<Arc<Signature>>)? {
             Input::Whole(format) => Ok(format),
@@ -250,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_body_is_in_one_buffer_of_its_own_length_and_a_claim_takes_no_memory() {
+    fn a_body_gets_one_buffer_but_a_false_length_gets_little_memory() {
         let mut body = BytesMut::new();
         for _ in 0..6 {
             append(&mut body, &[7; 1000], Some(6000));
@@ -269,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_of_no_or_another_kind_is_refused() {
+    async fn a_body_without_a_type_or_with_a_coding_is_rejected() {
         assert_eq!(read_all(HeaderMap::new(), Full::from("{}"), 8).await, Err(Kind::MediaType));
         let mut compressed = json();
         compressed.insert(header::CONTENT_ENCODING, "gzip".parse().unwrap());
@@ -299,7 +303,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_bodies_together_have_only_so_much_room_until_each_is_dropped() {
+    async fn all_bodies_share_one_limit_until_they_are_dropped() {
         let limits = limits(5000, 3000);
         let body = |length: usize| Full::from(vec![b' '; length]);
         let read = async |length| {
@@ -317,7 +321,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_web_page_has_to_name_the_type_of_json_even_without_a_body() {
+    async fn a_web_page_must_send_a_type_even_without_a_body() {
         let mut headers = HeaderMap::from_iter([(header::ORIGIN, "https://evil.example".parse().unwrap())]);
         assert_eq!(read_all(headers.clone(), Full::<Bytes>::default(), 8).await, Err(Kind::MediaType));
         headers.insert(header::CONTENT_TYPE, "text/plain".parse().unwrap());

@@ -1,16 +1,17 @@
 //! The connections of one listener, from the first byte to the last.
 //!
-//! Each connection is a task of its own, which ends with it. There are only so many places, and no client holds one for
-//! long by being slow: not with its handshake, a head, a body ([`super::body`]), or by not reading its answer.
+//! Each connection is a task of its own. The number of places for connections is limited, and a slow client soon loses
+//! its place: its handshake, its heads, its bodies ([`super::body`]) and its reading of answers have time limits.
 //!
 //! When all places are taken, a few more connections get one answer each and are closed: `/healthz` and `/readyz`
-//! answer as ever, and all else is a 503. Connections beyond those are closed at once.
+//! answer as usual, and everything else gets a 503. Further connections are closed at once.
 //!
-//! When the listener closes, they end in three steps:
-//! 1. For [`LINGER`] they serve on, but each HTTP/1 answer closes its connection. So a client that keeps its connection
-//!    busy loses no call that it sends in the very moment of the shutdown.
-//! 2. Idle ones are closed, HTTP/2 ones are told to open no more streams, and requests in flight are served, up to a limit.
-//! 3. What is left is cut.
+//! When the listener closes, its connections end in three steps:
+//! 1. For [`LINGER`] they continue to serve, but each HTTP/1 answer closes its connection. So a client that keeps its
+//!    connection busy loses no call that it sends at the moment of the shutdown.
+//! 2. Idle connections are closed, HTTP/2 clients are told to open no more streams, and requests in flight are served,
+//!    up to a time limit.
+//! 3. All connections that are left are cut.
 
 mod front;
 
@@ -45,22 +46,23 @@ use super::tls::{ClientName, Tls};
 use super::{Audience, Http};
 use crate::chain::StartProgress;
 
-/// How long connections are kept open for a next request once their listener has closed.
+/// The time for which connections stay open for a next request after their listener has closed.
 const LINGER: Duration = Duration::from_millis(250);
-/// How long a client may take for its part of the TLS handshake.
+/// The longest time for a client's part of the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long a client may take none of the bytes that it is sent.
+/// The longest time in which a client may take none of the bytes that it is sent.
 const UNREAD: Duration = Duration::from_secs(60);
-/// How long a connection that is to be closed stays open although nothing goes on in it: for the last bytes of an answer, and
-/// for a client of HTTP/2 to say that it has heard of the end.
+/// The time for which a connection that is being closed stays open without activity. It is for the last bytes of an
+/// answer, and for an HTTP/2 client to confirm that it has heard of the end.
 const REST: Duration = Duration::from_secs(1);
-/// How long a client of HTTP/2, which says what it will take in large steps, may take no further part of its answers.
+/// The longest time in which an HTTP/2 client may take nothing more of its answers. It is longer than `UNREAD`, because
+/// such a client announces in large steps how much it takes.
 const UNTAKEN: Duration = Duration::from_secs(300);
-/// How many connections may be open at once for which there is no place.
+/// The largest number of connections that may be open at once without a place.
 const CROWD: usize = 64;
-/// How long one of them may last. Without a place of its own, it must not stay.
+/// The longest life of such a connection.
 const CROWD_LIFE: Duration = Duration::from_secs(5);
-/// The pause after the machine could not accept a connection, such as for want of file descriptors.
+/// The pause after the machine could not accept a connection, for example because it has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The connections of one listener. Dropping it cuts them all.
@@ -68,28 +70,30 @@ pub(super) struct Connections {
     content: Arc<Content>,
     front: Arc<Front>,
     places: Arc<Semaphore>,
-    /// For connections that come when all places are taken.
+    /// Serves connections that come when all places are taken.
     crowded: Arc<Front>,
+    /// The places of those connections.
     crowd: Arc<Semaphore>,
     tls: Option<Tls>,
     tasks: TaskTracker,
     closing: CancellationToken,
     cut: CancellationToken,
+    /// Cancels `cut` when the listener's connections are dropped.
     _cut_on_drop: DropGuard,
 }
 
-/// What the connections of a listener are to be like.
+/// The rules for the connections of a listener.
 #[derive(Clone)]
 pub(super) struct Rules<'a> {
     pub audience: Audience,
-    /// How many there may be at once.
+    /// The largest number of connections at once.
     pub most: usize,
-    /// How long one may be idle, or take to send the head of a request.
+    /// The longest time for which a connection may be idle, or may take to send the head of a request.
     pub idle: Duration,
-    /// What they are encrypted with, where they are.
+    /// The TLS settings, if connections are encrypted.
     pub tls: Option<&'a Tls>,
-    /// Whether requests must name this machine by an address or as `localhost`, or one of these, and which web pages may send
-    /// them.
+    /// If set, requests must name this machine by an address, as `localhost`, or by one of these names, and only these
+    /// web pages may send them.
     pub local: Option<Trusted>,
 }
 
@@ -111,12 +115,12 @@ impl Connections {
         }
     }
 
-    /// From now on, requests are served by `http`, and by `routes` where they are not for the entrypoint.
+    /// From now on, serves calls of the entrypoint by `http`, and all other requests by `routes`.
     pub(super) fn serve(&self, http: Http, routes: Router) {
         self.content.serve(http, routes);
     }
 
-    /// Until then, `progress` says what is waited for.
+    /// Sets the `progress` that clients are told of until then.
     pub(super) fn follow(&self, progress: StartProgress) {
         self.content.follow(progress);
     }
@@ -125,7 +129,7 @@ impl Connections {
         self.tls.is_some()
     }
 
-    /// Takes connections from `listener` until `stop`, and with it those that clients had opened by then.
+    /// Accepts connections from `listener` until `stop`, and then those that clients had opened before.
     pub(super) async fn accept(&self, listener: TcpListener, stop: impl Future) {
         self.accept_until(&listener, stop).await;
         if let Err(error) = self.accept_backlog(listener) {
@@ -133,7 +137,7 @@ impl Connections {
         }
     }
 
-    /// Takes connections from `listener` until `stop`, which comes to what is returned.
+    /// Accepts connections from `listener` until `stop`, and returns the output of `stop`.
     pub(super) async fn accept_until<T>(&self, listener: &TcpListener, stop: impl Future<Output = T>) -> T {
         let mut stop = pin!(stop);
         loop {
@@ -156,7 +160,8 @@ impl Connections {
         }
     }
 
-    /// The kernel completes connections before they are accepted; their clients may have sent calls already.
+    /// Accepts the connections in the backlog. The kernel completes connections before the server accepts them, so
+    /// their clients may have sent calls already.
     fn accept_backlog(&self, listener: TcpListener) -> io::Result<()> {
         let listener = listener.into_std()?;
         loop {
@@ -172,7 +177,8 @@ impl Connections {
         }
     }
 
-    /// Closes the connections as soon as that loses nothing; false where some are still at work at `limit`.
+    /// Closes each connection as soon as that loses nothing. Returns false if some connections are still at work at
+    /// `limit`.
     pub(super) async fn close(&self, limit: Instant) -> bool {
         self.tasks.close();
         if timeout(LINGER, self.tasks.wait()).await.is_ok() {
@@ -182,7 +188,7 @@ impl Connections {
         timeout_at(limit, self.tasks.wait()).await.is_ok()
     }
 
-    /// Ends the connections that are left.
+    /// Ends all remaining connections at once.
     pub(super) async fn cut(&self) {
         self.tasks.close();
         self.cut.cancel();
@@ -197,11 +203,12 @@ impl Connections {
                 if let Some(metrics) = metrics {
                     metrics.connection_refused();
                 }
+                // Dropping the stream closes the connection.
                 let Ok(place) = self.crowd.clone().try_acquire_owned() else { return };
                 (place, self.crowded.clone())
             }
         };
-        // Children, so that connections do not contend for the lock inside a token at each of their turns.
+        // Child tokens, so that connections do not contend for the lock inside one token each time they are polled.
         let cut = self.cut.child_token();
         let held = Arc::new((place, metrics.map(Metrics::connection_opened)));
         let place = Place { tasks: self.tasks.clone(), cut: cut.clone(), _held: held };
@@ -217,32 +224,32 @@ impl Connections {
         }
     }
 
-    /// Serves `connection`, for at most `life` where it has an end.
+    /// Serves `connection`, for at most `life` if it is set.
     fn spawn(&self, connection: impl Future<Output = ()> + Send + 'static, life: Option<Duration>) {
         match life {
             None => self.tasks.spawn(connection),
             Some(life) => self.tasks.spawn(async move {
-                // Its client has its answer, or was too slow.
+                // By then its client has its answer, or was too slow.
                 let _ = timeout(life, connection).await;
             }),
         };
     }
 }
 
-/// What a connection holds of its listener until its end.
+/// The parts of the listener that a connection holds until it ends.
 struct End {
     closing: CancellationToken,
     cut: CancellationToken,
     place: Place,
 }
 
-/// Serves one connection to its end, which begins with a handshake.
+/// Serves one connection from its TLS handshake to its end.
 async fn drive_encrypted(front: Arc<Front>, tls: Tls, stream: TcpStream, end: End) {
     let handshake = timeout(HANDSHAKE, tls.acceptor().accept(stream));
     let stream = tokio::select! {
         stream = handshake => stream,
         () = end.cut.cancelled() => return,
-        // Nothing was asked over it yet.
+        // The client has sent no request over it yet.
         () = end.closing.cancelled() => return,
     };
     match stream {
@@ -256,7 +263,7 @@ async fn drive_encrypted(front: Arc<Front>, tls: Tls, stream: TcpStream, end: En
     }
 }
 
-/// Serves one connection, of a client with this name, to its end.
+/// Serves one connection to its end. `client` is the name in the client's certificate.
 async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(
     front: Arc<Front>,
     stream: S,
@@ -268,6 +275,7 @@ async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(
     let input = EndOfInput::default();
     let service = {
         let (front, activity, place, served) = (front.clone(), activity.clone(), end.place.clone(), served.clone());
+        // A connection without a place closes after its first answer.
         let last = front.is_crowded().then(|| end.closing.clone());
         let input = input.clone();
         service_fn(move |mut request: Request<Incoming>| {
@@ -326,7 +334,7 @@ async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(
                 biased;
                 ended = connection => ended,
                 () = end.cut.cancelled() => return,
-                // What is left are answers that nobody takes, and clients that do not close their side.
+                // Only answers that nobody takes, and clients that do not close their side, are left now.
                 () = activity.done(REST, UNREAD) => return,
             }
         }
@@ -336,7 +344,7 @@ async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(
     }
 }
 
-/// Whether an error of `accept` is one of the connection that was to be accepted, rather than of the listener.
+/// Returns true if an error of `accept` is about the connection that was to be accepted, and not about the listener.
 fn is_of_the_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)

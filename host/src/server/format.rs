@@ -1,4 +1,4 @@
-//! Which format a request has, and which its answer is to have (RFC 9110, 8.3 and 12.5.1).
+//! Finds the format of a request and the format that its answer should have (RFC 9110, 8.3 and 12.5.1).
 
 use std::cmp::Reverse;
 
@@ -16,46 +16,46 @@ pub(super) const LINES: &str = "application/x-ndjson";
 /// The media type of items as server-sent events.
 pub(super) const EVENTS: &str = "text/event-stream";
 
-/// How a request brings its parameters.
+/// The way in which a request sends its parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Input {
     /// All at once.
     Whole(Format),
-    /// With the items of a stream, while the call goes on.
+    /// Together with the items of a stream, which are read during the call.
     Stream(Upload),
 }
 
-/// How the items of a stream come in.
+/// The way in which the items of a stream are sent to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Upload {
-    /// Each in a line, as JSON.
+    /// Each as JSON, in a line of its own.
     Lines,
-    /// As the bytes that they are.
+    /// As plain bytes.
     Bytes,
 }
 
-/// How an answer goes out.
+/// The way in which an answer is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Output {
     /// All at once.
     Whole(Format),
-    /// Item by item, as they are made.
+    /// Item by item, as the guest makes them.
     Stream(Framing),
 }
 
-/// How the items of a stream go out.
+/// The way in which the items of a stream are sent to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// Each in a line, as JSON.
+    /// Each as JSON, in a line of its own.
     Lines,
-    /// Each as a server-sent event, as JSON.
+    /// Each as JSON, in a server-sent event.
     Events,
-    /// As the bytes that they are.
+    /// As plain bytes.
     Bytes,
 }
 
 impl Input {
-    /// Every way in which parameters can come.
+    /// All ways to send parameters.
     const ALL: [Input; 5] = [
         Input::Whole(Format::Json),
         Input::Whole(Format::Cbor),
@@ -72,7 +72,7 @@ impl Input {
         }
     }
 
-    /// Whether `params` can come so.
+    /// Returns true if `params` can be sent in this way.
     pub(super) fn fits(self, params: &[Member]) -> bool {
         match self {
             Input::Whole(format) => format.fits_params(params),
@@ -83,7 +83,7 @@ impl Input {
         }
     }
 
-    /// The ways in which `params` can come.
+    /// Returns the ways in which `params` can be sent.
     pub(super) fn of_params(params: &[Member]) -> impl Iterator<Item = Input> {
         Input::ALL.into_iter().filter(|input| input.fits(params))
     }
@@ -99,7 +99,7 @@ impl Output {
         }
     }
 
-    /// The ways in which the answer of a function that returns `result` can be given, the usual one first.
+    /// Returns the ways in which the answer of a function that returns `result` can be sent, the default first.
     pub(super) fn of_result(result: Option<&Type>) -> Vec<Output> {
         let answer = answer_of(result);
         let streamed: &[Output] = match answer.and_then(stream_of) {
@@ -112,10 +112,11 @@ impl Output {
     }
 }
 
-/// The way in which a request's headers say that its parameters come.
+/// Returns the way in which a request sends its parameters, as its headers say. `signature` is called only if it is
+/// needed.
 ///
 /// # Errors
-/// They say none, or one that `signature`, which is looked up where it matters, does not take.
+/// Fails if the headers name no way, or one that the signature does not fit.
 pub(super) fn of_body<S: AsRef<Signature>>(
     headers: &HeaderMap,
     signature: impl Fn() -> Option<S>,
@@ -145,15 +146,16 @@ pub(super) fn of_body<S: AsRef<Signature>>(
     }
 }
 
-/// The way in which the client likes best to have an answer by `signature`: JSON, or a stream as one, unless it says otherwise.
+/// Returns the way in which the client wants the answer of a function with `signature`. The default is JSON, or a
+/// stream for a function that returns one.
 ///
 /// # Errors
-/// It accepts none that there is.
+/// Fails if the client accepts none of the ways that fit the signature.
 pub(super) fn of_answer<S: AsRef<Signature>>(
     headers: &HeaderMap,
     signature: impl Fn() -> Option<S>,
 ) -> Result<Output, Problem> {
-    // Nearly everyone asks for JSON, or for anything.
+    // A fast path: nearly all clients ask for JSON or for anything.
     let accept = headers.get(header::ACCEPT).map(HeaderValue::as_bytes);
     let is_only = headers.get_all(header::ACCEPT).iter().nth(1).is_none();
     if is_only && accept == Some(b"application/json") {
@@ -171,9 +173,11 @@ pub(super) fn of_answer<S: AsRef<Signature>>(
     })
 }
 
-/// What the client likes best of `offers`, each with its media type; the first of them where it does not say.
+/// Returns the offer that the client prefers. Each offer has its media type. Returns the first offer if the client does
+/// not say.
 ///
-/// Of those that it likes the same, that comes first which it names in more detail, then what it names first.
+/// Of offers with the same weight, it returns the one that the client names in more detail, and then the one that the
+/// client names first.
 pub(super) fn best<'a, T>(headers: &HeaderMap, offers: impl IntoIterator<Item = (T, &'a str)>) -> Option<T> {
     let lines = headers.get_all(header::ACCEPT);
     let elements = lines.iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
@@ -187,7 +191,7 @@ pub(super) fn best<'a, T>(headers: &HeaderMap, offers: impl IntoIterator<Item = 
             .iter()
             .enumerate()
             .filter_map(|(position, range)| Some((range.detail(media_type)?, position, range.quality)));
-        // The most detailed range that matches decides, even against.
+        // The most detailed range that matches decides, even if its weight is 0 (RFC 9110, 12.5.1).
         let (detail, position, quality) = matching.max_by_key(|(detail, position, _)| (*detail, Reverse(*position)))?;
         (quality > 0).then_some((quality, detail, Reverse(position)))
     };
@@ -197,7 +201,7 @@ pub(super) fn best<'a, T>(headers: &HeaderMap, offers: impl IntoIterator<Item = 
     liked.max_by_key(|(liking, _)| *liking).map(|(_, offer)| offer)
 }
 
-/// The format that a media type names. Everything with the suffix `+json` is JSON.
+/// Returns the format that a media type names. Every type with the suffix `+json` is JSON.
 fn named(media_type: &[u8]) -> Option<Format> {
     let essence = essence(media_type);
     let is_json = || {
@@ -227,14 +231,14 @@ fn listed<'a>(media_types: impl Iterator<Item = &'a str>) -> String {
 struct Range<'a> {
     kind: &'a str,
     subtype: &'a str,
-    /// The parameter of this name, which tells formats of one type apart.
+    /// The parameter `version`, which distinguishes formats of one type.
     version: Option<&'a str>,
-    /// In thousandths.
+    /// The weight `q`, in thousandths.
     quality: u16,
 }
 
 impl<'a> Range<'a> {
-    /// What is malformed is as if it was not there.
+    /// Reads one element. Ignores a malformed one: returns `None`.
     fn parse(element: &'a str) -> Option<Self> {
         let (kind, subtype) = element.split(';').next()?.trim().split_once('/')?;
         let (version, weight) = (parameter(element, "version"), parameter(element, "q"));
@@ -244,7 +248,7 @@ impl<'a> Range<'a> {
         is_range.then_some(Range { kind, subtype, version, quality: (quality * 1000.0).round() as u16 })
     }
 
-    /// In how much detail it names `media_type`, if it does.
+    /// Returns how detailed this range names `media_type`, or `None` if it does not match.
     fn detail(&self, media_type: &str) -> Option<u8> {
         let (kind, subtype) = media_type.split(';').next()?.split_once('/')?;
         let versions = (self.version, parameter(media_type, "version"));
@@ -261,7 +265,7 @@ impl<'a> Range<'a> {
     }
 }
 
-/// The value of the parameter `name` of a media type.
+/// Returns the value of the parameter `name` of a media type.
 fn parameter<'a>(media_type: &'a str, name: &str) -> Option<&'a str> {
     media_type.split(';').skip(1).find_map(|part| {
         let (found, value) = part.split_once('=')?;
@@ -318,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_taken_where_the_function_takes_nothing_else() {
+    fn plain_bytes_are_only_for_one_parameter_that_is_a_list_of_bytes() {
         assert_eq!(body("application/octet-stream", Type::U8), Ok(Input::Whole(Format::Bytes)));
         assert_eq!(body("application/cbor", Type::S8), Ok(Input::Whole(Format::Cbor)));
         assert_eq!(
@@ -359,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_accepts_nothing_that_there_is_learns_what_there_is() {
+    fn an_error_for_an_unsupported_accept_lists_the_supported_types() {
         for accept in ["text/html", "application/octet-stream", "*/*;q=0", "application/cbor;q=0, image/*"] {
             assert_eq!(
                 answer(&[accept], Type::S8).unwrap_err(),
@@ -370,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_given_and_taken_as_one_unless_something_else_is_asked_for() {
+    fn a_stream_is_streamed_unless_the_headers_ask_for_one_value() {
         let stream = |item| Type::Stream(Arc::new(item));
         let signature = |param: Type, result: Type| {
             let params = vec![member("items", Some(param))];

@@ -1,13 +1,14 @@
-//! Clients that close their side of a connection while they wait for the answer to their last request (RFC 9112, 9.6).
+//! Serves clients that close their side of a connection while they wait for the answer to their last request (RFC 9112,
+//! 9.6).
 //!
-//! hyper takes the end of what a client sends as a sign that the client has left, and drops the call. That is right for
-//! a connection that would be kept. But a client that says `Connection: close` sends no further request, so it may close
-//! its side and still read. For such a request [`HalfClosed`] hides the end from hyper. The call then ends with its
-//! answer, with a write that fails, or with its deadline.
+//! If the input of a connection ends, hyper concludes that the client has left, and drops the call. That is right for a
+//! connection that would be kept. But a client that says `Connection: close` sends no further request, so it may close
+//! its side and still read. For such a request [`HalfClosed`] hides the end of the input from hyper. The call then ends
+//! with its answer, with a write that fails, or at its deadline.
 //!
 //! The end must be hidden only after the whole body of the request. hyper reads on in two cases: to get more of a body,
-//! and after the body, to see whether the client leaves. The connection cannot tell the two apart, but the body can: only
-//! in the first case does its reader wait. So a [`LastBody`] that has to wait has the end shown.
+//! and after the body, to see whether the client leaves. The connection cannot distinguish the two, but the body can:
+//! its reader waits only in the first case. So a [`LastBody`] that has to wait makes the end visible again.
 
 use std::io;
 use std::pin::Pin;
@@ -21,13 +22,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::list_header::has_token;
 use crate::forward::forward_write;
 
-/// The end of what the client of one connection sends. Clones are handles of the same one.
+/// The end of the input of one connection. Clones are handles of the same end.
 #[derive(Clone, Default)]
 pub(super) struct EndOfInput(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// The client has announced that it sends no further request.
+    /// True once the client has announced that it sends no further request.
     is_announced: bool,
     phase: Phase,
     /// The task that reads the connection.
@@ -38,17 +39,17 @@ struct State {
 
 #[derive(Default, PartialEq, Eq)]
 enum Phase {
-    /// The end was not read yet, or may be seen.
+    /// The end was not read yet, or hyper may see it.
     #[default]
     Open,
-    /// The end was read and is hidden.
+    /// The end was read and is hidden from hyper.
     Hidden,
-    /// The end is inside a body, so it must be seen.
+    /// The end is inside a body, so hyper must see it.
     Shown,
 }
 
 impl EndOfInput {
-    /// Takes note of a request that announces the end, and watches its body.
+    /// Watches the body of a request that announces the end, and notes the announcement.
     pub(super) fn watch<B>(&self, request: Request<B>) -> Request<LastBody<B>> {
         let is_last = announces_end(request.version(), request.headers());
         if is_last {
@@ -61,7 +62,7 @@ impl EndOfInput {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Answers a read at the end: it is ready unless the end is hidden.
+    /// Answers a read at the end of the input: it is ready unless the end is hidden.
     fn poll(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let waiting = self.with(|state| {
             if !state.is_announced || state.phase == Phase::Shown {
@@ -86,7 +87,7 @@ impl EndOfInput {
         self.with(|state| state.phase == Phase::Hidden)
     }
 
-    /// Has the reader of a body wait; false if the end has come meanwhile.
+    /// Makes the reader of a body wait. Returns false if the end has come meanwhile.
     fn wait(&self, cx: &mut Context<'_>) -> bool {
         self.with(|state| {
             let waits = state.phase != Phase::Hidden;
@@ -95,6 +96,7 @@ impl EndOfInput {
         })
     }
 
+    /// Shows the end to hyper, and wakes the task that reads the connection.
     fn show(&self) {
         let connection = self.with(|state| {
             state.phase = Phase::Shown;
@@ -106,8 +108,8 @@ impl EndOfInput {
     }
 }
 
-/// Whether a request with this head is the last one that its client sends over HTTP/1. A request to upgrade is not, as its
-/// connection goes on in another protocol.
+/// Returns true if a request with this head is the last one that its client sends over HTTP/1. A request to upgrade is
+/// not the last one, because its connection goes on in another protocol.
 fn announces_end(version: Version, headers: &HeaderMap) -> bool {
     let closes = || has_token(headers, header::CONNECTION, "close");
     !headers.contains_key(header::UPGRADE)
@@ -118,11 +120,11 @@ fn announces_end(version: Version, headers: &HeaderMap) -> bool {
         }
 }
 
-/// A connection whose end is hidden after its last request.
+/// A connection that hides the end of its input after its last request.
 pub(super) struct HalfClosed<S> {
     stream: S,
     end: EndOfInput,
-    /// The end was read.
+    /// True once the end was read.
     has_ended: bool,
 }
 
@@ -137,6 +139,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for HalfClosed<S> {
         if !self.has_ended {
             let before = buffer.remaining();
             ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+            // A read that adds nothing to a buffer with room is the end of the input (`AsyncRead`).
             self.has_ended = before > 0 && buffer.remaining() == before;
         }
         if self.has_ended { self.end.poll(cx) } else { Poll::Ready(Ok(())) }
@@ -161,13 +164,14 @@ impl<B: Body + Unpin> Body for LastBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         loop {
-            // Asked before the body is polled: if the end is hidden by now, all that hyper has read is in the body.
+            // Reads the flag before it polls the body. If the end was hidden by then, the body already has all that
+            // hyper has read.
             let is_hidden = self.end.as_ref().is_some_and(EndOfInput::is_hidden);
             let next = Pin::new(&mut self.body).poll_frame(cx);
             match &self.end {
                 Some(end) if next.is_pending() => {
                     if is_hidden {
-                        // hyper finds the end, and makes an error of it, which wakes this task.
+                        // hyper finds the end and makes an error of it, which wakes this task.
                         end.show();
                         return Poll::Pending;
                     }
@@ -215,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_last_request_says_so_by_its_version_or_its_headers() {
+    fn version_and_headers_tell_whether_a_request_is_the_last_one() {
         let announces = |version, headers: &[_]| announces_end(version, request(version, headers).headers());
         assert!(announces(Version::HTTP_11, &[("connection", "x, Close")]));
         assert!(announces(Version::HTTP_10, &[]));
@@ -227,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_end_is_seen_unless_it_was_announced() {
+    async fn hyper_sees_the_end_unless_it_was_announced() {
         let end = EndOfInput::default();
         let mut stream = HalfClosed::new(&b"ab"[..], end.clone());
         let mut part = [0; 2];
@@ -240,14 +244,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_end_is_seen_when_the_body_waits_for_more() {
+    async fn hyper_sees_the_end_if_the_body_waits_for_more() {
         let end = EndOfInput::default();
         let mut stream = HalfClosed::new(&b""[..], end.clone());
         let (mut sender, parts) = mpsc::channel::<Bytes>(1);
         let body = StreamBody::new(parts.map(|part| Ok::<_, Infallible>(Frame::data(part))));
         let mut body = end.watch(last().map(|()| body)).into_body();
 
-        // As hyper does: it sends what it has, and reads on.
+        // Like hyper: sends what it has, and reads on.
         assert!(body.frame().now_or_never().is_none());
         sender.try_send("part".into()).unwrap();
         assert!(stream.read(&mut [0]).now_or_never().is_none());
@@ -258,7 +262,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_end_is_hidden_after_a_whole_body() {
+    async fn the_end_is_hidden_after_a_complete_body() {
         let end = EndOfInput::default();
         let mut stream = HalfClosed::new(&b""[..], end.clone());
         let (sender, parts) = mpsc::channel::<Bytes>(1);

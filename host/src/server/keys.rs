@@ -1,4 +1,4 @@
-//! API keys: who may call.
+//! API keys, which decide who may call.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,17 +11,18 @@ use http::{HeaderMap, HeaderName, header};
 
 use super::list_header::has_token;
 use super::subprotocol;
+use crate::bounded_file;
 
-/// The header that holds a key and nothing else.
+/// The header that contains only a key.
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-/// The scheme of the header `Authorization` that holds a key (RFC 6750).
+/// The scheme of an `Authorization` header that contains a key (RFC 6750).
 const BEARER: &str = "Bearer ";
-/// The shortest key, in characters: 96 random bits as base64. Shorter ones can be guessed.
+/// The length of the shortest allowed key, in characters: 96 random bits in base64. Shorter keys can be guessed.
 const SHORTEST: usize = 16;
 
-/// The API keys of which a client must show one. Clones are handles of the same keys.
+/// The API keys. A client must show one of them. Clones are handles of the same keys.
 ///
-/// Only their hashes are kept, and they are compared in constant time.
+/// The server keeps only hashes of the keys, and compares them in constant time.
 #[derive(Clone, Default)]
 pub struct ApiKeys(Arc<RwLock<Vec<ApiKey>>>);
 
@@ -30,7 +31,7 @@ struct ApiKey {
     hash: blake3::Hash,
 }
 
-/// Why keys can't be used. It holds no part of a key.
+/// The reason why keys can't be used. It contains no part of a key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApiKeysError {
@@ -39,11 +40,11 @@ pub enum ApiKeysError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         #[source]
         error: io::Error,
     },
-    /// The file of keys is not what it must be.
+    /// The file of keys has a line that is malformed, or the same name twice.
     #[error("{}:{line}: not a line of the form `name = \"key\"`, or a name that stands there twice", path.display())]
     Syntax {
         /// The file.
@@ -51,7 +52,7 @@ pub enum ApiKeysError {
         /// The line, from 1.
         line: usize,
     },
-    /// A key can be guessed, or not be sent.
+    /// A key is too short, or contains characters that cannot be sent.
     #[error(
         "the API key `{name}` must have at least {SHORTEST} characters, all of them visible ASCII, as HTTP headers hold \
          no others; `openssl rand -base64 32` makes one"
@@ -60,28 +61,28 @@ pub enum ApiKeysError {
         /// The name of the key.
         name: String,
     },
-    /// There is no key at all, with which nobody could call.
+    /// There is no key, so nobody could call.
     #[error("there is no API key, so that nobody could call; add a line `name = \"key\"`")]
     None,
 }
 
-/// Why a request may not pass.
+/// The reason to reject a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// It shows no key.
+    /// The request shows no key.
     NoKey,
-    /// It shows another one.
+    /// The request shows a key that is not among the server's keys.
     WrongKey,
-    /// It does not show its key as it must.
+    /// The request shows its key in a malformed way, which the text describes.
     Malformed(&'static str),
 }
 
 impl ApiKeys {
-    /// Keys by names, which the log calls them by.
+    /// Makes keys with names. The log uses the names.
     ///
     /// # Errors
     ///
-    /// Where there is none, or one is too short or not visible ASCII.
+    /// Fails if there is no key, or if a key is too short or not visible ASCII.
     pub fn new<N: Into<String>, K: AsRef<str>>(keys: impl IntoIterator<Item = (N, K)>) -> Result<Self, ApiKeysError> {
         let keys = keys.into_iter().map(|(name, key)| ApiKey::new(name.into(), key.as_ref()));
         let keys: Vec<_> = keys.collect::<Result<_, _>>()?;
@@ -91,45 +92,45 @@ impl ApiKeys {
         Ok(ApiKeys(Arc::new(RwLock::new(keys))))
     }
 
-    /// The keys of a file of `name = "key"` lines.
+    /// Reads the keys from a file of `name = "key"` lines.
     ///
     /// # Errors
     ///
-    /// Where the file can't be read, or as [`ApiKeys::new`].
+    /// Fails if the file can't be read, and in the cases of [`ApiKeys::new`].
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ApiKeysError> {
         let path = path.as_ref();
         let read = || {
-            let text = std::fs::read(path)?;
+            let text = bounded_file::read(path, bounded_file::TEXT)?;
             String::from_utf8(text).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
         };
         let text = read().map_err(|error| ApiKeysError::Read { path: path.to_owned(), error })?;
         let keys: BTreeMap<String, String> = toml::from_str(&text).map_err(|error| {
-            // The message may repeat what stands there, which may be a key.
+            // The parser's message may quote the text, which may be a key. So only the line is kept.
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             ApiKeysError::Syntax { path: path.to_owned(), line: before.matches('\n').count() + 1 }
         })?;
         Self::new(keys)
     }
 
-    /// The keys of a text that has a comma between each two, as an environment variable has them. They are called
-    /// `key-1` and so on.
+    /// Reads the keys from a text with commas between them, for example from an environment variable. Their names are
+    /// `key-1`, `key-2` and so on.
     ///
     /// # Errors
     ///
-    /// As [`ApiKeys::new`].
+    /// Fails in the cases of [`ApiKeys::new`].
     pub fn from_list(text: &str) -> Result<Self, ApiKeysError> {
         let keys = text.split(',').map(str::trim).filter(|key| !key.is_empty());
         Self::new((1..).map(|number: usize| format!("key-{number}")).zip(keys))
     }
 
-    /// The keys of both.
+    /// Adds the keys of `others` to these keys.
     #[must_use]
     pub fn and(self, others: ApiKeys) -> Self {
         self.0.write().unwrap_or_else(PoisonError::into_inner).append(&mut others.take());
         self
     }
 
-    /// Has all handles of these keys hold those of `keys` instead, from the next request on.
+    /// Replaces the keys of all handles with those of `keys`, from the next request on.
     pub fn replace(&self, keys: ApiKeys) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys.take();
     }
@@ -138,12 +139,12 @@ impl ApiKeys {
         std::mem::take(&mut *self.0.write().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The name of the key that a request with `headers` shows.
+    /// Returns the name of the key that a request with `headers` shows.
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<Arc<str>, Refused> {
         let shown = shown(headers).map_err(Refused::Malformed)?.ok_or(Refused::NoKey)?;
         let hash = blake3::hash(&shown);
         let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        // All are compared, whichever it is, so that the time does not tell how many stand before it.
+        // Compares with every key, even after a match. Otherwise the time would tell the position of the key.
         let found = keys.iter().fold(None, |found, key| if key.hash == hash { Some(&key.name) } else { found });
         found.cloned().ok_or(Refused::WrongKey)
     }
@@ -158,8 +159,8 @@ impl ApiKey {
     }
 }
 
-/// The key that a request shows. A WebSocket handshake may show it in a [`subprotocol`], since a web page can set no other
-/// header of it.
+/// Returns the key that a request shows. A WebSocket handshake may show it in a [`subprotocol`], because a web page can
+/// set no other header of a handshake.
 fn shown(headers: &HeaderMap) -> Result<Option<Cow<'_, [u8]>>, &'static str> {
     if let Some(key) = in_header(headers) {
         return Ok(Some(Cow::Borrowed(key)));
@@ -201,14 +202,14 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_shown_as_bearer_or_in_a_header_of_its_own() {
+    fn a_key_is_a_bearer_token_or_in_its_own_header() {
         assert_eq!(check(&keys(), header::AUTHORIZATION, &format!("Bearer {ADA}")), Ok("ada".into()));
         assert_eq!(check(&keys(), header::AUTHORIZATION, &format!("bearer  {BOB} ")), Ok("bob".into()));
         assert_eq!(check(&keys(), API_KEY, BOB), Ok("bob".into()));
     }
 
     #[test]
-    fn no_key_and_a_wrong_key_are_told_apart() {
+    fn no_key_and_a_wrong_key_are_different_errors() {
         assert_eq!(keys().check(&HeaderMap::new()), Err(Refused::NoKey));
         assert_eq!(check(&keys(), header::AUTHORIZATION, "Basic YWRhOmFkYQ=="), Err(Refused::NoKey));
         assert_eq!(check(&keys(), API_KEY, &ADA[1..]), Err(Refused::WrongKey));
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_may_be_a_subprotocol_of_a_websocket_alone() {
+    fn only_a_websocket_handshake_may_show_its_key_as_subprotocol() {
         use base64::Engine;
         let encoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(ADA);
         let mut headers = HeaderMap::from_iter([(
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn all_handles_have_the_keys_that_replace_others() {
+    fn all_handles_get_the_new_keys() {
         let (one, other) = (keys(), keys());
         let handle = one.clone();
         one.replace(ApiKeys::new([("eve", "eve-0123456789abcdef")]).unwrap().and(other));
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_can_be_guessed_or_not_be_sent_are_refused() {
+    fn keys_that_are_short_or_not_visible_ascii_are_rejected() {
         for key in ["", "short", "with a space 0123456789", "ümläute-0123456789"] {
             let error = ApiKeys::new([("ada", key)]).unwrap_err().to_string();
             assert!(error.contains("`ada`") && (key.is_empty() || !error.contains(key)), "{error}");
@@ -256,13 +257,13 @@ mod tests {
     }
 
     #[test]
-    fn a_list_has_commas() {
+    fn commas_separate_the_keys_of_a_list() {
         let keys = ApiKeys::from_list(&format!("{ADA}, {BOB},")).unwrap();
         assert_eq!(check(&keys, API_KEY, BOB), Ok("key-2".into()));
     }
 
     #[test]
-    fn a_mistake_in_the_file_is_told_with_its_line_and_without_the_key() {
+    fn an_error_in_the_file_names_the_line_but_no_key() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.toml");
         assert!(matches!(ApiKeys::from_file(&path), Err(ApiKeysError::Read { .. })));

@@ -1,14 +1,14 @@
-//! Headers that are lists of elements with commas between them (RFC 9110, 5.6.1).
+//! Reads headers that are lists of elements with commas between them (RFC 9110, 5.6.1).
 
 use http::{HeaderMap, HeaderName};
 
-/// The elements of a header, of all its lines together. A line that is no text has none.
+/// Returns the elements of a header from all its lines. Skips a line that is not text.
 pub(super) fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).map(str::trim).filter(|element| !element.is_empty())
 }
 
-/// Whether `token` is an element of a header, in upper or lower case.
+/// Returns true if `token` is an element of a header. Ignores upper and lower case.
 pub(super) fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
     elements(headers, name).any(|element| element.eq_ignore_ascii_case(token))
 }
@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn elements_are_those_of_all_lines() {
+    fn elements_come_from_all_lines_of_a_header() {
         let headers = HeaderMap::from_iter([
             (CONNECTION, "a, b ,,".parse().unwrap()),
             (CONNECTION, "\u{e9}".parse().unwrap()),

@@ -1,4 +1,4 @@
-//! A server of one's own: its addresses, and its life from the first connection to the last.
+//! The server that chainhost itself offers: its addresses, and its life from the first connection to the last.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -18,34 +18,35 @@ use crate::live::LiveChain;
 use crate::log_fields::millis;
 use crate::machine;
 
-/// How many connections may wait to be accepted.
+/// The largest number of connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
-/// How many connections the admin listener has. They are its own: clients cannot take them.
+/// The largest number of connections of the admin listener. Clients of the public listener cannot take them.
 const ADMIN_CONNECTIONS: usize = 256;
-/// How long answers that the shutdown itself caused may take to be written.
+/// The longest time for writing the answers that the shutdown itself caused.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
-/// How a server is to be.
+/// The settings of a server.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ServeOptions {
-    /// The address for the public: 127.0.0.1:8080 unless it is said. Port 0 is any free one.
+    /// The address of the public listener: by default 127.0.0.1:8080. With port 0, the system chooses a free port.
     pub listen: SocketAddr,
-    /// The address for whoever runs the chain, which should not be reachable by others; none unless it is said.
+    /// The address of the admin listener, which only admins should be able to reach. By default there is none.
     pub admin: Option<SocketAddr>,
-    /// What the public listener encrypts its connections with, and which certificates its clients need
-    /// ([`Tls::with_client_ca`]); without it, it speaks HTTP in the clear. The admin listener always does.
+    /// The certificate of the public listener, and which certificates its clients need ([`Tls::with_client_ca`]).
+    /// Without it, the public listener speaks plain HTTP. The admin listener always does.
     pub tls: Option<Tls>,
-    /// How many connections the public listener has at most, 10,000 unless it is said. A few more are told so by a 503,
-    /// and get answers from `/healthz` and `/readyz`; further ones are closed at once. The admin listener has 256 of
-    /// its own.
+    /// The largest number of connections of the public listener: by default 10,000. A few more connections get a 503
+    /// that says so, and answers from `/healthz` and `/readyz`. Further ones are closed at once. The admin listener has
+    /// 256 connections of its own.
     pub max_connections: usize,
-    /// How long a connection may be idle, or take to send the head of a request, before it is closed: 75 s unless it is said,
-    /// which is longer than proxies usually keep one.
+    /// The longest time for which a connection may be idle, or may take to send the head of a request, before it is
+    /// closed. The default of 75 s is longer than proxies usually keep a connection.
     pub idle_timeout: Duration,
-    /// How long a shutdown waits for calls in flight, 30 s unless it is said. Then they are answered with 503.
+    /// The longest time for which a shutdown waits for calls in flight: by default 30 s. Then they are answered with
+    /// 503.
     pub shutdown_grace: Duration,
-    /// How requests are served.
+    /// The settings for serving requests.
     pub http: HttpOptions,
 }
 
@@ -63,14 +64,14 @@ impl Default for ServeOptions {
     }
 }
 
-/// Why a server does not listen.
+/// The error that a server cannot listen on an address.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[error("cannot listen on {address}: {error}; {help}", help = help(error, *address))]
 pub struct ServeError {
-    /// The address, as it was asked for.
+    /// The address from the settings.
     pub address: SocketAddr,
-    /// What the system says.
+    /// The error of the operating system.
     #[source]
     pub error: io::Error,
 }
@@ -93,10 +94,10 @@ fn help(error: &io::Error, address: SocketAddr) -> String {
     }
 }
 
-/// A server that has its addresses, but nothing to serve yet: clients are refused until [`Server::open`] or
+/// A server that has its addresses, but serves nothing yet: clients are refused until [`Server::open`] or
 /// [`Server::listen`].
 ///
-/// It comes before the chain, so that an address that is taken is known before guests start.
+/// It is made before the chain, so that a conflict over an address is known before guests start.
 #[derive(Debug)]
 pub struct Server {
     public: Reserved,
@@ -105,12 +106,13 @@ pub struct Server {
 }
 
 #[derive(Debug)]
+/// An address that the server has bound, but does not listen on yet.
 struct Reserved {
     socket: TcpSocket,
     address: SocketAddr,
 }
 
-/// A server that clients can connect to. They are served while [`Listening::run`] runs.
+/// A server that clients can connect to. It serves them while [`Listening::run`] runs.
 #[must_use = "clients wait until it runs"]
 pub struct Listening {
     http: Http,
@@ -119,7 +121,7 @@ pub struct Listening {
     grace: Duration,
 }
 
-/// A server that clients can connect to while the chain that it is to serve starts.
+/// A server that clients can connect to while its chain starts.
 #[must_use = "clients wait until it serves"]
 pub struct Starting {
     public: Listener,
@@ -135,41 +137,42 @@ struct Listener {
 }
 
 impl Server {
-    /// Takes the addresses.
+    /// Binds the addresses.
     ///
     /// # Errors
     ///
-    /// Where one cannot be had.
+    /// Fails if an address is not available.
     pub fn bind(options: ServeOptions) -> Result<Self, ServeError> {
         let public = Reserved::bind(options.listen)?;
         let admin = options.admin.map(Reserved::bind).transpose()?;
         Ok(Server { public, admin, options })
     }
 
-    /// The public address, with the real port.
+    /// Returns the public address, with the real port.
     pub fn local_addr(&self) -> SocketAddr {
         self.public.address
     }
 
-    /// The admin address, with the real port, where there is one.
+    /// Returns the admin address, with the real port, if there is one.
     pub fn admin_addr(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(|admin| admin.address)
     }
 
-    /// Lets clients connect, to have `chain` serve them. It must be called inside a tokio runtime.
+    /// Lets clients connect, and serves `chain` to them. It must be called inside a tokio runtime.
     ///
     /// # Errors
     ///
-    /// Where another program took an address after all.
+    /// Fails if another program took an address meanwhile.
     pub fn listen(self, chain: impl Into<LiveChain>) -> Result<Listening, ServeError> {
         Ok(self.open()?.serve(chain))
     }
 
-    /// Lets clients connect before there is a chain: they learn that it starts. It must be called inside a tokio runtime.
+    /// Lets clients connect before there is a chain. They learn that the chain starts. It must be called inside a tokio
+    /// runtime.
     ///
     /// # Errors
     ///
-    /// Where another program took an address after all.
+    /// Fails if another program took an address meanwhile.
     pub fn open(self) -> Result<Starting, ServeError> {
         let Server { public, admin, options } = self;
         let rules = Rules {
@@ -177,7 +180,7 @@ impl Server {
             most: options.max_connections,
             idle: options.idle_timeout,
             tls: options.tls.as_ref(),
-            // Whoever shows a key is no web page that happens to be open.
+            // With API keys this check is not needed: a web page that happens to be open has no key.
             local: (public.address.ip().is_loopback() && options.http.api_keys.is_none())
                 .then(|| Trusted::of(&options.http)),
         };
@@ -197,14 +200,14 @@ impl Server {
 }
 
 impl Starting {
-    /// From now on, `/readyz` says which chainlets the start waits for, as `progress` has it.
+    /// From now on, `/readyz` names the chainlets that the start waits for, as `progress` says.
     pub fn follow(&self, progress: &StartProgress) {
         for listener in [Some(&self.public), self.admin.as_ref()].into_iter().flatten() {
             listener.connections.follow(progress.clone());
         }
     }
 
-    /// Answers clients until `ready`, and returns what that comes to: `/healthz` with 200, everything else with 503.
+    /// Answers clients until `ready`: `/healthz` with 200, everything else with 503. Returns the output of `ready`.
     pub async fn until<T>(&self, ready: impl Future<Output = T>) -> T {
         let Listener { socket, connections, .. } = &self.public;
         let public = connections.accept_until(socket, ready);
@@ -221,7 +224,7 @@ impl Starting {
         }
     }
 
-    /// Has `chain` serve the clients, those that are connected already, too.
+    /// Serves `chain` to the clients, including those that are connected already.
     pub fn serve(self, chain: impl Into<LiveChain>) -> Listening {
         let Starting { public, admin, http, grace } = self;
         let http = Http::new(chain, http);
@@ -237,7 +240,8 @@ impl Reserved {
     fn bind(address: SocketAddr) -> Result<Self, ServeError> {
         let bind = || {
             let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-            // A port whose last server's connections still fade away is free. Windows means something else by this.
+            // Allows a port on which connections of an earlier server are still closing. On Windows, the option would
+            // let two programs share a port.
             #[cfg(not(windows))]
             socket.set_reuseaddr(true)?;
             socket.bind(address)?;
@@ -254,26 +258,26 @@ impl Reserved {
 }
 
 impl Listening {
-    /// The public address, with the real port.
+    /// Returns the public address, with the real port.
     pub fn local_addr(&self) -> SocketAddr {
         self.public.address
     }
 
-    /// The admin address, with the real port, where there is one.
+    /// Returns the admin address, with the real port, if there is one.
     pub fn admin_addr(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(|admin| admin.address)
     }
 
-    /// The URL of the public listener.
+    /// Returns the URL of the public listener.
     pub fn url(&self) -> String {
         let scheme = if self.public.connections.is_encrypted() { "https" } else { "http" };
         format!("{scheme}://{}", self.local_addr())
     }
 
-    /// Serves until `shutdown`, then stops without losing a call: it takes no new connections, finishes the requests that
-    /// it has, and stops the chain. The admin listener serves until the chain has stopped.
+    /// Serves until `shutdown`. Then it stops without losing a call: it accepts no new connections, finishes the
+    /// requests that it has, and stops the chain. The admin listener serves until the chain has stopped.
     ///
-    /// Dropping the future ends every connection at once, and leaves the chain running.
+    /// Dropping the future ends all connections at once, and leaves the chain running.
     pub async fn run(self, shutdown: impl Future) {
         let Listening { http, public, admin, grace } = self;
         let stopped = CancellationToken::new();
@@ -312,11 +316,11 @@ impl Listening {
     }
 }
 
-/// Serves `chain` until `shutdown`, then stops without losing a call, as [`Server`] and [`Listening`] do.
+/// Serves `chain` until `shutdown`, then stops without losing a call, like [`Server`] and [`Listening`].
 ///
 /// # Errors
 ///
-/// Where an address cannot be had.
+/// Fails if an address is not available.
 pub async fn serve(
     chain: impl Into<LiveChain>,
     options: ServeOptions,

@@ -1,7 +1,7 @@
-//! The methods that a path serves, and the answers to all others and to `OPTIONS` (RFC 9110, 9.3.7 and 15.5.6).
+//! The methods that a path serves, and the answers to all other methods and to `OPTIONS` (RFC 9110, 9.3.7 and 15.5.6).
 //!
-//! Each path names its own methods, since the router does not know all of them: each path answers `OPTIONS`, and
-//! `/run_remote` takes `GET` for WebSockets alone, which not every chain has.
+//! Each path names its own methods, because the router does not know all of them: each path answers `OPTIONS`, and
+//! `/run_remote` takes `GET` only for WebSockets, which not every chain has.
 
 use axum::body::Body;
 use axum::extract::{Extension, Request};
@@ -17,20 +17,22 @@ use super::{Http, socket};
 /// The methods of one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Methods {
+    /// `GET` and `HEAD`.
     Read,
+    /// `POST`.
     Act,
     /// `POST`, and `GET` to begin a WebSocket.
     ActOrConverse,
 }
 
-/// A path that is read.
+/// Makes the routing of a path that is only read.
 pub(super) fn read<H: Handler<T, Http>, T: 'static>(handler: H) -> MethodRouter<Http> {
     get(handler).fallback(async |Extension(asked): Extension<Asked>, request: Request| {
         Methods::Read.answer_other(&asked, &request)
     })
 }
 
-/// A path that does something.
+/// Makes the routing of a path that does something.
 pub(super) fn act<H: Handler<T, Http>, T: 'static>(handler: H) -> MethodRouter<Http> {
     post(handler).fallback(async |Extension(asked): Extension<Asked>, request: Request| {
         Methods::Act.answer_other(&asked, &request)
@@ -38,14 +40,15 @@ pub(super) fn act<H: Handler<T, Http>, T: 'static>(handler: H) -> MethodRouter<H
 }
 
 impl Methods {
-    /// Those of `/run_remote`. A WebSocket needs HTTP/1.1, and a chain that takes a stream and returns one.
+    /// Returns the methods of `/run_remote`. A WebSocket needs HTTP/1.1, and a chain that takes a stream and returns
+    /// one.
     pub(super) fn of_entrypoint(http: &Http, version: Version) -> Self {
         let chain = http.0.chain.current();
         let converses = chain.signature(chain.entrypoint().as_str()).is_some_and(|signature| socket::fits(signature));
         if converses && version == Version::HTTP_11 { Methods::ActOrConverse } else { Methods::Act }
     }
 
-    /// The value of the header `Allow`.
+    /// Returns the value of the header `Allow`.
     pub(super) fn allow(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Methods::Read => "GET, HEAD, OPTIONS",
@@ -54,7 +57,7 @@ impl Methods {
         })
     }
 
-    /// The answer to a request with another method than these, or with `OPTIONS`.
+    /// Returns the answer to a request with a method that is not one of these, or with `OPTIONS`.
     pub(super) fn answer_other(self, asked: &Asked, request: &Request) -> Response {
         let mut response = if request.method() == Method::OPTIONS {
             let mut response = Response::new(Body::empty());

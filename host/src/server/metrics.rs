@@ -1,4 +1,4 @@
-//! What `GET /metrics` shows: requests as they are served, and the state of the chainlets at the moment of the scrape.
+//! The metrics of `GET /metrics`: counts of requests, and the state of the chainlets at the moment of the scrape.
 
 mod exposition;
 
@@ -27,13 +27,13 @@ use crate::chainlet::Status;
 use crate::live::LiveChain;
 use crate::memory::MemoryBudget;
 
-/// What is counted for a request whose client left before its answer, as nginx counts it.
+/// The status that counts a request whose client left before its answer. nginx uses the same number.
 const CLIENT_LEFT: u16 = 499;
-/// The upper bounds of the buckets of a request's time, in seconds.
+/// The upper bounds of the buckets for the time of a request, in seconds.
 const BUCKETS: [f64; 16] =
     [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
 
-/// What a request asks for, from a list that clients cannot make longer.
+/// The path that a request asks for. The list is fixed, so clients cannot make more labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Route {
     RunRemote,
@@ -47,7 +47,7 @@ pub(super) enum Route {
     Other,
 }
 
-/// Counts requests.
+/// The metrics of requests and connections.
 pub(super) struct Metrics {
     registry: Registry,
     requests: Family<Served, Counter>,
@@ -57,7 +57,7 @@ pub(super) struct Metrics {
     refused: Counter,
 }
 
-/// A connection that is open until this is dropped.
+/// Counts a connection as open until it is dropped.
 pub(super) struct Connected(Gauge);
 
 impl Drop for Connected {
@@ -77,7 +77,7 @@ struct At {
     route: Route,
 }
 
-/// A request in flight. Dropped before it was answered, it counts as one whose client left.
+/// A request in flight. If it is dropped before its answer, it counts as a request whose client left.
 pub(super) struct Entered {
     http: Http,
     route: Route,
@@ -145,7 +145,7 @@ impl Metrics {
         registry.register("http_connections", "Open connections of all listeners", connections.clone());
         registry.register(
             "http_connections_refused",
-            "Connections that came when there were as many as may be: told so, or closed at once",
+            "Connections that came when all places were taken",
             refused.clone(),
         );
         let about = [("version", env!("CARGO_PKG_VERSION").to_owned()), ("chain", chain.current().name().to_owned())];
@@ -154,41 +154,41 @@ impl Metrics {
         Metrics { registry, requests, seconds, in_flight, connections, refused }
     }
 
-    /// Counts a connection in.
+    /// Counts a connection as open.
     pub(super) fn connection_opened(&self) -> Connected {
         self.connections.inc();
         Connected(self.connections.clone())
     }
 
-    /// Counts a connection for which there was no place.
+    /// Counts a connection that found no place.
     pub(super) fn connection_refused(&self) {
         self.refused.inc();
     }
 
-    /// Counts a request whose head was refused with `status`.
+    /// Counts a request whose head was rejected with `status`.
     pub(super) fn head_refused(&self, status: StatusCode) {
         self.requests.get_or_create(&Served { route: Route::Other, status: status.as_u16() }).inc();
     }
 
-    /// All metrics, as text.
+    /// Returns all metrics as text.
     pub(super) fn text(&self, exposition: Exposition) -> Result<String, fmt::Error> {
         exposition.write(&self.registry)
     }
 }
 
 impl Entered {
-    /// Counts a request in.
+    /// Counts a request as in flight.
     pub(super) fn new(http: Http, route: Route) -> Self {
         http.0.metrics.in_flight.inc();
         Entered { http, route, at: Instant::now(), status: CLIENT_LEFT }
     }
 
-    /// How long the request is in flight.
+    /// Returns the time for which the request has been in flight.
     pub(super) fn elapsed(&self) -> Duration {
         self.at.elapsed()
     }
 
-    /// The request has its whole answer; returns how long that took.
+    /// Marks the request as answered completely, and returns the time that it took.
     pub(super) fn answered(mut self, status: StatusCode) -> Duration {
         self.status = status.as_u16();
         self.at.elapsed()
@@ -205,7 +205,7 @@ impl Drop for Entered {
     }
 }
 
-/// The state of the chainlets, looked up when it is asked for.
+/// The state of the chainlets, read at each scrape.
 struct Chainlets(LiveChain);
 
 impl fmt::Debug for Chainlets {
@@ -214,6 +214,7 @@ impl fmt::Debug for Chainlets {
     }
 }
 
+/// Reads one number out of a chainlet's status.
 type Reading = fn(&Status) -> usize;
 
 impl Collector for Chainlets {
@@ -250,7 +251,7 @@ impl Collector for Chainlets {
     }
 }
 
-/// What the host holds for guests, clients and peers, and what it may.
+/// Writes the bytes that the host holds for guests, clients and peers, and their limit.
 fn encode_memory(memory: &MemoryBudget, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
     let gauges = [
         ("memory_reserved", "Bytes held for requests, calls, streams and answers.", memory.reserved()),

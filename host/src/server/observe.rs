@@ -1,5 +1,5 @@
-//! What every request passes: it gets an id, shows its API key where one is asked for, is counted, timed and logged, and
-//! gets an answer even where serving panics.
+//! Observes every request: gives it an id, checks its API key if keys are required, counts, times and logs it, and
+//! answers it even if serving panics.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -16,6 +16,7 @@ use futures::FutureExt;
 use http::{HeaderValue, Request, StatusCode, Version, header};
 use hyper::body::{Body as _, Frame};
 use tokio::time::Instant;
+use tracing::Span;
 
 use super::keys::Refused;
 use super::metrics::{Entered, Route};
@@ -24,19 +25,21 @@ use super::request_id::{self, RequestId};
 use super::tls::ClientName;
 use super::{Audience, Http};
 
-/// The target of the line that each request writes to the log at level DEBUG.
+/// The target of the log event that each request writes at level DEBUG.
 const ACCESS: &str = "chainhost::access";
 
-/// A request, as those who serve it know it beside its head and body.
+/// Facts about a request beside its head and body, for the code that serves it.
 #[derive(Clone)]
 pub(super) struct Asked {
     pub id: RequestId,
-    /// When its head was here.
+    /// The time at which its head had arrived.
     pub at: Instant,
     pub end: Arc<End>,
+    /// The span of the request, around the calls that it makes.
+    pub span: Span,
 }
 
-/// Serves `request` by `serve`, and observes how that goes.
+/// Serves `request` with `serve`, and observes the outcome.
 pub(super) async fn observed<B, F: Future<Output = Response>>(
     http: &Http,
     audience: Audience,
@@ -44,10 +47,13 @@ pub(super) async fn observed<B, F: Future<Output = Response>>(
     serve: impl FnOnce(Request<B>, Asked) -> F,
 ) -> Response {
     let end = Arc::new(End::default());
-    let asked = Asked { id: RequestId::of(request.headers()), at: Instant::now(), end: end.clone() };
+    let id = RequestId::of(request.headers());
+    let span =
+        tracing::debug_span!("request", request = %id, method = %request.method(), url_path = request.uri().path());
+    let asked = Asked { id, at: Instant::now(), end: end.clone(), span };
     let (id, version) = (asked.id.clone(), request.version());
     let entered = Entered::new(http.clone(), Route::of(audience, request.uri().path()));
-    // What the line needs is gone with the request, and costs a copy that is rarely wanted.
+    // The request is gone when the event is written, so its fields are copied, but only if the event is logged.
     let line = tracing::enabled!(target: ACCESS, tracing::Level::DEBUG).then(|| {
         let certificate = request.extensions().get::<ClientName>().cloned();
         (request.method().clone(), request.uri().path().to_owned(), certificate)
@@ -70,6 +76,7 @@ pub(super) async fn observed<B, F: Future<Output = Response>>(
     let took = entered.elapsed();
     let status = response.status();
     let response = match response.body().size_hint().exact() {
+        // A WebSocket is in flight until its conversation ends, although its answer is complete.
         Some(_) if is_upgrade => {
             end.hold(entered);
             response
@@ -88,17 +95,17 @@ pub(super) async fn observed<B, F: Future<Output = Response>>(
     response
 }
 
-/// How a request ends whose answer goes on after its head, which says that all is well.
+/// The final status of a request whose answer goes on after a head that reports success.
 #[derive(Default)]
 pub(super) struct End {
-    /// 0 as long as it is not known.
+    /// 0 until the status is known.
     status: AtomicU16,
-    /// A request that is in flight until the last clone of [`Asked`] is dropped.
+    /// A WebSocket's request, which is in flight until the last clone of [`Asked`] is dropped.
     underway: Mutex<Option<Entered>>,
 }
 
 impl End {
-    /// The request ends as one does that is answered with `status`.
+    /// Makes the request count like one that is answered with `status`.
     pub(super) fn set(&self, status: StatusCode) {
         self.status.store(status.as_u16(), Ordering::Relaxed);
     }
@@ -121,7 +128,7 @@ impl Drop for End {
     }
 }
 
-/// An answer whose length is not known: the request is in flight until its end.
+/// The body of an answer of unknown length. Its request is in flight until the body ends.
 struct Underway {
     body: Body,
     entered: Option<(Entered, StatusCode)>,
@@ -143,10 +150,11 @@ impl hyper::body::Body for Underway {
     }
 }
 
-/// The name of the key that a request shows; none for what load balancers ask, who have no key.
+/// Returns the name of the key that a request shows. Health and readiness need no key, because load balancers have
+/// none.
 ///
-/// Admins show none either. But any web page that one of them has open could send requests from there; browsers say so by
-/// the header `Origin`.
+/// Admins show no key either. But any web page that an admin has open could send requests from the admin's machine.
+/// Browsers mark such requests with the header `Origin`, so the admin listener rejects them.
 fn allowed<B>(http: &Http, audience: Audience, request: &Request<B>) -> Result<Option<Arc<str>>, Problem> {
     if audience == Audience::Admin && request.headers().contains_key(header::ORIGIN) {
         let detail = "a web page may not ask for anything here; send the request without the header `Origin`";
@@ -161,13 +169,13 @@ fn allowed<B>(http: &Http, audience: Audience, request: &Request<B>) -> Result<O
              page offers the subprotocols `chainhost.v1` and `chainhost.bearer.KEY`, with the key in base64url",
         ),
         Refused::WrongKey => {
-            Problem::new(Kind::Unauthorized, "the API key that the request shows is none of this server's")
+            Problem::new(Kind::Unauthorized, "the API key of the request is not one of this server's keys")
         }
         Refused::Malformed(detail) => Problem::new(Kind::BadRequest, detail),
     })
 }
 
-/// Puts `routes` behind [`observed`].
+/// Wraps `routes` in [`observed`].
 pub(super) fn layer(http: &Http, audience: Audience, routes: Router) -> Router {
     let http = http.clone();
     routes.route_layer(middleware::from_fn(move |request: AxumRequest, next: Next| {
@@ -176,7 +184,7 @@ pub(super) fn layer(http: &Http, audience: Audience, routes: Router) -> Router {
     }))
 }
 
-/// The request with what is known of it, for handlers behind a router.
+/// Adds `asked` to the request, for handlers behind a router.
 pub(super) fn with(asked: Asked, mut request: Request<Body>) -> Request<Body> {
     request.extensions_mut().insert(asked);
     request

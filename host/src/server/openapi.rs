@@ -1,8 +1,8 @@
-//! The OpenAPI 3.1 documents of a chain, generated from WIT signatures and their doc comments: one of the public listener,
-//! and one of the admin listener.
+//! The OpenAPI 3.1 documents of a chain, generated from WIT signatures and their doc comments: one for the public
+//! listener, and one for the admin listener.
 //!
-//! The schemas say what the mapping of [`value::json`](crate::value::json) reads and writes, in its canonical spelling:
-//! snake_case names. (It reads kebab-case as well.) Other formats are named where they fit.
+//! The schemas describe JSON as [`value::json`](crate::value::json) reads and writes it, with its canonical names in
+//! snake_case. (It also reads kebab-case.) Other formats are listed where they fit.
 
 mod admin;
 mod example;
@@ -28,56 +28,56 @@ use crate::error::declared::is_standard;
 use crate::value::format::Format;
 use crate::value::ty::{Signature, Type};
 
-/// Where the entrypoint is called.
+/// The path that calls the entrypoint.
 const PUBLIC_CALL: &str = "/run_remote";
-/// The name of the way in which a WebSocket alone shows a key.
+/// The name of the security scheme that is only for WebSockets.
 const SOCKET_KEY: &str = "socketKey";
-/// The tag of operations that call a chainlet, and what it means.
+/// The tag of operations that call a chainlet, and its description.
 const CALLS: &str = "chain";
-const CALLS_MEANING: &str = "Calls of what the chain does.";
-/// The tag of operations that the host answers itself, and what it means.
+const CALLS_MEANING: &str = "Calls to the chain.";
+/// The tag of operations that the host itself answers, and its description.
 const HOST: &str = "host";
-const HOST_MEANING: &str = "What the host says of itself and of the chain.";
+const HOST_MEANING: &str = "Requests that the host answers itself.";
 
-/// What a document says about the chain as a whole.
+/// The facts about a chain as a whole in a document.
 #[derive(Debug, Clone, Copy)]
 pub struct Info<'a> {
     /// The document's title: the chain's name.
     pub title: &'a str,
     /// The chain's version, or any other text that changes with its interface.
     pub version: &'a str,
-    /// What the chain does, in Markdown.
+    /// A description of the chain, in Markdown.
     pub description: Option<&'a str>,
-    /// Whether requests must show an API key.
+    /// True if requests must show an API key.
     pub api_keys: bool,
-    /// The path in front of all paths, as a server of one's own may have it: `/greetings`. Empty for none.
+    /// The path in front of all paths, such as `/greetings`, if the chain is nested in another server. Empty for none.
     pub prefix: &'a str,
 }
 
 /// A `run-remote` that is served at a path.
 #[derive(Debug, Clone, Copy)]
 pub struct Operation<'a> {
-    /// Where a `POST` calls it: `/run_remote`.
+    /// The path whose `POST` calls it: `/run_remote`.
     pub path: &'a str,
     /// Its name in generated clients, unique in the document: `run_remote`.
     pub id: &'a str,
-    /// What a call does, in a line.
+    /// A description of a call, in one line.
     pub summary: &'a str,
-    /// What it takes and returns. Its doc comment becomes the operation's description.
+    /// Its parameters and result. Its doc comment becomes the operation's description.
     pub signature: &'a Signature,
 }
 
-/// Whom a listener answers.
+/// The requests that a listener answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Listener {
     /// Requests with an API key.
     Keys,
-    /// All requests but those that a web page elsewhere sends.
+    /// All requests, except those that web pages of other origins send.
     Open,
 }
 
 impl Listener {
-    /// How a request is refused, whatever it asks for. `needs_key` is false for what is answered without a key.
+    /// Returns the ways in which any request can be rejected. `needs_key` is false for paths that never need a key.
     fn refusals(self, needs_key: bool) -> impl Iterator<Item = Status> {
         let own = match self {
             Listener::Keys => needs_key.then_some(Status::Unauthorized),
@@ -87,7 +87,7 @@ impl Listener {
     }
 }
 
-/// The OpenAPI document of `operations`, and of the listener's own paths beside them.
+/// Returns the OpenAPI document of `operations` and of the listener's own paths.
 pub fn document(info: &Info<'_>, operations: &[Operation<'_>]) -> Json {
     let listener = if info.api_keys { Listener::Keys } else { Listener::Open };
     let mut schemas = Schemas::new();
@@ -103,14 +103,14 @@ pub fn document(info: &Info<'_>, operations: &[Operation<'_>]) -> Json {
     assemble(info, listener, paths, schemas)
 }
 
-/// The document with `paths` and the components that they refer to.
+/// Returns the document with `paths` and the components that they refer to.
 fn assemble(info: &Info<'_>, listener: Listener, paths: Map<String, Json>, schemas: Schemas) -> Json {
     let mut components = json!({
         "schemas": schemas.into_components(),
         "responses": problem::responses(&paths),
         "headers": { "RequestId": request_id() },
     });
-    // Tools want to be told that nothing has to be shown, too.
+    // An empty list tells tools that requests need no key.
     let mut security = json!([]);
     if let (Listener::Keys, Some(components)) = (listener, components.as_object_mut()) {
         security = json!([{ "bearer": [] }, { "apiKey": [] }]);
@@ -129,7 +129,7 @@ fn assemble(info: &Info<'_>, listener: Listener, paths: Map<String, Json>, schem
     })
 }
 
-/// The ways in which a request shows a key, any of which will do. One of them is for WebSockets alone.
+/// Returns the ways to show a key. A request needs one of them. `SOCKET_KEY` is only for WebSockets.
 fn security_schemes() -> Json {
     json!({
         "bearer": { "type": "http", "scheme": "bearer", "description": "An API key as a bearer token." },
@@ -144,7 +144,7 @@ fn security_schemes() -> Json {
     })
 }
 
-/// The headers that every call may have.
+/// Returns the headers that every call may have.
 fn headers() -> Json {
     let header = |name: &str, description: &str, schema: Json| json!({ "name": name, "in": "header", "description": description, "schema": schema });
     json!([
@@ -166,7 +166,7 @@ fn headers() -> Json {
     ])
 }
 
-/// The header that every answer has, among the components.
+/// Returns the header that every answer has, for the components.
 fn request_id() -> Json {
     json!({
         "description": "The request's id, as the log and a problem have it.",
@@ -175,7 +175,7 @@ fn request_id() -> Json {
     })
 }
 
-/// The headers of every answer.
+/// Returns the headers of every answer.
 fn answer_headers() -> Json {
     json!({ "X-Request-Id": { "$ref": "#/components/headers/RequestId" } })
 }
@@ -190,7 +190,8 @@ fn post(operation: &Operation<'_>, listener: Listener, schemas: &mut Schemas) ->
         let error = err.as_deref().map(|ty| schemas.of(ty, Direction::Output));
         if err.as_deref().is_some_and(is_standard) {
             for status in declared_statuses() {
-                // Those that the host itself answers with, too, have no `error` then.
+                // A status that the host itself answers with, too, keeps its response, in which `error` is not
+                // required.
                 responses.entry(status.as_u16().to_string()).or_insert_with(|| problem::typed_error(error.clone()));
             }
         }
@@ -213,7 +214,7 @@ fn post(operation: &Operation<'_>, listener: Listener, schemas: &mut Schemas) ->
     })
 }
 
-/// The answer of a call that went well: of a `result`, its `T`; of nothing, null.
+/// Returns the response for a successful call: for a `result`, its `ok`; for a function without a result, null.
 fn answer(signature: &Signature, schemas: &mut Schemas) -> Json {
     let ty = signature.answer();
     let schema = ty.map_or_else(|| json!({ "type": "null" }), |ty| schemas.of(ty, Direction::Output));
@@ -231,7 +232,7 @@ fn answer(signature: &Signature, schemas: &mut Schemas) -> Json {
     json!({ "description": "What the call returned.", "headers": answer_headers(), "content": content })
 }
 
-/// The formats of the parameters, of which JSON has `schema`.
+/// Returns the formats of the parameters. `schema` is their schema in JSON.
 fn taken(signature: &Signature, schema: Json, schemas: &mut Schemas) -> Map<String, Json> {
     let example = example::of_members(&signature.params);
     let inputs = Input::of_params(&signature.params);
@@ -246,8 +247,8 @@ fn taken(signature: &Signature, schema: Json, schemas: &mut Schemas) -> Map<Stri
         .collect()
 }
 
-/// A format, of which JSON has `schema` and `example`. CBOR has the same shape, but JSON Schema has no words for its byte
-/// strings; and of plain bytes OpenAPI says no more than that they are such.
+/// Returns the content of a format. `schema` and `example` describe its JSON. CBOR has the same shape, but JSON Schema
+/// cannot describe its byte strings. OpenAPI can only say of plain bytes that they are bytes.
 fn whole(format: Format, schema: &Json, example: Option<&Json>) -> Json {
     match format {
         Format::Json => {
@@ -270,11 +271,11 @@ struct Get<'a> {
     id: &'a str,
     summary: &'a str,
     description: &'a str,
-    /// The content of the answer with status 200.
+    /// The content of the response with status 200.
     content: Json,
-    /// How it may fail beside the ways in which any request may.
+    /// The ways in which it may fail, beside those of any request.
     failures: &'a [Status],
-    /// Whether it needs a key, where keys are asked for. Load balancers, who ask for health and readiness, have none.
+    /// True if it needs a key when keys are required. Health and readiness need none, because load balancers have none.
     needs_key: bool,
 }
 
@@ -295,12 +296,12 @@ impl Get<'_> {
     }
 }
 
-/// JSON content of the schema `schema`.
+/// Returns JSON content with the schema `schema`.
 fn json_content(schema: Json) -> Json {
     json!({ "application/json": { "schema": schema } })
 }
 
-/// The paths that every listener has.
+/// Returns the paths that every listener has.
 fn own_paths(listener: Listener) -> Map<String, Json> {
     let state = |word: &str| {
         json_content(json!({

@@ -1,8 +1,9 @@
-//! Which web pages may send requests, and by which names this server may be called.
+//! Decides which web pages may send requests, and by which names requests may call this server.
 //!
-//! A listener on a loopback address is behind no firewall for a browser of the same machine: any web page that is open there can
-//! have the browser send requests to it. A page can also have a name of its own lead to the loopback address, and then read the
-//! answers (DNS rebinding). Such requests name the server by that name, or say where they come from in `Origin`.
+//! No firewall protects a listener on a loopback address from a browser on the same machine: any web page that is open
+//! there can make the browser send requests to the listener. A page can also make its own name point to the loopback
+//! address, and then read the answers (DNS rebinding). Such requests name the server by the page's name, or have the
+//! page's origin in `Origin`.
 
 use std::net::IpAddr;
 
@@ -12,10 +13,10 @@ use http::{HeaderMap, HeaderValue, header};
 use super::HttpOptions;
 use super::problem::{Kind, Problem};
 
-/// What is trusted beside this machine itself.
+/// The names and origins that are trusted, beside those of this machine itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Trusted {
-    /// Names by which the server may be called, such as that which a proxy passes on.
+    /// Names by which requests may call the server, such as the name that a proxy passes on.
     pub hosts: Vec<String>,
     /// Origins of web pages, such as `https://app.example`.
     pub origins: Vec<String>,
@@ -26,8 +27,8 @@ impl Trusted {
         Trusted { hosts: options.allowed_hosts.clone(), origins: options.allowed_origins.clone() }
     }
 
-    /// Refuses a request with these headers that calls this machine by a foreign name, or that a foreign web page sends. One of
-    /// HTTP/1.0 need not name it.
+    /// Rejects a request with `headers` if it calls this machine by a foreign name, or if a foreign web page sends it.
+    /// `named` is the server that the request names. A request of HTTP/1.0 need not name one.
     pub(super) fn guard(&self, headers: &HeaderMap, named: Option<&Authority>) -> Result<(), Problem> {
         let is_named = match named.map(Authority::host) {
             None => !headers.contains_key(header::HOST),
@@ -53,13 +54,13 @@ impl Trusted {
         }
     }
 
-    /// Whether a web page of `origin` may send requests wherever it comes from.
+    /// Returns true if `origin` is in the list of trusted origins.
     pub(super) fn allows(&self, origin: &Origin) -> bool {
         self.origins.iter().filter_map(|trusted| Origin::parse(trusted)).any(|trusted| trusted == *origin)
     }
 }
 
-/// Where a web page comes from: scheme, host and port (RFC 6454).
+/// The origin of a web page: scheme, host and port (RFC 6454).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Origin {
     Tuple {
@@ -67,7 +68,7 @@ pub(super) enum Origin {
         host: String,
         port: Option<u16>,
     },
-    /// None that can be named, as of a page in a sandbox.
+    /// An origin without a name, for example of a page in a sandbox.
     Opaque,
 }
 
@@ -84,7 +85,8 @@ impl Origin {
         Some(Origin::Tuple { host: authority.host().to_ascii_lowercase(), port, scheme })
     }
 
-    /// Whether it is that of a server which is called `host`, by whatever scheme: a proxy may have taken TLS off.
+    /// Returns true if this is the origin of a server that is called `host`. It accepts any scheme, because a proxy may
+    /// have removed TLS.
     pub(super) fn is_of(&self, host: &str) -> bool {
         let (Origin::Tuple { scheme, host: own, port }, Ok(authority)) = (self, host.parse::<Authority>()) else {
             return false;
@@ -93,13 +95,13 @@ impl Origin {
     }
 }
 
-/// The origin of the web page that sends a request; none where no browser says so.
+/// Returns the origin of the web page that sends a request, or `None` if no browser says so.
 pub(super) fn origin(headers: &HeaderMap) -> Option<Origin> {
     let origin = headers.get(header::ORIGIN)?;
     Some(origin.to_str().ok().and_then(Origin::parse).unwrap_or(Origin::Opaque))
 }
 
-/// The header `Host` as text.
+/// Returns the header `Host` as text.
 pub(super) fn host(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::HOST).map(HeaderValue::to_str)?.ok()
 }
@@ -119,13 +121,13 @@ fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
-/// Whether `host` is a name without a domain, such as `chainhost` in a network of containers. No page of the internet comes from
-/// such a name.
+/// Returns true if `host` is a name without a domain, such as `chainhost` in a network of containers. No web page of
+/// the internet has such a name.
 fn is_of_this_network(host: &str) -> bool {
     !host.is_empty() && !host.contains('.')
 }
 
-/// Whether `host` is an address, or `localhost`.
+/// Returns true if `host` is an IP address, or `localhost`.
 fn is_this_machine(host: &str) -> bool {
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     bare.parse::<IpAddr>().is_ok() || host.eq_ignore_ascii_case("localhost")
@@ -142,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_is_named_as_local_by_addresses_and_as_localhost() {
+    fn addresses_localhost_and_names_without_a_dot_are_allowed() {
         let trusted = Trusted::default();
         for host in ["127.0.0.1:9090", "127.0.0.1", "[::1]:9090", "localhost:9090", "LOCALHOST", "x", "chainhost:80"] {
             assert!(guarded(&trusted, host, None), "{host}");
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_is_that_of_a_server_with_its_default_port_too() {
+    fn an_origin_matches_its_server_with_and_without_default_port() {
         let is_of = |origin: &str, host: &str| Origin::parse(origin).unwrap().is_of(host);
         assert!(is_of("http://localhost:8080", "localhost:8080"));
         assert!(is_of("https://Chain.example", "chain.example"));

@@ -1,4 +1,4 @@
-//! What goes wrong, as problem documents (RFC 9457). Which kind has which type, title and status is said here alone.
+//! Failures as problem documents (RFC 9457). Only this file maps a kind of failure to its type, title and status.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::Audience;
 use super::request_id::RequestId;
 use crate::error::{CallError, DeclaredKind, ErrorKind};
+use crate::guest_words::clip;
 
 /// A kind of problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,13 +42,13 @@ pub(super) enum Kind {
     Cancelled,
 }
 
-/// What a kind of problem looks like from outside.
+/// The parts of a problem that its kind decides.
 struct Appearance {
     status: StatusCode,
-    /// Its `type`, which clients decide by: it never changes.
+    /// Its `type`. Clients decide by it, so it never changes.
     uri: &'static str,
     title: &'static str,
-    /// Seconds after which another attempt makes sense.
+    /// The number of seconds after which another attempt makes sense.
     retry_after: Option<u64>,
 }
 
@@ -105,8 +106,8 @@ impl From<ErrorKind> for Kind {
     }
 }
 
-/// The status of an error of the standard type, and after how many seconds another attempt makes sense. This table is
-/// also that of `docs/http.md`.
+/// Returns the status of a standard declared error, and the number of seconds after which another attempt makes sense.
+/// The table in `docs/http.md` is the same.
 const fn of_declared(kind: DeclaredKind) -> (StatusCode, Option<u64>) {
     match kind {
         DeclaredKind::Invalid => (StatusCode::BAD_REQUEST, None),
@@ -124,23 +125,26 @@ const fn of_declared(kind: DeclaredKind) -> (StatusCode, Option<u64>) {
     }
 }
 
-/// `time` in seconds for the header Retry-After: whoever comes then does not come too early.
+/// Returns `time` in seconds for the header `Retry-After`. Rounds up, so that clients do not try too early.
 fn whole_seconds(time: Duration) -> u64 {
     time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)).max(1)
 }
 
-/// The statuses that errors of the standard type have.
+/// Returns the statuses of all standard declared errors.
 pub(super) fn declared_statuses() -> impl Iterator<Item = StatusCode> {
     DeclaredKind::ALL.into_iter().map(|kind| of_declared(kind).0)
 }
 
-/// A request that got no answer.
+/// A failed request.
 #[derive(Debug)]
 pub(super) struct Problem {
     kind: Kind,
     detail: Cow<'static, str>,
     call: Option<(CallError, Audience)>,
 }
+
+/// The most bytes of a detail that come from a call.
+const DETAIL: usize = 4 * 1024;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -169,30 +173,31 @@ struct Edge<'a> {
 }
 
 impl Problem {
-    /// A problem that `detail` describes in a sentence.
+    /// Makes a problem that `detail` describes in a sentence.
     pub(super) fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
         Problem { kind, detail: detail.into(), call: None }
     }
 
-    /// The problem that a failed call is to `audience`.
+    /// Makes the problem of a failed call, as `audience` may see it.
     pub(super) fn of_call(error: CallError, audience: Audience) -> Self {
         let kind = error.kind().into();
         let detail = match (audience, kind) {
-            // A guest's words may hold anything: data of other requests, file names, secrets.
+            // A guest's words may contain anything: data of other requests, file names, secrets.
             (Audience::Public, Kind::Trap | Kind::Internal | Kind::NotReady) => {
                 format!("{}; the server's log says more, under this request_id", error.public_message())
             }
-            _ => error.message().to_owned(),
+            // A message may repeat a type, and the types of a component may be long.
+            _ => clip(error.message().to_owned(), DETAIL),
         };
         Problem { kind, detail: detail.into(), call: Some((error, audience)) }
     }
 
-    /// The status of the answer that tells of it.
+    /// Returns the status of the problem's response.
     pub(super) fn status(&self) -> StatusCode {
         self.appearance().status
     }
 
-    /// What is wrong in a few words, the same for all of the kind.
+    /// Returns a few words for the problem, the same for all problems of its kind.
     pub(super) fn title(&self) -> &'static str {
         self.kind.appearance().title
     }
@@ -201,8 +206,8 @@ impl Problem {
         self.kind
     }
 
-    /// What it looks like: as its kind, but for an error of the standard type, which says its status itself, and for a
-    /// failed call, which says itself when to try again.
+    /// Returns the parts that its kind decides, with two exceptions: a standard declared error has its own status and
+    /// its own time for another attempt, and any other failed call has its own time for another attempt.
     fn appearance(&self) -> Appearance {
         let appearance = self.kind.appearance();
         let Some((error, _)) = &self.call else { return appearance };
@@ -220,7 +225,7 @@ impl Problem {
         &self.detail
     }
 
-    /// The document for the request `id`, as JSON in one line.
+    /// Returns the document for the request `id`, as JSON in one line.
     pub(super) fn document(&self, id: &RequestId) -> Vec<u8> {
         let Appearance { status, uri, title, .. } = self.appearance();
         let mut document = Document {
@@ -251,13 +256,13 @@ impl Problem {
             document.error = error.guest_error();
             document.backtrace = error.backtrace().filter(|_| *audience == Audience::Admin);
         }
-        // Texts and JSON that was checked before always serialise; if not, the status still says what kind it is.
+        // Text, and JSON that was checked before, can always be serialised. If not, the status still tells the kind.
         serde_json::to_vec(&document)
-            .inspect_err(|error| tracing::error!(request = %id, %error, "a problem has no document"))
+            .inspect_err(|error| tracing::error!(request = %id, %error, "a problem document cannot be written"))
             .unwrap_or_default()
     }
 
-    /// The answer to the request `id`.
+    /// Returns the response to the request `id`.
     pub(super) fn into_response(self, id: &RequestId) -> Response {
         let Appearance { status, retry_after, .. } = self.appearance();
         let mut response = Response::new(Body::from(self.document(id)));
@@ -340,7 +345,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_typed_error_is_json_in_error() {
+    async fn a_typed_error_is_the_member_error_of_the_problem() {
         let error = CallError::new(ErrorKind::Chainlet, &"a".parse().unwrap(), "the chainlet answered with its error")
             .with_guest_error(RawValue::from_string(r#"{"no_such_book":7}"#.into()).unwrap());
         let (head, document) = answer(Problem::of_call(error, Audience::Public)).await;
@@ -379,7 +384,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_that_knows_when_it_passes_says_so_in_whole_seconds() {
+    async fn the_header_retry_after_has_whole_seconds() {
         let failure = |kind| CallError::new(kind, &"a".parse().unwrap(), "");
         let at = |time| failure(ErrorKind::NotReady).with_retry_after(time);
         for (error, retry_after) in [
@@ -395,7 +400,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn overload_says_when_to_come_back() {
+    async fn an_overload_tells_when_to_try_again() {
         let (head, document) = answer(Problem::new(Kind::Overloaded, "full")).await;
         assert_eq!(head.status, 429);
         assert_eq!(head.headers[header::RETRY_AFTER], "1");

@@ -1,9 +1,9 @@
-//! What hyper answers by itself to a head that it does not take, in our words.
+//! Replaces hyper's own answers to malformed heads with problem documents.
 //!
-//! hyper answers such a request before anybody sees it: a status without a body, and without a request id. There is no hook for
-//! that. But as long as no request of a connection has been served, all that is written to it is hyper's own, and a problem
-//! document can be written in its place. Later, the bytes may be those of an answer's body, which a guest or a client chooses, so
-//! they are left as they are: a malformed head after a first request gets hyper's bare status.
+//! hyper answers such a request before our code sees it, with a status, no body and no request id, and it has no hook
+//! for that. But as long as a connection has served no request, all bytes that are written to it are hyper's own, and a
+//! problem document can be written in their place. Later, the bytes may belong to the body of an answer, which a guest
+//! or a client chooses, so they are not changed: a malformed head after the first request gets hyper's bare status.
 
 use std::io;
 use std::pin::Pin;
@@ -19,35 +19,36 @@ use super::problem::{Kind, Problem};
 use super::request_id::{self, RequestId};
 use crate::forward::{forward_read, forward_write_rest};
 
-/// Told of the status of each refusal.
+/// A function that is called with the status of each rejection.
 pub(super) type Count = Arc<dyn Fn(StatusCode) + Send + Sync>;
 
-/// A connection whose refusals by hyper are problem documents.
+/// A connection on which hyper's own rejections become problem documents.
 pub(super) struct Refusals<S> {
     stream: S,
     count: Count,
-    /// A request has been served.
+    /// True once the connection has served a request.
     served: Arc<AtomicBool>,
-    /// What is still to be written in place of hyper's answer.
+    /// The bytes that are still to be written in place of hyper's answer.
     own: Bytes,
-    /// How many bytes that answer has.
+    /// The length of hyper's answer. hyper is told that so many bytes are written.
     replaced: usize,
 }
 
 impl<S> Refusals<S> {
-    /// `served` becomes true with the first request that is served.
+    /// Wraps `stream`. `served` becomes true with the first request that is served.
     pub(super) fn new(stream: S, count: Count, served: Arc<AtomicBool>) -> Self {
         Refusals { stream, count, served, own: Bytes::new(), replaced: 0 }
     }
 }
 
-/// The status of `answer`, where that is a refusal of hyper's own.
+/// Returns the status of `answer` if it is a rejection of hyper's own.
 fn refused(answer: &[u8]) -> Option<StatusCode> {
     let code = answer.strip_prefix(b"HTTP/1.1 4")?.first_chunk::<2>()?;
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = answer.get(..end)?.to_ascii_lowercase();
     let header = request_id::HEADER;
     let name = header.as_str().as_bytes();
+    // Our own answers have a request id; hyper's have none and no body.
     let has_id = head.windows(name.len()).any(|window| window == name);
     if has_id || end + 4 != answer.len() {
         return None;
@@ -55,7 +56,7 @@ fn refused(answer: &[u8]) -> Option<StatusCode> {
     StatusCode::from_bytes(&[b'4', code[0], code[1]]).ok()
 }
 
-/// What is answered in place of a refusal with `status`.
+/// Returns the answer that replaces a rejection with `status`.
 fn answer(status: StatusCode) -> (StatusCode, Bytes) {
     let problem = match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => {
@@ -89,7 +90,7 @@ fn answer(status: StatusCode) -> (StatusCode, Bytes) {
 }
 
 impl<S: AsyncWrite + Unpin> Refusals<S> {
-    /// Writes what takes the place of hyper's answer `bytes`, if it is a refusal.
+    /// Writes the replacement of hyper's answer `bytes`, if that is a rejection.
     fn poll_own(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<Option<usize>>> {
         if self.own.is_empty()
             && !self.served.load(Ordering::Relaxed)

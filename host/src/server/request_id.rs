@@ -1,13 +1,13 @@
-//! The id that names a request in its answer, in problems and in logs.
+//! The id of a request, which its answer, its problem and its log events contain.
 
 use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The header that carries the id, both ways.
+/// The header that carries the id in requests and answers.
 pub(super) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
-/// The longest id that is taken from a client.
+/// The longest id that is accepted from a client.
 const LONGEST: usize = 128;
 
 /// The id of one request.
@@ -18,7 +18,7 @@ pub(super) struct RequestId {
 }
 
 impl RequestId {
-    /// The id that the client gave, if it is one that is safe to repeat in headers and logs; else a new one.
+    /// Returns the id that the client gave, if it is safe to repeat in headers and logs. Otherwise makes a new one.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         headers.get(HEADER).and_then(Self::given).unwrap_or_else(Self::random)
     }

@@ -1,4 +1,4 @@
-//! The public routes, and what both listeners answer in the same way.
+//! The public routes, and the routes that both listeners have.
 
 use axum::Router;
 use axum::extract::rejection::NestedPathRejection;
@@ -15,20 +15,20 @@ use super::problem::{Kind, Problem};
 use super::{Audience, Http, run_remote, socket};
 use crate::chain::Chain;
 
-/// The public routes. There is no fallback, so that an embedding server can have its own.
+/// Returns the public routes. They have no fallback, so that an embedding server can have its own.
 pub(super) fn public(http: &Http) -> Router {
     let entrypoint = post(call).get(socket::call).fallback(other_method_of_entrypoint);
     let routes = Router::new().route("/run_remote", entrypoint).route("/openapi.json", read(document));
     common(routes, Audience::Public).with_state(http.clone())
 }
 
-/// Adds what both listeners have. Only an admin is told why a chain is not ready.
+/// Adds the routes that both listeners have. Only admins learn why a chain is not ready.
 pub(super) fn common(routes: Router<Http>, audience: Audience) -> Router<Http> {
     let readyz = async move |State(http), Extension(asked)| readyz(&http, &asked, audience);
     routes.route("/healthz", read(healthz)).route("/readyz", read(readyz))
 }
 
-/// The OpenAPI document of `chain`, which is the same for as long as this version of it runs.
+/// Returns the OpenAPI document of `chain`. It stays the same while this version of the chain runs.
 pub(super) fn openapi(chain: &Chain, api_keys: bool, prefix: &str) -> Bytes {
     let Some(signature) = chain.signature(chain.entrypoint().as_str()) else { return Bytes::new() };
     let call = Operation { path: "/run_remote", id: "run_remote", summary: "Call the chain", signature };
@@ -37,14 +37,14 @@ pub(super) fn openapi(chain: &Chain, api_keys: bool, prefix: &str) -> Bytes {
     openapi::to_text(&openapi::document(&info, &[call])).into()
 }
 
-/// The OpenAPI document of the admin listener of `chain`.
+/// Returns the OpenAPI document of the admin listener of `chain`.
 pub(super) fn admin_openapi(chain: &Chain, prefix: &str) -> Bytes {
     let names: Vec<_> = chain.status().map(|(name, _)| name.as_str()).collect();
     let texts: Vec<_> = names
         .iter()
         .map(|name| {
             let path = format!("/chainlets/{name}/run_remote");
-            // A chainlet's name has no `_`, so that no two ids are the same.
+            // A chainlet's name has no `_`, so two names never become the same id.
             (path, format!("run_remote_of_{}", name.replace('-', "_")), format!("Call the chainlet {name}"))
         })
         .collect();
@@ -57,12 +57,12 @@ pub(super) fn admin_openapi(chain: &Chain, prefix: &str) -> Bytes {
         .collect();
     let title = format!("{} (admin)", chain.name());
     let version = version_of(calls.iter());
-    let description = format!("What whoever runs the chain `{}` can see and do.", chain.name());
+    let description = format!("The state of the chain `{}` and the operations for its admins.", chain.name());
     let info = Info { title: &title, version: &version, description: Some(&description), api_keys: false, prefix };
     openapi::to_text(&openapi::admin_document(&info, &calls)).into()
 }
 
-/// A version that changes with the interface, and with nothing else.
+/// Returns a version that changes only with the interface.
 fn version_of<'a>(operations: impl Iterator<Item = &'a Operation<'a>>) -> String {
     let mut hasher = blake3::Hasher::new();
     for operation in operations {
@@ -71,7 +71,7 @@ fn version_of<'a>(operations: impl Iterator<Item = &'a Operation<'a>>) -> String
     hasher.finalize().to_hex().chars().take(12).collect()
 }
 
-/// The answer to a path that does not exist.
+/// Returns the answer to a path that does not exist.
 pub(super) async fn not_found(Extension(asked): Extension<Asked>, request: Request) -> Response {
     let detail = format!("there is nothing at {}; GET /openapi.json says what there is", request.uri().path());
     Problem::new(Kind::NotFound, detail).into_response(&asked.id)

@@ -1,4 +1,4 @@
-//! `run_remote`: a body to a call, and what comes of it to an answer.
+//! Turns a request for `run_remote` into a call, and the outcome of the call into a response.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,21 +26,22 @@ use crate::memory::Reservation;
 use crate::trace::TraceContext;
 use crate::value::format::Format;
 
-/// The header by which a client says how long it waits.
+/// The header with the time that the client waits.
 const TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
 
-/// How long the answer to an upload waits for its first item. A body whose beginning is wrong has then been found to be, so that
-/// it gets the status for that, whenever the guest returns its stream.
+/// The longest time for which the answer to an upload waits for its first item. In this time an error at the beginning
+/// of the body is found, so that the response gets the status of that error, however early the guest returns its
+/// stream.
 const FIRST: Duration = Duration::from_millis(100);
 
 /// The headers of a trace context (<https://www.w3.org/TR/trace-context/>).
 const TRACE_PARENT: &str = "traceparent";
 const TRACE_STATE: &str = "tracestate";
 
-/// What a request is answered with.
+/// The response to a request.
 type Answer = Result<Response, Problem>;
 
-/// A request that has been read, as far as its call waits for that.
+/// A request that has been read as far as its call needs it.
 struct Read {
     headers: HeaderMap,
     version: Version,
@@ -51,14 +52,15 @@ struct Read {
 /// A request's body.
 enum Body {
     Whole(Received),
-    /// With the items of a stream, read while the call goes on. It is of the version of the chain that was current when it came.
+    /// A body with the items of a stream, which are read during the call. The call belongs to the `version` of the
+    /// chain that was current when the request came.
     Stream {
         params: Values,
         version: InVersion,
     },
 }
 
-/// What came of a call.
+/// The outcome of a call.
 enum Outcome {
     Whole(Bytes, Reservation),
     Stream(Streamed, Framing),
@@ -74,7 +76,7 @@ pub(super) async fn chainlet<B: RequestBody>(http: Http, name: &str, request: Re
     call(&http, Some(name), request, &asked).await.unwrap_or_else(|problem| problem.into_response(&asked.id))
 }
 
-/// Calls the chainlet `name`, or the entrypoint where there is none.
+/// Calls the chainlet `name`, or the entrypoint if it is `None`.
 async fn call<B: RequestBody>(http: &Http, name: Option<&str>, request: Request<B>, asked: &Asked) -> Answer {
     let audience = if name.is_some() { Audience::Admin } else { Audience::Public };
     let fail = |error| failed(http, error, audience, &asked.id);
@@ -91,7 +93,8 @@ async fn call<B: RequestBody>(http: &Http, name: Option<&str>, request: Request<
         let answer = chain::answer(chainlet, params, options).await?;
         match output {
             Output::Whole(format) => answer.written(format).await.map(whole),
-            // Over HTTP/1.0, the end of a connection is the end of its answer, even in mid-stream.
+            // HTTP/1.0 has no chunks: a connection that breaks off looks like the end of the answer. So it gets all
+            // bytes at once.
             Output::Stream(Framing::Bytes) if protocol < Version::HTTP_11 => answer.bytes().await.map(whole),
             Output::Stream(framing) => match answer.streamed() {
                 Ok(mut streamed) => {
@@ -105,7 +108,7 @@ async fn call<B: RequestBody>(http: &Http, name: Option<&str>, request: Request<
         }
     }
     .await;
-    // How a stream went is known at its end.
+    // The outcome of a stream is counted when it ends.
     if name.is_none() && !matches!(outcome, Ok(Outcome::Stream(..))) {
         version.count(&outcome);
     }
@@ -117,15 +120,16 @@ async fn call<B: RequestBody>(http: &Http, name: Option<&str>, request: Request<
     };
     let mut response = with_type(body, output.media_type());
     if matches!(output, Output::Stream(_)) {
-        // So that no cache and no proxy on the way gathers what is to be seen at once.
+        // Keeps caches and proxies from collecting items that the client should see at once.
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     }
     Ok(response)
 }
 
-/// A written answer, which is counted among the bodies until its client has taken all of it.
+/// Returns a written answer. Its bytes count in the limit of all bodies until the client has taken them.
 fn untaken(http: &Http, bytes: Bytes, reservation: Reservation) -> Result<Bytes, Problem> {
+    // Dropped first, because the limit of all bodies is a share of the same budget: the bytes would count twice.
     drop(reservation);
     let reservation = http.0.bodies.all().reserve(bytes.len());
     let reservation = reservation.map_err(|no_room| {
@@ -134,12 +138,13 @@ fn untaken(http: &Http, bytes: Bytes, reservation: Reservation) -> Result<Bytes,
     Ok(reservation.own(bytes))
 }
 
-/// The chainlet `name` of `chain`, or its entrypoint.
+/// Returns the chainlet `name` of `chain`, or its entrypoint.
 fn target<'a>(http: &Http, chain: &'a Chain, name: Option<&str>) -> Result<&'a Arc<Chainlet>, Problem> {
-    chain.chainlet(name).ok_or_else(|| Problem::new(Kind::NotFound, no_chainlet(http, name.unwrap_or_default())))
+    chain.callee(name).ok_or_else(|| Problem::new(Kind::NotFound, no_chainlet(http, name.unwrap_or_default())))
 }
 
-/// Reads the request, which must be complete before its deadline, and of a format that its chainlet takes.
+/// Reads the request. Its body must be complete before the deadline, except for the items of a stream, and be of a
+/// format that the chainlet supports.
 async fn receive<B: RequestBody>(
     http: &Http,
     name: Option<&str>,
@@ -148,7 +153,7 @@ async fn receive<B: RequestBody>(
 ) -> Result<Read, Problem> {
     let (head, body) = request.into_parts();
     let deadline = deadline(http, &head.headers, asked)?;
-    let signature = || http.0.chain.current().chainlet(name).map(|chainlet| chainlet.signature().clone());
+    let signature = || http.0.chain.current().callee(name).map(|chainlet| chainlet.signature().clone());
     let body = match format::of_body(&head.headers, signature) {
         Ok(Input::Stream(upload)) => {
             let version = http.0.chain.begin();
@@ -171,7 +176,7 @@ async fn receive<B: RequestBody>(
     Ok(Read { options: options(&deadline, asked, &head.headers), headers: head.headers, version: head.version, body })
 }
 
-/// When a request must have its whole answer.
+/// Returns the time at which the request must have its complete answer.
 pub(super) fn deadline(http: &Http, headers: &HeaderMap, asked: &Asked) -> Result<Deadline, Problem> {
     let longest = http.0.options.request_timeout;
     let (time, limit) = match asked_timeout(headers)? {
@@ -181,18 +186,28 @@ pub(super) fn deadline(http: &Http, headers: &HeaderMap, asked: &Asked) -> Resul
     Ok(Deadline::after(asked.at, time, limit))
 }
 
-/// How the call is made that is to be done by `deadline`, for a request with `headers`.
+/// Returns the options of the call for a request with `headers`, which must be done by `deadline`.
 pub(super) fn options(deadline: &Deadline, asked: &Asked, headers: &HeaderMap) -> CallOptions {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let trace_context =
         header(TRACE_PARENT).and_then(|parent| TraceContext::new(parent, header(TRACE_STATE).unwrap_or_default()));
     let deadline = Some(deadline.clone());
-    CallOptions { timeout: None, request_id: Some(asked.id.text.clone()), trace_context, deadline }
+    CallOptions {
+        timeout: None,
+        request_id: Some(asked.id.text.clone()),
+        trace_context,
+        deadline,
+        span: Some(asked.span.clone()),
+    }
 }
 
-/// What the client says it waits: `2.5` in seconds, or `500ms`, or any such duration.
+/// Returns the time that the client waits: seconds such as `2.5`, or a duration such as `500ms`.
 fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
-    let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
+    let mut values = headers.get_all(TIMEOUT).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Problem::new(Kind::BadRequest, "a request may have one header x-request-timeout"));
+    }
     let timeout = value.to_str().ok().and_then(|text| match text.parse() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
         Err(_) => humantime::parse_duration(text).ok(),
@@ -206,11 +221,11 @@ fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
     }
 }
 
-/// A failed call as a problem. What the client is not told is in the log.
+/// Logs a failed call, and returns it as a problem. The log has the facts that the client may not see.
 pub(super) fn failed(http: &Http, error: CallError, audience: Audience, id: &RequestId) -> Problem {
     let admit = || http.0.log_rate.admit().map(|left_out| (left_out > 0).then_some(left_out));
     match error.kind() {
-        // The guest's frames are in the event that tells of its replica's end.
+        // The log event about the end of the replica has the guest's frames.
         ErrorKind::Trap | ErrorKind::Internal => {
             if let Some(suppressed) = admit() {
                 log_call_error!(error, &error, "a call failed", request = display(id), suppressed = suppressed);
@@ -227,7 +242,7 @@ pub(super) fn failed(http: &Http, error: CallError, audience: Audience, id: &Req
         | ErrorKind::Overloaded
         | ErrorKind::Cancelled
         | ErrorKind::Stopping => log_call_error!(debug, &error, "a call failed", request = display(id)),
-        // The chainlet in which it began has logged it.
+        // The chainlet in which the error began has logged it.
         ErrorKind::Chainlet => {}
     }
     Problem::of_call(error, audience)
@@ -239,7 +254,7 @@ fn no_chainlet(http: &Http, name: &str) -> String {
     format!("the chain has no chainlet `{name}`; it has {}", names.join(", "))
 }
 
-/// An answer of JSON.
+/// Returns a response of JSON.
 pub(super) fn json(body: impl Into<axum::body::Body>) -> Response {
     with_type(body.into(), Format::Json.media_type())
 }
@@ -268,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_that_is_none_is_refused() {
+    fn a_value_that_is_no_timeout_is_rejected() {
         for value in ["", "soon", "0", "-1", "NaN", "inf", "1e300", "0ms"] {
             assert_eq!(asked(value), Err(Kind::BadRequest), "{value}");
         }

@@ -1,18 +1,19 @@
-//! A call over a WebSocket (RFC 6455): a stream that run-remote takes, and one that it returns, at once.
+//! Serves a call over a WebSocket (RFC 6455). `run-remote` takes one stream and returns one, both at the same time.
 //!
 //! | from the client | |
 //! |---|---|
-//! | text, `{"k": 3}` | the other parameters by name, first, where there are any |
+//! | text, `{"k": 3}` | the other parameters by name, in the first message, if there are any |
 //! | text, or binary for a `stream<u8>` | an item of JSON; bytes |
 //! | text, `{"$end": null}` | the stream has ended |
 //!
 //! | from the server | |
 //! |---|---|
 //! | text, or binary for a `stream<u8>` | an item of JSON; bytes |
-//! | text, `{"$end": …}` | what stands beside the stream in the answer, or null; then it closes with 1000 |
-//! | text, `{"$error": …}` | a problem document; then it closes with a code that says whose fault it is |
+//! | text, `{"$end": …}` | the rest of the answer beside its stream, or null; then the server closes with 1000 |
+//! | text, `{"$error": …}` | a problem document; then the server closes with a code that tells whose fault it is |
 //!
-//! A message is taken when the guest has taken the one before: a slow guest slows the client, and the other way round.
+//! The server takes a message only after the guest has taken the one before. So a slow guest slows the client, and a
+//! slow client slows the guest.
 
 mod ear;
 mod handshake;
@@ -63,35 +64,36 @@ use crate::live::InVersion;
 use crate::value::stream::{Stream, StreamError};
 use crate::value::{List, Signature, Value};
 
-/// How often a client is asked whether it is still there.
+/// The time between two pings, which ask the client whether it is still there.
 const PING: Duration = Duration::from_secs(20);
-/// How long a client may not be heard of while it is listened to.
+/// The longest time without any message from a client that the server listens to.
 const SILENCE: Duration = Duration::from_secs(60);
-/// How long a client may take to answer that the connection is closed.
+/// The longest time for a client's answer to the closing of the connection.
 const FAREWELL: Duration = Duration::from_secs(5);
-/// By how many bytes a message may exceed the limit and still be read, so that its sender finds an answer and no reset.
+/// The number of bytes by which a message may exceed the limit and still be read, so that its sender gets an answer
+/// instead of a reset.
 const SLACK: usize = 1 << 20;
-/// How many bytes are read, and gathered to be written, at once.
+/// The number of bytes that are read at once, and that are collected before they are written.
 const BUFFER: usize = 16 * 1024;
 
-/// What a connection that becomes a WebSocket keeps of its listener.
+/// The parts of the listener that a connection keeps after it becomes a WebSocket.
 #[derive(Clone)]
 pub(super) struct Place {
-    /// The listener's tasks, which it waits for when it closes.
+    /// The tasks of the listener. When it closes, it waits for them.
     pub tasks: TaskTracker,
-    /// When it waits no longer.
+    /// Cancelled when the listener waits no longer.
     pub cut: CancellationToken,
-    /// Its place among the listener's connections, and in the count of those that are open.
+    /// The connection's place in the listener, and its part in the count of open connections.
     pub _held: Arc<(OwnedSemaphorePermit, Option<Connected>)>,
 }
 
-/// Whether a function can be called over a WebSocket: it takes one stream, and returns one.
+/// Returns true if a function can be called over a WebSocket: it takes one stream and returns one.
 pub(super) fn fits(signature: &Signature) -> bool {
     let answer = signature.answer();
     stream_param(&signature.params).is_some() && answer.and_then(stream_of).is_some()
 }
 
-/// `GET /run_remote`, and `HEAD`, which the router takes for the same.
+/// Serves `GET /run_remote`, and `HEAD`, because the router treats both alike.
 pub(super) async fn call(State(http): State<Http>, Extension(asked): Extension<Asked>, request: Request) -> Response {
     let methods = Methods::of_entrypoint(&http, request.version());
     let serves_it = methods == Methods::ActOrConverse && request.method() == Method::GET;
@@ -118,7 +120,7 @@ pub(super) async fn call(State(http): State<Http>, Extension(asked): Extension<A
 async fn upgrade(http: Http, asked: &Asked, request: Request) -> Result<Response, Problem> {
     let (mut head, _) = request.into_parts();
     let version = http.0.chain.begin();
-    let chainlet = version.chainlet(None).ok_or_else(|| Problem::new(Kind::NotFound, "the chain has no entrypoint"))?;
+    let chainlet = version.callee(None).ok_or_else(|| Problem::new(Kind::NotFound, "the chain has no entrypoint"))?;
     if !fits(chainlet.signature()) {
         let detail = "this run-remote is no conversation: only one that takes a stream and returns one can be called over a WebSocket";
         return Err(Problem::new(Kind::MethodNotAllowed, detail));
@@ -134,7 +136,7 @@ async fn upgrade(http: Http, asked: &Asked, request: Request) -> Result<Response
     })?;
     from_here(&head.headers, &http.0.trusted)?;
     let deadline = deadline(&http, &head.headers, asked)?;
-    // Held from here on, so that a listener which closes in this very moment waits for the conversation.
+    // Takes the token before the spawn, so that a listener that closes at this moment waits for the conversation.
     let place = head.extensions.remove::<Place>().map(|place| (place.tasks.token(), place));
     let asked = asked.clone();
     let options = options(&deadline, &asked, &head.headers);
@@ -142,7 +144,7 @@ async fn upgrade(http: Http, asked: &Asked, request: Request) -> Result<Response
         let connection = match connection.await {
             Ok(connection) => connection,
             Err(error) => {
-                tracing::debug!(request = %asked.id, %error, "a WebSocket did not come to be");
+                tracing::debug!(request = %asked.id, %error, "a connection did not become a WebSocket");
                 return;
             }
         };
@@ -168,7 +170,8 @@ async fn upgrade(http: Http, asked: &Asked, request: Request) -> Result<Response
     Ok(handshake::switching(&answer))
 }
 
-/// Refuses web pages of other origins. A browser lets any page open a WebSocket to anywhere, and only says which page it is.
+/// Rejects web pages of other origins. A browser lets any page open a WebSocket to any server, and only names the
+/// page's origin.
 fn from_here(headers: &HeaderMap, trusted: &Trusted) -> Result<(), Problem> {
     let Some(origin) = origin::origin(headers) else { return Ok(()) };
     if trusted.allows(&origin) || origin::host(headers).is_some_and(|host| origin.is_of(host)) {
@@ -185,18 +188,18 @@ struct Conversation {
     version: InVersion,
     deadline: Deadline,
     options: CallOptions,
-    /// Counts what comes of a message before it is here.
+    /// Counts the bytes of a message that is not complete yet.
     meter: Arc<Meter>,
-    /// The client is sent something, and may be slow to take it.
+    /// True while the server sends something, which the client may be slow to take.
     speaking: AtomicBool,
 }
 
-/// How a conversation ends.
+/// The end of a conversation.
 enum Farewell {
-    /// All was said, with this beside the stream.
+    /// Both streams have ended. This is the JSON of the rest of the answer.
     End(Option<Vec<u8>>),
     Failure(CallError),
-    /// The client breaks the protocol in the way that this code means.
+    /// The client has broken the protocol, as this code says.
     Broken(CloseCode, &'static str),
     /// The client has left.
     Gone,
@@ -210,7 +213,7 @@ impl Conversation {
     async fn hold(self, socket: WebSocket) {
         let (sink, mut source) = socket.split();
         let mut mouth = Mouth { sink, speaking: &self.speaking, bodies: self.http.0.bodies.all().clone() };
-        // The call has its deadline from the chain; this is for a client that takes nothing of its failure.
+        // The chain already ends the call at its deadline. This limit is for a client that does not take the failure.
         let farewell = timeout_at(self.deadline.at + FAREWELL, self.talk(&mut mouth, &mut source)).await;
         let (text, code, reason): (_, _, &str) = match farewell.unwrap_or(Farewell::Gone) {
             Farewell::Gone => return,
@@ -231,7 +234,7 @@ impl Conversation {
                 (None, code, reason)
             }
         };
-        // What it has begun to send is of no use any more.
+        // From here on, nobody needs the rest of the client's messages.
         self.meter.discard();
         let text = text.and_then(|text| String::from_utf8(text).ok());
         let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
@@ -243,14 +246,15 @@ impl Conversation {
             heard && mouth.say(close).await
         };
         if timeout(SILENCE, said).await == Ok(true) {
-            // Until the client has closed its side, too: what it has sent meanwhile would reset the connection otherwise.
+            // Reads until the client has closed its side, too. Otherwise unread messages would reset the connection,
+            // and the client could lose the last messages.
             let closed = async { while let Some(Ok(_)) = source.next().await {} };
             let _ = timeout(FAREWELL, closed).await;
         }
     }
 
     async fn talk(&self, mouth: &mut Mouth<'_>, source: &mut Source) -> Farewell {
-        let Some(chainlet) = self.version.chainlet(None) else { return Farewell::Gone };
+        let Some(chainlet) = self.version.callee(None) else { return Farewell::Gone };
         let params = &chainlet.signature().params;
         let Some((place, item)) = stream_param(params) else { return Farewell::Gone };
         let mut others = params.clone();
@@ -292,14 +296,14 @@ impl Conversation {
         match &farewell {
             Farewell::Failure(error) => self.version.count(&Err::<(), _>(error.clone())),
             Farewell::End(_) => self.version.count(&Ok::<_, CallError>(())),
-            // Whether it would have gone well, nobody knows.
+            // Not counted, because nobody knows how the call would have ended.
             Farewell::Broken(..) | Farewell::Gone => {}
         }
         farewell
     }
 }
 
-/// The code that a failure closes a conversation with (RFC 6455, 7.4.1).
+/// Returns the code that closes a conversation after a failure (RFC 6455, 7.4.1).
 fn code(kind: ErrorKind) -> CloseCode {
     match kind {
         ErrorKind::InvalidInput => CloseCode::Invalid,

@@ -1,8 +1,8 @@
-//! What is answered while the chain starts, which may take long: its components are compiled, and each chainlet runs its
-//! `init`.
+//! Answers requests while the chain starts. A start can take long, because components are compiled and each chainlet
+//! runs its `init`.
 //!
-//! The process is alive, and says so to whoever would end it otherwise. It is not ready, says to `/readyz` which
-//! chainlets it waits for, and refuses calls.
+//! Meanwhile `/healthz` says that the process is alive, so that an orchestrator does not end it. `/readyz` says that
+//! the chain is not ready, and which chainlets it waits for. Calls are rejected.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ use super::request_id::RequestId;
 use super::run_remote;
 use crate::chain::StartProgress;
 
-/// The answer to `request`, while the start has come as far as `progress` says, where somebody follows it.
+/// Returns the answer to `request` during the start. `progress` is `None` if the start tells no progress.
 pub(super) fn answer<B>(request: &Request<B>, progress: Option<&StartProgress>) -> Response {
     let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
     let detail = match request.uri().path() {
@@ -30,7 +30,7 @@ const STARTS: &str = "the chain is starting: its components are loaded, and each
 
 fn waits(chainlets: &[String]) -> Cow<'static, str> {
     match chainlets {
-        // They are built, or the last of them has just become ready.
+        // Either the load has not begun, because chainlets are still built, or the last one has just become ready.
         [] => STARTS.into(),
         chainlets => format!("the chain is starting, and waits for: {}", chainlets.join(", ")).into(),
     }

@@ -1,13 +1,13 @@
-//! Answers that are streams, written item by item as they are made.
+//! Writes answers that are streams, item by item, as the guest makes them.
 //!
-//! | | an item | what stands beside the stream, at its end | a failure |
+//! | | an item | the rest of the answer, after the stream | a failure |
 //! |---|---|---|---|
 //! | `text/event-stream` | `data: ITEM` | `event: end`, always | `event: error`, with a problem document |
 //! | `application/x-ndjson` | `ITEM` in a line | `{"$end": …}`, always | `{"$error": …}` |
 //! | `application/octet-stream` | its byte | nothing | the connection breaks off |
 //!
-//! No WIT name has a `$`, so that no item looks like one of these lines. The keys of a `map<string, …>` can be anything, so an
-//! item that is one goes in lines and messages as `{"$item": ITEM}` ([`has_free_keys`]).
+//! WIT names contain no `$`, so no item looks like one of these lines. But the keys of a `map<string, …>` can be any
+//! text, so an item of such a type is written as `{"$item": ITEM}` in lines and WebSocket messages ([`has_free_keys`]).
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use crate::memory::Reserving;
 use crate::value::json::{self, Elements};
 use crate::value::{List, Type};
 
-/// Whether an item of type `ty` is, as JSON, an object whose keys may be any text.
+/// Returns true if the JSON of an item of type `ty` is an object whose keys may be any text.
 pub(super) fn has_free_keys(ty: &Type) -> bool {
     match ty {
         Type::Map { key, .. } => matches!(**key, Type::String),
@@ -36,34 +36,36 @@ pub(super) fn has_free_keys(ty: &Type) -> bool {
     }
 }
 
-/// From how many bytes on items go out although more are here.
+/// The number of bytes from which on items are sent, even if more items are here.
 const PIECE: usize = 32 * 1024;
-/// How long a stream of events may be silent; then it says so, lest a proxy takes it for dead.
+/// The longest silence of a stream of events. Then a comment is sent, because a proxy could conclude that the stream is
+/// dead.
 const SILENCE: Duration = Duration::from_secs(15);
 const STILL_HERE: &[u8] = b": still here\n\n";
 
-/// An answer being written.
+/// An answer that is being written.
 struct Writing {
     framing: Framing,
     streamed: Streamed,
-    /// All items have come.
+    /// True once all items have come.
     ended: bool,
-    /// What has come, and how much of it is written.
+    /// The batch of items that is being written.
     batch: List,
+    /// The number of its items that are written.
     written: usize,
     http: Http,
     asked: Asked,
     audience: Audience,
-    /// The call belongs to it until the stream has ended.
+    /// The version of the chain that the call belongs to. It does not stop before the stream has ended.
     version: InVersion,
 }
 
-/// The stream was cut off because its call failed.
+/// The error that a stream was cut off, because its call failed.
 #[derive(Debug, thiserror::Error)]
 #[error("the stream broke off")]
 struct CutOff;
 
-/// The body of an answer that is `streamed`. It is the call's last part: when it is dropped, its producer ends.
+/// Returns the body of a streamed answer. Dropping it ends the call, if the guest still produces items.
 pub(super) fn body(
     streamed: Streamed,
     framing: Framing,
@@ -85,7 +87,7 @@ pub(super) fn body(
 }
 
 impl Writing {
-    /// The next bytes, and whether there are more.
+    /// Returns the next bytes, and whether more will follow.
     async fn next(&mut self) -> Result<(Bytes, bool), CutOff> {
         match self.framing {
             Framing::Events => match timeout(SILENCE, self.next_said()).await {
@@ -96,7 +98,7 @@ impl Writing {
         }
     }
 
-    /// As [`Writing::next`]; dropping the future loses nothing.
+    /// Like [`Writing::next`], but without the comments. Dropping the future loses nothing.
     async fn next_said(&mut self) -> Result<(Bytes, bool), CutOff> {
         if self.written >= self.batch.len() && !self.ended {
             match self.streamed.next().await {
@@ -123,7 +125,8 @@ impl Writing {
         }
     }
 
-    /// Items that are here, up to a piece. What is written of large ones is reserved until the client has taken it.
+    /// Returns items that are here, up to a piece. The written bytes of large items stay reserved until the client has
+    /// taken them.
     fn items_here(&mut self) -> Result<Bytes, CallError> {
         let (before, after) = match self.framing {
             Framing::Events => (&b"data: "[..], &b"\n\n"[..]),
@@ -161,7 +164,7 @@ impl Writing {
         }
     }
 
-    /// Counts how the call went, by which a version on trial is judged.
+    /// Counts the outcome of the call. The counts judge a version on trial. Calls by admins do not count.
     fn count(&self, outcome: &Result<(), CallError>) {
         if self.audience == Audience::Public {
             self.version.count(outcome);

@@ -1,15 +1,15 @@
 //! The subprotocols of a WebSocket (RFC 6455, 1.9): the one that the server speaks, and one that carries an API key.
 //!
-//! A web page can set no header of a WebSocket but `Sec-WebSocket-Protocol`. So an API key may stand there, as for
-//! Kubernetes:
+//! The only header of a WebSocket handshake that a web page can set is `Sec-WebSocket-Protocol`. So the handshake may
+//! show an API key there, as in Kubernetes:
 //!
 //! ```text
 //! Sec-WebSocket-Protocol: chainhost.v1, chainhost.bearer.YWRhLTAxMjM0NTY3ODlhYmNkZWY
 //! ```
 //!
-//! The server selects `chainhost.v1`. It never selects the other one, whose name would repeat the key in the answer. A
-//! browser drops a connection for which it has offered subprotocols and the server selects none, so a key alone is
-//! refused.
+//! The server selects `chainhost.v1`. It never selects the other one, because its name would repeat the key in the
+//! answer. If a browser has offered subprotocols and the server selects none, the browser drops the connection. So a
+//! key without `chainhost.v1` is rejected.
 
 use std::fmt;
 
@@ -21,13 +21,13 @@ use super::list_header::elements;
 
 /// The subprotocol that the server speaks.
 pub(super) const NAME: &str = "chainhost.v1";
-/// The beginning of the subprotocol that carries a key in base64url, without padding.
+/// The prefix of the subprotocol that carries a key in base64url, without padding.
 const BEARER: &str = "chainhost.bearer.";
 
-/// The subprotocols that a client offers, of those that the server knows.
+/// The subprotocols that a client offers and the server knows.
 #[derive(Default, PartialEq, Eq)]
 pub(super) struct Offered {
-    /// The client speaks [`NAME`].
+    /// True if the client offers [`NAME`].
     pub is_spoken: bool,
     pub key: Option<Vec<u8>>,
 }
@@ -35,7 +35,8 @@ pub(super) struct Offered {
 /// Reads the subprotocols that a client offers.
 ///
 /// # Errors
-/// A key is malformed, or stands alone. The message has no part of it.
+/// Fails if a key is malformed, if there are several, or if a key comes without [`NAME`]. The message contains no part
+/// of the key.
 pub(super) fn offered(headers: &HeaderMap) -> Result<Offered, &'static str> {
     let mut offered = Offered::default();
     for protocol in elements(headers, header::SEC_WEBSOCKET_PROTOCOL) {
@@ -75,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_stands_beside_the_protocol_that_is_spoken() {
+    fn a_protocol_and_a_key_are_read_in_any_order() {
         let both = Offered { is_spoken: true, key: Some(b"ada??".to_vec()) };
         assert_eq!(read(&["chainhost.v1, chainhost.bearer.YWRhPz8"]).unwrap(), both);
         assert_eq!(read(&["chainhost.bearer.YWRhPz8, other", "chainhost.v1"]).unwrap(), both);

@@ -1,5 +1,5 @@
-//! TLS: the certificate that a server shows and those that it asks of its clients, which may be replaced while it
-//! serves.
+//! TLS: the server's certificate, and the authorities of its clients' certificates. Both can be replaced while the
+//! server serves.
 
 mod client;
 mod subject;
@@ -19,23 +19,25 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::TlsAcceptor;
 
+use crate::bounded_file;
+
 pub(super) use self::client::ClientName;
 
-/// A certificate with its key, by which a server speaks TLS 1.2 and 1.3, and the authorities of its clients. Clones are
+/// A certificate with its key, for TLS 1.2 and 1.3, and the authorities of the clients' certificates. Clones are
 /// handles of the same ones.
 #[derive(Clone)]
 pub struct Tls(Arc<RwLock<Identity>>);
 
-/// What new connections are accepted with.
+/// The settings for new connections.
 #[derive(Clone)]
 struct Identity {
     certificate: Arc<CertifiedKey>,
-    /// Clients need a certificate.
+    /// True if clients need a certificate.
     asks_clients: bool,
     config: Arc<ServerConfig>,
 }
 
-/// Why a certificate can't be used.
+/// The reason why a certificate can't be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
@@ -44,7 +46,7 @@ pub enum TlsError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         #[source]
         error: io::Error,
     },
@@ -54,7 +56,7 @@ pub enum TlsError {
     /// There is no private key.
     #[error("there is no private key in PEM form (`-----BEGIN PRIVATE KEY-----`): {0}")]
     Key(#[source] pem::Error),
-    /// The two can't be used together.
+    /// The certificate and the key can't be used together.
     #[error("the certificate can't be used with the key: {0}")]
     Pair(#[source] rustls::Error),
     /// There is no certificate of an authority for clients.
@@ -66,21 +68,21 @@ pub enum TlsError {
 }
 
 impl Tls {
-    /// The certificates, the server's own first, and the private key, as texts in PEM form.
+    /// Reads the certificates and the private key from texts in PEM form. The server's own certificate comes first.
     ///
     /// # Errors
     ///
-    /// Where one of them is not there or malformed, or the key does not belong to the certificate.
+    /// Fails if one of them is missing or malformed, or if the key does not belong to the certificate.
     pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<Self, TlsError> {
         let certificate = certified(certificates, key, &ring::default_provider())?;
         Self::new(certificate, None)
     }
 
-    /// As [`Tls::from_pem`], from files.
+    /// Like [`Tls::from_pem`], but reads files.
     ///
     /// # Errors
     ///
-    /// As [`Tls::from_pem`], and where a file can't be read.
+    /// Fails in the cases of [`Tls::from_pem`], and if a file can't be read.
     pub fn from_files(certificates: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, TlsError> {
         Self::from_pem(&read(certificates.as_ref())?, &read(key.as_ref())?)
     }
@@ -88,8 +90,8 @@ impl Tls {
     /// Serves only clients that show a certificate of one of `authorities`, which are certificates in PEM form (mutual
     /// TLS).
     ///
-    /// Every connection is checked anew, so no session is resumed. Lists of revoked certificates are not read. The
-    /// result is a handle of its own: clones of `self` stay as they are.
+    /// The server checks the certificate of every connection, so it resumes no session. It does not read lists of
+    /// revoked certificates. The result is a new handle: clones of `self` do not change.
     ///
     /// ```no_run
     /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -103,17 +105,17 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// If there is no certificate, or one is malformed.
+    /// Fails if there is no certificate, or one is malformed.
     pub fn with_client_ca(self, authorities: &[u8]) -> Result<Self, TlsError> {
         let clients = client::verifier(authorities, Arc::new(ring::default_provider()))?;
         Self::new(self.current().certificate, Some(clients))
     }
 
-    /// As [`Tls::with_client_ca`], from a file.
+    /// Like [`Tls::with_client_ca`], but reads a file.
     ///
     /// # Errors
     ///
-    /// As [`Tls::with_client_ca`], and if the file can't be read.
+    /// Fails in the cases of [`Tls::with_client_ca`], and if the file can't be read.
     pub fn with_client_ca_file(self, authorities: impl AsRef<Path>) -> Result<Self, TlsError> {
         self.with_client_ca(&read(authorities.as_ref())?)
     }
@@ -130,7 +132,7 @@ impl Tls {
         let mut config = config.with_cert_resolver(Arc::new(SingleCertAndKey::from(certificate.clone())));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         if asks_clients {
-            // A resumed session takes the client's certificate from the session before, even if it has expired since.
+            // A resumed session takes the client's certificate from the earlier session, even if it has expired since.
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
@@ -138,8 +140,8 @@ impl Tls {
         Ok(Tls(Arc::new(RwLock::new(identity))))
     }
 
-    /// Has all handles of this one use the certificate and the authorities of `other` instead, from the next connection
-    /// on.
+    /// Makes all handles of this one use the certificate and the authorities of `other` instead, from the next
+    /// connection on.
     pub fn replace(&self, other: &Tls) {
         let identity = other.current();
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = identity;
@@ -155,7 +157,7 @@ impl Tls {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|error| TlsError::Read { path: path.to_owned(), error })
+    bounded_file::read(path, bounded_file::TEXT).map_err(|error| TlsError::Read { path: path.to_owned(), error })
 }
 
 fn certified(certificates: &[u8], key: &[u8], provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, TlsError> {
@@ -191,13 +193,13 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_with_its_key_is_taken() {
+    fn a_certificate_with_its_key_is_accepted() {
         let (certificate, key) = pair();
         assert!(Tls::from_pem(certificate.as_bytes(), key.as_bytes()).is_ok());
     }
 
     #[test]
-    fn what_is_no_pair_is_refused() {
+    fn a_certificate_without_its_own_key_is_rejected() {
         let ((certificate, key), (_, other)) = (pair(), pair());
         let tls = |certificate: &str, key: &str| Tls::from_pem(certificate.as_bytes(), key.as_bytes());
         assert!(matches!(tls(&certificate, &other), Err(TlsError::Pair(_))));
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_authority_is_refused() {
+    fn a_text_without_an_authority_is_rejected() {
         let (certificate, key) = pair();
         let tls = || Tls::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap();
         let empty = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
@@ -221,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_never_shown() {
+    fn the_debug_output_contains_no_key() {
         let (certificate, key) = pair();
         let tls = Tls::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap();
         assert_eq!(format!("{tls:?}"), "Tls { certificates: 1, asks_clients: false, .. }");

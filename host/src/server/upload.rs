@@ -1,4 +1,4 @@
-//! Request bodies that are read while the call goes on: the items of a stream that run-remote takes.
+//! Reads request bodies during the call: the items of a stream that `run-remote` takes.
 
 use std::sync::Arc;
 
@@ -26,10 +26,11 @@ use crate::value::stream::{Items, Stream, StreamError};
 use crate::value::ty::Member;
 use crate::value::{List, Type, Value, json};
 
-/// How many lines become one batch at most, where so many are here at once.
+/// The largest number of lines in one batch.
 const BATCH: usize = 1024;
 
-/// The place of the one parameter that is a stream, where a body may bring its items; `None` where there is none, or several.
+/// Returns the position and the item type of the one parameter that is a stream, whose items a body may bring. Returns
+/// `None` if no parameter has a stream, or several do.
 pub(super) fn stream_param(params: &[Member]) -> Option<(usize, &Type)> {
     let mut found = None;
     for (index, param) in params.iter().enumerate() {
@@ -42,11 +43,12 @@ pub(super) fn stream_param(params: &[Member]) -> Option<(usize, &Type)> {
     found
 }
 
-/// The parameters of `chainlet`, of which the stream is what is to come of `body`. Of lines, the first is an object of the other
-/// parameters, where there are any.
+/// Returns the parameters of `chainlet`. Its stream gets the rest of `body`. If the body is lines and there are other
+/// parameters, the first line is an object of them.
 ///
 /// # Errors
-/// The body begins with something else, or is not of a kind that is taken.
+/// Fails if the other parameters are malformed, too large or late, or if the body has a content coding or fits no
+/// parameter.
 pub(super) async fn open<B: RequestBody>(
     head: &Parts,
     body: B,
@@ -86,8 +88,8 @@ pub(super) async fn open<B: RequestBody>(
     Ok(Values { list: values, reservation: others_held })
 }
 
-/// What is left of a body. Where nobody reads on, the rest is thrown away for a while, so that a client which writes all before
-/// it reads finds its answer.
+/// The rest of a body. When it is dropped, the rest is read and discarded for a while, so that a client that writes all
+/// before it reads finds its answer.
 struct Rest<B: RequestBody> {
     body: Option<B>,
     version: Version,
@@ -129,19 +131,19 @@ impl<B: RequestBody> Drop for Rest<B> {
     }
 }
 
-/// What is wrong with a body.
+/// An error while a body is read.
 enum Fault {
     BrokeOff(String),
     LongLine { number: usize, limit: usize },
     NoRoom(NoRoom),
 }
 
-/// For whom a body is read.
+/// The chainlet for which a body is read, and its limits.
 struct Reader {
     chainlet: ChainletName,
-    /// How many bytes an item may take as a value.
+    /// The largest number of bytes of an item as a value.
     limit: usize,
-    /// What the host may hold.
+    /// The memory budget of the host.
     memory: MemoryBudget,
     offload: Offload,
 }
@@ -156,7 +158,7 @@ impl Reader {
         }
     }
 
-    /// Does `work`, on a thread for long work where it `is_long`.
+    /// Runs `work`, on a thread for long work if it `is_long`.
     async fn offload_if<T: Send + 'static>(&self, is_long: bool, work: impl FnOnce() -> T + Send + 'static) -> T {
         if is_long { self.offload.run(work).await } else { work() }
     }
@@ -174,7 +176,7 @@ impl Reader {
         }
     }
 
-    /// What is wrong with line `number`.
+    /// Makes the error for line `number`.
     fn refuse(&self, error: JsonError, number: usize) -> CallError {
         let FormatError { kind, pointer, message } = error.into();
         let new = |kind| {
@@ -189,17 +191,17 @@ impl Reader {
     }
 }
 
-/// A body, line by line.
+/// A body that is read line by line.
 struct Lines<B: RequestBody> {
     body: Rest<B>,
-    /// What has come of the lines that are next.
+    /// The bytes of the next lines that are here.
     buffer: BytesMut,
-    /// How much of that is known to have no end of a line.
+    /// The number of its bytes that are known to contain no end of a line.
     searched: usize,
     /// The number of the line that was read last.
     number: usize,
     limits: Limits,
-    /// What the buffer holds of the limit to all bodies.
+    /// The buffer's part of the limit of all bodies.
     held: Reservation,
 }
 
@@ -215,7 +217,7 @@ impl<B: RequestBody> Lines<B> {
         }
     }
 
-    /// The next line that is not blank; none at the end of the body.
+    /// Returns the next line that is not blank, or `None` at the end of the body.
     async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
         loop {
             if let Some(line) = self.next_here()? {
@@ -224,7 +226,7 @@ impl<B: RequestBody> Lines<B> {
             match self.body.next().await {
                 Some(data) => self.take(&data?)?,
                 None => {
-                    // The last line may lack its end.
+                    // The last line may have no line break.
                     let line = std::mem::take(&mut self.buffer).freeze();
                     self.number += 1;
                     self.check_length(line.len(), self.number)?;
@@ -235,7 +237,7 @@ impl<B: RequestBody> Lines<B> {
         }
     }
 
-    /// The next line that is here as a whole already, and not blank.
+    /// Returns the next line that is not blank, if it is here completely.
     fn next_here(&mut self) -> Result<Option<Bytes>, Fault> {
         loop {
             let unseen = self.buffer.get(self.searched..).unwrap_or_default();
@@ -253,14 +255,14 @@ impl<B: RequestBody> Lines<B> {
         }
     }
 
-    /// Refuses line `number` if it has more bytes than it may.
+    /// Rejects line `number` if it is too long.
     fn check_length(&self, length: usize, number: usize) -> Result<(), Fault> {
         let limit = self.limits.one();
         if length > limit { Err(Fault::LongLine { number, limit }) } else { Ok(()) }
     }
 
     fn take(&mut self, data: &[u8]) -> Result<(), Fault> {
-        // The data may hold the end of the line, but what is here already does not.
+        // The new data may contain the end of the line, but the buffer does not.
         self.check_length(self.buffer.len(), self.number + 1)?;
         self.held.shrink_to(self.buffer.len());
         self.held.grow(data.len()).map_err(Fault::NoRoom)?;
@@ -269,9 +271,9 @@ impl<B: RequestBody> Lines<B> {
     }
 }
 
-/// The items of lines, in batches of those that are here at once.
+/// Returns the items of lines. A batch contains the items that are here at once.
 fn items<B: RequestBody>(lines: Lines<B>, reader: Reader, item: Type) -> Items {
-    // The guest takes a batch before it asks for the next.
+    // The guest has taken the last batch when it asks for the next one, so its reservation ends then.
     let held = reader.memory.nothing();
     Box::pin(stream::unfold(Some((lines, reader, Arc::new(item), held)), |reading| async {
         let (mut lines, reader, item, held) = reading?;
@@ -315,7 +317,7 @@ async fn batch<B: RequestBody>(
     }
 }
 
-/// The bytes of a body as they come.
+/// Returns the bytes of a body as they come.
 fn bytes<B: RequestBody>(body: Rest<B>, reader: Reader) -> Items {
     Box::pin(stream::unfold(Some((body, reader)), |reading| async {
         let (mut body, reader) = reading?;
@@ -367,7 +369,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lines_are_items_however_the_body_is_cut() {
+    async fn each_line_is_an_item_however_the_body_is_split() {
         assert_eq!(read(&["1\n2\n", "3\n"], &limits()).await, [batch(&[1, 2]), batch(&[3])]);
         assert_eq!(read(&["1", "2", "3\n\n", " \r\n45"], &limits()).await, [batch(&[123]), batch(&[45])]);
         assert_eq!(read(&["7"], &limits()).await, [batch(&[7])]);
@@ -379,7 +381,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_that_is_no_item_is_named_by_its_number() {
+    async fn the_error_for_a_bad_line_has_its_number() {
         let read = read(&["1\n\n", "x\n3\n"], &limits()).await;
         let [first, Err(error)] = read.as_slice() else { panic!("{read:?}") };
         assert_eq!(*first, batch(&[1]));
@@ -406,7 +408,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lines_hold_their_part_of_the_room_for_all_bodies_until_they_are_read() {
+    async fn unread_lines_count_in_the_limit_of_all_bodies() {
         let limits = Limits::new(1 << 20, 2000, &MemoryBudget::unlimited());
         let long: &'static str = Box::leak(" ".repeat(3000).into_boxed_str());
         let read = read(&[long, "1\n"], &limits).await;

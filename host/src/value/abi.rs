@@ -46,7 +46,7 @@ use wasmtime::{Result, ValRaw, bail};
 
 use super::Value;
 use super::packed::{Layout, Scalar};
-use crate::memory::Reservation;
+use crate::memory::{NoRoom, Reservation};
 use lift::Lifting;
 use stream::Opened;
 
@@ -63,18 +63,31 @@ struct Flat<const N: usize> {
     /// The streams among the values that are not connected to their readers yet.
     opened: Vec<Opened>,
     /// The part of the host's budget that the values hold.
-    _reservation: Option<Reservation>,
+    reservation: Option<Reservation>,
+    /// Set if the host had no room for the values, which are then missing.
+    no_room: Option<NoRoom>,
 }
+
+/// The bytes that the lift of one call's values copies without reserving them. Few lifts run at once: one for each thread.
+const FREE: usize = 64 * 1024;
 
 impl<const N: usize> Flat<N> {
     fn new(values: Vec<Value>) -> Self {
-        Flat { values, opened: Vec::new(), _reservation: None }
+        Flat { values, opened: Vec::new(), reservation: None, no_room: None }
     }
 
+    /// Lifts values. If the host has no room for them, that is no fault of the guest, and no error here.
     fn lift(cx: &mut LiftContext<'_>, lift: impl FnOnce(&mut Lifting<'_, '_>) -> Result<Vec<Value>>) -> Result<Self> {
-        let mut lifting = Lifting::new(cx);
-        let values = lift(&mut lifting)?;
-        Ok(Flat { values, opened: lifting.opened, _reservation: None })
+        let mut lifting = Lifting::new(cx, FREE);
+        let lifted = lift(&mut lifting);
+        let Lifting { opened, reservation, .. } = lifting;
+        match lifted {
+            Ok(values) => Ok(Flat { opened, reservation, ..Flat::new(values) }),
+            Err(error) => match error.downcast_ref::<NoRoom>() {
+                Some(no_room) => Ok(Flat { opened, no_room: Some(*no_room), ..Flat::new(Vec::new()) }),
+                None => Err(error),
+            },
+        }
     }
 }
 

@@ -128,16 +128,18 @@ impl Format {
         match (self, ty, value) {
             (Format::Bytes, _, Some(Value::List(List::U8(bytes)))) => Ok(bytes),
             (Format::Bytes, _, _) => Err(MismatchError::new("expected list<u8>")),
-            (format, Some(ty), Some(value)) => {
+            (Format::Json, Some(ty), Some(value)) => {
                 let mut out = Vec::new();
-                match format {
-                    Format::Cbor => cbor::write(ty, &value, &mut out)?,
-                    _ => json::write(ty, &value, &mut out)?,
-                }
+                json::write(ty, &value, &mut out)?;
                 Ok(out.into())
             }
-            (Format::Cbor, _, _) => Ok(Bytes::from_static(&[0xf6])),
+            (Format::Cbor, Some(ty), Some(value)) => {
+                let mut out = Vec::new();
+                cbor::write(ty, &value, &mut out)?;
+                Ok(out.into())
+            }
             (Format::Json, _, _) => Ok(Bytes::from_static(b"null")),
+            (Format::Cbor, _, _) => Ok(Bytes::from_static(&[0xf6])),
         }
     }
 
@@ -151,15 +153,15 @@ impl Format {
         value: Option<Value>,
         reservation: &mut Reservation,
     ) -> Result<Bytes, WriteError> {
-        let (Format::Json | Format::Cbor, Some(ty), Some(value)) = (self, ty, &value) else {
-            return Ok(self.write(ty, value)?);
+        let write_to = match self {
+            Format::Json => json::write_to,
+            Format::Cbor => cbor::write_to,
+            Format::Bytes => return Ok(self.write(ty, value)?),
         };
+        let (Some(ty), Some(value)) = (ty, &value) else { return Ok(self.write(ty, value)?) };
         let before = reservation.bytes();
         let mut out = Reserving::new(reservation);
-        let written = match self {
-            Format::Cbor => cbor::write_to(ty, value, &mut out),
-            _ => json::write_to(ty, value, &mut out),
-        };
+        let written = write_to(ty, value, &mut out);
         let out = out.finish();
         let bytes = match (out, written) {
             (Err(no_room), _) => return Err(no_room.into()),

@@ -9,6 +9,8 @@ pub struct Held {
     pub resident: u64,
     /// Of those, the bytes that are not pages of a file.
     pub anonymous: u64,
+    /// The most bytes that were ever resident.
+    pub peak: u64,
     /// Open file descriptors.
     pub files: usize,
     pub threads: u64,
@@ -23,6 +25,12 @@ impl Held {
         let number = |name: &str| lines[name].split_whitespace().next().unwrap().parse::<u64>().unwrap();
         let files = std::fs::read_dir(format!("{folder}/fd")).unwrap().count();
         let bytes = |name| number(name) * 1024;
-        Held { resident: bytes("VmRSS"), anonymous: bytes("RssAnon"), files, threads: number("Threads") }
+        Held {
+            resident: bytes("VmRSS"),
+            peak: bytes("VmHWM"),
+            anonymous: bytes("RssAnon"),
+            files,
+            threads: number("Threads"),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Debian's packages: installed by root, or fetched and unpacked by anyone.
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -26,8 +27,47 @@ pub fn install_as_root(packages: &[&str]) {
     }
 }
 
-/// Fetches `packages`, and those that they need and the system lacks, and unpacks all into `folder`.
-pub(super) fn unpack(packages: &[&str], folder: &Path) -> Result<(), String> {
+/// Fetches `packages`, and those that they need and the system lacks, and unpacks all into `folder`. `finish` completes the
+/// folder before it has its name. So the folder is there either whole or not at all.
+pub(super) fn unpack(
+    packages: &[&str],
+    folder: &Path,
+    finish: impl FnOnce(&Path) -> Result<(), String>,
+) -> Result<(), String> {
+    let part = folder.with_extension(format!("part-{}", std::process::id()));
+    let unpacked = unpack_here(packages, &part).and_then(|()| finish(&part)).and_then(|()| {
+        // An older version of this task may have left one there, and another process may have made one meanwhile.
+        let _ = fs::remove_dir_all(folder);
+        fs::rename(&part, folder).map_err(|error| format!("{}: {error}", folder.display()))
+    });
+    if unpacked.is_err() {
+        // The reason for the failure is the error to show.
+        let _ = fs::remove_dir_all(&part);
+    }
+    unpacked
+}
+
+/// The folders with libraries in `root`, where packages were unpacked. Debian has a folder for each kind of processor.
+pub(super) fn library_folders(root: &Path) -> Vec<PathBuf> {
+    let mut folders = Vec::new();
+    for parent in ["usr/lib", "lib"].map(|parent| root.join(parent)).into_iter().filter(|parent| parent.is_dir()) {
+        folders.extend(entries(&parent).filter(|path| entries(path).any(|entry| is_library(&entry))));
+        folders.push(parent);
+    }
+    folders
+}
+
+fn is_library(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with("lib") && name.contains(".so")
+}
+
+/// The entries of `folder`; none if it cannot be read.
+pub(super) fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
+fn unpack_here(packages: &[&str], folder: &Path) -> Result<(), String> {
     for program in ["apt-get", "dpkg-deb"] {
         if !runs(program, "--version") {
             return Err(format!("there is no {program} to fetch one with"));
@@ -38,12 +78,11 @@ pub(super) fn unpack(packages: &[&str], folder: &Path) -> Result<(), String> {
     // The system may have no lists of packages, as an image of a container has none, or old ones.
     let with_lists_of_the_system = Lists { options: Vec::new() }.download(packages, &archives);
     with_lists_of_the_system.or_else(|_| Lists::fetch(&folder.join("apt"))?.download(packages, &archives))?;
-    let entries = std::fs::read_dir(&archives).map_err(|error| format!("{}: {error}", archives.display()))?;
-    for archive in entries.flatten().map(|entry| entry.path()).filter(|path| is_package(path)) {
+    for archive in entries(&archives).filter(|path| is_package(path)) {
         output_of(Command::new("dpkg-deb").arg("--extract").arg(&archive).arg(folder))?;
     }
     for done in [archives, folder.join("apt")].iter().filter(|folder| folder.exists()) {
-        std::fs::remove_dir_all(done).map_err(|error| format!("{}: {error}", done.display()))?;
+        fs::remove_dir_all(done).map_err(|error| format!("{}: {error}", done.display()))?;
     }
     Ok(())
 }
@@ -100,7 +139,7 @@ fn to_install(simulated: &str) -> Vec<&str> {
 }
 
 fn make(folder: &Path) -> Result<(), String> {
-    std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))
+    fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))
 }
 
 /// Runs `command` and returns what it printed; if it fails, its last line as the reason.

@@ -5,9 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{VULKAN, apt};
+use serde_json::{Value, json};
+
+use super::VULKAN;
+use super::apt::{self, entries, library_folders};
 use crate::cache;
-use crate::json::{Json, quoted};
 
 /// The folders in which drivers describe themselves to Vulkan's loader.
 const DRIVERS: [&str; 4] =
@@ -41,11 +43,6 @@ fn described_in(folder: &Path) -> Option<PathBuf> {
     found.into_iter().next()
 }
 
-/// What is in `folder`; nothing if it cannot be read.
-fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
-}
-
 /// A folder with Vulkan's loader, a driver in software and the libraries that they need.
 pub(super) struct Driver {
     folder: PathBuf,
@@ -56,7 +53,7 @@ pub(super) fn in_cache() -> Result<Driver, String> {
     let folder = cache::folder("vulkan").map_err(|failure| failure.to_string())?;
     let driver = Driver { folder };
     if !driver.description().is_file() {
-        driver.unpack()?;
+        apt::unpack(&VULKAN, &driver.folder, |part| driver.describe(part))?;
     }
     Ok(driver)
 }
@@ -79,57 +76,26 @@ impl Driver {
         variables
     }
 
-    /// Fetches Debian's packages. The folder is there either whole or not at all.
-    fn unpack(&self) -> Result<(), String> {
-        let part = self.folder.with_extension(format!("part-{}", std::process::id()));
-        let unpacked = apt::unpack(&VULKAN, &part).and_then(|()| self.describe(&part)).and_then(|()| {
-            // An older version of this task may have left one there, and another process may have made one meanwhile.
-            let _ = fs::remove_dir_all(&self.folder);
-            fs::rename(&part, &self.folder).map_err(|error| format!("{}: {error}", self.folder.display()))
-        });
-        if unpacked.is_err() {
-            // The reason for the failure is the error to show.
-            let _ = fs::remove_dir_all(&part);
-        }
-        unpacked
-    }
-
     /// Describes the driver in `part`, as it will be found once `part` has become the folder. Debian's own description may
     /// name the place where the package would have been installed.
     fn describe(&self, part: &Path) -> Result<(), String> {
         let theirs = described_in(&part.join("usr/share/vulkan/icd.d")).ok_or("the packages hold no driver")?;
         let text = fs::read_to_string(&theirs).map_err(|error| format!("{}: {error}", theirs.display()))?;
         let unlike = || format!("{} does not describe a driver: {text}", theirs.display());
-        let json = Json::read(&text).ok_or_else(unlike)?;
+        let json: Value = serde_json::from_str(&text).map_err(|_| unlike())?;
         let driver = json.get("ICD").ok_or_else(unlike)?;
-        let text_at = |key| driver.get(key).and_then(Json::text).ok_or_else(unlike);
+        let text_at = |key| driver.get(key).and_then(Value::as_str).ok_or_else(unlike);
         let name = Path::new(text_at("library_path")?).file_name().ok_or_else(unlike)?;
         let library = library_folders(part).iter().map(|folder| folder.join(name)).find(|path| path.is_file());
         let library = library.ok_or_else(|| format!("the packages lack {}", name.display()))?;
         let library = self.folder.join(library.strip_prefix(part).unwrap_or(&library));
-        let ours = format!(
-            "{{\"file_format_version\": \"1.0.0\", \"ICD\": {{\"library_path\": {}, \"api_version\": {}}}}}\n",
-            quoted(&library.to_string_lossy()),
-            quoted(text_at("api_version")?)
-        );
+        let ours = json!({
+            "file_format_version": "1.0.0",
+            "ICD": { "library_path": library.to_string_lossy(), "api_version": text_at("api_version")? },
+        });
         let path = part.join(DESCRIPTION);
-        fs::write(&path, ours).map_err(|error| format!("{}: {error}", path.display()))
+        fs::write(&path, ours.to_string()).map_err(|error| format!("{}: {error}", path.display()))
     }
-}
-
-/// The folders with libraries in `root`. Debian has a folder for each kind of processor.
-fn library_folders(root: &Path) -> Vec<PathBuf> {
-    let mut folders = Vec::new();
-    for parent in ["usr/lib", "lib"].map(|parent| root.join(parent)).into_iter().filter(|parent| parent.is_dir()) {
-        folders.extend(entries(&parent).filter(|path| entries(path).any(|entry| is_library(&entry))));
-        folders.push(parent);
-    }
-    folders
-}
-
-fn is_library(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.starts_with("lib") && name.contains(".so")
 }
 
 #[cfg(test)]
@@ -156,8 +122,8 @@ mod tests {
             let part = unpacked(name, &format!(r#"{{"ICD": {{"api_version": "1.4.305", "library_path": "{path}"}}}}"#));
             Driver { folder: "/cache/vulkan".into() }.describe(&part).unwrap();
             let description = fs::read_to_string(part.join(DESCRIPTION)).unwrap();
-            let json = Json::read(&description).unwrap();
-            let library = json.get("ICD").and_then(|driver| driver.get("library_path")?.text()).unwrap();
+            let json: Value = serde_json::from_str(&description).unwrap();
+            let library = json["ICD"]["library_path"].as_str().unwrap();
             assert_eq!(library, "/cache/vulkan/usr/lib/x86_64-linux-gnu/libvulkan_lvp.so");
             fs::remove_dir_all(&part).unwrap();
         }

@@ -49,7 +49,7 @@ const GREETER: &str =
     "impl Greeter { async fn run_remote(&self, name: String) -> Result<String, String> { Ok(name) } }";
 const UNIT: &str = "impl Unit { fn run_remote(&self) {} }";
 
-/// The attribute's arguments for a world of `WIT`.
+/// Returns the attribute's arguments for a world of `WIT`.
 fn world(name: &str) -> String {
     format!("world = {name:?}, inline = {WIT:?}")
 }
@@ -58,14 +58,14 @@ fn inline() -> String {
     format!("inline = {WIT:?}")
 }
 
-/// The message that a mistake gives, and the source that it points at.
+/// Returns the message about a mistake, and the source at which it points.
 fn mistake(arguments: &str, item: &str) -> (String, String) {
     let arguments: TokenStream = arguments.parse().unwrap();
     let error = try_expand(arguments, item.parse().unwrap()).unwrap_err();
     (error.to_string(), error.span().source_text().unwrap_or_default())
 }
 
-/// The code that comes of it, with single spaces.
+/// Returns the expanded code with single spaces.
 fn expanded(arguments: &str, item: &str) -> String {
     let arguments: TokenStream = arguments.parse().unwrap();
     let code = try_expand(arguments, item.parse().unwrap()).unwrap();
@@ -92,7 +92,7 @@ fn a_block_without_run_remote_is_refused() {
 }
 
 #[test]
-fn another_number_of_parameters_than_the_worlds_is_refused() {
+fn a_wrong_number_of_parameters_is_refused() {
     let (message, at) = mistake(&inline(), "impl Greeter { async fn run_remote(&self, a: u8, b: u8) {} }");
     assert_eq!(message, "`run-remote` of world `greeter` takes 1 parameter after `&self` (name), but this takes 2");
     assert_eq!(at, "(&self, a: u8, b: u8)");
@@ -144,7 +144,7 @@ fn an_init_that_cannot_make_the_struct_is_refused() {
 }
 
 #[test]
-fn an_unhealthy_is_healthy_is_refused() {
+fn a_wrong_is_healthy_is_refused() {
     for (function, complaint) in [
         ("fn is_healthy(&self) {}", "must return `Result<(), …>`"),
         ("fn is_healthy(&self, deep: bool) -> Result<(), String> { Ok(()) }", "`&self` and nothing else"),
@@ -225,7 +225,7 @@ fn the_hosts_functions_are_exported_where_the_author_wrote_them() {
 }
 
 #[test]
-fn a_world_may_name_the_hosts_interfaces_with_and_without_a_copy_of_them() {
+fn the_hosts_wit_may_be_copied_or_left_out() {
     expanded(&world("informed"), UNIT);
     let missing = WIT.replace("chainlet:host/context", "nobody:none/context");
     let (message, _) = mistake(&format!("inline = {missing:?}"), UNIT);
@@ -242,7 +242,8 @@ fn a_world_may_name_the_hosts_interfaces_with_and_without_a_copy_of_them() {
     assert!(message.contains("has no `chainlet:host/call@0.1.0`; update it, or delete it"), "{message}");
 }
 
-/// The signatures in the code that wit-bindgen generated of a world.
+/// Returns the signatures of a function in the code that wit-bindgen generated
+/// of a world.
 fn signatures(code: &str, name: &str) -> Vec<String> {
     let start = format!("fn {name} (");
     let rests = code.match_indices(&start).map(|(at, _)| &code[at..]);
@@ -250,7 +251,7 @@ fn signatures(code: &str, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_failure_of_a_dependency_is_a_value_beside_the_error_that_it_declares() {
+fn a_dependency_has_failures_beside_its_declared_error() {
     let wit = r#"
         package test:calls;
         world unit {
@@ -269,7 +270,7 @@ fn a_failure_of_a_dependency_is_a_value_beside_the_error_that_it_declares() {
 }
 
 #[test]
-fn an_interface_that_is_imported_and_exported_is_a_dependency_under_its_short_name() {
+fn an_imported_and_exported_interface_is_a_dependency() {
     let wit = r#"
         package test:middle;
         interface greet { record who { name: string } run-remote: async func(who: who) -> result<string, string>; }
@@ -339,7 +340,8 @@ fn a_world_with_a_map_at_its_root_can_count_the_maps_entries() {
     assert!(!expanded(&inline(), UNIT).contains("WitMap"));
 }
 
-/// What makes streams and futures, for a world whose run-remote is `signature`.
+/// Returns the functions that make streams and futures, for a world whose
+/// `run-remote` is `signature`.
 fn makers(signature: &str) -> Vec<&'static str> {
     let wit = format!("package test:streams; world unit {{ {signature} }}");
     let parameters = if signature.contains("data:") { "&self, data: Data" } else { "&self" };
@@ -349,7 +351,7 @@ fn makers(signature: &str) -> Vec<&'static str> {
 }
 
 #[test]
-fn streams_and_futures_can_be_made_where_the_world_has_types_of_them() {
+fn makers_exist_for_the_worlds_streams_and_futures() {
     for (signature, expected) in [
         ("export run-remote: func() -> list<string>;", &[][..]),
         ("export run-remote: async func() -> stream<string>;", &["stream"]),
@@ -361,7 +363,7 @@ fn streams_and_futures_can_be_made_where_the_world_has_types_of_them() {
             "export run-remote: async func() -> tuple<stream<string>, future<result<u32, string>>>;",
             &["stream", "future", "try_stream"],
         ),
-        // What a dependency takes has to be made, too.
+        // The caller must also make the streams that a dependency takes.
         (
             "import sum: interface { run-remote: async func(points: stream<f64>) -> f64; } export run-remote: func();",
             &["stream"],
@@ -394,7 +396,7 @@ fn the_state_may_be_borrowed_for_as_long_as_the_instance_lives() {
 }
 
 #[test]
-fn types_that_stand_only_in_streams_and_futures_are_in_scope_and_documented() {
+fn types_only_in_streams_are_in_scope_and_documented() {
     let wit = r#"
         package test:streams;
         world unit {

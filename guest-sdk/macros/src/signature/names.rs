@@ -16,7 +16,7 @@ use crate::world::World;
 pub struct Names(HashMap<String, Vec<RustType>>);
 
 impl Names {
-    /// Those of `world`, whose `run-remote` is `function`.
+    /// Collects those of `world`, whose `run-remote` is `function`.
     pub fn new(world: &World, function: &Function) -> Self {
         let mut names: HashMap<_, Vec<_>> = HashMap::new();
         for id in bindings::types_in_scope(world, function) {
@@ -29,7 +29,8 @@ impl Names {
         Names(names)
     }
 
-    /// What `name` may stand for; `None` if the world has no type of that name.
+    /// Returns the types that `name` may stand for; `None` if the world has no
+    /// type of that name.
     pub fn get(&self, name: &Ident) -> Option<&[RustType]> {
         self.0.get(&name.to_string()).map(Vec::as_slice)
     }

@@ -1,4 +1,4 @@
-//! The types of the WIT, as the bindings have them in Rust.
+//! The types of the WIT, in the form that the bindings have in Rust.
 
 #![expect(clippy::indexing_slicing, reason = "ids index the `Resolve` that they come from")]
 
@@ -7,7 +7,7 @@ use std::fmt;
 use heck::ToUpperCamelCase as _;
 use wit_bindgen_core::wit_parser::{Resolve, Type, TypeDefKind, TypeId};
 
-/// A type of the WIT in Rust.
+/// A Rust type that stands for a type of the WIT.
 #[derive(Debug, Clone)]
 pub enum RustType {
     /// A type without arguments that every Rust file knows.
@@ -16,7 +16,7 @@ pub enum RustType {
     Generic(&'static str, Vec<RustType>),
     /// A tuple.
     Tuple(Vec<RustType>),
-    /// An array, by the type of its elements.
+    /// A list of a fixed length, with the type of its elements.
     Array(Box<RustType>),
     /// A record, variant, enum or flags of the WIT: its definition, and the name under which it was found.
     Named(TypeId, String),
@@ -25,10 +25,10 @@ pub enum RustType {
 }
 
 impl RustType {
-    /// The type of what is not there: `()`.
+    /// The type of an absent value: `()`.
     pub const UNIT: RustType = RustType::Tuple(Vec::new());
 
-    /// The Rust type of `ty`.
+    /// Returns the Rust type of `ty`.
     pub fn of(resolve: &Resolve, ty: Type) -> Self {
         match ty {
             Type::Bool => RustType::Plain("bool"),
@@ -55,7 +55,7 @@ impl RustType {
         let definition = &resolve.types[id];
         let name = || definition.name.as_deref().unwrap_or_default().to_upper_camel_case();
         match &definition.kind {
-            // An alias has a name of its own for the same type.
+            // An alias has its own name for the same type.
             TypeDefKind::Type(original) => match of(original) {
                 RustType::Named(id, _) => RustType::Named(id, name()),
                 other => other,
@@ -75,7 +75,7 @@ impl RustType {
         }
     }
 
-    /// Whether both may be one type.
+    /// Returns true if both may be the same type.
     pub fn may_be(&self, other: &RustType) -> bool {
         let all = |these: &[RustType], others: &[RustType]| {
             these.len() == others.len() && these.iter().zip(others).all(|(one, other)| one.may_be(other))

@@ -7,7 +7,7 @@ use crate::arguments::Arguments;
 use crate::author::Author;
 use crate::world::{Package, World};
 
-/// The WIT of a world whose `run-remote`, in line 12, has the signature that stands for `SIGNATURE`.
+/// The WIT of a world. The signature of its `run-remote`, in line 12, replaces the word `SIGNATURE`.
 const WIT: &str = "package test:types;
 interface people {
     record person { name: string }
@@ -22,7 +22,7 @@ world unit {
     export run-remote: async func SIGNATURE;
 }";
 
-/// The messages about `function`, whose WIT is `signature`, each with the source that it is about.
+/// Returns the messages about `function` with the WIT `signature`, each with the source that it is about.
 fn mistakes(signature: &str, function: &str) -> Vec<(String, String)> {
     let wit = WIT.replace("SIGNATURE", signature);
     let arguments: Arguments = syn::parse_str(&format!("inline = {wit:?}")).unwrap();
@@ -35,7 +35,7 @@ fn mistakes(signature: &str, function: &str) -> Vec<(String, String)> {
     }
 }
 
-/// The one message about a parameter `it` of type `wit` that the author takes as `rust`.
+/// Returns the only message about a parameter `it` of type `wit` that the author takes as `rust`.
 fn mistake(wit: &str, rust: &str) -> (String, String) {
     let mut found = mistakes(&format!("(it: {wit})"), &format!("(&self, it: {rust})"));
     assert_eq!(found.len(), 1, "{wit} as {rust}: {found:?}");
@@ -43,7 +43,7 @@ fn mistake(wit: &str, rust: &str) -> (String, String) {
 }
 
 #[test]
-fn a_wrong_type_is_named_with_that_of_the_wit_and_its_line() {
+fn a_wrong_type_is_named_with_the_wits_type_and_line() {
     for (wit, rust, message, at) in [
         ("u32", "u64", "`it` is `u32` in inline.wit:12, and `u64` here", "u64"),
         ("s64", "u64", "`it` is `s64` (in Rust `i64`) in inline.wit:12, and `u64` here", "u64"),
@@ -64,7 +64,7 @@ fn a_wrong_type_is_named_with_that_of_the_wit_and_its_line() {
 }
 
 #[test]
-fn the_innermost_wrong_type_is_pointed_at() {
+fn the_error_points_at_the_innermost_wrong_type() {
     for (wit, rust, at) in [
         ("option<list<u8>>", "Option<Vec<i8>>", "i8"),
         ("option<string>", "String", "String"),
@@ -86,13 +86,13 @@ fn the_innermost_wrong_type_is_pointed_at() {
         ("u8", "std::string::String", "std::string::String"),
     ] {
         let (message, found) = mistake(wit, rust);
-        // The parser of the tests gives the span of a type's first token where a type has several.
+        // If a type has several tokens, the parser of the tests gives only the span of the first.
         assert!(at.starts_with(&found), "{message}: {found}");
     }
 }
 
 #[test]
-fn types_that_are_the_wits_or_may_be_aliases_pass() {
+fn the_wits_types_and_possible_aliases_pass() {
     for (wit, rust) in [
         ("u32", "u32"),
         ("u32", "(u32)"),
@@ -170,7 +170,7 @@ fn an_answer_of_another_type_is_refused_and_errors_may_be_any() {
 }
 
 #[test]
-fn an_answer_that_one_side_does_not_have_is_refused() {
+fn an_answer_on_only_one_side_is_refused() {
     let (message, at) = mistakes("() -> u32", "(&self)").remove(0);
     assert_eq!(message, "`run-remote` returns `u32` in inline.wit:12, and `()` here");
     assert_eq!(at, "run_remote");
@@ -194,7 +194,7 @@ fn a_parameter_on_a_line_of_its_own_has_that_line() {
 }
 
 #[test]
-fn a_file_is_named_from_where_the_compiler_runs() {
+fn a_file_is_named_relative_to_the_compilers_folder() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).canonicalize().unwrap();
     let file = |path: &str| format!("{}:3", root.join(path).display());
     let (source, wit) = (root.join("src"), root.join("wit"));

@@ -1,10 +1,10 @@
-//! The types of the WIT, as the WIT writes them.
+//! The types of the WIT, in the text of WIT.
 
 #![expect(clippy::indexing_slicing, reason = "ids index the `Resolve` that they come from")]
 
 use wit_bindgen_core::wit_parser::{Handle, Resolve, Type, TypeDefKind, TypeId};
 
-/// The text of `ty`.
+/// Returns the text of `ty`.
 pub fn of(resolve: &Resolve, ty: Type) -> String {
     match ty {
         Type::Bool => "bool".to_owned(),
@@ -53,7 +53,7 @@ fn defined(resolve: &Resolve, id: TypeId) -> String {
         TypeDefKind::Type(ty) => of(ty),
         TypeDefKind::Handle(Handle::Own(id)) => defined(resolve, *id),
         TypeDefKind::Handle(Handle::Borrow(id)) => format!("borrow<{}>", defined(resolve, *id)),
-        // All of these have names.
+        // All of these types have names.
         TypeDefKind::Record(_)
         | TypeDefKind::Variant(_)
         | TypeDefKind::Enum(_)

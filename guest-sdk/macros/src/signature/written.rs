@@ -1,4 +1,4 @@
-//! The types that the author wrote, as far as their names say what they are.
+//! The types that the author wrote, as far as their names tell what they are.
 
 use syn::{GenericArgument, Path, PathArguments, PathSegment, Type};
 
@@ -13,7 +13,7 @@ const PLAIN: [&str; 18] = [
 /// The generic types that every Rust file knows, and that have a form in WIT.
 const GENERIC: [&str; 3] = ["Vec", "Option", "Result"];
 
-/// The innermost part of `written` that is certainly not what `expected` has in its place.
+/// Returns the innermost part of `written` that certainly differs from the part of `expected` in its place.
 pub fn mismatch<'a>(written: &'a Type, expected: &RustType, names: &Names) -> Option<&'a Type> {
     if matches!(expected, RustType::Unknown) {
         return None;
@@ -29,7 +29,7 @@ pub fn mismatch<'a>(written: &'a Type, expected: &RustType, names: &Names) -> Op
             RustType::Array(element) => mismatch(&array.elem, element, names),
             _ => Some(written),
         },
-        // The bindings own all that they pass.
+        // The bindings pass only owned values.
         Type::Reference(_) | Type::Slice(_) => Some(written),
         Type::Path(path) if path.qself.is_none() => path_mismatch(written, &path.path, expected, names),
         _ => None,
@@ -60,7 +60,7 @@ fn path_mismatch<'a>(written: &'a Type, path: &'a Path, expected: &RustType, nam
     is_known(path, last).then_some(written)
 }
 
-/// The first mismatch of types and what is expected in their places.
+/// Returns the first mismatch of types with the expected types in their places.
 fn first_mismatch<'a>(
     written: impl IntoIterator<Item = &'a Type>,
     expected: &[RustType],
@@ -80,7 +80,8 @@ fn type_arguments(segment: &PathSegment) -> impl Iterator<Item = &Type> {
     })
 }
 
-/// Whether a path names a type of the language or of its standard library, and not one that has the same name.
+/// Returns true if a path names a type of the language or of its standard library, and not another type of the same
+/// name.
 fn is_known(path: &Path, last: &PathSegment) -> bool {
     let in_std =
         path.segments.first().is_some_and(|first| ["std", "core", "alloc"].iter().any(|name| first.ident == name));
@@ -89,12 +90,12 @@ fn is_known(path: &Path, last: &PathSegment) -> bool {
     }
     match last.arguments {
         PathArguments::None => PLAIN.iter().any(|name| last.ident == name),
-        // A module of the standard library may have an alias of this name, as `std::io::Result`.
+        // A module of the standard library may have an alias of this name, such as `std::io::Result`.
         _ => path.segments.len() == 1 && GENERIC.iter().any(|name| last.ident == name),
     }
 }
 
-/// Whether `written` is named like the `Result` of the standard library.
+/// Returns true if `written` has the name of the standard library's `Result`.
 pub fn is_result(written: &Type) -> bool {
     match written {
         Type::Paren(inner) => is_result(&inner.elem),

@@ -1,5 +1,5 @@
-//! What stands in for objects that a chainlet's GPU does not have. Asking for
-//! one was an error already; they are good for nothing.
+//! Stand-ins for objects that a chainlet's GPU does not have. Making one was
+//! already an error, so these do nothing.
 
 use wgpu::custom::{
     BlasCompactCallback, BlasInterface, DispatchBindGroupLayout, DispatchTextureView, ExternalTextureInterface,
@@ -12,8 +12,8 @@ use super::bind::{BindGroupLayout, LAYOUT};
 #[derive(Debug)]
 pub struct Absent;
 
-/// Stands in for a JavaScript array of mapped bytes, which only code for
-/// browsers asks for.
+/// Stands in for a JavaScript array of mapped bytes. Only code for browsers
+/// asks for one.
 #[cfg(target_arch = "wasm32")]
 pub fn javascript() -> ! {
     unreachable!("a chainlet has no JavaScript, in which mapped bytes could be an array")

@@ -34,7 +34,7 @@ impl Adapter {
         self.info.kind
     }
 
-    /// What the host reaches it by.
+    /// Returns the interface through which the host uses the GPU.
     pub fn backend(&self) -> Backend {
         match self.info.backend.as_str() {
             "vulkan" => Backend::Vulkan,

@@ -21,7 +21,7 @@ impl BindGroupLayoutInterface for BindGroupLayout {}
 impl BindGroupInterface for BindGroup {}
 impl PipelineLayoutInterface for PipelineLayout {}
 
-/// What errors call a layout.
+/// The name of layouts in errors.
 pub const LAYOUT: &str = "BindGroupLayout";
 
 pub fn bind_group_layout(shared: &Shared, descriptor: &wgpu::BindGroupLayoutDescriptor<'_>) -> BindGroupLayout {

@@ -15,7 +15,7 @@ use super::shared::{Shared, absent};
 use crate::gpu::Error;
 use crate::host::chainlet::host::gpu as host;
 
-/// Each usage of the host, and what wgpu calls it.
+/// Each usage of the host, and the same usage of wgpu.
 const USAGES: [(host::BufferUsages, BufferUsages); 8] = [
     (host::BufferUsages::MAP_READ, BufferUsages::MAP_READ),
     (host::BufferUsages::MAP_WRITE, BufferUsages::MAP_WRITE),
@@ -27,13 +27,13 @@ const USAGES: [(host::BufferUsages, BufferUsages); 8] = [
     (host::BufferUsages::QUERY_RESOLVE, BufferUsages::QUERY_RESOLVE),
 ];
 
-/// Usages of rendering, which buffers may have together with others, and which
-/// come to nothing.
+/// Usages for rendering. Buffers may have them besides others; they are
+/// ignored.
 const UNUSED: BufferUsages = BufferUsages::VERTEX.union(BufferUsages::INDEX);
 
 #[derive(Debug)]
 pub struct Buffer {
-    /// None for the buffer that is never mapped, and is not on the GPU.
+    /// `None` for the buffer that is never mapped and is not on the GPU.
     memory: Option<Arc<Memory>>,
 }
 
@@ -43,7 +43,8 @@ impl Buffer {
         Buffer { memory: Some(Memory::new(shared, descriptor, made)) }
     }
 
-    /// A buffer that is good for one thing: the error that it is not mapped.
+    /// Makes a buffer that serves one purpose: to produce the error that it is
+    /// not mapped.
     pub fn never_mapped() -> Self {
         Buffer { memory: None }
     }
@@ -78,7 +79,7 @@ impl BufferInterface for Buffer {
 
     fn get_mapped_range(&self, range: Range<u64>) -> Result<DispatchBufferMappedRange, MapRangeError> {
         let Some(memory) = &self.memory else {
-            // wgpu does not hand this out, as it has not been mapped.
+            // wgpu never hands this out, because such a buffer is not mapped.
             return Ok(DispatchBufferMappedRange::custom(StagingBytes::default()));
         };
         match memory.view(&range) {
@@ -100,8 +101,8 @@ impl BufferInterface for Buffer {
     }
 }
 
-/// The error that a buffer is not mapped, which wgpu lets nobody else make: it
-/// does so itself for a buffer that nobody asked to be mapped.
+/// Makes wgpu's error that a buffer is not mapped. Only wgpu can make it, so
+/// this asks for the range of a buffer that was never mapped.
 fn not_mapped(shared: &Arc<Shared>) -> Result<DispatchBufferMappedRange, MapRangeError> {
     let device = wgpu::Device::from_custom(Device::detached(Arc::clone(shared)));
     let usage = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
@@ -111,12 +112,12 @@ fn not_mapped(shared: &Arc<Shared>) -> Result<DispatchBufferMappedRange, MapRang
     Ok(DispatchBufferMappedRange::custom(StagingBytes(view.to_vec())))
 }
 
-/// What is behind a buffer of wgpu's.
+/// Returns the memory behind a buffer of wgpu.
 pub fn memory(buffer: &wgpu::Buffer) -> Result<&Arc<Memory>, Error> {
     memory_of(buffer.as_custom())
 }
 
-/// What is behind a buffer within wgpu.
+/// Returns the memory behind a buffer that wgpu passes to its backend.
 pub fn dispatched(buffer: &DispatchBuffer) -> Result<&Arc<Memory>, Error> {
     memory_of(buffer.as_custom())
 }

@@ -1,10 +1,10 @@
-//! Features and limits, in the host's words and in wgpu's.
+//! Converts features and limits between the host's form and wgpu's.
 
 use wgpu::{Features, Limits};
 
 use crate::host::chainlet::host::gpu as host;
 
-/// Each feature of the host, and what wgpu calls it.
+/// Each feature of the host, and the same feature of wgpu.
 const FEATURES: [(host::Features, Features); 11] = [
     (host::Features::TIMESTAMP_QUERY, Features::TIMESTAMP_QUERY),
     (host::Features::SHADER_F16, Features::SHADER_F16),
@@ -19,13 +19,13 @@ const FEATURES: [(host::Features, Features); 11] = [
     (host::Features::IMMEDIATES, Features::IMMEDIATES),
 ];
 
-/// The features in wgpu's words.
+/// Converts the host's features to wgpu's.
 pub fn features_of(features: host::Features) -> Features {
     let known = FEATURES.into_iter().filter(|(host, _)| features.contains(*host));
     known.fold(Features::empty(), |all, (_, feature)| all | feature)
 }
 
-/// The features in the host's words; else those that it has no words for.
+/// Converts wgpu's features to the host's. Fails with those that the host does not have.
 pub fn required_features(features: Features) -> Result<host::Features, Features> {
     let known = FEATURES.into_iter().filter(|(_, feature)| features.contains(*feature));
     let required = known.fold(host::Features::empty(), |all, (host, _)| all | host);
@@ -33,10 +33,10 @@ pub fn required_features(features: Features) -> Result<host::Features, Features>
     if absent.is_empty() { Ok(required) } else { Err(absent) }
 }
 
-/// Writes two functions that go through the limits which both have.
+/// Writes two functions that convert the limits that both have.
 macro_rules! limits {
     ($($name:ident),* $(,)?) => {
-        /// The limits in wgpu's words, where `others` has those that the host does not know.
+        /// Converts the host's limits to wgpu's. Those that the host does not know come from `others`.
         pub fn limits_of(limits: &host::Limits, others: Limits) -> Limits {
             Limits { $($name: limits.$name,)* ..others }
         }
@@ -68,10 +68,10 @@ limits! {
     max_immediate_size,
 }
 
-/// The limits in the host's words.
+/// Converts wgpu's limits to the host's.
 ///
-/// A quota may be smaller than the buffers that WebGPU guarantees. Whoever asks
-/// for no more than those just has not chosen any, and gets what there is.
+/// A quota may be smaller than the buffers that WebGPU guarantees. If a limit is not above the guaranteed one, the code
+/// probably did not choose it, so it gets what is offered.
 pub fn required_limits(limits: &Limits, offered: &host::Limits) -> host::Limits {
     let guaranteed = Limits::default();
     let fit = |limit: u64, guaranteed: u64, offered: u64| if limit <= guaranteed { limit.min(offered) } else { limit };
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn features_are_the_same_in_both_words() {
+    fn features_convert_in_both_directions() {
         let all = features_of(host::Features::all());
         assert_eq!(required_features(all).unwrap().bits(), host::Features::all().bits());
         assert_eq!(
@@ -101,13 +101,13 @@ mod tests {
     }
 
     #[test]
-    fn features_that_there_are_not_are_named() {
+    fn missing_features_are_named() {
         let wanted = Features::SUBGROUP | Features::MAPPABLE_PRIMARY_BUFFERS;
         assert_eq!(required_features(wanted).unwrap_err(), Features::MAPPABLE_PRIMARY_BUFFERS);
     }
 
     #[test]
-    fn a_quota_smaller_than_the_guaranteed_sizes_is_no_reason_to_refuse_them() {
+    fn guaranteed_sizes_shrink_to_a_smaller_quota() {
         let offered = host::Limits { max_buffer_size: 1 << 20, ..to_host(&Limits::default()) };
         assert_eq!(required_limits(&Limits::default(), &offered).max_buffer_size, 1 << 20);
         let more = Limits { max_buffer_size: 1 << 30, ..Limits::default() };

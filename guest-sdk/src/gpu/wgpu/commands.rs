@@ -1,4 +1,4 @@
-//! What was recorded, and what the host gets of it.
+//! Recorded commands, and their form for the host.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ pub enum PassCommand {
 }
 
 impl Command {
-    /// The buffers that it uses.
+    /// Returns the buffers that the command uses.
     pub fn memories(&self) -> Vec<&Arc<Memory>> {
         match self {
             Command::Pass { commands, .. } => commands.iter().flat_map(PassCommand::memories).collect(),
@@ -48,7 +48,7 @@ impl Command {
         }
     }
 
-    /// The command as the host takes it.
+    /// Returns the command as the host takes it.
     pub fn to_host(&self) -> Result<host::Command<'_>, Error> {
         Ok(match self {
             Command::Pass { label, timestamps, commands } => host::Command::ComputePass(host::ComputePass {

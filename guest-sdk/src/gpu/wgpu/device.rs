@@ -1,4 +1,4 @@
-//! Devices: what objects are made from.
+//! Devices, from which all objects are made.
 
 use std::future::ready;
 use std::pin::Pin;
@@ -34,7 +34,7 @@ impl Device {
         Device { shared, detached: false }
     }
 
-    /// A device whose buffers are never mapped, and not on the GPU.
+    /// Makes a device whose buffers are never mapped and are not on the GPU.
     pub fn detached(shared: Arc<Shared>) -> Self {
         Device { shared, detached: true }
     }
@@ -57,7 +57,8 @@ impl DeviceInterface for Device {
         self.shared.info.clone()
     }
 
-    /// The checks stay as they are: the host does not trust a chainlet's shaders.
+    /// Ignores which checks to leave out: the host does not trust a chainlet's
+    /// shaders, so it keeps all checks.
     fn create_shader_module(
         &self,
         descriptor: wgpu::ShaderModuleDescriptor<'_>,
@@ -101,7 +102,8 @@ impl DeviceInterface for Device {
         DispatchComputePipeline::custom(ComputePipeline::new(Arc::clone(&self.shared), descriptor))
     }
 
-    /// The host keeps what it compiled itself.
+    /// A chainlet needs no pipeline cache, because the host keeps compiled
+    /// pipelines itself.
     unsafe fn create_pipeline_cache(&self, descriptor: &wgpu::PipelineCacheDescriptor<'_>) -> DispatchPipelineCache {
         self.shared.absent("Device::create_pipeline_cache", descriptor.label, "pipeline caches");
         DispatchPipelineCache::custom(Absent)

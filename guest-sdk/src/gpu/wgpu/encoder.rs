@@ -1,4 +1,5 @@
-//! Command encoders, which record, and command buffers, which are submitted.
+//! Command encoders, which record commands, and command buffers, which are
+//! submitted.
 
 use std::sync::{Arc, Mutex};
 
@@ -25,8 +26,8 @@ pub struct CommandEncoder {
     recording: Arc<Mutex<Recording>>,
 }
 
-/// What an encoder and its passes record. As in WebGPU, the first mistake is an
-/// error when the encoder is finished.
+/// The commands that an encoder and its passes record. As in WebGPU, the first
+/// mistake becomes an error when the encoder is finished.
 #[derive(Debug, Default)]
 pub struct Recording {
     commands: Vec<Command>,
@@ -108,8 +109,8 @@ fn resolve(
     Ok(Command::Resolve { queries, first, count, destination: valid(destination)?, destination_offset })
 }
 
-/// Memory that commands may name. Whether it is mapped counts when they are
-/// submitted.
+/// Returns memory that commands may use. Whether it is mapped is checked later,
+/// when the commands are submitted.
 pub fn valid(buffer: &DispatchBuffer) -> Result<Arc<Memory>, Error> {
     let memory = dispatched(buffer)?;
     memory.get()?;
@@ -227,7 +228,7 @@ impl CommandEncoderInterface for CommandEncoder {
         self.absent("acceleration structures");
     }
 
-    /// The host knows itself what state a buffer is in.
+    /// Does nothing, because the host tracks the state of buffers itself.
     fn transition_resources<'a>(
         &mut self,
         _: &mut dyn Iterator<Item = BufferTransition<&'a DispatchBuffer>>,
@@ -236,7 +237,7 @@ impl CommandEncoderInterface for CommandEncoder {
     }
 }
 
-/// Commands that can be submitted once; none where a mistake was made.
+/// Commands that can be submitted once; `None` after a mistake.
 #[derive(Debug)]
 pub struct CommandBuffer(Mutex<Option<Vec<Command>>>);
 

@@ -1,4 +1,4 @@
-//! Errors as WebGPU has them: to the innermost scope of their kind, or to a
+//! Errors as in WebGPU: each goes to the innermost scope of its kind, or to a
 //! handler.
 
 use std::error::Error as _;
@@ -19,7 +19,7 @@ pub struct Errors {
     handler: Mutex<Option<Arc<dyn UncapturedErrorHandler>>>,
 }
 
-/// Keeps the first error of its kind.
+/// An error scope. It keeps the first error of its kind.
 struct Scope {
     index: u32,
     filter: ErrorFilter,
@@ -33,8 +33,8 @@ impl Errors {
         index
     }
 
-    /// Ends a scope. It need not be the innermost: the calls of a chainlet take
-    /// turns on one device.
+    /// Ends a scope. It may not be the innermost one, because several calls of
+    /// a chainlet use one device in turn.
     pub fn pop(&self, index: u32) -> Option<Error> {
         let mut scopes = lock(&self.scopes);
         let place = scopes.iter().position(|scope| scope.index == index)?;
@@ -55,7 +55,8 @@ impl Errors {
             scope.error.get_or_insert(error);
             return;
         }
-        // The handler may use the device, so nothing is locked while it runs.
+        // Nothing is locked while the handler runs, because it may use the
+        // device.
         let handler = lock(&self.handler).clone();
         match handler {
             Some(handler) => handler(error),
@@ -71,7 +72,7 @@ impl Debug for Errors {
     }
 }
 
-/// An error, and what was being done.
+/// An error, and the function and object that it is about.
 #[derive(Debug)]
 struct Failure {
     function: &'static str,
@@ -95,8 +96,8 @@ impl std::error::Error for Failure {
     }
 }
 
-/// The error in wgpu's form; none where it is the loss of the device, which is
-/// told in another way.
+/// Returns the error in wgpu's form. Returns `None` for the loss of the device,
+/// which wgpu reports in another way.
 pub fn error_of(function: &'static str, label: &str, cause: gpu::Error) -> Option<Error> {
     let kind = cause.kind();
     let failure = Failure { function, label: label.to_owned(), cause };
@@ -110,7 +111,7 @@ pub fn error_of(function: &'static str, label: &str, cause: gpu::Error) -> Optio
     }
 }
 
-/// What wgpu would write.
+/// Returns the text that wgpu itself would write.
 fn description(failure: &Failure) -> String {
     let cause = failure.source().map(ToString::to_string).unwrap_or_default();
     format!("Validation Error\n\nCaused by:\n  {failure}\n    {}\n", cause.trim_end().replace('\n', "\n    "))
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_description_says_what_was_being_done() {
+    fn a_description_names_the_function() {
         let expected = "Validation Error\n\nCaused by:\n  In Device::create_buffer, label = 'b'\n    no\n    no\n";
         assert_eq!(invalid("no\nno").to_string(), expected);
     }

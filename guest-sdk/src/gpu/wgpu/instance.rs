@@ -1,4 +1,4 @@
-//! The way to adapters and devices.
+//! The instance, which finds adapters and knows all devices.
 
 use std::future::ready;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use super::render::Surface;
 use super::shared::{Shared, lock};
 use crate::gpu::{AdapterKind, adapters};
 
-/// The devices of an instance that are still there.
+/// The devices of an instance that are still alive.
 #[derive(Debug, Clone, Default)]
 pub struct Devices(Arc<Mutex<Vec<Weak<Shared>>>>);
 
@@ -38,7 +38,7 @@ impl Instance {
         adapters().into_iter().map(|adapter| Adapter::new(adapter, self.devices.clone()))
     }
 
-    /// The adapter that fits best; the host's first is the most powerful.
+    /// Returns the adapter that fits best. The host lists the most powerful adapter first.
     fn adapter(&self, options: &wgpu::RequestAdapterOptions<'_, '_>) -> Option<Adapter> {
         if options.compatible_surface.is_some() {
             return None;
@@ -59,7 +59,7 @@ impl InstanceInterface for Instance {
     }
 
     unsafe fn create_surface(&self, _: wgpu::SurfaceTargetUnsafe) -> Result<DispatchSurface, wgpu::CreateSurfaceError> {
-        // wgpu lets nobody else make its error. What is done with this one is an error.
+        // Only wgpu can make its error. Using this surface is an error.
         Ok(DispatchSurface::custom(Surface))
     }
 
@@ -87,12 +87,12 @@ impl InstanceInterface for Instance {
     }
 
     fn wgsl_language_features(&self) -> WgslLanguageFeatures {
-        // Those of naga, which reads the shaders.
+        // The host reads shaders with naga, so these are naga's extensions.
         WgslLanguageFeatures::all()
     }
 
     fn enumerate_adapters(&self, backends: Backends) -> Pin<Box<dyn EnumerateAdapterFuture>> {
-        // Code that is made for wasm asks for WebGPU by name, and this is WebGPU by any other.
+        // Code for wasm asks for the backend WebGPU by name. This interface is WebGPU, whichever backend the host uses.
         let any = backends.contains(Backends::BROWSER_WEBGPU);
         let fits = |adapter: &Adapter| any || backends.contains(adapter.backend().into());
         let adapters: Vec<_> = self.adapters().filter(fits).map(DispatchAdapter::custom).collect();

@@ -1,5 +1,5 @@
-//! Mapped memory, which is the chainlet's own: read at once when it is mapped,
-//! or written at once when it is unmapped.
+//! Mapped memory. It lies in the chainlet's memory: it is read as a whole when it is mapped, or written as a whole when
+//! it is unmapped.
 
 use std::fmt::{self, Debug};
 use std::mem::replace;
@@ -15,39 +15,39 @@ use super::shared::{Shared, lock};
 use crate::gpu::Error;
 use crate::host::chainlet::host::gpu as host;
 
-/// One mapping of a buffer, as different from those before and after it.
+/// The identity of one mapping of a buffer. Each mapping of the buffer has another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticket(u64);
 
-/// A buffer, and what is mapped of it.
+/// A buffer and the state of its mapping.
 pub struct Memory {
-    /// None where it is invalid, which can be mapped when it is made all the same.
+    /// `None` if the buffer is invalid. Even such a buffer can be mapped at its creation.
     host: Option<host::Buffer>,
     pub shared: Arc<Shared>,
     pub label: String,
     pub size: u64,
     pub usage: BufferUsages,
     mapping: Mutex<Mapping>,
-    /// What a buffer for `MapMode::Write` holds, which nothing but mappings change; empty until it is needed.
+    /// The contents of a buffer for `MapMode::Write`, which only mappings change. Empty until they are needed.
     kept: Mutex<Vec<u8>>,
     tickets: AtomicU64,
     last_submission: AtomicU64,
 }
 
 enum Mapping {
-    /// It can be used.
+    /// The GPU can use the buffer.
     Unmapped,
-    /// It will be mapped when the GPU is done with it.
+    /// The buffer will be mapped when the GPU has done its work with it.
     Requested { ticket: Ticket, mode: MapMode, range: Range<u64>, callback: BufferMapCallback },
     /// These bytes, from `start`, can be read.
     Read { start: u64, bytes: Arc<Vec<u8>> },
-    /// It can be written; what was, is not on the GPU yet.
+    /// The buffer can be written. The writes so far are not on the GPU yet.
     Write { ticket: Ticket, written: Vec<Written> },
-    /// It can be used no more.
+    /// The buffer can no longer be used.
     Destroyed,
 }
 
-/// Bytes that a view left behind. Later ones count where several overlap.
+/// The bytes that a view wrote. If several overlap, the later ones count.
 struct Written {
     start: u64,
     bytes: Vec<u8>,
@@ -73,12 +73,12 @@ impl Memory {
         })
     }
 
-    /// The host's buffer, if it is valid.
+    /// Returns the host's buffer, if it is valid.
     pub fn get(&self) -> Result<&host::Buffer, Error> {
         self.host.as_ref().ok_or_else(|| invalid("Buffer", &self.label))
     }
 
-    /// The host's buffer, if the GPU may use it now.
+    /// Returns the host's buffer, if the GPU may use it now.
     pub fn usable(&self) -> Result<&host::Buffer, Error> {
         let state = match *lock(&self.mapping) {
             Mapping::Unmapped => return self.get(),
@@ -88,7 +88,7 @@ impl Memory {
         Err(Error::invalid(format!("Buffer with '{}' label {state}", self.label)))
     }
 
-    /// The last submission that uses it.
+    /// Returns the last submission that uses the buffer.
     pub fn last_submission(&self) -> u64 {
         self.last_submission.load(Ordering::Relaxed)
     }
@@ -128,7 +128,7 @@ impl Memory {
         Ok(())
     }
 
-    /// Whether to do what was requested is to read from the GPU.
+    /// Returns true if fulfilling the request means reading from the GPU.
     pub fn is_to_be_read(&self, ticket: Ticket) -> bool {
         matches!(
             &*lock(&self.mapping),
@@ -137,8 +137,8 @@ impl Memory {
         )
     }
 
-    /// Does what was requested, if it still is. The GPU is done with the buffer,
-    /// or [the request is to read](Memory::is_to_be_read).
+    /// Fulfils the request, if it still exists. Either the GPU has done its work with the buffer, or [the request is a
+    /// read](Memory::is_to_be_read), which waits for that itself.
     pub fn finish_map(&self, ticket: Ticket) -> Result<(), BufferAsyncError> {
         let Some((mode, range, callback)) = self.take_request(ticket) else { return Ok(()) };
         let mapping = match mode {
@@ -185,7 +185,7 @@ impl Memory {
         Ok(self.get()?.read_blocking(range.start, range.end - range.start)?)
     }
 
-    /// A view of what is mapped; none where these bytes are not.
+    /// Returns a view of the mapped bytes; `None` if not all of `range` is mapped.
     pub fn view(self: &Arc<Self>, range: &Range<u64>) -> Option<View> {
         let bytes = match &*lock(&self.mapping) {
             Mapping::Read { start, bytes } => {
@@ -198,7 +198,7 @@ impl Memory {
         Some(View { memory: Arc::clone(self), start: range.start, bytes })
     }
 
-    /// The bytes of a range as they are now; none where there is no room for them.
+    /// Returns the bytes of a range as they are now; `None` if there is no memory for them.
     fn contents(&self, range: &Range<u64>, written: &[Written]) -> Option<Vec<u8>> {
         let len = usize::try_from(range.end.checked_sub(range.start)?).ok()?;
         let mut contents = Vec::new();
@@ -211,7 +211,7 @@ impl Memory {
         Some(contents)
     }
 
-    /// Takes back what a view wrote.
+    /// Stores the bytes that a view wrote.
     fn wrote(&self, ticket: Ticket, start: u64, bytes: Vec<u8>) {
         let mut mapping = lock(&self.mapping);
         let Mapping::Write { ticket: current, written } = &mut *mapping else { return };
@@ -219,7 +219,7 @@ impl Memory {
             return;
         }
         match written.last_mut() {
-            // Views of one part after the other become one write.
+            // Views of adjacent parts, one after the other, become one write.
             Some(last) if last.start + last.bytes.len() as u64 == start => last.bytes.extend_from_slice(&bytes),
             _ => written.push(Written { start, bytes }),
         }
@@ -273,7 +273,7 @@ impl Debug for Memory {
     }
 }
 
-/// What a chainlet sees of a mapped buffer.
+/// A chainlet's view of a mapped buffer.
 #[derive(Debug)]
 pub struct View {
     memory: Arc<Memory>,
@@ -307,7 +307,7 @@ impl BufferMappedRangeInterface for View {
 
     unsafe fn write_slice(&mut self) -> WriteOnly<'_, [u8]> {
         if let Bytes::Read(..) = self.bytes {
-            // What is mapped to be read is not written to; this goes nowhere.
+            // A buffer that is mapped for reading must not be written, so these bytes are a copy that is dropped.
             self.bytes = Bytes::Write(Ticket(u64::MAX), self.bytes().to_vec());
         }
         match &mut self.bytes {
@@ -330,14 +330,14 @@ impl Drop for View {
     }
 }
 
-/// Where a range is in `len` bytes from `start`; none where it is not all there.
+/// Returns the position of `range` in `len` bytes that begin at `start`; `None` if not all of it is there.
 fn within(range: &Range<u64>, start: u64, len: usize) -> Option<Range<usize>> {
     let from = usize::try_from(range.start.checked_sub(start)?).ok()?;
     let to = usize::try_from(range.end.checked_sub(start)?).ok()?;
     (from <= to && to <= len).then_some(from..to)
 }
 
-/// Copies what overlaps of `from`, which begins at `from_start`, to `to`, which begins at `to_start`.
+/// Copies the overlapping bytes of `from`, which begins at `from_start`, to `to`, which begins at `to_start`.
 fn overlay(to: &mut [u8], to_start: u64, from: &[u8], from_start: u64) {
     let start = to_start.max(from_start);
     let end = (to_start + to.len() as u64).min(from_start + from.len() as u64);
@@ -355,7 +355,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_overlaps_is_copied() {
+    fn overlapping_bytes_are_copied() {
         let overlaid = |to_start, from: &[u8], from_start| {
             let mut to = [0; 4];
             overlay(&mut to, to_start, from, from_start);
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_all_there_is_within() {
+    fn a_range_that_is_not_all_there_has_no_position() {
         assert_eq!(within(&(8..12), 8, 4), Some(0..4));
         assert_eq!(within(&(8..12), 4, 8), Some(4..8));
         assert_eq!(within(&(8..13), 8, 4), None);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::gpu::Error;
 
-/// An object of the host's, or an invalid one: its making failed, which was an
-/// error then, and its use is another.
+/// An object of the host, or an invalid one. Making the invalid one failed,
+/// which was reported as an error. Using it is another error.
 #[derive(Debug)]
 pub struct Object<H> {
     kind: &'static str,
@@ -28,12 +28,13 @@ impl<H> Object<H> {
     }
 }
 
-/// The error that an object is invalid.
+/// Makes the error that an object is invalid.
 pub fn invalid(kind: &str, label: &str) -> Error {
     Error::invalid(format!("{kind} with '{label}' label is invalid"))
 }
 
-/// What wgpu hands over, as what was given to it.
+/// Returns an object of this backend. Fails for one of another backend, which
+/// wgpu allows code to mix in.
 pub fn ours<T>(object: Option<&T>) -> Result<&T, Error> {
     object.ok_or_else(|| Error::invalid("an object of another backend cannot be used with a chainlet's GPU"))
 }

@@ -17,7 +17,8 @@ use super::shared::{absent, lock};
 use crate::gpu::Error;
 use crate::host::chainlet::host::gpu as host;
 
-/// A pass that is recorded. It becomes a command of its encoder when it ends.
+/// A pass that is being recorded. It becomes a command of its encoder when it
+/// ends.
 #[derive(Debug)]
 pub struct ComputePass {
     label: Option<String>,
@@ -91,7 +92,7 @@ impl ComputePassInterface for ComputePass {
         self.record(valid(buffer).map(|memory| PassCommand::DispatchIndirect { memory, offset }));
     }
 
-    /// The host knows itself what state a buffer is in.
+    /// Does nothing, because the host tracks the state of buffers itself.
     fn transition_resources<'a>(
         &mut self,
         _: &mut dyn Iterator<Item = BufferTransition<&'a DispatchBuffer>>,

@@ -1,8 +1,7 @@
-//! What waits for the GPU: mappings, and callbacks for work that is done.
+//! Mappings and callbacks that wait for the GPU.
 //!
-//! Each waits for a submission. It is completed by whatever comes first: a
-//! poll, a submission, or the task that waits for the GPU so that code which
-//! only awaits need not poll.
+//! Each waits for a submission. The first of these completes it: a poll, a submission, or a task that waits for the
+//! GPU. The task exists so that code which only awaits need not poll.
 
 use std::fmt::{self, Debug};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,22 +15,22 @@ use wgpu::{PollError, PollStatus};
 use super::mapping::{Memory, Ticket};
 use super::shared::{Shared, lock};
 
-/// How long a wait with a timeout sleeps between two looks.
+/// The pause between two checks in a wait with a timeout.
 const PAUSE: Duration = Duration::from_micros(100);
 
 #[derive(Default)]
 pub struct Pending {
     waiting: Mutex<Vec<Waiting>>,
-    /// The last submission.
+    /// The number of the last submission.
     submitted: AtomicU64,
-    /// The last submission that the GPU is known to be done with.
+    /// The last submission that the GPU is known to have done.
     done: AtomicU64,
-    /// Whether a task is about to start that will complete what waits now.
+    /// True if a task that will complete the present entries is about to start.
     scheduled: AtomicBool,
 }
 
 struct Waiting {
-    /// The submission that it waits for.
+    /// The submission that this entry waits for.
     submission: u64,
     then: Then,
 }
@@ -50,7 +49,7 @@ impl Pending {
         self.submitted.store(submission, Ordering::Relaxed);
     }
 
-    /// Ends all waiting after the loss of the device.
+    /// Ends all waiting, after the loss of the device.
     pub fn fail(&self) {
         for waiting in std::mem::take(&mut *lock(&self.waiting)) {
             match waiting.then {
@@ -60,12 +59,12 @@ impl Pending {
         }
     }
 
-    /// The first submission, up to `last`, that something waits for.
+    /// Returns the first submission, up to `last`, that an entry waits for.
     fn next(&self, last: u64) -> Option<u64> {
         lock(&self.waiting).iter().map(|waiting| waiting.submission).filter(|submission| *submission <= last).min()
     }
 
-    /// Takes out what waits for nothing later than `done`, in order.
+    /// Removes and returns the entries that wait for `done` or an earlier submission, in order.
     fn take(&self, done: u64) -> Vec<Waiting> {
         lock(&self.waiting).extract_if(.., |waiting| waiting.submission <= done).collect()
     }
@@ -82,13 +81,13 @@ impl Debug for Pending {
 }
 
 impl Shared {
-    /// Maps a buffer when the GPU is done with it.
+    /// Maps a buffer when the GPU has done its work with it.
     pub fn map_later(self: &Arc<Self>, memory: Arc<Memory>, ticket: Ticket) {
         let submission = memory.last_submission();
         self.later(submission, Then::Map(memory, ticket));
     }
 
-    /// Calls back when all that was submitted is done.
+    /// Calls back when everything that was submitted is done.
     pub fn work_done_later(self: &Arc<Self>, callback: BoxSubmittedWorkDoneCallback) {
         self.later(self.pending.submitted(), Then::WorkDone(callback));
     }
@@ -99,20 +98,20 @@ impl Shared {
             self.pending.fail();
         } else if !self.pending.scheduled.swap(true, Ordering::Relaxed) {
             let scheduled = Scheduled(Arc::clone(self));
-            // It runs in the call that is running now. Where that is not async, it runs in the next that is, or never:
-            // then, nobody can await anything either.
+            // The task runs in the call that is running now. If that call is not async, the task runs in the next async
+            // call, or never. Never is fine: code without an async call cannot await anything.
             wit_bindgen::rt::async_support::spawn_local(scheduled.run());
         }
     }
 
-    /// Completes what waits for submissions that are done.
+    /// Completes the entries that wait for submissions that are done.
     pub fn complete(&self) {
         if !self.pending.is_empty() && !self.is_lost() {
             self.complete_until(self.done());
         }
     }
 
-    /// The last submission that the GPU is done with.
+    /// Returns the last submission that the GPU has done.
     fn done(&self) -> u64 {
         let last = self.pending.submitted();
         if self.pending.done.load(Ordering::Relaxed) < last {
@@ -126,7 +125,7 @@ impl Shared {
     }
 
     fn complete_until(&self, done: u64) {
-        // Nothing is locked while a callback runs, which may use the device.
+        // Nothing is locked while a callback runs, because it may use the device.
         for waiting in self.pending.take(done) {
             match waiting.then {
                 Then::Map(memory, ticket) => drop(memory.finish_map(ticket)),
@@ -135,12 +134,11 @@ impl Shared {
         }
     }
 
-    /// Completes what waits for submissions up to `last`, and holds up the
-    /// instance until they are done.
+    /// Completes the entries that wait for submissions up to `last`. Holds up the instance until these are done.
     fn wait_and_complete(&self, last: u64) {
         for waiting in self.pending.take(last) {
             match waiting.then {
-                // To read is to wait.
+                // A read waits for the GPU itself.
                 Then::Map(memory, ticket) if memory.is_to_be_read(ticket) => {
                     if memory.finish_map(ticket).is_ok() {
                         self.is_done(waiting.submission);
@@ -175,8 +173,8 @@ impl Shared {
         }
     }
 
-    /// As [`wait`](Shared::wait), but for no longer than `timeout`; false where
-    /// the submission is not done then.
+    /// Waits like [`wait`](Shared::wait), but for at most `timeout`. Returns false if the submission is not done by
+    /// then.
     fn wait_for(&self, submission: u64, timeout: Duration) -> bool {
         let start = Instant::now();
         while !self.is_lost() && self.done() < submission {
@@ -188,7 +186,7 @@ impl Shared {
         true
     }
 
-    /// Whether the GPU is done with all that was submitted.
+    /// Returns true if the GPU has done everything that was submitted.
     pub fn is_idle(&self) -> bool {
         let submitted = self.pending.submitted();
         self.is_lost() || self.done() >= submitted
@@ -218,8 +216,8 @@ impl Shared {
     }
 }
 
-/// A task that completes what waits when it starts. What comes later has another,
-/// as this one may belong to a call that ends early.
+/// A task that completes the entries that exist when it starts. Later entries get another task, because this one may
+/// belong to a call that ends early.
 struct Scheduled(Arc<Shared>);
 
 impl Scheduled {

@@ -1,4 +1,4 @@
-//! Compute pipelines, and the queries that passes write times to.
+//! Compute pipelines, and the query sets to which passes write times.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub type QuerySet = Object<host::QuerySet>;
 #[derive(Debug)]
 pub struct ComputePipeline {
     pub pipeline: Object<host::ComputePipeline>,
-    /// Who is told that it has no such layout.
+    /// The device, which raises the error if there is no such layout.
     shared: Arc<Shared>,
 }
 
@@ -62,6 +62,6 @@ pub fn query_set(shared: &Shared, descriptor: &wgpu::QuerySetDescriptor<'_>) -> 
 }
 
 impl QuerySetInterface for QuerySet {
-    /// It is freed when it is dropped.
+    /// Does nothing: dropping the query set frees it.
     fn destroy(&self) {}
 }

@@ -1,4 +1,4 @@
-//! The queue of a device: writes and submissions.
+//! The queue of a device, with its writes and submissions.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ impl Queue {
     }
 
     fn submit(&self, buffers: &mut dyn Iterator<Item = DispatchCommandBuffer>) -> Result<u64, Error> {
-        // All of them are taken, even if one is not valid.
+        // All of them are taken, even if one of them is not valid.
         let lists: Vec<Option<Vec<Command>>> = buffers.map(|buffer| CommandBuffer::take(&buffer)).collect();
         let Some(lists) = lists.into_iter().collect::<Option<Vec<_>>>() else {
             return Err(Error::invalid("a command buffer is invalid, or was submitted before"));
@@ -54,8 +54,8 @@ impl Queue {
     }
 }
 
-/// The memory of a buffer that may be written so, by the rules of WebGPU: the
-/// host itself writes to any.
+/// Returns the memory of a buffer that may be written by the rules of WebGPU.
+/// The host itself would write to any buffer.
 fn writable(buffer: &DispatchBuffer, offset: u64, size: u64) -> Result<&Arc<Memory>, Error> {
     let memory = dispatched(buffer)?;
     memory.usable()?;

@@ -1,5 +1,5 @@
-//! What stands in for rendering, which a chainlet's GPU does not do. Asking for
-//! it was an error already; nothing comes of what is recorded here.
+//! Stand-ins for rendering, which a chainlet's GPU does not do. Making one was
+//! already an error, so everything recorded here is ignored.
 
 use std::ops::Range;
 
@@ -81,7 +81,7 @@ impl Drop for RenderPass {
     fn drop(&mut self) {}
 }
 
-/// A bundle, and its encoder.
+/// A render bundle, and its encoder.
 #[derive(Debug)]
 pub struct RenderBundle;
 
@@ -115,7 +115,7 @@ impl RenderBundleEncoderInterface for RenderBundle {
 
 impl RenderBundleInterface for RenderBundle {}
 
-/// A surface, and what it would show.
+/// A surface, and its output.
 #[derive(Debug)]
 pub struct Surface;
 

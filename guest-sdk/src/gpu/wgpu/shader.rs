@@ -1,4 +1,4 @@
-//! Shader modules, and what is wrong with them.
+//! Shader modules, and the messages about them.
 
 use std::future::ready;
 use std::pin::Pin;
@@ -54,8 +54,8 @@ fn message(text: &str, wgsl: &str) -> CompilationMessage {
     }
 }
 
-/// The line and the column that a message is about, both counted from 1: it shows
-/// them as `┌─ wgsl:3:5`.
+/// Returns the line and the column that a message is about, both counted from
+/// 1. The message shows them as `┌─ wgsl:3:5`.
 fn place(text: &str) -> Option<(u32, u32)> {
     let (_, at) = text.split_once("┌─ ")?;
     let mut numbers = at.lines().next()?.trim_end().rsplit(':');
@@ -64,8 +64,8 @@ fn place(text: &str) -> Option<(u32, u32)> {
     Some((line, column))
 }
 
-/// Where that is in the text. A column of a message counts characters, one of
-/// wgpu's bytes.
+/// Returns the place of a line and a column in the text. The host's columns
+/// count characters; wgpu's count bytes.
 fn location(wgsl: &str, line: u32, column: u32) -> SourceLocation {
     let before = line.saturating_sub(1) as usize;
     let start: usize = wgsl.split_inclusive('\n').take(before).map(str::len).sum();
@@ -100,7 +100,7 @@ Shader '' parsing error: no definition in scope for identifier: `nothing`
 ";
 
     #[test]
-    fn a_message_has_the_place_that_it_shows() {
+    fn the_place_is_read_from_the_message() {
         assert_eq!(place(MESSAGE), Some((2, 20)));
         assert_eq!(place("the module is too large"), None);
     }

@@ -1,4 +1,4 @@
-//! What everything made from one device has in common.
+//! The common part of everything made from one device.
 
 use std::fmt::{self, Debug};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +21,7 @@ pub struct Shared {
     loss: Mutex<Loss>,
 }
 
-/// How a device was lost, if it was, and who is to know.
+/// The loss of a device, if it happened, and the callback to tell about it.
 #[derive(Default)]
 struct Loss {
     lost: Option<(DeviceLostReason, String)>,
@@ -34,8 +34,8 @@ impl Shared {
         Arc::new(Shared { host, info, features, limits, errors, pending, loss })
     }
 
-    /// Raises an error. One that says that the device is gone is told once, to
-    /// the callback for that, and none is raised after it.
+    /// Raises an error. The loss of the device goes to its own callback, once.
+    /// After the loss, no more errors are raised.
     pub fn raise(&self, function: &'static str, label: &str, error: impl Into<Error>) {
         if self.is_lost() {
             return;
@@ -48,7 +48,8 @@ impl Shared {
         }
     }
 
-    /// What `made` holds; where it failed, none, and the error is raised.
+    /// Returns the value of `made`. If it is an error, raises it and returns
+    /// `None`.
     pub fn made<T, E: Into<Error>>(
         &self,
         function: &'static str,
@@ -58,7 +59,7 @@ impl Shared {
         made.map_err(|error| self.raise(function, label.unwrap_or_default(), error)).ok()
     }
 
-    /// Raises the error that there is no such thing.
+    /// Raises the error that a chainlet's GPU does not have `what`.
     pub fn absent(&self, function: &'static str, label: Option<&str>, what: &str) {
         self.raise(function, label.unwrap_or_default(), absent(what));
     }
@@ -67,7 +68,8 @@ impl Shared {
         lock(&self.loss).lost.is_some()
     }
 
-    /// From now on, all that is made is invalid, and all that waits has failed.
+    /// Marks the device as lost. From now on, all new objects are invalid, and
+    /// all waiting has failed.
     pub fn lose(&self, reason: DeviceLostReason, message: String) {
         let callback = {
             let mut loss = lock(&self.loss);
@@ -83,7 +85,8 @@ impl Shared {
         }
     }
 
-    /// Who is to know of the loss; at once, if it has happened.
+    /// Sets the callback for the loss of the device. Calls it at once if the
+    /// device is lost already.
     pub fn when_lost(&self, callback: BoxDeviceLostCallback) {
         let lost = {
             let mut loss = lock(&self.loss);
@@ -105,12 +108,13 @@ impl Debug for Shared {
     }
 }
 
-/// The error that there is no such thing.
+/// Makes the error that a chainlet's GPU does not have `what`.
 pub fn absent(what: &str) -> Error {
     Error::new(ErrorKind::Unsupported, format!("a chainlet's GPU has no {what}: it is for compute with buffers alone"))
 }
 
-/// Whatever happened while it was locked: a panic ends the instance anyway.
+/// Locks `mutex` and ignores poisoning, because a panic ends the instance
+/// anyway.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,12 +1,13 @@
-//! Bytes of buffers straight out of a guest's memory and into it, without a copy in between.
+//! Moves bytes of buffers straight out of a guest's memory and into it, without a copy in between.
 //!
-//! The types that wasmtime makes of a `list<u8>` are a `Vec` on the way in, and one on the way out. These functions stand in
-//! their place.
+//! For a `list<u8>`, wasmtime's bindings have a `Vec` on the way in, and another one on the way out. The functions here
+//! replace those of the bindings.
 //!
 //! # Safety
 //!
-//! wasmtime lets types be lifted and lowered that say how by `unsafe` traits. [`Lowered`] is a `[u8]` to it: each method is
-//! that of `[u8]`, for the same bytes, so what holds for that type holds for this one.
+//! wasmtime lets types define how they are lifted and lowered, by `unsafe` traits. To wasmtime, [`Lowered`] is a
+//! `[u8]`: each method is that of `[u8]`, for the same bytes, so everything that holds for that type holds for this
+//! one.
 
 use std::mem::MaybeUninit;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::chainlet::state::ReplicaState;
 use crate::gpu::device::{Buffer, Content};
 use crate::gpu::protocol::{Failure, Result};
 
-/// A `list<u8>` for a guest.
+/// The bytes of a read, which a guest gets as a `list<u8>`.
 struct Lowered(Content);
 
 // SAFETY: see the module's documentation.
@@ -56,7 +57,7 @@ unsafe impl Lower for Lowered {
     }
 }
 
-/// Puts these functions in the place of those that the bindings have.
+/// Replaces the functions of the bindings by those here.
 pub(super) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     let mut instance = linker.instance("chainlet:host/gpu@0.1.0")?;
@@ -105,11 +106,11 @@ pub(super) fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Resu
     Ok(())
 }
 
-/// Sees to it that `read` goes on whatever its guest does. A guest that waits in a function that is not async holds its
-/// store, and with it all that is polled there; a read may have what such a guest waits for.
+/// Lets `read` go on whatever its guest does. A guest that waits in a function that is not async holds its store, and
+/// with it everything that is polled there. The read may hold what such a guest waits for.
 async fn by_itself(read: impl Future<Output = Result<Content>> + Send + 'static) -> Result<Content> {
     let mut read = read.boxed();
-    // Most need no task: the GPU is soon done with them.
+    // Most reads need no task, because the GPU is done with them soon.
     if let Some(done) = (&mut read).now_or_never() {
         return done;
     }
@@ -121,7 +122,7 @@ fn lowered(read: Result<Content>) -> std::result::Result<Lowered, wit::Error> {
     read.map(Lowered).map_err(wit::Error::from)
 }
 
-/// Writes a part of `data`, which is for `offset`. What is returned does not hold it.
+/// Writes a part of `data`, which begins at `offset` of the buffer. The returned future does not hold `data`.
 fn piece(
     buffer: &Arc<Buffer>,
     offset: u64,

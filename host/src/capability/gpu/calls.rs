@@ -1,6 +1,6 @@
 //! The functions of devices, buffers and pipelines.
 //!
-//! A guest's mistake is its error; a handle that it does not have is a trap, by wasmtime's own check.
+//! A guest's mistake returns an error to it. A handle that it does not have is a trap, by wasmtime's own check.
 
 use std::sync::Arc;
 
@@ -16,13 +16,13 @@ use crate::gpu::protocol::{
 };
 use plain::told;
 
-/// What a function returns: its result, unless the guest is to be ended.
+/// The result of a function. The outer error ends the guest.
 type Answer<T> = wasmtime::Result<Result<T, wit::Error>>;
 
-/// The most commands of one submission, those of its passes included.
+/// The most commands of one submission, including those of its passes.
 const COMMANDS: usize = 1 << 16;
 
-/// What is made from a device, and known to its guest by a handle.
+/// An object that was made from a device and that its guest knows by a handle.
 trait Made: Send + 'static {
     const WHAT: &'static str;
     fn device(&self) -> &Arc<Device>;
@@ -64,14 +64,14 @@ impl Made for BufferHandle {
     }
 }
 
-/// What is behind the handles that are given to a device's function.
+/// Resolves the handles that a guest gives to a function of a device.
 struct Handles<'a> {
     table: &'a ResourceTable,
     device: &'a Arc<Device>,
 }
 
 impl Handles<'_> {
-    /// The number of an object, which must be of this device.
+    /// Returns the number of an object, which must be of this device.
     fn id<T: Made>(&self, handle: &Resource<T>) -> Asked<ObjectId> {
         let object = self.table.get(handle)?;
         match Arc::ptr_eq(object.device(), self.device) {
@@ -85,11 +85,11 @@ impl Handles<'_> {
     }
 }
 
-/// Why a function does not do what it was asked.
+/// The reason why a function does not do what its guest asked.
 enum Refusal {
-    /// A guest's own mistake, or what it may not have.
+    /// A mistake of the guest, or something that it may not have.
     Failure(Failure),
-    /// A handle that the guest does not have, or one too many.
+    /// A handle that the guest does not have, or one handle too many.
     Trap(wasmtime::Error),
 }
 
@@ -375,7 +375,7 @@ impl<T: 'static> wit::HostDeviceWithStore<T> for HasGpu {
     }
 }
 
-/// What the bindings have for calls that `bulk` has taken the place of in the linker.
+/// The body of functions that the bindings need and that `bulk` replaces in the linker, so it is never called.
 fn misled<T, U>(_: U) -> Answer<T> {
     Err(wasmtime::format_err!("a call of a buffer went the wrong way, which is a bug of chainhost"))
 }

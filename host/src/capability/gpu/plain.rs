@@ -1,4 +1,4 @@
-//! What guests say, in the words of a backend, and back.
+//! Translates the types of guests into those of a backend, and back.
 
 use super::wit;
 use crate::gpu::Share;
@@ -38,7 +38,7 @@ pub(super) fn info(info: &wgpu::AdapterInfo) -> wit::AdapterInfo {
     }
 }
 
-/// The names of features on both sides.
+/// Pairs of features: the guest's and wgpu's.
 const FEATURES: [(wit::Features, wgpu::Features); 11] = [
     (wit::Features::TIMESTAMP_QUERY, wgpu::Features::TIMESTAMP_QUERY),
     (wit::Features::SHADER_F16, wgpu::Features::SHADER_F16),
@@ -102,7 +102,7 @@ pub(super) fn device_descriptor(descriptor: wit::DeviceDescriptor, share: &Share
         let guaranteed = limits_of(&wgpu::Limits::default());
         wit::Limits { max_buffer_size: guaranteed.max_buffer_size.min(offered.max_buffer_size), ..guaranteed }
     });
-    // Limits that no guest can name are those of the adapter.
+    // Limits that guests cannot name stay those of the adapter.
     let mut limits = offered;
     set_limits(&mut limits, &wanted);
     DeviceDescriptor {
@@ -113,7 +113,7 @@ pub(super) fn device_descriptor(descriptor: wit::DeviceDescriptor, share: &Share
     }
 }
 
-/// The names of usages on both sides.
+/// Pairs of usages: the guest's and wgpu's.
 const USAGES: [(wit::BufferUsages, wgpu::BufferUsages); 8] = [
     (wit::BufferUsages::MAP_READ, wgpu::BufferUsages::MAP_READ),
     (wit::BufferUsages::MAP_WRITE, wgpu::BufferUsages::MAP_WRITE),
@@ -143,7 +143,7 @@ pub(super) fn layout_entry(entry: wit::BindGroupLayoutEntry) -> LayoutEntry {
     }
 }
 
-/// `result`, as a guest is given it.
+/// Returns `result` in the guest's types.
 pub(super) fn told<T>(result: protocol::Result<T>) -> Result<T, wit::Error> {
     result.map_err(wit::Error::from)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::time::Instant;
-use wasmtime::{Result, StoreContextMut};
+use wasmtime::StoreContextMut;
 
 use super::{Edge, failure};
 use crate::chainlet::call::{Answered, Call, CallContext, Outcome};
@@ -15,8 +15,9 @@ use crate::chainlet::streams::Reader;
 use crate::deadline::{Deadline, TimeLimit};
 use crate::error::{CallError, ErrorKind};
 use crate::log_fields::log_call_error;
+use crate::memory::NoRoom;
 use crate::value::Value;
-use crate::value::abi::call::Import;
+use crate::value::abi::call::{Import, Passed};
 
 /// The longest time for a call that a guest makes on behalf of no call, with the streams of its answer, unless the edge
 /// has a timeout. Such a call has no caller's deadline, so without this limit it could keep its place in the callee for
@@ -44,8 +45,8 @@ impl Import<ReplicaState> for EdgeImport {
     fn call(
         &self,
         mut store: StoreContextMut<'_, ReplicaState>,
-        params: Vec<Value>,
-    ) -> BoxFuture<'static, Result<Option<Value>>> {
+        params: Result<Passed, NoRoom>,
+    ) -> BoxFuture<'static, wasmtime::Result<Option<Value>>> {
         // Work that goes on after its call was answered belongs to no call.
         let caller = ReplicaState::current_call(&mut store);
         let unasked = || {
@@ -60,10 +61,13 @@ impl Import<ReplicaState> for EdgeImport {
         let caller = caller.filter(|call| !call.is_done());
         let edge = self.edge.clone();
         let memory = store.data().memory_limit();
-        let held = Parameters::hold(&mut store, &params, edge.copies());
+        let held = params.and_then(|passed| {
+            let held = Parameters::hold(&mut store, &passed.values, edge.copies(), passed.reservation)?;
+            Ok((held, passed.values))
+        });
         let reader = Reader { chainlet: edge.name.from.clone(), call: caller.clone() };
         let call = async move {
-            let _held = held.map_err(|no_room| edge.refuse(no_room))?;
+            let (_held, params) = held.map_err(|no_room| edge.refuse(no_room))?;
             let answered = edge.call(params, context, reader).await?;
             edge.fits_memory(&answered, memory)?;
             Ok(answered)

@@ -1,4 +1,5 @@
-//! The ends of a call: guards that say something when they are dropped. The parent's documentation has the table.
+//! The ends of a call: guards that tell the other end something when they are dropped. The parent's documentation has
+//! the table.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -13,14 +14,14 @@ use crate::chainlet::replica::Replica;
 use crate::config::ChainletName;
 use crate::error::CallError;
 
-/// A call on its way to a replica, and in it until the guest begins.
+/// A call on its way to a replica, and in its inbox until the guest begins.
 pub(in crate::chainlet) struct Job {
     params: Values,
     serving: Serving,
 }
 
 impl Job {
-    /// A call with a place in `lease`'s replica, and its caller's end.
+    /// Makes a call with a place in `lease`'s replica, and its caller's end.
     pub(in crate::chainlet) fn new(
         params: Values,
         context: CallContext,
@@ -33,7 +34,7 @@ impl Job {
         (Job { params, serving }, Caller { call: Some(call), reply })
     }
 
-    /// The parameters, and the call as the guest's; `None` where nobody wants it any more.
+    /// Returns the parameters and the replica's end of the call; `None` if nobody wants the call any more.
     pub(in crate::chainlet) fn begin(mut self) -> Option<(Values, Serving)> {
         {
             let mut state = self.serving.call.lock();
@@ -58,7 +59,7 @@ impl Job {
         }
     }
 
-    /// Whether this is `call` on its way.
+    /// Returns true if this is `call` on its way.
     pub(in crate::chainlet) fn is_of(&self, call: &Call) -> bool {
         std::ptr::eq(&*self.serving.call, call)
     }
@@ -67,9 +68,9 @@ impl Job {
 /// The replica's end of a call; see the module's documentation.
 pub(in crate::chainlet) struct Serving {
     call: Arc<Call>,
-    /// The guest has seen the call, and has not returned from it.
+    /// True if the guest has seen the call and has not returned from it.
     begun: bool,
-    /// The call is done, and nobody has to be told of it.
+    /// True if the call is done and nobody has to be told so.
     done: bool,
 }
 
@@ -78,14 +79,15 @@ impl Serving {
         &self.call
     }
 
-    /// The guest has returned `answer`. Nothing of the call goes on.
+    /// Sends the `answer` that the guest has returned. Nothing of the call goes on.
     pub(in crate::chainlet) fn finish(mut self, answer: Result<Returned, CallError>) {
         self.begun = false;
-        // Who waits for the end of the phase waits for a call that is over.
+        // If the answer was wanted, the call was not over, so no task waits for its end.
         self.done = self.send(answer, Phase::Done);
     }
 
-    /// The guest has returned `answer`, and goes on with the streams in it. Returns when they have ended.
+    /// Sends the `answer` that the guest has returned, while the guest goes on with the streams in it. Returns when
+    /// they have ended.
     pub(in crate::chainlet) async fn stream(mut self, answer: Returned, streams: impl Send) {
         self.send(Ok(answer), Phase::Streaming);
         drop(streams);
@@ -93,12 +95,12 @@ impl Serving {
         self.begun = false;
     }
 
-    /// Sends the answer, and returns whether anybody wanted it.
+    /// Sends the answer. Returns true if anybody wanted it.
     fn send(&self, answer: Result<Returned, CallError>, phase: Phase) -> bool {
         let (reply, lease) = {
             let mut state = self.call.lock();
             if state.phase != Phase::Running {
-                // The call is over, and what the guest returned is ignored. What it reads for its streams may end.
+                // The call is over, so the returned value is ignored. The streams that the guest reads may now end.
                 state.returned = true;
                 drop(state);
                 self.call.changed.notify_waiters();
@@ -110,7 +112,7 @@ impl Serving {
             let lease = if phase == Phase::Done { state.free() } else { None };
             (state.reply.take().map(|reply| (reply, answer.map(|value| (value, origin)))), lease)
         };
-        // Before the caller goes on, so that its next call finds the place free.
+        // Freed before the caller goes on, so that its next call finds the place free.
         drop(lease);
         if let Some((reply, answer)) = reply {
             // Sending fails only after the caller has left.
@@ -128,8 +130,8 @@ impl Drop for Serving {
         let (reply, lease) = {
             let mut state = self.call.lock();
             state.phase = Phase::Done;
-            // A guest that has not returned is gone with its store. The place is no place for the next in line then: it stays
-            // with the call, which the store keeps until the pool has taken the replica out.
+            // A guest that has not returned is gone with its store. Then the place must not go to the next call in
+            // line: it stays with the call, which the store keeps until the pool has taken the replica out.
             let lease = if self.begun { None } else { state.free() };
             (state.reply.take(), lease)
         };
@@ -140,13 +142,13 @@ impl Drop for Serving {
 
 /// The caller's end of a call; see the module's documentation.
 pub(in crate::chainlet) struct Caller {
-    /// Until the caller has its answer.
+    /// The call, until the caller has its answer.
     call: Option<Arc<Call>>,
     reply: oneshot::Receiver<Reply>,
 }
 
 impl Caller {
-    /// The reply; `None` where the replica has died. Dropping the future gives up the call.
+    /// Waits for the reply, which is `None` if the replica has died. Dropping the future gives up the call.
     pub(in crate::chainlet) async fn reply(mut self) -> (Option<Reply>, Option<Arc<Call>>) {
         let reply = (&mut self.reply).await.ok();
         (reply, self.call.take())
@@ -165,7 +167,7 @@ impl Drop for Caller {
 pub(crate) struct Tail {
     call: Arc<Call>,
     replica: Arc<Replica>,
-    /// Whether a stream was left before its end, or was never read.
+    /// True if a stream was left before its end, or was never read.
     unread: AtomicBool,
 }
 
@@ -174,12 +176,13 @@ impl Tail {
         Tail { call, replica, unread: AtomicBool::new(true) }
     }
 
-    /// Where the call's timers run.
+    /// Returns the runtime for the call's timers.
     pub(in crate::chainlet) fn runtime(&self) -> Option<&Handle> {
         self.call.site.as_ref().map(|site| &site.patience.runtime)
     }
 
-    /// What the death of the replica, which has ended the streams, means for the call of `chainlet`.
+    /// Waits for the death of the replica, which has ended the streams, and returns it as the failure of a call of
+    /// `chainlet`.
     pub(in crate::chainlet) async fn death(&self, chainlet: &ChainletName) -> CallError {
         self.replica.death().await.error(chainlet)
     }
@@ -189,12 +192,12 @@ impl Tail {
         self.call.fail(error);
     }
 
-    /// What ends the call with `error`, for those who do not read.
+    /// Returns a handle with which code that does not read can fail the call.
     pub(crate) fn handle(&self) -> TailHandle {
         TailHandle(Arc::downgrade(&self.call))
     }
 
-    /// What the call failed with after its answer, once it has.
+    /// Returns the failure of the call after its answer, if there is one.
     pub(crate) fn failure(&self) -> Option<CallError> {
         self.call.lock().failure.clone()
     }
@@ -204,12 +207,12 @@ impl Tail {
         self.call.until(|state| state.failure.is_some()).await;
     }
 
-    /// From now on the streams are read, unless [`Tail::mark_left`] says otherwise.
+    /// Notes that the streams are read from now on, unless [`Tail::mark_left`] says otherwise.
     pub(in crate::chainlet) fn mark_read(&self) {
         self.unread.store(false, Ordering::Relaxed);
     }
 
-    /// A stream was left before its end.
+    /// Notes that a stream was left before its end.
     pub(in crate::chainlet) fn mark_left(&self) {
         self.unread.store(true, Ordering::Relaxed);
     }
@@ -271,7 +274,7 @@ impl Drop for Listener {
         {
             let mut state = self.0.lock();
             state.listening -= 1;
-            // A guest that has been told is at work on letting go.
+            // After the end of the call, `listeners` stays as it is: a guest that was told is at work on letting go.
             if state.phase < Phase::Over {
                 state.listeners -= 1;
                 return;
@@ -281,7 +284,7 @@ impl Drop for Listener {
     }
 }
 
-/// See [`Call::open_streams`]; the last of those that share one ends the call's streams.
+/// See [`Call::open_streams`]. The streams share one guard, so its drop means that all of them have ended.
 pub(in crate::chainlet) struct OpenStreams(pub(super) Arc<Call>);
 
 impl Drop for OpenStreams {

@@ -27,7 +27,7 @@ async fn first_turn<T: Send + 'static>(driver: &Arc<Driver<T>>) {
 }
 
 #[test]
-fn a_nudge_drives_the_work_on_the_thread_of_whoever_nudges() {
+fn a_nudge_drives_the_work_on_the_thread_that_nudges() {
     let runtime = runtime();
     let turns = Arc::default();
     let driver = runtime.block_on(async {
@@ -159,7 +159,7 @@ fn work_whose_turns_are_long_is_left_to_its_task() {
 }
 
 #[test]
-fn a_panic_of_the_work_is_its_outcome_and_not_the_panic_of_whoever_drives() {
+fn a_panic_of_the_work_is_its_outcome_and_does_not_hit_the_driver() {
     let runtime = runtime();
     let fail = Arc::new(AtomicBool::new(false));
     let (driver, task) = runtime.block_on(async {

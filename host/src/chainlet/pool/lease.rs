@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Pool;
 use crate::chainlet::replica::Replica;
 
-/// The right to one call in one replica. Dropping it frees the slot.
+/// The right to one call in one replica. Dropping it frees the place.
 pub(crate) struct Lease {
     pool: Arc<Pool>,
     replica: Arc<Replica>,
@@ -13,17 +13,17 @@ pub(crate) struct Lease {
     unawaited: bool,
 }
 
-/// How a call lost its slot while the guest still holds it.
+/// The way in which a call lost its place while the guest still holds it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::chainlet) enum Loss {
     /// A dependency failed, so the guest waits for an answer that never comes.
     Unanswered,
-    /// The guest did not end its call in time. The slot stays taken until the replica's end.
+    /// The guest did not end its call in time. The place stays taken until the replica's end.
     Overran,
 }
 
 impl Lease {
-    /// Makes the lease of a slot of `pool` in `replica` that the pool has counted already.
+    /// Makes the lease of a place in `replica` that `pool` has counted already.
     pub(super) fn new(pool: Arc<Pool>, replica: Arc<Replica>) -> Self {
         Lease { pool, replica, loss: None, unawaited: false }
     }
@@ -32,7 +32,7 @@ impl Lease {
         &self.replica
     }
 
-    /// Notes that nobody waits for the call any more. The guest holds the slot until it lets go.
+    /// Notes that nobody waits for the call any more. The guest holds the place until it lets go.
     pub(in crate::chainlet) fn unawaited(&mut self) {
         if std::mem::replace(&mut self.unawaited, true) {
             return;
@@ -43,7 +43,7 @@ impl Lease {
         self.pool.ended.notify_waiters();
     }
 
-    /// Gives up the slot although the guest still holds it.
+    /// Gives up the place although the guest still holds it.
     pub(in crate::chainlet) fn lose(mut self, loss: Loss) {
         self.loss = Some(loss);
     }

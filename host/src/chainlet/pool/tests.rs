@@ -18,7 +18,7 @@ fn pool(concurrency: usize, queue: usize, replicas: usize) -> (Arc<Pool>, Vec<Ar
 
 type Turn = BoxFuture<'static, Result<Lease, Refusal>>;
 
-/// A call that has asked for a slot and waits for it.
+/// A call that has asked for a place and waits for it.
 fn ask(pool: &Arc<Pool>) -> Turn {
     let pool = pool.clone();
     async move { pool.acquire().await }.boxed()
@@ -53,7 +53,7 @@ fn calls_go_to_the_least_loaded_replica() {
 }
 
 #[test]
-fn a_full_queue_refuses_at_once_and_one_that_gave_up_makes_room() {
+fn a_full_queue_rejects_calls_until_a_waiting_call_leaves() {
     let (pool, _replicas) = pool(1, 1, 1);
     let _held = poll(&mut ask(&pool)).unwrap().unwrap();
     let mut waiting = ask(&pool);
@@ -64,7 +64,7 @@ fn a_full_queue_refuses_at_once_and_one_that_gave_up_makes_room() {
 }
 
 #[test]
-fn a_free_slot_goes_to_the_first_in_line_that_still_waits() {
+fn a_free_place_goes_to_the_first_in_line_that_still_waits() {
     let (pool, _replicas) = pool(1, 10, 1);
     let held = poll(&mut ask(&pool)).unwrap().unwrap();
     let mut turns: Vec<_> = (0..3).map(|_| ask(&pool)).collect();
@@ -118,7 +118,7 @@ fn a_retired_replica_takes_no_more_calls_and_is_drained_with_its_last() {
 }
 
 #[test]
-fn a_closed_pool_refuses_new_calls_and_serves_those_that_wait() {
+fn a_closed_pool_rejects_new_calls_and_serves_those_that_wait() {
     let (pool, _replicas) = pool(1, 10, 1);
     let held = poll(&mut ask(&pool)).unwrap().unwrap();
     let mut waiting = ask(&pool);
@@ -134,7 +134,7 @@ fn a_closed_pool_refuses_new_calls_and_serves_those_that_wait() {
 }
 
 #[test]
-fn an_overrun_call_wears_its_replica_out_at_once_and_unanswered_ones_do_at_their_limit() {
+fn one_overrun_call_or_many_unanswered_ones_wear_out_a_replica() {
     let (pool, replicas) = pool(UNANSWERED_LIMIT + 1, 0, 1);
     for count in 1..=UNANSWERED_LIMIT {
         assert!(replicas[0].worn_out().now_or_never().is_none(), "after {count}");
@@ -150,7 +150,7 @@ fn an_overrun_call_wears_its_replica_out_at_once_and_unanswered_ones_do_at_their
 }
 
 #[test]
-fn the_slot_of_an_overrun_call_goes_to_nobody_in_line() {
+fn the_place_of_an_overrun_call_goes_to_no_call_in_line() {
     let (pool, replicas) = pool(1, 10, 1);
     let held = poll(&mut ask(&pool)).unwrap().unwrap();
     let mut waiting = ask(&pool);
@@ -164,7 +164,7 @@ fn the_slot_of_an_overrun_call_goes_to_nobody_in_line() {
 }
 
 #[test]
-fn a_worn_replica_takes_calls_where_no_other_does() {
+fn a_worn_replica_takes_calls_only_if_no_other_does() {
     let (pool, replicas) = pool(2, 10, 1);
     poll(&mut ask(&pool)).unwrap().unwrap().lose(Loss::Overran);
     let lease = poll(&mut ask(&pool)).unwrap().unwrap();
@@ -178,7 +178,7 @@ fn a_worn_replica_takes_calls_where_no_other_does() {
 }
 
 #[test]
-fn a_call_that_was_not_begun_goes_before_those_that_wait_and_is_not_refused() {
+fn a_call_that_was_not_begun_goes_first_even_if_the_pool_is_closed() {
     let (pool, replicas) = pool(1, 1, 1);
     let place = poll(&mut ask(&pool)).unwrap().unwrap();
     let mut waiting = ask(&pool);
@@ -197,7 +197,7 @@ fn a_call_that_was_not_begun_goes_before_those_that_wait_and_is_not_refused() {
 }
 
 #[test]
-fn whoever_waits_when_all_is_over_is_told() {
+fn calls_that_wait_when_the_pool_is_dismissed_are_rejected() {
     let (pool, replicas) = pool(1, 10, 1);
     let held = poll(&mut ask(&pool)).unwrap().unwrap();
     let (mut first, mut second) = (ask(&pool), ask(&pool));
@@ -212,7 +212,7 @@ fn whoever_waits_when_all_is_over_is_told() {
 }
 
 #[test]
-fn the_replica_that_is_missed_least_is_the_one_that_is_not_ready_or_has_the_fewest_calls() {
+fn the_least_loaded_replica_is_not_ready_or_has_the_fewest_calls() {
     let (pool, replicas) = pool(2, 10, 3);
     let _held = [poll(&mut ask(&pool)).unwrap().unwrap(), poll(&mut ask(&pool)).unwrap().unwrap()];
     assert_eq!(pool.least_loaded(), Some(2));
@@ -223,7 +223,7 @@ fn the_replica_that_is_missed_least_is_the_one_that_is_not_ready_or_has_the_fewe
 }
 
 #[test]
-fn why_a_start_failed_is_forgotten_with_the_replica_that_it_was_of() {
+fn a_failed_start_is_forgotten_when_fewer_replicas_are_wanted() {
     let (pool, replicas) = pool(1, 10, 1);
     pool.want(2);
     pool.fail("no room");
@@ -267,9 +267,9 @@ fn pick<T>(items: &mut Vec<T>, index: usize) -> Option<T> {
 
 proptest! {
     /// After any events in any order: no replica has more calls than its concurrency, no more calls wait than the queue
-    /// takes, no call waits while a slot is free, and every slot comes back.
+    /// takes, no call waits while a place is free, and every place comes back.
     #[test]
-    fn limits_hold_and_no_slot_is_lost(steps in prop::collection::vec(step(), 1..200)) {
+    fn limits_hold_and_no_place_is_lost(steps in prop::collection::vec(step(), 1..200)) {
         const CONCURRENCY: usize = 3;
         const QUEUE: usize = 4;
         let (pool, mut live) = pool(CONCURRENCY, QUEUE, 2);

@@ -1,4 +1,4 @@
-//! How a replica ended, in words for its callers and its operator.
+//! The end of a replica, in words for its callers and its operator.
 
 use tokio::task::JoinError;
 use wasmtime::WasmBacktrace;
@@ -6,72 +6,59 @@ use wasmtime::component::ResourceTableError;
 
 use super::{frames, traps};
 use crate::capability::StandardOutput;
-use crate::chainlet::limits::HOST_RESOURCES;
+use crate::chainlet::limits::{HOST_RESOURCES, Limit};
 use crate::chainlet::state::ReplicaState;
 use crate::config::ChainletName;
 use crate::error::{CallError, ErrorKind};
 use crate::guest_words::{BACKTRACE, SENTENCE, clip};
 use crate::machine;
 
-/// How a replica ended.
+/// The end of a replica, and its cause.
 #[derive(Debug, Clone)]
 pub(in crate::chainlet) struct Death {
     pub kind: ErrorKind,
     pub message: String,
     pub backtrace: Option<String>,
-    /// The limit that was reached, if that is why.
+    /// The limit that was reached, if that is the cause.
     pub limit: Option<Limit>,
-    /// The requests whose calls were in it, as the log names them.
+    /// The requests whose calls were in the replica, as the log names them.
     pub requests: Option<String>,
 }
 
-/// A limit whose reach ends a replica.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::chainlet) enum Limit {
-    /// This key of the chainlet in chain.toml.
-    Key(&'static str),
-    /// This option of the command line.
-    Option(&'static str),
-}
-
 impl Death {
-    /// An end that is no trap.
+    /// Returns an end of which only the kind and a message are known.
     pub(super) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Death { kind, message: message.into(), backtrace: None, limit: None, requests: None }
     }
 
-    /// What it means for a call of `chainlet` that was in the replica.
+    /// Returns the failure of a call of `chainlet` that was in the replica.
     pub(in crate::chainlet) fn error(&self, chainlet: &ChainletName) -> CallError {
         self.as_failure(CallError::new(self.kind, chainlet, &self.message))
     }
 
-    /// `error`, which tells of the end of a replica, with what else is known of that.
+    /// Adds the backtrace and the limit to `error`, which tells of this end.
     pub(in crate::chainlet) fn as_failure(&self, error: CallError) -> CallError {
         let error = error.with_backtrace(self.backtrace.clone());
-        match self.limit {
-            Some(Limit::Key(key)) => error.limited_by_key(key),
-            Some(Limit::Option(option)) => error.limited_by(option),
-            None => error,
-        }
+        self.limit.into_iter().fold(error, |error, limit| limit.name_in(error))
     }
 
-    /// The end of a replica that was stopped or replaced.
+    /// Returns the end of a replica that was stopped or replaced.
     pub(in crate::chainlet) fn stopped() -> Self {
         Self::new(ErrorKind::Stopping, "the replica was stopped before the call was done")
     }
 
-    /// The end of a replica whose guest did not come back from a call that nobody waits for.
+    /// Returns the end of a replica whose guest did not come back from a call that nobody waits for.
     pub(in crate::chainlet) fn stuck() -> Self {
         let message = "the guest did not return to its event loop while another call of it was over, and was ended";
         Death { limit: Some(Limit::Key("grace")), ..Self::new(ErrorKind::Trap, message) }
     }
 
-    /// The end of a replica whose task is gone without a word.
+    /// Returns the end of a replica whose task panicked or was aborted.
     pub(in crate::chainlet) fn of_task(error: &JoinError) -> Self {
         Self::new(ErrorKind::Internal, format!("the replica's task ended: {error}"))
     }
 
-    /// The end by a trap, in words that name what the guest did.
+    /// Returns the end by `error`, in words that name what the guest did or what the host lacks.
     pub(super) fn of(error: &wasmtime::Error, state: &ReplicaState, chainlet: &ChainletName) -> Self {
         let mut limit = None;
         let backtrace = error.downcast_ref::<WasmBacktrace>();
@@ -90,8 +77,8 @@ impl Death {
         } else if let Some(lack) = lack(error) {
             return Self::new(ErrorKind::NotReady, lack);
         } else {
-            let (explained, key) = state.parameters.explain(error, chainlet).unzip();
-            limit = key.map(Limit::Key);
+            let (explained, passed) = state.parameters.explain(error, chainlet).unzip();
+            limit = passed;
             format!("the guest trapped: {}", explained.unwrap_or_else(|| error.root_cause().to_string()))
         };
         let mut message = cause;
@@ -108,7 +95,7 @@ impl Death {
     }
 }
 
-/// What the machine lacks for another replica, where that is how it ended.
+/// Returns what the machine lacks for another replica, if that is the cause of `error`.
 pub(super) fn lack(error: &wasmtime::Error) -> Option<String> {
     let cause = machine::system_error(error)?;
     let help = machine::remedy(&cause)?;

@@ -1,4 +1,4 @@
-//! The guest's frames at a trap, in plain lines: the function, and its file and line where the component says them.
+//! Writes the guest's frames at a trap in plain lines: the function, and its file and line if the component names them.
 //!
 //! ```text
 //!  0: load, /home/ada/chain/model/src/lib.rs:41 (inlined)
@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 
 use wasmtime::{FrameInfo, WasmBacktrace};
 
-/// The lines, innermost frame first.
+/// Returns the lines, innermost frame first.
 pub(super) fn lines(backtrace: &WasmBacktrace) -> String {
     let frames = backtrace.frames().iter().map(|frame| {
         let mut text = String::new();
@@ -22,7 +22,7 @@ pub(super) fn lines(backtrace: &WasmBacktrace) -> String {
     numbered(frames)
 }
 
-/// The lines of frames that are texts, with one text for many frames in a row that have the same.
+/// Numbers the frames, and writes equal frames in a row only once, with a note of how many there are.
 fn numbered(frames: impl Iterator<Item = String>) -> String {
     let mut frames = frames.enumerate().peekable();
     let mut lines = String::new();
@@ -42,10 +42,10 @@ fn numbered(frames: impl Iterator<Item = String>) -> String {
     lines
 }
 
-/// The functions of the frames, by numbers that are each function's own.
+/// Returns the functions of the frames, by numbers that are unique in each module.
 pub(super) fn functions(backtrace: &WasmBacktrace) -> Vec<u32> {
-    // Those of several modules may have one number, which makes no recursion of a backtrace that is none: their modules
-    // would have to call each other again and again.
+    // Functions of several modules may have the same number. That makes no other backtrace look like a recursion: for
+    // that, the modules would have to call each other again and again.
     backtrace.frames().iter().map(FrameInfo::func_index).collect()
 }
 
@@ -58,8 +58,8 @@ fn write_frame(lines: &mut String, frame: &FrameInfo) {
         if number > 0 {
             lines.push_str("\n    ");
         }
-        // The outermost function of a frame is one of the module, which has its full name; the others were inlined into it,
-        // and have the short names of the debug information.
+        // The outermost function of a frame is one of the module, which has its full name. The others were inlined into
+        // it, and the debug information has only their short names.
         let is_outermost = number + 1 == symbols.len();
         match symbol.name() {
             name if is_outermost => write_function(lines, frame.func_name().or(name), frame.func_index()),
@@ -98,7 +98,7 @@ fn write_name(lines: &mut String, name: &str) -> std::fmt::Result {
     }
 }
 
-/// The short name of an inlined function without its type arguments, which may fill pages.
+/// Returns the short name of an inlined function without its type arguments, which may fill pages.
 fn without_arguments(name: &str) -> &str {
     match name.split_once('<') {
         Some((short, _)) if !short.is_empty() && !short.starts_with("operator") => short,
@@ -106,7 +106,7 @@ fn without_arguments(name: &str) -> &str {
     }
 }
 
-/// The path of a source file, for one of Rust's standard library without the folder that was on its builder's machine.
+/// Returns the path of a source file. A path of Rust's standard library loses the folder on its builder's machine.
 fn short(file: &str) -> &str {
     let within = file.strip_prefix("/rustc/").and_then(|rest| rest.split_once('/'));
     within.map_or(file, |(_, path)| path)

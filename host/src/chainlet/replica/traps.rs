@@ -1,12 +1,12 @@
-//! The trap codes of wasmtime in plain sentences, each with what its author can do.
+//! The trap codes of wasmtime in plain sentences, each with advice for the author of the guest.
 
 use wasmtime::Trap;
 
 use crate::engine::GUEST_STACK;
 
-/// How many different functions a recursion goes through at most, to be known as one.
+/// The most different functions that frames may have to count as a recursion.
 const CYCLE: usize = 4;
-/// From how many frames on a backtrace shows a recursion.
+/// The least number of frames that count as a recursion.
 const DEEP: usize = 16;
 
 const FIND_THE_CAUSE: &str = "the log has its frames, which say where";
@@ -16,7 +16,7 @@ const BINDINGS: &str = "the code between it and its WIT is at fault: build it wi
 const HOST: &str =
     "no guest should be able to bring this about: please report it as a bug of chainhost, with the component";
 
-/// For each code, what the guest did and what is to be done about it.
+/// For each code: the guest's action, and advice.
 const TABLE: &[(Trap, &str, &str)] = &[
     (
         Trap::StackOverflow,
@@ -76,7 +76,7 @@ const TABLE: &[(Trap, &str, &str)] = &[
     (Trap::DisabledOpcode, "the guest's compiled code has an instruction that is disabled", HOST),
     (
         Trap::AsyncDeadlock,
-        "the guest waits for what can no longer happen",
+        "the guest waits for something that can no longer happen",
         "look for a lock or a channel whose other end waits as well; without the SDK, wit-bindgen needs its feature \
          `inter-task-wakeup` where one call wakes another",
     ),
@@ -86,7 +86,7 @@ const TABLE: &[(Trap, &str, &str)] = &[
         "the guest waited in a function that is not async",
         "declare the function `async func` in its WIT, or do not wait in it",
     ),
-    (Trap::InvalidChar, "the guest passed a `char` that is none", CORRUPT),
+    (Trap::InvalidChar, "the guest passed a `char` that is not a Unicode scalar value", CORRUPT),
     (Trap::DebugAssertStringEncodingFinished, "a check in the guest's compiled code failed", HOST),
     (Trap::DebugAssertEqualCodeUnits, "a check in the guest's compiled code failed", HOST),
     (Trap::DebugAssertPointerAligned, "a check in the guest's compiled code failed", HOST),
@@ -133,9 +133,10 @@ const TABLE: &[(Trap, &str, &str)] = &[
     ),
 ];
 
-/// What the guest did, and what is to be done. `frames` are the functions of its backtrace, innermost first, by any numbers.
+/// Returns what the guest did, and advice. `frames` are the functions of its backtrace, innermost first, by any
+/// numbers.
 pub(super) fn sentence(trap: Trap, frames: &[u32]) -> String {
-    // A recursion runs out of the stack in the guest's memory before it runs out of the host's, if its frames are large.
+    // A recursion with large frames uses up the stack in the guest's memory before the host's stack.
     if trap == Trap::MemoryOutOfBounds && is_recursion(frames) {
         return "the guest used an address outside of its memory, and its frames repeat, so its stack has most likely \
                 overflowed; its recursion is too deep or has no end. In Rust the part of the stack that is in memory has 1 MiB, \
@@ -153,7 +154,7 @@ pub(super) fn sentence(trap: Trap, frames: &[u32]) -> String {
     }
 }
 
-/// Whether the innermost frames are of a few functions that call each other again and again.
+/// Returns true if the innermost frames are of a few functions that call each other again and again.
 fn is_recursion(frames: &[u32]) -> bool {
     let mut different: Vec<_> = frames.to_vec();
     different.sort_unstable();

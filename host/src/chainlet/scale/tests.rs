@@ -38,7 +38,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 #[test]
-fn there_are_as_many_as_keep_each_at_its_target() {
+fn there_are_enough_replicas_to_keep_each_at_its_target() {
     let mut chainlet = Chainlet::new(1, 10);
     assert_eq!(chainlet.during(seconds(5), 7), 1);
     assert_eq!(chainlet.during(seconds(5), 8), 2);
@@ -47,14 +47,14 @@ fn there_are_as_many_as_keep_each_at_its_target() {
 }
 
 #[test]
-fn a_burst_that_no_call_waits_for_brings_no_replica() {
+fn a_burst_for_which_no_call_waits_starts_no_replica() {
     let mut chainlet = Chainlet::new(1, 10);
     assert_eq!(chainlet.during(Duration::from_millis(300), 10), 1);
     assert_eq!(chainlet.during(seconds(5), 0), 1);
 }
 
 #[test]
-fn calls_that_wait_bring_a_replica_at_once_and_only_one_until_it_is_ready() {
+fn waiting_calls_start_one_replica_at_once_and_wait_until_it_is_ready() {
     let mut scale = Scale::new(Replicas::between(0, 10), CONCURRENCY);
     let now = Instant::now();
     let load = Load { active: 0, waiting: 1, ready: 0, used: true };
@@ -64,7 +64,7 @@ fn calls_that_wait_bring_a_replica_at_once_and_only_one_until_it_is_ready() {
 }
 
 #[test]
-fn fewer_are_kept_only_when_fewer_have_sufficed_for_a_while() {
+fn replicas_stop_only_after_fewer_have_sufficed_for_a_while() {
     let mut chainlet = Chainlet::new(1, 10);
     assert_eq!(chainlet.during(seconds(5), 35), 5);
     assert_eq!(chainlet.during(seconds(55), 0), 5);
@@ -72,7 +72,7 @@ fn fewer_are_kept_only_when_fewer_have_sufficed_for_a_while() {
 }
 
 #[test]
-fn without_calls_a_chainlet_that_may_scales_to_zero() {
+fn without_calls_a_chainlet_with_min_0_scales_to_zero() {
     let mut chainlet = Chainlet::new(0, 2);
     assert_eq!(chainlet.during(seconds(2), 1), 1);
     assert_eq!(chainlet.during(seconds(70), 0), 0);

@@ -5,9 +5,10 @@ use std::path::Path;
 use chainhost::chain::Edge;
 use chainhost::component::Component;
 use chainhost::config::{
-    Breaker, ChainletName, ChainletSpec, FileMount, GpuHost, Health, Network, Replicas, Resources, RetryKind,
-    SecretName,
+    Breaker, ChainletName, ChainletSpec, ChainletStores, FileMount, GpuHost, Health, Network, Replicas, Resources,
+    RetryKind, SecretName, StoreName, StoreSpec,
 };
+use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::Checked;
@@ -19,6 +20,7 @@ pub(super) struct ChainJson<'a> {
     environment: &'a str,
     gpu: &'a GpuHost,
     entrypoint: &'a ChainletName,
+    stores: &'a IndexMap<StoreName, StoreSpec>,
     /// The chainlets in the order in which they start: each after those that it calls.
     chainlets: Vec<ChainletJson<'a>>,
 }
@@ -42,6 +44,8 @@ struct ChainletJson<'a> {
     capabilities: &'a [String],
     secrets: &'a [SecretName],
     network: &'a Network,
+    /// The stores by the names that the guest opens.
+    stores: &'a ChainletStores,
     files: &'a [FileMount],
     data: Option<&'a Path>,
     start_timeout_ms: u128,
@@ -80,6 +84,7 @@ impl Checked<'_> {
             environment: self.spec.environment.as_str(),
             gpu: &self.spec.gpu,
             entrypoint: &self.plan.entrypoint,
+            stores: &self.spec.stores,
             chainlets: chainlets.collect(),
         }
     }
@@ -106,6 +111,7 @@ impl Checked<'_> {
             capabilities: &component.capabilities,
             secrets: &chainlet.assets.secrets,
             network: &chainlet.network,
+            stores: &chainlet.stores,
             files: &chainlet.assets.files,
             data: chainlet.assets.data.as_deref(),
             start_timeout_ms: chainlet.start_timeout.as_millis(),

@@ -10,7 +10,8 @@ use chainhost::config::{ChainSpec, ComponentSource};
 use chainhost::live::{LiveChain, ReloadError, Reloaded};
 use tokio::time::sleep;
 
-use super::credentials::CredentialsError;
+use super::credentials::{Credentials, Loaded};
+use crate::cli::blocking::blocking;
 use crate::cli::signals::Hangups;
 
 /// The interval at which watched files are checked. Checking works on every file system, but notifications of changes
@@ -29,7 +30,7 @@ pub(super) async fn on_hangup(chain: LiveChain, mut hangups: Hangups) -> std::co
 /// Reloads when a file of the chain has changed. Never returns.
 pub(super) async fn on_change(chain: LiveChain, files: Arc<Files>) -> std::convert::Infallible {
     watch(
-        || files.state(),
+        move || files.state(),
         async || {
             tracing::info!("a file of the chain has changed; loading a new version");
             reload(&chain).await;
@@ -40,16 +41,18 @@ pub(super) async fn on_change(chain: LiveChain, files: Arc<Files>) -> std::conve
 
 /// Reads API keys and certificates again when one of their files has changed. Without that, an expired certificate
 /// would stay in use until somebody notices. Never returns.
-pub(super) async fn on_change_of_credentials(
-    files: Vec<PathBuf>,
-    renew: impl Fn() -> Result<(), CredentialsError>,
-) -> std::convert::Infallible {
+pub(super) async fn on_change_of_credentials(credentials: Credentials, loaded: Loaded) -> std::convert::Infallible {
+    let files = credentials.files();
     if files.is_empty() {
         return std::future::pending().await;
     }
+    let renew = || {
+        let (credentials, loaded) = (credentials.clone(), loaded.clone());
+        blocking(move || credentials.renew(&loaded))
+    };
     watch(
-        || state(&files),
-        async || match renew() {
+        move || state(&files),
+        async || match renew().await {
             Ok(()) => tracing::info!("the changed API keys and certificates are in use"),
             Err(error) => {
                 tracing::error!(%error, "the changed API keys or certificates cannot be used; the old ones stay in use")
@@ -61,17 +64,22 @@ pub(super) async fn on_change_of_credentials(
 
 /// Runs `act` when the result of `state` has changed and then stays the same for one interval, because files may be
 /// written in parts.
-async fn watch(state: impl Fn() -> State, act: impl AsyncFn()) -> std::convert::Infallible {
-    let mut acted_on = state();
+async fn watch(look: impl Fn() -> State + Send + Sync + 'static, act: impl AsyncFn()) -> std::convert::Infallible {
+    let look = Arc::new(look);
+    let state = || {
+        let look = look.clone();
+        blocking(move || look())
+    };
+    let mut acted_on = state().await;
     let mut before = acted_on.clone();
     loop {
         sleep(LOOK).await;
-        let now = state();
+        let now = state().await;
         if now == before && now != acted_on {
             act().await;
             // A version that does not load is tried again only after the next change. A change during `act` counts as
             // one. But if `act` has replaced the list of files, the old state says nothing about the new files.
-            let after = state();
+            let after = state().await;
             let same_files = after.iter().map(|(file, _)| file).eq(now.iter().map(|(file, _)| file));
             acted_on = if same_files { now.clone() } else { after };
         }

@@ -1,7 +1,8 @@
-//! The folder of compiled components: what is in it, and which of it goes when it grows too large or too old.
+//! The folder of compiled components: its entries, and the removal of entries when it grows too large or they grow too
+//! old.
 //!
 //! Several processes use one folder, and none waits for another. A process reads an entry whole before it uses it, and
-//! an entry appears whole under its name. So an entry may be removed at any time: the next process that wants it
+//! an entry appears whole under its name. So an entry may be removed at any time: the next process that needs it
 //! compiles its component again.
 
 use std::collections::HashSet;
@@ -12,24 +13,25 @@ use std::time::{Duration, SystemTime};
 
 use super::{Cache, only_ours};
 
-/// Ends the name of an entry, which is the hash of its component and engine in hexadecimal digits.
+/// The end of an entry's name. The rest of the name is the hash of the entry's component and engine, in hexadecimal
+/// digits.
 const ENTRY: &str = ".bin";
-/// Begins the name of a file that is to become an entry.
+/// The beginning of the name of an unfinished entry.
 pub(super) const UNFINISHED: &str = ".tmp";
-/// After how long without a change a file that is to become an entry never will: the process that wrote it has ended.
+/// The time without a change after which an unfinished entry is removed: the process that wrote it must have ended.
 const ABANDONED: Duration = Duration::from_secs(60 * 60);
 
-/// How much compiled code a folder keeps.
+/// The limits of how much compiled code a folder keeps.
 ///
-/// The limits are enforced after a chain has loaded whose components were not all in the folder. First, entries that
-/// were not used for [`CacheLimits::age`] are removed, then the least recently used ones until the others have no more
-/// than [`CacheLimits::bytes`]. The entries of the chain itself stay, even if they alone have more.
+/// They are enforced after the load of a chain if a component of it was not in the folder. First, entries that were not
+/// used for [`CacheLimits::age`] are removed. Then the least recently used entries are removed, until the others have
+/// no more than [`CacheLimits::bytes`]. The entries of the chain itself stay, even if they alone have more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CacheLimits {
-    /// How many bytes all entries have together at most, 2 GiB by default.
+    /// The most bytes that all entries have together, 2 GiB by default.
     pub bytes: u64,
-    /// How long an entry stays after its last use, 30 days by default.
+    /// The time for which an entry stays after its last use, 30 days by default.
     pub age: Duration,
 }
 
@@ -54,15 +56,15 @@ impl Default for CacheLimits {
 #[derive(Debug, Clone)]
 pub struct CacheFolder(PathBuf);
 
-/// Entries of a [`CacheFolder`].
+/// A summary of entries of a [`CacheFolder`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CacheContents {
-    /// How many they are.
+    /// The number of entries.
     pub entries: u64,
-    /// How many bytes they have together.
+    /// The number of bytes that they have together.
     pub bytes: u64,
-    /// When the entry was last used whose last use is the longest ago; `None` where there is no entry.
+    /// The last use of the entry that was not used for the longest time; `None` if there are no entries.
     pub oldest_use: Option<SystemTime>,
 }
 
@@ -71,31 +73,32 @@ struct File {
     path: PathBuf,
     bytes: u64,
     used: SystemTime,
-    /// Whether it is an entry; otherwise, it is to become one.
+    /// True if it is an entry; false if it is an unfinished one.
     is_entry: bool,
 }
 
 impl CacheFolder {
-    /// The folder at `path`, which need not be there.
+    /// Returns the folder at `path`, which need not exist.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         CacheFolder(path.into())
     }
 
-    /// The folder that hosts use by default; `None` where the system names no home for it.
+    /// Returns the folder that hosts use by default; `None` if the system names no home for it.
     pub fn of_this_user() -> Option<Self> {
         Cache::default_folder().map(CacheFolder)
     }
 
-    /// Where it is.
+    /// Returns its path.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// What is in it.
+    /// Counts the entries in it.
     ///
     /// # Errors
     ///
-    /// Where the folder can't be read, or would not be used because others than this user may write to it.
+    /// Fails if the folder cannot be read, or if others than this user may write to it, because hosts use no such
+    /// folder.
     pub fn contents(&self) -> io::Result<CacheContents> {
         let mut contents = CacheContents::default();
         for file in self.files()?.iter().filter(|file| file.is_entry) {
@@ -104,12 +107,13 @@ impl CacheFolder {
         Ok(contents)
     }
 
-    /// Removes every entry, and returns what it removed. A process that runs is not disturbed: it has read what it uses.
+    /// Removes every entry, and returns what it removed. This does not disturb running processes: they have read the
+    /// entries that they use.
     ///
     /// # Errors
     ///
-    /// Where the folder can't be read, would not be used because others than this user may write to it, or an entry
-    /// can't be removed.
+    /// Fails if the folder or an entry cannot be read or removed, or if others than this user may write to the folder,
+    /// because hosts use no such folder.
     pub fn clear(&self) -> io::Result<CacheContents> {
         let now = SystemTime::now();
         let mut removed = CacheContents::default();
@@ -125,8 +129,8 @@ impl CacheFolder {
         Ok(removed)
     }
 
-    /// Removes the entries that `limits` do not allow at the time `now`, but none whose name is in `keep`. Returns what
-    /// it removed.
+    /// Removes the entries that exceed `limits` at the time `now`, but none whose name is in `keep`. Returns what it
+    /// removed.
     pub(super) fn prune(
         &self,
         limits: CacheLimits,
@@ -155,7 +159,7 @@ impl CacheFolder {
         Ok(removed)
     }
 
-    /// The files that the cache wrote. Files with other names are somebody else's, and are left alone.
+    /// Returns the files that the cache wrote. Files with other names belong to somebody else, and are left alone.
     fn files(&self) -> io::Result<Vec<File>> {
         let entries = match fs::read_dir(&self.0) {
             Ok(entries) => entries,
@@ -178,7 +182,7 @@ impl CacheFolder {
                     is_entry: is_entry(name),
                 }),
                 Ok(_) => {}
-                // Another process has removed it since.
+                // Another process has removed it since the folder was read.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
@@ -200,7 +204,8 @@ impl File {
         self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
     }
 
-    /// For how long it was not used; not at all where a clock that was set back says that it will be.
+    /// Returns the time for which it was not used. The time is zero if a clock was set back, so that the last use is in
+    /// the future.
     fn unused_for(&self, now: SystemTime) -> Duration {
         now.duration_since(self.used).unwrap_or_default()
     }
@@ -209,7 +214,7 @@ impl File {
         !self.is_entry && self.unused_for(now) > ABANDONED
     }
 
-    /// Removes it. Returns false where another process has done so.
+    /// Removes it. Returns false if another process has removed it.
     fn remove(&self) -> io::Result<bool> {
         match fs::remove_file(&self.path) {
             Ok(()) => Ok(true),
@@ -219,7 +224,7 @@ impl File {
     }
 }
 
-/// The name of the entry with this key.
+/// Returns the name of the entry with this key.
 pub(super) fn name(key: &blake3::Hash) -> String {
     format!("{}{ENTRY}", key.to_hex())
 }
@@ -228,7 +233,8 @@ fn is_entry(name: &str) -> bool {
     name.strip_suffix(ENTRY).is_some_and(|key| blake3::Hash::from_hex(key).is_ok())
 }
 
-/// When a file was last used: [`mark_used`] sets the time of its last access, whether or not the file system does.
+/// Returns the time of a file's last use. [`mark_used`] sets the time of its last access, because many file systems do
+/// not.
 fn used(metadata: &Metadata) -> io::Result<SystemTime> {
     let written = metadata.modified()?;
     Ok(metadata.accessed().map_or(written, |accessed| accessed.max(written)))

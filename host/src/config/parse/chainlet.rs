@@ -1,4 +1,4 @@
-//! `[chainlets.NAME]`, key by key.
+//! Reads `[chainlets.NAME]`, key by key.
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -14,8 +14,9 @@ use super::expected::*;
 use super::gpu::read_gpu;
 use super::policy::{read_depends, read_health, read_replicas, time};
 use super::settings;
+use crate::capability::keyvalue;
 
-/// What to do with keys that are easily put into `[chainlets.NAME]` itself.
+/// Help for keys that users put into `[chainlets.NAME]` itself by mistake.
 const HINTS_FOR_A_CHAINLET: [(&str, &str); 12] = [
     ("cpu", "move it to the table resources"),
     ("memory", "move it to the table resources"),
@@ -31,14 +32,15 @@ const HINTS_FOR_A_CHAINLET: [(&str, &str); 12] = [
     ("entrypoint", "move it to the table [chain], as entrypoint = \"NAME\""),
 ];
 
-/// What to do with keys that others use for resources.
+/// Help for keys that other programs use for resources.
 const HINTS_FOR_RESOURCES: [(&str, &str); 3] = [
     ("ram", "write memory, as in memory = \"256MiB\""),
     ("threads", "write cpu, as in cpu = 0.5; a replica computes on one thread"),
     ("limits", "write the limits themselves, as in memory = \"256MiB\""),
 ];
 
-/// A chainlet with the default for every key that could not be read, so that others can still be checked against it.
+/// Reads a chainlet. Every key that cannot be read gets its default, so that other chainlets can still be checked
+/// against this one.
 pub(super) fn read_chainlet(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<ChainletSpec> {
     let mut table = node.table(problems, CHAINLET)?;
     let component = table.required("component", COMPONENT).and_then(|node| node.text(problems, COMPONENT));
@@ -74,6 +76,9 @@ pub(super) fn read_chainlet(problems: &mut Problems<'_>, node: &Node<'_>) -> Opt
     }
     if let Some(network) = table.optional("network").and_then(|node| read_network(problems, &node)) {
         chainlet.network = network;
+    }
+    if let Some(stores) = table.optional("stores").map(|node| keyvalue::read_chainlet_stores(problems, &node)) {
+        chainlet.stores = stores;
     }
     if let Some(config) = table.optional("config").and_then(|node| settings::read(problems, &node, CONFIG)) {
         chainlet.config = config;
@@ -165,10 +170,10 @@ fn read_rules<T: FromStr<Err: Display>>(
     elements.iter().filter_map(|element| element.parsed(problems, one, str::parse)).collect()
 }
 
-/// The names, or none at all if one of them is no name: validation finds an element by its index.
+/// Reads the names. Returns no names at all if one of them is wrong, because validation finds an element by its index.
 fn read_secrets(problems: &mut Problems<'_>, node: &Node<'_>) -> Vec<SecretName> {
     if !matches!(node.value, DeValue::Array(_)) {
-        // What stands here instead of names may well be values.
+        // The value may well be a secret that the author put here instead of its name.
         return node
             .mistyped_in_private(
                 problems,
@@ -183,8 +188,8 @@ fn read_secrets(problems: &mut Problems<'_>, node: &Node<'_>) -> Vec<SecretName>
     names.into_iter().collect::<Option<_>>().unwrap_or_default()
 }
 
-/// The mounts that could be read, in place: validation finds an element by its index, so an unreadable one leaves an
-/// empty mount, about which enough is said already.
+/// Reads the mounts. A mount that cannot be read becomes an empty one, because validation finds an element by its
+/// index. The reader has reported it, so validation adds nothing.
 fn read_files(problems: &mut Problems<'_>, node: &Node<'_>) -> Vec<FileMount> {
     let elements = node.elements(problems, FILES).unwrap_or_default();
     elements.iter().map(|element| read_file(problems, element)).collect()

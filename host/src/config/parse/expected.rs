@@ -1,4 +1,4 @@
-//! What each key of chain.toml has to be: the table from which messages about wrong types and missing keys are made.
+//! The value that each key of chain.toml must have, for messages about wrong types and missing keys.
 
 use super::super::reader::Expected;
 

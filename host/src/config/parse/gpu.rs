@@ -1,4 +1,4 @@
-//! The keys about GPUs: `[gpu]`, and `gpu` of a chainlet's resources.
+//! Reads the keys about GPUs: `[gpu]`, and `gpu` of a chainlet's resources.
 
 use toml::de::DeValue;
 
@@ -9,7 +9,7 @@ use super::policy::time;
 
 const TO_THE_CHAINLET: &str = "move it to the chainlet that it is about, as in resources.gpu = { memory = \"4GiB\" }";
 
-/// What to do with keys of a chainlet that are put into `[gpu]`.
+/// Help for keys of a chainlet that users put into `[gpu]`.
 const HINTS_FOR_THE_HOST: [(&str, &str); 6] = [
     ("adapter", TO_THE_CHAINLET),
     ("memory", TO_THE_CHAINLET),
@@ -19,11 +19,11 @@ const HINTS_FOR_THE_HOST: [(&str, &str); 6] = [
     ("replace_on_loss", TO_THE_CHAINLET),
 ];
 
-/// What to do with a key of the whole chain that is put into a chainlet.
+/// Help for a key of the whole chain that users put into a chainlet.
 const HINTS_FOR_A_CHAINLET: [(&str, &str); 1] =
     [("isolation", "move it to the table [gpu], as isolation = \"process\"; it holds for the whole chain")];
 
-/// `[gpu]`.
+/// Reads `[gpu]`.
 pub(super) fn read_host(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<GpuHost> {
     let mut table = node.table(problems, GPU_HOST)?;
     let mut host = GpuHost::default();
@@ -36,11 +36,11 @@ pub(super) fn read_host(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<
 
 fn read_isolation(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Isolation> {
     node.parsed(problems, ISOLATION, |text| {
-        Isolation::ALL.into_iter().find(|isolation| isolation.as_str() == text).ok_or("there are these two")
+        Isolation::ALL.into_iter().find(|isolation| isolation.as_str() == text).ok_or("it is none of these")
     })
 }
 
-/// `false` is no GPU, `true` one with the default limits.
+/// Reads `gpu` of a chainlet's resources. `false` means no GPU, and `true` means one with the default limits.
 pub(super) fn read_gpu(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Option<Gpu>> {
     if let DeValue::Boolean(wanted) = node.value {
         return Some(wanted.then(Gpu::default));
@@ -67,7 +67,8 @@ pub(super) fn read_gpu(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<O
     Some(Some(gpu))
 }
 
-/// A number is a place in the list of adapters; a text is a kind, or a part of a name.
+/// Reads the choice of an adapter. A number is a place in the list of adapters; a text is a kind, or else a part of a
+/// name.
 fn read_adapter(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<AdapterChoice> {
     match node.value {
         DeValue::Integer(_) => node.count(problems, ADAPTER).map(AdapterChoice::Index),

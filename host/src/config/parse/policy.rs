@@ -1,4 +1,4 @@
-//! The keys that say how a chain is to behave: `replicas`, `health`, `depends`, `rollout`.
+//! Reads the keys about the behaviour of a chain: `replicas`, `health`, `depends`, `rollout`.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::super::reader::{Expected, Node, Problems, named_key};
 use super::super::retry::RetryKind;
 use super::expected::*;
 
-/// What to do with keys that others use for a dependency.
+/// Help for keys that other programs use for a dependency.
 const HINTS_FOR_A_DEPENDENCY: [(&str, &str); 1] = [("retries", "write attempts, which counts the first try as well")];
 
 pub(super) fn read_replicas(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Replicas> {
@@ -99,7 +99,7 @@ fn read_retry_on(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Vec<Ret
     Some(kinds.filter_map(|node| node.parsed(problems, RETRY_KIND, str::parse)).collect())
 }
 
-/// `false` is no breaker, `true` the default one.
+/// Reads a breaker. `false` means none, and `true` means the default one.
 fn read_breaker(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Option<Breaker>> {
     if let DeValue::Boolean(wanted) = node.value {
         return Some(wanted.then(Breaker::default));
@@ -116,7 +116,7 @@ fn read_breaker(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Option<B
     Some(Some(breaker))
 }
 
-/// `"atomic"`, `"canary"`, or `{ canary = { share, trial } }`.
+/// Reads `"atomic"`, `"canary"`, or `{ canary = { share, trial } }`.
 pub(super) fn read_rollout(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Rollout> {
     if let DeValue::Table(_) = node.value {
         let mut table = node.table(problems, ROLLOUT)?;
@@ -127,7 +127,7 @@ pub(super) fn read_rollout(problems: &mut Problems<'_>, node: &Node<'_>) -> Opti
     node.parsed(problems, ROLLOUT, |text| match text {
         "atomic" => Ok(Rollout::Atomic),
         "canary" => Ok(Rollout::Canary(Canary::default())),
-        _ => Err("there are these two"),
+        _ => Err("it is none of these"),
     })
 }
 

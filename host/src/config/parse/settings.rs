@@ -1,11 +1,11 @@
-//! Tables of any TOML, as it is: `[chainlets.NAME.config]` and those in `[chainlets.NAME.capabilities]`.
+//! Reads tables of any TOML: `[chainlets.NAME.config]` and those in `[chainlets.NAME.capabilities]`.
 
 use toml::de::DeValue;
 
 use super::super::reader::{Expected, Node, Problems, described, integer};
 use super::super::settings::{SettingValue, Settings};
 
-/// How deep tables and arrays may nest. JSON parsers, which read the settings, stop not far above.
+/// The most levels that tables and arrays may nest. JSON parsers, which read the settings, have limits not far above.
 const MOST_NESTED: usize = 64;
 
 pub(super) fn read(problems: &mut Problems<'_>, node: &Node<'_>, expected: Expected) -> Option<Settings> {
@@ -28,7 +28,7 @@ fn read_value(problems: &mut Problems<'_>, node: &Node<'_>, depth: usize) -> Opt
             None => out_of_range(problems, node, "an integer that fits into 64 bits"),
         },
         DeValue::Float(number) => match number.as_str().parse::<f64>() {
-            // Rust reads 1e999 as infinity, which is not what it says.
+            // Rust reads 1e999 as infinity, although the file does not say `inf`.
             Ok(float) if !float.is_infinite() || number.as_str().contains("inf") => Some(SettingValue::Float(float)),
             _ => out_of_range(problems, node, "a float that fits into 64 bits"),
         },

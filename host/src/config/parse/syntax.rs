@@ -1,4 +1,4 @@
-//! Text that is not TOML.
+//! Errors for text that is not TOML.
 
 use std::ops::Range;
 
@@ -12,15 +12,16 @@ use super::super::source::Source;
 const DUPLICATE: &str = "duplicate key";
 const UNQUOTED: &str = "string values must be quoted, expected literal string";
 
-/// How deep keys nest that are worth finding: one more than any key of chain.toml does, so one level into the settings.
+/// The most levels of keys that [`last_header`] looks at: one more than any key of chain.toml has, so that keys of the
+/// settings are named by their first level.
 const DEEPEST_KEY: usize = 7;
 
-/// What the TOML parser complained about.
+/// Returns an error for each complaint of the TOML parser, except for those that only follow from others.
 pub(super) fn errors(source: &Source, text: &str, document: &DeTable<'_>, errors: &[Error]) -> Vec<ConfigError> {
     let mut errors: Vec<(Range<usize>, &str)> =
         errors.iter().map(|error| (error.span().unwrap_or(0..0), error.message())).collect();
     errors.sort_by_key(|(span, _)| span.start);
-    // What follows on the same line is mostly an echo, and so are repeated keys in a repeated table.
+    // Further complaints about the same line mostly follow from the first one. So do repeated keys in a repeated table.
     errors.dedup_by_key(|(span, _)| line_around(text, span.start).start);
     errors.dedup_by(|(span, message), (earlier, of_earlier)| {
         *message == DUPLICATE
@@ -54,7 +55,7 @@ fn error(source: &Source, text: &str, document: &DeTable<'_>, span: Range<usize>
     }
 }
 
-/// The key whose line `span` is on, or the table that it is in, as far as either can be made out in broken text.
+/// Returns the key on whose line `span` is, or else the table around it, as far as they can be made out in broken text.
 fn key_at(text: &str, document: &DeTable<'_>, span: &Range<usize>) -> KeyPath {
     let line = line_around(text, span.start);
     let table = if is_header(text, span.start) {
@@ -70,7 +71,7 @@ fn key_at(text: &str, document: &DeTable<'_>, span: &Range<usize>) -> KeyPath {
     key.map_or_else(|| table.clone(), |key| table.join(&key))
 }
 
-/// The path of the key in a text that has just one.
+/// Returns the path of the key in a text that has just one.
 fn only_key(text: &str) -> Option<KeyPath> {
     let document = DeTable::parse(text).ok()?;
     let mut path = KeyPath::root();
@@ -86,7 +87,7 @@ fn only_key(text: &str) -> Option<KeyPath> {
     }
 }
 
-/// Where the last table header before `offset` begins, and the path of its table.
+/// Returns where the last table header before `offset` begins, and the path of its table.
 fn last_header(text: &str, table: &DeTable<'_>, path: &KeyPath, offset: usize) -> Option<(usize, KeyPath)> {
     if path.segments().len() >= DEEPEST_KEY {
         return None;
@@ -111,7 +112,7 @@ fn last_header(text: &str, table: &DeTable<'_>, path: &KeyPath, offset: usize) -
     headers.max_by_key(|(start, _)| *start)
 }
 
-/// The line around `offset`, without its newline.
+/// Returns the range of the line around `offset`, without its newline.
 fn line_around(text: &str, offset: usize) -> Range<usize> {
     let offset = text.floor_char_boundary(offset.min(text.len()));
     let (before, after) = text.split_at(offset);

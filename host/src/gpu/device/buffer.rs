@@ -1,4 +1,4 @@
-//! The buffers of a device: what they may be used for, and how bytes get in and out.
+//! The buffers of a device: their usages, and how bytes are written and read.
 
 use std::future::Future;
 use std::ops::Deref;
@@ -12,41 +12,41 @@ use crate::gpu::protocol::{Blueprint, Failure, FailureKind, ObjectId, Position, 
 use crate::gpu::quota::Charge;
 use crate::gpu::session::Bytes;
 
-/// How many bytes are written in one go. As many again may be on their way.
+/// The most bytes that are written at once. As many again may be on their way.
 const PIECE: u64 = 32 << 20;
-/// What the smallest write is counted as, in bytes: the driver has a buffer of its own for each.
+/// The least number of bytes that a write counts as, because the driver has a buffer of its own for each write.
 const WRITE: u64 = 4 << 10;
-/// How many bytes are read in one go; more are gathered first.
+/// The most bytes that are read at once. A longer read is collected from pieces.
 const READ: u64 = 64 << 20;
-/// What a buffer's size is counted in, in bytes.
+/// The size of a buffer is charged in steps of this many bytes.
 const GRAIN: u64 = 256;
-/// What offsets and sizes of reads and writes are multiples of.
+/// Offsets and sizes of reads and writes are multiples of this.
 const ALIGNMENT: u64 = wgpu::COPY_BUFFER_ALIGNMENT;
 
-/// A buffer, for as long as its guest or a read has it.
+/// A buffer. It lives as long as its guest or a read holds it.
 pub(crate) struct Buffer {
     object: Object,
     size: u64,
-    /// Whether it is read without a copy on the GPU.
+    /// True if it is read without a copy on the GPU.
     is_mappable: bool,
-    /// How it is used now.
+    /// Its current use.
     usage: Mutex<Usage>,
 }
 
 #[derive(Default)]
 struct Usage {
-    /// Reads whose bytes are asked for or held.
+    /// The number of reads that wait for their bytes or hold them.
     reads: usize,
     destroyed: bool,
 }
 
-/// What a read gave. Its memory counts for as long as it is held.
+/// The bytes of a read. Their memory is charged until this is dropped.
 pub(crate) struct Content {
     bytes: Bytes,
     _held: Arc<Held>,
 }
 
-/// What a read holds, until its bytes are let go.
+/// The buffer and the charge of a read, held until its bytes are dropped.
 struct Held {
     buffer: Arc<Buffer>,
     _charge: Charge,
@@ -76,7 +76,8 @@ impl Buffer {
         &self.object.device
     }
 
-    /// How many of `bytes` may be written at once, when it is time: what is written is held twice until the GPU has it.
+    /// Waits until there is room for a write, and returns how many of `bytes` may be written at once. Written bytes are
+    /// held twice until the GPU has them.
     pub(crate) async fn room(&self, bytes: u64) -> Result<u64> {
         let device = self.device();
         device.progress.check()?;
@@ -93,7 +94,7 @@ impl Buffer {
         Ok(bytes.min(PIECE))
     }
 
-    /// Writes `data`, of which there is [`Buffer::room`] for.
+    /// Writes `data`. [`Buffer::room`] must have returned at least its length.
     pub(crate) fn write(&self, offset: u64, data: &[u8]) -> impl Future<Output = Result<()>> + Send + use<> {
         let device = self.device().clone();
         let written = device.backend.write(device.id, self.position(offset), data);
@@ -105,7 +106,7 @@ impl Buffer {
         Position { buffer: self.object.id, offset }
     }
 
-    /// Whether a part of the buffer is one.
+    /// Rejects a range that is not aligned, or not within the buffer.
     pub(crate) fn check(&self, offset: u64, size: u64) -> Result<()> {
         if !offset.is_multiple_of(ALIGNMENT) || !size.is_multiple_of(ALIGNMENT) {
             return Err(Failure::invalid(format_args!(
@@ -121,14 +122,14 @@ impl Buffer {
         }
     }
 
-    /// Reads a part of the buffer, as it is after all that was submitted and written before.
+    /// Reads a part of the buffer, as it is after all earlier submissions and writes.
     pub(crate) async fn read(self: Arc<Self>, offset: u64, size: u64) -> Result<Content> {
         self.check(offset, size)?;
         let device = self.device().clone();
         device.progress.check()?;
         let held = Arc::new(Held::new(&self, device.charge(size).await?));
         if self.is_mappable && device.progress.steps().unsubmitted > 0 {
-            // Else wgpu submits them, and nobody knows of it.
+            // Otherwise wgpu itself submits the writes, and the host does not know of that submission.
             device.submit(Vec::new()).await?;
         }
         if size <= READ {
@@ -145,15 +146,16 @@ impl Buffer {
         Ok(Content { bytes: all.into(), _held: held })
     }
 
-    /// Reads a part in one go.
+    /// Reads a part of at most [`READ`] bytes.
     async fn piece(&self, offset: u64, size: u64, held: Arc<Held>) -> Result<Content> {
         let device = self.device();
         let (sender, receiver) = oneshot::channel();
         let done = Box::new(move |read: Result<Bytes>| {
             let read = read.map(|bytes| Content { bytes, _held: held });
-            // Whoever reads may have gone.
+            // This fails if the reader no longer waits.
             let _ = sender.send(read);
         });
+        // A mappable buffer is read without a submission, so it needs no turn.
         let turn = if self.is_mappable { None } else { Some(device.turn().await?) };
         let asked = device.backend.read(device.id, self.position(offset), size, done);
         device.handed_over(asked, turn).await?;
@@ -161,7 +163,8 @@ impl Buffer {
         device.progress.unless_lost(read).await.map_err(|failure| device.explain(failure))
     }
 
-    /// Frees its memory, even if bind groups have it; where it is being read, when that is over.
+    /// Frees the buffer's memory, even if bind groups use the buffer. If a read has it mapped, the memory is freed
+    /// after the read.
     pub(crate) fn destroy(&self) {
         let is_read = {
             let mut usage = self.usage();
@@ -217,7 +220,7 @@ impl Deref for Content {
     }
 }
 
-/// Whether a buffer is one that WebGPU allows; the real one's usage may be another.
+/// Rejects a size and usage that WebGPU does not allow. wgpu cannot, because it sees the usage of the real buffer.
 fn check_usage(size: u64, usage: wgpu::BufferUsages) -> Result<()> {
     use wgpu::BufferUsages as Usages;
     if usage.is_empty() {

@@ -1,4 +1,4 @@
-//! Work that goes on when whoever waits for it goes away.
+//! Work that goes on if its caller stops waiting.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,10 +7,10 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 
-/// A future that a task drives to its end if it is dropped before. Until then it costs no task, and no thread has to wake
-/// another for it.
+/// A future whose work a task finishes if the future is dropped before its end. Until then it needs no task, and no
+/// thread has to wake another for it.
 pub(super) struct Lasting<T: Send + 'static> {
-    /// None once it is done.
+    /// `None` once the work is done.
     work: Option<BoxFuture<'static, T>>,
     runtime: Option<Handle>,
 }
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn it_is_done_whether_or_not_somebody_waits() {
+    async fn work_is_done_whether_or_not_somebody_waits() {
         assert_eq!(Lasting::new(async { 7 }).await, 7);
         let (go, went) = oneshot::channel::<()>();
         let (tell, told) = oneshot::channel();

@@ -1,4 +1,4 @@
-//! How far the GPU is with what one device has submitted, and who waits for it.
+//! The progress of the GPU with the submissions of one device, and the calls that wait for it.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
@@ -12,42 +12,45 @@ use crate::gpu::protocol::{Failure, ObjectId, Result};
 use crate::gpu::quota::Charge;
 use crate::gpu::turns::{GivenUp, Seat, Turn, Turns};
 
-/// How far the GPU is with a device's submissions.
+/// The progress of the GPU with a device's submissions.
 #[derive(Default)]
 pub(in crate::gpu) struct Progress {
     steps: Mutex<Steps>,
-    /// Why the device is gone, once it is.
+    /// The reason why the device is lost, once it is.
     lost: SetOnce<Failure>,
 }
 
 #[derive(Default)]
 pub(super) struct Steps {
+    /// The number of the last submission that was handed over.
     pub submitted: u64,
+    /// The number of the last submission that the GPU is done with.
     pub completed: u64,
-    /// Submissions that are being handed over and have no number yet.
+    /// The number of submissions that are being handed over and have no number yet.
     submitting: u64,
     flying: VecDeque<Flying>,
-    /// What its buffers hold.
+    /// The charges of its buffers.
     held: HashMap<ObjectId, Charge>,
-    /// What is freed once a submission is done.
+    /// Charges of dropped buffers. Each is freed once the submission of its number is done.
     pub retired: VecDeque<(u64, Charge)>,
     pub waiting: Vec<(u64, oneshot::Sender<Result<()>>)>,
     /// Bytes written since the last submission.
     pub unsubmitted: u64,
-    /// The submissions that carry the writes before those, and how many bytes.
+    /// The submissions that carry earlier writes, and how many bytes each carries.
     written: VecDeque<(u64, u64)>,
     pub meter: Option<Meter>,
-    /// Whether the device is gone for good, and its memory free.
+    /// True once the device is gone for good and its memory is free.
     closed: bool,
-    /// Whether nothing waits any more for what the GPU does for it.
+    /// True once nothing waits any more for the GPU's work for this device.
     given_up: bool,
+    /// Counts the device among the abandoned ones.
     abandoned: Option<Counted>,
-    /// While the GPU may be at what was given up.
+    /// Held while the GPU may be at work that was given up.
     at_work: Option<GivenUp>,
 }
 
-/// A submission's turn, which ends with it. The device's seat is there until then, though the device may not be, so that a
-/// deadline is watched of everything that the GPU is at.
+/// A submission under way, and its turn, which ends with it. The submission also holds the device's seat, even after
+/// the device is dropped, so that a deadline is watched for everything that the GPU works on.
 struct Flying {
     number: u64,
     turn: Turn,
@@ -59,7 +62,7 @@ impl Progress {
         self.steps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The GPU is done with all submissions up to `number`.
+    /// Notes that the GPU is done with all submissions up to `number`.
     pub(in crate::gpu) fn completed(&self, number: u64) {
         let mut steps = self.steps();
         steps.completed = steps.completed.max(number);
@@ -70,28 +73,28 @@ impl Progress {
         let (done, waiting): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(until, _)| *until <= number);
         steps.waiting = waiting;
         let meter = steps.meter.clone();
-        // Before anybody can see that the submission is done, and count on what it held.
+        // Freed under the lock: a caller who sees that the submission is done may count on this memory.
         drop(retired);
         drop(steps);
         flying.into_iter().for_each(|flying| flying.end(meter.as_ref()));
         for (_, waiting) in done {
-            // Whoever waited may have gone.
+            // This fails if the caller no longer waits.
             let _ = waiting.send(Ok(()));
         }
     }
 
-    /// The device is gone; the first reason counts. Returns whether this is the first.
+    /// Marks the device as lost. Only the first reason counts. Returns true if this is the first.
     pub(in crate::gpu) fn lost(&self, why: Failure) -> bool {
         let is_first = self.lost.set(Failure::lost(&why.message)).is_ok();
         let waiting = std::mem::take(&mut self.steps().waiting);
         for (_, waiting) in waiting {
-            // The receiver may have been dropped.
+            // This fails if the caller no longer waits.
             let _ = waiting.send(Err(why.clone()));
         }
         is_first
     }
 
-    /// Counts the device in `count` until it is gone, if the GPU is at work for it.
+    /// If the GPU is at work for the device, counts it in `count` until it is gone.
     pub(in crate::gpu) fn count_if_busy(&self, count: &Arc<Abandoned>) {
         let mut steps = self.steps();
         if !steps.closed && (steps.submitting > 0 || !steps.flying.is_empty()) {
@@ -99,8 +102,8 @@ impl Progress {
         }
     }
 
-    /// Nothing waits any more for what the GPU does for the device, which is counted in `count` until it is gone. Until then
-    /// the GPU may be at its submissions, if it has any, and no deadline runs in `turns`.
+    /// Gives up the GPU's work for the device, and counts the device in `count` until it is gone. If the device has
+    /// submissions, the GPU may be at them until then, and no deadline runs in `turns`.
     pub(in crate::gpu) fn give_up(&self, count: &Arc<Abandoned>, turns: &Arc<Turns>) {
         let mut steps = self.steps();
         if !steps.closed {
@@ -115,7 +118,7 @@ impl Progress {
         drop(flying);
     }
 
-    /// The device is gone for good, and its memory free.
+    /// Notes that the device is gone for good and its memory is free.
     pub(in crate::gpu) fn closed(&self) {
         let mut steps = self.steps();
         steps.closed = true;
@@ -126,7 +129,7 @@ impl Progress {
         drop((abandoned, freed, flying));
     }
 
-    /// Whether the device is lost, or was let go.
+    /// Returns true if the device is lost or its guest has destroyed it.
     pub(in crate::gpu) fn is_lost(&self) -> bool {
         self.lost.initialized()
     }
@@ -135,7 +138,8 @@ impl Progress {
         self.lost.get().cloned().map_or(Ok(()), Err)
     }
 
-    /// What `work` gives, unless the device is lost before: a driver may hold it up for as long as its GPU is busy.
+    /// Returns the result of `work`, or an error if the device is lost before. A driver may hold up the work for as
+    /// long as its GPU is busy.
     pub(super) async fn unless_lost<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             biased;
@@ -144,7 +148,7 @@ impl Progress {
         }
     }
 
-    /// A buffer holds `charge` from now on.
+    /// Keeps `charge` for a buffer until it is retired.
     pub(super) fn hold(&self, buffer: ObjectId, charge: Charge) {
         let mut steps = self.steps();
         if !steps.closed {
@@ -152,19 +156,20 @@ impl Progress {
         }
     }
 
-    /// A submission is about to be handed over, with all that was written before. Returns how many bytes that is.
+    /// Begins to hand over a submission, which carries all earlier writes. Returns how many bytes these are.
     pub(super) fn submitting(&self) -> u64 {
         let mut steps = self.steps();
         steps.submitting += 1;
         std::mem::take(&mut steps.unsubmitted)
     }
 
-    /// It was not handed over, and left `bytes` to the next one.
+    /// Notes that a submission was not handed over. Its writes of `bytes` are left to the next one.
     pub(super) fn not_submitted(&self, bytes: u64) {
         let mut steps = self.steps();
         steps.submitting = steps.submitting.saturating_sub(1);
         steps.unsubmitted += bytes;
         let (last, completed) = (steps.last(), steps.completed);
+        // A charge may wait for the number that this submission would have had.
         for (until, _) in &mut steps.retired {
             *until = last.min(*until);
         }
@@ -173,7 +178,8 @@ impl Progress {
         drop(retired);
     }
 
-    /// It was handed over as `number` and with `bytes`. Its turn ends with it; it may have ended already.
+    /// Notes that a submission was handed over as `number`, with writes of `bytes`. Its turn ends when the GPU is done
+    /// with it, which it may be already.
     pub(super) fn submitted(&self, number: u64, bytes: u64, turn: Turn, seat: &Arc<Seat>) {
         let mut steps = self.steps();
         steps.submitting = steps.submitting.saturating_sub(1);
@@ -194,8 +200,8 @@ impl Progress {
         }
     }
 
-    /// Frees what a buffer holds when the GPU is done with all that may use it. Writes that no submission has taken along
-    /// need one more.
+    /// Frees a buffer's charge when the GPU is done with everything that may use the buffer. If there are writes that
+    /// no submission has carried yet, that includes the next submission.
     pub(super) fn retire(&self, buffer: ObjectId) {
         let mut steps = self.steps();
         let until = steps.last();
@@ -207,12 +213,14 @@ impl Progress {
 }
 
 impl Steps {
-    /// The number of the last submission that may have to do with anything so far.
+    /// Returns the number of the last submission that may use anything that exists now. It may be one that is still to
+    /// come.
     fn last(&self) -> u64 {
         self.submitted + self.submitting + u64::from(self.unsubmitted > 0)
     }
 
-    /// The first submission that carries writes, where those and the ones after them are more than `most` bytes.
+    /// If the writes that the GPU is not known to have are more than `most` bytes, returns the first submission that
+    /// carries some of them.
     pub(super) fn written_beyond(&self, most: u64) -> Option<u64> {
         let sum = self.unsubmitted + self.written.iter().map(|(_, bytes)| bytes).sum::<u64>();
         self.written.front().filter(|_| sum > most).map(|(number, _)| *number)
@@ -220,7 +228,7 @@ impl Steps {
 }
 
 impl Flying {
-    /// The GPU is done with it.
+    /// Ends the turn, because the GPU is done with the submission.
     fn end(self, meter: Option<&Meter>) {
         if let (Some(time), Some(meter)) = (self.turn.end(), meter) {
             meter.submission(time);
@@ -228,7 +236,7 @@ impl Flying {
     }
 }
 
-/// Takes what belongs to submissions up to `number` off a queue in their order.
+/// Takes the entries of submissions up to `number` off a queue, which is in the order of submissions.
 fn take_until<T>(queue: &mut VecDeque<T>, number: u64, of: impl Fn(&T) -> u64) -> Vec<T> {
     let mut taken = Vec::new();
     while queue.front().is_some_and(|first| of(first) <= number) {

@@ -1,4 +1,5 @@
-//! What a read gives: where they can be, the bytes as the driver shows them, so that they are copied once, to the guest.
+//! The bytes that a read gives. If possible they stay where the driver maps them, so that they are copied only once, to
+//! the guest.
 
 use std::ops::{Deref, Range};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,20 +14,20 @@ pub(crate) struct Bytes(Kind);
 enum Kind {
     Owned(Vec<u8>),
     Mapped {
-        /// Gone before the buffer is unmapped.
+        /// Dropped before the buffer is unmapped.
         view: Option<wgpu::BufferView>,
         skip: usize,
         buffer: wgpu::Buffer,
         device: wgpu::Device,
-        /// Where the buffer goes afterwards, if it was only for this.
+        /// Takes the buffer afterwards, if it was made only for this read.
         spare: Option<Spare>,
-        /// The last to go, as it says that all else has gone.
+        /// Dropped last, because it says that everything else is dropped.
         _seen: View,
     },
 }
 
-/// A buffer for reads, kept for the next one: the driver takes longer to make one than to fill it. It is no part of a
-/// guest's quota, and there is one of at most [`Spare::MOST`] bytes for each device.
+/// A buffer for reads, kept for the next read, because the driver takes longer to make one than to fill it. It does not
+/// count in a guest's quota. Each device has at most one, of at most [`Spare::MOST`] bytes.
 #[derive(Clone, Default)]
 pub(super) struct Spare(Arc<Mutex<Option<wgpu::Buffer>>>);
 
@@ -34,7 +35,8 @@ impl Spare {
     const MOST: u64 = 64 << 20;
     const SMALL: u64 = 64 << 10;
 
-    /// The one that is kept, if it has room for `size` bytes, and not so much more that a small read would hold a large one.
+    /// Returns the kept buffer, if it has room for `size` bytes. A small read does not get a much larger buffer, which
+    /// it would hold.
     pub(super) fn take(&self, size: u64) -> Option<wgpu::Buffer> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.take_if(|kept| kept.size() >= size && kept.size() <= size.saturating_mul(4).max(Self::SMALL))
@@ -49,8 +51,8 @@ impl Spare {
 }
 
 impl Bytes {
-    /// Those of `range` in a buffer that is mapped, but for the first `skip`. The buffer stays mapped as long as they are
-    /// held, which `seen` says.
+    /// Makes the bytes of `range` in a mapped buffer, without the first `skip`. The buffer stays mapped while they are
+    /// held, which `seen` counts.
     pub(super) fn mapped(
         (device, seen): (wgpu::Device, View),
         buffer: wgpu::Buffer,

@@ -1,11 +1,11 @@
-//! A list of commands as one of wgpu's command buffers.
+//! Records a list of commands as one of wgpu's command buffers.
 
 use super::objects::{Buffer, Objects};
 use super::timer::Timing;
 use crate::gpu::protocol::{Command, Failure, ObjectId, PassCommand, Result, Timestamps};
 
-/// Records `commands`, and the times at their begin and end if they are timed. What is wrong with them beyond the objects
-/// that they name is found by wgpu when it finishes.
+/// Records `commands`, and the times at their beginning and end if they are timed. It checks the objects that they
+/// name. wgpu finds all other mistakes when the recording is finished.
 pub(super) fn encode(
     device: &wgpu::Device,
     objects: &Objects,
@@ -50,7 +50,8 @@ pub(super) fn encode(
     Ok(encoder.finish())
 }
 
-/// The buffer `id`, which the guest said it would use so: the real one may be used for more.
+/// Returns the buffer `id`, if its guest requested it with `usage`. wgpu does not check that, because the real buffer
+/// may have more usages.
 fn used<'a>(
     objects: &'a Objects,
     id: ObjectId,

@@ -1,8 +1,8 @@
-//! Where what is asked of one device's queue is done, in its order: by whoever asks, or by a thread of the device's.
+//! Runs one device's queue operations in order: on the caller's thread, or on a thread of the device.
 //!
-//! Some drivers let a thread that submits wait until the GPU is done with what it has. A guest's thread must not be that
-//! one, as other guests need it. So where the GPU has work, the next submission goes to the device's thread, and what
-//! comes while that has something to do goes there, too.
+//! Some drivers block a thread that submits until the GPU is done with earlier work. A guest's thread must not be
+//! blocked, because other guests need it. So if the GPU has work, the next submission goes to the device's thread.
+//! While that thread has jobs, later operations go there, too.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -17,30 +17,32 @@ type Job = Box<dyn FnOnce() + Send>;
 
 #[derive(Default)]
 pub(super) struct Lane {
-    /// Jobs that the thread has not done.
+    /// The number of jobs that the thread has not done.
     waiting: Arc<AtomicUsize>,
-    /// To the thread, which is started for the first job and ends with the lane.
+    /// Sends jobs to the thread, which is started for the first job and ends with the lane.
     thread: Mutex<Option<mpsc::Sender<Job>>>,
 }
 
 impl Lane {
-    /// Whether all that was asked so far is done.
+    /// Returns true if all earlier jobs are done.
     pub(super) fn is_free(&self) -> bool {
         self.waiting.load(Ordering::Acquire) == 0
     }
 
-    /// Has the thread do `work` after all that it has to do.
+    /// Makes the thread do `work` after all earlier jobs.
     pub(super) fn queue<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> BoxFuture<'static, Result<T>> {
         let (sender, receiver) = oneshot::channel();
         let waiting = self.waiting.clone();
+        // Counted before the job is sent, so that later operations queue behind it.
         waiting.fetch_add(1, Ordering::AcqRel);
         let job: Job = Box::new(move || {
             let done = work();
+            // Counted as done before the result is sent, so that the caller's next operation finds the lane free.
             waiting.fetch_sub(1, Ordering::AcqRel);
-            // Whoever waited may have gone.
+            // This fails if the caller no longer waits.
             let _ = sender.send(done);
         });
         match self.hand_over(job) {
@@ -67,7 +69,7 @@ impl Lane {
                 thread.insert(sender)
             }
         };
-        // The thread outlives its sender: what it does cannot panic.
+        // The thread outlives its sender, because its jobs cannot panic.
         sender.send(job).map_err(|_| Failure::lost("the device is gone"))
     }
 }

@@ -1,4 +1,4 @@
-//! Objects, made from what is said of them.
+//! Makes objects from their descriptions.
 
 use std::num::NonZeroU64;
 
@@ -8,7 +8,7 @@ use super::{Device, shader};
 use crate::gpu::protocol::{BindingKind, Blueprint, Create, Failure, Pipeline, Result};
 
 impl Device {
-    /// Makes an object. Shaders and pipelines take long.
+    /// Makes an object. This takes long for shaders and pipelines.
     pub(super) fn create(&self, Create { label, what }: &Create) -> Result<Object> {
         let label = label.as_deref();
         match what {
@@ -85,7 +85,8 @@ impl Device {
                 let workgroup = caught(|| shader::check(wgsl))??;
                 let source = wgpu::ShaderSource::Wgsl(wgsl.as_str().into());
                 let descriptor = wgpu::ShaderModuleDescriptor { label, source };
-                // The safe kind, which bounds what a shader reaches and how long it loops; there is no other here.
+                // The safe kind, which bounds the memory that a shader reaches and the time that it loops. The host
+                // uses no other.
                 let raw = scoped(&self.raw, || self.raw.create_shader_module(descriptor))?;
                 Ok(Object::ShaderModule(ShaderModule { raw, workgroup }))
             }
@@ -102,7 +103,7 @@ impl Device {
     }
 
     fn create_pipeline(&self, label: Option<&str>, pipeline: &Pipeline) -> Result<wgpu::ComputePipeline> {
-        // Compiling takes long, and the objects are wanted meanwhile.
+        // Cloned to release the lock: compiling takes long, and other calls need the objects meanwhile.
         let (layout, module) = {
             let objects = self.objects();
             let layout = pipeline.layout.map(|layout| objects.pipeline_layout(layout).cloned()).transpose()?;
@@ -127,10 +128,10 @@ impl Device {
     }
 }
 
-/// What the real buffer may be used for, so that every buffer can be read and written.
+/// Returns the usage of the real buffer, with which every buffer can be read and written.
 fn real_usage(usage: wgpu::BufferUsages) -> wgpu::BufferUsages {
     use wgpu::BufferUsages as Usages;
-    // Guests do not map: what they ask `MAP_WRITE` for is done by writes.
+    // Guests do not map buffers. They use writes for what they request `MAP_WRITE` for.
     let usage = usage.difference(Usages::MAP_WRITE);
     match usage.contains(Usages::MAP_READ) {
         true => usage | Usages::COPY_DST,

@@ -22,37 +22,37 @@ pub(super) enum Object {
 #[derive(Clone)]
 pub(super) struct ShaderModule {
     pub raw: wgpu::ShaderModule,
-    /// What its entry points take of the memory of a workgroup.
+    /// The workgroup memory that its entry points take.
     pub workgroup: Workgroup,
 }
 
 pub(super) struct Buffer {
     pub raw: wgpu::Buffer,
-    /// What the guest asked for; `raw` may be used for more.
+    /// The usage that the guest requested; `raw` may have more.
     pub usage: wgpu::BufferUsages,
-    /// The bind groups that have it.
+    /// The bind groups that use it.
     groups: HashSet<ObjectId>,
 }
 
 pub(super) struct BindGroup {
-    /// None once one of its buffers has been destroyed.
+    /// `None` once one of its buffers is destroyed.
     raw: Option<wgpu::BindGroup>,
     buffers: Vec<ObjectId>,
 }
 
-/// What is left of a buffer that was destroyed, with the bind groups that had it, to be dropped.
+/// A destroyed buffer and the bind groups that used it, to be dropped without the lock of the objects.
 pub(super) struct Remains {
     _buffer: Buffer,
     _groups: Vec<wgpu::BindGroup>,
 }
 
 impl BindGroup {
-    /// One that has `buffers`.
+    /// Makes a bind group that uses `buffers`.
     pub(super) fn new(raw: wgpu::BindGroup, buffers: Vec<ObjectId>) -> Self {
         BindGroup { raw: Some(raw), buffers }
     }
 
-    /// What a pass is given, unless one of its buffers has been destroyed.
+    /// Returns the group for a pass. Fails if one of its buffers is destroyed.
     pub(super) fn usable(&self) -> Result<&wgpu::BindGroup> {
         self.raw.as_ref().ok_or_else(|| Failure::invalid("a buffer of the bind group has been destroyed"))
     }
@@ -63,7 +63,7 @@ impl Buffer {
         Buffer { raw, usage, groups: HashSet::new() }
     }
 
-    /// Whether it is read without a copy on the GPU.
+    /// Returns true if it is read without a copy on the GPU.
     pub(super) fn is_mappable(&self) -> bool {
         self.usage.contains(wgpu::BufferUsages::MAP_READ)
     }
@@ -104,11 +104,11 @@ impl Objects {
         object
     }
 
-    /// Takes a buffer out of everything that has it, so that its memory is free when the GPU and whoever reads it are done.
+    /// Removes a buffer from everything that uses it, so that its memory is free when the GPU and all readers are done.
     ///
-    /// This is what wgpu's `destroy` is for, which must not be called (in wgpu 30): it frees what is mapped while it is
-    /// seen, it frees what is submitted by another thread just then, and it leaves bind groups behind which the next poll
-    /// waits to free for as long as another polls.
+    /// wgpu's `destroy` has this purpose, but must not be called (in wgpu 30). It frees mapped memory that is still
+    /// read. It frees memory that another thread submits at that moment. It leaves bind groups behind, and the next
+    /// poll waits to free them for as long as another thread polls.
     pub(super) fn destroy(&mut self, id: ObjectId) -> Option<Remains> {
         let Some(Object::Buffer(buffer)) = self.0.remove(&id) else { return None };
         let raw_group = |id| match self.0.get_mut(id) {

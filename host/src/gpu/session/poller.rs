@@ -1,9 +1,9 @@
-//! The thread that waits for one device, so that no other has to.
+//! The thread that waits for one device, so that no other thread has to.
 //!
-//! wgpu calls back from within `poll` alone, and only a thread that is in it learns at once that the GPU is done. What is
-//! done is told through [`Events`] and the callbacks of reads. The thread is also the last to hold the device, its queue and
-//! its objects, but for a thread that is still compiling or submitting: dropping them may wait for the GPU, for as long as
-//! the driver likes, and none of their memory is told to be free before it is.
+//! wgpu calls back only from within `poll`, and only a thread in `poll` learns at once that the GPU is done. The poller
+//! reports finished work through [`Events`] and the callbacks of reads. Its thread is also the last to hold the device,
+//! its queue and its objects, except for a thread that is still compiling or submitting. Dropping them may wait for the
+//! GPU, for as long as the driver likes, and their memory is reported as free only after that.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,11 +11,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::gpu::protocol::{DeviceId, Events, Failure, Result};
 
-/// What a device's poller has to wait for.
+/// The work that a device's poller waits for.
 pub(super) struct Poller {
     state: Mutex<State>,
     changed: Condvar,
-    /// Held while something is submitted, so that numbers are in the order of the queue.
+    /// Locked during a submission, so that the numbers are in the order of the queue.
     submitting: Mutex<()>,
 }
 
@@ -23,25 +23,25 @@ pub(super) struct Poller {
 struct State {
     submitted: u64,
     in_flight: VecDeque<(u64, wgpu::SubmissionIndex)>,
-    /// The last submission that another thread has seen the end of.
+    /// The last submission whose end another thread has seen.
     seen: u64,
-    /// Reads whose callbacks have not come.
+    /// The number of reads whose callbacks have not come.
     reads: usize,
-    /// Reads whose bytes are still held.
+    /// The number of reads whose bytes are still held.
     views: usize,
     closing: bool,
-    /// What is done when the device is let go.
+    /// Called when the device is dropped.
     last: Option<Box<dyn FnOnce() + Send>>,
-    /// Whether that has been done.
+    /// True once the poller no longer calls `last`. From then on, `close` calls it.
     ended: bool,
 }
 
-/// Says that what a read gave is held.
+/// Counts as a holder of a read's bytes until it is dropped.
 pub(super) struct View(Arc<Poller>);
 
 impl Poller {
-    /// Starts the poller of `device`, whose queue is `queue`. At its end it calls `let_go`, after which nobody else gets at
-    /// the device.
+    /// Starts the poller of `device`, whose queue is `queue`. At its end it calls `let_go`, after which nobody else can
+    /// reach the device.
     pub(super) fn start(
         device: wgpu::Device,
         queue: wgpu::Queue,
@@ -83,10 +83,10 @@ impl Poller {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a submission by calling `submit`, with no other submission of the device in between. Returns its number.
+    /// Calls `submit` and counts its submission, with no other submission of the device in between. Returns the number.
     pub(super) fn submitted(&self, submit: impl FnOnce() -> Result<wgpu::SubmissionIndex>) -> Result<u64> {
         let _order = self.submitting.lock().unwrap_or_else(PoisonError::into_inner);
-        // Callbacks of reads may come from within, which take the lock of the state.
+        // Not under the lock of the state: `submit` may call the callbacks of reads, which take that lock.
         let index = submit()?;
         let mut state = self.state();
         state.submitted += 1;
@@ -97,42 +97,42 @@ impl Poller {
         Ok(number)
     }
 
-    /// A read begins, whose callback comes from a poll.
+    /// Notes that a read begins. Its callback comes from a poll.
     pub(super) fn reading(&self) {
         self.state().reads += 1;
         self.changed.notify_one();
     }
 
-    /// Its callback has come.
+    /// Notes that the callback of a read has come.
     pub(super) fn read(&self) {
         let mut state = self.state();
         state.reads = state.reads.saturating_sub(1);
     }
 
-    /// Whether the GPU has work that it is not known to be done with.
+    /// Returns true if the GPU is not known to be done with all its work.
     pub(super) fn is_busy(&self) -> bool {
         let state = self.state();
         state.in_flight.back().is_some_and(|(last, _)| *last > state.seen)
     }
 
-    /// The number of the last submission.
+    /// Returns the number of the last submission.
     pub(super) fn submissions(&self) -> u64 {
         self.state().submitted
     }
 
-    /// Another thread has seen that the GPU is done with all submissions up to `number`. Telling so remains the poller's.
+    /// Notes that another thread has seen the end of all submissions up to `number`. Only the poller reports it.
     pub(super) fn has_seen(&self, number: u64) {
         let mut state = self.state();
         state.seen = state.seen.max(number);
     }
 
-    /// Counts one who holds what a read gave.
+    /// Counts a holder of a read's bytes.
     pub(super) fn view(self: &Arc<Self>) -> View {
         self.state().views += 1;
         View(self.clone())
     }
 
-    /// Waits until nobody holds what a read gave, which is memory of the device.
+    /// Waits until nobody holds the bytes of a read, which are memory of the device.
     fn until_unseen(&self) {
         let mut state = self.state();
         while state.views > 0 {
@@ -140,7 +140,7 @@ impl Poller {
         }
     }
 
-    /// Lets the device go, for which `last` is to be done when the GPU is done with it.
+    /// Closes the device. Calls `last` when the GPU is done with it.
     pub(super) fn close(&self, last: impl FnOnce() + Send + 'static) {
         let mut state = self.state();
         state.closing = true;
@@ -153,7 +153,7 @@ impl Poller {
         self.changed.notify_one();
     }
 
-    /// What was left to the end, which this is.
+    /// Marks the poller as ended, and returns the function to call at the end.
     fn end(&self) -> Option<Box<dyn FnOnce() + Send>> {
         let mut state = self.state();
         state.ended = true;
@@ -172,7 +172,7 @@ impl Poller {
                 device.destroy();
             }
             let poll = match &oldest {
-                // Without a time limit: where one passes just as another thread polls, wgpu finds the two at odds.
+                // Without a timeout: if one passes just as another thread polls, wgpu finds its own state inconsistent.
                 Some((_, index)) => wgpu::PollType::Wait { submission_index: Some(index.clone()), timeout: None },
                 None => wgpu::PollType::Poll,
             };

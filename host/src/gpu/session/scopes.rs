@@ -1,4 +1,4 @@
-//! wgpu's errors as results.
+//! Turns wgpu's errors into results.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -8,18 +8,18 @@ use wgpu::ErrorFilter;
 use crate::gpu::protocol::{Failure, FailureKind, Result};
 use crate::guest_words::{SENTENCE, clip};
 
-/// The longest message, in bytes: a shader's error quotes the lines around it.
+/// The longest message, in bytes. A shader's error quotes the lines around it.
 const MESSAGE: usize = 8 * SENTENCE;
 
 /// Does `work`, and returns the first error that it caused.
 ///
-/// Scopes belong to the thread: `work` must not hand what it does to another. They find all errors that wgpu knows when a
-/// function returns, which on a native device is all there are.
+/// Scopes belong to the thread, so `work` must not pass its work to another thread. They find all errors that wgpu
+/// knows when a function returns, which are all errors on a native device.
 pub(super) fn scoped<T>(device: &wgpu::Device, work: impl FnOnce() -> T) -> Result<T> {
     let scopes = [ErrorFilter::Internal, ErrorFilter::OutOfMemory, ErrorFilter::Validation]
         .map(|filter| device.push_error_scope(filter));
     let done = caught(work);
-    // They are a stack, so the last goes first.
+    // The scopes are a stack, so the last one is popped first.
     let errors: Vec<_> = scopes.into_iter().rev().filter_map(|scope| scope.pop().now_or_never().flatten()).collect();
     let done = done?;
     match errors.into_iter().next() {
@@ -28,19 +28,20 @@ pub(super) fn scoped<T>(device: &wgpu::Device, work: impl FnOnce() -> T) -> Resu
     }
 }
 
-/// Unmaps `buffer`, if it is not destroyed by now, which is no error.
+/// Unmaps `buffer`. If the buffer is already destroyed, that is no error.
 pub(super) fn unmap(device: &wgpu::Device, buffer: &wgpu::Buffer) {
     if let Err(failure) = scoped(device, || buffer.unmap()) {
         tracing::debug!(error = %failure, "a buffer is not there to be unmapped");
     }
 }
 
-/// Does `work`. A panic would be a bug of wgpu or of a driver, and is to end no more than the guest that met it.
+/// Does `work` and catches its panic. A panic is a bug of wgpu or of a driver, and must end no more than the guest that
+/// met it.
 pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| Failure::panicked())
 }
 
-/// `error` as guests are told it.
+/// Returns `error` in the form in which guests get it.
 fn failure(error: &wgpu::Error) -> Failure {
     let (kind, text) = match error {
         wgpu::Error::OutOfMemory { .. } => (FailureKind::OutOfMemory, "the GPU has no memory left for it".to_owned()),
@@ -49,7 +50,7 @@ fn failure(error: &wgpu::Error) -> Failure {
             (FailureKind::Unsupported, words(source.as_ref(), description))
         }
     };
-    // Whoever asks something of a device that is gone is told so by a validation error.
+    // wgpu reports the use of a lost device as a validation error.
     let kind = if text.contains("evice is lost") || text.contains("device is invalid") {
         FailureKind::DeviceLost
     } else {
@@ -58,7 +59,7 @@ fn failure(error: &wgpu::Error) -> Failure {
     Failure::new(kind, clip(text, MESSAGE))
 }
 
-/// What an error and its causes say, in a line each.
+/// Returns the messages of an error and its causes, joined by colons.
 fn words(error: &(dyn std::error::Error + 'static), description: &str) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

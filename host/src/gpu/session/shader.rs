@@ -1,9 +1,9 @@
-//! Shaders that are valid, and meant to break what compiles them.
+//! Rejects shaders that are valid but meant to break their compiler.
 //!
-//! WGSL is checked by wgpu, whose parser and validator hold what a shader can say to WebGPU's rules. Some of what those
-//! allow takes a driver's compiler more memory than there is: a few lines can name a constant of as many parts as there are
-//! atoms, as each can be an array of the one before. Such shaders are refused here, before a driver sees them. What merely
-//! takes long has its deadline.
+//! wgpu's parser and validator hold shaders to WebGPU's rules. Some shaders that these rules allow take a driver's
+//! compiler more memory than there is: a few lines can name a constant with as many parts as there are atoms, because
+//! each array can contain the one before. This module rejects such shaders before a driver sees them. Shaders that only
+//! take long have their deadline.
 
 use std::collections::HashSet;
 
@@ -16,30 +16,32 @@ use naga::{
 
 use crate::gpu::protocol::{Failure, Result};
 
-/// The longest shader, in bytes. Its parser needs some hundred bytes of stack for each, at worst.
+/// The longest shader, in bytes. Its parser needs some hundred bytes of stack for each of them, at worst.
 pub(super) const TEXT: usize = 256 << 10;
 /// The most scalars in one value that a shader writes out or computes with.
 const PARTS: u64 = 1 << 16;
-/// The most operations on scalars that a function has with those of all that it calls: a vector of four counts as four.
+/// The most operations on scalars in a function and all functions that it calls. An operation on a vector of four
+/// counts as four.
 const OPERATIONS: u64 = 1 << 16;
-/// The most branches that a function has with those of all that it calls. Each access to memory is one, since its bounds are
-/// checked: a load, a store or an atomic operation on buffers, workgroup or private memory, or on an element of a local
-/// array. A compiler's time and memory grow with the square of their number. The largest kernels of burn 0.22 for a network
-/// have 129 accesses and about 1,400 operations.
+/// The most branches in a function and all functions that it calls. Each access to memory is one branch, because its
+/// bounds are checked: a load, a store or an atomic operation on buffers, workgroup or private memory, or on an element
+/// of a local array. A compiler's time and memory grow with the square of their number. The largest kernels of burn
+/// 0.22 for a network have 129 accesses and about 1,400 operations.
 const BRANCHES: u64 = 1 << 11;
-/// How many branches a loop counts as: it is bounded by counters of its own.
+/// The number of branches that a loop counts as, because it gets counters that bound it.
 const LOOP: u64 = 8;
-/// The most bytes of the variables of one function, or of those that are private to an invocation. WGSL guarantees 8192.
+/// The most bytes of the variables of one function, or of the private variables of an invocation. WGSL guarantees 8192.
 const VARIABLES: u64 = 1 << 16;
 
-/// Bytes of workgroup memory that each entry point of a shader takes, as far as that is known before its constants are.
+/// The bytes of workgroup memory that each entry point of a shader takes, as far as they are known before the shader's
+/// constants are set.
 ///
-/// WebGPU limits it when a pipeline is made, and wgpu does not.
+/// WebGPU limits them when a pipeline is made, but wgpu does not.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Workgroup(Vec<(String, u64)>);
 
 impl Workgroup {
-    /// Refuses a pipeline of the entry point `name`, or of the only one, where it takes more than `most`.
+    /// Rejects a pipeline of the entry point `name`, or of the only one, if it takes more than `most`.
     pub(super) fn check(&self, name: Option<&str>, most: u32) -> Result<()> {
         let Workgroup(entries) = self;
         let mut meant = entries.iter().filter(|(entry, _)| name.is_none_or(|name| name == entry));
@@ -53,7 +55,8 @@ impl Workgroup {
     }
 }
 
-/// Refuses `wgsl` where it is out of all proportion. A shader that is not valid passes: wgpu says better what is wrong.
+/// Rejects `wgsl` if it exceeds a limit above. Accepts a shader that is not valid, because wgpu explains better what is
+/// wrong.
 pub(super) fn check(wgsl: &str) -> Result<Workgroup> {
     if wgsl.len() > TEXT {
         return Err(Failure::unsupported(format_args!(
@@ -64,7 +67,7 @@ pub(super) fn check(wgsl: &str) -> Result<Workgroup> {
     let Ok(module) = naga::front::wgsl::parse_str(wgsl) else { return Ok(Workgroup::default()) };
     let constants = parts(&module, &module.global_expressions, &[]).ok_or_else(too_many_parts)?;
     let mut functions: Vec<Reach> = Vec::with_capacity(module.functions.len());
-    // Each stands after those that it calls.
+    // Each function comes after those that it calls.
     for (_, function) in module.functions.iter() {
         functions.push(reach(&module, function, &constants, &functions)?);
     }
@@ -82,7 +85,7 @@ pub(super) fn check(wgsl: &str) -> Result<Workgroup> {
     Ok(Workgroup(entries))
 }
 
-/// What a function holds once each call is replaced by what is called, as drivers do.
+/// The contents of a function after each call is replaced by the called function, as drivers do.
 struct Reach {
     operations: u64,
     branches: u64,
@@ -124,13 +127,13 @@ fn reach(module: &Module, function: &Function, constants: &[u64], functions: &[R
     }
 }
 
-/// How many operations on scalars the expressions of a function are.
+/// Returns the number of operations on scalars in the expressions of a function.
 fn operations(module: &Module, function: &Function) -> u64 {
     let context = ResolveContext::with_locals(module, &function.local_variables, &function.arguments);
     let mut types = Typifier::new();
     let mut sum = 0_u64;
     for (handle, expression) in function.expressions.iter() {
-        // A shader that is not valid has such an expression. wgpu says what is wrong with it.
+        // Only a shader that is not valid has such an expression. wgpu says what is wrong with it.
         if types.grow(handle, &function.expressions, &context).is_err() {
             return sum;
         }
@@ -138,7 +141,7 @@ fn operations(module: &Module, function: &Function) -> u64 {
         let each = match expression {
             Expression::Binary { op: BinaryOperator::Multiply, left, .. } => {
                 match types.get(*left, &module.types) {
-                    // A sum of products for each scalar.
+                    // Each scalar of the product is a sum of products.
                     TypeInner::Matrix { columns, .. } => u64::from(*columns as u8),
                     _ => 1,
                 }
@@ -151,7 +154,7 @@ fn operations(module: &Module, function: &Function) -> u64 {
     sum
 }
 
-/// About how many operations a function of WGSL is for each scalar of its result.
+/// Returns about how many operations a function of WGSL takes for each scalar of its result.
 fn cost(function: MathFunction) -> u64 {
     use MathFunction as F;
     match function {
@@ -162,7 +165,7 @@ fn cost(function: MathFunction) -> u64 {
     }
 }
 
-/// How many values the expressions of a function load from memory.
+/// Returns the number of values that the expressions of a function load from memory.
 fn loads(function: &Function) -> u64 {
     let loads = function.expressions.iter().filter(|(_, expression)| match expression {
         Expression::Load { pointer } => is_in_memory(function, *pointer),
@@ -171,7 +174,7 @@ fn loads(function: &Function) -> u64 {
     u64::try_from(loads.count()).unwrap_or(u64::MAX)
 }
 
-/// Whether a pointer leads to memory, and not to a local variable that a compiler keeps in registers.
+/// Returns true if a pointer leads to memory, not to a local variable that a compiler keeps in registers.
 fn is_in_memory(function: &Function, pointer: Handle<Expression>) -> bool {
     let mut pointer = pointer;
     let mut has_index = false;
@@ -185,7 +188,7 @@ fn is_in_memory(function: &Function, pointer: Handle<Expression>) -> bool {
     }
 }
 
-/// Calls `visit` with each statement in `block`, and in the blocks in it.
+/// Calls `visit` with each statement in `block`, and in the blocks inside it.
 fn each(block: &Block, visit: &mut impl FnMut(&Statement)) {
     for statement in block.iter() {
         visit(statement);
@@ -209,8 +212,8 @@ fn too_many_parts() -> Failure {
     Failure::unsupported(format_args!("a value in the shader has more than {PARTS} parts: put it into a buffer"))
 }
 
-/// How many scalars each of `expressions` has, written out; none where one has too many. `constants` are those of the
-/// module.
+/// Returns the number of scalars in each of `expressions`, written out; `None` if one has too many. `constants` are the
+/// numbers for the module's own expressions, and empty while those are counted.
 fn parts(module: &Module, expressions: &Arena<Expression>, constants: &[u64]) -> Option<Vec<u64>> {
     let mut all: Vec<u64> = Vec::with_capacity(expressions.len());
     let of = |all: &[u64], handle: Handle<Expression>| all.get(handle.index()).copied().unwrap_or(1);
@@ -222,7 +225,7 @@ fn parts(module: &Module, expressions: &Arena<Expression>, constants: &[u64]) ->
             Expression::Splat { value, .. } => of(&all, *value).saturating_mul(4),
             Expression::Constant(constant) => {
                 let init = module.constants.try_get(*constant).map(|constant| constant.init).ok();
-                // A module's own expressions are before the constants that they make.
+                // A module's own expressions come before the constants that they make.
                 init.map_or(1, |init| if constants.is_empty() { of(&all, init) } else { of(constants, init) })
             }
             Expression::ZeroValue(ty) => scalars(module, *ty),
@@ -240,7 +243,7 @@ fn parts(module: &Module, expressions: &Arena<Expression>, constants: &[u64]) ->
     Some(all)
 }
 
-/// How many scalars a type has, at least one.
+/// Returns the number of scalars in a type, at least one.
 fn scalars(module: &Module, ty: Handle<naga::Type>) -> u64 {
     module.types.get_handle(ty).map_or(1, |ty| scalars_of(module, &ty.inner))
 }
@@ -253,7 +256,7 @@ fn size(module: &Module, ty: Handle<naga::Type>) -> Option<u64> {
     size_of(module, &module.types.get_handle(ty).ok()?.inner)
 }
 
-/// The bytes of a type; `None` for one whose size is known only when a buffer is bound.
+/// Returns the bytes of a type; `None` if its size is known only when a buffer is bound.
 fn size_of(module: &Module, inner: &TypeInner) -> Option<u64> {
     match inner {
         TypeInner::Array { size: naga::ArraySize::Dynamic, .. } => None,
@@ -280,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shader_that_means_well_passes() {
+    fn a_normal_shader_passes() {
         assert_eq!(
             refusal(
                 "const TABLE = array<f32, 4>(1.0, 2.0, 3.0, 4.0);
@@ -335,7 +338,7 @@ mod tests {
         assert!(refusal(&wgsl).contains("calls"), "{}", refusal(&wgsl));
     }
 
-    /// A shader whose entry point has `count` statements.
+    /// Returns a shader whose entry point has `count` statements.
     fn statements(count: usize, statement: &str) -> String {
         format!(
             "@group(0) @binding(0) var<storage, read_write> data: array<atomic<u32>>;
@@ -393,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn the_workgroup_memory_of_an_entry_point_is_that_of_all_it_calls() {
+    fn an_entry_point_has_the_workgroup_memory_of_all_that_it_calls() {
         let wgsl = "
             var<workgroup> small: array<u32, 16>;
             var<workgroup> big: array<u32, 1000000>;
@@ -415,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_valid_is_left_to_who_says_what_is_wrong() {
+    fn a_shader_that_is_not_valid_passes_and_is_left_to_wgpu() {
         assert_eq!(refusal("fn main( {"), "");
     }
 }

@@ -1,7 +1,7 @@
-//! How long the GPU itself is at a submission, by its own clock, where it has one.
+//! Measures how long the GPU works on a submission, by its own clock, if it has one.
 //!
-//! That takes two timestamps and a read, which is more than a small submission takes: it is done now and then, and never
-//! for two at once.
+//! A measurement takes two timestamps and a read, which is more than a small submission takes. So it is done only now
+//! and then, and never for two submissions at once.
 
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use super::scopes::{scoped, unmap};
 use crate::gpu::protocol::Result;
 
-/// What a device needs for it.
+/// The features that a device needs for it.
 pub(super) const FEATURES: wgpu::Features =
     wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS);
-/// The least time between two.
+/// The least time between two measurements.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// Bytes of the timestamps at the begin and at the end.
+/// The bytes of the timestamps at the beginning and at the end.
 const SIZE: u64 = 2 * wgpu::QUERY_SIZE as u64;
 
 /// The clock of a device.
@@ -25,7 +25,7 @@ pub(super) struct Timer {
     landing: wgpu::Buffer,
     /// Nanoseconds in a tick.
     period: f64,
-    /// When the next submission is timed; none while one is.
+    /// The time from which a submission is measured; `None` during a measurement.
     next: Mutex<Option<Instant>>,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Timer {
 pub(super) struct Timing(Arc<Timer>);
 
 impl Timer {
-    /// The clock of `device`; none where it has not the features, or no memory for what would be nice to know.
+    /// Makes the clock of `device`. Returns `None` if the device lacks the features, or the memory for a clock.
     pub(super) fn open(device: &wgpu::Device, queue: &wgpu::Queue) -> Option<Arc<Self>> {
         if !device.features().contains(FEATURES) {
             return None;
@@ -55,7 +55,7 @@ impl Timer {
             .map(Arc::new)
     }
 
-    /// Times a submission, if it is time for one.
+    /// Begins to measure a submission, if one is due.
     pub(super) fn start(self: &Arc<Self>) -> Option<Timing> {
         let due = self.next().take_if(|next| *next <= Instant::now());
         due.map(|_| Timing(self.clone()))
@@ -65,7 +65,7 @@ impl Timer {
         self.next.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What `landing`, which is mapped, says of the time between the two; none where they are at odds.
+    /// Returns the time between the timestamps in `landing`, which is mapped; `None` if they contradict each other.
     fn elapsed(&self) -> Option<Duration> {
         let view = self.landing.get_mapped_range(..).ok()?;
         let (begin, rest) = view.deref().split_first_chunk()?;
@@ -75,19 +75,19 @@ impl Timer {
 }
 
 impl Timing {
-    /// Everything in `encoder` so far is before it.
+    /// Takes the first time, after everything in `encoder` so far.
     pub(super) fn begin(&self, encoder: &mut wgpu::CommandEncoder) {
         encoder.write_timestamp(&self.0.queries, 0);
     }
 
-    /// Everything in `encoder` since is in it.
+    /// Takes the second time, after everything in `encoder` since the first.
     pub(super) fn end(&self, encoder: &mut wgpu::CommandEncoder) {
         encoder.write_timestamp(&self.0.queries, 1);
         encoder.resolve_query_set(&self.0.queries, 0..2, &self.0.resolved, 0);
         encoder.copy_buffer_to_buffer(&self.0.resolved, 0, &self.0.landing, 0, SIZE);
     }
 
-    /// Says, from a poll of `device`, how long what was submitted took, if that can be said.
+    /// Calls `told`, from a poll of `device`, with the time that the submission took, if it is known.
     pub(super) fn tell(
         self,
         device: &wgpu::Device,

@@ -12,7 +12,7 @@ fn now(seat: &Seat) -> Option<Turn> {
     seat.turn().now_or_never().flatten()
 }
 
-/// Changes what is known of a device.
+/// Changes the state of a device.
 fn has<T>(turns: &Turns, seat: &Seat, change: impl FnOnce(&mut Client) -> T) -> T {
     change(turns.state().seats.get_mut(&seat.number).unwrap())
 }
@@ -36,7 +36,7 @@ fn a_device_alone_hands_over_no_more_than_a_moments_work() {
 }
 
 #[test]
-fn a_turn_goes_to_whoever_has_used_the_gpu_least() {
+fn a_turn_goes_to_the_device_that_has_used_the_gpu_least() {
     let turns = Turns::new();
     let (heavy, light) = (seat(&turns, 8), seat(&turns, 8));
     has(&turns, &heavy, |client| client.used = Duration::from_secs(1));
@@ -49,7 +49,7 @@ fn a_turn_goes_to_whoever_has_used_the_gpu_least() {
 }
 
 #[test]
-fn long_work_of_two_devices_is_not_under_way_at_once_and_short_work_is() {
+fn two_devices_have_only_short_work_under_way_at_once() {
     for (usual, at_once) in [(SHORT * 2, false), (SHORT, true)] {
         let turns = Turns::new();
         let seats = [seat(&turns, 8), seat(&turns, 8)];
@@ -64,7 +64,7 @@ fn long_work_of_two_devices_is_not_under_way_at_once_and_short_work_is() {
 }
 
 #[test]
-fn who_was_away_has_a_claim_to_a_part_of_what_the_others_had() {
+fn a_device_that_was_away_keeps_a_part_of_its_claim() {
     let turns = Turns::new();
     let (away, busy) = (seat(&turns, 1), seat(&turns, 1));
     has(&turns, &busy, |client| client.used = LONG * 1_000);
@@ -77,7 +77,7 @@ fn who_was_away_has_a_claim_to_a_part_of_what_the_others_had() {
 }
 
 #[tokio::test]
-async fn long_work_waits_for_a_device_that_comes_back_at_once_and_for_no_other() {
+async fn long_work_waits_only_for_a_device_that_comes_back_at_once() {
     let turns = Turns::new();
     let (heavy, light) = (seat(&turns, 1), seat(&turns, 1));
     has(&turns, &heavy, |client| {
@@ -86,7 +86,7 @@ async fn long_work_waits_for_a_device_that_comes_back_at_once_and_for_no_other()
     });
     let has_ended = |usual_pause| {
         has(&turns, &light, |client| {
-            // So that no test has to be quick: it ends in an hour.
+            // Far in the future, so that the moment does not pass during the test.
             client.idle_since = Instant::now().checked_add(LONG * 200_000);
             client.usual_pause = usual_pause;
         });
@@ -97,12 +97,12 @@ async fn long_work_waits_for_a_device_that_comes_back_at_once_and_for_no_other()
     let mut waits = Box::pin(heavy.turn());
     assert!(waits.as_mut().now_or_never().is_none(), "the light one is about to come back");
     drop(now(&light).expect("its turn was kept"));
-    // It may come back again, and does not: the thread that watches sees that the moment has passed.
+    // The light device may come back again, but does not: the watching thread sees that the moment has passed.
     assert!(waits.await.is_some());
 }
 
 #[test]
-fn who_gives_up_waiting_holds_no_turn() {
+fn a_caller_that_gives_up_waiting_holds_no_turn() {
     let turns = Turns::new();
     let seat = seat(&turns, 1);
     let held = now(&seat).unwrap();
@@ -113,7 +113,7 @@ fn who_gives_up_waiting_holds_no_turn() {
 }
 
 #[test]
-fn what_takes_too_long_is_told_once_and_ends_its_turn() {
+fn a_submission_that_takes_too_long_ends_and_is_reported_once() {
     let turns = Turns::new();
     let (told, telling) = std::sync::mpsc::channel();
     let seat = turns.join(1, Duration::from_millis(1), move || told.send(()).unwrap());
@@ -124,7 +124,7 @@ fn what_takes_too_long_is_told_once_and_ends_its_turn() {
 }
 
 #[test]
-fn a_turn_that_is_dropped_counts_as_no_work_and_one_that_has_ended_does() {
+fn a_turn_that_has_ended_counts_as_work_and_a_dropped_one_does_not() {
     let turns = Turns::new();
     let seat = seat(&turns, 2);
     drop(now(&seat));
@@ -135,7 +135,7 @@ fn a_turn_that_is_dropped_counts_as_no_work_and_one_that_has_ended_does() {
 }
 
 #[test]
-fn a_device_that_leaves_with_work_under_way_blocks_nobody_and_breaks_nothing() {
+fn a_device_that_leaves_with_work_under_way_blocks_nobody() {
     let turns = Turns::new();
     let (leaving, stays) = (seat(&turns, 2), seat(&turns, 1));
     let held = [now(&leaving).unwrap(), now(&leaving).unwrap()];
@@ -146,7 +146,7 @@ fn a_device_that_leaves_with_work_under_way_blocks_nobody_and_breaks_nothing() {
     assert!(now(&stays).is_some());
 }
 
-/// Turns at times that a test makes up, in milliseconds.
+/// Turns at times that a test chooses, in milliseconds.
 struct Times {
     state: State,
     start: Instant,
@@ -162,7 +162,7 @@ impl Times {
         self.start + Duration::from_secs_f64(ms / 1_000.0)
     }
 
-    /// A device whose submissions usually take `usual`, each at most for `timeout`.
+    /// Adds a device whose submissions usually take `usual`, each at most `timeout`.
     fn join(&mut self, usual: f64, timeout: f64) -> u64 {
         let seat = self.state.join(8, ms(timeout), Arc::new(|| {}));
         self.client(seat).usual = ms(usual);
@@ -178,14 +178,14 @@ impl Times {
         self.state.ask(seat, oneshot::channel().0, at);
     }
 
-    /// The next turn that may begin, and whose it is.
+    /// Begins the next turn, if one may begin. Returns its number and its device.
     fn next(&mut self, at: f64) -> Option<(u64, u64)> {
         let at = self.at(at);
         let (number, _) = self.state.next_turn(at)?;
         Some((number, self.state.flying.last().unwrap().seat))
     }
 
-    /// A turn that may begin at once.
+    /// Begins a turn, which must be possible at once.
     fn turn(&mut self, seat: u64, at: f64) -> u64 {
         self.ask(seat, at);
         let (number, of) = self.next(at).unwrap();
@@ -213,7 +213,7 @@ impl Times {
         self.state.end_given_up(at);
     }
 
-    /// Which submission is to be ended when.
+    /// Returns the number of the submission that the GPU is at, and its deadline.
     fn deadline(&self) -> (u64, f64) {
         let (at, number, _) = self.state.deadline().unwrap();
         (number, as_ms(at - self.start))
@@ -228,13 +228,13 @@ fn ms(ms: f64) -> Duration {
     Duration::from_secs_f64(ms / 1_000.0)
 }
 
-/// In whole microseconds, so that it can be compared.
+/// Returns milliseconds, rounded to microseconds so that they can be compared.
 fn as_ms(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
 #[test]
-fn turns_that_are_given_back_postpone_no_deadline_and_cost_nothing_behind_work() {
+fn turns_given_back_behind_work_cost_nothing_and_move_no_deadline() {
     let mut times = Times::new();
     let seat = times.join(1.0, 1_000.0);
     let endless = times.turn(seat, 10.0);
@@ -249,7 +249,7 @@ fn turns_that_are_given_back_postpone_no_deadline_and_cost_nothing_behind_work()
 }
 
 #[test]
-fn a_turn_that_is_given_back_costs_the_time_for_which_it_kept_the_gpu() {
+fn a_turn_given_back_costs_the_time_for_which_it_kept_the_gpu() {
     let mut times = Times::new();
     let seat = times.join(1.0, 1_000.0);
     let failed = times.turn(seat, 10.0);
@@ -258,7 +258,7 @@ fn a_turn_that_is_given_back_costs_the_time_for_which_it_kept_the_gpu() {
 }
 
 #[test]
-fn a_turn_that_is_given_back_leaves_the_time_of_what_came_after_it_as_it_was() {
+fn a_turn_given_back_does_not_change_the_time_of_later_turns() {
     let mut times = Times::new();
     let seat = times.join(1.0, 1_000.0);
     let (failed, after) = (times.turn(seat, 0.0), times.turn(seat, 1.0));
@@ -268,7 +268,7 @@ fn a_turn_that_is_given_back_leaves_the_time_of_what_came_after_it_as_it_was() {
 }
 
 #[test]
-fn short_work_of_another_device_postpones_no_deadline_and_shares_what_is_billed() {
+fn work_done_at_once_is_billed_once_and_moves_no_deadline() {
     let mut times = Times::new();
     let (bad, good) = (times.join(1.0, 1_000.0), times.join(1.0, 1_000.0));
     let endless = times.turn(bad, 0.0);
@@ -296,7 +296,7 @@ fn a_deadline_runs_from_the_end_of_what_came_before() {
 }
 
 #[test]
-fn what_is_billed_is_the_time_that_went_by_in_whatever_order_work_ends() {
+fn the_time_that_went_by_is_billed_in_whatever_order_work_ends() {
     for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
         let mut times = Times::new();
         let seat = times.join(1.0, 1_000.0);
@@ -309,7 +309,7 @@ fn what_is_billed_is_the_time_that_went_by_in_whatever_order_work_ends() {
 
 #[test]
 fn work_without_a_pause_is_billed_as_the_time_that_went_by() {
-    // The first is alone, and has more than two under way.
+    // In the first case, a device is alone and has more than two submissions under way.
     for (devices, asked) in [(1, 5), (2, 1), (2, 5)] {
         let mut times = Times::new();
         let seats: Vec<_> = (0..devices).map(|_| times.join(1.0, 1_000.0)).collect();
@@ -329,7 +329,8 @@ fn work_without_a_pause_is_billed_as_the_time_that_went_by() {
     }
 }
 
-/// A light device has had a turn until 0.1 ms, and the GPU is kept for it from 1 ms on, as a heavy one waits.
+/// Returns the state after a light device has had a turn until 0.1 ms. The GPU is kept for it from 1 ms on, because a
+/// heavy device waits.
 fn kept() -> (Times, u64, u64) {
     let mut times = Times::new();
     let (heavy, light) = (times.join(50.0, 1_000.0), times.join(0.1, 1_000.0));
@@ -342,7 +343,7 @@ fn kept() -> (Times, u64, u64) {
 }
 
 #[test]
-fn the_time_for_which_the_gpu_was_kept_is_billed_to_the_device_for_which_it_was() {
+fn a_device_is_billed_for_the_time_for_which_the_gpu_was_kept_for_it() {
     let (mut times, _, light) = kept();
     times.ask(light, 1.5);
     assert_eq!(times.next(1.5).unwrap().1, light);
@@ -355,7 +356,7 @@ fn the_time_for_which_the_gpu_was_kept_is_billed_to_the_device_for_which_it_was(
 }
 
 #[test]
-fn who_leaves_while_the_gpu_is_kept_for_it_comes_back_with_no_better_claim() {
+fn leaving_while_the_gpu_is_kept_gives_no_better_claim() {
     let (mut times, heavy, light) = kept();
     let at = times.at(2.0);
     times.state.leave(light, at).unwrap();
@@ -400,7 +401,7 @@ fn a_heavy_device_gets_half_of_the_time_beside_a_light_one_that_pauses() {
 }
 
 #[test]
-fn what_a_device_left_under_way_ends_at_its_deadline_and_tells_nobody() {
+fn work_of_a_device_that_left_ends_at_its_deadline_and_tells_nobody() {
     let mut times = Times::new();
     let (leaving, stays) = (times.join(5.0, 1_000.0), times.join(5.0, 1_000.0));
     let left = times.turn(leaving, 0.0);
@@ -416,7 +417,7 @@ fn what_a_device_left_under_way_ends_at_its_deadline_and_tells_nobody() {
 }
 
 #[test]
-fn work_behind_work_that_was_given_up_has_its_time_after_that() {
+fn work_behind_work_that_was_given_up_has_its_full_time_afterwards() {
     let mut times = Times::new();
     let seat = times.join(1.0, 1_000.0);
     times.give_up(0.0);

@@ -1,7 +1,7 @@
-//! What a host and its worker say to each other: frames over a socket, each a small head and, where bytes of buffers are
-//! moved, those as they are.
+//! The messages between a host and its worker: frames over a socket. A frame is a small head and, if the message moves
+//! bytes of buffers, those bytes as they are.
 //!
-//! Both ends are the same program, so the form has no versions.
+//! Both ends are the same program, so the format has no versions.
 
 use std::io::{self, Read, Write};
 use std::time::Duration;
@@ -14,17 +14,17 @@ use crate::gpu::protocol::{
     Command, Create, DeviceDescriptor, DeviceFacts, DeviceId, Failure, ObjectId, Position, Result,
 };
 
-/// The longest head, in bytes, which bounds what a worker that went wrong can make its host take.
+/// The longest head, in bytes. It bounds what a broken worker can make its host allocate.
 const HEAD: usize = 64 << 20;
-/// The most bytes beside it.
+/// The most bytes beside a head.
 const BULK: usize = 256 << 20;
 
-/// What a host asks. All but what has no answer comes with a number, which the answer has as well.
+/// A request of the host. Its answer, if it gets one, has the same number.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Ask {
-    /// Which adapters there are.
+    /// Asks for the list of adapters.
     Adapters,
-    /// Use an adapter from now on, for buffers of so many bytes in all.
+    /// Chooses the adapter for all later requests, with at most `memory` bytes of buffers.
     Adapter {
         index: usize,
         memory: u64,
@@ -34,7 +34,7 @@ pub(super) enum Ask {
     Create(DeviceId, ObjectId, Create),
     Drop(DeviceId, ObjectId),
     DestroyBuffer(DeviceId, ObjectId),
-    /// With the bytes beside it.
+    /// The bytes beside the head are the data.
     Write(DeviceId, Position),
     Submit(DeviceId, Vec<Command>),
     Read {
@@ -44,17 +44,17 @@ pub(super) enum Ask {
     },
 }
 
-/// What a worker says.
+/// A message of the worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Tell {
     /// The answer to the request of this number.
     Answer(u64, Result<Answer>),
-    /// What the read of this number gave, with the bytes beside it.
+    /// The result of the read of this number. The bytes beside the head are its data.
     Read(u64, Result<()>),
     Completed(DeviceId, u64),
     Timed(DeviceId, Duration),
     Lost(DeviceId, Failure),
-    /// With what is compiled beside it.
+    /// The bytes beside the head are the compiled code.
     Compiled,
     Closed(DeviceId),
 }
@@ -64,11 +64,11 @@ pub(super) enum Answer {
     Done,
     Adapters(Vec<Facts>),
     Opened(DeviceFacts),
-    /// The number of a submission, where there is one.
+    /// The number of the submission, if there is one.
     Submitted(Option<u64>),
 }
 
-/// A request as it is sent.
+/// A request with its number, which is 0 if the request gets no answer.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Request {
     pub number: u64,
@@ -88,7 +88,7 @@ pub(super) fn write(mut to: impl Write, head: &impl Serialize, bulk: &[u8]) -> i
     to.write_all(bulk)
 }
 
-/// Reads the next frame; none where the other end is closed.
+/// Reads the next frame. Returns `None` if the other end is closed.
 pub(super) fn read<T: DeserializeOwned>(mut from: impl Read) -> io::Result<Option<(T, Vec<u8>)>> {
     let mut length = [0; 4];
     match from.read_exact(&mut length) {

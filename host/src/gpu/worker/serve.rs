@@ -1,4 +1,4 @@
-//! The worker's side: a session for whoever holds the other end of its standard input.
+//! The worker's side: runs a session for the host at the other end of standard input.
 
 use std::io::{self, BufReader};
 use std::ops::Deref;
@@ -16,28 +16,31 @@ use crate::gpu::compilers;
 use crate::gpu::protocol::{DeviceId, Events, Failure, Result};
 use crate::gpu::session::{Bytes, Session};
 
-/// What a worker may have beside its buffers, in bytes: for its driver, the compiler in it, and what is on its way.
+/// The memory that a worker may have beside its buffers, in bytes: for its driver, the compiler in it, and messages on
+/// their way.
 const OWN_MEMORY: u64 = 4 << 30;
 
-/// What is beside most frames.
+/// Most frames have no bytes beside the head.
 const NOTHING: &[u8] = &[];
 
-/// What goes back to the host, a frame at a time.
+/// Sends messages to the host, one frame at a time.
 struct Host(Mutex<UnixStream>);
 
 impl Host {
-    /// Tells, with `bulk` beside it.
+    /// Sends `tell`, with `bulk` beside it.
     fn tell(&self, tell: &Tell, bulk: impl Deref<Target = [u8]>) {
         let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if frames::write(&*stream, tell, &bulk).is_err() {
-            // There is nobody left to work for.
+            // The host is gone, so there is no more work.
             std::process::exit(0);
         }
-        // While the stream is locked: see `settle`. Letting bytes go tells nothing.
+        // Dropped while the stream is locked: see `settle`. Dropping bytes sends no message, so it does not lock the
+        // stream again.
         drop(bulk);
     }
 
-    /// Waits until the bytes that were told are let go: a host that has them may use their buffer, which was mapped for them.
+    /// Waits until the bytes that were sent are dropped. A host that has received them may use their buffer, which
+    /// stays mapped until then.
     fn settle(&self) {
         drop(self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
@@ -67,15 +70,15 @@ impl Events for Host {
 
 /// Serves until the other end is closed.
 pub(in crate::gpu) fn run() -> ExitCode {
-    // Shaders are read on this thread, by a parser that goes into itself as deep as they are nested.
+    // Shaders are parsed on this thread, and the parser recurses as deep as a shader is nested.
     let thread = std::thread::Builder::new().name("gpu-worker".into()).stack_size(compilers::STACK);
     let served =
         thread.spawn(serve).and_then(|thread| thread.join().unwrap_or_else(|_| Err(io::Error::other("it panicked"))));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // A worker has no log of its own, and its host's stderr.
-            eprintln!("a GPU worker ends, which a host starts and nobody else: {error}");
+            // A worker has no log, but it shares its host's stderr.
+            eprintln!("the GPU worker ends: {error} (only a host should start this process)");
             ExitCode::FAILURE
         }
     }
@@ -108,12 +111,13 @@ fn serve() -> io::Result<()> {
             (_, None) => return Err(io::Error::other("no adapter has been chosen")),
         }
     }
-    // Dropping devices may take as long as their drivers like, and the process's end frees them all.
+    // Exits without dropping the devices. Dropping may take as long as their drivers like, and the end of the process
+    // frees them.
     std::process::exit(0)
 }
 
-/// Lets the process have no more memory than its buffers and a compiler need. A shader that takes more ends it, and no
-/// other process.
+/// Limits the process's memory to what its buffers and a compiler need. A shader that takes more ends this process and
+/// no other.
 fn limit_memory(buffers: u64) {
     let stack = u64::try_from(compilers::STACK).unwrap_or(u64::MAX);
     let most = buffers.saturating_add(stack).saturating_add(OWN_MEMORY);

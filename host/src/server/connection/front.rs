@@ -191,7 +191,8 @@ fn well_formed<B>(request: &Request<B>) -> Result<Option<Authority>, Problem> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let (host, is_only) = (hosts.next(), hosts.next().is_none());
     let named = match host.map(|host| host.to_str().map(str::parse::<Authority>)) {
-        Some(Ok(Ok(named))) => Ok(Some(named)),
+        // A `Host` has no userinfo (RFC 9112, 3.2; RFC 9110, 7.2).
+        Some(Ok(Ok(named))) if !named.as_str().contains('@') => Ok(Some(named)),
         // `Host` may be empty if the target has no authority (3.2).
         Some(Ok(Err(_))) if host.is_some_and(|host| host.is_empty()) => Ok(None),
         None => Ok(None),
@@ -209,6 +210,10 @@ fn well_formed<B>(request: &Request<B>) -> Result<Option<Authority>, Problem> {
         if !coded || codings.next().is_some() {
             return Err(Problem::new(Kind::BadRequest, "the only supported Transfer-Encoding is `chunked`, once"));
         }
+    }
+    // A browser sends one (RFC 6454, 7.3). With several, whoever checks may read another one than whoever acts.
+    if request.headers().get_all(header::ORIGIN).iter().nth(1).is_some() {
+        return Err(Problem::new(Kind::BadRequest, "a request may have one header Origin"));
     }
     // The target takes precedence over the header (3.2.2).
     Ok(request.uri().authority().cloned().or(named.unwrap_or_default()))

@@ -436,7 +436,7 @@ fn an_admin_has_a_document_with_an_operation_for_each_chainlet() {
         assert!(document["paths"][path][method].is_object(), "{path}");
     }
     let state = &document["components"]["schemas"]["ChainState"];
-    assert_eq!(state["properties"]["version"]["description"], "How many versions of the chain there have been.");
+    assert_eq!(state["properties"]["version"]["description"], "The number of versions that the chain has had.");
     assert!(state["required"].as_array().unwrap().contains(&json!("trial")), "{state}");
 }
 

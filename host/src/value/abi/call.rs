@@ -12,7 +12,7 @@ use wasmtime::{AsContextMut, Result, StoreContextMut, bail};
 
 use super::stream::{Held, Streaming, connect};
 use super::{Flat, MAX_FLAT};
-use crate::memory::Reservation;
+use crate::memory::{NoRoom, Reservation};
 use crate::value::{Signature, Type, Value};
 
 /// A `run-remote` that an instance exports.
@@ -45,7 +45,8 @@ impl Export {
     ///
     /// # Errors
     ///
-    /// The values do not fit the function's type, or the guest broke the canonical ABI. A trap of the guest is not
+    /// The values do not fit the function's type, the guest broke the canonical ABI, or the host has no room for the result
+    /// ([`NoRoom`]). A trap of the guest is not
     /// returned here: it ends the `run_concurrent` that drives the store.
     pub(crate) async fn call<T: Streaming>(
         &self,
@@ -54,8 +55,8 @@ impl Export {
         reservation: Option<Reservation>,
         held: Option<&Held>,
         started: impl FnOnce(StoreContextMut<'_, T>, GuestTaskId),
-    ) -> Result<Option<Value>> {
-        let params = Flat { _reservation: reservation, ..Flat::new(params) };
+    ) -> Result<Lifted> {
+        let params = Flat { reservation, ..Flat::new(params) };
         macro_rules! with_slots {
             ($($n:literal)*) => {
                 match self.result_slots {
@@ -73,28 +74,51 @@ impl Export {
         params: Flat<MAX_FLAT>,
         held: Option<&Held>,
         started: impl FnOnce(StoreContextMut<'_, T>, GuestTaskId),
-    ) -> Result<Option<Value>> {
+    ) -> Result<Lifted> {
         let (func, call) = accessor.with(|mut access| {
             let func = self.func.typed::<Flat<MAX_FLAT>, Flat<N>>(access.as_context_mut())?;
             let call = func.start_call_concurrent(access.as_context_mut(), params)?;
             started(access.as_context_mut(), call.task());
             Ok::<_, wasmtime::Error>((func, call))
         })?;
-        let Flat { mut values, opened, .. } = func.finish_call_concurrent(accessor, call).await?;
+        let Flat { mut values, opened, reservation, no_room } = func.finish_call_concurrent(accessor, call).await?;
         if !opened.is_empty() {
             accessor.with(|mut access| connect(access.as_context_mut(), opened, held))?;
         }
-        Ok(values.pop())
+        match no_room {
+            None => Ok(Lifted { value: values.pop(), reservation }),
+            Some(no_room) => Err(no_room.into()),
+        }
     }
 }
 
+/// The result of a call.
+pub(crate) struct Lifted {
+    /// The value, if the function returns one.
+    pub value: Option<Value>,
+    /// The part of the host's budget that a large value holds.
+    pub reservation: Option<Reservation>,
+}
+
+/// The parameters of a call that a guest makes.
+pub(crate) struct Passed {
+    /// The values, in the order of the parameters.
+    pub values: Vec<Value>,
+    /// The part of the host's budget that large values hold.
+    pub reservation: Option<Reservation>,
+}
+
 /// The host's side of an import: it answers a guest's calls.
-pub trait Import<T>: Send + Sync + 'static {
+pub(crate) trait Import<T>: Send + Sync + 'static {
     /// Begins the call. The caller polls the returned future while the guest's other work goes on.
     ///
-    /// An error traps the guest, so return one only for a fault that no guest may survive. An outcome that the guest
-    /// must see is a value.
-    fn call(&self, store: StoreContextMut<'_, T>, params: Vec<Value>) -> BoxFuture<'static, Result<Option<Value>>>;
+    /// `params` is an error if the host has no room for them. An error that is returned traps the guest, so return one only
+    /// for a fault that no guest may survive. An outcome that the guest must see is a value.
+    fn call(
+        &self,
+        store: StoreContextMut<'_, T>,
+        params: Result<Passed, NoRoom>,
+    ) -> BoxFuture<'static, Result<Option<Value>>>;
 }
 
 /// Defines the function `name`, of type `signature`, of an imported instance.
@@ -102,7 +126,7 @@ pub trait Import<T>: Send + Sync + 'static {
 /// # Errors
 ///
 /// The name is taken.
-pub fn define<T: Streaming>(
+pub(crate) fn define<T: Streaming>(
     instance: &mut LinkerInstance<'_, T>,
     name: &str,
     signature: &Signature,
@@ -150,13 +174,13 @@ fn begin<T: Streaming, const P: usize>(
     import: &dyn Import<T>,
     params: Flat<P>,
 ) -> Answer {
-    let Flat { values, opened, .. } = params;
+    let Flat { values, opened, reservation, no_room } = params;
     if !opened.is_empty()
         && let Err(error) = connect(store.as_context_mut(), opened, None)
     {
         return Box::pin(async { Err(error) });
     }
-    import.call(store, values)
+    import.call(store, no_room.map_or(Ok(Passed { values, reservation }), Err))
 }
 
 async fn answer<const R: usize>(call: Answer) -> Result<Flat<R>> {

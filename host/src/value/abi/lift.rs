@@ -10,17 +10,71 @@ use wasmtime::{Result, ValRaw, bail, format_err};
 
 use super::map;
 use super::stream::{self, Opened};
+use crate::memory::{MemoryBudget, Reservation};
 use crate::value::{Flags, List, Value};
 
+/// The step in which a lift reserves bytes, so that it does not take each string's bytes one by one.
+const STEP: usize = 256 * 1024;
+
 /// A lift under way: wasmtime's context, and the streams taken out of the guest so far that are not connected yet.
+///
+/// Lists may overlap in the guest's memory, so a small guest can name values of any size. A lift reserves the bytes that
+/// it copies in the host's memory budget before it copies them, except for the first ones.
 pub(super) struct Lifting<'a, 'b> {
     cx: &'a mut LiftContext<'b>,
     pub(super) opened: Vec<Opened>,
+    /// The bytes copied so far.
+    held: usize,
+    /// The bytes that may be copied before more must be reserved.
+    allowed: usize,
+    /// The reserved bytes, if there are any.
+    pub(super) reservation: Option<Reservation>,
 }
 
 impl<'a, 'b> Lifting<'a, 'b> {
-    pub(super) fn new(cx: &'a mut LiftContext<'b>) -> Self {
-        Lifting { cx, opened: Vec::new() }
+    /// Begins a lift that may copy `free` bytes without reserving them.
+    pub(super) fn new(cx: &'a mut LiftContext<'b>, free: usize) -> Self {
+        Lifting { cx, opened: Vec::new(), held: 0, allowed: free, reservation: None }
+    }
+
+    /// Charges `bytes` to the store's hostcall fuel, and reserves them. Call this before they are copied.
+    fn charge(&mut self, bytes: usize) -> Result<()> {
+        self.hold(bytes)?;
+        self.cx.consume_fuel(bytes)
+    }
+
+    /// Charges `length` elements of `size` bytes.
+    pub(super) fn charge_array(&mut self, length: usize, size: usize) -> Result<()> {
+        self.hold(length.saturating_mul(size))?;
+        self.cx.consume_fuel_array(length, size)
+    }
+
+    /// Reserves `bytes` that wasmtime itself charges.
+    fn hold(&mut self, bytes: usize) -> Result<()> {
+        self.held = self.held.saturating_add(bytes);
+        if self.held > self.allowed { self.reserve() } else { Ok(()) }
+    }
+
+    #[cold]
+    fn reserve(&mut self) -> Result<()> {
+        // Outside of a replica, in tests, there is no budget.
+        let Some(budget) = MemoryBudget::current() else { return Ok(()) };
+        let reservation = self.reservation.get_or_insert_with(|| budget.nothing());
+        let wanted = self.held.saturating_add(STEP);
+        // At the end of the budget, the last step may be too long.
+        reservation.resize(wanted).or_else(|_| reservation.resize(self.held)).map_err(wasmtime::Error::new)?;
+        self.allowed = reservation.bytes();
+        Ok(())
+    }
+
+    /// Lifts a string of `length` units at `pointer`.
+    fn string(&mut self, ty: InterfaceType, pointer: ValRaw, length: ValRaw) -> Result<Box<str>> {
+        // Before the copy by its length, which is that of the guest's encoding; afterwards by its true length.
+        let units = usize::try_from(length.get_u32())?.min(self.cx.memory().len());
+        self.hold(units)?;
+        let text = <Box<str>>::linear_lift_from_flat(self.cx, ty, &[pointer, length])?;
+        self.hold(text.len().saturating_sub(units))?;
+        Ok(text)
     }
 }
 
@@ -88,7 +142,7 @@ fn from_flat(cx: &mut Lifting<'_, '_>, ty: InterfaceType, src: &mut Slots<'_>) -
         InterfaceType::Float32 => Value::F32(f32::from_bits(src.next()?.get_f32())),
         InterfaceType::Float64 => Value::F64(f64::from_bits(src.next()?.get_f64())),
         InterfaceType::Char => Value::Char(char::try_from(src.next()?.get_u32())?),
-        InterfaceType::String => Value::String(<Box<str>>::linear_lift_from_flat(cx, ty, &[src.next()?, src.next()?])?),
+        InterfaceType::String => Value::String(cx.string(ty, src.next()?, src.next()?)?),
         InterfaceType::List(index) => {
             let (pointer, length) = (src.next()?.get_u32(), src.next()?.get_u32());
             let element = cx.types[index].element;
@@ -101,13 +155,13 @@ fn from_flat(cx: &mut Lifting<'_, '_>, ty: InterfaceType, src: &mut Slots<'_>) -
         InterfaceType::Record(index) => {
             let types = cx.types;
             let fields = &types[index].fields;
-            cx.consume_fuel_array(fields.len(), size_of::<Value>())?;
+            cx.charge_array(fields.len(), size_of::<Value>())?;
             Value::Record(all_from_flat(cx, fields.iter().map(|field| field.ty), src)?.into())
         }
         InterfaceType::Tuple(index) => {
             let types = cx.types;
             let elements = &types[index].types;
-            cx.consume_fuel_array(elements.len(), size_of::<Value>())?;
+            cx.charge_array(elements.len(), size_of::<Value>())?;
             Value::Tuple(all_from_flat(cx, elements.iter().copied(), src)?.into())
         }
         InterfaceType::Variant(index) => {
@@ -175,7 +229,7 @@ fn payload_from_flat(
     let whole = flat_count(cx, ty)?;
     let (value, used) = match payload {
         Some(payload) => {
-            cx.consume_fuel(size_of::<Value>())?;
+            cx.charge(size_of::<Value>())?;
             (Some(Box::new(from_flat(cx, payload, src)?)), flat_count(cx, payload)?)
         }
         None => (None, 0),
@@ -205,8 +259,7 @@ pub(super) fn from_memory(cx: &mut Lifting<'_, '_>, ty: InterfaceType, bytes: &[
         InterfaceType::Char => Value::Char(char::try_from(u32::from_le_bytes(array(bytes)?))?),
         InterfaceType::String => {
             let (pointer, length) = pointer_pair(bytes)?;
-            let pair = [ValRaw::u32(pointer), ValRaw::u32(length)];
-            Value::String(<Box<str>>::linear_lift_from_flat(cx, ty, &pair)?)
+            Value::String(cx.string(ty, ValRaw::u32(pointer), ValRaw::u32(length))?)
         }
         InterfaceType::List(index) => {
             let (pointer, length) = pointer_pair(bytes)?;
@@ -220,13 +273,13 @@ pub(super) fn from_memory(cx: &mut Lifting<'_, '_>, ty: InterfaceType, bytes: &[
         InterfaceType::Record(index) => {
             let types = cx.types;
             let fields = &types[index].fields;
-            cx.consume_fuel_array(fields.len(), size_of::<Value>())?;
+            cx.charge_array(fields.len(), size_of::<Value>())?;
             Value::Record(sequence(cx, fields.iter().map(|field| field.ty), bytes)?.into())
         }
         InterfaceType::Tuple(index) => {
             let types = cx.types;
             let elements = &types[index].types;
-            cx.consume_fuel_array(elements.len(), size_of::<Value>())?;
+            cx.charge_array(elements.len(), size_of::<Value>())?;
             Value::Tuple(sequence(cx, elements.iter().copied(), bytes)?.into())
         }
         InterfaceType::Variant(index) => {
@@ -301,7 +354,7 @@ fn payload_from_memory(
     bytes: &[u8],
 ) -> Result<Option<Box<Value>>> {
     let Some(ty) = payload else { return Ok(None) };
-    cx.consume_fuel(size_of::<Value>())?;
+    cx.charge(size_of::<Value>())?;
     let size = usize::try_from(cx.types.canonical_abi(&ty).size32)?;
     let bytes = window(bytes, usize::try_from(info.payload_offset32)?, size)
         .ok_or_else(|| format_err!("a payload lies out of bounds"))?;
@@ -340,7 +393,7 @@ pub(super) fn list(cx: &mut Lifting<'_, '_>, element: InterfaceType, pointer: us
             List::Packed(layout.pack(spend(cx, bytes)?.to_vec())?)
         }
         _ => {
-            cx.consume_fuel_array(length, size_of::<Value>())?;
+            cx.charge_array(length, size_of::<Value>())?;
             let mut values = Vec::with_capacity(length);
             for index in 0..length {
                 let bytes = window(bytes, index * size, size).unwrap_or_default();
@@ -352,9 +405,9 @@ pub(super) fn list(cx: &mut Lifting<'_, '_>, element: InterfaceType, pointer: us
     Ok(packed)
 }
 
-/// Charges `bytes` to the store's hostcall fuel before they are copied.
+/// Charges `bytes` before they are copied.
 fn spend<'a>(cx: &mut Lifting<'_, '_>, bytes: &'a [u8]) -> Result<&'a [u8]> {
-    cx.consume_fuel(bytes.len())?;
+    cx.charge(bytes.len())?;
     Ok(bytes)
 }
 

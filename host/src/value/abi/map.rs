@@ -31,7 +31,7 @@ pub(super) fn lift(
         .and_then(|total| window(cx.memory(), pointer, total))
         .ok_or_else(|| format_err!("a map of {length} entries is out of bounds of memory"))?;
 
-    cx.consume_fuel_array(length, size_of::<(Value, Value)>())?;
+    cx.charge_array(length, size_of::<(Value, Value)>())?;
     let mut lifted = Vec::with_capacity(length);
     for index in 0..length {
         let start = index * entry_size;
@@ -42,7 +42,7 @@ pub(super) fn lift(
     if entries::are_sorted(&lifted) {
         return Ok(lifted);
     }
-    cx.consume_fuel_array(length, entries::SEEN)?;
+    cx.charge_array(length, entries::SEEN)?;
     Ok(entries::last_of_each(lifted))
 }
 

@@ -12,9 +12,10 @@ use proptest::prelude::*;
 use wasmtime::component::{Component, Instance, Linker, Val};
 use wasmtime::{Config, Engine, Store, StoreContextMut};
 
-use super::call::{Export, Import, define};
+use super::call::{Export, Import, Passed, define};
 use super::stream::{Streaming, Streams};
 use super::*;
+use crate::memory::MemoryBudget;
 use crate::value::json::arbitrary::{any_type, list_of_plain_data, member, value_of};
 use crate::value::ty::Docs;
 use crate::value::{List, Signature, Type};
@@ -56,8 +57,12 @@ enum Echo {
 struct Identity;
 
 impl Import<Data> for Identity {
-    fn call(&self, _: StoreContextMut<'_, Data>, mut params: Vec<Value>) -> BoxFuture<'static, Result<Option<Value>>> {
-        Box::pin(async move { Ok(params.pop()) })
+    fn call(
+        &self,
+        _: StoreContextMut<'_, Data>,
+        params: Result<Passed, NoRoom>,
+    ) -> BoxFuture<'static, Result<Option<Value>>> {
+        Box::pin(async move { Ok(params?.values.pop()) })
     }
 }
 
@@ -97,7 +102,8 @@ impl Guest {
     async fn ours(&mut self, name: &str, signature: &Signature, params: Vec<Value>) -> Result<Option<Value>> {
         let func = self.instance.get_func(&mut self.store, name).unwrap();
         let export = Export::new(func, signature);
-        self.store.run_concurrent(async |accessor| export.call(accessor, params, None, None, |_, _| {}).await).await?
+        let called = async |accessor: &_| export.call(accessor, params, None, None, |_, _| {}).await;
+        Ok(self.store.run_concurrent(called).await??.value)
     }
 
     async fn oracle(&mut self, name: &str, params: &[Val], results: usize) -> Vec<Val> {
@@ -279,4 +285,46 @@ fn what_a_guest_leaves_between_fields_does_not_leave_its_memory() {
         panic!("no list")
     };
     assert_eq!(items.bytes().as_ref(), [vec![1, 0, 0, 0], words(&[5, 0, 6])].concat());
+}
+
+/// A guest of 2 MiB whose `names` returns 500 strings of 1 MiB each, which all lie at one place, and whose `few` returns 2.
+const ALIASES: &str = r#"(component
+    (type $f (func (result (list string))))
+    (core module $m
+        (memory (export "mem") 32)
+        (func (export "realloc") (param i32 i32 i32 i32) (result i32) unreachable)
+        (func $list (param $length i32) (result i32) (local $i i32)
+            (memory.fill (i32.const 65536) (i32.const 97) (i32.const 1048576))
+            (loop $next
+                (i32.store (i32.add (i32.const 1200000) (i32.mul (local.get $i) (i32.const 8))) (i32.const 65536))
+                (i32.store (i32.add (i32.const 1200004) (i32.mul (local.get $i) (i32.const 8))) (i32.const 1048576))
+                (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                (br_if $next (i32.lt_u (local.get $i) (local.get $length))))
+            (i32.store (i32.const 8) (i32.const 1200000))
+            (i32.store (i32.const 12) (local.get $length))
+            i32.const 8)
+        (func (export "names") (result i32) (call $list (i32.const 500)))
+        (func (export "few") (result i32) (call $list (i32.const 2))))
+    (core instance $i (instantiate $m))
+    (func $names (type $f)
+        (canon lift (core func $i "names") (memory $i "mem") (realloc (func $i "realloc"))))
+    (func $few (type $f)
+        (canon lift (core func $i "few") (memory $i "mem") (realloc (func $i "realloc"))))
+    (export "names" (func $names))
+    (export "few" (func $few)))"#;
+
+#[tokio::test]
+async fn strings_that_lie_at_one_place_take_no_more_than_the_budget() {
+    let budget = MemoryBudget::new(8 << 20);
+    let mut guest = Guest::new(ALIASES, None).await;
+    let strings = signature([], Some(Type::List(Arc::new(Type::String))));
+    for _ in 0..2 {
+        let refused = budget.clone().around(guest.ours("names", &strings, Vec::new())).await.unwrap_err();
+        assert!(refused.downcast_ref::<NoRoom>().is_some(), "{refused:?}");
+        assert_eq!(budget.reserved(), 0);
+    }
+    // The guest is not to blame, and goes on.
+    let few = budget.clone().around(guest.ours("few", &strings, Vec::new())).await.unwrap();
+    let Some(Value::List(few)) = few else { panic!("no list") };
+    assert_eq!(few.len(), 2);
 }

@@ -2,7 +2,7 @@ use super::*;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A folder whose entry `n` has 100 bytes and was last used `n` days ago.
+/// Returns a folder whose entry `n` has 100 bytes and was last used `n` days ago.
 fn folder(days: &[u32]) -> (tempfile::TempDir, CacheFolder, SystemTime) {
     let home = tempfile::tempdir().unwrap();
     let now = SystemTime::now();
@@ -27,7 +27,7 @@ fn limits(bytes: u64, days: u32) -> CacheLimits {
     CacheLimits { bytes, age: DAY * days }
 }
 
-/// Which of the entries of `days` are there.
+/// Returns those of `days` whose entries exist.
 fn left(folder: &CacheFolder, days: &[u32]) -> Vec<u32> {
     days.iter().copied().filter(|day| folder.path().join(entry(*day)).exists()).collect()
 }
@@ -42,7 +42,7 @@ fn the_least_recently_used_entries_go_first() {
 }
 
 #[test]
-fn entries_that_were_long_not_used_go_whatever_room_there_is() {
+fn entries_that_are_too_old_go_even_if_there_is_room() {
     let days = [29, 31, 300];
     let (_home, folder, now) = folder(&days);
     assert_eq!(folder.prune(limits(u64::MAX, 30), &HashSet::new(), now).unwrap().entries, 2);
@@ -61,14 +61,14 @@ fn entries_in_use_stay_and_count() {
 }
 
 #[test]
-fn an_entry_of_the_future_is_new() {
+fn an_entry_whose_last_use_is_in_the_future_is_new() {
     let (_home, folder, now) = folder(&[0]);
     folder.prune(limits(100, 30), &HashSet::new(), now - DAY * 365).unwrap();
     assert_eq!(left(&folder, &[0]), [0]);
 }
 
 #[test]
-fn a_use_makes_an_entry_recent_though_it_was_written_long_ago() {
+fn a_use_makes_an_old_entry_recent() {
     let (home, folder, now) = folder(&[20, 10]);
     let path = home.path().join(entry(20));
     let written = path.metadata().unwrap().modified().unwrap();
@@ -79,7 +79,7 @@ fn a_use_makes_an_entry_recent_though_it_was_written_long_ago() {
 }
 
 #[test]
-fn files_that_a_process_left_unfinished_go_and_those_of_others_stay() {
+fn old_unfinished_entries_go_and_files_of_others_stay() {
     let (home, folder, now) = folder(&[1]);
     for (name, used) in [(".tmpOld", now - 2 * ABANDONED), (".tmpNew", now), ("notes.bin", now - 100 * DAY)] {
         write(&home.path().join(name), used);
@@ -94,7 +94,7 @@ fn files_that_a_process_left_unfinished_go_and_those_of_others_stay() {
 }
 
 #[test]
-fn the_contents_are_counted_and_the_oldest_use_is_told() {
+fn the_contents_are_counted_with_their_oldest_use() {
     let (_home, folder, now) = folder(&[5, 7, 6]);
     let contents = folder.contents().unwrap();
     assert_eq!((contents.entries, contents.bytes), (3, 300));

@@ -18,7 +18,7 @@ use wasmtime::component::__internal::{CanonicalAbiInfo, InstanceType, InterfaceT
 use wasmtime::component::{ComponentType, Lift, Lower, ReadBuffer, Source, WriteBuffer};
 use wasmtime::{AsContextMut, Result, ValRaw, bail, format_err};
 
-use super::Opened;
+use super::{CHUNK, Opened};
 use crate::value::List;
 use crate::value::abi::lift::{self, Lifting};
 use crate::value::abi::{lower, offset_of};
@@ -56,7 +56,7 @@ impl<const REALLOC: bool> Item<REALLOC> {
     fn lift_all(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8], count: usize) -> Result<Self> {
         COUNT.set(0);
         let pointer = offset_of(cx, bytes);
-        let mut lifting = Lifting::new(cx);
+        let mut lifting = Lifting::new(cx, CHUNK);
         let list = lift::list(&mut lifting, ty, pointer, count)?;
         Ok(Item(Some(Arc::new(Load { list, opened: Mutex::new(lifting.opened) }))))
     }

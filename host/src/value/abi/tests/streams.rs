@@ -14,8 +14,12 @@ use crate::value::stream::{Items, Stream};
 struct Sink(Mutex<Option<Items>>);
 
 impl Import<Data> for Sink {
-    fn call(&self, _: StoreContextMut<'_, Data>, mut params: Vec<Value>) -> BoxFuture<'static, Result<Option<Value>>> {
-        let Some(Value::Stream(stream)) = params.pop() else { panic!("no stream") };
+    fn call(
+        &self,
+        _: StoreContextMut<'_, Data>,
+        params: Result<Passed, NoRoom>,
+    ) -> BoxFuture<'static, Result<Option<Value>>> {
+        let Some(Value::Stream(stream)) = params.unwrap().values.pop() else { panic!("no stream") };
         *self.0.lock().unwrap() = stream.take();
         Box::pin(async { Ok(None) })
     }
@@ -115,7 +119,7 @@ impl Guest {
         let params = vec![Value::Stream(stream)];
         let work = self.store.run_concurrent(async |accessor| {
             let back = export.call(accessor, params, None, None, |_, _| {}).await.unwrap();
-            let Some(Value::Stream(back)) = back else { panic!("no stream") };
+            let Some(Value::Stream(back)) = back.value else { panic!("no stream") };
             read(ty, back.take().unwrap()).await
         });
         work.await.unwrap()
