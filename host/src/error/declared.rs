@@ -14,7 +14,7 @@ pub(crate) const STANDARD_ERROR: &str = "chainlet:host/errors.error";
 pub enum DeclaredKind {
     /// The request is wrong.
     Invalid,
-    /// It is not known who asks.
+    /// The caller is not known.
     Unauthenticated,
     /// Who asks may not have it.
     Forbidden,

@@ -63,7 +63,7 @@ impl Kind {
             Kind::BadRequest       => of(S::BAD_REQUEST,            "urn:chainhost:problem:bad-request",            "The request is malformed", None),
             Kind::InvalidInput     => of(S::BAD_REQUEST,            "urn:chainhost:problem:invalid-input",          "The input does not fit", None),
             Kind::Unauthorized     => of(S::UNAUTHORIZED,           "urn:chainhost:problem:unauthorized",           "An API key is needed", None),
-            Kind::Forbidden        => of(S::FORBIDDEN,              "urn:chainhost:problem:forbidden",              "This is not for web pages", None),
+            Kind::Forbidden        => of(S::FORBIDDEN,              "urn:chainhost:problem:forbidden",              "This listener does not serve this caller", None),
             Kind::NotFound         => of(S::NOT_FOUND,              "urn:chainhost:problem:not-found",              "There is nothing here", None),
             Kind::UpgradeRequired  => of(S::UPGRADE_REQUIRED,       "urn:chainhost:problem:upgrade-required",       "A WebSocket handshake is needed", None),
             Kind::MethodNotAllowed => of(S::METHOD_NOT_ALLOWED,     "urn:chainhost:problem:method-not-allowed",     "The method is not for this path", None),
