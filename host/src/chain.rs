@@ -27,11 +27,11 @@ use self::answer::{Answer, own_error};
 use self::deadline::within;
 pub use self::handle::ChainletHandle;
 pub(crate) use self::load::{plan, start};
-pub use self::plan::{Edge, Plan};
+pub use self::plan::{Plan, PlannedEdge};
 pub use self::progress::StartProgress;
 pub use self::streaming::Streaming;
 use crate::capability::Measure;
-use crate::chainlet::call::{Answered, CallContext};
+use crate::chainlet::call::{CallAnswer, CallContext};
 use crate::chainlet::callee::Callee;
 use crate::chainlet::params::Params;
 pub(crate) use crate::chainlet::params::invalid;
@@ -304,7 +304,7 @@ pub(crate) async fn answer(
     let errors = chainlet.has_streams().then(|| (chainlet.error_counts().clone(), context.clone()));
     let mut answered = within(chainlet.name(), deadline.clone(), chainlet.clone().call(params.into(), context)).await?;
     Surroundings { deadline, ..Surroundings::default() }.surround(&mut answered, chainlet.name());
-    let Answered { value, origin, reservation, .. } = answered;
+    let CallAnswer { value, origin, reservation, .. } = answered;
     let value = match (&chainlet.signature().result, value) {
         (Some(Type::Result { ok, .. }), Some(Value::Result(Ok(value)))) => ok.clone().zip(value.map(|value| *value)),
         (Some(Type::Result { err, .. }), Some(Value::Result(Err(value)))) => {

@@ -39,14 +39,14 @@ use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::call::{Answered, CallContext, Job, Outcome, Patience, Reply, Returned, Tail};
+use self::call::{CallAnswer, CallContext, Outcome, Patience, PendingCall, Reply, Returned, Tail};
 use self::callee::Callee;
 use self::errors::Errors;
 use self::fleet::Fleet;
 use self::params::Params;
 pub use self::pool::Status;
-use self::pool::{Pool, Refusal};
-use self::replica::Blueprint;
+use self::pool::{Pool, PoolRefusal};
+use self::replica::ReplicaTemplate;
 use crate::capability::{Grants, Measure};
 use crate::config::{ChainletName, Replicas};
 use crate::error::{CallError, ErrorKind};
@@ -86,7 +86,7 @@ impl Chainlet {
     /// # Errors
     ///
     /// Fails with the first failure of any replica's start. The other replicas are stopped.
-    pub(crate) async fn start(blueprint: Blueprint, replicas: Replicas) -> Result<Arc<Self>, CallError> {
+    pub(crate) async fn start(blueprint: ReplicaTemplate, replicas: Replicas) -> Result<Arc<Self>, CallError> {
         let blueprint = Arc::new(blueprint);
         let chainlet = Arc::new(Chainlet {
             name: blueprint.name.clone(),
@@ -155,13 +155,13 @@ impl Chainlet {
         let mut params = params.read(self).await?;
         for _ in 0..ENDED_REPLICAS {
             let replica = lease.replica().clone();
-            let (job, caller) = Job::new(params, context.clone(), lease, &self.patience);
+            let (job, caller) = PendingCall::new(params, context.clone(), lease, &self.patience);
             replica.submit(job);
             match caller.reply().await {
                 (Some(Reply::Answer(answer)), call) => {
                     let (Returned { value, reservation }, origin) = answer?;
                     let tail = call.filter(|_| self.streams).map(|call| Tail::new(call, replica));
-                    return Ok(Answered { value, origin, tail, permit: None, reservation });
+                    return Ok(CallAnswer { value, origin, tail, permit: None, reservation });
                 }
                 (Some(Reply::NotBegun(given_back, place)), _) => {
                     params = given_back;
@@ -173,17 +173,17 @@ impl Chainlet {
         Err(self.error(ErrorKind::NotReady, "its replicas end before they begin a call"))
     }
 
-    fn refusal(&self, refusal: Refusal) -> CallError {
+    fn refusal(&self, refusal: PoolRefusal) -> CallError {
         match refusal {
-            Refusal::Overloaded { queue } => {
+            PoolRefusal::Overloaded { queue } => {
                 let message = format_args!(
                     "every replica is busy and the queue is full: chainlets.{}.queue in chain.toml is {queue}",
                     self.name
                 );
                 self.error(ErrorKind::Overloaded, message).limited_by_key("queue")
             }
-            Refusal::NotReady(why) => self.error(ErrorKind::NotReady, why),
-            Refusal::Stopping => self.error(ErrorKind::Stopping, "the chain is stopping"),
+            PoolRefusal::NotReady(why) => self.error(ErrorKind::NotReady, why),
+            PoolRefusal::Stopping => self.error(ErrorKind::Stopping, "the chain is stopping"),
         }
     }
 
@@ -232,7 +232,7 @@ impl Callee for Chainlet {
         context.span = tracing::debug_span!(parent: &context.span, "call", chainlet = %self.name, request);
         Box::pin(async move {
             let answered = self.serve(params, &context).await?;
-            if let Answered { value: Some(Value::Result(Err(error))), origin: None, .. } = &answered {
+            if let CallAnswer { value: Some(Value::Result(Err(error))), origin: None, .. } = &answered {
                 let ty = match &self.signature.result {
                     Some(Type::Result { err, .. }) => err.as_deref(),
                     _ => None,

@@ -30,7 +30,7 @@ use wasmtime::component::Component as Compiled;
 use self::cache::Uses;
 pub use self::cache::folder::{CacheContents, CacheFolder, CacheLimits};
 use self::compile::{CompileError, Compiler};
-use crate::engine::Shared;
+use crate::engine::HostParts;
 use crate::machine::MachineError;
 use crate::value::Signature;
 
@@ -138,7 +138,7 @@ pub(crate) struct Loading {
 
 impl Loading {
     /// Returns the component in `wasm`, and remembers it.
-    fn component(&self, shared: &Shared, wasm: &[u8], export: Option<&str>) -> Result<Component, LoadError> {
+    fn component(&self, shared: &HostParts, wasm: &[u8], export: Option<&str>) -> Result<Component, LoadError> {
         let hash = blake3::hash(wasm);
         let key = (hash, export.map(str::to_owned));
         let known = || self.components.lock().unwrap_or_else(PoisonError::into_inner);
@@ -146,8 +146,8 @@ impl Loading {
             return Ok(component.clone());
         }
         let compiled = self.code(shared, wasm, hash)?;
-        let (types, docs) = (types::ComponentTypes::read(wasm)?, docs::Docs::of(wasm));
-        let reader = signature::Reader::new(&types, &docs);
+        let (types, docs) = (types::ComponentTypes::read(wasm)?, docs::ComponentDocs::of(wasm));
+        let reader = signature::TypeReader::new(&types, &docs);
         let component = introspect::component(compiled, &reader, initial_memory(wasm), export, |import| {
             shared.capabilities.offer(import)
         })?;
@@ -155,7 +155,7 @@ impl Loading {
     }
 
     /// Returns the code of `wasm`, which has the header of a component and the hash `key`.
-    fn code(&self, shared: &Shared, wasm: &[u8], key: blake3::Hash) -> Result<Compiled, CompileError> {
+    fn code(&self, shared: &HostParts, wasm: &[u8], key: blake3::Hash) -> Result<Compiled, CompileError> {
         let known = || self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(compiled) = known().get(&key) {
             return Ok(compiled.clone());
@@ -170,7 +170,7 @@ impl Loading {
     }
 
     /// Ends the load: the cache of compiled code may now remove what it has no room for.
-    pub(crate) fn end(&self, shared: &Shared) {
+    pub(crate) fn end(&self, shared: &HostParts) {
         if let Some(cache) = &shared.cache {
             cache.prune(&self.uses);
         }
@@ -188,7 +188,7 @@ impl Component {
     ///
     /// Where `wasm` is no component, or none that fits the component contract, or the machine does not let it run.
     pub(crate) fn load(
-        shared: &Shared,
+        shared: &HostParts,
         wasm: &[u8],
         export: Option<&str>,
         loading: &Loading,

@@ -48,14 +48,14 @@ mod golden;
 pub use builder::{ChainBuilder, ChainletBuilder};
 pub use component::ComponentSource;
 pub use error::{ConfigError, ConfigErrors};
-pub use gpu::{AdapterChoice, AdapterChoiceError, AdapterKind, Gpu, GpuHost, Isolation};
+pub use gpu::{AdapterChoice, AdapterChoiceError, AdapterKind, GpuHost, GpuResources, Isolation};
 pub use key::KeyPath;
 pub use location::Location;
 pub use name::{
     ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, NameError, SecretName, StoreName,
 };
-pub use network::{HostRule, Network, NetworkRuleError, SocketRule, is_public};
-pub use policy::{Breaker, Canary, DependencySpec, Health, Replicas, Rollout};
+pub use network::{HostRule, NetworkAccess, NetworkRuleError, SocketRule, is_public};
+pub use policy::{BreakerPolicy, Canary, DependencySpec, Health, Replicas, Rollout};
 pub use retry::{RetryKind, UnknownRetryKind};
 pub use secrets::{ChainSecrets, Secret, SecretStore, SecretUnavailable};
 pub use settings::{SettingValue, Settings};

@@ -140,7 +140,7 @@ pub(crate) fn compatibility(engine: &Engine) -> [u8; 32] {
 
 /// The engine, and everything else that the parts of a host share.
 #[derive(Clone)]
-pub(crate) struct Shared {
+pub(crate) struct HostParts {
     /// Compiles and runs the components.
     pub engine: Engine,
     /// The most replicas of all chains.

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::declared::{Declared, DeclaredKind};
+pub use self::declared::{DeclaredError, DeclaredKind};
 use crate::config::{ChainletName, DependencyName, KeyPath};
 
 /// The kind of failure that ended a call. It decides what a caller should do, and over HTTP the status.
@@ -81,7 +81,7 @@ impl fmt::Display for ErrorKind {
 
 /// The chainlet in which a declared error began, and the way to it, as its caller sees them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Origin {
+pub(crate) struct ErrorOrigin {
     /// The chainlet in which the error began.
     pub chainlet: ChainletName,
     /// The edges to that chainlet, outermost first.
@@ -129,7 +129,7 @@ struct Inner {
     path: Vec<Arc<EdgeName>>,
     pointer: Option<String>,
     guest_error: Option<Box<serde_json::value::RawValue>>,
-    declared: Option<Declared>,
+    declared: Option<DeclaredError>,
     backtrace: Option<String>,
     limit: Option<Cow<'static, str>>,
     /// The time after which another attempt makes sense, if it is known better than from the kind.
@@ -172,14 +172,14 @@ impl CallError {
     }
 
     /// Sets the contents of the chainlet's own error, if it is of the standard type.
-    pub(crate) fn with_declared(mut self, declared: Declared) -> Self {
+    pub(crate) fn with_declared(mut self, declared: DeclaredError) -> Self {
         self.0.message.clone_from(&declared.message);
         self.0.declared = Some(declared);
         self
     }
 
     /// Sets the chainlet in which the error began, and the path through which it came.
-    pub(crate) fn began_in(mut self, origin: Origin) -> Self {
+    pub(crate) fn began_in(mut self, origin: ErrorOrigin) -> Self {
         (self.0.chainlet, self.0.path) = (origin.chainlet, origin.path);
         self
     }
@@ -305,7 +305,7 @@ impl CallError {
 
     /// Returns the contents of the chainlet's error, for [`ErrorKind::Chainlet`], if it is of the standard type
     /// `chainlet:host/errors.error`.
-    pub fn declared(&self) -> Option<&Declared> {
+    pub fn declared(&self) -> Option<&DeclaredError> {
         self.0.declared.as_ref()
     }
 

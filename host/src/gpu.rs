@@ -5,7 +5,7 @@
 //! - A [`Grant`] is one chainlet's right to a GPU: the adapter and the limits that chain.toml gives it, its
 //!   measurements ([`metrics`]), the threads that compile its shaders ([`compilers`]), and the count of its abandoned
 //!   devices ([`abandoned`]).
-//! - A [`Share`] is one replica's part of a GPU ([`share`]): its quota ([`quota`]) and its devices ([`device`]).
+//! - A [`ReplicaGpu`] is one replica's part of a GPU ([`share`]): its quota ([`quota`]) and its devices ([`device`]).
 //! - A [`backend`] does the work, in a [`session`] of this process or of a worker process. [`protocol`] defines its
 //!   requests.
 //!
@@ -31,12 +31,12 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use self::abandoned::Abandoned;
-use self::adapters::{Adapter, Facts, Way};
+use self::adapters::{Adapter, AdapterFacts, Way};
 use self::compilers::Compilers;
-pub(crate) use self::metrics::Meter;
-pub(crate) use self::share::Share;
+pub(crate) use self::metrics::GpuMetrics;
+pub(crate) use self::share::ReplicaGpu;
 use self::turns::Turns;
-use crate::config::{AdapterChoice, ChainletName, Gpu, Isolation};
+use crate::config::{AdapterChoice, ChainletName, GpuResources, Isolation};
 
 /// The features that guests may request: those that compute shaders and timestamps need and that are safe.
 pub(crate) const FEATURES: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
@@ -94,8 +94,8 @@ pub(crate) struct Grant {
     chainlet: ChainletName,
     /// `None` if no adapter fits and chain.toml says `optional`.
     adapter: Option<Arc<Adapter>>,
-    limits: Gpu,
-    meter: Meter,
+    limits: GpuResources,
+    meter: GpuMetrics,
     /// The code that drivers have compiled for its replicas, so that later devices need not wait for it.
     compiled: Mutex<Option<Vec<u8>>>,
     abandoned: Arc<Abandoned>,
@@ -116,7 +116,7 @@ impl Gpus {
     pub(crate) fn find(&self, isolation: Isolation) -> std::result::Result<&[Arc<Adapter>], NoGpu> {
         match isolation {
             Isolation::InProcess => Ok(self.here.get_or_init(|| {
-                let found = adapters::enumerate().into_iter().map(|raw| (Facts::of(&raw), Way::Here(raw)));
+                let found = adapters::enumerate().into_iter().map(|raw| (AdapterFacts::of(&raw), Way::Here(raw)));
                 self.numbered(found)
             })),
             Isolation::Process => match self.in_workers.get_or_init(|| self.ask_a_worker()) {
@@ -145,7 +145,7 @@ impl Gpus {
         Err("this needs a Unix system".into())
     }
 
-    fn numbered(&self, found: impl Iterator<Item = (Facts, Way)>) -> Vec<Arc<Adapter>> {
+    fn numbered(&self, found: impl Iterator<Item = (AdapterFacts, Way)>) -> Vec<Arc<Adapter>> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         let numbered = found.enumerate().map(|(index, (facts, way))| {
             let turns = turns.entry(index).or_insert_with(Turns::new).clone();
@@ -162,7 +162,7 @@ impl Gpus {
     pub(crate) fn grant(
         &self,
         chainlet: &ChainletName,
-        gpu: &Gpu,
+        gpu: &GpuResources,
         isolation: Isolation,
     ) -> std::result::Result<Grant, NoGpu> {
         let adapters = self.find(isolation)?;
@@ -180,7 +180,7 @@ impl Gpus {
             chainlet: chainlet.clone(),
             adapter,
             limits: gpu.clone(),
-            meter: Meter::new(),
+            meter: GpuMetrics::new(),
             compiled: Mutex::default(),
             abandoned: Arc::default(),
             compilers: Compilers::new(),
@@ -197,7 +197,7 @@ fn wanted_text(choice: &AdapterChoice) -> String {
 }
 
 impl Grant {
-    pub(crate) fn meter(&self) -> &Meter {
+    pub(crate) fn meter(&self) -> &GpuMetrics {
         &self.meter
     }
 

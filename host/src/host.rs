@@ -9,7 +9,7 @@ use crate::chainlet::errors::ErrorCounts;
 use crate::component::CacheLimits;
 use crate::component::cache::Cache;
 use crate::config::{ChainSpec, ConfigErrors, SecretStore};
-use crate::engine::{self, Shared};
+use crate::engine::{self, HostParts};
 use crate::gpu::Gpus;
 use crate::machine::MachineError;
 use crate::memory::{self, MemoryBudget};
@@ -19,7 +19,7 @@ use crate::threads::GuestThreads;
 /// Compiles components and runs chains. Clones share everything.
 #[derive(Clone)]
 pub struct Host {
-    shared: Shared,
+    shared: HostParts,
     gpus: Arc<Gpus>,
     secrets: Arc<SecretStore>,
 }
@@ -262,7 +262,7 @@ impl HostBuilder {
                 .map_err(|(name, error)| HostError::Capability { name, error: format!("{error:#}") })?;
         }
         let threads = Arc::new(GuestThreads::start(self.guest_threads)?);
-        let shared = Shared {
+        let shared = HostParts {
             engine,
             max_replicas: self.max_replicas,
             cache: cache.map(Arc::new),

@@ -38,7 +38,7 @@ pub struct LiveChain(Arc<Inner>);
 
 struct Inner {
     versions: RwLock<Versions>,
-    source: Option<Source>,
+    source: Option<VersionSource>,
     /// Locked by the reload that is under way.
     reloading: tokio::sync::Mutex<()>,
     /// The tasks that end versions which get no more calls.
@@ -48,7 +48,7 @@ struct Inner {
 }
 
 /// A function that loads a new version.
-type Source = Box<dyn Fn() -> BoxFuture<'static, Result<(Chain, Rollout), BoxError>> + Send + Sync>;
+type VersionSource = Box<dyn Fn() -> BoxFuture<'static, Result<(Chain, Rollout), BoxError>> + Send + Sync>;
 
 /// Any error of a source.
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -108,7 +108,7 @@ impl LiveChain {
         Self::with(chain, Some(Box::new(move || Box::pin(source().map_err(Into::into)))))
     }
 
-    fn with(chain: Chain, source: Option<Source>) -> Self {
+    fn with(chain: Chain, source: Option<VersionSource>) -> Self {
         LiveChain(Arc::new(Inner {
             versions: RwLock::new(Versions { current: Version::new(1, chain), trial: None, stopped: false }),
             source,

@@ -4,7 +4,7 @@
 //! bytes come, and drops it with the bytes. If there is no room, the host rejects the request or the call, which frees
 //! what it held. A guest's own memory is not counted here, because chain.toml limits it for each replica.
 //!
-//! A [share](MemoryBudget::share) is a part of a budget with a smaller limit. A reservation of a share is reserved of
+//! A [part](MemoryBudget::part) of a budget has a smaller limit. A reservation of a part is reserved of
 //! the whole budget, too.
 
 mod available;
@@ -38,7 +38,7 @@ struct Inner {
     reserved: AtomicUsize,
     /// The number of rejections.
     refusals: AtomicU64,
-    /// The budget of which this is a share.
+    /// The budget of which this is a part.
     whole: Option<MemoryBudget>,
     /// The tasks that wait until there is room.
     waiting: Mutex<Vec<Waker>>,
@@ -51,7 +51,7 @@ struct Inner {
 pub(crate) struct NoRoom {
     /// The number of bytes that would be held for the purpose.
     pub wanted: usize,
-    /// The limit of the budget or the share that has no room.
+    /// The limit of the budget or the part that has no room.
     pub limit: usize,
     /// The name of that limit.
     pub kind: &'static str,
@@ -83,7 +83,7 @@ impl MemoryBudget {
     }
 
     /// Makes a part of this budget that has at most `limit` bytes. Rejections call that limit `kind`.
-    pub(crate) fn share(&self, limit: usize, kind: &'static str, option: &'static str) -> Self {
+    pub(crate) fn part(&self, limit: usize, kind: &'static str, option: &'static str) -> Self {
         Self::with(limit.min(self.limit()), kind, option, Some(self.clone()))
     }
 
@@ -110,7 +110,7 @@ impl MemoryBudget {
         self.0.reserved.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of rejections since the start, including those of shares.
+    /// Returns the number of rejections since the start, including those of its parts.
     pub(crate) fn refusals(&self) -> u64 {
         self.0.refusals.load(Ordering::Relaxed)
     }
@@ -330,17 +330,17 @@ mod tests {
     }
 
     #[test]
-    fn a_share_has_its_own_limit_and_counts_in_the_whole() {
+    fn a_part_has_its_own_limit_and_counts_in_the_whole() {
         let budget = MemoryBudget::new(100);
-        let share = budget.share(40, "a share", "--share");
-        let held = share.reserve(30).unwrap();
-        assert_eq!(share.reserve(11).unwrap_err().limit, 40);
+        let part = budget.part(40, "a part", "--part");
+        let held = part.reserve(30).unwrap();
+        assert_eq!(part.reserve(11).unwrap_err().limit, 40);
         let rest = budget.reserve(65).unwrap();
-        assert_eq!(share.reserve(6).unwrap_err().limit, 100);
-        assert_eq!((share.reserved(), budget.reserved(), budget.refusals()), (30, 95, 2));
+        assert_eq!(part.reserve(6).unwrap_err().limit, 100);
+        assert_eq!((part.reserved(), budget.reserved(), budget.refusals()), (30, 95, 2));
         drop((held, rest));
-        assert_eq!((share.reserved(), budget.reserved()), (0, 0));
-        assert_eq!(budget.share(1000, "a share", "--share").limit(), 100);
+        assert_eq!((part.reserved(), budget.reserved()), (0, 0));
+        assert_eq!(budget.part(1000, "a part", "--part").limit(), 100);
     }
 
     #[test]
@@ -375,9 +375,9 @@ mod tests {
     }
 
     #[test]
-    fn a_share_has_no_room_if_the_whole_has_none() {
+    fn a_part_has_no_room_if_the_whole_has_none() {
         let budget = MemoryBudget::new(10);
-        let (one, other) = (budget.share(8, "a share", "--share"), budget.share(8, "a share", "--share"));
+        let (one, other) = (budget.part(8, "a part", "--part"), budget.part(8, "a part", "--part"));
         let cx = Context::from_waker(noop_waker_ref());
         let mut held = one.nothing();
         held.grow_anyway(9);

@@ -51,11 +51,11 @@ impl Capability for CurrentCall {
 /// The record `failure`.
 #[derive(Debug, Clone, PartialEq, ComponentType, Lift, Lower)]
 #[component(record)]
-struct Failure {
-    kind: FailureKind,
+struct WitFailure {
+    kind: WitFailureKind,
     message: String,
     chainlet: String,
-    path: Vec<Edge>,
+    path: Vec<WitEdge>,
     repeatable: bool,
     #[component(name = "retry-after")]
     retry_after: Option<u64>,
@@ -64,7 +64,7 @@ struct Failure {
 /// The record `edge`.
 #[derive(Debug, Clone, PartialEq, ComponentType, Lift, Lower)]
 #[component(record)]
-struct Edge {
+struct WitEdge {
     caller: String,
     dependency: String,
     callee: String,
@@ -75,7 +75,7 @@ struct Edge {
 #[component(enum)]
 #[repr(u8)]
 #[expect(dead_code, reason = "wasmtime makes them")]
-enum FailureKind {
+enum WitFailureKind {
     #[component(name = "invalid-input")]
     InvalidInput,
     #[component(name = "too-large")]
@@ -103,18 +103,18 @@ enum FailureKind {
 /// The record `trace-context`.
 #[derive(Debug, Clone, ComponentType, Lift, Lower)]
 #[component(record)]
-struct TraceContext {
+struct WitTraceContext {
     traceparent: String,
     tracestate: String,
 }
 
-impl FailureKind {
+impl WitFailureKind {
     fn kind(self) -> ErrorKind {
         KINDS.get(self as usize).copied().unwrap_or(ErrorKind::Internal)
     }
 }
 
-impl Failure {
+impl WitFailure {
     /// Whether it is what a guest was given for `error`.
     fn is(&self, error: &CallError) -> bool {
         let path = error.path().map(|edge| (edge.from.as_str(), edge.dependency.as_str(), edge.to.as_str()));
@@ -143,8 +143,10 @@ fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
     })?;
     interface.func_wrap("get-trace-context", |mut store, (): ()| {
         let trace = ReplicaState::current_call(&mut store).and_then(|call| call.context.trace.clone());
-        let trace = trace
-            .map(|trace| TraceContext { traceparent: trace.parent().to_owned(), tracestate: trace.state().to_owned() });
+        let trace = trace.map(|trace| WitTraceContext {
+            traceparent: trace.parent().to_owned(),
+            tracestate: trace.state().to_owned(),
+        });
         Ok((trace,))
     })?;
     interface.func_wrap_concurrent("cancelled", |accessor, (): ()| {
@@ -160,7 +162,7 @@ fn add_to_linker(linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()> {
     interface.func_wrap("is-cancelled", |mut store, (): ()| {
         Ok((ReplicaState::current_call(&mut store).is_some_and(|call| call.is_over()),))
     })?;
-    interface.func_wrap("fail", |mut store: StoreContextMut<'_, ReplicaState>, (failure,): (Failure,)| {
+    interface.func_wrap("fail", |mut store: StoreContextMut<'_, ReplicaState>, (failure,): (WitFailure,)| {
         if let Some(call) = ReplicaState::current_call(&mut store) {
             let given = call.recall(|error| failure.is(error));
             let chainlet = store.data().chainlet();

@@ -23,20 +23,20 @@ use super::{Capability, GrantRequest, Loss, Measure, Row, StateError};
 use crate::chainlet::state::ReplicaState;
 use crate::config::ConfigError;
 use crate::gpu::device::{Buffer, Device, Object};
-use crate::gpu::{Gpus, Grant, Share};
+use crate::gpu::{Gpus, Grant, ReplicaGpu};
 
 mod bindings {
     wasmtime::component::bindgen!({
         path: "wit",
         interfaces: "import chainlet:host/gpu@0.1.0;",
         with: {
-            "chainlet:host/gpu.adapter": super::Adapter,
+            "chainlet:host/gpu.adapter": super::AdapterHandle,
             "chainlet:host/gpu.device": super::DeviceHandle,
             "chainlet:host/gpu.buffer": super::BufferHandle,
             "chainlet:host/gpu.bind-group-layout": super::BindGroupLayout,
-            "chainlet:host/gpu.bind-group": super::BindGroup,
+            "chainlet:host/gpu.bind-group": super::BindGroupHandle,
             "chainlet:host/gpu.pipeline-layout": super::PipelineLayout,
-            "chainlet:host/gpu.shader-module": super::ShaderModule,
+            "chainlet:host/gpu.shader-module": super::ShaderModuleHandle,
             "chainlet:host/gpu.compute-pipeline": super::ComputePipeline,
             "chainlet:host/gpu.query-set": super::QuerySet,
         },
@@ -63,14 +63,14 @@ mod bindings {
 /// The most objects that a guest may hold. One more is a trap, as for all handles.
 const HANDLES: usize = 16_384;
 
-pub struct Adapter;
+pub struct AdapterHandle;
 pub struct DeviceHandle(Arc<Device>);
 pub struct BufferHandle(Arc<Buffer>);
 pub struct BindGroupLayout(Object);
 /// A bind group, and the buffers that it keeps alive.
-pub struct BindGroup(Object, #[expect(dead_code, reason = "they are only held")] Vec<Arc<Buffer>>);
+pub struct BindGroupHandle(Object, #[expect(dead_code, reason = "they are only held")] Vec<Arc<Buffer>>);
 pub struct PipelineLayout(Object);
-pub struct ShaderModule(Object);
+pub struct ShaderModuleHandle(Object);
 pub struct ComputePipeline(Object);
 pub struct QuerySet(Object);
 
@@ -81,7 +81,7 @@ pub(super) struct Gpu(pub(super) Arc<Gpus>);
 pub(super) struct GpuState {
     /// Dropped before the share, from which its entries were made.
     table: ResourceTable,
-    share: Share,
+    share: ReplicaGpu,
 }
 
 impl Capability for Gpu {
@@ -114,7 +114,7 @@ impl Capability for Gpu {
     fn state(&self, grant: &Arc<Grant>, _: u32, _: &mut WasiCtxBuilder) -> Result<GpuState, StateError> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
-        Ok(GpuState { table, share: Share::new(grant) })
+        Ok(GpuState { table, share: ReplicaGpu::new(grant) })
     }
 
     fn lost(&self, state: &GpuState) -> Option<BoxFuture<'static, Loss>> {
@@ -138,31 +138,31 @@ impl GpuState {
 }
 
 impl wit::Host for GpuState {
-    fn adapters(&mut self) -> wasmtime::Result<Vec<Resource<Adapter>>> {
+    fn adapters(&mut self) -> wasmtime::Result<Vec<Resource<AdapterHandle>>> {
         match self.share.info() {
-            Some(_) => Ok(vec![self.table.push(Adapter)?]),
+            Some(_) => Ok(vec![self.table.push(AdapterHandle)?]),
             None => Ok(Vec::new()),
         }
     }
 }
 
 impl wit::HostAdapter for GpuState {
-    fn info(&mut self, _: Resource<Adapter>) -> wasmtime::Result<wit::AdapterInfo> {
+    fn info(&mut self, _: Resource<AdapterHandle>) -> wasmtime::Result<wit::AdapterInfo> {
         let info = self.share.info().ok_or_else(|| wasmtime::format_err!("there is no adapter"))?;
         Ok(plain::info(info))
     }
 
-    fn features(&mut self, _: Resource<Adapter>) -> wasmtime::Result<wit::Features> {
+    fn features(&mut self, _: Resource<AdapterHandle>) -> wasmtime::Result<wit::Features> {
         Ok(plain::features_of(self.share.features()))
     }
 
-    fn limits(&mut self, _: Resource<Adapter>) -> wasmtime::Result<wit::Limits> {
+    fn limits(&mut self, _: Resource<AdapterHandle>) -> wasmtime::Result<wit::Limits> {
         Ok(plain::limits_of(&self.share.limits()))
     }
 
     async fn request_device(
         &mut self,
-        _: Resource<Adapter>,
+        _: Resource<AdapterHandle>,
         descriptor: wit::DeviceDescriptor,
     ) -> wasmtime::Result<Result<Resource<DeviceHandle>, wit::Error>> {
         let share = &self.share;
@@ -172,7 +172,7 @@ impl wit::HostAdapter for GpuState {
         }
     }
 
-    fn drop(&mut self, adapter: Resource<Adapter>) -> wasmtime::Result<()> {
+    fn drop(&mut self, adapter: Resource<AdapterHandle>) -> wasmtime::Result<()> {
         self.table.delete(adapter)?;
         Ok(())
     }

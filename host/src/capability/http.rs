@@ -32,7 +32,7 @@ use self::connect::Connect;
 use self::hosts::Hosts;
 use super::{Capability, GrantRequest, Row, StateError, listed};
 use crate::chainlet::state::ReplicaState;
-use crate::config::{ConfigError, Network};
+use crate::config::{ConfigError, NetworkAccess};
 use crate::deadline::moment_after;
 
 /// How long each step of a request may take where its guest does not say: to get a place and a connection, to get the
@@ -50,14 +50,14 @@ const IDLE_CONNECTIONS: usize = 16;
 /// The interfaces, of both versions.
 const INTERFACES: &[&str] = &["wasi:http/types", "wasi:http/outgoing-handler", "wasi:http/client"];
 
-type Sender = Client<HttpsConnector<Connect>, WasiBody>;
+type HttpClient = Client<HttpsConnector<Connect>, WasiBody>;
 
 /// The two clients of a chainlet.
 struct Clients {
     /// Keeps connections for further requests.
-    keeping: Sender,
+    keeping: HttpClient,
     /// Makes a new connection for each request: those that a kept connection lost.
-    fresh: Sender,
+    fresh: HttpClient,
 }
 
 /// The capability.
@@ -101,7 +101,7 @@ impl Capability for OutgoingHttp {
     }
 
     async fn grant(&self, chainlet: &GrantRequest<'_>) -> Result<Arc<Outgoing>, ConfigError> {
-        let Network { hosts, concurrency, .. } = &chainlet.chainlet.network;
+        let NetworkAccess { hosts, concurrency, .. } = &chainlet.chainlet.network;
         if hosts.is_empty() && chainlet.import_of(INTERFACES).is_some() {
             tracing::warn!(
                 chainlet = %chainlet.name,
@@ -119,7 +119,7 @@ impl Capability for OutgoingHttp {
     }
 
     fn rows(&self, chainlet: &GrantRequest<'_>) -> Vec<Row> {
-        let Network { hosts, concurrency, .. } = &chainlet.chainlet.network;
+        let NetworkAccess { hosts, concurrency, .. } = &chainlet.chainlet.network;
         match hosts.is_empty() {
             true => Vec::new(),
             false => vec![Row::new("hosts", format_args!("{}; {concurrency} requests at once", listed(hosts)))],
@@ -184,7 +184,7 @@ impl Outgoing {
         self: Arc<Self>,
         request: Request<WasiBody>,
         options: RequestOptions,
-    ) -> Result<Response<Answer>, Error> {
+    ) -> Result<Response<ResponseBody>, Error> {
         let (host, port) = destination(request.uri())?;
         if !self.hosts.admits(host, port) {
             return Err(Error::HttpRequestDenied);
@@ -198,7 +198,7 @@ impl Outgoing {
         // A connection may be there already, so both times are for both.
         let answer = timeout(connect.saturating_add(first), self.exchange(request)).await;
         let answer = answer.map_err(|_| Error::HttpResponseTimeout)?.map_err(|error| error::of_client(&error))?;
-        Ok(answer.map(|body| Answer { body, next, patience: Box::pin(sleep(next)), _place: place }))
+        Ok(answer.map(|body| ResponseBody { body, next, patience: Box::pin(sleep(next)), _place: place }))
     }
 }
 
@@ -295,14 +295,14 @@ impl WasiHttpHooks for Hooks {
 type Sending = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
 /// The body of an answer, which holds the place of its request.
-struct Answer {
+struct ResponseBody {
     body: Incoming,
     next: Duration,
     patience: Pin<Box<Sleep>>,
     _place: OwnedSemaphorePermit,
 }
 
-impl Body for Answer {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = Error;
 

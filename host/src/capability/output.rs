@@ -50,7 +50,7 @@ pub(crate) struct Lines {
 
 impl Capability for StandardOutput {
     type Grant = Lines;
-    type State = Output;
+    type State = GuestOutput;
 
     fn name(&self) -> &'static str {
         "output"
@@ -68,8 +68,8 @@ impl Capability for StandardOutput {
         Ok(Lines { chainlet: chainlet.name.clone(), rate: Arc::new(LogRate::new()) })
     }
 
-    fn state(&self, lines: &Arc<Lines>, replica: u32, wasi: &mut WasiCtxBuilder) -> Result<Output, StateError> {
-        let output = Output::new(&lines.chainlet, replica, &lines.rate);
+    fn state(&self, lines: &Arc<Lines>, replica: u32, wasi: &mut WasiCtxBuilder) -> Result<GuestOutput, StateError> {
+        let output = GuestOutput::new(&lines.chainlet, replica, &lines.rate);
         wasi.stdout(output.stdout()).stderr(output.stderr());
         Ok(output)
     }
@@ -77,7 +77,7 @@ impl Capability for StandardOutput {
 
 /// The output of one replica.
 #[derive(Clone)]
-pub(crate) struct Output(Arc<Shared>);
+pub(crate) struct GuestOutput(Arc<Shared>);
 
 struct Shared {
     chainlet: ChainletName,
@@ -103,7 +103,7 @@ struct Line {
 }
 
 /// Has a guest's lines carry the id of a request, until it is dropped.
-struct Attributed(Output);
+struct Attributed(GuestOutput);
 
 /// How much a line of the guest's matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,33 +117,38 @@ pub(super) enum Level {
 
 /// Which of a guest's two streams a line came from.
 #[derive(Debug, Clone, Copy)]
-enum Stream {
+enum StdStream {
     Stdout = 0,
     Stderr = 1,
 }
 
-impl Stream {
+impl StdStream {
     fn name(self) -> &'static str {
         match self {
-            Stream::Stdout => "stdout",
-            Stream::Stderr => "stderr",
+            StdStream::Stdout => "stdout",
+            StdStream::Stderr => "stderr",
         }
     }
 }
 
-impl Output {
+impl GuestOutput {
     /// The output of replica `replica`; all replicas of a chainlet share its `rate`.
     fn new(chainlet: &ChainletName, replica: u32, rate: &Arc<LogRate>) -> Self {
         let state = State { partial: Default::default(), writer: None, last_words: Default::default() };
-        Output(Arc::new(Shared { chainlet: chainlet.clone(), replica, rate: rate.clone(), state: Mutex::new(state) }))
+        GuestOutput(Arc::new(Shared {
+            chainlet: chainlet.clone(),
+            replica,
+            rate: rate.clone(),
+            state: Mutex::new(state),
+        }))
     }
 
     fn stdout(&self) -> impl StdoutStream + 'static {
-        Writer { output: self.clone(), stream: Stream::Stdout }
+        Writer { output: self.clone(), stream: StdStream::Stdout }
     }
 
     fn stderr(&self) -> impl StdoutStream + 'static {
-        Writer { output: self.clone(), stream: Stream::Stderr }
+        Writer { output: self.clone(), stream: StdStream::Stderr }
     }
 
     /// The last lines on stderr: where a guest panicked, the panic's message.
@@ -160,7 +165,7 @@ impl Output {
         Attributed(self.clone())
     }
 
-    fn write(&self, stream: Stream, mut bytes: &[u8]) {
+    fn write(&self, stream: StdStream, mut bytes: &[u8]) {
         let mut state = self.lock();
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             let (line, rest) = bytes.split_at(end);
@@ -174,12 +179,12 @@ impl Output {
         }
     }
 
-    fn log(&self, state: &mut State, stream: Stream, Line { text, request }: &Line) {
+    fn log(&self, state: &mut State, stream: StdStream, Line { text, request }: &Line) {
         let line = String::from_utf8_lossy(text);
         if line.starts_with(BACKTRACE_HINT) {
             return;
         }
-        if matches!(stream, Stream::Stderr) {
+        if matches!(stream, StdStream::Stderr) {
             state.last_words.push_back(clip(line.clone().into_owned(), SENTENCE));
             if state.last_words.len() > LAST_WORDS {
                 state.last_words.pop_front();
@@ -247,16 +252,16 @@ impl Drop for Attributed {
 }
 
 impl State {
-    fn partial(&mut self, stream: Stream) -> &mut Line {
+    fn partial(&mut self, stream: StdStream) -> &mut Line {
         let [stdout, stderr] = &mut self.partial;
         match stream {
-            Stream::Stdout => stdout,
-            Stream::Stderr => stderr,
+            StdStream::Stdout => stdout,
+            StdStream::Stderr => stderr,
         }
     }
 
     /// Adds to the line that `stream` has begun.
-    fn append(&mut self, stream: Stream, bytes: &[u8]) {
+    fn append(&mut self, stream: StdStream, bytes: &[u8]) {
         let writer = self.writer.clone();
         let line = self.partial(stream);
         if line.text.is_empty() {
@@ -271,8 +276,8 @@ impl State {
 
 /// The writing end that a guest has, through WASI 0.2 or 0.3.
 struct Writer {
-    output: Output,
-    stream: Stream,
+    output: GuestOutput,
+    stream: StdStream,
 }
 
 impl Writer {
@@ -336,20 +341,20 @@ impl OutputStream for Writer {
 mod tests {
     use super::*;
 
-    fn output() -> Output {
-        Output::new(&ChainletName::new("say-hello").unwrap(), 0, &Arc::new(LogRate::new()))
+    fn output() -> GuestOutput {
+        GuestOutput::new(&ChainletName::new("say-hello").unwrap(), 0, &Arc::new(LogRate::new()))
     }
 
     #[test]
     fn last_words_are_the_last_lines_of_stderr_alone() {
         let output = output();
-        output.write(Stream::Stdout, b"not these\n");
+        output.write(StdStream::Stdout, b"not these\n");
         assert_eq!(output.last_words(), None);
-        output.write(Stream::Stderr, b"one\ntwo\n\nthread panicked ");
-        output.write(Stream::Stderr, b"at src/lib.rs\nboom\nunfinished");
+        output.write(StdStream::Stderr, b"one\ntwo\n\nthread panicked ");
+        output.write(StdStream::Stderr, b"at src/lib.rs\nboom\nunfinished");
         assert_eq!(output.last_words().unwrap(), "thread panicked at src/lib.rs / boom");
         output.write(
-            Stream::Stderr,
+            StdStream::Stderr,
             b"\nnote: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n",
         );
         assert_eq!(output.last_words().unwrap(), "thread panicked at src/lib.rs / boom / unfinished");
@@ -359,18 +364,18 @@ mod tests {
     fn a_line_without_end_is_held_only_up_to_the_limit() {
         let output = output();
         for _ in 0..100 {
-            output.write(Stream::Stdout, &[b'x'; 1024]);
+            output.write(StdStream::Stdout, &[b'x'; 1024]);
         }
-        assert_eq!(output.lock().partial(Stream::Stdout).text.len(), LINE_LIMIT);
+        assert_eq!(output.lock().partial(StdStream::Stdout).text.len(), LINE_LIMIT);
     }
     #[test]
     fn a_line_has_the_request_that_wrote_all_of_it_and_no_other() {
         let output = output();
         let write = |request: Option<&str>, bytes: &[u8]| {
             let _attributed = output.attribute(request.map(Arc::from));
-            output.write(Stream::Stdout, bytes);
+            output.write(StdStream::Stdout, bytes);
         };
-        let request = || output.lock().partial(Stream::Stdout).request.clone();
+        let request = || output.lock().partial(StdStream::Stdout).request.clone();
         write(Some("a"), b"a line\nthe beginning ");
         write(Some("a"), b"of another");
         assert_eq!(request().as_deref(), Some("a"));
@@ -382,7 +387,7 @@ mod tests {
         assert_eq!(request(), None, "the line stays that of two");
         write(Some("b"), b"\nand the next");
         assert_eq!(request().as_deref(), Some("b"));
-        output.write(Stream::Stdout, b" by work of no call");
+        output.write(StdStream::Stdout, b" by work of no call");
         assert_eq!(request(), None);
     }
 }

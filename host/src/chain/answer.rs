@@ -16,7 +16,7 @@ use crate::chainlet::call::CallContext;
 use crate::chainlet::callee::Callee;
 use crate::chainlet::errors::Errors;
 use crate::config::ChainletName;
-use crate::error::{CallError, Declared, ErrorKind};
+use crate::error::{CallError, DeclaredError, ErrorKind};
 use crate::memory::{MEMORY_LIMIT, Reservation, Reserving};
 use crate::offload::Offload;
 use crate::value::format::{Format, WriteError};
@@ -54,8 +54,8 @@ pub(crate) struct Streamed {
     items: Items,
     /// The members beside the stream. This future is polled while the stream is read, because the writer of the stream
     /// may wait for it.
-    end: BoxFuture<'static, End>,
-    ended: Option<End>,
+    end: BoxFuture<'static, StreamEnd>,
+    ended: Option<StreamEnd>,
     /// The part of the host's budget that the last items hold.
     held: Reservation,
     /// A batch that came while [`Streamed::begin`] waited.
@@ -63,7 +63,7 @@ pub(crate) struct Streamed {
 }
 
 /// The members of an answer beside its stream, as JSON.
-type End = Result<Option<Vec<u8>>, CallError>;
+type StreamEnd = Result<Option<Vec<u8>>, CallError>;
 
 /// Returns the place and the item type of the one stream of `ty` that can be served item by item. The stream is the
 /// whole value, or a member of a tuple or record at the top. Returns `None` if there is no stream, if it stands
@@ -273,7 +273,7 @@ async fn rest_of(
     limit: usize,
     reservation: Reservation,
     errors: Option<(Arc<Errors>, CallContext)>,
-) -> End {
+) -> StreamEnd {
     let members = try_join_all(members.into_iter().map(async |(name, ty, value)| {
         let mut held = reservation.budget().nothing();
         let value = collect(&ty, value, limit, &mut held).await.map_err(|error| broken(&chainlet, error))?;
@@ -304,7 +304,7 @@ async fn rest_of(
     if rest.is_empty() {
         return Ok(None);
     }
-    serde_json::to_vec(&Rest(&rest)).map(Some).map_err(|_| mismatch(&chainlet))
+    serde_json::to_vec(&EndJson(&rest)).map(Some).map_err(|_| mismatch(&chainlet))
 }
 
 /// Makes the failure of a call from the chainlet's own error `value`, which is of type `ty`.
@@ -319,7 +319,7 @@ pub(crate) fn own_error(chainlet: &ChainletName, ty: Option<&Type>, value: Optio
         _ => text.extend_from_slice(b"null"),
     }
     let mut failure = CallError::new(ErrorKind::Chainlet, chainlet, "the chainlet answered with its error");
-    if let Some(declared) = ty.zip(value).and_then(|(ty, value)| Declared::read(ty, value)) {
+    if let Some(declared) = ty.zip(value).and_then(|(ty, value)| DeclaredError::read(ty, value)) {
         failure = failure.with_declared(declared);
     }
     match String::from_utf8(text).ok().and_then(|text| serde_json::value::RawValue::from_string(text).ok()) {
@@ -356,9 +356,9 @@ fn mismatch(chainlet: &ChainletName) -> CallError {
     CallError::new(ErrorKind::Internal, chainlet, "an answer is not of its type, which is a bug of chainhost")
 }
 
-struct Rest<'a>(&'a [(Option<Name>, Arc<Type>, Value)]);
+struct EndJson<'a>(&'a [(Option<Name>, Arc<Type>, Value)]);
 
-impl Serialize for Rest<'_> {
+impl Serialize for EndJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
             [(None, ty, value)] => Typed { ty, value }.serialize(serializer),

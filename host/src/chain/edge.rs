@@ -33,12 +33,12 @@ use self::breaker::{Breaker, BreakerLayer};
 use self::concurrency::{Concurrency, ConcurrencyLayer};
 use self::deadline::{DeadlineLayer, WithDeadline};
 pub(super) use self::import::EdgeImport;
-use crate::chainlet::call::{Answered, CallContext, Outcome};
+use crate::chainlet::call::{CallAnswer, CallContext, Outcome};
 use crate::chainlet::callee::Callee;
-use crate::chainlet::streams::{Pace, Reader, Surroundings};
+use crate::chainlet::streams::{Pace, ReadingGuest, Surroundings};
 use crate::config::{ByteSize, DependencySpec};
 use crate::deadline::{Deadline, TimeLimit, earlier, moment_after};
-use crate::error::{CallError, EdgeName, ErrorKind, Origin};
+use crate::error::{CallError, EdgeName, ErrorKind, ErrorOrigin};
 use crate::log_fields::log_call_error;
 use crate::memory::{NoRoom, Reservation};
 use crate::value::Value;
@@ -100,7 +100,7 @@ impl Edge {
 
     /// Rejects an answer that is larger than `memory`, the caller's limit in bytes. Such an answer would end the
     /// caller's replica and all other calls in it.
-    fn fits_memory(&self, answered: &Answered, memory: usize) -> Result<(), CallError> {
+    fn fits_memory(&self, answered: &CallAnswer, memory: usize) -> Result<(), CallError> {
         let bytes = answered.reservation.as_ref().map_or(0, Reservation::bytes);
         if bytes <= memory {
             return Ok(());
@@ -117,7 +117,7 @@ impl Edge {
     }
 
     /// Calls the dependency for `reader`, within the caller's deadline and the edge's own limits.
-    async fn call(&self, params: Vec<Value>, mut context: CallContext, reader: Reader) -> Outcome {
+    async fn call(&self, params: Vec<Value>, mut context: CallContext, reader: ReadingGuest) -> Outcome {
         context.span = tracing::debug_span!(parent: &context.span, "edge", edge = %self.name);
         let (request, span) = (context.request.clone(), context.span.clone());
         let now = Instant::now();
@@ -136,7 +136,7 @@ impl Edge {
                 if let Some(Value::Result(Err(_))) = &answered.value {
                     let came_here = answered.origin.take();
                     let mut origin =
-                        came_here.unwrap_or_else(|| Origin { chainlet: self.name.to.clone(), path: Vec::new() });
+                        came_here.unwrap_or_else(|| ErrorOrigin { chainlet: self.name.to.clone(), path: Vec::new() });
                     origin.path.insert(0, self.name.clone());
                     answered.origin = Some(origin);
                 }
@@ -160,7 +160,7 @@ impl Edge {
 struct Target(Arc<dyn Callee>);
 
 impl Service<EdgeCall> for Target {
-    type Response = Answered;
+    type Response = CallAnswer;
     type Error = CallError;
     type Future = BoxFuture<'static, Outcome>;
 

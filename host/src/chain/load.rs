@@ -16,18 +16,18 @@ use crate::capability::GrantRequest;
 use crate::chainlet::Chainlet;
 use crate::chainlet::call::Patience;
 use crate::chainlet::limits::ValueLimits;
-use crate::chainlet::replica::Blueprint;
+use crate::chainlet::replica::ReplicaTemplate;
 use crate::chainlet::state::ReplicaState;
 use crate::component::{self, Component, Loading};
 use crate::config::{ChainSecrets, ChainSpec, ChainletName, ComponentSource, ConfigError, ConfigErrors, KeyPath};
-use crate::engine::Shared;
+use crate::engine::HostParts;
 use crate::error::{CallError, ErrorKind};
 use crate::log_rate::LogRate;
 use crate::machine::{self, MachineError};
 use crate::offload::Offload;
 
 /// Compiles the components of `spec` and resolves its dependencies. No guest code runs.
-pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec, progress: &StartProgress) -> Result<Plan, LoadError> {
+pub(crate) async fn plan(shared: &HostParts, spec: &ChainSpec, progress: &StartProgress) -> Result<Plan, LoadError> {
     spec.validate()?;
     spec.check_files()?;
     progress.begin(spec.chainlets.keys());
@@ -136,14 +136,14 @@ pub(crate) async fn plan(shared: &Shared, spec: &ChainSpec, progress: &StartProg
 }
 
 /// Checks that the host offers everything that `component` imports.
-fn check_imports(shared: &Shared, component: &Component) -> wasmtime::Result<()> {
+fn check_imports(shared: &HostParts, component: &Component) -> wasmtime::Result<()> {
     let add_all = |linker: &mut Linker<ReplicaState>| shared.capabilities.add_to_linker(linker);
     link(&shared.engine, component, add_all, |_| Arc::new(Unresolved)).map(drop)
 }
 
 /// Starts the chainlets of `plan`, each after those that it calls.
 pub(crate) async fn start(
-    shared: &Shared,
+    shared: &HostParts,
     spec: &ChainSpec,
     plan: Plan,
     mut secrets: ChainSecrets,
@@ -185,7 +185,7 @@ pub(crate) async fn start(
                 return Err(LoadError::Start(CallError::new(ErrorKind::Internal, name, format_args!("{error:#}"))));
             }
         };
-        let blueprint = Blueprint {
+        let template = ReplicaTemplate {
             name: name.clone(),
             signature: component.run_remote.signature.clone(),
             component: component.clone(),
@@ -213,7 +213,7 @@ pub(crate) async fn start(
             threads: shared.threads.clone(),
         };
         progress.set(name, Stage::Starting);
-        match Chainlet::start(blueprint, chainlet.replicas).await {
+        match Chainlet::start(template, chainlet.replicas).await {
             Ok(chainlet) => {
                 progress.set(name, Stage::Ready);
                 running.insert(name.clone(), chainlet);

@@ -19,14 +19,14 @@ pub struct Plan {
     /// The components, in an order in which every chainlet comes after those that it calls.
     pub chainlets: IndexMap<ChainletName, Component>,
     /// The edges: which chainlet calls which.
-    pub edges: Vec<Edge>,
+    pub edges: Vec<PlannedEdge>,
     /// The rows about what each chainlet may use of the host.
     pub(super) rows: IndexMap<ChainletName, Vec<Row>>,
 }
 
 /// One resolved dependency.
 #[derive(Debug, Clone)]
-pub struct Edge {
+pub struct PlannedEdge {
     /// The calling chainlet, the name of its dependency, and the chainlet to which that resolves.
     pub name: EdgeName,
     /// The import of the calling component.
@@ -37,7 +37,7 @@ pub struct Edge {
     pub policy: DependencySpec,
 }
 
-impl Edge {
+impl PlannedEdge {
     /// Returns the type of the calls through the edge: the import's type without the `result` that holds failures.
     pub fn carried(&self) -> Signature {
         let mut signature = (*self.dependency.signature).clone();
@@ -58,7 +58,7 @@ impl Plan {
     }
 
     /// Returns the edges from `chainlet` to others, in the order of its imports.
-    pub fn edges_from<'a>(&'a self, chainlet: &'a ChainletName) -> impl Iterator<Item = &'a Edge> {
+    pub fn edges_from<'a>(&'a self, chainlet: &'a ChainletName) -> impl Iterator<Item = &'a PlannedEdge> {
         self.edges.iter().filter(move |edge| edge.name.from == *chainlet)
     }
 }
@@ -158,7 +158,7 @@ fn edge(
     offers: &IndexMap<&ChainletName, &RunRemote>,
     from: &ChainletName,
     dependency: &Dependency,
-) -> Result<Edge, ConfigError> {
+) -> Result<PlannedEdge, ConfigError> {
     let chainlet = KeyPath::root().key("chainlets").key(from);
     let place = chainlet.key("depends").key(&dependency.name);
     let name = DependencyName::new(&dependency.name).map_err(|error| {
@@ -192,7 +192,7 @@ fn edge(
         ));
     }
     match fit(&dependency.signature, offered) {
-        Ok(is_fallible) => Ok(Edge {
+        Ok(is_fallible) => Ok(PlannedEdge {
             name: EdgeName { from: from.clone(), dependency: name, to },
             dependency: dependency.clone(),
             is_fallible,
@@ -317,16 +317,16 @@ fn unused_dependency(
 fn order(
     spec: &ChainSpec,
     components: &IndexMap<ChainletName, Component>,
-    edges: &[Edge],
+    edges: &[PlannedEdge],
 ) -> Result<Vec<ChainletName>, ConfigError> {
     struct Walk<'a> {
-        edges: &'a [Edge],
+        edges: &'a [PlannedEdge],
         done: Vec<ChainletName>,
-        path: Vec<&'a Edge>,
+        path: Vec<&'a PlannedEdge>,
     }
     impl<'a> Walk<'a> {
         /// Visits `name` and its callees. Returns the cycle as an error if one leads back to a chainlet on the path.
-        fn visit(&mut self, name: &ChainletName) -> Result<(), Vec<&'a Edge>> {
+        fn visit(&mut self, name: &ChainletName) -> Result<(), Vec<&'a PlannedEdge>> {
             if self.done.contains(name) {
                 return Ok(());
             }
@@ -363,7 +363,7 @@ fn order(
 fn entrypoint(
     spec: &ChainSpec,
     components: &IndexMap<ChainletName, Component>,
-    edges: &[Edge],
+    edges: &[PlannedEdge],
 ) -> Result<ChainletName, ConfigError> {
     if let Some(entrypoint) = &spec.entrypoint {
         return Ok(entrypoint.clone());

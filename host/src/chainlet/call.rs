@@ -17,10 +17,10 @@
 //! |---|---|---|
 //! | the caller | [`Caller`] | before the answer: nobody wants it, so the call is over |
 //! | the readers of the answer's streams | [`Tail`] | before their end: nobody reads them, so the call is over |
-//! | the replica | [`Job`], then [`Serving`] | the guest has let go, or its store is gone: the call is done |
+//! | the replica | [`PendingCall`], then [`Serving`] | the guest has let go, or its store is gone: the call is done |
 //! | the answer's streams, in the store | [`OpenStreams`] | the guest writes none of them any more |
 //! | a guest that works on after its answer | [`KeptPlace`] | the call's place may come free |
-//! | a guest that waits for the end of the call | [`Listener`] | before that end: it waits no longer |
+//! | a guest that waits for the end of the call | [`CancellationListener`] | before that end: it waits no longer |
 //! | a stream or a plain import that the guest waits for | [`Waits`] | the guest waits for it no longer |
 //!
 //! The call's place in its replica (its [`Lease`]) comes free when the guest has let go, not when the caller has left.
@@ -38,19 +38,19 @@ use tokio::time::{Instant, sleep_until};
 use tracing::Span;
 
 use super::params::Values;
-use super::pool::{Lease, Loss};
+use super::pool::{Lease, LeaseLoss};
 use super::replica::{Replica, Wear};
 use crate::config::DependencyName;
 use crate::deadline::{Deadline, moment_after};
-use crate::error::{CallError, Origin};
+use crate::error::{CallError, ErrorOrigin};
 use crate::memory::Reservation;
 use crate::trace::TraceContext;
 use crate::value::Value;
 
 mod ends;
 
-pub(super) use ends::{Job, OpenStreams};
-pub(crate) use ends::{KeptPlace, Listener, Tail, TailHandle, Waits};
+pub(crate) use ends::{CancellationListener, KeptPlace, Tail, TailHandle, Waits};
+pub(super) use ends::{OpenStreams, PendingCall};
 
 /// The most failures of dependencies that a call remembers, so that the guest can pass one on as it was. It remembers
 /// as many of their declared errors.
@@ -60,15 +60,15 @@ const REMEMBERED: usize = 32;
 const REMEMBERED_ERROR: usize = 2 * 1024;
 
 /// The result of a call, as its callee gives it.
-pub(crate) type Outcome = Result<Answered, CallError>;
+pub(crate) type Outcome = Result<CallAnswer, CallError>;
 
 /// The answer of a function, and everything that goes on after it.
 #[derive(Debug)]
-pub(crate) struct Answered {
+pub(crate) struct CallAnswer {
     /// The function's result, which may be its typed error.
     pub value: Option<Value>,
     /// The origin of the typed error, if a dependency made the error and the guest passed it on.
-    pub origin: Option<Origin>,
+    pub origin: Option<ErrorOrigin>,
     /// The readers' end of the call, which goes on while the streams in the value are read.
     pub tail: Option<Tail>,
     /// The call's place among those of its edge, held until its streams have ended.
@@ -88,7 +88,7 @@ pub(super) struct Returned {
 /// The reply of a replica to a call.
 pub(super) enum Reply {
     /// The guest has returned, or the call has failed.
-    Answer(Result<(Returned, Option<Origin>), CallError>),
+    Answer(Result<(Returned, Option<ErrorOrigin>), CallError>),
     /// The replica ended before the guest saw the call. This gives back its parameters and its place. The place is kept
     /// until the call has another one, so that the call is in flight all the while.
     NotBegun(Values, Option<Lease>),
@@ -132,12 +132,12 @@ pub(crate) struct Call {
     /// Notified whenever the state changes in a way that somebody may wait for.
     changed: Notify,
     /// The place where the call is served; `None` for the host's own questions, which nobody gives up.
-    site: Option<Site>,
+    site: Option<CallSite>,
     /// The number of streams and plain imports that the guest waits for.
     waits: AtomicUsize,
 }
 
-struct Site {
+struct CallSite {
     replica: Arc<Replica>,
     patience: Arc<Patience>,
 }
@@ -150,7 +150,7 @@ struct State {
     /// The call's place, until the guest has let go.
     lease: Option<Lease>,
     /// The reason why the call is over, if it is.
-    over: Option<Over>,
+    over: Option<OverReason>,
     /// True if the guest has used up its grace.
     expired: bool,
     /// The failure of the call after its answer.
@@ -161,9 +161,9 @@ struct State {
     kept: usize,
     /// True if the guest has returned, although it may still write the streams of its answer.
     returned: bool,
-    /// The number of [`Listener`]s.
+    /// The number of [`CancellationListener`]s.
     listening: usize,
-    /// The number of [`Listener`]s until the call is over; after that, their number at that moment. Their guest is told
+    /// The number of [`CancellationListener`]s until the call is over; after that, their number at that moment. Their guest is told
     /// of the end, and acts on it by itself.
     listeners: usize,
     /// The last failures of dependencies that were given to the guest.
@@ -186,7 +186,7 @@ enum Phase {
 
 /// The reason why a call is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Over {
+enum OverReason {
     /// The caller left without an answer.
     Left,
     /// Nobody reads the answer's streams any more.
@@ -196,7 +196,11 @@ enum Over {
 }
 
 impl Call {
-    fn new(context: CallContext, lease: Option<Lease>, site: Option<Site>) -> (Arc<Self>, oneshot::Receiver<Reply>) {
+    fn new(
+        context: CallContext,
+        lease: Option<Lease>,
+        site: Option<CallSite>,
+    ) -> (Arc<Self>, oneshot::Receiver<Reply>) {
         let (reply, answer) = oneshot::channel();
         let state = State { reply: Some(reply), lease, ..State::default() };
         (
@@ -237,16 +241,16 @@ impl Call {
     /// Returns when the work for the call is pointless: its caller left or it failed, so that there can be no answer,
     /// or the guest has used up its grace. A guest whose readers have left may end well until then.
     pub(crate) async fn pointless(&self) {
-        self.until(|state| state.expired || matches!(state.over, Some(Over::Left | Over::Failed))).await;
+        self.until(|state| state.expired || matches!(state.over, Some(OverReason::Left | OverReason::Failed))).await;
     }
 
     /// Notes that the guest waits to be told that the call is over, until the returned guard is dropped.
-    pub(crate) fn listen(self: &Arc<Self>) -> Listener {
+    pub(crate) fn listen(self: &Arc<Self>) -> CancellationListener {
         let mut state = self.lock();
         state.listening += 1;
         state.listeners += 1;
         drop(state);
-        Listener(self.clone())
+        CancellationListener(self.clone())
     }
 
     /// Returns when the guest is to be resumed from its work for a call that is over. A guest that is told of the end
@@ -273,7 +277,7 @@ impl Call {
     /// Fails the call: its caller gets `error` instead of an answer, or at the end of the answer's streams. Only the
     /// first failure counts, and none after the end of the call.
     pub(crate) fn fail(self: &Arc<Self>, error: CallError) {
-        self.end(Over::Failed, |state| match state.reply.take() {
+        self.end(OverReason::Failed, |state| match state.reply.take() {
             // Sending fails only after the caller has left.
             Some(reply) => drop(reply.send(Reply::Answer(Err(error)))),
             None => state.failure = Some(error),
@@ -285,7 +289,7 @@ impl Call {
     pub(crate) fn strand(&self) {
         let lease = self.lock().lease.take();
         if let Some(lease) = lease {
-            lease.lose(Loss::Unanswered);
+            lease.lose(LeaseLoss::Unanswered);
         }
     }
 
@@ -304,7 +308,7 @@ impl Call {
     }
 
     /// Remembers the declared `error` that `dependency` has returned, and its `origin`, unless the error is large.
-    pub(crate) fn note_declared(&self, dependency: &DependencyName, error: Option<&Value>, origin: Origin) {
+    pub(crate) fn note_declared(&self, dependency: &DependencyName, error: Option<&Value>, origin: ErrorOrigin) {
         if error.is_some_and(|error| error.weight() > REMEMBERED_ERROR) {
             return;
         }
@@ -344,7 +348,7 @@ impl Call {
     }
 
     /// Makes the call over for the reason `why`. `tell` tells its caller.
-    fn end(self: &Arc<Self>, why: Over, tell: impl FnOnce(&mut State)) {
+    fn end(self: &Arc<Self>, why: OverReason, tell: impl FnOnce(&mut State)) {
         let begun = {
             let mut state = self.lock();
             if state.phase >= Phase::Over {
@@ -385,7 +389,7 @@ impl Call {
                 site.replica.note_overrun(self.context.request.as_ref());
             }
             // A guest that waits for others keeps no other call from running, so it does not count as overrun.
-            lease.lose(if waits { Loss::Unanswered } else { Loss::Overran });
+            lease.lose(if waits { LeaseLoss::Unanswered } else { LeaseLoss::Overran });
         }
     }
 
@@ -411,7 +415,7 @@ impl Call {
 struct Noted {
     dependency: DependencyName,
     error: Option<Value>,
-    origin: Origin,
+    origin: ErrorOrigin,
 }
 
 impl Noted {
@@ -429,7 +433,7 @@ impl Noted {
 impl State {
     /// Returns the origin of the error in `answer`, if the guest has said that it passes on an error of a dependency
     /// and the answer is such an error.
-    fn origin_of(&mut self, answer: Option<&Value>) -> Option<Origin> {
+    fn origin_of(&mut self, answer: Option<&Value>) -> Option<ErrorOrigin> {
         let dependency = self.passes_on.take()?;
         let Some(Value::Result(Err(error))) = answer else { return None };
         let mut noted = self.declared.iter().rev().filter(|noted| noted.dependency.as_str() == dependency);
@@ -450,7 +454,7 @@ impl State {
 
 /// Waits until the guest has let go of a call that is over. If it does not let go in time, has its replica replaced.
 async fn until_let_go(call: Arc<Call>) {
-    let Some(Site { replica, patience }) = &call.site else { return };
+    let Some(CallSite { replica, patience }) = &call.site else { return };
     let deadline = moment_after(Instant::now(), patience.grace);
     let stalls = async {
         replica.stuck(patience.stall).await;

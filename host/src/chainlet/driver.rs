@@ -1,17 +1,17 @@
 //! Drives a replica: in the replica's own task, or on the thread of a caller that has just handed it a call.
 //!
 //! Waking another task first costs more than many guests need for a call, and on several cores it costs the caches,
-//! too. So a caller takes a turn at driving the replica that it calls, if nobody else drives it. The guest then runs on
-//! the caller's thread, and its answer is often there before the caller has to wait at all. Work that does not end in
-//! that turn goes on in the replica's task.
+//! too. So a caller polls the replica that it calls, if nobody else drives it. The guest then runs on the caller's
+//! thread, and its answer is often there before the caller has to wait at all. Work that does not end in that poll goes
+//! on in the replica's task.
 //!
-//! - The task takes the first turn, because wasmtime does not let a store begin its event loop inside that of another.
+//! - The task polls first, because wasmtime does not let a store begin its event loop inside that of another.
 //! - One thread drives at a time. If another thread drives, a caller sets `AGAIN`, and that thread then polls once
 //!   more.
-//! - Callers leave a replica with long turns to its task, so that calls that compute run beside each other.
-//! - A replica that has used up its [`Share`] of a processor rests: its task waits, and callers leave it to its task.
-//! - A turn is bounded. A guest yields at each tick of the engine's epoch, and a caller that has driven for others for
-//!   [`TURN`] hands over to the task.
+//! - Callers leave a replica with long polls to its task, so that calls that compute run beside each other.
+//! - A replica that has used up its [`CpuShare`] of a processor rests: its task waits, and callers leave it to its task.
+//! - A poll is bounded. A guest yields at each tick of the engine's epoch, and a caller that has driven for others for
+//!   [`CALLER_LIMIT`] hands over to the task.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -26,11 +26,11 @@ use tokio::runtime::Handle;
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::share::{Meter, Share};
+use super::share::{CpuMeter, CpuShare};
 
-/// The longest time that a caller drives for others, beyond its own call; and the longest usual turn of a replica for
+/// The longest time that a caller drives for others, beyond its own call; and the longest usual poll of a replica for
 /// which callers drive. Waking a task costs some microseconds, which is little beside this.
-const TURN: Duration = Duration::from_micros(100);
+const CALLER_LIMIT: Duration = Duration::from_micros(100);
 
 /// No thread drives, and there is nothing to do.
 const IDLE: u8 = 0;
@@ -49,11 +49,11 @@ pub(super) struct Driver<T> {
     work: Mutex<Work<T>>,
     /// The task that drives if nobody else does.
     task: AtomicWaker,
-    turns: AtomicU64,
-    /// The usual length of a turn: a moving average in nanoseconds.
+    polls: AtomicU64,
+    /// The usual length of a poll: a moving average in nanoseconds.
     usual: AtomicU64,
     /// The work's share of a processor; `None` if it may use a whole one.
-    share: Option<Mutex<Share>>,
+    share: Option<Mutex<CpuShare>>,
 }
 
 enum Work<T> {
@@ -86,9 +86,9 @@ impl<T: Send + 'static> Driver<T> {
             state: AtomicU8::new(SCHEDULED),
             work: Mutex::new(Work::None),
             task: AtomicWaker::new(),
-            turns: AtomicU64::new(0),
+            polls: AtomicU64::new(0),
             usual: AtomicU64::new(0),
-            share: Share::new(share, Instant::now()).map(Mutex::new),
+            share: CpuShare::new(share, Instant::now()).map(Mutex::new),
         })
     }
 
@@ -102,15 +102,15 @@ impl<T: Send + 'static> Driver<T> {
     /// Makes sure that the work is polled, because there is a new reason to: on this thread now, or soon on another.
     pub(super) fn nudge(self: &Arc<Self>) {
         let usual = Duration::from_nanos(self.usual.load(Ordering::Relaxed));
-        if self.turns() == 0 || usual > TURN || self.rests_until().is_some() {
+        if self.polls() == 0 || usual > CALLER_LIMIT || self.rests_until().is_some() {
             return ArcWake::wake_by_ref(self);
         }
         if !self.begin(true) {
             return;
         }
         let start = Instant::now();
-        while self.turn() && self.end() == AGAIN {
-            if start.elapsed() < TURN {
+        while self.poll_work() && self.end() == AGAIN {
+            if start.elapsed() < CALLER_LIMIT {
                 self.state.store(DRIVING, Ordering::SeqCst);
             } else {
                 self.state.store(SCHEDULED, Ordering::SeqCst);
@@ -120,13 +120,13 @@ impl<T: Send + 'static> Driver<T> {
         }
     }
 
-    /// Returns the number of turns so far.
-    pub(super) fn turns(&self) -> u64 {
-        self.turns.load(Ordering::Relaxed)
+    /// Returns the number of polls so far.
+    pub(super) fn polls(&self) -> u64 {
+        self.polls.load(Ordering::Relaxed)
     }
 
-    /// Takes the turn, and returns whether it did. If another thread has the turn, a caller sets [`AGAIN`]. The task
-    /// takes a turn only if it was woken; a caller always has something to do.
+    /// Takes the right to poll the work, and returns true if nobody else has it. If another thread has it, a caller sets
+    /// [`AGAIN`]. The task takes it only if it was woken; a caller always has something to do.
     fn begin(&self, caller: bool) -> bool {
         let mut state = self.state.load(Ordering::SeqCst);
         loop {
@@ -144,12 +144,12 @@ impl<T: Send + 'static> Driver<T> {
     }
 
     /// Polls the work. Returns false if it has ended.
-    fn turn(self: &Arc<Self>) -> bool {
+    fn poll_work(self: &Arc<Self>) -> bool {
         let start = Instant::now();
-        self.turns.fetch_add(1, Ordering::Relaxed);
+        self.polls.fetch_add(1, Ordering::Relaxed);
         let mut work = lock(&self.work);
         let Work::Running { future, runtime } = &mut *work else { return false };
-        let meter = Meter::start(self.share.is_some());
+        let meter = CpuMeter::start(self.share.is_some());
         let waker = waker_ref(self);
         let mut context = Context::from_waker(&waker);
         let polled = {
@@ -158,7 +158,7 @@ impl<T: Send + 'static> Driver<T> {
             // that task's budget.
             catch_unwind(AssertUnwindSafe(|| pin!(unconstrained(future.as_mut())).as_mut().poll(&mut context)))
         };
-        if let Some(used) = meter.map(Meter::stop)
+        if let Some(used) = meter.map(CpuMeter::stop)
             && let Some(share) = &self.share
         {
             lock(share).pay(used, Instant::now());
@@ -181,7 +181,7 @@ impl<T: Send + 'static> Driver<T> {
         false
     }
 
-    /// Gives the turn back and returns [`IDLE`]. If there is more to do, keeps the turn and returns [`AGAIN`].
+    /// Gives the right to poll back and returns [`IDLE`]. If there is more to do, keeps it and returns [`AGAIN`].
     fn end(&self) -> u8 {
         match self.state.compare_exchange(DRIVING, IDLE, Ordering::SeqCst, Ordering::SeqCst) {
             Ok(_) => IDLE,
@@ -240,7 +240,7 @@ impl<T: Send + 'static> Future for Driven<T> {
             }
         }
         *rest = None;
-        if driver.begin(false) && driver.turn() && driver.end() == AGAIN {
+        if driver.begin(false) && driver.poll_work() && driver.end() == AGAIN {
             driver.state.store(SCHEDULED, Ordering::SeqCst);
             cx.waker().wake_by_ref();
         }
@@ -260,7 +260,7 @@ impl<T: Send + 'static> Future for Driven<T> {
 
 impl<T> Drop for Driven<T> {
     fn drop(&mut self) {
-        // Taking the lock waits for a turn under way, which is short.
+        // Taking the lock waits for a poll under way, which is short.
         let work = std::mem::replace(&mut *lock(&self.driver.work), Work::None);
         self.driver.state.store(ENDED, Ordering::SeqCst);
         drop(work);

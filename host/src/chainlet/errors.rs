@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::call::CallContext;
 use crate::config::ChainletName;
-use crate::error::{Declared, DeclaredKind};
+use crate::error::{DeclaredError, DeclaredKind};
 use crate::log_rate::LogRate;
 use crate::value::{Type, Value};
 
@@ -50,19 +50,19 @@ impl Errors {
         error: Option<&Value>,
         context: &CallContext,
     ) {
-        let declared = ty.zip(error).and_then(|(ty, error)| Declared::read(ty, error));
+        let declared = ty.zip(error).and_then(|(ty, error)| DeclaredError::read(ty, error));
         let count = declared.as_ref().and_then(|declared| self.by_kind.get(declared.kind as usize));
         count.unwrap_or(&self.other).fetch_add(1, Ordering::Relaxed);
         let request = context.request.as_deref().map(tracing::field::display);
         context.span.in_scope(|| match declared {
-            Some(Declared { kind, message, .. }) if kind.is_fault() => {
+            Some(DeclaredError { kind, message, .. }) if kind.is_fault() => {
                 if let Some(left_out) = self.log_rate.admit() {
                     let suppressed = (left_out > 0).then_some(left_out);
                     tracing::warn!(request, %chainlet, kind = %kind.name(), error = message, suppressed,
                         "a chainlet answered with an error");
                 }
             }
-            Some(Declared { kind, message, .. }) => {
+            Some(DeclaredError { kind, message, .. }) => {
                 tracing::debug!(request, %chainlet, kind = %kind.name(), error = message,
                     "a chainlet answered with an error");
             }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::pool::Pool;
-use super::replica::Blueprint;
+use super::replica::ReplicaTemplate;
 use super::scale::Scale;
 use super::supervisor::{self, Orders};
 use crate::config::Replicas;
@@ -21,7 +21,7 @@ const LEAST_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The replicas of one chainlet.
 pub(super) struct Fleet {
-    blueprint: Arc<Blueprint>,
+    template: Arc<ReplicaTemplate>,
     pool: Arc<Pool>,
     /// Ends all replicas at once.
     stop: CancellationToken,
@@ -32,12 +32,12 @@ pub(super) struct Fleet {
 
 impl Fleet {
     pub(super) fn new(
-        blueprint: Arc<Blueprint>,
+        template: Arc<ReplicaTemplate>,
         pool: Arc<Pool>,
         stop: CancellationToken,
         supervisors: TaskTracker,
     ) -> Self {
-        Fleet { blueprint, pool, stop, supervisors, replicas: BTreeMap::new() }
+        Fleet { template, pool, stop, supervisors, replicas: BTreeMap::new() }
     }
 
     /// Starts the first `count` replicas, and returns after each has run its `init`.
@@ -57,7 +57,7 @@ impl Fleet {
         let mut outcome = Ok(());
         for start in starts {
             let started = start.await.unwrap_or_else(|_| {
-                Err(CallError::new(ErrorKind::Internal, &self.blueprint.name, "a supervisor is gone"))
+                Err(CallError::new(ErrorKind::Internal, &self.template.name, "a supervisor is gone"))
             });
             outcome = outcome.and(started);
         }
@@ -66,7 +66,7 @@ impl Fleet {
 
     /// Keeps as many replicas as the load needs, until the chainlet stops.
     pub(super) async fn follow_the_load(mut self, bounds: Replicas) {
-        let mut scale = Scale::new(bounds, self.blueprint.concurrency);
+        let mut scale = Scale::new(bounds, self.template.concurrency);
         let mut wanted = bounds.min;
         let mut looked = Instant::now();
         loop {
@@ -88,7 +88,7 @@ impl Fleet {
             // Removes no replica while some are missing, because the one that leaves may be the only healthy one.
             let may_lower = needed == 0 || load.ready >= usize::try_from(wanted).unwrap_or(usize::MAX);
             if needed > wanted || needed < wanted && may_lower {
-                tracing::info!(chainlet = %self.blueprint.name, replicas = needed, replicas_before = wanted,
+                tracing::info!(chainlet = %self.template.name, replicas = needed, replicas_before = wanted,
                     active = load.active, waiting = load.waiting, "scaling");
                 wanted = needed;
                 self.scale_to(wanted);
@@ -116,7 +116,7 @@ impl Fleet {
         let leave = CancellationToken::new();
         self.replicas.insert(number, leave.clone());
         let orders = Orders { stop: self.stop.clone(), leave, tasks: self.supervisors.clone() };
-        let supervisor = supervisor::supervise(self.blueprint.clone(), number, self.pool.clone(), orders, started);
-        self.supervisors.spawn_on(supervisor, self.blueprint.threads.handle());
+        let supervisor = supervisor::supervise(self.template.clone(), number, self.pool.clone(), orders, started);
+        self.supervisors.spawn_on(supervisor, self.template.threads.handle());
     }
 }

@@ -82,7 +82,7 @@ pub(super) fn impose(store: &mut Store<ReplicaState>) {
 
 /// The parameters of all calls of dependencies that one replica has under way.
 #[derive(Debug, Clone)]
-pub(crate) struct Parameters {
+pub(crate) struct ParameterLimit {
     limits: ValueLimits,
     /// The host's budget for all replicas.
     host: MemoryBudget,
@@ -95,17 +95,17 @@ pub(crate) struct Parameters {
 
 /// The parameters of one call of a dependency while it is under way.
 #[derive(Debug)]
-pub(crate) struct Held {
-    of: Parameters,
+pub(crate) struct HeldParameters {
+    of: ParameterLimit,
     bytes: usize,
     /// The part of the host's budget that they hold.
     _reservation: Option<Reservation>,
 }
 
-impl Parameters {
+impl ParameterLimit {
     pub(super) fn new(limits: ValueLimits, host: MemoryBudget) -> Self {
         let allowed = Arc::new(AtomicUsize::new(limits.one));
-        Parameters { limits, host, bytes: Arc::default(), allowed, changed: Arc::default() }
+        ParameterLimit { limits, host, bytes: Arc::default(), allowed, changed: Arc::default() }
     }
 
     /// Counts `params`, which the guest in `store` passed. The host will hold `copies` copies of them. `lifted` is what it has
@@ -118,7 +118,7 @@ impl Parameters {
         params: &[Value],
         copies: usize,
         lifted: Option<Reservation>,
-    ) -> Result<Held, NoRoom> {
+    ) -> Result<HeldParameters, NoRoom> {
         let of = store.data().parameters.clone();
         let bytes = weight(params);
         let all = Some(bytes.saturating_mul(copies)).filter(|bytes| *bytes >= SMALL);
@@ -138,9 +138,9 @@ impl Parameters {
         Ok(reservation)
     }
 
-    fn count(&self, bytes: usize, reservation: Option<Reservation>) -> Held {
+    fn count(&self, bytes: usize, reservation: Option<Reservation>) -> HeldParameters {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        Held { of: self.clone(), bytes, _reservation: reservation }
+        HeldParameters { of: self.clone(), bytes, _reservation: reservation }
     }
 
     /// Limits the next call of an import to the bytes that are left.
@@ -208,7 +208,7 @@ fn weight(values: &[Value]) -> usize {
     values.iter().map(Value::weight).sum()
 }
 
-impl Drop for Held {
+impl Drop for HeldParameters {
     fn drop(&mut self) {
         self.of.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
         self.of.changed.store(true, Ordering::Release);
@@ -302,8 +302,8 @@ impl ResourceLimiter for MemoryLimit {
 mod tests {
     use super::*;
 
-    fn parameters(limits: ValueLimits) -> Parameters {
-        Parameters::new(limits, MemoryBudget::unlimited())
+    fn parameters(limits: ValueLimits) -> ParameterLimit {
+        ParameterLimit::new(limits, MemoryBudget::unlimited())
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot};
 
 pub(crate) use self::lease::Lease;
-pub(super) use self::lease::Loss;
+pub(super) use self::lease::LeaseLoss;
 use super::replica::{Replica, Wear};
 use super::scale::Load;
 
@@ -64,7 +64,7 @@ struct Entry {
 
 /// The reason why a call was rejected.
 #[derive(Debug, PartialEq)]
-pub(super) enum Refusal {
+pub(super) enum PoolRefusal {
     /// `queue` calls wait already.
     Overloaded { queue: usize },
     /// No replica runs, and the last start failed for this reason.
@@ -102,24 +102,24 @@ impl Pool {
     }
 
     /// Returns a place in the least loaded replica, now or when it is this call's turn.
-    pub(super) async fn acquire(self: &Arc<Self>) -> Result<Lease, Refusal> {
+    pub(super) async fn acquire(self: &Arc<Self>) -> Result<Lease, PoolRefusal> {
         let turn = {
             let mut state = self.lock();
             state.used = true;
             if state.closed {
-                return Err(Refusal::Stopping);
+                return Err(PoolRefusal::Stopping);
             }
             if let Some(lease) = self.take_slot(&mut state) {
                 return Ok(lease);
             }
             if let Some(why) = state.not_ready() {
-                return Err(Refusal::NotReady(why));
+                return Err(PoolRefusal::NotReady(why));
             }
             if state.waiting.len() >= self.queue {
                 state.waiting.retain(|waiter| !waiter.is_closed());
             }
             if state.waiting.len() >= self.queue {
-                return Err(Refusal::Overloaded { queue: self.queue });
+                return Err(PoolRefusal::Overloaded { queue: self.queue });
             }
             let (waiter, turn) = oneshot::channel();
             state.waiting.push_back(waiter);
@@ -130,11 +130,11 @@ impl Pool {
 
     /// Returns a place in another replica for a call that was accepted, but not begun. The call keeps its old `place`
     /// until it is in line again, and goes before the calls that wait. Ignores the queue limit and a closed pool.
-    pub(super) async fn acquire_another(self: &Arc<Self>, place: Option<Lease>) -> Result<Lease, Refusal> {
+    pub(super) async fn acquire_another(self: &Arc<Self>, place: Option<Lease>) -> Result<Lease, PoolRefusal> {
         let turn = {
             let mut state = self.lock();
             if state.over {
-                return Err(Refusal::Stopping);
+                return Err(PoolRefusal::Stopping);
             }
             let (waiter, turn) = oneshot::channel();
             state.waiting.push_front(waiter);
@@ -145,14 +145,14 @@ impl Pool {
         self.wait(turn).await
     }
 
-    async fn wait(&self, turn: oneshot::Receiver<Lease>) -> Result<Lease, Refusal> {
+    async fn wait(&self, turn: oneshot::Receiver<Lease>) -> Result<Lease, PoolRefusal> {
         self.pressed.notify_one();
         match turn.await {
             Ok(lease) => Ok(lease),
             Err(_) => {
                 let state = self.lock();
                 let why = if state.closed { None } else { state.not_ready() };
-                Err(why.map_or(Refusal::Stopping, Refusal::NotReady))
+                Err(why.map_or(PoolRefusal::Stopping, PoolRefusal::NotReady))
             }
         }
     }
@@ -347,20 +347,20 @@ impl Pool {
         drop(spare);
     }
 
-    fn release(self: &Arc<Self>, replica: &Arc<Replica>, loss: Option<Loss>, unawaited: bool) {
+    fn release(self: &Arc<Self>, replica: &Arc<Replica>, loss: Option<LeaseLoss>, unawaited: bool) {
         let mut state = self.lock();
         let mut wear = None;
         if let Some(entry) = state.entry(replica) {
             match loss {
                 None => entry.free(unawaited),
-                Some(Loss::Overran) => {
+                Some(LeaseLoss::Overran) => {
                     // The place stays taken: otherwise the next call in line would get a guest that may never come
                     // back.
                     entry.overran += 1;
                     entry.unawaited += usize::from(!unawaited);
                     wear = Some(Wear::Overran);
                 }
-                Some(Loss::Unanswered) => {
+                Some(LeaseLoss::Unanswered) => {
                     entry.free(unawaited);
                     entry.unanswered += 1;
                     wear = (entry.unanswered >= UNANSWERED_LIMIT).then_some(Wear::Unanswered);

@@ -29,7 +29,7 @@ use wasmtime::{AsContextMut, Store};
 use wasmtime_wasi::WasiCtx;
 
 pub(super) use self::death::Death;
-use super::call::{Call, Job, Patience, Returned};
+use super::call::{Call, Patience, PendingCall, Returned};
 use super::driver::{Driver, Panicked};
 use super::errors::Errors;
 use super::health::{self, Monitor};
@@ -38,7 +38,7 @@ use super::limits::{self, MemoryLimit, ValueLimits};
 use super::pool::Pool;
 use super::question::{Question, Unwell};
 use super::state::ReplicaState;
-use super::streams::{Feed, Reader};
+use super::streams::{Feed, ReadingGuest};
 use crate::capability::{Grants, Loss};
 use crate::component::Component;
 use crate::config::{ChainletName, Health};
@@ -50,10 +50,10 @@ use crate::offload::Offload;
 use crate::threads::GuestThreads;
 use crate::value::Signature;
 use crate::value::abi::call::{Export, Lifted};
-use crate::value::abi::stream::{EndOfStreams, Held, Streaming};
+use crate::value::abi::stream::{EndOfStreams, HasStreams, KeepAlive};
 
 /// Everything that the replicas of one chainlet have in common.
-pub(crate) struct Blueprint {
+pub(crate) struct ReplicaTemplate {
     pub name: ChainletName,
     pub signature: Arc<Signature>,
     pub component: Component,
@@ -89,9 +89,9 @@ pub(crate) struct Blueprint {
     pub threads: Arc<GuestThreads>,
 }
 
-/// The most calls that a replica takes out of its inbox in one turn of its driver. Without this limit, a caller that
+/// The most calls that a replica takes out of its inbox in one poll of its driver. Without this limit, a caller that
 /// drives it would be kept for as long as others bring more calls.
-const CALLS_A_TURN: usize = 32;
+const CALLS_A_POLL: usize = 32;
 
 /// The handle of a running replica.
 pub(super) struct Replica {
@@ -164,8 +164,8 @@ impl Replica {
     }
 
     /// Hands the replica a call, and may drive it for a moment. A replica that has died gives the call back.
-    pub(super) fn submit(&self, job: Job) {
-        self.inbox.push(job);
+    pub(super) fn submit(&self, pending: PendingCall) {
+        self.inbox.push(pending);
         self.driver.nudge();
     }
 
@@ -222,7 +222,7 @@ impl Replica {
     /// Waits until the guest has computed for all of `time` without returning to the host's loop. None of its calls
     /// goes on meanwhile, because an instance does one thing at a time.
     pub(super) async fn stuck(&self, time: Duration) {
-        let progress = || (self.driver.turns(), self.rounds.load(Ordering::Relaxed));
+        let progress = || (self.driver.polls(), self.rounds.load(Ordering::Relaxed));
         let mut before = progress();
         loop {
             sleep(time).await;
@@ -256,7 +256,7 @@ impl Replica {
     }
 }
 
-impl Blueprint {
+impl ReplicaTemplate {
     /// Instantiates the component and runs its `init`, exactly once. Then the replica takes calls.
     ///
     /// The start is driven in the same way as the replica later: within its share of a processor. A panic of the host's
@@ -264,8 +264,8 @@ impl Blueprint {
     pub(super) async fn start(self: &Arc<Self>, number: u32, pool: &Arc<Pool>) -> Result<Running, CallError> {
         let _span = tracing::debug_span!(parent: None, "start", chainlet = %self.name, replica = number);
         let start = Driver::new(self.cpu).run(self.host_memory.clone().around({
-            let blueprint = self.clone();
-            async move { blueprint.initialise(number).await }
+            let template = self.clone();
+            async move { template.initialise(number).await }
         }));
         let Initialised { streams, mut store, export, health } = match timeout(self.start_timeout, start).await {
             Ok(Ok(initialised)) => initialised?,
@@ -418,7 +418,7 @@ async fn serve_all(
         .run_concurrent(async |accessor| {
             let mut calls = FuturesUnordered::new();
             let mut health = pin!(health::watch(accessor, question, monitor));
-            let (mut turn, mut taken) = (0, 0);
+            let (mut polls, mut taken) = (0, 0);
             let parameters = accessor.with(|mut access| access.as_context_mut().data().parameters.clone());
             poll_fn(|cx| {
                 replica.rounds.fetch_add(1, Ordering::Relaxed);
@@ -426,17 +426,17 @@ async fn serve_all(
                 if parameters.has_fallen() {
                     accessor.with(|mut access| parameters.set_limit(&mut access.as_context_mut()));
                 }
-                if turn != replica.driver.turns() {
-                    (turn, taken) = (replica.driver.turns(), 0);
+                if polls != replica.driver.polls() {
+                    (polls, taken) = (replica.driver.polls(), 0);
                 }
-                while taken < CALLS_A_TURN
-                    && let Some(job) = replica.inbox.pop()
+                while taken < CALLS_A_POLL
+                    && let Some(pending) = replica.inbox.pop()
                 {
                     taken += 1;
                     replica.used.store(true, Ordering::Relaxed);
-                    calls.push(serve(accessor, export, job, &name));
+                    calls.push(serve(accessor, export, pending, &name));
                 }
-                if taken == CALLS_A_TURN {
+                if taken == CALLS_A_POLL {
                     cx.waker().wake_by_ref();
                 }
                 while let Poll::Ready(Some(())) = calls.poll_next_unpin(cx) {}
@@ -453,12 +453,12 @@ async fn serve_all(
     Ended { death, store }
 }
 
-async fn serve(accessor: &Accessor<ReplicaState>, export: Export, job: Job, name: &ChainletName) {
-    let Some((mut params, serving)) = job.begin() else { return };
+async fn serve(accessor: &Accessor<ReplicaState>, export: Export, pending: PendingCall, name: &ChainletName) {
+    let Some((mut params, serving)) = pending.begin() else { return };
     let call = serving.call().clone();
-    let streams: Option<Held> = export.has_streams().then(|| Arc::new(call.open_streams()) as Held);
+    let streams: Option<KeepAlive> = export.has_streams().then(|| Arc::new(call.open_streams()) as KeepAlive);
     if let Some(streams) = &streams {
-        let reader = Reader { chainlet: name.clone(), call: Some(call.clone()) };
+        let reader = ReadingGuest { chainlet: name.clone(), call: Some(call.clone()) };
         let wrap = Arc::new(Feed { reader, _held: streams.clone() }).wrap();
         params.list.iter_mut().for_each(|param| param.wrap_streams(&wrap));
     }

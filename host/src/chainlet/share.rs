@@ -17,7 +17,7 @@ const LONGEST_REST: Duration = Duration::from_secs(60);
 
 /// A share of one processor.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(super) struct CpuShare {
     /// Seconds of processor time a second.
     rate: f64,
     /// Seconds of processor time that may be used at once. If negative, the debt that must be paid back first.
@@ -25,10 +25,10 @@ pub(super) struct Share {
     at: Instant,
 }
 
-impl Share {
+impl CpuShare {
     /// Makes a share of `rate` of one processor. Returns `None` for a whole one, which a replica cannot exceed.
     pub(super) fn new(rate: f64, now: Instant) -> Option<Self> {
-        (rate < 1.0).then(|| Share { rate, balance: rate * SAVED.as_secs_f64(), at: now })
+        (rate < 1.0).then(|| CpuShare { rate, balance: rate * SAVED.as_secs_f64(), at: now })
     }
 
     /// Subtracts processor time that was used.
@@ -60,18 +60,18 @@ thread_local! {
 }
 
 /// Measures the processor time of one turn, without the turns of other replicas inside it.
-pub(super) struct Meter {
+pub(super) struct CpuMeter {
     begun: Duration,
     outer: Option<Duration>,
 }
 
-impl Meter {
+impl CpuMeter {
     /// Begins to measure if `needed`, or if a turn around this one needs it.
     pub(super) fn start(needed: bool) -> Option<Self> {
         let outer = WITHIN.get();
         (needed || outer.is_some()).then(|| {
             WITHIN.set(Some(Duration::ZERO));
-            Meter { begun: processor_time(), outer }
+            CpuMeter { begun: processor_time(), outer }
         })
     }
 
@@ -110,7 +110,7 @@ mod tests {
     /// used.
     fn greedy(rate: f64, time: Duration) -> Duration {
         let start = Instant::now();
-        let mut share = Share::new(rate, start).unwrap();
+        let mut share = CpuShare::new(rate, start).unwrap();
         let (mut now, mut used) = (start, Duration::ZERO);
         while now < start + time {
             match share.rests_until(now) {
@@ -127,14 +127,14 @@ mod tests {
 
     #[test]
     fn a_whole_processor_needs_no_account() {
-        assert!(Share::new(1.0, Instant::now()).is_none());
-        assert!(Share::new(2.0, Instant::now()).is_none());
+        assert!(CpuShare::new(1.0, Instant::now()).is_none());
+        assert!(CpuShare::new(2.0, Instant::now()).is_none());
     }
 
     #[test]
     fn rest_is_saved_up_only_to_a_limit() {
         let start = Instant::now();
-        let mut share = Share::new(0.5, start).unwrap();
+        let mut share = CpuShare::new(0.5, start).unwrap();
         let later = start + Duration::from_hours(1);
         share.pay(Duration::from_millis(10), later);
         assert_eq!(share.rests_until(later), None);
@@ -148,14 +148,14 @@ mod tests {
             let start = processor_time();
             while processor_time() - start < time {}
         };
-        let outer = Meter::start(true).unwrap();
-        let inner = Meter::start(false).unwrap();
+        let outer = CpuMeter::start(true).unwrap();
+        let inner = CpuMeter::start(false).unwrap();
         busy(Duration::from_millis(20));
         let inner = inner.stop();
         let outer = outer.stop();
         assert!(inner >= Duration::from_millis(20), "{inner:?}");
         assert!(outer < inner, "{outer:?} of its own, {inner:?} within");
-        assert!(Meter::start(false).is_none());
+        assert!(CpuMeter::start(false).is_none());
     }
 
     proptest! {

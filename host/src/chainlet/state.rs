@@ -10,11 +10,11 @@ use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::call::Call;
-use super::limits::{HOST_RESOURCES, MemoryLimit, Parameters, ValueLimits};
+use super::limits::{HOST_RESOURCES, MemoryLimit, ParameterLimit, ValueLimits};
 use crate::capability::{Capability, Loss, States};
 use crate::config::ChainletName;
 use crate::memory::MemoryBudget;
-use crate::value::abi::stream::{Streaming, Streams};
+use crate::value::abi::stream::{HasStreams, Streams};
 
 /// The most requests that a line of the log names.
 const REQUESTS: usize = 8;
@@ -29,7 +29,7 @@ pub struct ReplicaState {
     states: States,
     pub(super) memory: MemoryLimit,
     /// The parameters of the calls of dependencies that are under way.
-    pub(super) parameters: Parameters,
+    pub(super) parameters: ParameterLimit,
     /// The state that the streams written by the guest share.
     streams: Streams,
     /// The calls in flight by the guest task that serves each, and the calls whose guest works on after its answer.
@@ -57,7 +57,7 @@ impl ReplicaState {
             chainlet: chainlet.clone(),
             states,
             memory,
-            parameters: Parameters::new(values, host.clone()),
+            parameters: ParameterLimit::new(values, host.clone()),
             streams: Streams::new(values.all, host),
             calls: HashMap::new(),
             lingering: Vec::new(),
@@ -166,7 +166,7 @@ fn forget(calls: &mut HashMap<GuestTaskId, Arc<Call>>, task: GuestTaskId, call: 
     }
 }
 
-impl Streaming for ReplicaState {
+impl HasStreams for ReplicaState {
     fn streams(&self) -> &Streams {
         &self.streams
     }

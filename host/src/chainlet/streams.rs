@@ -21,7 +21,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use self::alarm::Alarm;
-use super::call::{Answered, Call, Tail};
+use super::call::{Call, CallAnswer, Tail};
 use crate::config::ChainletName;
 use crate::deadline::Deadline;
 use crate::error::{CallError, EdgeName, ErrorKind};
@@ -51,12 +51,12 @@ pub(crate) struct Surroundings {
     /// The edge that the streams cross. Their failures name it.
     pub edge: Option<Arc<EdgeName>>,
     /// The guest that reads the streams, if one does.
-    pub reader: Option<Reader>,
+    pub reader: Option<ReadingGuest>,
 }
 
 /// A guest that reads streams.
 #[derive(Clone)]
-pub(crate) struct Reader {
+pub(crate) struct ReadingGuest {
     /// The chainlet of the guest.
     pub chainlet: ChainletName,
     /// The guest's call for which it reads. The call fails if a stream breaks off.
@@ -65,7 +65,7 @@ pub(crate) struct Reader {
 
 impl Surroundings {
     /// Puts these surroundings around the streams of `answered`, which `callee` writes.
-    pub(crate) fn surround(self, answered: &mut Answered, callee: &ChainletName) {
+    pub(crate) fn surround(self, answered: &mut CallAnswer, callee: &ChainletName) {
         let Some(tail) = answered.tail.take() else { return };
         let Some(value) = &mut answered.value else { return };
         let alarm = self.deadline.clone().map(|deadline| Alarm::set(deadline, &tail, callee.clone()));
@@ -93,7 +93,7 @@ impl Shared {
         Arc::new(move |items, shape| {
             let open = Open { shared: self.clone(), ended: false };
             let pace = if shape == Shape::Stream { Pace { first, ..self.of.pace } } else { Pace::default() };
-            let reading = Reading { items, open, pace, left: AFTER_FAILURE };
+            let reading = SurroundedStream { items, open, pace, left: AFTER_FAILURE };
             Box::pin(stream::unfold(Some(reading), |reading| async { reading?.next().await }))
         })
     }
@@ -114,7 +114,7 @@ impl Drop for Open {
 }
 
 /// One stream of an answer.
-struct Reading {
+struct SurroundedStream {
     items: Items,
     open: Open,
     pace: Pace,
@@ -123,7 +123,7 @@ struct Reading {
 }
 
 /// The result of looking for the next batch.
-enum Next {
+enum NextBatch {
     Batch(Option<Result<List, StreamError>>),
     /// The call has failed.
     Failed,
@@ -133,42 +133,42 @@ enum Next {
     Unwanted,
 }
 
-impl Reading {
+impl SurroundedStream {
     async fn next(mut self) -> Option<(Result<List, StreamError>, Option<Self>)> {
         // This clone must not outlive the stream: the call's place comes free when the last stream is dropped.
         let shared = self.open.shared.clone();
         let Shared { of, callee, tail, .. } = &*shared;
         let error = match self.look(&shared).await {
-            Next::Batch(Some(Ok(mut list))) => {
+            NextBatch::Batch(Some(Ok(mut list))) => {
                 self.pace.first = None;
                 // Streams inside an item have no time limit for their first item, because they have only begun.
                 list.wrap_streams(|| shared.clone().wrap(None));
                 return Some((Ok(list), Some(self)));
             }
             // A guest may end its stream although its call has failed.
-            Next::Batch(None) => match tail.failure() {
+            NextBatch::Batch(None) => match tail.failure() {
                 Some(error) => error,
                 None => {
                     self.open.ended = true;
                     return None;
                 }
             },
-            Next::Batch(Some(Err(StreamError::Lost))) => tail.death(callee).await,
-            Next::Batch(Some(Err(StreamError::Call(error)))) => error,
-            Next::Batch(Some(Err(other))) => match &of.reader {
+            NextBatch::Batch(Some(Err(StreamError::Lost))) => tail.death(callee).await,
+            NextBatch::Batch(Some(Err(StreamError::Call(error)))) => error,
+            NextBatch::Batch(Some(Err(other))) => match &of.reader {
                 Some(reader) => {
                     let message = format_args!("a stream that it reads: {other}");
                     CallError::new(ErrorKind::Internal, &reader.chainlet, message)
                 }
                 None => return Some((Err(other), None)),
             },
-            Next::Failed => tail.failure()?,
-            Next::Late(key, time) => {
+            NextBatch::Failed => tail.failure()?,
+            NextBatch::Late(key, time) => {
                 let error = late(of.edge.as_deref(), callee, key, time);
                 tail.fail(error.clone());
                 error
             }
-            Next::Unwanted => {
+            NextBatch::Unwanted => {
                 let reader = of.reader.clone();
                 drop((self, shared));
                 return end_for(reader).await;
@@ -187,25 +187,25 @@ impl Reading {
         end_for(Some(reader)).await
     }
 
-    async fn look(&mut self, shared: &Shared) -> Next {
+    async fn look(&mut self, shared: &Shared) -> NextBatch {
         let Shared { of, tail, .. } = shared;
         if tail.failure().is_some() {
             if self.left == 0 {
-                return Next::Failed;
+                return NextBatch::Failed;
             }
             self.left -= 1;
         }
         let reader = of.reader.as_ref();
-        let _waits = reader.and_then(Reader::waits);
+        let _waits = reader.and_then(ReadingGuest::waits);
         let late = async {
             match (self.pace.first, self.pace.between) {
                 (Some((first, time)), _) => {
                     sleep_until(first).await;
-                    Next::Late("first_item_timeout", time)
+                    NextBatch::Late("first_item_timeout", time)
                 }
                 (None, Some(between)) => {
                     sleep(between).await;
-                    Next::Late("item_timeout", between)
+                    NextBatch::Late("item_timeout", between)
                 }
                 (None, None) => std::future::pending().await,
             }
@@ -213,15 +213,15 @@ impl Reading {
         tokio::select! {
             biased;
             // Biased, so that items that have come are passed on before a failure.
-            next = self.items.next() => Next::Batch(next),
-            () = tail.failed() => Next::Failed,
-            () = Reader::pointless(reader) => Next::Unwanted,
+            next = self.items.next() => NextBatch::Batch(next),
+            () = tail.failed() => NextBatch::Failed,
+            () = ReadingGuest::pointless(reader) => NextBatch::Unwanted,
             late = late => late,
         }
     }
 }
 
-impl Reader {
+impl ReadingGuest {
     fn waits(&self) -> Option<super::call::Waits> {
         self.call.as_ref().map(Call::wait)
     }
@@ -252,7 +252,7 @@ fn late(edge: Option<&EdgeName>, callee: &ChainletName, key: &str, time: Duratio
 
 /// Ends a stream that broke off, after `reader` has stopped reading it for its call. A reader without a call never sees
 /// the end.
-async fn end_for<T>(reader: Option<Reader>) -> Option<T> {
+async fn end_for<T>(reader: Option<ReadingGuest>) -> Option<T> {
     match reader.and_then(|reader| reader.call) {
         Some(call) => call.ends_streams().await,
         None => std::future::pending().await,
@@ -262,7 +262,7 @@ async fn end_for<T>(reader: Option<Reader>) -> Option<T> {
 
 /// The reader's side of streams among a guest's parameters.
 pub(super) struct Feed<H> {
-    pub reader: Reader,
+    pub reader: ReadingGuest,
     /// Kept for as long as the guest may read.
     pub _held: H,
 }
@@ -278,7 +278,7 @@ impl<H: Send + Sync + 'static> Feed<H> {
                     tokio::select! {
                         biased;
                         next = items.next() => Some(next),
-                        () = Reader::pointless(Some(&feed.reader)) => None,
+                        () = ReadingGuest::pointless(Some(&feed.reader)) => None,
                     }
                 };
                 let error = match next {

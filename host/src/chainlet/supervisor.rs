@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use super::call::Patience;
 use super::pool::Pool;
-use super::replica::{Blueprint, Death, Replica, Running, Wear};
+use super::replica::{Death, Replica, ReplicaTemplate, Running, Wear};
 use crate::capability::Loss;
 use crate::error::{CallError, ErrorKind};
 use crate::log_fields::log_call_error;
@@ -44,7 +44,7 @@ pub(super) struct Orders {
 /// Runs replica `number` until `orders` end it. `started` gets the outcome of the first start; if that start fails, the
 /// supervisor ends. Without `started`, a failed first start is tried again, as after a trap.
 pub(super) async fn supervise(
-    blueprint: Arc<Blueprint>,
+    template: Arc<ReplicaTemplate>,
     number: u32,
     pool: Arc<Pool>,
     orders: Orders,
@@ -53,13 +53,13 @@ pub(super) async fn supervise(
     let mut backoff = Backoff::default();
     let Orders { stop, leave, tasks } = &orders;
     let first = match started {
-        None => restart(&blueprint, number, &pool, &orders, &mut backoff).await,
+        None => restart(&template, number, &pool, &orders, &mut backoff).await,
         Some(started) => {
             let first = tokio::select! {
                 biased;
                 () = stop.cancelled() =>
-                    Err(CallError::new(ErrorKind::Stopping, &blueprint.name, "the chain is stopping")),
-                first = blueprint.start(number, &pool) => first,
+                    Err(CallError::new(ErrorKind::Stopping, &template.name, "the chain is stopping")),
+                first = template.start(number, &pool) => first,
             };
             let (running, outcome) = match first {
                 Ok(running) => {
@@ -79,18 +79,18 @@ pub(super) async fn supervise(
         // A replica that ran for a while has proven that replicas can run. So has one that a call kills or wears out.
         let has_served = since.elapsed() >= PROVEN;
         match end {
-            End::Leaves => {
+            ReplicaEnd::Leaves => {
                 pool.retire(&running.replica);
-                return drain(running, pool, stop.clone(), blueprint.patience.clone()).await;
+                return drain(running, pool, stop.clone(), template.patience.clone()).await;
             }
-            End::Died(death) => {
+            ReplicaEnd::Died(death) => {
                 backoff.proven(has_served || running.replica.was_used());
-                bury(&running, death, &blueprint, number, &pool);
-                let Some(next) = restart(&blueprint, number, &pool, &orders, &mut backoff).await else { return };
+                bury(&running, death, &template, number, &pool);
+                let Some(next) = restart(&template, number, &pool, &orders, &mut backoff).await else { return };
                 running = next;
             }
-            End::WornOut(why) => {
-                tell_of_wear(why, &blueprint, number, &running.replica);
+            ReplicaEnd::WornOut(why) => {
+                tell_of_wear(why, &template, number, &running.replica);
                 if let Wear::Lost(_) = why {
                     // It can only fail its calls. The calls that it has not begun wait for the next replica.
                     pool.retire(&running.replica);
@@ -100,11 +100,11 @@ pub(super) async fn supervise(
                 }
                 backoff.proven(has_served || is_of_calls(why, &running));
                 let (next, old_is_dead) = {
-                    let mut next = pin!(restart(&blueprint, number, &pool, &orders, &mut backoff));
+                    let mut next = pin!(restart(&template, number, &pool, &orders, &mut backoff));
                     tokio::select! {
                         next = &mut next => (next, false),
                         death = &mut running.task => {
-                            bury(&running, death.unwrap_or_else(|error| Death::of_task(&error)), &blueprint, number, &pool);
+                            bury(&running, death.unwrap_or_else(|error| Death::of_task(&error)), &template, number, &pool);
                             (next.await, true)
                         }
                     }
@@ -114,12 +114,12 @@ pub(super) async fn supervise(
                     (Some(next), false) => {
                         let old = std::mem::replace(&mut running, next);
                         pool.retire(&old.replica);
-                        tasks.spawn(drain(old, pool.clone(), stop.clone(), blueprint.patience.clone()));
+                        tasks.spawn(drain(old, pool.clone(), stop.clone(), template.patience.clone()));
                     }
                     (None, true) => return,
                     (None, false) => {
                         pool.retire(&running.replica);
-                        return drain(running, pool, stop.clone(), blueprint.patience.clone()).await;
+                        return drain(running, pool, stop.clone(), template.patience.clone()).await;
                     }
                 }
             }
@@ -139,7 +139,7 @@ fn is_of_calls(why: Wear, running: &Running) -> bool {
 }
 
 /// Logs why a replica is to be replaced, and which limit it has reached.
-fn tell_of_wear(why: Wear, blueprint: &Blueprint, number: u32, replica: &Replica) {
+fn tell_of_wear(why: Wear, template: &ReplicaTemplate, number: u32, replica: &Replica) {
     let request = replica.overran().filter(|_| why == Wear::Overran);
     let request = request.map(tracing::field::display);
     let (reason, key, what) = match why {
@@ -151,35 +151,35 @@ fn tell_of_wear(why: Wear, blueprint: &Blueprint, number: u32, replica: &Replica
         Wear::Lost(Loss { reason, message }) => (reason, None, message),
         Wear::Unwell => ("unwell", Some("health.failures"), "replica is not well and does not get better"),
     };
-    let limit = key.map(|key| format!("chainlets.{}.{key}", blueprint.name));
+    let limit = key.map(|key| format!("chainlets.{}.{key}", template.name));
     let limit = limit.as_deref().map(tracing::field::display);
-    tracing::warn!(chainlet = %blueprint.name, replica = number, request, reason = %reason, limit,
+    tracing::warn!(chainlet = %template.name, replica = number, request, reason = %reason, limit,
         "{what}; starting another in its place");
 }
 
 /// The event that ends the service of a replica.
-enum End {
+enum ReplicaEnd {
     Died(Death),
     WornOut(Wear),
     Leaves,
 }
 
 /// Waits until something happens to the replica. Returns `None` if it has to stop.
-async fn watch(running: &mut Running, stop: &CancellationToken, leave: &CancellationToken) -> Option<End> {
+async fn watch(running: &mut Running, stop: &CancellationToken, leave: &CancellationToken) -> Option<ReplicaEnd> {
     tokio::select! {
         biased;
         () = stop.cancelled() => None,
-        death = &mut running.task => Some(End::Died(death.unwrap_or_else(|error| Death::of_task(&error)))),
-        () = leave.cancelled() => Some(End::Leaves),
-        why = running.replica.worn_out() => Some(End::WornOut(why)),
+        death = &mut running.task => Some(ReplicaEnd::Died(death.unwrap_or_else(|error| Death::of_task(&error)))),
+        () = leave.cancelled() => Some(ReplicaEnd::Leaves),
+        why = running.replica.worn_out() => Some(ReplicaEnd::WornOut(why)),
     }
 }
 
 /// Logs how a replica died, and tells its callers.
-fn bury(dead: &Running, death: Death, blueprint: &Blueprint, number: u32, pool: &Arc<Pool>) {
-    if let Some(left_out) = blueprint.log_rate.admit() {
+fn bury(dead: &Running, death: Death, template: &ReplicaTemplate, number: u32, pool: &Arc<Pool>) {
+    if let Some(left_out) = template.log_rate.admit() {
         let suppressed = (left_out > 0).then_some(left_out);
-        let error = death.error(&blueprint.name);
+        let error = death.error(&template.name);
         let backtrace = error.backtrace();
         let requests = death.requests.as_deref().map(tracing::field::display);
         log_call_error!(
@@ -198,7 +198,7 @@ fn bury(dead: &Running, death: Death, blueprint: &Blueprint, number: u32, pool: 
 
 /// Starts a replica, and repeats starts that fail. Returns `None` if the replica is not wanted any more.
 async fn restart(
-    blueprint: &Arc<Blueprint>,
+    template: &Arc<ReplicaTemplate>,
     number: u32,
     pool: &Arc<Pool>,
     orders: &Orders,
@@ -211,7 +211,7 @@ async fn restart(
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
             }
-            blueprint.start(number, pool).await
+            template.start(number, pool).await
         };
         let attempt = tokio::select! {
             biased;

@@ -14,7 +14,7 @@ use super::Failure;
 
 /// The chain that a command is about.
 #[derive(Clone, Debug, Args)]
-pub struct ChainFile {
+pub struct ChainFileArg {
     /// The chain.toml, or the folder that it is in
     #[arg(value_name = "CHAIN.TOML", value_hint = ValueHint::AnyPath)]
     path: PathBuf,
@@ -78,7 +78,7 @@ pub struct CacheLimit {
     cache_age: Duration,
 }
 
-impl ChainFile {
+impl ChainFileArg {
     /// Reads the file.
     pub fn read(&self) -> Result<ChainSpec, Failure> {
         Ok(ChainSpec::from_file(self.path())?)

@@ -12,7 +12,7 @@ use clap::Args;
 use tokio::process::Command;
 
 use self::steps::Step;
-use super::args::{self, CacheLimit, ChainFile};
+use super::args::{self, CacheLimit, ChainFileArg};
 use super::{Exit, Failure, near, output};
 
 /// Build the components of a chain
@@ -33,7 +33,7 @@ Exit codes:
   0 all is built and fits   3 something does not fit   4 a command failed   others: see `chainhost --help`")]
 pub struct BuildCommand {
     #[command(flatten)]
-    file: ChainFile,
+    file: ChainFileArg,
 
     /// Build only these Chainlets
     #[arg(value_name = "CHAINLET")]

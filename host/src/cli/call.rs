@@ -6,7 +6,7 @@ use std::time::Duration;
 use chainhost::chain::CallOptions;
 use clap::Args;
 
-use super::args::{self, ChainFile, Setting};
+use super::args::{self, ChainFileArg, Setting};
 use super::{Exit, Failure, build, near, output};
 
 /// Call a Chainlet once, in this process, and print the JSON that it answers
@@ -23,7 +23,7 @@ Exit codes:
   0 the answer is on stdout   1 the call failed   others: see `chainhost --help`"#)]
 pub struct Call {
     #[command(flatten)]
-    file: ChainFile,
+    file: ChainFileArg,
 
     /// The input; `-` reads it from stdin, and a call without parameters needs none
     #[arg(value_name = "JSON|-")]

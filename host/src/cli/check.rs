@@ -7,7 +7,7 @@ use chainhost::chain::Plan;
 use chainhost::config::ChainSpec;
 use clap::Args;
 
-use super::args::{self, ChainFile, Setting};
+use super::args::{self, ChainFileArg, Setting};
 use super::{Exit, Failure, output};
 
 /// Check a chain and print who calls whom
@@ -26,7 +26,7 @@ Exit codes:
   0 the chain can be served   3 it cannot   others: see `chainhost --help`")]
 pub struct Check {
     #[command(flatten)]
-    file: ChainFile,
+    file: ChainFileArg,
 
     /// Print JSON, for programs
     #[arg(long)]

@@ -23,9 +23,9 @@ use tokio_util::sync::CancellationToken;
 use tracing_appender::non_blocking::ErrorCounter;
 
 use self::credentials::{Credentials, Loaded};
-use super::args::{self, ChainFile, Setting};
+use super::args::{self, ChainFileArg, Setting};
 use super::blocking::{self, blocking};
-use super::signals::{Hangups, Received, Signals};
+use super::signals::{CaughtSignal, Hangups, Signals};
 use super::{Exit, Failure, build, output};
 use crate::allocator;
 use crate::telemetry::{Log, LogFormat};
@@ -59,7 +59,7 @@ Exit codes:
   others: see `chainhost --help`"#)]
 pub struct Serve {
     #[command(flatten)]
-    file: ChainFile,
+    file: ChainFileArg,
 
     /// The address to listen on: ADDRESS:PORT, or a port of this machine alone; port 0 takes a free one
     #[arg(
@@ -251,7 +251,7 @@ async fn give_memory_back() -> Infallible {
 }
 
 /// Asks the server to stop at the first signal, and waits for the second.
-async fn second(signals: &mut Signals, stop: &CancellationToken) -> Received {
+async fn second(signals: &mut Signals, stop: &CancellationToken) -> CaughtSignal {
     let signal = signals.next().await;
     tracing::info!(signal = %signal.name, "{} received; a second signal ends the chain at once", signal.name);
     stop.cancel();

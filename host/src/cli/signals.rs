@@ -23,16 +23,16 @@ pub struct Hangups {
 
 /// A signal that was caught.
 #[derive(Debug, Clone, Copy)]
-pub struct Received {
+pub struct CaughtSignal {
     /// Its name.
     pub name: &'static str,
     /// Its number, on which the exit code depends.
     pub number: u8,
 }
 
-const INTERRUPT: Received = Received { name: "SIGINT", number: 2 };
+const INTERRUPT: CaughtSignal = CaughtSignal { name: "SIGINT", number: 2 };
 #[cfg(unix)]
-const TERMINATE: Received = Received { name: "SIGTERM", number: 15 };
+const TERMINATE: CaughtSignal = CaughtSignal { name: "SIGTERM", number: 15 };
 
 /// Makes a write beyond `ulimit -f` fail, as on a full disk. By default, SIGXFSZ would end the process.
 ///
@@ -106,7 +106,7 @@ impl Signals {
 
     /// Waits for the next signal. Dropping the future loses no signal.
     #[cfg(unix)]
-    pub async fn next(&mut self) -> Received {
+    pub async fn next(&mut self) -> CaughtSignal {
         tokio::select! {
             _ = self.interrupt.recv() => INTERRUPT,
             _ = self.terminate.recv() => TERMINATE,
@@ -115,7 +115,7 @@ impl Signals {
 
     /// Waits for the next signal. Dropping the future loses no signal.
     #[cfg(not(unix))]
-    pub async fn next(&mut self) -> Received {
+    pub async fn next(&mut self) -> CaughtSignal {
         let _ = self.interrupt.recv().await;
         INTERRUPT
     }

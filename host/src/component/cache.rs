@@ -160,7 +160,7 @@ impl Cache {
     }
 
     /// Returns the checked code of an entry; `None` if there is no entry.
-    fn read(&self, path: &Path, key: &blake3::Hash) -> io::Result<Option<Checked>> {
+    fn read(&self, path: &Path, key: &blake3::Hash) -> io::Result<Option<VerifiedCode>> {
         // Before it is opened: to open a FIFO waits for its writer.
         match path.metadata() {
             Ok(metadata) if metadata.is_file() => {}
@@ -186,7 +186,7 @@ impl Cache {
             // The folder may be read-only. Then no entry is removed from it either.
             tracing::debug!(file = %path.display(), %error, "the use of cached code could not be noted");
         }
-        Ok(Some(Checked(bytes)))
+        Ok(Some(VerifiedCode(bytes)))
     }
 
     /// Writes an entry whole or not at all, because other processes may be reading or writing it.
@@ -213,7 +213,7 @@ impl Uses {
 }
 
 /// Code from [`Cache::read`], which has found that this user's chainhost wrote it for this component and engine.
-struct Checked(Vec<u8>);
+struct VerifiedCode(Vec<u8>);
 
 fn key(engine: &Engine, wasm: &[u8]) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
@@ -222,8 +222,8 @@ fn key(engine: &Engine, wasm: &[u8]) -> blake3::Hash {
     hasher.finalize()
 }
 
-fn deserialize(engine: &Engine, code: &Checked) -> wasmtime::Result<Component> {
-    // SAFETY: `deserialize` needs the bytes that `serialize` wrote, unchanged. `Checked` comes only from `Cache::read`:
+fn deserialize(engine: &Engine, code: &VerifiedCode) -> wasmtime::Result<Component> {
+    // SAFETY: `deserialize` needs the bytes that `serialize` wrote, unchanged. `VerifiedCode` comes only from `Cache::read`:
     // it is a file in a folder to which only this user can write. The file is named by the hash of this component and
     // these engine settings, holds that hash, and has a matching checksum. wasmtime checks its own version and settings
     // once more. Only this user could forge all of that, and this user needs no forged cache to run code.

@@ -15,21 +15,21 @@ const SECTION: &str = "chainlet:docs";
 
 /// The doc comments of one component.
 #[derive(Default, Deserialize)]
-pub(super) struct Docs {
+pub(super) struct ComponentDocs {
     #[serde(rename = "run-remote", default)]
-    run_remote: Item,
+    run_remote: ItemDocs,
     #[serde(default)]
-    types: HashMap<String, Item>,
+    types: HashMap<String, ItemDocs>,
 }
 
 #[derive(Default, Deserialize)]
-struct Item {
+struct ItemDocs {
     docs: Option<Arc<str>>,
     #[serde(default)]
     members: HashMap<String, Arc<str>>,
 }
 
-impl Docs {
+impl ComponentDocs {
     /// Reads the doc comments that `wasm` carries.
     pub(super) fn of(wasm: &[u8]) -> Self {
         let sections = Parser::new(0).parse_all(wasm).map_while(Result::ok).filter_map(|payload| match payload {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wasmparser::component_types::{ComponentEntityType, ComponentInstanceTypeId};
 use wasmtime::component::Component as Compiled;
 
-use super::signature::Reader;
+use super::signature::TypeReader;
 use super::{Component, ComponentError, Dependency, HOST_PACKAGE, RunRemote};
 use crate::value::Signature;
 
@@ -15,7 +15,7 @@ const RUN_REMOTE: &str = "run-remote";
 /// Finds out the role of `compiled` in a chain, from its types; see [`Component::load`].
 pub(super) fn component(
     compiled: Compiled,
-    reader: &Reader<'_>,
+    reader: &TypeReader<'_>,
     initial_memory: u64,
     export: Option<&str>,
     is_capability: impl Fn(&str) -> bool,
@@ -139,14 +139,14 @@ fn carries_only_values(place: &str, signature: &Signature) -> Result<(), Compone
 }
 
 /// Returns the type of the `run-remote` in `instance`, if it has one.
-pub(super) fn run_remote_of(reader: &Reader<'_>, instance: ComponentInstanceTypeId) -> Option<Signature> {
+pub(super) fn run_remote_of(reader: &TypeReader<'_>, instance: ComponentInstanceTypeId) -> Option<Signature> {
     match reader.types().types().get(instance)?.exports.get(RUN_REMOTE)?.ty {
         ComponentEntityType::Func(function) => reader.signature(function),
         _ => None,
     }
 }
 
-fn function_of(reader: &Reader<'_>, instance: ComponentInstanceTypeId) -> Option<String> {
+fn function_of(reader: &TypeReader<'_>, instance: ComponentInstanceTypeId) -> Option<String> {
     let mut exports = reader.types().types().get(instance)?.exports.iter();
     exports.find(|(_, item)| matches!(item.ty, ComponentEntityType::Func(_))).map(|(name, _)| name.clone())
 }

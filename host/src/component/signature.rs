@@ -9,9 +9,9 @@ use wasmparser::component_types::{
 };
 
 use super::ComponentError;
-use super::docs::Docs;
+use super::docs::ComponentDocs;
 use super::types::ComponentTypes;
-use crate::value::ty::{self, Declared, Member, Name};
+use crate::value::ty::{self, DeclaredType, Member, Name};
 use crate::value::{Signature, Type};
 
 /// The most parts that the types of all functions of a component may have together, where a type counts at each place that
@@ -20,16 +20,16 @@ use crate::value::{Signature, Type};
 const MOST_PARTS: usize = 20_000;
 
 /// Reads functions and their types, with the names and docs that WIT gives them.
-pub(super) struct Reader<'a> {
+pub(super) struct TypeReader<'a> {
     types: &'a ComponentTypes,
-    docs: &'a Docs,
+    docs: &'a ComponentDocs,
     /// The number of parts that may still be read.
     left: Cell<usize>,
 }
 
-impl<'a> Reader<'a> {
-    pub(super) fn new(types: &'a ComponentTypes, docs: &'a Docs) -> Self {
-        Reader { types, docs, left: Cell::new(MOST_PARTS) }
+impl<'a> TypeReader<'a> {
+    pub(super) fn new(types: &'a ComponentTypes, docs: &'a ComponentDocs) -> Self {
+        TypeReader { types, docs, left: Cell::new(MOST_PARTS) }
     }
 
     /// Returns the types of the component file.
@@ -120,11 +120,15 @@ impl<'a> Reader<'a> {
         &self,
         id: ComponentDefinedTypeId,
         members: impl Iterator<Item = (&'t str, Option<ComponentValType>)>,
-    ) -> Arc<Declared> {
+    ) -> Arc<DeclaredType> {
         let name = self.types.name(id);
         let docs = |member: &str| self.docs.member(name.as_deref()?, member);
         let members = members.map(|(member, ty)| self.member(member, ty, docs(member))).collect();
-        Arc::new(Declared { docs: name.as_deref().and_then(|name| self.docs.ty(name)), name: name.clone(), members })
+        Arc::new(DeclaredType {
+            docs: name.as_deref().and_then(|name| self.docs.ty(name)),
+            name: name.clone(),
+            members,
+        })
     }
 
     /// Returns a member. If it has no docs of its own, it gets those of its type's alias, as after

@@ -2,9 +2,9 @@
 
 use wasmparser::component_types::ComponentEntityType;
 
-use super::docs::Docs;
+use super::docs::ComponentDocs;
 use super::introspect::run_remote_of;
-use super::signature::Reader;
+use super::signature::TypeReader;
 use super::types::ComponentTypes;
 use crate::value::Signature;
 use crate::value::ty::Type;
@@ -12,8 +12,8 @@ use crate::value::ty::Type;
 /// Returns the signature of the only `run-remote` in `component`, which is imported or exported, with the docs `docs`.
 fn run_remote(component: &str, docs: &str) -> Signature {
     let types = ComponentTypes::read(&wat::parse_str(component).unwrap()).unwrap();
-    let docs: Docs = serde_json::from_str(docs).unwrap();
-    let reader = Reader::new(&types, &docs);
+    let docs: ComponentDocs = serde_json::from_str(docs).unwrap();
+    let reader = TypeReader::new(&types, &docs);
     let found = types.exports().chain(types.imports()).find_map(|(name, ty)| match ty {
         ComponentEntityType::Instance(instance) => run_remote_of(&reader, instance),
         ComponentEntityType::Func(function) if name == "run-remote" => reader.signature(function),

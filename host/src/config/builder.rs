@@ -13,7 +13,7 @@ use super::location::Location;
 use super::name::{
     ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, NameError, SecretName, StoreName,
 };
-use super::network::Network;
+use super::network::NetworkAccess;
 use super::policy::{DependencySpec, Health, Replicas, Rollout};
 use super::settings::SettingValue;
 use super::spec::{Build, ChainSpec, ChainletSpec, DEFAULT_WORKDIR, FileMount, Resources};
@@ -251,7 +251,7 @@ impl ChainletBuilder {
     }
 
     /// Sets the hosts and addresses that the chainlet may reach over the network.
-    pub fn network(mut self, network: Network) -> Self {
+    pub fn network(mut self, network: NetworkAccess) -> Self {
         self.spec.network = network;
         self
     }
@@ -321,7 +321,7 @@ fn misnamed(key: KeyPath, error: &NameError) -> ConfigError {
 mod tests {
     use std::path::Path;
 
-    use super::super::gpu::{AdapterChoice, Gpu, Isolation};
+    use super::super::gpu::{AdapterChoice, GpuResources, Isolation};
     use super::super::size::ByteSize;
     use super::*;
 
@@ -396,7 +396,11 @@ mod tests {
             resources.gpu = { adapter = 1, memory = "8GiB" }
         "#;
         let from_file = ChainSpec::from_toml(text, Path::new("chain.toml")).unwrap();
-        let gpu = Gpu { adapter: Some(AdapterChoice::Index(1)), memory: ByteSize::gib(8), ..Gpu::default() };
+        let gpu = GpuResources {
+            adapter: Some(AdapterChoice::Index(1)),
+            memory: ByteSize::gib(8),
+            ..GpuResources::default()
+        };
         let resources = Resources { gpu: Some(gpu), ..Resources::default() };
         let in_code = ChainSpec::builder("hello")
             .gpu(GpuHost::new(Isolation::Process))
@@ -408,7 +412,8 @@ mod tests {
 
     #[test]
     fn an_adapter_without_a_name_is_rejected_in_code_too() {
-        let gpu = Gpu { adapter: Some(AdapterChoice::Name(" ".to_owned())), queue: 0, ..Gpu::default() };
+        let gpu =
+            GpuResources { adapter: Some(AdapterChoice::Name(" ".to_owned())), queue: 0, ..GpuResources::default() };
         let resources = Resources { gpu: Some(gpu), ..Resources::default() };
         let chainlet = ChainletSpec::builder("a.wasm").resources(resources);
         let errors = ChainSpec::builder("c").chainlet("a", chainlet).build().unwrap_err();

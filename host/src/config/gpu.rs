@@ -22,7 +22,7 @@ use super::{policy, schema};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[non_exhaustive]
-pub struct Gpu {
+pub struct GpuResources {
     /// The adapter. It is chosen by its kind, `adapter = "discrete"`, `"integrated"`, `"virtual"` or `"cpu"`; by a part
     /// of its name, `adapter = "RTX 4090"`; or by its number in the list that `chainhost gpus` prints, `adapter = 0`.
     /// By default, it is the best one that there is: a discrete one before an integrated, a virtual, any other, and
@@ -117,7 +117,7 @@ pub enum Isolation {
     Process,
 }
 
-impl Default for Gpu {
+impl Default for GpuResources {
     fn default() -> Self {
         Self {
             adapter: None,
@@ -215,7 +215,7 @@ impl Serialize for AdapterChoice {
 }
 
 /// Writes the limits as in chain.toml, and `false` for no GPU.
-pub(super) fn or_false<S: Serializer>(gpu: &Option<Gpu>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn or_false<S: Serializer>(gpu: &Option<GpuResources>, serializer: S) -> Result<S::Ok, S::Error> {
     match gpu {
         Some(gpu) => gpu.serialize(serializer),
         None => serializer.serialize_bool(false),

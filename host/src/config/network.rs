@@ -15,7 +15,7 @@ use serde::{Serialize, Serializer};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[non_exhaustive]
-pub struct Network {
+pub struct NetworkAccess {
     /// The hosts to which the chainlet may send HTTP requests, for example
     /// `hosts = ["api.example.com", "*.example.org:8443", "10.0.0.0/8"]`. An entry is a name, `*.` and a name for all
     /// names below it, `*` for every public host, an address, or a range of addresses. An entry with a port permits
@@ -41,9 +41,9 @@ fn default_concurrency() -> u32 {
     64
 }
 
-impl Default for Network {
+impl Default for NetworkAccess {
     fn default() -> Self {
-        Network { hosts: Vec::new(), sockets: Vec::new(), concurrency: default_concurrency() }
+        NetworkAccess { hosts: Vec::new(), sockets: Vec::new(), concurrency: default_concurrency() }
     }
 }
 

@@ -116,14 +116,14 @@ pub struct DependencySpec {
     /// `breaker = { failures = 20, pause = "2s" }`, or `breaker = false` for none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(default = "defaults::breaker", schema_with = "super::schema::breaker")]
-    pub breaker: Option<Breaker>,
+    pub breaker: Option<BreakerPolicy>,
 }
 
 /// The settings of an edge's circuit breaker, which rejects calls for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[non_exhaustive]
-pub struct Breaker {
+pub struct BreakerPolicy {
     /// The number of calls in a row that must have failed by a fault of the called chainlet, for example
     /// `failures = 20`.
     #[schemars(default = "defaults::failures", range(min = 1))]
@@ -206,7 +206,7 @@ impl Default for DependencySpec {
     }
 }
 
-impl Default for Breaker {
+impl Default for BreakerPolicy {
     fn default() -> Self {
         Self { failures: defaults::failures(), pause: defaults::PAUSE }
     }
@@ -222,7 +222,7 @@ impl Default for Canary {
 pub(crate) mod defaults {
     use std::time::Duration;
 
-    use super::Breaker;
+    use super::BreakerPolicy;
 
     pub(super) const TARGET: f64 = 0.7;
     pub(super) const WINDOW: Duration = Duration::from_secs(1);
@@ -260,8 +260,8 @@ pub(crate) mod defaults {
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "it is the default of a key that can be nothing")]
-    pub(super) fn breaker() -> Option<Breaker> {
-        Some(Breaker::default())
+    pub(super) fn breaker() -> Option<BreakerPolicy> {
+        Some(BreakerPolicy::default())
     }
 
     pub(super) fn failures() -> u32 {

@@ -6,9 +6,9 @@ use indexmap::IndexMap;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::gpu::{AdapterKind, Gpu, GpuHost};
+use super::gpu::{AdapterKind, GpuHost, GpuResources};
 use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, SecretName, StoreName};
-use super::policy::{Breaker, Canary, DependencySpec, Replicas};
+use super::policy::{BreakerPolicy, Canary, DependencySpec, Replicas};
 use super::spec::{Build, ChainletSpec};
 use crate::capability::keyvalue::StoreSpec;
 
@@ -96,12 +96,12 @@ fn rollout(generator: &mut SchemaGenerator) -> Schema {
 }
 
 pub(super) fn breaker(generator: &mut SchemaGenerator) -> Schema {
-    let table = generator.subschema_for::<Breaker>();
+    let table = generator.subschema_for::<BreakerPolicy>();
     json_schema!({ "anyOf": [{ "type": "boolean" }, table] })
 }
 
 pub(super) fn gpu(generator: &mut SchemaGenerator) -> Schema {
-    let table = generator.subschema_for::<Gpu>();
+    let table = generator.subschema_for::<GpuResources>();
     json_schema!({ "anyOf": [{ "type": "boolean" }, table] })
 }
 

@@ -14,11 +14,11 @@ use serde::Serialize;
 use super::builder::{ChainBuilder, ChainletBuilder};
 use super::component::ComponentSource;
 use super::error::{ConfigError, ConfigErrors};
-use super::gpu::{Gpu, GpuHost};
+use super::gpu::{GpuHost, GpuResources};
 use super::key::KeyPath;
 use super::location::Location;
 use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, SecretName, StoreName};
-use super::network::Network;
+use super::network::NetworkAccess;
 use super::policy::{DependencySpec, Health, Replicas, Rollout};
 use super::reader::nearest;
 use super::settings::Settings;
@@ -138,7 +138,7 @@ pub struct ChainletSpec {
     /// The hosts and addresses that the chainlet may reach over the network, for example
     /// `network = { hosts = ["api.example.com"] }`. It reaches nothing that is not named here.
     #[schemars(default)]
-    pub network: Network,
+    pub network: NetworkAccess,
 
     /// The stores of keys and values that the chainlet may open through `wasi:keyvalue`: their names, for example
     /// `stores = ["sessions"]`, or the names that the chainlet has for them, `stores = { default = "sessions" }`.
@@ -220,7 +220,7 @@ pub struct Resources {
     /// limits, `gpu = { adapter = "discrete", memory = "8GiB" }`.
     #[serde(serialize_with = "gpu::or_false")]
     #[schemars(default, schema_with = "schema::gpu")]
-    pub gpu: Option<Gpu>,
+    pub gpu: Option<GpuResources>,
 }
 
 /// The parts of its surroundings that a chainlet may see.
@@ -382,7 +382,7 @@ impl ChainletSpec {
             health: Health::default(),
             resources: Resources::default(),
             assets: Assets::default(),
-            network: Network::default(),
+            network: NetworkAccess::default(),
             stores: ChainletStores::default(),
             config: Settings::default(),
             capabilities: IndexMap::new(),

@@ -8,11 +8,11 @@ use indexmap::IndexMap;
 
 use super::component::ComponentSource;
 use super::error::ConfigError;
-use super::gpu::{AdapterChoice, AdapterChoiceError, Gpu};
+use super::gpu::{AdapterChoice, AdapterChoiceError, GpuResources};
 use super::key::KeyPath;
 use super::location::Location;
 use super::name::{ChainletName, StoreName};
-use super::policy::{Breaker, Canary, DependencySpec, Health, Replicas, Rollout};
+use super::policy::{BreakerPolicy, Canary, DependencySpec, Health, Replicas, Rollout};
 use super::reader::nearest;
 use super::size::ByteSize;
 use super::spec::{Assets, ChainletSpec, Resources};
@@ -33,11 +33,11 @@ const LEAST_GPU_MEMORY: ByteSize = ByteSize::kib(64);
 /// The longest time that a setting may have. A call that takes longer is a batch job, and needs no timeout.
 const LONGEST_TIME: Duration = Duration::from_hours(7 * 24);
 
-type Chainlets = IndexMap<ChainletName, ChainletSpec>;
+type ChainletSpecs = IndexMap<ChainletName, ChainletSpec>;
 
 /// Returns an error for each rule that the chain breaks. `locate` returns the place where a key was set.
 pub(super) fn check(
-    chainlets: &Chainlets,
+    chainlets: &ChainletSpecs,
     stores: &IndexMap<StoreName, StoreSpec>,
     entrypoint: Option<&ChainletName>,
     rollout: Rollout,
@@ -65,7 +65,7 @@ pub(super) fn check(
 }
 
 struct Checker<'a> {
-    chainlets: &'a Chainlets,
+    chainlets: &'a ChainletSpecs,
     locate: &'a dyn Fn(&KeyPath) -> Location,
     errors: Vec<ConfigError>,
 }
@@ -196,7 +196,11 @@ impl Checker<'_> {
         }
     }
 
-    fn gpu(&mut self, at: &KeyPath, Gpu { adapter, memory, queue, timeout, optional: _, replace_on_loss: _ }: &Gpu) {
+    fn gpu(
+        &mut self,
+        at: &KeyPath,
+        GpuResources { adapter, memory, queue, timeout, optional: _, replace_on_loss: _ }: &GpuResources,
+    ) {
         if let Some(AdapterChoice::Name(name)) = adapter
             && name.trim().is_empty()
         {
@@ -279,7 +283,7 @@ impl Checker<'_> {
         if let Some(timeout) = dependency.timeout {
             self.time(&at.key("timeout"), timeout, "timeout = \"10s\", or remove it for no timeout");
         }
-        if let Some(Breaker { failures, pause }) = dependency.breaker {
+        if let Some(BreakerPolicy { failures, pause }) = dependency.breaker {
             let at = at.key("breaker");
             self.at_least_one(&at.key("failures"), failures, "failures");
             self.time(&at.key("pause"), pause, "pause = \"2s\", or breaker = false for none");

@@ -84,7 +84,7 @@ impl DeclaredKind {
 
 /// The parts of a standard error that the host acts on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Declared {
+pub struct DeclaredError {
     /// What kind of error it is.
     pub kind: DeclaredKind,
     /// The sentence in it, as far as 2 KiB: a guest may say as much as its memory holds.
@@ -93,7 +93,7 @@ pub struct Declared {
     pub repeatable: bool,
 }
 
-impl Declared {
+impl DeclaredError {
     /// Reads `value`, an error of type `ty`; `None` where that is not the standard error type.
     pub(crate) fn read(ty: &Type, value: &Value) -> Option<Self> {
         if !is_standard(ty) {
@@ -102,7 +102,7 @@ impl Declared {
         let Value::Record(fields) = value else { return None };
         let [Value::Enum(kind), Value::String(message), _, Value::Bool(repeatable)] = &**fields else { return None };
         let kind = *DeclaredKind::ALL.get(usize::try_from(*kind).ok()?)?;
-        Some(Declared { kind, message: clip(message.to_string(), SENTENCE), repeatable: *repeatable })
+        Some(DeclaredError { kind, message: clip(message.to_string(), SENTENCE), repeatable: *repeatable })
     }
 }
 
@@ -131,7 +131,7 @@ pub(crate) mod tests {
 
     /// The standard error type, as a component declares it.
     pub(crate) fn standard() -> Type {
-        let declared = |members| Arc::new(ty::Declared { name: None, docs: None, members });
+        let declared = |members| Arc::new(ty::DeclaredType { name: None, docs: None, members });
         let kinds = DeclaredKind::ALL.iter().map(|kind| member(kind.name(), None)).collect();
         Type::Record(declared(vec![
             member("kind", Some(Type::Enum(declared(kinds)))),
@@ -149,10 +149,10 @@ pub(crate) mod tests {
 
     #[test]
     fn the_standard_error_is_known_by_its_shape() {
-        let declared = Declared::read(&standard(), &error(3, true)).unwrap();
+        let declared = DeclaredError::read(&standard(), &error(3, true)).unwrap();
         assert_eq!((declared.kind, declared.message.as_str()), (DeclaredKind::NotFound, "gone"));
         assert!(declared.repeatable && !declared.kind.is_fault());
-        assert_eq!(Declared::read(&Type::String, &Value::from("gone")), None);
+        assert_eq!(DeclaredError::read(&Type::String, &Value::from("gone")), None);
         let Type::Record(record) = standard() else { panic!("it is a record") };
         let mut fewer = (*record).clone();
         fewer.members.pop();
@@ -163,7 +163,7 @@ pub(crate) mod tests {
     fn a_sentence_that_is_too_long_is_cut() {
         let long = Value::from("x".repeat(2 * SENTENCE).as_str());
         let error = Value::Record([Value::Enum(0), long, Value::Option(None), Value::Bool(false)].into());
-        let message = Declared::read(&standard(), &error).unwrap().message;
+        let message = DeclaredError::read(&standard(), &error).unwrap().message;
         assert_eq!((message.len(), message.ends_with('…')), (SENTENCE + '…'.len_utf8(), true));
     }
 

@@ -11,7 +11,7 @@ use crate::config::{AdapterChoice, AdapterKind};
 
 /// The properties of an adapter that are known without opening it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Facts {
+pub(crate) struct AdapterFacts {
     pub info: wgpu::AdapterInfo,
     pub features: wgpu::Features,
     pub limits: wgpu::Limits,
@@ -21,7 +21,7 @@ pub(crate) struct Facts {
 pub(crate) struct Adapter {
     /// Its index in the list of adapters.
     pub index: usize,
-    pub facts: Facts,
+    pub facts: AdapterFacts,
     pub way: Way,
     pub turns: Arc<Turns>,
 }
@@ -53,9 +53,9 @@ pub(super) fn enumerate() -> Vec<wgpu::Adapter> {
     adapters
 }
 
-impl Facts {
+impl AdapterFacts {
     pub(super) fn of(adapter: &wgpu::Adapter) -> Self {
-        Facts { info: adapter.get_info(), features: adapter.features(), limits: adapter.limits() }
+        AdapterFacts { info: adapter.get_info(), features: adapter.features(), limits: adapter.limits() }
     }
 
     /// Returns the kind of the adapter, in the words of chain.toml.
@@ -92,7 +92,7 @@ impl Facts {
     }
 }
 
-impl fmt::Display for Facts {
+impl fmt::Display for AdapterFacts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({}, {})", self.info.name, self.kind(), self.info.backend)
     }

@@ -6,11 +6,12 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 
-use super::compilers::{Compilers, Place};
+use super::compilers::{CompilePermit, Compilers};
 use super::protocol::{
-    Blueprint, Command, Create, DeviceDescriptor, DeviceFacts, DeviceId, Failure, ObjectId, Position, Result,
+    BufferPosition, Create, DeviceDescriptor, DeviceFacts, DeviceId, GpuCommand, GpuFailure, ObjectDescriptor,
+    ObjectId, Result,
 };
-use super::session::{Read, Session};
+use super::session::{ReadCallback, Session};
 #[cfg(unix)]
 use super::worker::Worker;
 
@@ -63,11 +64,12 @@ impl Backend {
     }
 
     /// Waits for a place to make `what`, if making it takes long and happens in this process. Otherwise returns `None`.
-    pub(super) async fn place(&self, what: &Blueprint) -> Option<Place> {
+    pub(super) async fn place(&self, what: &ObjectDescriptor) -> Option<CompilePermit> {
         match (self, what) {
-            (Backend::Here(_, compilers), Blueprint::ShaderModule { .. } | Blueprint::ComputePipeline(_)) => {
-                compilers.place().await
-            }
+            (
+                Backend::Here(_, compilers),
+                ObjectDescriptor::ShaderModule { .. } | ObjectDescriptor::ComputePipeline(_),
+            ) => compilers.place().await,
             _ => None,
         }
     }
@@ -78,7 +80,7 @@ impl Backend {
         device: DeviceId,
         id: ObjectId,
         create: Create,
-        place: Option<Place>,
+        place: Option<CompilePermit>,
     ) -> Result<()> {
         match self {
             Backend::Here(session, compilers) => match place {
@@ -110,7 +112,7 @@ impl Backend {
     }
 
     /// Takes `data` at once. The returned future gives the result of the write.
-    pub(super) fn write(&self, device: DeviceId, to: Position, data: &[u8]) -> BoxFuture<'static, Result<()>> {
+    pub(super) fn write(&self, device: DeviceId, to: BufferPosition, data: &[u8]) -> BoxFuture<'static, Result<()>> {
         match self {
             Backend::Here(session, _) => session.clone().write_in_order(device, to, data),
             #[cfg(unix)]
@@ -118,7 +120,7 @@ impl Backend {
         }
     }
 
-    pub(super) fn submit(&self, device: DeviceId, commands: Vec<Command>) -> BoxFuture<'static, Result<u64>> {
+    pub(super) fn submit(&self, device: DeviceId, commands: Vec<GpuCommand>) -> BoxFuture<'static, Result<u64>> {
         match self {
             Backend::Here(session, _) => session.clone().submit_in_order(device, commands),
             #[cfg(unix)]
@@ -133,9 +135,9 @@ impl Backend {
     pub(super) fn read(
         &self,
         device: DeviceId,
-        from: Position,
+        from: BufferPosition,
         size: u64,
-        done: Read,
+        done: ReadCallback,
     ) -> BoxFuture<'static, Result<Option<u64>>> {
         match self {
             Backend::Here(session, _) => session.clone().read_in_order(device, from, size, done),
@@ -169,6 +171,6 @@ async fn aside<T: Send + 'static>(
             late();
         }
     });
-    spawned.map_err(Failure::threadless)?;
-    receiver.await.map_err(|_| Failure::panicked())?
+    spawned.map_err(GpuFailure::threadless)?;
+    receiver.await.map_err(|_| GpuFailure::panicked())?
 }

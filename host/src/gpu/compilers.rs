@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::protocol::{Failure, Result};
+use super::protocol::{GpuFailure, Result};
 
 /// The most shaders of a chainlet that are compiled at once, including those that took too long and go on.
 const MOST: usize = 4;
@@ -23,19 +23,19 @@ pub(super) const STACK: usize = 512 << 20;
 pub(super) struct Compilers {
     places: Arc<Semaphore>,
     /// Threads that wait for work. Some may have ended since they were put here.
-    idle: Arc<Mutex<Vec<mpsc::Sender<Job>>>>,
+    idle: Arc<Mutex<Vec<mpsc::Sender<CompileJob>>>>,
 }
 
 /// The right to compile one shader.
-pub(super) struct Place(OwnedSemaphorePermit);
+pub(super) struct CompilePermit(OwnedSemaphorePermit);
 
 /// The work of a thread. It returns a function that the thread calls when it is ready for the next job.
 type Work = Box<dyn FnOnce() -> Box<dyn FnOnce() + Send> + Send>;
 
-struct Job {
+struct CompileJob {
     work: Work,
     /// Sends the next jobs to the thread that does this one.
-    thread: mpsc::Sender<Job>,
+    thread: mpsc::Sender<CompileJob>,
 }
 
 impl Compilers {
@@ -44,28 +44,28 @@ impl Compilers {
     }
 
     /// Waits for the right to compile one more shader.
-    pub(super) async fn place(&self) -> Option<Place> {
+    pub(super) async fn place(&self) -> Option<CompilePermit> {
         // The semaphore is never closed, so this never fails.
-        self.places.clone().acquire_owned().await.ok().map(Place)
+        self.places.clone().acquire_owned().await.ok().map(CompilePermit)
     }
 
     /// Does `work` on one of the threads. If the caller stops waiting, the work goes on and keeps its `place` until it
     /// ends.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        place: Place,
+        place: CompilePermit,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (sender, receiver) = oneshot::channel();
         self.hand_over(Box::new(move || {
-            let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Failure::panicked()));
+            let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(GpuFailure::panicked()));
             Box::new(move || {
                 drop(place.0);
                 // This fails if the caller no longer waits.
                 let _ = sender.send(done);
             })
         }))?;
-        receiver.await.map_err(|_| Failure::panicked())?
+        receiver.await.map_err(|_| GpuFailure::panicked())?
     }
 
     fn hand_over(&self, mut work: Work) -> Result<()> {
@@ -75,7 +75,7 @@ impl Compilers {
                 Some(thread) => thread,
                 None => self.spawn()?,
             };
-            match thread.send(Job { work, thread: thread.clone() }) {
+            match thread.send(CompileJob { work, thread: thread.clone() }) {
                 Ok(()) => return Ok(()),
                 // The thread has ended because it had no work.
                 Err(mpsc::SendError(job)) => work = job.work,
@@ -83,12 +83,12 @@ impl Compilers {
         }
     }
 
-    fn spawn(&self) -> Result<mpsc::Sender<Job>> {
-        let (sender, jobs) = mpsc::channel::<Job>();
+    fn spawn(&self) -> Result<mpsc::Sender<CompileJob>> {
+        let (sender, jobs) = mpsc::channel::<CompileJob>();
         let idle = Arc::downgrade(&self.idle);
         let thread = std::thread::Builder::new().name("gpu-compiler".into()).stack_size(STACK);
         let spawned = thread.spawn(move || {
-            while let Ok(Job { work, thread }) = jobs.recv_timeout(IDLE) {
+            while let Ok(CompileJob { work, thread }) = jobs.recv_timeout(IDLE) {
                 let told = work();
                 // The thread is idle before its caller gets the result, so that the caller's next job finds it.
                 if let Some(idle) = idle.upgrade() {
@@ -97,7 +97,7 @@ impl Compilers {
                 told();
             }
         });
-        spawned.map_err(Failure::threadless)?;
+        spawned.map_err(GpuFailure::threadless)?;
         Ok(sender)
     }
 }
@@ -146,7 +146,7 @@ mod tests {
         for _ in 0..MOST {
             let (hold, wait) = mpsc::channel::<()>();
             let place = compilers.place().await.unwrap();
-            let work = move || wait.recv().map_err(Failure::invalid);
+            let work = move || wait.recv().map_err(GpuFailure::invalid);
             assert!(timeout(Duration::ZERO, compilers.run(place, work)).await.is_err());
             held.push(hold);
         }

@@ -14,10 +14,12 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 
 pub(crate) use self::buffer::{Buffer, Content};
-use self::lasting::Lasting;
+use self::lasting::FinishOnDrop;
 pub(super) use self::progress::Progress;
 use super::backend::Backend;
-use super::protocol::{Blueprint, Command, Create, DeviceDescriptor, DeviceId, Failure, FailureKind, ObjectId, Result};
+use super::protocol::{
+    Create, DeviceDescriptor, DeviceId, GpuCommand, GpuFailure, GpuFailureKind, ObjectDescriptor, ObjectId, Result,
+};
 use super::quota::{self, Charge, Quota};
 use super::share::Devices;
 use super::turns::{Seat, Turn, Turns};
@@ -73,8 +75,8 @@ impl Device {
         progress.steps().meter = Some(siblings.grant.meter.clone());
         let (features, limits) = (descriptor.features, descriptor.limits.clone());
         let facts = timeout_at(deadline, backend.open(id, descriptor)).await;
-        let facts =
-            facts.map_err(|_| Failure::new(FailureKind::Timeout, "the GPU's driver does not open a device"))??;
+        let facts = facts
+            .map_err(|_| GpuFailure::new(GpuFailureKind::Timeout, "the GPU's driver does not open a device"))??;
         Ok(Arc::new(Device {
             features,
             limits,
@@ -99,21 +101,21 @@ impl Device {
             return;
         }
         self.progress.count_if_busy(&self.siblings.grant.abandoned);
-        self.progress.lost(Failure::lost("the device has been destroyed"));
+        self.progress.lost(GpuFailure::lost("the device has been destroyed"));
         self.backend.close(self.id);
     }
 
     /// Makes an object. The bytes of a buffer are charged separately.
-    pub(crate) async fn create(self: &Arc<Self>, label: Option<String>, what: Blueprint) -> Result<Object> {
+    pub(crate) async fn create(self: &Arc<Self>, label: Option<String>, what: ObjectDescriptor) -> Result<Object> {
         self.progress.check()?;
         let charge = self.objects.charge(quota::cost(&what))?;
         let made = match &what {
-            Blueprint::ShaderModule { .. } | Blueprint::ComputePipeline(_) => "compiling a shader",
+            ObjectDescriptor::ShaderModule { .. } | ObjectDescriptor::ComputePipeline(_) => "compiling a shader",
             _ => "making an object",
         };
         // Other shaders cause this wait, so a timeout does not lose the device.
         let place = timeout(self.time_limit, self.backend.place(&what)).await.map_err(|_| {
-            Failure::quota("other shaders of the chainlet are being compiled, and take longer than they may")
+            GpuFailure::quota("other shaders of the chainlet are being compiled, and take longer than they may")
         })?;
         let id = self.next_object.fetch_add(1, Ordering::Relaxed);
         let create = self.backend.create(self.id, id, Create { label: label.map(clip_label), what }, place);
@@ -122,8 +124,8 @@ impl Device {
             Err(_) => {
                 let limit = humantime::format_duration(self.time_limit);
                 let why = format!("{made} took longer than {limit}, the timeout of `resources.gpu` in chain.toml");
-                self.lose(FailureKind::Timeout, &why);
-                return Err(Failure::new(FailureKind::Timeout, why));
+                self.lose(GpuFailureKind::Timeout, &why);
+                return Err(GpuFailure::new(GpuFailureKind::Timeout, why));
             }
         }
         Ok(Object { device: self.clone(), id, _charge: charge })
@@ -153,11 +155,11 @@ impl Device {
     }
 
     /// Submits `commands` when it is this device's turn. Returns the number of the submission.
-    pub(crate) async fn submit(&self, commands: Vec<Command>) -> Result<u64> {
+    pub(crate) async fn submit(&self, commands: Vec<GpuCommand>) -> Result<u64> {
         let turn = self.turn().await?;
         let submitted = self.backend.submit(self.id, commands).map_ok(Some);
         let number = self.handed_over(submitted, Some(turn)).await?;
-        number.ok_or_else(|| Failure::lost("the submission has no number, which is a bug of chainhost"))
+        number.ok_or_else(|| GpuFailure::lost("the submission has no number, which is a bug of chainhost"))
     }
 
     /// Waits until the request `asked` is handed to the GPU. If it is a submission, keeps its `turn` until the GPU is
@@ -178,13 +180,13 @@ impl Device {
             }
             asked
         };
-        let done = self.progress.unless_lost(Lasting::new(work)).await;
+        let done = self.progress.unless_lost(FinishOnDrop::new(work)).await;
         done.map_err(|failure| self.explain(failure))
     }
 
     async fn turn(&self) -> Result<Turn> {
         self.progress.check()?;
-        let turn = self.seat.turn().await.ok_or_else(|| Failure::lost("the device has been destroyed"))?;
+        let turn = self.seat.turn().await.ok_or_else(|| GpuFailure::lost("the device has been destroyed"))?;
         // The device may have been lost while it waited.
         self.progress.check()?;
         Ok(turn)
@@ -196,7 +198,7 @@ impl Device {
         async move {
             match waiting? {
                 None => Ok(()),
-                Some(receiver) => receiver.await.unwrap_or_else(|_| Err(Failure::lost("the device is gone"))),
+                Some(receiver) => receiver.await.unwrap_or_else(|_| Err(GpuFailure::lost("the device is gone"))),
             }
         }
     }
@@ -207,7 +209,7 @@ impl Device {
         self.progress.check()?;
         let number = number.unwrap_or(steps.submitted);
         if number > steps.submitted {
-            return Err(Failure::invalid(format_args!(
+            return Err(GpuFailure::invalid(format_args!(
                 "there is no submission {number}: the last was {}",
                 steps.submitted
             )));
@@ -226,16 +228,16 @@ impl Device {
     }
 
     /// Marks the device as lost and gives up its work.
-    fn lose(&self, kind: FailureKind, why: &str) {
-        self.siblings.lose(&self.progress, Failure::new(kind, why));
+    fn lose(&self, kind: GpuFailureKind, why: &str) {
+        self.siblings.lose(&self.progress, GpuFailure::new(kind, why));
         self.progress.give_up(&self.siblings.grant.abandoned, &self.turns);
         self.backend.abandon(self.id);
     }
 
     /// Returns the failure for the guest. A failure that says that the device is lost loses it. If the device is lost,
     /// returns the first reason, which explains it best.
-    fn explain(&self, failure: Failure) -> Failure {
-        if failure.kind == FailureKind::DeviceLost && !self.progress.is_lost() {
+    fn explain(&self, failure: GpuFailure) -> GpuFailure {
+        if failure.kind == GpuFailureKind::DeviceLost && !self.progress.is_lost() {
             self.lose(failure.kind, &failure.message);
         }
         self.progress.check().err().unwrap_or(failure)

@@ -10,7 +10,7 @@ use crate::capability::{Measure, MeasureUnit};
 
 /// The measurements of one chainlet. Clones share them.
 #[derive(Debug, Clone)]
-pub(crate) struct Meter {
+pub(crate) struct GpuMetrics {
     /// Bytes of GPU memory that all replicas hold.
     pub memory: Gauge,
     /// Seconds that the GPU worked on each submission, as the host sees it.
@@ -21,11 +21,11 @@ pub(crate) struct Meter {
     pub lost: Counter,
 }
 
-impl Meter {
+impl GpuMetrics {
     pub(super) fn new() -> Self {
         // From 20 µs to some 20 s.
         let seconds = || Histogram::new(exponential_buckets(20e-6, 4.0, 11));
-        Meter { memory: Gauge::default(), submissions: seconds(), executions: seconds(), lost: Counter::default() }
+        GpuMetrics { memory: Gauge::default(), submissions: seconds(), executions: seconds(), lost: Counter::default() }
     }
 
     /// Returns the current values, for `GET /metrics`.

@@ -15,13 +15,13 @@ pub(crate) type ObjectId = u64;
 /// The reason why something could not be done. `chainlet:host/gpu` says what the kinds mean.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
-pub(crate) struct Failure {
-    pub kind: FailureKind,
+pub(crate) struct GpuFailure {
+    pub kind: GpuFailureKind,
     pub message: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum FailureKind {
+pub(crate) enum GpuFailureKind {
     Invalid,
     Unsupported,
     Quota,
@@ -30,60 +30,60 @@ pub(crate) enum FailureKind {
     DeviceLost,
 }
 
-impl FailureKind {
+impl GpuFailureKind {
     /// Returns its name in the log, as `chainlet:host/gpu` writes it.
     fn name(self) -> &'static str {
         match self {
-            FailureKind::Invalid => "invalid",
-            FailureKind::Unsupported => "unsupported",
-            FailureKind::Quota => "quota",
-            FailureKind::OutOfMemory => "out-of-memory",
-            FailureKind::Timeout => "timeout",
-            FailureKind::DeviceLost => "device-lost",
+            GpuFailureKind::Invalid => "invalid",
+            GpuFailureKind::Unsupported => "unsupported",
+            GpuFailureKind::Quota => "quota",
+            GpuFailureKind::OutOfMemory => "out-of-memory",
+            GpuFailureKind::Timeout => "timeout",
+            GpuFailureKind::DeviceLost => "device-lost",
         }
     }
 }
 
-impl fmt::Display for FailureKind {
+impl fmt::Display for GpuFailureKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-impl Failure {
-    pub(crate) fn new(kind: FailureKind, message: impl fmt::Display) -> Self {
-        Failure { kind, message: message.to_string() }
+impl GpuFailure {
+    pub(crate) fn new(kind: GpuFailureKind, message: impl fmt::Display) -> Self {
+        GpuFailure { kind, message: message.to_string() }
     }
 
     pub(crate) fn invalid(message: impl fmt::Display) -> Self {
-        Failure::new(FailureKind::Invalid, message)
+        GpuFailure::new(GpuFailureKind::Invalid, message)
     }
 
     pub(crate) fn unsupported(message: impl fmt::Display) -> Self {
-        Failure::new(FailureKind::Unsupported, message)
+        GpuFailure::new(GpuFailureKind::Unsupported, message)
     }
 
     pub(crate) fn quota(message: impl fmt::Display) -> Self {
-        Failure::new(FailureKind::Quota, message)
+        GpuFailure::new(GpuFailureKind::Quota, message)
     }
 
     /// Makes the failure for a thread that the system does not start.
     #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` passes")]
     pub(crate) fn threadless(error: std::io::Error) -> Self {
-        Failure::new(FailureKind::OutOfMemory, format_args!("the host has no thread for it: {error}"))
+        GpuFailure::new(GpuFailureKind::OutOfMemory, format_args!("the host has no thread for it: {error}"))
     }
 
     /// Makes the failure for a panic of the driver or of a layer above it.
     pub(crate) fn panicked() -> Self {
-        Failure::lost("the GPU's driver layer failed, which is a bug of chainhost or of wgpu")
+        GpuFailure::lost("the GPU's driver layer failed, which is a bug of chainhost or of wgpu")
     }
 
     pub(crate) fn lost(message: impl fmt::Display) -> Self {
-        Failure::new(FailureKind::DeviceLost, message)
+        GpuFailure::new(GpuFailureKind::DeviceLost, message)
     }
 }
 
-pub(crate) type Result<T> = std::result::Result<T, Failure>;
+pub(crate) type Result<T> = std::result::Result<T, GpuFailure>;
 
 /// The properties with which a device is opened.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -106,11 +106,11 @@ pub(crate) struct DeviceFacts {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Create {
     pub label: Option<String>,
-    pub what: Blueprint,
+    pub what: ObjectDescriptor,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) enum Blueprint {
+pub(crate) enum ObjectDescriptor {
     Buffer {
         size: u64,
         usage: wgpu::BufferUsages,
@@ -172,18 +172,18 @@ pub(crate) struct Pipeline {
 
 /// A buffer, and an offset in it.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct Position {
+pub(crate) struct BufferPosition {
     pub buffer: ObjectId,
     pub offset: u64,
 }
 
 /// One step of a submission.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) enum Command {
+pub(crate) enum GpuCommand {
     ComputePass { label: Option<String>, timestamps: Option<Timestamps>, commands: Vec<PassCommand> },
-    Copy { source: Position, destination: Position, size: u64 },
-    Clear { from: Position, size: Option<u64> },
-    Resolve { queries: ObjectId, first: u32, count: u32, destination: Position },
+    Copy { source: BufferPosition, destination: BufferPosition, size: u64 },
+    Clear { from: BufferPosition, size: Option<u64> },
+    Resolve { queries: ObjectId, first: u32, count: u32, destination: BufferPosition },
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -199,7 +199,7 @@ pub(crate) enum PassCommand {
     SetBindGroup { index: u32, group: Option<ObjectId>, offsets: Vec<u32> },
     SetImmediates { offset: u32, data: Vec<u8> },
     Dispatch([u32; 3]),
-    DispatchIndirect(Position),
+    DispatchIndirect(BufferPosition),
 }
 
 /// Receives the events of devices, which no request asks for.
@@ -209,7 +209,7 @@ pub(crate) trait Events: Send + Sync + 'static {
     /// The GPU worked on one of the submissions for `time`, by its own clock.
     fn timed(&self, device: DeviceId, time: Duration);
     /// The device is lost: it can be used no more.
-    fn lost(&self, device: DeviceId, why: Failure);
+    fn lost(&self, device: DeviceId, why: GpuFailure);
     /// The driver has compiled `all` so far, for later devices.
     fn compiled(&self, all: Vec<u8>);
     /// The device was closed, and all its memory is free.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::metrics::Meter;
-use super::protocol::{Blueprint, Failure, Result};
+use super::metrics::GpuMetrics;
+use super::protocol::{GpuFailure, ObjectDescriptor, Result};
 use crate::config::ByteSize;
 
 /// The most memory of the host that the objects of a replica may cost, in bytes, without the bytes of buffers. It is
@@ -20,7 +20,7 @@ pub(crate) struct Quota {
 
 enum Kind {
     /// The GPU's memory, which chain.toml limits.
-    Buffers(Meter),
+    Buffers(GpuMetrics),
     /// The host's memory.
     Objects,
 }
@@ -33,7 +33,7 @@ pub(crate) struct Charge {
 
 impl Quota {
     /// Makes the quota for the memory of buffers.
-    pub(super) fn buffers(limit: ByteSize, meter: Meter) -> Arc<Self> {
+    pub(super) fn buffers(limit: ByteSize, meter: GpuMetrics) -> Arc<Self> {
         Arc::new(Quota { limit: limit.as_bytes(), used: AtomicU64::new(0), of: Kind::Buffers(meter) })
     }
 
@@ -51,13 +51,13 @@ impl Quota {
                 of.changed(i64::try_from(bytes).unwrap_or(i64::MAX));
                 Ok(Charge { quota: self.clone(), bytes })
             }
-            (Err(used), Kind::Buffers(_)) => Err(Failure::quota(format_args!(
+            (Err(used), Kind::Buffers(_)) => Err(GpuFailure::quota(format_args!(
                 "{} more would be over the {} that `resources.gpu.memory` in chain.toml allows, of which {} are in use",
                 ByteSize::bytes(bytes),
                 ByteSize::bytes(self.limit),
                 ByteSize::bytes(used)
             ))),
-            (Err(_), Kind::Objects) => Err(Failure::quota(
+            (Err(_), Kind::Objects) => Err(GpuFailure::quota(
                 "there are too many buffers, shaders, pipelines, bind groups and queries: drop some first",
             )),
         }
@@ -80,17 +80,17 @@ impl Drop for Charge {
 }
 
 /// Returns about how many bytes of the host's memory an object costs, its driver's part included.
-pub(super) fn cost(what: &Blueprint) -> u64 {
+pub(super) fn cost(what: &ObjectDescriptor) -> u64 {
     let count = |len: usize| u64::try_from(len).unwrap_or(u64::MAX);
     match what {
-        Blueprint::Buffer { .. } => 1 << 10,
+        ObjectDescriptor::Buffer { .. } => 1 << 10,
         // A parsed shader is many times as large as its text.
-        Blueprint::ShaderModule { wgsl } => (4 << 10) + 16 * count(wgsl.len()),
-        Blueprint::ComputePipeline(_) => 64 << 10,
-        Blueprint::BindGroup { entries, .. } => (1 << 10) + 128 * count(entries.len()),
-        Blueprint::BindGroupLayout(entries) => (1 << 10) + 128 * count(entries.len()),
-        Blueprint::PipelineLayout { .. } | Blueprint::LayoutOf { .. } => 1 << 10,
-        Blueprint::QuerySet { count } => (1 << 10) + 8 * u64::from(*count),
+        ObjectDescriptor::ShaderModule { wgsl } => (4 << 10) + 16 * count(wgsl.len()),
+        ObjectDescriptor::ComputePipeline(_) => 64 << 10,
+        ObjectDescriptor::BindGroup { entries, .. } => (1 << 10) + 128 * count(entries.len()),
+        ObjectDescriptor::BindGroupLayout(entries) => (1 << 10) + 128 * count(entries.len()),
+        ObjectDescriptor::PipelineLayout { .. } | ObjectDescriptor::LayoutOf { .. } => 1 << 10,
+        ObjectDescriptor::QuerySet { count } => (1 << 10) + 8 * u64::from(*count),
     }
 }
 
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_quota_is_taken_to_its_last_byte_and_given_back() {
-        let quota = Quota::buffers(ByteSize::bytes(100), Meter::new());
+        let quota = Quota::buffers(ByteSize::bytes(100), GpuMetrics::new());
         let all = quota.charge(100).unwrap_or_else(|error| panic!("{error}"));
         assert!(quota.charge(1).is_err());
         drop(all);
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_meter_shows_what_is_held() {
-        let meter = Meter::new();
+        let meter = GpuMetrics::new();
         let quota = Quota::buffers(ByteSize::bytes(100), meter.clone());
         let held = quota.charge(70).ok();
         assert_eq!(meter.memory.get(), 70);

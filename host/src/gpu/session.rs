@@ -31,12 +31,12 @@ use self::poller::Poller;
 use self::scopes::{caught, scoped};
 use self::timer::{Timer, Timing};
 use super::protocol::{
-    Blueprint, Command, Create, DeviceDescriptor, DeviceFacts, DeviceId, Events, Failure, FailureKind, ObjectId,
-    Position, Result,
+    BufferPosition, Create, DeviceDescriptor, DeviceFacts, DeviceId, Events, GpuCommand, GpuFailure, GpuFailureKind,
+    ObjectDescriptor, ObjectId, Result,
 };
 
 /// Called with the bytes of a read, or with the reason why there are none.
-pub(crate) type Read = Box<dyn FnOnce(Result<Bytes>) + Send>;
+pub(crate) type ReadCallback = Box<dyn FnOnce(Result<Bytes>) + Send>;
 
 /// The time for which a thread that reads polls the GPU itself.
 const MOMENT: Duration = Duration::from_micros(100);
@@ -85,8 +85,8 @@ impl Session {
         // On a native machine, the future is ready at once.
         let (raw, queue) = requested
             .now_or_never()
-            .ok_or_else(|| Failure::unsupported("the adapter does not give a device"))?
-            .map_err(|error| Failure::unsupported(format_args!("the adapter gives no such device: {error}")))?;
+            .ok_or_else(|| GpuFailure::unsupported("the adapter does not give a device"))?
+            .map_err(|error| GpuFailure::unsupported(format_args!("the adapter gives no such device: {error}")))?;
         // Every call has its own error scopes. An error outside of them belongs to no caller.
         raw.on_uncaptured_error(Arc::new(
             |error| tracing::error!(%error, "a GPU reported an error that no call caused"),
@@ -95,7 +95,7 @@ impl Session {
         raw.set_device_lost_callback(move |reason, message| {
             // A device that was destroyed needs no report: it was closed, or its loss is reported already.
             if reason != wgpu::DeviceLostReason::Destroyed {
-                events.lost(id, Failure::lost(format_args!("the GPU stopped working: {message}")));
+                events.lost(id, GpuFailure::lost(format_args!("the GPU stopped working: {message}")));
             }
         });
         let facts = DeviceFacts { timestamp_period: queue.get_timestamp_period() };
@@ -112,8 +112,8 @@ impl Session {
                 }
             }
         };
-        let poller =
-            Poller::start(raw.clone(), queue.clone(), id, self.events.clone(), let_go).map_err(Failure::threadless)?;
+        let poller = Poller::start(raw.clone(), queue.clone(), id, self.events.clone(), let_go)
+            .map_err(GpuFailure::threadless)?;
         let device = Device {
             raw,
             queue,
@@ -133,14 +133,14 @@ impl Session {
     }
 
     fn device(&self, id: DeviceId) -> Result<Arc<Device>> {
-        self.devices().get(&id).cloned().ok_or_else(|| Failure::lost("the device has been destroyed"))
+        self.devices().get(&id).cloned().ok_or_else(|| GpuFailure::lost("the device has been destroyed"))
     }
 
     /// Like [`Session::write`], after all earlier requests.
     pub(crate) fn write_in_order(
         self: Arc<Self>,
         id: DeviceId,
-        to: Position,
+        to: BufferPosition,
         data: &[u8],
     ) -> BoxFuture<'static, Result<()>> {
         match self.device(id) {
@@ -156,7 +156,7 @@ impl Session {
     pub(crate) fn submit_in_order(
         self: Arc<Self>,
         id: DeviceId,
-        commands: Vec<Command>,
+        commands: Vec<GpuCommand>,
     ) -> BoxFuture<'static, Result<u64>> {
         match self.device(id) {
             Ok(device) if device.poller.is_busy() || !device.lane.is_free() || is_long(&commands) => {
@@ -170,9 +170,9 @@ impl Session {
     pub(crate) fn read_in_order(
         self: Arc<Self>,
         id: DeviceId,
-        from: Position,
+        from: BufferPosition,
         size: u64,
-        done: Read,
+        done: ReadCallback,
     ) -> BoxFuture<'static, Result<Option<u64>>> {
         let is_copied =
             |device: &Device| device.objects().buffer(from.buffer).is_ok_and(|buffer| !buffer.is_mappable());
@@ -198,7 +198,7 @@ impl Session {
         let device = self.device(device)?;
         let object = device.create(create)?;
         device.objects().insert(id, object);
-        if matches!(create.what, Blueprint::ComputePipeline(_))
+        if matches!(create.what, ObjectDescriptor::ComputePipeline(_))
             && let Some(compiled) = device.cache.take()
         {
             self.events.compiled(compiled);
@@ -223,7 +223,7 @@ impl Session {
     }
 
     /// Writes `data` before the next submission.
-    pub(crate) fn write(&self, device: DeviceId, to: Position, data: &[u8]) -> Result<()> {
+    pub(crate) fn write(&self, device: DeviceId, to: BufferPosition, data: &[u8]) -> Result<()> {
         let device = self.device(device)?;
         let buffer = device.objects().buffer(to.buffer)?.raw.clone();
         let written = scoped(&device.raw, || device.queue.write_buffer(&buffer, to.offset, data));
@@ -234,7 +234,7 @@ impl Session {
     }
 
     /// Submits `commands` and all earlier writes. Returns the number of the submission.
-    pub(crate) fn submit(&self, device: DeviceId, commands: &[Command]) -> Result<u64> {
+    pub(crate) fn submit(&self, device: DeviceId, commands: &[GpuCommand]) -> Result<u64> {
         let (id, device) = (device, self.device(device)?);
         // An empty list only carries writes, so it is not timed.
         let timer = device.timer.as_ref().filter(|_| !commands.is_empty());
@@ -261,7 +261,7 @@ impl Session {
             }
         });
         if let Err(failure) = asked
-            && failure.kind != FailureKind::DeviceLost
+            && failure.kind != GpuFailureKind::DeviceLost
         {
             tracing::error!(error = %failure, "a GPU's clock cannot be read, which is a bug of chainhost");
         }
@@ -269,7 +269,13 @@ impl Session {
 
     /// Reads a part of a buffer, as it is after all earlier submissions and writes. Unless this returns an error,
     /// `done` is called, now or later. Returns the number of the submission that the read took, if any.
-    pub(crate) fn read(&self, device: DeviceId, from: Position, size: u64, done: Read) -> Result<Option<u64>> {
+    pub(crate) fn read(
+        &self,
+        device: DeviceId,
+        from: BufferPosition,
+        size: u64,
+        done: ReadCallback,
+    ) -> Result<Option<u64>> {
         let device = self.device(device)?;
         let (buffer, is_mappable) = {
             let objects = device.objects();
@@ -291,10 +297,10 @@ impl Drop for Session {
 }
 
 /// Returns true if it takes long to record `commands`. A guest's thread must not do that, because other guests need it.
-fn is_long(commands: &[Command]) -> bool {
+fn is_long(commands: &[GpuCommand]) -> bool {
     const LONG: usize = 256;
-    let count = |command: &Command| match command {
-        Command::ComputePass { commands, .. } => 1 + commands.len(),
+    let count = |command: &GpuCommand| match command {
+        GpuCommand::ComputePass { commands, .. } => 1 + commands.len(),
         _ => 1,
     };
     commands.iter().map(count).sum::<usize>() > LONG
@@ -334,7 +340,7 @@ impl Device {
     }
 
     /// Reads through a buffer that the processor can map.
-    fn copy_and_map(&self, buffer: &wgpu::Buffer, offset: u64, size: u64, done: Read) -> Result<u64> {
+    fn copy_and_map(&self, buffer: &wgpu::Buffer, offset: u64, size: u64, done: ReadCallback) -> Result<u64> {
         let descriptor = wgpu::BufferDescriptor {
             label: None,
             size,
@@ -370,7 +376,14 @@ impl Device {
         }
     }
 
-    fn map(&self, buffer: wgpu::Buffer, offset: u64, size: u64, spare: Option<Spare>, done: Read) -> Result<()> {
+    fn map(
+        &self,
+        buffer: wgpu::Buffer,
+        offset: u64,
+        size: u64,
+        spare: Option<Spare>,
+        done: ReadCallback,
+    ) -> Result<()> {
         // A mapping begins at a multiple of 8, but a read may begin at a multiple of 4.
         let begin = offset & !(wgpu::MAP_ALIGNMENT - 1);
         let skip = usize::try_from(offset - begin).unwrap_or_default();
@@ -384,7 +397,7 @@ impl Device {
                 is_called.store(true, Ordering::Relaxed);
                 poller.read();
                 if result.is_err() {
-                    return done(Err(Failure::invalid(
+                    return done(Err(GpuFailure::invalid(
                         "the buffer is being read already, or it or its device is gone",
                     )));
                 }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::adapters::{Adapter, Way};
 use super::backend::Backend;
 use super::device::{Device, Opening, Progress};
-use super::protocol::{DeviceDescriptor, DeviceId, Events, Failure, FailureKind, Result};
+use super::protocol::{DeviceDescriptor, DeviceId, Events, GpuFailure, GpuFailureKind, Result};
 use super::quota::Quota;
 use super::session::Session;
 use super::turns::Turns;
@@ -27,7 +27,7 @@ const DEVICES: usize = 4;
 const OPENING: Duration = Duration::from_secs(1);
 
 /// One replica's part of a GPU.
-pub(crate) struct Share {
+pub(crate) struct ReplicaGpu {
     grant: Arc<Grant>,
     buffers: Arc<Quota>,
     objects: Arc<Quota>,
@@ -47,9 +47,9 @@ pub(super) struct Devices {
     loss: SetOnce<()>,
 }
 
-impl Share {
+impl ReplicaGpu {
     pub(crate) fn new(grant: &Arc<Grant>) -> Self {
-        Share {
+        ReplicaGpu {
             buffers: Quota::buffers(grant.limits.memory, grant.meter.clone()),
             objects: Quota::objects(),
             backend: tokio::sync::Mutex::default(),
@@ -97,11 +97,11 @@ impl Share {
     /// that must start first has its own time for that.
     pub(crate) async fn open(&self, mut descriptor: DeviceDescriptor) -> Result<Arc<Device>> {
         let Some(adapter) = &self.grant.adapter else {
-            return Err(Failure::unsupported("this machine has no GPU for the chainlet"));
+            return Err(GpuFailure::unsupported("this machine has no GPU for the chainlet"));
         };
         let missing = descriptor.features - self.features();
         if !missing.is_empty() {
-            return Err(Failure::unsupported(format_args!("the adapter has not the features {missing:?}")));
+            return Err(GpuFailure::unsupported(format_args!("the adapter has not the features {missing:?}")));
         }
         check(&descriptor.limits, &self.limits())?;
         if !descriptor.features.contains(wgpu::Features::IMMEDIATES) {
@@ -109,7 +109,7 @@ impl Share {
         }
         let limit = self.grant.limits.timeout.max(OPENING);
         if !self.grant.abandoned.have_room(moment_after(Instant::now(), limit)).await {
-            return Err(Failure::quota(format_args!(
+            return Err(GpuFailure::quota(format_args!(
                 "the GPU is still at work for {} devices of this chainlet that were given up",
                 abandoned::MOST
             )));
@@ -118,7 +118,7 @@ impl Share {
         let backend = self.backend(adapter).await?;
         match self.open_by(&backend, adapter, descriptor.clone(), moment_after(Instant::now(), limit)).await {
             // The worker has just ended because of earlier work. The request is not at fault, so a new worker gets it.
-            Err(failure) if backend.has_ended() && failure.kind != FailureKind::Timeout => {
+            Err(failure) if backend.has_ended() && failure.kind != GpuFailureKind::Timeout => {
                 let backend = self.backend(adapter).await?;
                 self.open_by(&backend, adapter, descriptor, moment_after(Instant::now(), limit)).await
             }
@@ -165,7 +165,7 @@ impl Share {
         Device::open(opening, descriptor).await.inspect_err(|failure| {
             // After a timeout, the device may still open late, or never.
             match failure.kind {
-                FailureKind::Timeout => backend.abandon(id),
+                GpuFailureKind::Timeout => backend.abandon(id),
                 _ => backend.close(id),
             }
             self.devices.closed(id);
@@ -200,10 +200,10 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for ReplicaGpu {
     fn drop(&mut self) {
         for progress in self.devices.all().values() {
-            progress.lost(Failure::lost("its replica has ended"));
+            progress.lost(GpuFailure::lost("its replica has ended"));
         }
         if let Some(backend) = self.backend.get_mut() {
             backend.end();
@@ -214,14 +214,14 @@ impl Drop for Share {
 /// Rejects limits that wgpu would grant although they do not exist or make no sense.
 fn check(limits: &wgpu::Limits, offered: &wgpu::Limits) -> Result<()> {
     if limits.max_buffer_size > offered.max_buffer_size {
-        return Err(Failure::unsupported(format_args!(
+        return Err(GpuFailure::unsupported(format_args!(
             "a max_buffer_size of {} is more than the {} that there are",
             limits.max_buffer_size, offered.max_buffer_size
         )));
     }
     for alignment in [limits.min_uniform_buffer_offset_alignment, limits.min_storage_buffer_offset_alignment] {
         if !alignment.is_power_of_two() {
-            return Err(Failure::unsupported(format_args!("an alignment of {alignment} is no power of two")));
+            return Err(GpuFailure::unsupported(format_args!("an alignment of {alignment} is no power of two")));
         }
     }
     Ok(())
@@ -233,11 +233,11 @@ impl Devices {
     }
 
     /// Marks a device as lost because of `why`, unless it was lost before or its guest has destroyed it.
-    pub(super) fn lose(&self, progress: &Progress, why: Failure) {
+    pub(super) fn lose(&self, progress: &Progress, why: GpuFailure) {
         let (chainlet, kind, error) = (&self.grant.chainlet, why.kind, why.message.clone());
         if progress.lost(why) {
             let limit = format!("chainlets.{chainlet}.resources.gpu.timeout");
-            let limit = (kind == FailureKind::Timeout).then_some(limit.as_str()).map(tracing::field::display);
+            let limit = (kind == GpuFailureKind::Timeout).then_some(limit.as_str()).map(tracing::field::display);
             tracing::warn!(%chainlet, %kind, limit, error, "a GPU device is lost");
             self.grant.meter.lost.inc();
             // This fails if another loss has set it: the replica is replaced once, however many devices it loses.
@@ -249,7 +249,7 @@ impl Devices {
     fn too_late(&self, progress: &Progress, turns: &Arc<Turns>) {
         let limit = humantime::format_duration(self.grant.limits.timeout);
         let why = format!("a submission took longer than {limit}, the timeout of `resources.gpu` in chain.toml");
-        self.lose(progress, Failure::new(FailureKind::Timeout, why));
+        self.lose(progress, GpuFailure::new(GpuFailureKind::Timeout, why));
         progress.give_up(&self.grant.abandoned, turns);
     }
 
@@ -259,7 +259,7 @@ impl Devices {
             let mut all = self.all();
             match all.len() < DEVICES {
                 true => Ok(all.entry(id).or_default().clone()),
-                false => Err(Failure::quota(format_args!(
+                false => Err(GpuFailure::quota(format_args!(
                     "the chainlet has {DEVICES} devices, with those that the GPU is not done with"
                 ))),
             }
@@ -304,7 +304,7 @@ impl Events for Devices {
         self.grant.meter.execution(time);
     }
 
-    fn lost(&self, device: DeviceId, why: Failure) {
+    fn lost(&self, device: DeviceId, why: GpuFailure) {
         // The device keeps its turns, because the GPU may work on although the driver has given up. `completed` or
         // `closed` ends them.
         if let Some(progress) = self.get(device) {

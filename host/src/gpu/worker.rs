@@ -19,13 +19,14 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use self::frames::{Answer, Ask, Request, Tell};
+use self::frames::{Ask, Request, Tell, WorkerReply};
 pub(super) use self::serve::run;
-use super::adapters::Facts;
+use super::adapters::AdapterFacts;
 use super::protocol::{
-    Command, Create, DeviceDescriptor, DeviceFacts, DeviceId, Events, Failure, FailureKind, ObjectId, Position, Result,
+    BufferPosition, Create, DeviceDescriptor, DeviceFacts, DeviceId, Events, GpuCommand, GpuFailure, GpuFailureKind,
+    ObjectId, Result,
 };
-use super::session::Read;
+use super::session::ReadCallback;
 use crate::config::ByteSize;
 
 /// The first argument of a worker.
@@ -77,20 +78,20 @@ struct Shared {
 
 #[derive(Default)]
 struct Waiting {
-    answers: HashMap<u64, oneshot::Sender<Result<Answer>>>,
-    reads: HashMap<u64, Read>,
+    answers: HashMap<u64, oneshot::Sender<Result<WorkerReply>>>,
+    reads: HashMap<u64, ReadCallback>,
     devices: Vec<DeviceId>,
 }
 
 /// Returns the adapters that a worker of `program` finds.
-pub(super) fn adapters(program: &Path) -> io::Result<Vec<Facts>> {
+pub(super) fn adapters(program: &Path) -> io::Result<Vec<AdapterFacts>> {
     let (mut child, stream) = spawn(program)?;
     stream.set_read_timeout(Some(LISTING))?;
     let asked = frames::write(&stream, &Request { number: 0, ask: Ask::Adapters }, &[]);
     let answer = asked.and_then(|()| frames::read::<Tell>(&stream));
     end(&mut child);
     match answer? {
-        Some((Tell::Answer(_, Ok(Answer::Adapters(adapters))), _)) => Ok(adapters),
+        Some((Tell::Answer(_, Ok(WorkerReply::Adapters(adapters))), _)) => Ok(adapters),
         _ => Err(io::Error::other("it ended without an answer")),
     }
 }
@@ -126,7 +127,8 @@ impl Worker {
         limit: Duration,
         events: Arc<dyn Events>,
     ) -> Result<Arc<Self>> {
-        let failed = |error: io::Error| Failure::lost(format_args!("the GPU's worker process does not start: {error}"));
+        let failed =
+            |error: io::Error| GpuFailure::lost(format_args!("the GPU's worker process does not start: {error}"));
         let (child, stream) = spawn(program).map_err(failed)?;
         let (outbox, sent) = mpsc::channel::<(Request, Vec<u8>)>();
         let shared = Arc::new(Shared { events, waiting: Mutex::default(), ended: AtomicBool::new(false) });
@@ -152,7 +154,9 @@ impl Worker {
         let asked = worker.ask(Ask::Adapter { index, memory: memory.as_bytes() }, Vec::new());
         match timeout(STARTING.max(limit), asked).await {
             Ok(answer) => answer.map(|_| worker),
-            Err(_) => Err(Failure::new(FailureKind::Timeout, "the GPU's worker process does not find its adapter")),
+            Err(_) => {
+                Err(GpuFailure::new(GpuFailureKind::Timeout, "the GPU's worker process does not find its adapter"))
+            }
         }
     }
 
@@ -169,7 +173,7 @@ impl Worker {
     pub(super) async fn open(&self, id: DeviceId, descriptor: DeviceDescriptor) -> Result<DeviceFacts> {
         self.shared.waiting().devices.push(id);
         match self.ask(Ask::Open(id, Box::new(descriptor)), Vec::new()).await? {
-            Answer::Opened(facts) => Ok(facts),
+            WorkerReply::Opened(facts) => Ok(facts),
             other => Err(out_of_order(&other)),
         }
     }
@@ -193,7 +197,7 @@ impl Worker {
     pub(super) fn write(
         &self,
         device: DeviceId,
-        to: Position,
+        to: BufferPosition,
         data: &[u8],
     ) -> impl Future<Output = Result<()>> + Send + use<> {
         let answer = self.ask(Ask::Write(device, to), data.to_vec());
@@ -204,7 +208,7 @@ impl Worker {
                 Ok(answer) => answer.map(drop),
                 Err(_) => {
                     kill(&child, &shared);
-                    Err(Failure::lost(format_args!(
+                    Err(GpuFailure::lost(format_args!(
                         "the GPU's worker process has taken nothing for {}",
                         humantime::format_duration(limit)
                     )))
@@ -213,20 +217,26 @@ impl Worker {
         }
     }
 
-    pub(super) async fn submit(&self, device: DeviceId, commands: Vec<Command>) -> Result<u64> {
+    pub(super) async fn submit(&self, device: DeviceId, commands: Vec<GpuCommand>) -> Result<u64> {
         match self.ask(Ask::Submit(device, commands), Vec::new()).await? {
-            Answer::Submitted(Some(number)) => Ok(number),
+            WorkerReply::Submitted(Some(number)) => Ok(number),
             other => Err(out_of_order(&other)),
         }
     }
 
-    pub(super) async fn read(&self, device: DeviceId, from: Position, size: u64, done: Read) -> Result<Option<u64>> {
+    pub(super) async fn read(
+        &self,
+        device: DeviceId,
+        from: BufferPosition,
+        size: u64,
+        done: ReadCallback,
+    ) -> Result<Option<u64>> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.shared.waiting().reads.insert(number, done);
         let ask = Ask::Read { device, from, size };
         let answer = self.ask_as(number, ask, Vec::new()).await;
         match answer {
-            Ok(Answer::Submitted(number)) => Ok(number),
+            Ok(WorkerReply::Submitted(number)) => Ok(number),
             other => {
                 self.shared.waiting().reads.remove(&number);
                 other.and_then(|other| Err(out_of_order(&other)))
@@ -240,11 +250,11 @@ impl Worker {
         let _ = self.outbox.send((Request { number: 0, ask }, Vec::new()));
     }
 
-    fn ask(&self, ask: Ask, bulk: Vec<u8>) -> impl Future<Output = Result<Answer>> + Send + use<> {
+    fn ask(&self, ask: Ask, bulk: Vec<u8>) -> impl Future<Output = Result<WorkerReply>> + Send + use<> {
         self.ask_as(self.next.fetch_add(1, Ordering::Relaxed), ask, bulk)
     }
 
-    fn ask_as(&self, number: u64, ask: Ask, bulk: Vec<u8>) -> impl Future<Output = Result<Answer>> + Send + use<> {
+    fn ask_as(&self, number: u64, ask: Ask, bulk: Vec<u8>) -> impl Future<Output = Result<WorkerReply>> + Send + use<> {
         let (sender, receiver) = oneshot::channel();
         // Inserted before `has_ended` is read: `listen` sets `ended` before it takes all senders, so no sender stays
         // behind.
@@ -274,12 +284,12 @@ fn kill(child: &Mutex<Child>, shared: &Shared) {
     }
 }
 
-fn ended() -> Failure {
-    Failure::lost("the GPU's worker process has ended")
+fn ended() -> GpuFailure {
+    GpuFailure::lost("the GPU's worker process has ended")
 }
 
-fn out_of_order(answer: &Answer) -> Failure {
-    Failure::lost(format_args!("the GPU's worker process gave an answer to another question: {answer:?}"))
+fn out_of_order(answer: &WorkerReply) -> GpuFailure {
+    GpuFailure::lost(format_args!("the GPU's worker process gave an answer to another question: {answer:?}"))
 }
 
 impl Shared {

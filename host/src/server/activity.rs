@@ -36,7 +36,7 @@ pub(super) struct Activity {
 
 /// The reason to end a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Over {
+pub(super) enum CloseReason {
     /// The client has sent no request for a while.
     Idle,
     /// The client has taken nothing of its answers for a while.
@@ -74,11 +74,11 @@ impl Activity {
     }
 
     /// Waits until the connection must end, and returns the reason.
-    pub(super) async fn over(&self) -> Over {
+    pub(super) async fn over(&self) -> CloseReason {
         loop {
             let (over, limit) = match self.sending.load(Ordering::Relaxed) {
-                0 => (Over::Idle, self.idle),
-                _ => (Over::Unread, self.unread),
+                0 => (CloseReason::Idle, self.idle),
+                _ => (CloseReason::Unread, self.unread),
             };
             if self.look(limit).await {
                 return over;
@@ -214,7 +214,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_without_requests_and_answers_is_idle() {
         let activity = Activity::new(SOON, NEVER);
-        assert_eq!(activity.over().await, Over::Idle);
+        assert_eq!(activity.over().await, CloseReason::Idle);
         let asking = activity.ask();
         let mut over = std::pin::pin!(activity.over());
         tokio::select! {
@@ -223,7 +223,7 @@ mod tests {
             () = tokio::time::sleep(SOON * 5) => {}
         }
         drop(asking);
-        assert_eq!(over.await, Over::Idle);
+        assert_eq!(over.await, CloseReason::Idle);
     }
 
     #[tokio::test]
@@ -232,7 +232,7 @@ mod tests {
         let text = "long ".repeat(PIECE);
         let body = activity.watch(Body::from(text.clone()));
         assert_eq!(body.size_hint().exact(), Some(text.len() as u64));
-        assert_eq!(activity.over().await, Over::Unread);
+        assert_eq!(activity.over().await, CloseReason::Unread);
         assert_eq!(body.collect().await.unwrap().to_bytes(), text);
         assert_eq!(activity.over().now_or_never(), None);
         let (mut parts, body) = futures::channel::mpsc::unbounded::<Result<&str, axum::Error>>();

@@ -13,8 +13,8 @@ use serde_json::Value as Json;
 
 use super::methods::{act, read};
 use super::metrics::Exposition;
-use super::observe::Asked;
-use super::problem::{Kind, Problem};
+use super::observe::RequestContext;
+use super::problem::{Problem, ProblemKind};
 use super::{Audience, Http, routes, run_remote};
 use crate::chain::Chain;
 use crate::live::{LiveChain, ReloadError, Reloaded};
@@ -144,18 +144,17 @@ impl<'a> ChainState<'a> {
     }
 }
 
-async fn state(State(http): State<Http>, Extension(asked): Extension<Asked>) -> Response {
+async fn state(State(http): State<Http>, Extension(context): Extension<RequestContext>) -> Response {
     let chain = http.0.chain.current();
-    written(&ChainState::of(&http.0.chain, &chain, http.is_draining()), &asked)
+    written(&ChainState::of(&http.0.chain, &chain, http.is_draining()), &context)
 }
 
 /// Returns an answer with `state` as its body.
-fn written(state: &impl Serialize, asked: &Asked) -> Response {
+fn written(state: &impl Serialize, context: &RequestContext) -> Response {
     match serde_json::to_vec(state) {
         Ok(body) => run_remote::json(body),
-        Err(error) => {
-            Problem::new(Kind::Internal, format!("the state cannot be written: {error}")).into_response(&asked.id)
-        }
+        Err(error) => Problem::new(ProblemKind::Internal, format!("the state cannot be written: {error}"))
+            .into_response(&context.id),
     }
 }
 
@@ -164,29 +163,33 @@ async fn document(State(http): State<Http>, prefix: Result<NestedPath, NestedPat
     run_remote::json(routes::admin_openapi(&chain, prefix.as_ref().map_or("", NestedPath::as_str)))
 }
 
-async fn reload(State(http): State<Http>, Extension(asked): Extension<Asked>) -> Response {
+async fn reload(State(http): State<Http>, Extension(context): Extension<RequestContext>) -> Response {
     match http.0.chain.reload().await {
         Ok(Reloaded { version, on_trial, .. }) => {
-            tracing::info!(request = %asked.id, version, on_trial, "reloaded");
-            written(&ReloadedState { on_trial, version }, &asked)
+            tracing::info!(request = %context.id, version, on_trial, "reloaded");
+            written(&ReloadedState { on_trial, version }, &context)
         }
         Err(error) => {
-            tracing::error!(request = %asked.id, %error, "the new version does not load; the old one serves on");
+            tracing::error!(request = %context.id, %error, "the new version does not load; the old one serves on");
             let kind = match error {
-                ReloadError::Source(_) => Kind::Reload,
-                ReloadError::NoSource => Kind::NotFound,
-                ReloadError::Stopping => Kind::Stopping,
+                ReloadError::Source(_) => ProblemKind::Reload,
+                ReloadError::NoSource => ProblemKind::NotFound,
+                ReloadError::Stopping => ProblemKind::Stopping,
             };
-            Problem::new(kind, error.to_string()).into_response(&asked.id)
+            Problem::new(kind, error.to_string()).into_response(&context.id)
         }
     }
 }
 
-async fn metrics(State(http): State<Http>, Extension(asked): Extension<Asked>, headers: HeaderMap) -> Response {
+async fn metrics(
+    State(http): State<Http>,
+    Extension(context): Extension<RequestContext>,
+    headers: HeaderMap,
+) -> Response {
     let Some(exposition) = Exposition::asked_for(&headers) else {
         let [prometheus, open] = [Exposition::Prometheus, Exposition::OpenMetrics].map(Exposition::media_type);
         let detail = format!("the metrics can be {prometheus}, or {open}, and the header Accept names neither");
-        return Problem::new(Kind::NotAcceptable, detail).into_response(&asked.id);
+        return Problem::new(ProblemKind::NotAcceptable, detail).into_response(&context.id);
     };
     match http.0.metrics.text(exposition) {
         Ok(text) => {
@@ -196,22 +199,20 @@ async fn metrics(State(http): State<Http>, Extension(asked): Extension<Asked>, h
             headers.insert(header::VARY, HeaderValue::from_static("accept"));
             response
         }
-        Err(error) => {
-            Problem::new(Kind::Internal, format!("the metrics cannot be written: {error}")).into_response(&asked.id)
-        }
+        Err(error) => Problem::new(ProblemKind::Internal, format!("the metrics cannot be written: {error}"))
+            .into_response(&context.id),
     }
 }
 
 async fn call(
     State(http): State<Http>,
-    Extension(asked): Extension<Asked>,
+    Extension(context): Extension<RequestContext>,
     name: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
     match name {
-        Ok(Path(name)) => run_remote::chainlet(http, &name, request, asked).await,
-        Err(error) => {
-            Problem::new(Kind::NotFound, format!("the path names no chainlet: {error}")).into_response(&asked.id)
-        }
+        Ok(Path(name)) => run_remote::chainlet(http, &name, request, context).await,
+        Err(error) => Problem::new(ProblemKind::NotFound, format!("the path names no chainlet: {error}"))
+            .into_response(&context.id),
     }
 }

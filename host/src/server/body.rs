@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use hyper::body::Body;
 use tokio::time::{timeout, timeout_at};
 
-use super::problem::{Kind, Problem};
+use super::problem::{Problem, ProblemKind};
 use crate::deadline::Deadline;
 use crate::memory::MemoryBudget;
 use crate::value::format::Format;
@@ -43,7 +43,7 @@ pub(super) struct Limits {
 /// A body that was read completely. Its reservation of the limit of all bodies ends when the last part of its bytes is
 /// dropped.
 #[derive(Debug, Default)]
-pub(super) struct Received {
+pub(super) struct WholeBody {
     pub bytes: Bytes,
     pub format: Format,
 }
@@ -51,7 +51,7 @@ pub(super) struct Received {
 impl Limits {
     /// Limits one body to `one` bytes, and all together to `all` bytes of the host's budget.
     pub(super) fn new(one: usize, all: usize, host: &MemoryBudget) -> Self {
-        Limits { one, all: host.share(all, "the limit to all requests and answers", "--bodies-limit") }
+        Limits { one, all: host.part(all, "the limit to all requests and answers", "--bodies-limit") }
     }
 
     /// Returns the largest number of bytes of one body.
@@ -78,18 +78,18 @@ pub(super) async fn read<B: RequestBody>(
     format: Result<Format, Problem>,
     limits: &Limits,
     deadline: &Deadline,
-) -> Result<Received, Problem> {
+) -> Result<WholeBody, Problem> {
     if body.is_end_stream() || body.size_hint().exact() == Some(0) {
         // A browser lets a web page of another origin send a request without a body, or with some other types, without
         // asking the server. For the types that this server supports, the browser asks first, and this server allows
         // none.
         return match format {
-            Ok(format) => Ok(Received { format, ..Received::default() }),
+            Ok(format) => Ok(WholeBody { format, ..WholeBody::default() }),
             Err(_) if headers.contains_key(header::ORIGIN) => Err(Problem::new(
-                Kind::MediaType,
+                ProblemKind::MediaType,
                 "a web page must send `Content-Type: application/json`, even without a body",
             )),
-            Err(_) => Ok(Received::default()),
+            Err(_) => Ok(WholeBody::default()),
         };
     }
     let format = format.and_then(|format| {
@@ -98,14 +98,16 @@ pub(super) async fn read<B: RequestBody>(
     });
     let refusal = match format {
         Ok(format) => match timeout_at(deadline.at, collect(&mut body, version, limits)).await {
-            Ok(Ok(bytes)) => return Ok(Received { format, bytes }),
+            Ok(Ok(bytes)) => return Ok(WholeBody { format, bytes }),
             Ok(Err(refusal)) => refusal,
-            Err(_) => Problem::new(Kind::SlowRequest, format!("the body was not here before the deadline: {deadline}")),
+            Err(_) => {
+                Problem::new(ProblemKind::SlowRequest, format!("the body was not here before the deadline: {deadline}"))
+            }
         },
         Err(refusal) => refusal,
     };
     // A client that was too slow has had its time. The others may still be sending.
-    if refusal.kind() != Kind::SlowRequest {
+    if refusal.kind() != ProblemKind::SlowRequest {
         tokio::spawn(discard(body));
     }
     Err(refusal)
@@ -126,19 +128,25 @@ async fn collect<B: RequestBody>(body: &mut B, version: Version, limits: &Limits
     loop {
         let Some(frame) = body.frame().await else {
             match is_reset(body, version) {
-                true => return Err(Problem::new(Kind::BadRequest, "the body broke off: the client reset its stream")),
+                true => {
+                    return Err(Problem::new(
+                        ProblemKind::BadRequest,
+                        "the body broke off: the client reset its stream",
+                    ));
+                }
                 false => break,
             }
         };
-        let frame = frame.map_err(|error| Problem::new(Kind::BadRequest, format!("the body broke off: {error}")))?;
+        let frame =
+            frame.map_err(|error| Problem::new(ProblemKind::BadRequest, format!("the body broke off: {error}")))?;
         let Ok(piece) = frame.into_data() else { continue };
         let before = whole.len() + more.len();
         if piece.len() > limits.one.saturating_sub(before) {
             return Err(too_large(limits.one));
         }
         held.grow(piece.len()).map_err(|no_room| match no_room.is_for_good() {
-            true => Problem::new(Kind::TooLarge, no_room.to_string()),
-            false => Problem::new(Kind::Overloaded, no_room.to_string()),
+            true => Problem::new(ProblemKind::TooLarge, no_room.to_string()),
+            false => Problem::new(ProblemKind::Overloaded, no_room.to_string()),
         })?;
         if before == 0 {
             whole = piece;
@@ -183,13 +191,19 @@ fn acceptable(headers: &HeaderMap, length: u64, limit: usize) -> Result<(), Prob
 pub(super) fn encoded_as_it_is(headers: &HeaderMap) -> Result<(), Problem> {
     let coding = headers.get(header::CONTENT_ENCODING).map(|value| String::from_utf8_lossy(value.as_bytes()));
     if let Some(coding) = coding.filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
-        return Err(Problem::new(Kind::MediaType, format!("the body is encoded as `{coding}`; send it as it is")));
+        return Err(Problem::new(
+            ProblemKind::MediaType,
+            format!("the body is encoded as `{coding}`; send it as it is"),
+        ));
     }
     Ok(())
 }
 
 fn too_large(limit: usize) -> Problem {
-    Problem::new(Kind::TooLarge, format!("the body is longer than this server's limit of {limit} bytes (--body-limit)"))
+    Problem::new(
+        ProblemKind::TooLarge,
+        format!("the body is longer than this server's limit of {limit} bytes (--body-limit)"),
+    )
 }
 
 /// Reads the rest of a body that nobody needs, for a while. Otherwise a client that writes its whole request before it
@@ -215,7 +229,7 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::super::format::Input;
+    use super::super::format::RequestFormat;
     use super::*;
     use crate::deadline::TimeLimit;
     use crate::value::Signature;
@@ -236,12 +250,12 @@ mod tests {
     /// Returns the format that the headers name.
     fn format(headers: &HeaderMap) -> Result<Format, Problem> {
         match super::super::format::of_body(headers, || None::<Arc<Signature>>)? {
-            Input::Whole(format) => Ok(format),
-            Input::Stream(upload) => panic!("{upload:?} for nobody"),
+            RequestFormat::Whole(format) => Ok(format),
+            RequestFormat::Stream(upload) => panic!("{upload:?} for nobody"),
         }
     }
 
-    async fn read_all(headers: HeaderMap, body: impl RequestBody, limit: usize) -> Result<Bytes, Kind> {
+    async fn read_all(headers: HeaderMap, body: impl RequestBody, limit: usize) -> Result<Bytes, ProblemKind> {
         let limits = limits(limit, 1024);
         let received = read(&headers, Version::HTTP_11, body, format(&headers), &limits, &soon()).await;
         received.map(|body| body.bytes).map_err(|problem| problem.kind())
@@ -274,18 +288,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_without_a_type_or_with_a_coding_is_rejected() {
-        assert_eq!(read_all(HeaderMap::new(), Full::from("{}"), 8).await, Err(Kind::MediaType));
+        assert_eq!(read_all(HeaderMap::new(), Full::from("{}"), 8).await, Err(ProblemKind::MediaType));
         let mut compressed = json();
         compressed.insert(header::CONTENT_ENCODING, "gzip".parse().unwrap());
-        assert_eq!(read_all(compressed, Full::from("{}"), 8).await, Err(Kind::MediaType));
+        assert_eq!(read_all(compressed, Full::from("{}"), 8).await, Err(ProblemKind::MediaType));
     }
 
     #[tokio::test]
     async fn a_body_up_to_the_limit_is_read_and_a_longer_one_refused() {
         assert_eq!(read_all(json(), Full::from("12345678"), 8).await, Ok(Bytes::from("12345678")));
-        assert_eq!(read_all(json(), Full::from("123456789"), 8).await, Err(Kind::TooLarge));
+        assert_eq!(read_all(json(), Full::from("123456789"), 8).await, Err(ProblemKind::TooLarge));
         assert_eq!(read_all(json(), in_pieces(&["1234", "5678"]), 8).await, Ok(Bytes::from("12345678")));
-        assert_eq!(read_all(json(), in_pieces(&["1234", "56789"]), 8).await, Err(Kind::TooLarge));
+        assert_eq!(read_all(json(), in_pieces(&["1234", "56789"]), 8).await, Err(ProblemKind::TooLarge));
     }
 
     #[tokio::test]
@@ -294,7 +308,7 @@ mod tests {
         let now = Deadline::after(Instant::now(), Duration::ZERO, TimeLimit::Header);
         let outcome = read(&json(), Version::HTTP_11, never, Ok(Format::Json), &limits(8, 1024), &now).await;
         let problem = outcome.unwrap_err();
-        assert_eq!(problem.kind(), Kind::SlowRequest);
+        assert_eq!(problem.kind(), ProblemKind::SlowRequest);
         assert!(
             problem.detail().ends_with(": the header x-request-timeout of the request is 0s"),
             "{}",
@@ -311,21 +325,21 @@ mod tests {
             received.map_err(|problem| problem.kind())
         };
         let (one, two) = (read(1500).await.unwrap(), read(1000).await.unwrap());
-        assert_eq!(read(600).await.unwrap_err(), Kind::Overloaded);
+        assert_eq!(read(600).await.unwrap_err(), ProblemKind::Overloaded);
         drop(one);
         let three = read(2000).await.unwrap();
         assert_eq!((two.bytes.len(), three.bytes.len()), (1000, 2000));
         drop((two, three));
-        assert_eq!(read(4000).await.unwrap_err(), Kind::TooLarge);
+        assert_eq!(read(4000).await.unwrap_err(), ProblemKind::TooLarge);
         assert_eq!(limits.all.reserved(), 0);
     }
 
     #[tokio::test]
     async fn a_web_page_must_send_a_type_even_without_a_body() {
         let mut headers = HeaderMap::from_iter([(header::ORIGIN, "https://evil.example".parse().unwrap())]);
-        assert_eq!(read_all(headers.clone(), Full::<Bytes>::default(), 8).await, Err(Kind::MediaType));
+        assert_eq!(read_all(headers.clone(), Full::<Bytes>::default(), 8).await, Err(ProblemKind::MediaType));
         headers.insert(header::CONTENT_TYPE, "text/plain".parse().unwrap());
-        assert_eq!(read_all(headers.clone(), Full::<Bytes>::default(), 8).await, Err(Kind::MediaType));
+        assert_eq!(read_all(headers.clone(), Full::<Bytes>::default(), 8).await, Err(ProblemKind::MediaType));
         for kind in ["application/json", "application/cbor"] {
             headers.insert(header::CONTENT_TYPE, kind.parse().unwrap());
             assert_eq!(read_all(headers.clone(), Full::<Bytes>::default(), 8).await, Ok(Bytes::new()), "{kind}");

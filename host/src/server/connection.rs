@@ -36,12 +36,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use self::front::{Content, Front};
-use super::activity::{Activity, Over};
+use super::activity::{Activity, CloseReason};
 use super::half_closed::{EndOfInput, HalfClosed};
 use super::metrics::Metrics;
 use super::origin::Trusted;
 use super::refusal::Refusals;
-use super::socket::Place;
+use super::socket::ListenerHold;
 use super::tls::{ClientName, Tls};
 use super::{Audience, Http};
 use crate::chain::StartProgress;
@@ -211,8 +211,8 @@ impl Connections {
         // Child tokens, so that connections do not contend for the lock inside one token each time they are polled.
         let cut = self.cut.child_token();
         let held = Arc::new((place, metrics.map(Metrics::connection_opened)));
-        let place = Place { tasks: self.tasks.clone(), cut: cut.clone(), _held: held };
-        let end = End { closing: self.closing.child_token(), cut, place };
+        let place = ListenerHold { tasks: self.tasks.clone(), cut: cut.clone(), _held: held };
+        let end = ConnectionHold { closing: self.closing.child_token(), cut, place };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection ended before it began");
             return;
@@ -237,14 +237,14 @@ impl Connections {
 }
 
 /// The parts of the listener that a connection holds until it ends.
-struct End {
+struct ConnectionHold {
     closing: CancellationToken,
     cut: CancellationToken,
-    place: Place,
+    place: ListenerHold,
 }
 
 /// Serves one connection from its TLS handshake to its end.
-async fn drive_encrypted(front: Arc<Front>, tls: Tls, stream: TcpStream, end: End) {
+async fn drive_encrypted(front: Arc<Front>, tls: Tls, stream: TcpStream, end: ConnectionHold) {
     let handshake = timeout(HANDSHAKE, tls.acceptor().accept(stream));
     let stream = tokio::select! {
         stream = handshake => stream,
@@ -268,7 +268,7 @@ async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(
     front: Arc<Front>,
     stream: S,
     client: Option<ClientName>,
-    end: End,
+    end: ConnectionHold,
 ) {
     let activity = Activity::new(front.idle, UNTAKEN);
     let served = Arc::new(AtomicBool::new(false));
@@ -321,8 +321,8 @@ async fn drive<S: AsyncRead + AsyncWrite + Send + 'static>(
         () = end.closing.cancelled() => None,
         () = end.cut.cancelled() => return,
         over = activity.over() => match over {
-            Over::Idle => None,
-            Over::Unread => return tracing::debug!("a client took nothing of its answers"),
+            CloseReason::Idle => None,
+            CloseReason::Unread => return tracing::debug!("a client took nothing of its answers"),
         },
     };
     let ended = match ended {

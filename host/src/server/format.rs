@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use http::{HeaderMap, HeaderValue, header};
 
-use super::problem::{Kind, Problem};
+use super::problem::{Problem, ProblemKind};
 use super::upload::stream_param;
 use crate::chain::answer::stream_of;
 use crate::value::format::Format;
@@ -18,7 +18,7 @@ pub(super) const EVENTS: &str = "text/event-stream";
 
 /// The way in which a request sends its parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Input {
+pub(super) enum RequestFormat {
     /// All at once.
     Whole(Format),
     /// Together with the items of a stream, which are read during the call.
@@ -36,7 +36,7 @@ pub(super) enum Upload {
 
 /// The way in which an answer is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Output {
+pub(super) enum ResponseFormat {
     /// All at once.
     Whole(Format),
     /// Item by item, as the guest makes them.
@@ -54,60 +54,60 @@ pub(super) enum Framing {
     Bytes,
 }
 
-impl Input {
+impl RequestFormat {
     /// All ways to send parameters.
-    const ALL: [Input; 5] = [
-        Input::Whole(Format::Json),
-        Input::Whole(Format::Cbor),
-        Input::Stream(Upload::Bytes),
-        Input::Whole(Format::Bytes),
-        Input::Stream(Upload::Lines),
+    const ALL: [RequestFormat; 5] = [
+        RequestFormat::Whole(Format::Json),
+        RequestFormat::Whole(Format::Cbor),
+        RequestFormat::Stream(Upload::Bytes),
+        RequestFormat::Whole(Format::Bytes),
+        RequestFormat::Stream(Upload::Lines),
     ];
 
     pub(super) fn media_type(self) -> &'static str {
         match self {
-            Input::Whole(format) => format.media_type(),
-            Input::Stream(Upload::Lines) => LINES,
-            Input::Stream(Upload::Bytes) => Format::Bytes.media_type(),
+            RequestFormat::Whole(format) => format.media_type(),
+            RequestFormat::Stream(Upload::Lines) => LINES,
+            RequestFormat::Stream(Upload::Bytes) => Format::Bytes.media_type(),
         }
     }
 
     /// Returns true if `params` can be sent in this way.
     pub(super) fn fits(self, params: &[Member]) -> bool {
         match self {
-            Input::Whole(format) => format.fits_params(params),
-            Input::Stream(Upload::Lines) => stream_param(params).is_some(),
-            Input::Stream(Upload::Bytes) => {
+            RequestFormat::Whole(format) => format.fits_params(params),
+            RequestFormat::Stream(Upload::Lines) => stream_param(params).is_some(),
+            RequestFormat::Stream(Upload::Bytes) => {
                 params.len() == 1 && stream_param(params).is_some_and(|(_, item)| *item == Type::U8)
             }
         }
     }
 
     /// Returns the ways in which `params` can be sent.
-    pub(super) fn of_params(params: &[Member]) -> impl Iterator<Item = Input> {
-        Input::ALL.into_iter().filter(|input| input.fits(params))
+    pub(super) fn of_params(params: &[Member]) -> impl Iterator<Item = RequestFormat> {
+        RequestFormat::ALL.into_iter().filter(|input| input.fits(params))
     }
 }
 
-impl Output {
+impl ResponseFormat {
     pub(super) fn media_type(self) -> &'static str {
         match self {
-            Output::Whole(format) => format.media_type(),
-            Output::Stream(Framing::Lines) => LINES,
-            Output::Stream(Framing::Events) => EVENTS,
-            Output::Stream(Framing::Bytes) => Format::Bytes.media_type(),
+            ResponseFormat::Whole(format) => format.media_type(),
+            ResponseFormat::Stream(Framing::Lines) => LINES,
+            ResponseFormat::Stream(Framing::Events) => EVENTS,
+            ResponseFormat::Stream(Framing::Bytes) => Format::Bytes.media_type(),
         }
     }
 
     /// Returns the ways in which the answer of a function that returns `result` can be sent, the default first.
-    pub(super) fn of_result(result: Option<&Type>) -> Vec<Output> {
+    pub(super) fn of_result(result: Option<&Type>) -> Vec<ResponseFormat> {
         let answer = answer_of(result);
-        let streamed: &[Output] = match answer.and_then(stream_of) {
-            Some((_, Type::U8)) => &[Output::Stream(Framing::Bytes)],
-            Some(_) => &[Output::Stream(Framing::Lines), Output::Stream(Framing::Events)],
+        let streamed: &[ResponseFormat] = match answer.and_then(stream_of) {
+            Some((_, Type::U8)) => &[ResponseFormat::Stream(Framing::Bytes)],
+            Some(_) => &[ResponseFormat::Stream(Framing::Lines), ResponseFormat::Stream(Framing::Events)],
             None => &[],
         };
-        let whole = Format::ALL.into_iter().filter(|format| format.fits_answer(result)).map(Output::Whole);
+        let whole = Format::ALL.into_iter().filter(|format| format.fits_answer(result)).map(ResponseFormat::Whole);
         streamed.iter().copied().chain(whole).collect()
     }
 }
@@ -120,15 +120,15 @@ impl Output {
 pub(super) fn of_body<S: AsRef<Signature>>(
     headers: &HeaderMap,
     signature: impl Fn() -> Option<S>,
-) -> Result<Input, Problem> {
+) -> Result<RequestFormat, Problem> {
     let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     let fitting = || match signature() {
-        Some(signature) => Input::of_params(&signature.as_ref().params).collect(),
-        None => vec![Input::Whole(Format::Json)],
+        Some(signature) => RequestFormat::of_params(&signature.as_ref().params).collect(),
+        None => vec![RequestFormat::Whole(Format::Json)],
     };
     let named = kind.map(named).unwrap_or_default();
     match named {
-        Some(format @ (Format::Json | Format::Cbor)) => Ok(Input::Whole(format)),
+        Some(format @ (Format::Json | Format::Cbor)) => Ok(RequestFormat::Whole(format)),
         _ if let Some(input) = kind.and_then(|kind| fitting().into_iter().find(|input| input.is_named(kind))) => {
             Ok(input)
         }
@@ -137,9 +137,9 @@ pub(super) fn of_body<S: AsRef<Signature>>(
                 Some(kind) => format!("the body is `{}`", String::from_utf8_lossy(kind)),
                 None => "the body has no Content-Type".to_owned(),
             };
-            let all = listed(fitting().into_iter().map(Input::media_type));
+            let all = listed(fitting().into_iter().map(RequestFormat::media_type));
             Err(Problem::new(
-                Kind::MediaType,
+                ProblemKind::MediaType,
                 format!("{found}; this takes {all}, with a header such as `Content-Type: application/json`"),
             ))
         }
@@ -154,22 +154,25 @@ pub(super) fn of_body<S: AsRef<Signature>>(
 pub(super) fn of_answer<S: AsRef<Signature>>(
     headers: &HeaderMap,
     signature: impl Fn() -> Option<S>,
-) -> Result<Output, Problem> {
+) -> Result<ResponseFormat, Problem> {
     // A fast path: nearly all clients ask for JSON or for anything.
     let accept = headers.get(header::ACCEPT).map(HeaderValue::as_bytes);
     let is_only = headers.get_all(header::ACCEPT).iter().nth(1).is_none();
     if is_only && accept == Some(b"application/json") {
-        return Ok(Output::Whole(Format::Json));
+        return Ok(ResponseFormat::Whole(Format::Json));
     }
     let signature = signature();
     let result = signature.as_ref().and_then(|signature| signature.as_ref().result.as_ref());
     if is_only && matches!(accept, None | Some(b"*/*")) && !result.is_some_and(Type::has_streams) {
-        return Ok(Output::Whole(Format::Json));
+        return Ok(ResponseFormat::Whole(Format::Json));
     }
-    let offers = Output::of_result(result);
+    let offers = ResponseFormat::of_result(result);
     best(headers, offers.iter().map(|output| (*output, output.media_type()))).ok_or_else(|| {
         let all = listed(offers.iter().map(|output| output.media_type()));
-        Problem::new(Kind::NotAcceptable, format!("the answer can be {all}, and the header Accept names none of them"))
+        Problem::new(
+            ProblemKind::NotAcceptable,
+            format!("the answer can be {all}, and the header Accept names none of them"),
+        )
     })
 }
 
@@ -212,7 +215,7 @@ fn named(media_type: &[u8]) -> Option<Format> {
     Format::ALL.into_iter().find(same).or_else(|| is_json().then_some(Format::Json))
 }
 
-impl Input {
+impl RequestFormat {
     fn is_named(self, media_type: &[u8]) -> bool {
         essence(media_type).eq_ignore_ascii_case(self.media_type().as_bytes())
     }
@@ -292,16 +295,16 @@ mod tests {
         values.iter().map(|value| (name.clone(), value.parse().unwrap())).collect()
     }
 
-    fn body(kind: &str, ty: Type) -> Result<Input, String> {
+    fn body(kind: &str, ty: Type) -> Result<RequestFormat, String> {
         let signature = signature(ty);
         of_body(&headers(header::CONTENT_TYPE, &[kind]), || Some(signature.clone()))
             .map_err(|problem| problem.detail().to_owned())
     }
 
-    fn answer(accept: &[&str], ty: Type) -> Result<Output, String> {
+    fn answer(accept: &[&str], ty: Type) -> Result<ResponseFormat, String> {
         let signature = signature(ty);
         of_answer(&headers(header::ACCEPT, accept), || Some(signature.clone())).map_err(|problem| {
-            assert_eq!(problem.kind(), Kind::NotAcceptable);
+            assert_eq!(problem.kind(), ProblemKind::NotAcceptable);
             problem.detail().to_owned()
         })
     }
@@ -323,8 +326,8 @@ mod tests {
 
     #[test]
     fn plain_bytes_are_only_for_one_parameter_that_is_a_list_of_bytes() {
-        assert_eq!(body("application/octet-stream", Type::U8), Ok(Input::Whole(Format::Bytes)));
-        assert_eq!(body("application/cbor", Type::S8), Ok(Input::Whole(Format::Cbor)));
+        assert_eq!(body("application/octet-stream", Type::U8), Ok(RequestFormat::Whole(Format::Bytes)));
+        assert_eq!(body("application/cbor", Type::S8), Ok(RequestFormat::Whole(Format::Cbor)));
         assert_eq!(
             body("application/octet-stream", Type::S8).unwrap_err(),
             "the body is `application/octet-stream`; this takes application/json, application/cbor, with a header such \
@@ -354,11 +357,11 @@ mod tests {
             (&["application/*;q=0.1, application/cbor;q=0"], Format::Json),
             (&["text/html, application/cbor ; Q=0.8"], Format::Cbor),
         ] {
-            assert_eq!(answer(accept, Type::U8), Ok(Output::Whole(format)), "{accept:?}");
+            assert_eq!(answer(accept, Type::U8), Ok(ResponseFormat::Whole(format)), "{accept:?}");
         }
         assert_eq!(
             answer(&["application/octet-stream, application/*;q=0.1"], Type::S8),
-            Ok(Output::Whole(Format::Json))
+            Ok(ResponseFormat::Whole(Format::Json))
         );
     }
 
@@ -385,28 +388,28 @@ mod tests {
             of_answer(&headers(header::ACCEPT, accept), || Some(signature.clone())).map_err(|problem| problem.kind())
         };
         for (accept, output) in [
-            (&[][..], Output::Stream(Framing::Lines)),
-            (&["*/*"], Output::Stream(Framing::Lines)),
-            (&["text/event-stream"], Output::Stream(Framing::Events)),
-            (&["text/*, application/json;q=0.5"], Output::Stream(Framing::Events)),
-            (&["application/json"], Output::Whole(Format::Json)),
-            (&["application/cbor"], Output::Whole(Format::Cbor)),
+            (&[][..], ResponseFormat::Stream(Framing::Lines)),
+            (&["*/*"], ResponseFormat::Stream(Framing::Lines)),
+            (&["text/event-stream"], ResponseFormat::Stream(Framing::Events)),
+            (&["text/*, application/json;q=0.5"], ResponseFormat::Stream(Framing::Events)),
+            (&["application/json"], ResponseFormat::Whole(Format::Json)),
+            (&["application/cbor"], ResponseFormat::Whole(Format::Cbor)),
         ] {
             assert_eq!(given(accept, &words), Ok(output), "{accept:?}");
         }
-        assert_eq!(given(&["application/octet-stream"], &words), Err(Kind::NotAcceptable));
+        assert_eq!(given(&["application/octet-stream"], &words), Err(ProblemKind::NotAcceptable));
         let bytes = signature(stream(Type::U8), stream(Type::U8));
-        assert_eq!(given(&["*/*"], &bytes), Ok(Output::Stream(Framing::Bytes)));
-        assert_eq!(given(&["text/event-stream"], &bytes), Err(Kind::NotAcceptable));
+        assert_eq!(given(&["*/*"], &bytes), Ok(ResponseFormat::Stream(Framing::Bytes)));
+        assert_eq!(given(&["text/event-stream"], &bytes), Err(ProblemKind::NotAcceptable));
 
         let taken = |kind: &str, signature: &Arc<Signature>| {
             of_body(&headers(header::CONTENT_TYPE, &[kind]), || Some(signature.clone()))
                 .map_err(|problem| problem.kind())
         };
-        assert_eq!(taken("application/x-ndjson; charset=utf-8", &words), Ok(Input::Stream(Upload::Lines)));
-        assert_eq!(taken("application/octet-stream", &words), Err(Kind::MediaType));
-        assert_eq!(taken("application/octet-stream", &bytes), Ok(Input::Stream(Upload::Bytes)));
-        assert_eq!(taken("application/json", &bytes), Ok(Input::Whole(Format::Json)));
-        assert_eq!(taken("application/x-ndjson", &signature(Type::U8, Type::U8)), Err(Kind::MediaType));
+        assert_eq!(taken("application/x-ndjson; charset=utf-8", &words), Ok(RequestFormat::Stream(Upload::Lines)));
+        assert_eq!(taken("application/octet-stream", &words), Err(ProblemKind::MediaType));
+        assert_eq!(taken("application/octet-stream", &bytes), Ok(RequestFormat::Stream(Upload::Bytes)));
+        assert_eq!(taken("application/json", &bytes), Ok(RequestFormat::Whole(Format::Json)));
+        assert_eq!(taken("application/x-ndjson", &signature(Type::U8, Type::U8)), Err(ProblemKind::MediaType));
     }
 }

@@ -68,7 +68,7 @@ pub enum ApiKeysError {
 
 /// The reason to reject a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(super) enum KeyRefusal {
     /// The request shows no key.
     NoKey,
     /// The request shows a key that is not among the server's keys.
@@ -140,13 +140,13 @@ impl ApiKeys {
     }
 
     /// Returns the name of the key that a request with `headers` shows.
-    pub(super) fn check(&self, headers: &HeaderMap) -> Result<Arc<str>, Refused> {
-        let shown = shown(headers).map_err(Refused::Malformed)?.ok_or(Refused::NoKey)?;
+    pub(super) fn check(&self, headers: &HeaderMap) -> Result<Arc<str>, KeyRefusal> {
+        let shown = shown(headers).map_err(KeyRefusal::Malformed)?.ok_or(KeyRefusal::NoKey)?;
         let hash = blake3::hash(&shown);
         let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
         // Compares with every key, even after a match. Otherwise the time would tell the position of the key.
         let found = keys.iter().fold(None, |found, key| if key.hash == hash { Some(&key.name) } else { found });
-        found.cloned().ok_or(Refused::WrongKey)
+        found.cloned().ok_or(KeyRefusal::WrongKey)
     }
 }
 
@@ -197,7 +197,7 @@ mod tests {
         ApiKeys::new([("ada", ADA), ("bob", BOB)]).unwrap()
     }
 
-    fn check(keys: &ApiKeys, name: HeaderName, value: &str) -> Result<String, Refused> {
+    fn check(keys: &ApiKeys, name: HeaderName, value: &str) -> Result<String, KeyRefusal> {
         keys.check(&HeaderMap::from_iter([(name, value.parse().unwrap())])).map(|name| name.to_string())
     }
 
@@ -210,11 +210,11 @@ mod tests {
 
     #[test]
     fn no_key_and_a_wrong_key_are_different_errors() {
-        assert_eq!(keys().check(&HeaderMap::new()), Err(Refused::NoKey));
-        assert_eq!(check(&keys(), header::AUTHORIZATION, "Basic YWRhOmFkYQ=="), Err(Refused::NoKey));
-        assert_eq!(check(&keys(), API_KEY, &ADA[1..]), Err(Refused::WrongKey));
-        assert_eq!(check(&keys(), API_KEY, &format!("{ADA}x")), Err(Refused::WrongKey));
-        assert_eq!(check(&keys(), header::AUTHORIZATION, "Bearer "), Err(Refused::WrongKey));
+        assert_eq!(keys().check(&HeaderMap::new()), Err(KeyRefusal::NoKey));
+        assert_eq!(check(&keys(), header::AUTHORIZATION, "Basic YWRhOmFkYQ=="), Err(KeyRefusal::NoKey));
+        assert_eq!(check(&keys(), API_KEY, &ADA[1..]), Err(KeyRefusal::WrongKey));
+        assert_eq!(check(&keys(), API_KEY, &format!("{ADA}x")), Err(KeyRefusal::WrongKey));
+        assert_eq!(check(&keys(), header::AUTHORIZATION, "Bearer "), Err(KeyRefusal::WrongKey));
     }
 
     #[test]
@@ -225,14 +225,14 @@ mod tests {
             header::SEC_WEBSOCKET_PROTOCOL,
             format!("chainhost.v1, chainhost.bearer.{encoded}").parse().unwrap(),
         )]);
-        assert_eq!(keys().check(&headers), Err(Refused::NoKey), "it is no handshake");
+        assert_eq!(keys().check(&headers), Err(KeyRefusal::NoKey), "it is no handshake");
         headers.insert(header::UPGRADE, "WebSocket".parse().unwrap());
         assert_eq!(keys().check(&headers).unwrap().as_ref(), "ada");
         headers.insert(API_KEY, BOB.parse().unwrap());
         assert_eq!(keys().check(&headers).unwrap().as_ref(), "bob", "a header goes before it");
         headers.remove(API_KEY);
         headers.insert(header::SEC_WEBSOCKET_PROTOCOL, format!("chainhost.bearer.{encoded}").parse().unwrap());
-        assert!(matches!(keys().check(&headers), Err(Refused::Malformed(_))));
+        assert!(matches!(keys().check(&headers), Err(KeyRefusal::Malformed(_))));
     }
 
     #[test]
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(check(&handle, API_KEY, ADA), Ok("ada".into()));
         assert_eq!(check(&handle, API_KEY, "eve-0123456789abcdef"), Ok("eve".into()));
         one.replace(ApiKeys::new([("bob", BOB)]).unwrap());
-        assert_eq!(check(&handle, API_KEY, ADA), Err(Refused::WrongKey));
+        assert_eq!(check(&handle, API_KEY, ADA), Err(KeyRefusal::WrongKey));
     }
 
     #[test]

@@ -10,8 +10,8 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use http::{HeaderValue, Method, StatusCode, Version, header};
 
-use super::observe::Asked;
-use super::problem::{Kind, Problem};
+use super::observe::RequestContext;
+use super::problem::{Problem, ProblemKind};
 use super::{Http, socket};
 
 /// The methods of one path.
@@ -27,15 +27,15 @@ pub(super) enum Methods {
 
 /// Makes the routing of a path that is only read.
 pub(super) fn read<H: Handler<T, Http>, T: 'static>(handler: H) -> MethodRouter<Http> {
-    get(handler).fallback(async |Extension(asked): Extension<Asked>, request: Request| {
-        Methods::Read.answer_other(&asked, &request)
+    get(handler).fallback(async |Extension(context): Extension<RequestContext>, request: Request| {
+        Methods::Read.answer_other(&context, &request)
     })
 }
 
 /// Makes the routing of a path that does something.
 pub(super) fn act<H: Handler<T, Http>, T: 'static>(handler: H) -> MethodRouter<Http> {
-    post(handler).fallback(async |Extension(asked): Extension<Asked>, request: Request| {
-        Methods::Act.answer_other(&asked, &request)
+    post(handler).fallback(async |Extension(context): Extension<RequestContext>, request: Request| {
+        Methods::Act.answer_other(&context, &request)
     })
 }
 
@@ -58,7 +58,7 @@ impl Methods {
     }
 
     /// Returns the answer to a request with a method that is not one of these, or with `OPTIONS`.
-    pub(super) fn answer_other(self, asked: &Asked, request: &Request) -> Response {
+    pub(super) fn answer_other(self, context: &RequestContext, request: &Request) -> Response {
         let mut response = if request.method() == Method::OPTIONS {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NO_CONTENT;
@@ -66,7 +66,7 @@ impl Methods {
         } else {
             let (path, method) = (request.uri().path(), request.method());
             let detail = format!("{path} does not take {method}; the header Allow says what it takes");
-            Problem::new(Kind::MethodNotAllowed, detail).into_response(&asked.id)
+            Problem::new(ProblemKind::MethodNotAllowed, detail).into_response(&context.id)
         };
         response.headers_mut().insert(header::ALLOW, self.allow());
         response

@@ -78,7 +78,7 @@ struct At {
 }
 
 /// A request in flight. If it is dropped before its answer, it counts as a request whose client left.
-pub(super) struct Entered {
+pub(super) struct RequestInFlight {
     http: Http,
     route: Route,
     at: Instant,
@@ -150,7 +150,7 @@ impl Metrics {
         );
         let about = [("version", env!("CARGO_PKG_VERSION").to_owned()), ("chain", chain.current().name().to_owned())];
         registry.register("build", "The version of chainhost, and the chain that it runs", Info::new(about.to_vec()));
-        registry.register_collector(Box::new(Chainlets(chain)));
+        registry.register_collector(Box::new(ChainletCollector(chain)));
         Metrics { registry, requests, seconds, in_flight, connections, refused }
     }
 
@@ -176,11 +176,11 @@ impl Metrics {
     }
 }
 
-impl Entered {
+impl RequestInFlight {
     /// Counts a request as in flight.
     pub(super) fn new(http: Http, route: Route) -> Self {
         http.0.metrics.in_flight.inc();
-        Entered { http, route, at: Instant::now(), status: CLIENT_LEFT }
+        RequestInFlight { http, route, at: Instant::now(), status: CLIENT_LEFT }
     }
 
     /// Returns the time for which the request has been in flight.
@@ -195,9 +195,9 @@ impl Entered {
     }
 }
 
-impl Drop for Entered {
+impl Drop for RequestInFlight {
     fn drop(&mut self) {
-        let Entered { http, route, at, status } = self;
+        let RequestInFlight { http, route, at, status } = self;
         let (metrics, route, status) = (&http.0.metrics, *route, *status);
         metrics.in_flight.dec();
         metrics.requests.get_or_create(&Served { route, status }).inc();
@@ -206,20 +206,20 @@ impl Drop for Entered {
 }
 
 /// The state of the chainlets, read at each scrape.
-struct Chainlets(LiveChain);
+struct ChainletCollector(LiveChain);
 
-impl fmt::Debug for Chainlets {
+impl fmt::Debug for ChainletCollector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Chainlets").field(&self.0.current().name()).finish()
+        f.debug_tuple("ChainletCollector").field(&self.0.current().name()).finish()
     }
 }
 
 /// Reads one number out of a chainlet's status.
-type Reading = fn(&Status) -> usize;
+type StatusGauge = fn(&Status) -> usize;
 
-impl Collector for Chainlets {
+impl Collector for ChainletCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let gauges: [(&str, &str, Reading); 3] = [
+        let gauges: [(&str, &str, StatusGauge); 3] = [
             ("chainlet_replicas_ready", "Replicas that take calls.", |status| status.ready),
             ("chainlet_calls_active", "Calls in flight in all replicas.", |status| status.active),
             ("chainlet_calls_waiting", "Calls that wait for a replica.", |status| status.waiting),

@@ -18,9 +18,9 @@ use hyper::body::{Body as _, Frame};
 use tokio::time::Instant;
 use tracing::Span;
 
-use super::keys::Refused;
-use super::metrics::{Entered, Route};
-use super::problem::{Kind, Problem};
+use super::keys::KeyRefusal;
+use super::metrics::{RequestInFlight, Route};
+use super::problem::{Problem, ProblemKind};
 use super::request_id::{self, RequestId};
 use super::tls::ClientName;
 use super::{Audience, Http};
@@ -30,11 +30,11 @@ const ACCESS: &str = "chainhost::access";
 
 /// Facts about a request beside its head and body, for the code that serves it.
 #[derive(Clone)]
-pub(super) struct Asked {
+pub(super) struct RequestContext {
     pub id: RequestId,
     /// The time at which its head had arrived.
     pub at: Instant,
-    pub end: Arc<End>,
+    pub end: Arc<RequestEnd>,
     /// The span of the request, around the calls that it makes.
     pub span: Span,
 }
@@ -44,15 +44,15 @@ pub(super) async fn observed<B, F: Future<Output = Response>>(
     http: &Http,
     audience: Audience,
     request: Request<B>,
-    serve: impl FnOnce(Request<B>, Asked) -> F,
+    serve: impl FnOnce(Request<B>, RequestContext) -> F,
 ) -> Response {
-    let end = Arc::new(End::default());
+    let end = Arc::new(RequestEnd::default());
     let id = RequestId::of(request.headers());
     let span =
         tracing::debug_span!("request", request = %id, method = %request.method(), url_path = request.uri().path());
-    let asked = Asked { id, at: Instant::now(), end: end.clone(), span };
-    let (id, version) = (asked.id.clone(), request.version());
-    let entered = Entered::new(http.clone(), Route::of(audience, request.uri().path()));
+    let context = RequestContext { id, at: Instant::now(), end: end.clone(), span };
+    let (id, version) = (context.id.clone(), request.version());
+    let entered = RequestInFlight::new(http.clone(), Route::of(audience, request.uri().path()));
     // The request is gone when the event is written, so its fields are copied, but only if the event is logged.
     let line = tracing::enabled!(target: ACCESS, tracing::Level::DEBUG).then(|| {
         let certificate = request.extensions().get::<ClientName>().cloned();
@@ -60,13 +60,14 @@ pub(super) async fn observed<B, F: Future<Output = Response>>(
     });
     let allowed = allowed(http, audience, &request);
     let (client, served) = match allowed {
-        Ok(client) => (client, AssertUnwindSafe(async { serve(request, asked).await }).catch_unwind().await),
+        Ok(client) => (client, AssertUnwindSafe(async { serve(request, context).await }).catch_unwind().await),
         Err(problem) => (None, Ok(problem.into_response(&id))),
     };
     let mut response = served.unwrap_or_else(|panic| {
         tracing::error!(request = %id, error = panic_message(&*panic),
             "serving a request panicked: this is a bug of chainhost");
-        Problem::new(Kind::Internal, "the host failed; its log says more, under this request_id").into_response(&id)
+        Problem::new(ProblemKind::Internal, "the host failed; its log says more, under this request_id")
+            .into_response(&id)
     });
     response.headers_mut().insert(request_id::HEADER, id.header.clone());
     let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
@@ -97,14 +98,14 @@ pub(super) async fn observed<B, F: Future<Output = Response>>(
 
 /// The final status of a request whose answer goes on after a head that reports success.
 #[derive(Default)]
-pub(super) struct End {
+pub(super) struct RequestEnd {
     /// 0 until the status is known.
     status: AtomicU16,
-    /// A WebSocket's request, which is in flight until the last clone of [`Asked`] is dropped.
-    underway: Mutex<Option<Entered>>,
+    /// A WebSocket's request, which is in flight until the last clone of [`RequestContext`] is dropped.
+    underway: Mutex<Option<RequestInFlight>>,
 }
 
-impl End {
+impl RequestEnd {
     /// Makes the request count like one that is answered with `status`.
     pub(super) fn set(&self, status: StatusCode) {
         self.status.store(status.as_u16(), Ordering::Relaxed);
@@ -114,12 +115,12 @@ impl End {
         StatusCode::from_u16(self.status.load(Ordering::Relaxed)).ok()
     }
 
-    fn hold(&self, entered: Entered) {
+    fn hold(&self, entered: RequestInFlight) {
         *self.underway.lock().unwrap_or_else(PoisonError::into_inner) = Some(entered);
     }
 }
 
-impl Drop for End {
+impl Drop for RequestEnd {
     fn drop(&mut self) {
         let underway = self.underway.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((entered, status)) = underway.zip(self.status()) {
@@ -131,8 +132,8 @@ impl Drop for End {
 /// The body of an answer of unknown length. Its request is in flight until the body ends.
 struct Underway {
     body: Body,
-    entered: Option<(Entered, StatusCode)>,
-    end: Arc<End>,
+    entered: Option<(RequestInFlight, StatusCode)>,
+    end: Arc<RequestEnd>,
 }
 
 impl hyper::body::Body for Underway {
@@ -158,20 +159,20 @@ impl hyper::body::Body for Underway {
 fn allowed<B>(http: &Http, audience: Audience, request: &Request<B>) -> Result<Option<Arc<str>>, Problem> {
     if audience == Audience::Admin && request.headers().contains_key(header::ORIGIN) {
         let detail = "a web page may not ask for anything here; send the request without the header `Origin`";
-        return Err(Problem::new(Kind::Forbidden, detail));
+        return Err(Problem::new(ProblemKind::Forbidden, detail));
     }
     let keys = http.0.options.api_keys.as_ref().filter(|_| audience == Audience::Public);
     let Some(keys) = keys.filter(|_| !matches!(request.uri().path(), "/healthz" | "/readyz")) else { return Ok(None) };
     keys.check(request.headers()).map(Some).map_err(|refused| match refused {
-        Refused::NoKey => Problem::new(
-            Kind::Unauthorized,
+        KeyRefusal::NoKey => Problem::new(
+            ProblemKind::Unauthorized,
             "the request shows no API key: send `Authorization: Bearer KEY`, or `X-API-Key: KEY`; a WebSocket of a web \
              page offers the subprotocols `chainhost.v1` and `chainhost.bearer.KEY`, with the key in base64url",
         ),
-        Refused::WrongKey => {
-            Problem::new(Kind::Unauthorized, "the API key of the request is not one of this server's keys")
+        KeyRefusal::WrongKey => {
+            Problem::new(ProblemKind::Unauthorized, "the API key of the request is not one of this server's keys")
         }
-        Refused::Malformed(detail) => Problem::new(Kind::BadRequest, detail),
+        KeyRefusal::Malformed(detail) => Problem::new(ProblemKind::BadRequest, detail),
     })
 }
 
@@ -180,13 +181,13 @@ pub(super) fn layer(http: &Http, audience: Audience, routes: Router) -> Router {
     let http = http.clone();
     routes.route_layer(middleware::from_fn(move |request: AxumRequest, next: Next| {
         let http = http.clone();
-        async move { observed(&http, audience, request, |request, asked| next.run(with(asked, request))).await }
+        async move { observed(&http, audience, request, |request, context| next.run(with(context, request))).await }
     }))
 }
 
-/// Adds `asked` to the request, for handlers behind a router.
-pub(super) fn with(asked: Asked, mut request: Request<Body>) -> Request<Body> {
-    request.extensions_mut().insert(asked);
+/// Adds `context` to the request, for handlers behind a router.
+pub(super) fn with(context: RequestContext, mut request: Request<Body>) -> Request<Body> {
+    request.extensions_mut().insert(context);
     request
 }
 

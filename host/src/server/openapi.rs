@@ -18,10 +18,10 @@ mod tests;
 use serde_json::{Map, Value as Json, json};
 
 pub(super) use self::admin::document as admin_document;
-use self::problem::{PROBLEM, Status};
+use self::problem::{PROBLEM, ProblemStatus};
 use self::schema::{Direction, Schemas};
 pub use self::text::to_text;
-use super::format::{Input, Output};
+use super::format::{RequestFormat, ResponseFormat};
 use super::problem::declared_statuses;
 use super::socket;
 use crate::error::declared::is_standard;
@@ -78,12 +78,12 @@ enum Listener {
 
 impl Listener {
     /// Returns the ways in which any request can be rejected. `needs_key` is false for paths that never need a key.
-    fn refusals(self, needs_key: bool) -> impl Iterator<Item = Status> {
+    fn refusals(self, needs_key: bool) -> impl Iterator<Item = ProblemStatus> {
         let own = match self {
-            Listener::Keys => needs_key.then_some(Status::Unauthorized),
-            Listener::Open => Some(Status::Forbidden),
+            Listener::Keys => needs_key.then_some(ProblemStatus::Unauthorized),
+            Listener::Open => Some(ProblemStatus::Forbidden),
         };
-        [Status::Malformed, Status::HeadTooLarge].into_iter().chain(own)
+        [ProblemStatus::Malformed, ProblemStatus::HeadTooLarge].into_iter().chain(own)
     }
 }
 
@@ -184,7 +184,7 @@ fn post(operation: &Operation<'_>, listener: Listener, schemas: &mut Schemas) ->
     let Operation { id, summary, signature, .. } = operation;
     let mut responses = Map::new();
     responses.insert("200".into(), answer(signature, schemas));
-    problem::add(&mut responses, Status::OF_CALLS);
+    problem::add(&mut responses, ProblemStatus::OF_CALLS);
     problem::add(&mut responses, listener.refusals(true));
     if let Some(Type::Result { err, .. }) = &signature.result {
         let error = err.as_deref().map(|ty| schemas.of(ty, Direction::Output));
@@ -219,12 +219,12 @@ fn answer(signature: &Signature, schemas: &mut Schemas) -> Json {
     let ty = signature.answer();
     let schema = ty.map_or_else(|| json!({ "type": "null" }), |ty| schemas.of(ty, Direction::Output));
     let example = ty.map_or(Some(Json::Null), example::of);
-    let outputs = Output::of_result(signature.result.as_ref()).into_iter();
+    let outputs = ResponseFormat::of_result(signature.result.as_ref()).into_iter();
     let content: Map<_, _> = outputs
         .map(|output| {
             let media_type = match output {
-                Output::Whole(format) => whole(format, &schema, example.as_ref()),
-                Output::Stream(framing) => stream::given(framing, ty, schemas),
+                ResponseFormat::Whole(format) => whole(format, &schema, example.as_ref()),
+                ResponseFormat::Stream(framing) => stream::given(framing, ty, schemas),
             };
             (output.media_type().to_owned(), media_type)
         })
@@ -235,12 +235,12 @@ fn answer(signature: &Signature, schemas: &mut Schemas) -> Json {
 /// Returns the formats of the parameters. `schema` is their schema in JSON.
 fn taken(signature: &Signature, schema: Json, schemas: &mut Schemas) -> Map<String, Json> {
     let example = example::of_members(&signature.params);
-    let inputs = Input::of_params(&signature.params);
+    let inputs = RequestFormat::of_params(&signature.params);
     inputs
         .map(|input| {
             let media_type = match input {
-                Input::Whole(format) => whole(format, &schema, example.as_ref()),
-                Input::Stream(upload) => stream::taken(upload, &signature.params, schemas),
+                RequestFormat::Whole(format) => whole(format, &schema, example.as_ref()),
+                RequestFormat::Stream(upload) => stream::taken(upload, &signature.params, schemas),
             };
             (input.media_type().to_owned(), media_type)
         })
@@ -274,7 +274,7 @@ struct Get<'a> {
     /// The content of the response with status 200.
     content: Json,
     /// The ways in which it may fail, beside those of any request.
-    failures: &'a [Status],
+    failures: &'a [ProblemStatus],
     /// True if it needs a key when keys are required. Health and readiness need none, because load balancers have none.
     needs_key: bool,
 }
@@ -327,7 +327,7 @@ fn own_paths(listener: Listener) -> Map<String, Json> {
             summary: "Whether every chainlet is ready",
             description: "A chainlet is ready if it has a replica that takes calls, or would start one for the next call.",
             content: state("ready"),
-            failures: &[Status::Unavailable],
+            failures: &[ProblemStatus::Unavailable],
             needs_key: false,
         },
         Get {
@@ -336,7 +336,7 @@ fn own_paths(listener: Listener) -> Map<String, Json> {
             summary: "This document",
             description: "It changes with the version of the chain.",
             content: json_content(json!({ "type": "object" })),
-            failures: &[Status::Unavailable],
+            failures: &[ProblemStatus::Unavailable],
             needs_key: true,
         },
     ] {

@@ -11,7 +11,7 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, header};
 
 use super::HttpOptions;
-use super::problem::{Kind, Problem};
+use super::problem::{Problem, ProblemKind};
 
 /// The names and origins that are trusted, beside those of this machine itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Trusted {
         if !is_named {
             let detail =
                 "here, requests must name this machine by its address, as `localhost`, or by a name of --allowed-host";
-            return Err(Problem::new(Kind::Forbidden, detail));
+            return Err(Problem::new(ProblemKind::Forbidden, detail));
         }
         match origin(headers) {
             None => Ok(()),
@@ -49,7 +49,7 @@ impl Trusted {
             Some(_) => {
                 let detail =
                     "a web page of another origin may not ask for anything here; --allowed-origin names those that may";
-                Err(Problem::new(Kind::Forbidden, detail))
+                Err(Problem::new(ProblemKind::Forbidden, detail))
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::guest_words::clip;
 
 /// A kind of problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ProblemKind {
     BadRequest,
     InvalidInput,
     Unauthorized,
@@ -52,7 +52,7 @@ struct Appearance {
     retry_after: Option<u64>,
 }
 
-impl Kind {
+impl ProblemKind {
     #[rustfmt::skip]
     const fn appearance(self) -> Appearance {
         const fn of(status: StatusCode, uri: &'static str, title: &'static str, retry_after: Option<u64>) -> Appearance {
@@ -60,48 +60,48 @@ impl Kind {
         }
         use StatusCode as S;
         match self {
-            Kind::BadRequest       => of(S::BAD_REQUEST,            "urn:chainhost:problem:bad-request",            "The request is malformed", None),
-            Kind::InvalidInput     => of(S::BAD_REQUEST,            "urn:chainhost:problem:invalid-input",          "The input does not fit", None),
-            Kind::Unauthorized     => of(S::UNAUTHORIZED,           "urn:chainhost:problem:unauthorized",           "An API key is needed", None),
-            Kind::Forbidden        => of(S::FORBIDDEN,              "urn:chainhost:problem:forbidden",              "This listener does not serve this caller", None),
-            Kind::NotFound         => of(S::NOT_FOUND,              "urn:chainhost:problem:not-found",              "There is nothing here", None),
-            Kind::UpgradeRequired  => of(S::UPGRADE_REQUIRED,       "urn:chainhost:problem:upgrade-required",       "A WebSocket handshake is needed", None),
-            Kind::MethodNotAllowed => of(S::METHOD_NOT_ALLOWED,     "urn:chainhost:problem:method-not-allowed",     "The method is not for this path", None),
-            Kind::NotAcceptable    => of(S::NOT_ACCEPTABLE,         "urn:chainhost:problem:not-acceptable",         "No answer is of a type that is accepted", None),
-            Kind::SlowRequest      => of(S::REQUEST_TIMEOUT,        "urn:chainhost:problem:slow-request",           "The request did not arrive in time", None),
-            Kind::TooLarge         => of(S::PAYLOAD_TOO_LARGE,      "urn:chainhost:problem:body-too-large",         "The body is too large", None),
-            Kind::HeadTooLarge     => of(S::REQUEST_HEADER_FIELDS_TOO_LARGE, "urn:chainhost:problem:head-too-large",        "The head is too large", None),
-            Kind::MediaType        => of(S::UNSUPPORTED_MEDIA_TYPE, "urn:chainhost:problem:unsupported-media-type", "The body is of no type that is taken", None),
-            Kind::Chainlet         => of(S::UNPROCESSABLE_ENTITY,   "urn:chainhost:problem:chainlet-error",         "The chainlet answered with its error", None),
-            Kind::Overloaded       => of(S::TOO_MANY_REQUESTS,      "urn:chainhost:problem:overloaded",             "The server is overloaded", Some(1)),
-            Kind::Crowded          => of(S::SERVICE_UNAVAILABLE,    "urn:chainhost:problem:too-many-connections",   "The server has no connection left", Some(1)),
-            Kind::Reload           => of(S::UNPROCESSABLE_ENTITY,   "urn:chainhost:problem:reload-failed",          "The new version does not load", None),
-            Kind::Trap             => of(S::INTERNAL_SERVER_ERROR,  "urn:chainhost:problem:trap",                   "A chainlet trapped", None),
-            Kind::Internal         => of(S::INTERNAL_SERVER_ERROR,  "urn:chainhost:problem:internal",               "The host failed", None),
-            Kind::NotReady         => of(S::SERVICE_UNAVAILABLE,    "urn:chainhost:problem:not-ready",              "The chain is not ready", Some(5)),
-            Kind::Stopping         => of(S::SERVICE_UNAVAILABLE,    "urn:chainhost:problem:stopping",               "The chain is stopping", Some(1)),
-            Kind::Unreachable      => of(S::BAD_GATEWAY,            "urn:chainhost:problem:unreachable",            "A chainlet cannot be reached", Some(5)),
-            Kind::Cancelled        => of(S::SERVICE_UNAVAILABLE,    "urn:chainhost:problem:cancelled",              "The call was cancelled", None),
-            Kind::Deadline         => of(S::GATEWAY_TIMEOUT,        "urn:chainhost:problem:deadline",               "The answer did not come in time", None),
+            ProblemKind::BadRequest       => of(S::BAD_REQUEST,            "urn:chainhost:problem:bad-request",            "The request is malformed", None),
+            ProblemKind::InvalidInput     => of(S::BAD_REQUEST,            "urn:chainhost:problem:invalid-input",          "The input does not fit", None),
+            ProblemKind::Unauthorized     => of(S::UNAUTHORIZED,           "urn:chainhost:problem:unauthorized",           "An API key is needed", None),
+            ProblemKind::Forbidden        => of(S::FORBIDDEN,              "urn:chainhost:problem:forbidden",              "This listener does not serve this caller", None),
+            ProblemKind::NotFound         => of(S::NOT_FOUND,              "urn:chainhost:problem:not-found",              "There is nothing here", None),
+            ProblemKind::UpgradeRequired  => of(S::UPGRADE_REQUIRED,       "urn:chainhost:problem:upgrade-required",       "A WebSocket handshake is needed", None),
+            ProblemKind::MethodNotAllowed => of(S::METHOD_NOT_ALLOWED,     "urn:chainhost:problem:method-not-allowed",     "The method is not for this path", None),
+            ProblemKind::NotAcceptable    => of(S::NOT_ACCEPTABLE,         "urn:chainhost:problem:not-acceptable",         "No answer is of a type that is accepted", None),
+            ProblemKind::SlowRequest      => of(S::REQUEST_TIMEOUT,        "urn:chainhost:problem:slow-request",           "The request did not arrive in time", None),
+            ProblemKind::TooLarge         => of(S::PAYLOAD_TOO_LARGE,      "urn:chainhost:problem:body-too-large",         "The body is too large", None),
+            ProblemKind::HeadTooLarge     => of(S::REQUEST_HEADER_FIELDS_TOO_LARGE, "urn:chainhost:problem:head-too-large",        "The head is too large", None),
+            ProblemKind::MediaType        => of(S::UNSUPPORTED_MEDIA_TYPE, "urn:chainhost:problem:unsupported-media-type", "The body is of no type that is taken", None),
+            ProblemKind::Chainlet         => of(S::UNPROCESSABLE_ENTITY,   "urn:chainhost:problem:chainlet-error",         "The chainlet answered with its error", None),
+            ProblemKind::Overloaded       => of(S::TOO_MANY_REQUESTS,      "urn:chainhost:problem:overloaded",             "The server is overloaded", Some(1)),
+            ProblemKind::Crowded          => of(S::SERVICE_UNAVAILABLE,    "urn:chainhost:problem:too-many-connections",   "The server has no connection left", Some(1)),
+            ProblemKind::Reload           => of(S::UNPROCESSABLE_ENTITY,   "urn:chainhost:problem:reload-failed",          "The new version does not load", None),
+            ProblemKind::Trap             => of(S::INTERNAL_SERVER_ERROR,  "urn:chainhost:problem:trap",                   "A chainlet trapped", None),
+            ProblemKind::Internal         => of(S::INTERNAL_SERVER_ERROR,  "urn:chainhost:problem:internal",               "The host failed", None),
+            ProblemKind::NotReady         => of(S::SERVICE_UNAVAILABLE,    "urn:chainhost:problem:not-ready",              "The chain is not ready", Some(5)),
+            ProblemKind::Stopping         => of(S::SERVICE_UNAVAILABLE,    "urn:chainhost:problem:stopping",               "The chain is stopping", Some(1)),
+            ProblemKind::Unreachable      => of(S::BAD_GATEWAY,            "urn:chainhost:problem:unreachable",            "A chainlet cannot be reached", Some(5)),
+            ProblemKind::Cancelled        => of(S::SERVICE_UNAVAILABLE,    "urn:chainhost:problem:cancelled",              "The call was cancelled", None),
+            ProblemKind::Deadline         => of(S::GATEWAY_TIMEOUT,        "urn:chainhost:problem:deadline",               "The answer did not come in time", None),
         }
     }
 }
 
-impl From<ErrorKind> for Kind {
+impl From<ErrorKind> for ProblemKind {
     fn from(kind: ErrorKind) -> Self {
         match kind {
-            ErrorKind::InvalidInput => Kind::InvalidInput,
-            ErrorKind::TooLarge => Kind::TooLarge,
-            ErrorKind::AnswerTooLarge => Kind::NotAcceptable,
-            ErrorKind::Chainlet => Kind::Chainlet,
-            ErrorKind::Overloaded => Kind::Overloaded,
-            ErrorKind::NotReady => Kind::NotReady,
-            ErrorKind::Deadline => Kind::Deadline,
-            ErrorKind::Trap => Kind::Trap,
-            ErrorKind::Stopping => Kind::Stopping,
-            ErrorKind::Unreachable => Kind::Unreachable,
-            ErrorKind::Cancelled => Kind::Cancelled,
-            ErrorKind::Internal => Kind::Internal,
+            ErrorKind::InvalidInput => ProblemKind::InvalidInput,
+            ErrorKind::TooLarge => ProblemKind::TooLarge,
+            ErrorKind::AnswerTooLarge => ProblemKind::NotAcceptable,
+            ErrorKind::Chainlet => ProblemKind::Chainlet,
+            ErrorKind::Overloaded => ProblemKind::Overloaded,
+            ErrorKind::NotReady => ProblemKind::NotReady,
+            ErrorKind::Deadline => ProblemKind::Deadline,
+            ErrorKind::Trap => ProblemKind::Trap,
+            ErrorKind::Stopping => ProblemKind::Stopping,
+            ErrorKind::Unreachable => ProblemKind::Unreachable,
+            ErrorKind::Cancelled => ProblemKind::Cancelled,
+            ErrorKind::Internal => ProblemKind::Internal,
         }
     }
 }
@@ -138,7 +138,7 @@ pub(super) fn declared_statuses() -> impl Iterator<Item = StatusCode> {
 /// A failed request.
 #[derive(Debug)]
 pub(super) struct Problem {
-    kind: Kind,
+    kind: ProblemKind,
     detail: Cow<'static, str>,
     call: Option<(CallError, Audience)>,
 }
@@ -158,7 +158,7 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     chainlet: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    path: Option<Vec<Edge<'a>>>,
+    path: Option<Vec<ProblemEdge<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -166,7 +166,7 @@ struct Document<'a> {
 }
 
 #[derive(Serialize)]
-struct Edge<'a> {
+struct ProblemEdge<'a> {
     from: &'a str,
     dependency: &'a str,
     to: &'a str,
@@ -174,7 +174,7 @@ struct Edge<'a> {
 
 impl Problem {
     /// Makes a problem that `detail` describes in a sentence.
-    pub(super) fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub(super) fn new(kind: ProblemKind, detail: impl Into<Cow<'static, str>>) -> Self {
         Problem { kind, detail: detail.into(), call: None }
     }
 
@@ -183,7 +183,7 @@ impl Problem {
         let kind = error.kind().into();
         let detail = match (audience, kind) {
             // A guest's words may contain anything: data of other requests, file names, secrets.
-            (Audience::Public, Kind::Trap | Kind::Internal | Kind::NotReady) => {
+            (Audience::Public, ProblemKind::Trap | ProblemKind::Internal | ProblemKind::NotReady) => {
                 format!("{}; the server's log says more, under this request_id", error.public_message())
             }
             // A message may repeat a type, and the types of a component may be long.
@@ -202,7 +202,7 @@ impl Problem {
         self.kind.appearance().title
     }
 
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> ProblemKind {
         self.kind
     }
 
@@ -246,7 +246,7 @@ impl Problem {
             document.path = Some(
                 error
                     .path()
-                    .map(|edge| Edge {
+                    .map(|edge| ProblemEdge {
                         from: edge.from.as_str(),
                         dependency: edge.dependency.as_str(),
                         to: edge.to.as_str(),
@@ -272,7 +272,7 @@ impl Problem {
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if self.kind == Kind::Unauthorized {
+        if self.kind == ProblemKind::Unauthorized {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
@@ -288,7 +288,7 @@ mod tests {
     use serde_json::{Value as Json, json};
 
     use super::*;
-    use crate::error::{Declared, EdgeName};
+    use crate::error::{DeclaredError, EdgeName};
 
     fn id() -> RequestId {
         RequestId::of(&HeaderMap::from_iter([(super::super::request_id::HEADER, "r1".parse().unwrap())]))
@@ -362,7 +362,7 @@ mod tests {
             (DeclaredKind::Unavailable, 503, Some("5")),
             (DeclaredKind::Timeout, 504, None),
         ] {
-            let declared = Declared { kind, message: "gone".into(), repeatable: false };
+            let declared = DeclaredError { kind, message: "gone".into(), repeatable: false };
             let error = CallError::new(ErrorKind::Chainlet, &"a".parse().unwrap(), "").with_declared(declared);
             let (head, document) = answer(Problem::of_call(error, Audience::Public)).await;
             assert_eq!((head.status.as_u16(), document["status"].as_u64()), (status, Some(status.into())));
@@ -401,7 +401,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_overload_tells_when_to_try_again() {
-        let (head, document) = answer(Problem::new(Kind::Overloaded, "full")).await;
+        let (head, document) = answer(Problem::new(ProblemKind::Overloaded, "full")).await;
         assert_eq!(head.status, 429);
         assert_eq!(head.headers[header::RETRY_AFTER], "1");
         assert!(document.get("path").is_none() && document.get("chainlet").is_none());

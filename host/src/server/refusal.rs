@@ -15,7 +15,7 @@ use bytes::{Buf, Bytes};
 use http::{HeaderMap, StatusCode, header};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::problem::{Kind, Problem};
+use super::problem::{Problem, ProblemKind};
 use super::request_id::{self, RequestId};
 use crate::forward::{forward_read, forward_write_rest};
 
@@ -60,9 +60,9 @@ fn refused(answer: &[u8]) -> Option<StatusCode> {
 fn answer(status: StatusCode) -> (StatusCode, Bytes) {
     let problem = match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => {
-            Problem::new(Kind::HeadTooLarge, "the head of a request may have 64 KiB and 100 headers")
+            Problem::new(ProblemKind::HeadTooLarge, "the head of a request may have 64 KiB and 100 headers")
         }
-        _ => Problem::new(Kind::BadRequest, "the head of the request is no HTTP/1.1 (RFC 9112)"),
+        _ => Problem::new(ProblemKind::BadRequest, "the head of the request is no HTTP/1.1 (RFC 9112)"),
     };
     let id = RequestId::of(&HeaderMap::new());
     let status = problem.status();

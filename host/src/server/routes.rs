@@ -9,9 +9,9 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::methods::{Methods, read};
-use super::observe::Asked;
+use super::observe::RequestContext;
 use super::openapi::{self, Info, Operation};
-use super::problem::{Kind, Problem};
+use super::problem::{Problem, ProblemKind};
 use super::{Audience, Http, run_remote, socket};
 use crate::chain::Chain;
 
@@ -24,7 +24,7 @@ pub(super) fn public(http: &Http) -> Router {
 
 /// Adds the routes that both listeners have. Only admins learn why a chain is not ready.
 pub(super) fn common(routes: Router<Http>, audience: Audience) -> Router<Http> {
-    let readyz = async move |State(http), Extension(asked)| readyz(&http, &asked, audience);
+    let readyz = async move |State(http), Extension(context)| readyz(&http, &context, audience);
     routes.route("/healthz", read(healthz)).route("/readyz", read(readyz))
 }
 
@@ -72,21 +72,21 @@ fn version_of<'a>(operations: impl Iterator<Item = &'a Operation<'a>>) -> String
 }
 
 /// Returns the answer to a path that does not exist.
-pub(super) async fn not_found(Extension(asked): Extension<Asked>, request: Request) -> Response {
+pub(super) async fn not_found(Extension(context): Extension<RequestContext>, request: Request) -> Response {
     let detail = format!("there is nothing at {}; GET /openapi.json says what there is", request.uri().path());
-    Problem::new(Kind::NotFound, detail).into_response(&asked.id)
+    Problem::new(ProblemKind::NotFound, detail).into_response(&context.id)
 }
 
 async fn other_method_of_entrypoint(
     State(http): State<Http>,
-    Extension(asked): Extension<Asked>,
+    Extension(context): Extension<RequestContext>,
     request: Request,
 ) -> Response {
-    Methods::of_entrypoint(&http, request.version()).answer_other(&asked, &request)
+    Methods::of_entrypoint(&http, request.version()).answer_other(&context, &request)
 }
 
-async fn call(State(http): State<Http>, Extension(asked): Extension<Asked>, request: Request) -> Response {
-    run_remote::entrypoint(http, request, asked).await
+async fn call(State(http): State<Http>, Extension(context): Extension<RequestContext>, request: Request) -> Response {
+    run_remote::entrypoint(http, request, context).await
 }
 
 async fn document(State(http): State<Http>, prefix: Result<NestedPath, NestedPathRejection>) -> Response {
@@ -97,9 +97,9 @@ async fn healthz() -> Response {
     run_remote::json(json!({ "status": "alive" }).to_string())
 }
 
-fn readyz(http: &Http, asked: &Asked, audience: Audience) -> Response {
+fn readyz(http: &Http, context: &RequestContext, audience: Audience) -> Response {
     if http.is_draining() {
-        return Problem::new(Kind::Stopping, "the server is stopping").into_response(&asked.id);
+        return Problem::new(ProblemKind::Stopping, "the server is stopping").into_response(&context.id);
     }
     let chain = http.0.chain.current();
     let missing = chain.status().filter(|(_, status)| !status.is_ready());
@@ -112,5 +112,6 @@ fn readyz(http: &Http, asked: &Asked, audience: Audience) -> Response {
     if missing.is_empty() {
         return run_remote::json(json!({ "status": "ready" }).to_string());
     }
-    Problem::new(Kind::NotReady, format!("no replica is ready of: {}", missing.join(", "))).into_response(&asked.id)
+    Problem::new(ProblemKind::NotReady, format!("no replica is ready of: {}", missing.join(", ")))
+        .into_response(&context.id)
 }

@@ -7,10 +7,10 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Version, header};
 
-use super::body::{self, Received, RequestBody};
-use super::format::{Framing, Input, Output};
-use super::observe::Asked;
-use super::problem::{Kind, Problem};
+use super::body::{self, RequestBody, WholeBody};
+use super::format::{Framing, RequestFormat, ResponseFormat};
+use super::observe::RequestContext;
+use super::problem::{Problem, ProblemKind};
 use super::request_id::RequestId;
 use super::{Audience, Http, format, streaming, upload};
 use crate::chain::answer::Streamed;
@@ -39,10 +39,10 @@ const TRACE_PARENT: &str = "traceparent";
 const TRACE_STATE: &str = "tracestate";
 
 /// The response to a request.
-type Answer = Result<Response, Problem>;
+type ResponseResult = Result<Response, Problem>;
 
 /// A request that has been read as far as its call needs it.
-struct Read {
+struct ReceivedRequest {
     headers: HeaderMap,
     version: Version,
     body: Body,
@@ -51,7 +51,7 @@ struct Read {
 
 /// A request's body.
 enum Body {
-    Whole(Received),
+    Whole(WholeBody),
     /// A body with the items of a stream, which are read during the call. The call belongs to the `version` of the
     /// chain that was current when the request came.
     Stream {
@@ -61,47 +61,57 @@ enum Body {
 }
 
 /// The outcome of a call.
-enum Outcome {
+enum ResponseContent {
     Whole(Bytes, Reservation),
     Stream(Streamed, Framing),
 }
 
 /// Calls the entrypoint.
-pub(super) async fn entrypoint<B: RequestBody>(http: Http, request: Request<B>, asked: Asked) -> Response {
-    call(&http, None, request, &asked).await.unwrap_or_else(|problem| problem.into_response(&asked.id))
+pub(super) async fn entrypoint<B: RequestBody>(http: Http, request: Request<B>, context: RequestContext) -> Response {
+    call(&http, None, request, &context).await.unwrap_or_else(|problem| problem.into_response(&context.id))
 }
 
 /// Calls the chainlet `name`, for an admin.
-pub(super) async fn chainlet<B: RequestBody>(http: Http, name: &str, request: Request<B>, asked: Asked) -> Response {
-    call(&http, Some(name), request, &asked).await.unwrap_or_else(|problem| problem.into_response(&asked.id))
+pub(super) async fn chainlet<B: RequestBody>(
+    http: Http,
+    name: &str,
+    request: Request<B>,
+    context: RequestContext,
+) -> Response {
+    call(&http, Some(name), request, &context).await.unwrap_or_else(|problem| problem.into_response(&context.id))
 }
 
 /// Calls the chainlet `name`, or the entrypoint if it is `None`.
-async fn call<B: RequestBody>(http: &Http, name: Option<&str>, request: Request<B>, asked: &Asked) -> Answer {
+async fn call<B: RequestBody>(
+    http: &Http,
+    name: Option<&str>,
+    request: Request<B>,
+    context: &RequestContext,
+) -> ResponseResult {
     let audience = if name.is_some() { Audience::Admin } else { Audience::Public };
-    let fail = |error| failed(http, error, audience, &asked.id);
-    let Read { headers, version: protocol, body, options } = receive(http, name, request, asked).await?;
+    let fail = |error| failed(http, error, audience, &context.id);
+    let ReceivedRequest { headers, version: protocol, body, options } = receive(http, name, request, context).await?;
     let uploads = matches!(body, Body::Stream { .. });
     let (version, params) = match body {
         Body::Stream { params, version } => (version, params.into()),
-        Body::Whole(Received { bytes, format }) => (http.0.chain.begin(), Params::Encoded { format, bytes }),
+        Body::Whole(WholeBody { bytes, format }) => (http.0.chain.begin(), Params::Encoded { format, bytes }),
     };
     let chainlet = target(http, &version, name)?;
     let output = format::of_answer(&headers, || Some(chainlet.signature().clone()))?;
-    let whole = |(bytes, reservation)| Outcome::Whole(bytes, reservation);
+    let whole = |(bytes, reservation)| ResponseContent::Whole(bytes, reservation);
     let outcome = async {
         let answer = chain::answer(chainlet, params, options).await?;
         match output {
-            Output::Whole(format) => answer.written(format).await.map(whole),
+            ResponseFormat::Whole(format) => answer.written(format).await.map(whole),
             // HTTP/1.0 has no chunks: a connection that breaks off looks like the end of the answer. So it gets all
             // bytes at once.
-            Output::Stream(Framing::Bytes) if protocol < Version::HTTP_11 => answer.bytes().await.map(whole),
-            Output::Stream(framing) => match answer.streamed() {
+            ResponseFormat::Stream(Framing::Bytes) if protocol < Version::HTTP_11 => answer.bytes().await.map(whole),
+            ResponseFormat::Stream(framing) => match answer.streamed() {
                 Ok(mut streamed) => {
                     if uploads {
                         streamed.begin(FIRST).await?;
                     }
-                    Ok(Outcome::Stream(streamed, framing))
+                    Ok(ResponseContent::Stream(streamed, framing))
                 }
                 Err(answer) => answer.written(Format::Json).await.map(whole),
             },
@@ -109,17 +119,17 @@ async fn call<B: RequestBody>(http: &Http, name: Option<&str>, request: Request<
     }
     .await;
     // The outcome of a stream is counted when it ends.
-    if name.is_none() && !matches!(outcome, Ok(Outcome::Stream(..))) {
+    if name.is_none() && !matches!(outcome, Ok(ResponseContent::Stream(..))) {
         version.count(&outcome);
     }
     let body = match outcome.map_err(fail)? {
-        Outcome::Whole(bytes, reservation) => untaken(http, bytes, reservation)?.into(),
-        Outcome::Stream(streamed, framing) => {
-            streaming::body(streamed, framing, asked.clone(), http.clone(), audience, version)
+        ResponseContent::Whole(bytes, reservation) => untaken(http, bytes, reservation)?.into(),
+        ResponseContent::Stream(streamed, framing) => {
+            streaming::body(streamed, framing, context.clone(), http.clone(), audience, version)
         }
     };
     let mut response = with_type(body, output.media_type());
-    if matches!(output, Output::Stream(_)) {
+    if matches!(output, ResponseFormat::Stream(_)) {
         // Keeps caches and proxies from collecting items that the client should see at once.
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
@@ -133,14 +143,14 @@ fn untaken(http: &Http, bytes: Bytes, reservation: Reservation) -> Result<Bytes,
     drop(reservation);
     let reservation = http.0.bodies.all().reserve(bytes.len());
     let reservation = reservation.map_err(|no_room| {
-        Problem::new(Kind::Overloaded, format!("the call was made, but its answer cannot be given: {no_room}"))
+        Problem::new(ProblemKind::Overloaded, format!("the call was made, but its answer cannot be given: {no_room}"))
     })?;
     Ok(reservation.own(bytes))
 }
 
 /// Returns the chainlet `name` of `chain`, or its entrypoint.
 fn target<'a>(http: &Http, chain: &'a Chain, name: Option<&str>) -> Result<&'a Arc<Chainlet>, Problem> {
-    chain.callee(name).ok_or_else(|| Problem::new(Kind::NotFound, no_chainlet(http, name.unwrap_or_default())))
+    chain.callee(name).ok_or_else(|| Problem::new(ProblemKind::NotFound, no_chainlet(http, name.unwrap_or_default())))
 }
 
 /// Reads the request. Its body must be complete before the deadline, except for the items of a stream, and be of a
@@ -149,55 +159,60 @@ async fn receive<B: RequestBody>(
     http: &Http,
     name: Option<&str>,
     request: Request<B>,
-    asked: &Asked,
-) -> Result<Read, Problem> {
+    context: &RequestContext,
+) -> Result<ReceivedRequest, Problem> {
     let (head, body) = request.into_parts();
-    let deadline = deadline(http, &head.headers, asked)?;
+    let deadline = deadline(http, &head.headers, context)?;
     let signature = || http.0.chain.current().callee(name).map(|chainlet| chainlet.signature().clone());
     let body = match format::of_body(&head.headers, signature) {
-        Ok(Input::Stream(upload)) => {
+        Ok(RequestFormat::Stream(upload)) => {
             let version = http.0.chain.begin();
             let chainlet = target(http, &version, name)?;
             let params = upload::open(&head, body, upload, chainlet, &http.0.bodies, &deadline).await;
             let audience = if name.is_some() { Audience::Admin } else { Audience::Public };
             let params = params.map_err(|refusal| match refusal {
-                Ok(error) => failed(http, error, audience, &asked.id),
+                Ok(error) => failed(http, error, audience, &context.id),
                 Err(problem) => problem,
             })?;
             Body::Stream { params, version }
         }
-        Ok(Input::Whole(format)) => {
+        Ok(RequestFormat::Whole(format)) => {
             Body::Whole(body::read(&head.headers, head.version, body, Ok(format), &http.0.bodies, &deadline).await?)
         }
         Err(refusal) => {
             Body::Whole(body::read(&head.headers, head.version, body, Err(refusal), &http.0.bodies, &deadline).await?)
         }
     };
-    Ok(Read { options: options(&deadline, asked, &head.headers), headers: head.headers, version: head.version, body })
+    Ok(ReceivedRequest {
+        options: options(&deadline, context, &head.headers),
+        headers: head.headers,
+        version: head.version,
+        body,
+    })
 }
 
 /// Returns the time at which the request must have its complete answer.
-pub(super) fn deadline(http: &Http, headers: &HeaderMap, asked: &Asked) -> Result<Deadline, Problem> {
+pub(super) fn deadline(http: &Http, headers: &HeaderMap, context: &RequestContext) -> Result<Deadline, Problem> {
     let longest = http.0.options.request_timeout;
     let (time, limit) = match asked_timeout(headers)? {
         Some(time) if time < longest => (time, TimeLimit::Header),
         _ => (longest, TimeLimit::Server),
     };
-    Ok(Deadline::after(asked.at, time, limit))
+    Ok(Deadline::after(context.at, time, limit))
 }
 
 /// Returns the options of the call for a request with `headers`, which must be done by `deadline`.
-pub(super) fn options(deadline: &Deadline, asked: &Asked, headers: &HeaderMap) -> CallOptions {
+pub(super) fn options(deadline: &Deadline, context: &RequestContext, headers: &HeaderMap) -> CallOptions {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let trace_context =
         header(TRACE_PARENT).and_then(|parent| TraceContext::new(parent, header(TRACE_STATE).unwrap_or_default()));
     let deadline = Some(deadline.clone());
     CallOptions {
         timeout: None,
-        request_id: Some(asked.id.text.clone()),
+        request_id: Some(context.id.text.clone()),
         trace_context,
         deadline,
-        span: Some(asked.span.clone()),
+        span: Some(context.span.clone()),
     }
 }
 
@@ -206,7 +221,7 @@ fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
     let mut values = headers.get_all(TIMEOUT).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(Problem::new(Kind::BadRequest, "a request may have one header x-request-timeout"));
+        return Err(Problem::new(ProblemKind::BadRequest, "a request may have one header x-request-timeout"));
     }
     let timeout = value.to_str().ok().and_then(|text| match text.parse() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
@@ -215,7 +230,7 @@ fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
     match timeout.filter(|timeout| !timeout.is_zero()) {
         Some(timeout) => Ok(Some(timeout)),
         None => Err(Problem::new(
-            Kind::BadRequest,
+            ProblemKind::BadRequest,
             "the header x-request-timeout is no duration; write seconds, such as `2.5`, or a unit, such as `500ms`",
         )),
     }
@@ -269,7 +284,7 @@ fn with_type(body: axum::body::Body, media_type: &'static str) -> Response {
 mod tests {
     use super::*;
 
-    fn asked(value: &str) -> Result<Option<Duration>, Kind> {
+    fn asked(value: &str) -> Result<Option<Duration>, ProblemKind> {
         let headers = HeaderMap::from_iter([(TIMEOUT, value.parse().unwrap())]);
         asked_timeout(&headers).map_err(|problem| problem.kind())
     }
@@ -285,7 +300,7 @@ mod tests {
     #[test]
     fn a_value_that_is_no_timeout_is_rejected() {
         for value in ["", "soon", "0", "-1", "NaN", "inf", "1e300", "0ms"] {
-            assert_eq!(asked(value), Err(Kind::BadRequest), "{value}");
+            assert_eq!(asked(value), Err(ProblemKind::BadRequest), "{value}");
         }
     }
 }

@@ -43,14 +43,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::ear::Ear;
-use self::handshake::{Fault, Handshake};
-use self::metered::{Meter, Metered};
+use self::handshake::{Handshake, HandshakeFault};
+use self::metered::{MessageMeter, Metered};
 use self::mouth::Mouth;
 use super::methods::Methods;
 use super::metrics::Connected;
-use super::observe::Asked;
+use super::observe::RequestContext;
 use super::origin::{self, Trusted};
-use super::problem::{Kind, Problem};
+use super::problem::{Problem, ProblemKind};
 use super::run_remote::{deadline, failed, options};
 use super::upload::stream_param;
 use super::{Audience, Http};
@@ -78,7 +78,7 @@ const BUFFER: usize = 16 * 1024;
 
 /// The parts of the listener that a connection keeps after it becomes a WebSocket.
 #[derive(Clone)]
-pub(super) struct Place {
+pub(super) struct ListenerHold {
     /// The tasks of the listener. When it closes, it waits for them.
     pub tasks: TaskTracker,
     /// Cancelled when the listener waits no longer.
@@ -94,22 +94,26 @@ pub(super) fn fits(signature: &Signature) -> bool {
 }
 
 /// Serves `GET /run_remote`, and `HEAD`, because the router treats both alike.
-pub(super) async fn call(State(http): State<Http>, Extension(asked): Extension<Asked>, request: Request) -> Response {
+pub(super) async fn call(
+    State(http): State<Http>,
+    Extension(context): Extension<RequestContext>,
+    request: Request,
+) -> Response {
     let methods = Methods::of_entrypoint(&http, request.version());
     let serves_it = methods == Methods::ActOrConverse && request.method() == Method::GET;
     if !serves_it && !handshake::is_asked(request.headers()) {
-        return methods.answer_other(&asked, &request);
+        return methods.answer_other(&context, &request);
     }
-    match upgrade(http, &asked, request).await {
+    match upgrade(http, &context, request).await {
         Ok(response) => response,
         Err(problem) => {
             let kind = problem.kind();
-            let mut response = problem.into_response(&asked.id);
+            let mut response = problem.into_response(&context.id);
             match kind {
-                Kind::MethodNotAllowed => {
+                ProblemKind::MethodNotAllowed => {
                     response.headers_mut().insert(header::ALLOW, methods.allow());
                 }
-                Kind::UpgradeRequired => handshake::name_protocol(response.headers_mut()),
+                ProblemKind::UpgradeRequired => handshake::name_protocol(response.headers_mut()),
                 _ => {}
             }
             response
@@ -117,34 +121,37 @@ pub(super) async fn call(State(http): State<Http>, Extension(asked): Extension<A
     }
 }
 
-async fn upgrade(http: Http, asked: &Asked, request: Request) -> Result<Response, Problem> {
+async fn upgrade(http: Http, context: &RequestContext, request: Request) -> Result<Response, Problem> {
     let (mut head, _) = request.into_parts();
     let version = http.0.chain.begin();
-    let chainlet = version.callee(None).ok_or_else(|| Problem::new(Kind::NotFound, "the chain has no entrypoint"))?;
+    let chainlet =
+        version.callee(None).ok_or_else(|| Problem::new(ProblemKind::NotFound, "the chain has no entrypoint"))?;
     if !fits(chainlet.signature()) {
         let detail = "this run-remote is no conversation: only one that takes a stream and returns one can be called over a WebSocket";
-        return Err(Problem::new(Kind::MethodNotAllowed, detail));
+        return Err(Problem::new(ProblemKind::MethodNotAllowed, detail));
     }
     let Handshake { connection, answer } = handshake::accept(&mut head).map_err(|fault| match fault {
-        Fault::NotAsked => {
+        HandshakeFault::NotAsked => {
             let detail =
                 "a GET of /run_remote must be a WebSocket handshake (RFC 6455); a call without a WebSocket is a POST";
-            Problem::new(Kind::UpgradeRequired, detail)
+            Problem::new(ProblemKind::UpgradeRequired, detail)
         }
-        Fault::Version => Problem::new(Kind::UpgradeRequired, "a WebSocket here is of version 13 (RFC 6455)"),
-        Fault::Malformed(detail) => Problem::new(Kind::BadRequest, detail),
+        HandshakeFault::Version => {
+            Problem::new(ProblemKind::UpgradeRequired, "a WebSocket here is of version 13 (RFC 6455)")
+        }
+        HandshakeFault::Malformed(detail) => Problem::new(ProblemKind::BadRequest, detail),
     })?;
     from_here(&head.headers, &http.0.trusted)?;
-    let deadline = deadline(&http, &head.headers, asked)?;
+    let deadline = deadline(&http, &head.headers, context)?;
     // Takes the token before the spawn, so that a listener that closes at this moment waits for the conversation.
-    let place = head.extensions.remove::<Place>().map(|place| (place.tasks.token(), place));
-    let asked = asked.clone();
-    let options = options(&deadline, &asked, &head.headers);
+    let place = head.extensions.remove::<ListenerHold>().map(|place| (place.tasks.token(), place));
+    let context = context.clone();
+    let options = options(&deadline, &context, &head.headers);
     tokio::spawn(async move {
         let connection = match connection.await {
             Ok(connection) => connection,
             Err(error) => {
-                tracing::debug!(request = %asked.id, %error, "a connection did not become a WebSocket");
+                tracing::debug!(request = %context.id, %error, "a connection did not become a WebSocket");
                 return;
             }
         };
@@ -157,7 +164,7 @@ async fn upgrade(http: Http, asked: &Asked, request: Request) -> Result<Response
         let (connection, meter) = Metered::new(TokioIo::new(connection), http.0.bodies.all().nothing());
         let socket = WebSocketStream::from_raw_socket(connection, Role::Server, Some(config)).await;
         let speaking = AtomicBool::new(false);
-        let conversation = Conversation { http, asked, version, deadline, options, meter, speaking }.hold(socket);
+        let conversation = Conversation { http, context, version, deadline, options, meter, speaking }.hold(socket);
         match &place {
             Some((_, place)) => tokio::select! {
                 () = conversation => {}
@@ -178,18 +185,18 @@ fn from_here(headers: &HeaderMap, trusted: &Trusted) -> Result<(), Problem> {
         return Ok(());
     }
     let detail = "a web page of another origin may not open a WebSocket here; --allowed-origin names those that may";
-    Err(Problem::new(Kind::Forbidden, detail))
+    Err(Problem::new(ProblemKind::Forbidden, detail))
 }
 
 /// One call over a WebSocket.
 struct Conversation {
     http: Http,
-    asked: Asked,
+    context: RequestContext,
     version: InVersion,
     deadline: Deadline,
     options: CallOptions,
     /// Counts the bytes of a message that is not complete yet.
-    meter: Arc<Meter>,
+    meter: Arc<MessageMeter>,
     /// True while the server sends something, which the client may be slow to take.
     speaking: AtomicBool,
 }
@@ -207,7 +214,7 @@ enum Farewell {
 
 type WebSocket = WebSocketStream<Metered<TokioIo<Upgraded>>>;
 type Heard = mpsc::Sender<Result<List, StreamError>>;
-type Source = SplitStream<WebSocket>;
+type ClientMessages = SplitStream<WebSocket>;
 
 impl Conversation {
     async fn hold(self, socket: WebSocket) {
@@ -219,18 +226,18 @@ impl Conversation {
             Farewell::Gone => return,
             Farewell::End(rest) => {
                 let rest = rest.unwrap_or_else(|| b"null".to_vec());
-                self.asked.end.set(StatusCode::SWITCHING_PROTOCOLS);
+                self.context.end.set(StatusCode::SWITCHING_PROTOCOLS);
                 (Some([&b"{\"$end\":"[..], &rest, b"}"].concat()), CloseCode::Normal, "")
             }
             Farewell::Failure(error) => {
                 let code = code(error.kind());
-                let problem = failed(&self.http, error, Audience::Public, &self.asked.id);
-                self.asked.end.set(problem.status());
-                let document = problem.document(&self.asked.id);
+                let problem = failed(&self.http, error, Audience::Public, &self.context.id);
+                self.context.end.set(problem.status());
+                let document = problem.document(&self.context.id);
                 (Some([&b"{\"$error\":"[..], &document, b"}"].concat()), code, problem.title())
             }
             Farewell::Broken(code, reason) => {
-                self.asked.end.set(StatusCode::BAD_REQUEST);
+                self.context.end.set(StatusCode::BAD_REQUEST);
                 (None, code, reason)
             }
         };
@@ -253,7 +260,7 @@ impl Conversation {
         }
     }
 
-    async fn talk(&self, mouth: &mut Mouth<'_>, source: &mut Source) -> Farewell {
+    async fn talk(&self, mouth: &mut Mouth<'_>, source: &mut ClientMessages) -> Farewell {
         let Some(chainlet) = self.version.callee(None) else { return Farewell::Gone };
         let params = &chainlet.signature().params;
         let Some((place, item)) = stream_param(params) else { return Farewell::Gone };

@@ -10,7 +10,7 @@ use axum::response::Response;
 use http::{Method, Request};
 use serde_json::json;
 
-use super::problem::{Kind, Problem};
+use super::problem::{Problem, ProblemKind};
 use super::request_id::RequestId;
 use super::run_remote;
 use crate::chain::StartProgress;
@@ -23,7 +23,7 @@ pub(super) fn answer<B>(request: &Request<B>, progress: Option<&StartProgress>) 
         "/readyz" => waits(&progress.map(StartProgress::waiting_for).unwrap_or_default()),
         _ => STARTS.into(),
     };
-    Problem::new(Kind::NotReady, detail).into_response(&RequestId::of(request.headers()))
+    Problem::new(ProblemKind::NotReady, detail).into_response(&RequestId::of(request.headers()))
 }
 
 const STARTS: &str = "the chain is starting: its components are loaded, and each chainlet runs its `init`";

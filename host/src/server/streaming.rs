@@ -17,7 +17,7 @@ use futures::stream;
 use tokio::time::timeout;
 
 use super::format::Framing;
-use super::observe::Asked;
+use super::observe::RequestContext;
 use super::run_remote::failed;
 use super::{Audience, Http};
 use crate::chain::answer::Streamed;
@@ -44,7 +44,7 @@ const SILENCE: Duration = Duration::from_secs(15);
 const STILL_HERE: &[u8] = b": still here\n\n";
 
 /// An answer that is being written.
-struct Writing {
+struct StreamBody {
     framing: Framing,
     streamed: Streamed,
     /// True once all items have come.
@@ -54,7 +54,7 @@ struct Writing {
     /// The number of its items that are written.
     written: usize,
     http: Http,
-    asked: Asked,
+    context: RequestContext,
     audience: Audience,
     /// The version of the chain that the call belongs to. It does not stop before the stream has ended.
     version: InVersion,
@@ -69,13 +69,13 @@ struct CutOff;
 pub(super) fn body(
     streamed: Streamed,
     framing: Framing,
-    asked: Asked,
+    context: RequestContext,
     http: Http,
     audience: Audience,
     version: InVersion,
 ) -> Body {
     let (batch, written, ended) = (List::Values(Vec::new()), 0, false);
-    let writing = Writing { framing, streamed, ended, batch, written, http, asked, audience, version };
+    let writing = StreamBody { framing, streamed, ended, batch, written, http, context, audience, version };
     Body::from_stream(stream::unfold(Some(writing), |writing| async {
         let mut writing = writing?;
         match writing.next().await {
@@ -86,7 +86,7 @@ pub(super) fn body(
     }))
 }
 
-impl Writing {
+impl StreamBody {
     /// Returns the next bytes, and whether more will follow.
     async fn next(&mut self) -> Result<(Bytes, bool), CutOff> {
         match self.framing {
@@ -98,7 +98,7 @@ impl Writing {
         }
     }
 
-    /// Like [`Writing::next`], but without the comments. Dropping the future loses nothing.
+    /// Like [`StreamBody::next`], but without the comments. Dropping the future loses nothing.
     async fn next_said(&mut self) -> Result<(Bytes, bool), CutOff> {
         if self.written >= self.batch.len() && !self.ended {
             match self.streamed.next().await {
@@ -173,9 +173,9 @@ impl Writing {
 
     fn failed(&self, error: CallError) -> Result<(Bytes, bool), CutOff> {
         self.count(&Err(error.clone()));
-        let problem = failed(&self.http, error, self.audience, &self.asked.id);
-        self.asked.end.set(problem.status());
-        let document = problem.document(&self.asked.id);
+        let problem = failed(&self.http, error, self.audience, &self.context.id);
+        self.context.end.set(problem.status());
+        let document = problem.document(&self.context.id);
         match self.framing {
             Framing::Events => Ok(([&b"event: error\ndata: "[..], &document, b"\n\n"].concat().into(), false)),
             Framing::Lines => Ok(([&b"{\"$error\":"[..], &document, b"}\n"].concat().into(), false)),

@@ -10,8 +10,8 @@ use http_body_util::BodyExt;
 use tokio::time::timeout_at;
 
 use super::body::{self, Limits, RequestBody};
-use super::format::{Input, Upload};
-use super::problem::{Kind, Problem};
+use super::format::{RequestFormat, Upload};
+use super::problem::{Problem, ProblemKind};
 use crate::chainlet::Chainlet;
 use crate::chainlet::callee::Callee;
 use crate::chainlet::params::{READ_AT_ONCE, Values};
@@ -57,23 +57,26 @@ pub(super) async fn open<B: RequestBody>(
     limits: &Limits,
     deadline: &Deadline,
 ) -> Result<Values, Result<CallError, Problem>> {
-    let (body, reader) = (Rest { body: Some(body), version: head.version }, Reader::new(chainlet));
+    let (body, reader) = (BodyRest { body: Some(body), version: head.version }, UploadTarget::new(chainlet));
     body::encoded_as_it_is(&head.headers).map_err(Err)?;
     let params = &chainlet.signature().params;
-    let place = stream_param(params).filter(|_| Input::Stream(upload).fits(params));
+    let place = stream_param(params).filter(|_| RequestFormat::Stream(upload).fits(params));
     let Some((place, item)) = place else {
-        return Err(Err(Problem::new(Kind::MediaType, "the new version of this run-remote takes no such stream")));
+        return Err(Err(Problem::new(
+            ProblemKind::MediaType,
+            "the new version of this run-remote takes no such stream",
+        )));
     };
     if matches!(upload, Upload::Bytes) {
         return Ok(Values { list: vec![Value::Stream(Stream::new(bytes(body, reader)))], reservation: None });
     }
-    let mut lines = Lines::new(body, limits);
+    let mut lines = BodyLines::new(body, limits);
     let mut others: Vec<Member> = params.clone();
     others.remove(place);
     let (mut values, mut others_held) = (Vec::new(), None);
     if !others.is_empty() {
         let first = timeout_at(deadline.at, lines.next()).await;
-        let first = first.map_err(|_| Err(Problem::new(Kind::SlowRequest, "the body was not here in time")))?;
+        let first = first.map_err(|_| Err(Problem::new(ProblemKind::SlowRequest, "the body was not here in time")))?;
         let line = first.map_err(|fault| Ok(reader.fault(fault)))?.unwrap_or_default();
         let length = line.len();
         let number = lines.number;
@@ -90,13 +93,13 @@ pub(super) async fn open<B: RequestBody>(
 
 /// The rest of a body. When it is dropped, the rest is read and discarded for a while, so that a client that writes all
 /// before it reads finds its answer.
-struct Rest<B: RequestBody> {
+struct BodyRest<B: RequestBody> {
     body: Option<B>,
     version: Version,
 }
 
-impl<B: RequestBody> Rest<B> {
-    async fn next(&mut self) -> Option<Result<Bytes, Fault>> {
+impl<B: RequestBody> BodyRest<B> {
+    async fn next(&mut self) -> Option<Result<Bytes, BodyFault>> {
         loop {
             let body = self.body.as_mut()?;
             match body.frame().await {
@@ -107,13 +110,13 @@ impl<B: RequestBody> Rest<B> {
                 }
                 Some(Err(error)) => {
                     self.body = None;
-                    return Some(Err(Fault::BrokeOff(error.to_string())));
+                    return Some(Err(BodyFault::BrokeOff(error.to_string())));
                 }
                 None => {
                     let was_reset = body::is_reset(body, self.version);
                     self.body = None;
                     if was_reset {
-                        return Some(Err(Fault::BrokeOff("the client reset its stream".to_owned())));
+                        return Some(Err(BodyFault::BrokeOff("the client reset its stream".to_owned())));
                     }
                 }
             }
@@ -121,7 +124,7 @@ impl<B: RequestBody> Rest<B> {
     }
 }
 
-impl<B: RequestBody> Drop for Rest<B> {
+impl<B: RequestBody> Drop for BodyRest<B> {
     fn drop(&mut self) {
         if let Some(body) = self.body.take().filter(|body| !body.is_end_stream())
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
@@ -132,14 +135,14 @@ impl<B: RequestBody> Drop for Rest<B> {
 }
 
 /// An error while a body is read.
-enum Fault {
+enum BodyFault {
     BrokeOff(String),
     LongLine { number: usize, limit: usize },
     NoRoom(NoRoom),
 }
 
 /// The chainlet for which a body is read, and its limits.
-struct Reader {
+struct UploadTarget {
     chainlet: ChainletName,
     /// The largest number of bytes of an item as a value.
     limit: usize,
@@ -148,9 +151,9 @@ struct Reader {
     offload: Offload,
 }
 
-impl Reader {
+impl UploadTarget {
     fn new(chainlet: &Chainlet) -> Self {
-        Reader {
+        UploadTarget {
             chainlet: chainlet.name().clone(),
             limit: chainlet.value_limit(),
             memory: chainlet.memory().clone(),
@@ -163,16 +166,16 @@ impl Reader {
         if is_long { self.offload.run(work).await } else { work() }
     }
 
-    fn fault(&self, fault: Fault) -> CallError {
+    fn fault(&self, fault: BodyFault) -> CallError {
         let new = |kind, message: String| CallError::new(kind, &self.chainlet, message);
         match fault {
-            Fault::BrokeOff(error) => new(ErrorKind::InvalidInput, format!("the body broke off: {error}")),
-            Fault::LongLine { number, limit } => new(
+            BodyFault::BrokeOff(error) => new(ErrorKind::InvalidInput, format!("the body broke off: {error}")),
+            BodyFault::LongLine { number, limit } => new(
                 ErrorKind::TooLarge,
                 format!("line {number} of the body is longer than this server's limit of {limit} bytes (--body-limit)"),
             )
             .limited_by("--body-limit"),
-            Fault::NoRoom(no_room) => new(ErrorKind::Overloaded, no_room.to_string()).limited_by(no_room.option),
+            BodyFault::NoRoom(no_room) => new(ErrorKind::Overloaded, no_room.to_string()).limited_by(no_room.option),
         }
     }
 
@@ -192,8 +195,8 @@ impl Reader {
 }
 
 /// A body that is read line by line.
-struct Lines<B: RequestBody> {
-    body: Rest<B>,
+struct BodyLines<B: RequestBody> {
+    body: BodyRest<B>,
     /// The bytes of the next lines that are here.
     buffer: BytesMut,
     /// The number of its bytes that are known to contain no end of a line.
@@ -205,9 +208,9 @@ struct Lines<B: RequestBody> {
     held: Reservation,
 }
 
-impl<B: RequestBody> Lines<B> {
-    fn new(body: Rest<B>, limits: &Limits) -> Self {
-        Lines {
+impl<B: RequestBody> BodyLines<B> {
+    fn new(body: BodyRest<B>, limits: &Limits) -> Self {
+        BodyLines {
             body,
             buffer: BytesMut::new(),
             searched: 0,
@@ -218,7 +221,7 @@ impl<B: RequestBody> Lines<B> {
     }
 
     /// Returns the next line that is not blank, or `None` at the end of the body.
-    async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
+    async fn next(&mut self) -> Result<Option<Bytes>, BodyFault> {
         loop {
             if let Some(line) = self.next_here()? {
                 return Ok(Some(line));
@@ -238,7 +241,7 @@ impl<B: RequestBody> Lines<B> {
     }
 
     /// Returns the next line that is not blank, if it is here completely.
-    fn next_here(&mut self) -> Result<Option<Bytes>, Fault> {
+    fn next_here(&mut self) -> Result<Option<Bytes>, BodyFault> {
         loop {
             let unseen = self.buffer.get(self.searched..).unwrap_or_default();
             let Some(end) = unseen.iter().position(|byte| *byte == b'\n') else {
@@ -256,23 +259,23 @@ impl<B: RequestBody> Lines<B> {
     }
 
     /// Rejects line `number` if it is too long.
-    fn check_length(&self, length: usize, number: usize) -> Result<(), Fault> {
+    fn check_length(&self, length: usize, number: usize) -> Result<(), BodyFault> {
         let limit = self.limits.one();
-        if length > limit { Err(Fault::LongLine { number, limit }) } else { Ok(()) }
+        if length > limit { Err(BodyFault::LongLine { number, limit }) } else { Ok(()) }
     }
 
-    fn take(&mut self, data: &[u8]) -> Result<(), Fault> {
+    fn take(&mut self, data: &[u8]) -> Result<(), BodyFault> {
         // The new data may contain the end of the line, but the buffer does not.
         self.check_length(self.buffer.len(), self.number + 1)?;
         self.held.shrink_to(self.buffer.len());
-        self.held.grow(data.len()).map_err(Fault::NoRoom)?;
+        self.held.grow(data.len()).map_err(BodyFault::NoRoom)?;
         self.buffer.extend_from_slice(data);
         Ok(())
     }
 }
 
 /// Returns the items of lines. A batch contains the items that are here at once.
-fn items<B: RequestBody>(lines: Lines<B>, reader: Reader, item: Type) -> Items {
+fn items<B: RequestBody>(lines: BodyLines<B>, reader: UploadTarget, item: Type) -> Items {
     // The guest has taken the last batch when it asks for the next one, so its reservation ends then.
     let held = reader.memory.nothing();
     Box::pin(stream::unfold(Some((lines, reader, Arc::new(item), held)), |reading| async {
@@ -287,8 +290,8 @@ fn items<B: RequestBody>(lines: Lines<B>, reader: Reader, item: Type) -> Items {
 }
 
 async fn batch<B: RequestBody>(
-    lines: &mut Lines<B>,
-    reader: &Reader,
+    lines: &mut BodyLines<B>,
+    reader: &UploadTarget,
     item: &Arc<Type>,
 ) -> Result<Option<(List, Reservation)>, CallError> {
     let Some(first) = lines.next().await.map_err(|fault| reader.fault(fault))? else { return Ok(None) };
@@ -318,7 +321,7 @@ async fn batch<B: RequestBody>(
 }
 
 /// Returns the bytes of a body as they come.
-fn bytes<B: RequestBody>(body: Rest<B>, reader: Reader) -> Items {
+fn bytes<B: RequestBody>(body: BodyRest<B>, reader: UploadTarget) -> Items {
     Box::pin(stream::unfold(Some((body, reader)), |reading| async {
         let (mut body, reader) = reading?;
         match body.next().await? {
@@ -349,8 +352,8 @@ mod tests {
         StreamBody::new(stream::iter(frames))
     }
 
-    fn reader() -> Reader {
-        Reader {
+    fn reader() -> UploadTarget {
+        UploadTarget {
             chainlet: "a".parse().unwrap(),
             limit: 1024,
             memory: MemoryBudget::unlimited(),
@@ -359,7 +362,7 @@ mod tests {
     }
 
     async fn read(parts: &[&'static str], limits: &Limits) -> Vec<Result<List, String>> {
-        let lines = Lines::new(Rest { body: Some(body(parts)), version: Version::HTTP_11 }, limits);
+        let lines = BodyLines::new(BodyRest { body: Some(body(parts)), version: Version::HTTP_11 }, limits);
         let items = items(lines, reader(), Type::U32);
         items.map(|batch| batch.map_err(|error| error.to_string())).collect().await
     }
@@ -418,7 +421,7 @@ mod tests {
 
     #[tokio::test]
     async fn bytes_come_as_they_are_sent() {
-        let items = bytes(Rest { body: Some(body(&["ab", "c"])), version: Version::HTTP_11 }, reader());
+        let items = bytes(BodyRest { body: Some(body(&["ab", "c"])), version: Version::HTTP_11 }, reader());
         let batches: Vec<_> = items.map(Result::unwrap).collect().await;
         assert_eq!(batches, [List::U8(Bytes::from("ab")), List::U8(Bytes::from("c"))]);
     }

@@ -24,9 +24,9 @@ use cbor4ii::serde::{Deserializer, to_writer};
 use serde::de::DeserializeSeed;
 
 pub use self::error::{CborError, CborErrorKind};
-use self::reader::Reader;
+use self::reader::CborReader;
 use super::Value;
-use super::mapping::{MismatchError, Notation, Params, Reading, Seed, Typed};
+use super::mapping::{MismatchError, Notation, ParamsSeed, Reading, Seed, Typed};
 use super::ty::{Member, Type};
 use crate::memory::Reservation;
 
@@ -60,7 +60,7 @@ fn read_params(params: &[Member], body: &Bytes, reading: &Reading) -> Result<Vec
     if body.is_empty() {
         return if params.is_empty() { Ok(Vec::new()) } else { Err(CborError::empty_body(params)) };
     }
-    parse(Params { params, reading }, reading, body)
+    parse(ParamsSeed { params, reading }, reading, body)
 }
 
 /// Reads one value of type `ty`, which may take at most `limit` bytes. Large byte strings share the memory of `bytes`.
@@ -93,7 +93,7 @@ pub(crate) fn write_to(ty: &Type, value: &Value, out: &mut impl std::io::Write) 
 }
 
 fn parse<'a, S: DeserializeSeed<'a>>(seed: S, reading: &Reading, bytes: &'a [u8]) -> Result<S::Value, CborError> {
-    let mut deserializer = Deserializer::new(Reader::new(bytes));
+    let mut deserializer = Deserializer::new(CborReader::new(bytes));
     let value = seed.deserialize(&mut deserializer);
     let reader = deserializer.into_inner();
     let value = value.map_err(|error| CborError::new(error, reader.offset(), reading))?;

@@ -43,7 +43,7 @@ pub use super::mapping::{MismatchError, Typed};
 pub use error::{JsonError, JsonErrorKind};
 
 use super::Value;
-use super::mapping::{Notation, Params, Reading, Seed};
+use super::mapping::{Notation, ParamsSeed, Reading, Seed};
 use super::ty::{Member, Type};
 use crate::memory::Reservation;
 
@@ -85,7 +85,7 @@ fn read_params(params: &[Member], body: &[u8], reading: &Reading) -> Result<Vec<
         }
         return Err(JsonError::empty_body(params));
     }
-    parse(Params { params, reading }, reading, body)
+    parse(ParamsSeed { params, reading }, reading, body)
 }
 
 /// Reads one value of type `ty`.

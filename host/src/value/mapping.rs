@@ -21,8 +21,8 @@ mod tests;
 
 use std::fmt;
 
-pub(super) use budget::Refused;
-pub(super) use read::{Params, Seed};
+pub(super) use budget::ReadRefusal;
+pub(super) use read::{ParamsSeed, Seed};
 pub(super) use reading::Reading;
 pub(super) use words::{Notation, TypedNames};
 pub(crate) use write::Elements;

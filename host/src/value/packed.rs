@@ -347,12 +347,12 @@ mod tests {
 
     use super::*;
     use crate::value::json::arbitrary::{any_type, member, value_of};
-    use crate::value::ty::Declared;
+    use crate::value::ty::DeclaredType;
 
     fn record(fields: impl IntoIterator<Item = Type>) -> Type {
         let members =
             fields.into_iter().enumerate().map(|(index, ty)| member(&format!("f{index}"), Some(ty))).collect();
-        Type::Record(Arc::new(Declared { name: None, docs: None, members }))
+        Type::Record(Arc::new(DeclaredType { name: None, docs: None, members }))
     }
 
     fn offsets(layout: &Layout) -> Vec<usize> {

@@ -117,7 +117,7 @@ mod tests {
 
     use super::*;
     use crate::value::json::arbitrary::member;
-    use crate::value::ty::Declared;
+    use crate::value::ty::DeclaredType;
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Document {
@@ -136,7 +136,7 @@ mod tests {
     }
 
     fn document() -> Type {
-        let declared = |members| Arc::new(Declared { name: None, docs: None, members });
+        let declared = |members| Arc::new(DeclaredType { name: None, docs: None, members });
         let state = Type::Variant(declared(vec![member("not-read", None), member("read-up-to", Some(Type::U32))]));
         Type::Record(declared(vec![
             member("doc-id", Some(Type::U64)),

@@ -62,13 +62,13 @@ pub enum Type {
     /// `future<T>`
     Future(Arc<Type>),
     /// `record`: every member has a type.
-    Record(Arc<Declared>),
+    Record(Arc<DeclaredType>),
     /// `variant`: a member has a type where the case has a payload.
-    Variant(Arc<Declared>),
+    Variant(Arc<DeclaredType>),
     /// `enum`: no member has a type.
-    Enum(Arc<Declared>),
+    Enum(Arc<DeclaredType>),
     /// `flags`: no member has a type.
-    Flags(Arc<Declared>),
+    Flags(Arc<DeclaredType>),
     /// A type that a call cannot carry between two sandboxes (yet), as WIT writes it: a resource handle, a stream
     /// or future of nothing, an error context.
     Unsupported(Arc<str>),
@@ -76,7 +76,7 @@ pub enum Type {
 
 /// A declared type: a record, a variant, an enum or flags.
 #[derive(Debug, Clone)]
-pub struct Declared {
+pub struct DeclaredType {
     /// The name that WIT gives the type, in kebab-case, where the component kept it.
     pub name: Option<Arc<str>>,
     /// Its doc comment, where the component kept it.
@@ -152,7 +152,7 @@ impl PartialEq for Docs {
     }
 }
 
-impl PartialEq for Declared {
+impl PartialEq for DeclaredType {
     fn eq(&self, other: &Self) -> bool {
         self.members == other.members
     }
@@ -273,7 +273,7 @@ impl fmt::Display for Type {
     }
 }
 
-impl Declared {
+impl DeclaredType {
     fn write(
         &self,
         f: &mut fmt::Formatter<'_>,
@@ -334,7 +334,7 @@ mod tests {
             .iter()
             .map(|(name, ty)| Member { name: Name::new(name), ty: Some(ty.clone()), docs: None })
             .collect();
-        Type::Record(Arc::new(Declared { name: Some(name.into()), docs: None, members }))
+        Type::Record(Arc::new(DeclaredType { name: Some(name.into()), docs: None, members }))
     }
 
     #[test]
@@ -351,7 +351,7 @@ mod tests {
     fn types_of_one_shape_are_written_with_their_names() {
         let size = |name| record(name, &[("x", Type::U32)]);
         let a = Member { name: Name::new("a"), ty: None, docs: None };
-        let nameless = Type::Enum(Arc::new(Declared { name: None, docs: None, members: vec![a] }));
+        let nameless = Type::Enum(Arc::new(DeclaredType { name: None, docs: None, members: vec![a] }));
         let ty = Type::Tuple([size("point"), size("size"), nameless].into());
         assert_eq!(ty.to_string(), "tuple<record point { x: u32 }, record size { x: u32 }, enum { a }>");
     }

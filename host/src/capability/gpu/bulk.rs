@@ -20,7 +20,7 @@ use wasmtime::component::{ComponentType, Linker, Lower, Resource, WasmList};
 use super::{BufferHandle, Gpu, wit};
 use crate::chainlet::state::ReplicaState;
 use crate::gpu::device::{Buffer, Content};
-use crate::gpu::protocol::{Failure, Result};
+use crate::gpu::protocol::{GpuFailure, Result};
 
 /// The bytes of a read, which a guest gets as a `list<u8>`.
 struct Lowered(Content);
@@ -115,7 +115,7 @@ async fn by_itself(read: impl Future<Output = Result<Content>> + Send + 'static)
         return done;
     }
     let task = AbortOnDropHandle::new(tokio::spawn(read));
-    task.await.unwrap_or_else(|error| Err(Failure::lost(format_args!("the read was cut short: {error}"))))
+    task.await.unwrap_or_else(|error| Err(GpuFailure::lost(format_args!("the read was cut short: {error}"))))
 }
 
 fn lowered(read: Result<Content>) -> std::result::Result<Lowered, wit::Error> {

@@ -7,17 +7,17 @@ use std::sync::Arc;
 use wasmtime::component::{Accessor, Resource, ResourceTable, ResourceTableError};
 
 use super::{
-    BindGroup, BindGroupLayout, BufferHandle, ComputePipeline, DeviceHandle, GpuState, HasGpu, PipelineLayout,
-    QuerySet, ShaderModule, plain, wit,
+    BindGroupHandle, BindGroupLayout, BufferHandle, ComputePipeline, DeviceHandle, GpuState, HasGpu, PipelineLayout,
+    QuerySet, ShaderModuleHandle, plain, wit,
 };
 use crate::gpu::device::{Buffer, Device, Object};
 use crate::gpu::protocol::{
-    Blueprint, Command, Failure, GroupEntry, ObjectId, PassCommand, Pipeline, Position, Timestamps,
+    BufferPosition, GpuCommand, GpuFailure, GroupEntry, ObjectDescriptor, ObjectId, PassCommand, Pipeline, Timestamps,
 };
 use plain::told;
 
 /// The result of a function. The outer error ends the guest.
-type Answer<T> = wasmtime::Result<Result<T, wit::Error>>;
+type GuestResult<T> = wasmtime::Result<Result<T, wit::Error>>;
 
 /// The most commands of one submission, including those of its passes.
 const COMMANDS: usize = 1 << 16;
@@ -45,9 +45,9 @@ macro_rules! made {
 
 made! {
     BindGroupLayout: "bind group layout";
-    BindGroup: "bind group";
+    BindGroupHandle: "bind group";
     PipelineLayout: "pipeline layout";
-    ShaderModule: "shader module";
+    ShaderModuleHandle: "shader module";
     ComputePipeline: "compute pipeline";
     QuerySet: "query set";
 }
@@ -72,46 +72,46 @@ struct Handles<'a> {
 
 impl Handles<'_> {
     /// Returns the number of an object, which must be of this device.
-    fn id<T: Made>(&self, handle: &Resource<T>) -> Asked<ObjectId> {
+    fn id<T: Made>(&self, handle: &Resource<T>) -> Refusable<ObjectId> {
         let object = self.table.get(handle)?;
         match Arc::ptr_eq(object.device(), self.device) {
             true => Ok(object.id()),
-            false => Err(Failure::invalid(format_args!("the {} was made from another device", T::WHAT)).into()),
+            false => Err(GpuFailure::invalid(format_args!("the {} was made from another device", T::WHAT)).into()),
         }
     }
 
-    fn position(&self, buffer: &Resource<BufferHandle>, offset: u64) -> Asked<Position> {
-        Ok(Position { buffer: self.id(buffer)?, offset })
+    fn position(&self, buffer: &Resource<BufferHandle>, offset: u64) -> Refusable<BufferPosition> {
+        Ok(BufferPosition { buffer: self.id(buffer)?, offset })
     }
 }
 
 /// The reason why a function does not do what its guest asked.
-enum Refusal {
+enum GpuRefusal {
     /// A mistake of the guest, or something that it may not have.
-    Failure(Failure),
+    Failure(GpuFailure),
     /// A handle that the guest does not have, or one handle too many.
     Trap(wasmtime::Error),
 }
 
-impl From<Failure> for Refusal {
-    fn from(failure: Failure) -> Self {
-        Refusal::Failure(failure)
+impl From<GpuFailure> for GpuRefusal {
+    fn from(failure: GpuFailure) -> Self {
+        GpuRefusal::Failure(failure)
     }
 }
 
-impl From<ResourceTableError> for Refusal {
+impl From<ResourceTableError> for GpuRefusal {
     fn from(error: ResourceTableError) -> Self {
-        Refusal::Trap(error.into())
+        GpuRefusal::Trap(error.into())
     }
 }
 
-type Asked<T> = Result<T, Refusal>;
+type Refusable<T> = Result<T, GpuRefusal>;
 
-fn answer<T>(asked: Asked<T>) -> Answer<T> {
+fn answer<T>(asked: Refusable<T>) -> GuestResult<T> {
     match asked {
         Ok(value) => Ok(Ok(value)),
-        Err(Refusal::Failure(failure)) => Ok(Err(failure.into())),
-        Err(Refusal::Trap(error)) => Err(error),
+        Err(GpuRefusal::Failure(failure)) => Ok(Err(failure.into())),
+        Err(GpuRefusal::Trap(error)) => Err(error),
     }
 }
 
@@ -125,9 +125,9 @@ impl GpuState {
         &mut self,
         device: &Arc<Device>,
         label: Option<String>,
-        what: Blueprint,
+        what: ObjectDescriptor,
         wrap: impl FnOnce(Object) -> T,
-    ) -> Asked<Resource<T>> {
+    ) -> Refusable<Resource<T>> {
         let object = device.create(label, what).await?;
         Ok(self.table.push(wrap(object))?)
     }
@@ -137,7 +137,7 @@ impl GpuState {
         device: &Arc<Device>,
         layout: &Resource<BindGroupLayout>,
         entries: Vec<wit::BindGroupEntry>,
-    ) -> Asked<(Blueprint, Vec<Arc<Buffer>>)> {
+    ) -> Refusable<(ObjectDescriptor, Vec<Arc<Buffer>>)> {
         let handles = Handles { table: &self.table, device };
         let layout = handles.id(layout)?;
         let mut buffers = Vec::with_capacity(entries.len());
@@ -146,7 +146,7 @@ impl GpuState {
             numbered.push(GroupEntry { binding, buffer: handles.id(&buffer)?, offset, size });
             buffers.push(self.table.get(&buffer)?.0.clone());
         }
-        Ok((Blueprint::BindGroup { layout, entries: numbered }, buffers))
+        Ok((ObjectDescriptor::BindGroup { layout, entries: numbered }, buffers))
     }
 
     fn layouts(
@@ -154,15 +154,19 @@ impl GpuState {
         device: &Arc<Device>,
         layouts: &[Option<Resource<BindGroupLayout>>],
         immediate_size: u32,
-    ) -> Asked<Blueprint> {
+    ) -> Refusable<ObjectDescriptor> {
         let handles = Handles { table: &self.table, device };
         let groups = layouts.iter().map(|layout| layout.as_ref().map(|layout| handles.id(layout)).transpose());
-        Ok(Blueprint::PipelineLayout { groups: groups.collect::<Asked<_>>()?, immediate_size })
+        Ok(ObjectDescriptor::PipelineLayout { groups: groups.collect::<Refusable<_>>()?, immediate_size })
     }
 
-    fn pipeline(&self, device: &Arc<Device>, descriptor: wit::ComputePipelineDescriptor) -> Asked<Blueprint> {
+    fn pipeline(
+        &self,
+        device: &Arc<Device>,
+        descriptor: wit::ComputePipelineDescriptor,
+    ) -> Refusable<ObjectDescriptor> {
         let handles = Handles { table: &self.table, device };
-        Ok(Blueprint::ComputePipeline(Pipeline {
+        Ok(ObjectDescriptor::ComputePipeline(Pipeline {
             layout: descriptor.layout.map(|layout| handles.id(&layout)).transpose()?,
             module: handles.id(&descriptor.module)?,
             entry_point: descriptor.entry_point,
@@ -171,18 +175,18 @@ impl GpuState {
         }))
     }
 
-    fn commands(&self, device: &Arc<Device>, commands: Vec<wit::Command>) -> Asked<Vec<Command>> {
+    fn commands(&self, device: &Arc<Device>, commands: Vec<wit::Command>) -> Refusable<Vec<GpuCommand>> {
         let handles = Handles { table: &self.table, device };
-        let commands = commands.into_iter().map(|command| handles.command(command)).collect::<Asked<Vec<_>>>()?;
-        let within = |command: &Command| match command {
-            Command::ComputePass { commands, .. } => 1 + commands.len(),
+        let commands = commands.into_iter().map(|command| handles.command(command)).collect::<Refusable<Vec<_>>>()?;
+        let within = |command: &GpuCommand| match command {
+            GpuCommand::ComputePass { commands, .. } => 1 + commands.len(),
             _ => 1,
         };
         match commands.iter().map(within).sum::<usize>() {
             ..=COMMANDS => Ok(commands),
             count => {
                 let words = format_args!("{count} commands are more than the {COMMANDS} of one submission");
-                Err(Failure::unsupported(words).into())
+                Err(GpuFailure::unsupported(words).into())
             }
         }
     }
@@ -205,7 +209,7 @@ impl wit::HostDevice for GpuState {
         &mut self,
         device: Resource<DeviceHandle>,
         descriptor: wit::BufferDescriptor,
-    ) -> Answer<Resource<BufferHandle>> {
+    ) -> GuestResult<Resource<BufferHandle>> {
         let device = self.device(&device)?;
         let usage = plain::usages(descriptor.usage);
         match Buffer::create(&device, descriptor.label, descriptor.size, usage).await {
@@ -219,10 +223,10 @@ impl wit::HostDevice for GpuState {
         device: Resource<DeviceHandle>,
         label: Option<String>,
         entries: Vec<wit::BindGroupLayoutEntry>,
-    ) -> Answer<Resource<BindGroupLayout>> {
+    ) -> GuestResult<Resource<BindGroupLayout>> {
         let entries = entries.into_iter().map(plain::layout_entry).collect();
         let device = self.device(&device)?;
-        answer(self.make(&device, label, Blueprint::BindGroupLayout(entries), BindGroupLayout).await)
+        answer(self.make(&device, label, ObjectDescriptor::BindGroupLayout(entries), BindGroupLayout).await)
     }
 
     async fn create_bind_group(
@@ -231,10 +235,12 @@ impl wit::HostDevice for GpuState {
         label: Option<String>,
         layout: Resource<BindGroupLayout>,
         entries: Vec<wit::BindGroupEntry>,
-    ) -> Answer<Resource<BindGroup>> {
+    ) -> GuestResult<Resource<BindGroupHandle>> {
         let device = self.device(&device)?;
         match self.group(&device, &layout, entries) {
-            Ok((what, buffers)) => answer(self.make(&device, label, what, |object| BindGroup(object, buffers)).await),
+            Ok((what, buffers)) => {
+                answer(self.make(&device, label, what, |object| BindGroupHandle(object, buffers)).await)
+            }
             Err(refusal) => answer(Err(refusal)),
         }
     }
@@ -245,7 +251,7 @@ impl wit::HostDevice for GpuState {
         label: Option<String>,
         bind_group_layouts: Vec<Option<Resource<BindGroupLayout>>>,
         immediate_size: u32,
-    ) -> Answer<Resource<PipelineLayout>> {
+    ) -> GuestResult<Resource<PipelineLayout>> {
         let device = self.device(&device)?;
         match self.layouts(&device, &bind_group_layouts, immediate_size) {
             Ok(what) => answer(self.make(&device, label, what, PipelineLayout).await),
@@ -258,16 +264,16 @@ impl wit::HostDevice for GpuState {
         device: Resource<DeviceHandle>,
         label: Option<String>,
         wgsl: String,
-    ) -> Answer<Resource<ShaderModule>> {
+    ) -> GuestResult<Resource<ShaderModuleHandle>> {
         let device = self.device(&device)?;
-        answer(self.make(&device, label, Blueprint::ShaderModule { wgsl }, ShaderModule).await)
+        answer(self.make(&device, label, ObjectDescriptor::ShaderModule { wgsl }, ShaderModuleHandle).await)
     }
 
     async fn create_compute_pipeline(
         &mut self,
         device: Resource<DeviceHandle>,
         descriptor: wit::ComputePipelineDescriptor,
-    ) -> Answer<Resource<ComputePipeline>> {
+    ) -> GuestResult<Resource<ComputePipeline>> {
         let device = self.device(&device)?;
         let label = descriptor.label.clone();
         match self.pipeline(&device, descriptor) {
@@ -281,16 +287,16 @@ impl wit::HostDevice for GpuState {
         device: Resource<DeviceHandle>,
         label: Option<String>,
         count: u32,
-    ) -> Answer<Resource<QuerySet>> {
+    ) -> GuestResult<Resource<QuerySet>> {
         let device = self.device(&device)?;
         if !device.features.contains(wgpu::Features::TIMESTAMP_QUERY) {
-            let failure = Failure::unsupported("the device was requested without the feature `timestamp-query`");
+            let failure = GpuFailure::unsupported("the device was requested without the feature `timestamp-query`");
             return Ok(Err(failure.into()));
         }
-        answer(self.make(&device, label, Blueprint::QuerySet { count }, QuerySet).await)
+        answer(self.make(&device, label, ObjectDescriptor::QuerySet { count }, QuerySet).await)
     }
 
-    async fn submit(&mut self, device: Resource<DeviceHandle>, commands: Vec<wit::Command>) -> Answer<u64> {
+    async fn submit(&mut self, device: Resource<DeviceHandle>, commands: Vec<wit::Command>) -> GuestResult<u64> {
         let device = self.device(&device)?;
         match self.commands(&device, commands) {
             Ok(commands) => Ok(told(device.submit(commands).await)),
@@ -298,7 +304,7 @@ impl wit::HostDevice for GpuState {
         }
     }
 
-    async fn wait_blocking(&mut self, device: Resource<DeviceHandle>, submission: Option<u64>) -> Answer<()> {
+    async fn wait_blocking(&mut self, device: Resource<DeviceHandle>, submission: Option<u64>) -> GuestResult<()> {
         Ok(told(self.device(&device)?.wait(submission).await))
     }
 
@@ -318,7 +324,7 @@ impl wit::HostDevice for GpuState {
 }
 
 impl Handles<'_> {
-    fn command(&self, command: wit::Command) -> Asked<Command> {
+    fn command(&self, command: wit::Command) -> Refusable<GpuCommand> {
         Ok(match command {
             wit::Command::ComputePass(pass) => {
                 let timestamps = match pass.timestamps {
@@ -330,17 +336,17 @@ impl Handles<'_> {
                     None => None,
                 };
                 let commands = pass.commands.into_iter().map(|command| self.pass_command(command));
-                Command::ComputePass { label: pass.label, timestamps, commands: commands.collect::<Asked<_>>()? }
+                GpuCommand::ComputePass { label: pass.label, timestamps, commands: commands.collect::<Refusable<_>>()? }
             }
-            wit::Command::CopyBuffer(copy) => Command::Copy {
+            wit::Command::CopyBuffer(copy) => GpuCommand::Copy {
                 source: self.position(&copy.source, copy.source_offset)?,
                 destination: self.position(&copy.destination, copy.destination_offset)?,
                 size: copy.size,
             },
             wit::Command::ClearBuffer(clear) => {
-                Command::Clear { from: self.position(&clear.buffer, clear.offset)?, size: clear.size }
+                GpuCommand::Clear { from: self.position(&clear.buffer, clear.offset)?, size: clear.size }
             }
-            wit::Command::ResolveQueries(resolve) => Command::Resolve {
+            wit::Command::ResolveQueries(resolve) => GpuCommand::Resolve {
                 queries: self.id(&resolve.query_set)?,
                 first: resolve.first,
                 count: resolve.count,
@@ -349,7 +355,7 @@ impl Handles<'_> {
         })
     }
 
-    fn pass_command(&self, command: wit::PassCommand) -> Asked<PassCommand> {
+    fn pass_command(&self, command: wit::PassCommand) -> Refusable<PassCommand> {
         Ok(match command {
             wit::PassCommand::SetPipeline(pipeline) => PassCommand::SetPipeline(self.id(&pipeline)?),
             wit::PassCommand::SetBindGroup(setting) => PassCommand::SetBindGroup {
@@ -369,23 +375,27 @@ impl Handles<'_> {
 }
 
 impl<T: 'static> wit::HostDeviceWithStore<T> for HasGpu {
-    async fn wait(accessor: &Accessor<T, Self>, device: Resource<DeviceHandle>, submission: Option<u64>) -> Answer<()> {
+    async fn wait(
+        accessor: &Accessor<T, Self>,
+        device: Resource<DeviceHandle>,
+        submission: Option<u64>,
+    ) -> GuestResult<()> {
         let device = accessor.with(|mut access| access.get().device(&device))?;
         Ok(told(device.wait(submission).await))
     }
 }
 
 /// The body of functions that the bindings need and that `bulk` replaces in the linker, so it is never called.
-fn misled<T, U>(_: U) -> Answer<T> {
+fn misled<T, U>(_: U) -> GuestResult<T> {
     Err(wasmtime::format_err!("a call of a buffer went the wrong way, which is a bug of chainhost"))
 }
 
 impl wit::HostBuffer for GpuState {
-    async fn write(&mut self, buffer: Resource<BufferHandle>, offset: u64, data: Vec<u8>) -> Answer<()> {
+    async fn write(&mut self, buffer: Resource<BufferHandle>, offset: u64, data: Vec<u8>) -> GuestResult<()> {
         misled((buffer, offset, data))
     }
 
-    async fn read_blocking(&mut self, buffer: Resource<BufferHandle>, offset: u64, size: u64) -> Answer<Vec<u8>> {
+    async fn read_blocking(&mut self, buffer: Resource<BufferHandle>, offset: u64, size: u64) -> GuestResult<Vec<u8>> {
         misled((buffer, offset, size))
     }
 
@@ -406,7 +416,7 @@ impl<T: 'static> wit::HostBufferWithStore<T> for HasGpu {
         buffer: Resource<BufferHandle>,
         offset: u64,
         size: u64,
-    ) -> Answer<Vec<u8>> {
+    ) -> GuestResult<Vec<u8>> {
         misled((accessor, buffer, offset, size))
     }
 }
@@ -416,10 +426,10 @@ impl wit::HostComputePipeline for GpuState {
         &mut self,
         pipeline: Resource<ComputePipeline>,
         index: u32,
-    ) -> Answer<Resource<BindGroupLayout>> {
+    ) -> GuestResult<Resource<BindGroupLayout>> {
         let pipeline = self.table.get(&pipeline)?;
         let (device, id) = (pipeline.device().clone(), pipeline.id());
-        answer(self.make(&device, None, Blueprint::LayoutOf { pipeline: id, index }, BindGroupLayout).await)
+        answer(self.make(&device, None, ObjectDescriptor::LayoutOf { pipeline: id, index }, BindGroupLayout).await)
     }
 
     fn drop(&mut self, pipeline: Resource<ComputePipeline>) -> wasmtime::Result<()> {
@@ -441,8 +451,8 @@ macro_rules! only_dropped {
 
 only_dropped! {
     HostBindGroupLayout: BindGroupLayout;
-    HostBindGroup: BindGroup;
+    HostBindGroup: BindGroupHandle;
     HostPipelineLayout: PipelineLayout;
-    HostShaderModule: ShaderModule;
+    HostShaderModule: ShaderModuleHandle;
     HostQuerySet: QuerySet;
 }

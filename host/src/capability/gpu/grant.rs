@@ -59,7 +59,7 @@ pub(super) fn missing(chainlet: &GrantRequest<'_>) -> ConfigError {
 }
 
 /// Describes in a few words what a replica may use of a GPU.
-pub(super) fn in_words(gpu: &config::Gpu) -> String {
+pub(super) fn in_words(gpu: &config::GpuResources) -> String {
     let mut text = gpu.memory.to_string();
     if let Some(adapter) = &gpu.adapter {
         // Writing to a string cannot fail.
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn the_row_of_check_names_every_limit_that_is_set() {
-        let mut gpu = config::Gpu::default();
+        let mut gpu = config::GpuResources::default();
         assert_eq!(in_words(&gpu), "1GiB");
         gpu.adapter = "cpu".parse().ok();
         assert_eq!(in_words(&gpu), "1GiB, adapter cpu");

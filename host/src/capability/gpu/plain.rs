@@ -1,18 +1,18 @@
 //! Translates the types of guests into those of a backend, and back.
 
 use super::wit;
-use crate::gpu::Share;
-use crate::gpu::protocol::{self, BindingKind, DeviceDescriptor, Failure, FailureKind, LayoutEntry};
+use crate::gpu::ReplicaGpu;
+use crate::gpu::protocol::{self, BindingKind, DeviceDescriptor, GpuFailure, GpuFailureKind, LayoutEntry};
 
-impl From<Failure> for wit::Error {
-    fn from(Failure { kind, message }: Failure) -> Self {
+impl From<GpuFailure> for wit::Error {
+    fn from(GpuFailure { kind, message }: GpuFailure) -> Self {
         let kind = match kind {
-            FailureKind::Invalid => wit::ErrorKind::Invalid,
-            FailureKind::Unsupported => wit::ErrorKind::Unsupported,
-            FailureKind::Quota => wit::ErrorKind::Quota,
-            FailureKind::OutOfMemory => wit::ErrorKind::OutOfMemory,
-            FailureKind::Timeout => wit::ErrorKind::Timeout,
-            FailureKind::DeviceLost => wit::ErrorKind::DeviceLost,
+            GpuFailureKind::Invalid => wit::ErrorKind::Invalid,
+            GpuFailureKind::Unsupported => wit::ErrorKind::Unsupported,
+            GpuFailureKind::Quota => wit::ErrorKind::Quota,
+            GpuFailureKind::OutOfMemory => wit::ErrorKind::OutOfMemory,
+            GpuFailureKind::Timeout => wit::ErrorKind::Timeout,
+            GpuFailureKind::DeviceLost => wit::ErrorKind::DeviceLost,
         };
         wit::Error { kind, message }
     }
@@ -96,7 +96,7 @@ limits! {
     max_immediate_size
 }
 
-pub(super) fn device_descriptor(descriptor: wit::DeviceDescriptor, share: &Share) -> DeviceDescriptor {
+pub(super) fn device_descriptor(descriptor: wit::DeviceDescriptor, share: &ReplicaGpu) -> DeviceDescriptor {
     let offered = share.limits();
     let wanted = descriptor.required_limits.unwrap_or_else(|| {
         let guaranteed = limits_of(&wgpu::Limits::default());

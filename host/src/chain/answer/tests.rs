@@ -6,7 +6,7 @@ use super::*;
 use crate::memory::MemoryBudget;
 use crate::value::json::arbitrary::member;
 use crate::value::stream::Stream;
-use crate::value::ty::Declared;
+use crate::value::ty::DeclaredType;
 
 fn stream(item: Type) -> Type {
     Type::Stream(Arc::new(item))
@@ -19,7 +19,7 @@ fn outcome() -> Type {
 
 fn record(members: impl IntoIterator<Item = (&'static str, Type)>) -> Type {
     let members = members.into_iter().map(|(name, ty)| member(name, Some(ty))).collect();
-    Type::Record(Arc::new(Declared { name: None, docs: None, members }))
+    Type::Record(Arc::new(DeclaredType { name: None, docs: None, members }))
 }
 
 fn answer(ty: Type, value: Value) -> Answer {

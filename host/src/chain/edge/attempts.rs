@@ -7,10 +7,10 @@ use tokio::time::{Sleep, sleep};
 use tower::retry::Policy;
 
 use super::EdgeCall;
-use crate::chainlet::call::Answered;
+use crate::chainlet::call::CallAnswer;
 use crate::config::{DependencySpec, RetryKind};
 use crate::error::declared::is_standard;
-use crate::error::{CallError, Declared, ErrorKind};
+use crate::error::{CallError, DeclaredError, ErrorKind};
 use crate::value::{Signature, Type, Value};
 
 /// The pause before the second attempt. It doubles with each further one.
@@ -69,7 +69,7 @@ impl Attempts {
     /// made. Before that call the callee may have done things that must not be done twice, so such a call is repeated
     /// only if the edge is idempotent or lists the error's kind.
     fn may_repeat_declared(&self, error: &Value, is_passed_on: bool) -> bool {
-        let declared = self.standard.as_ref().and_then(|ty| Declared::read(ty, error));
+        let declared = self.standard.as_ref().and_then(|ty| DeclaredError::read(ty, error));
         declared.is_some_and(|declared| {
             declared.repeatable && (self.idempotent || !is_passed_on)
                 || self.retry_on.iter().any(|kind| kind.is_declared(declared.kind))
@@ -92,16 +92,16 @@ fn is_spent(call: &EdgeCall) -> bool {
     spent
 }
 
-impl Policy<EdgeCall, Answered, CallError> for Attempts {
+impl Policy<EdgeCall, CallAnswer, CallError> for Attempts {
     type Future = Sleep;
 
-    fn retry(&mut self, call: &mut EdgeCall, result: &mut Result<Answered, CallError>) -> Option<Sleep> {
+    fn retry(&mut self, call: &mut EdgeCall, result: &mut Result<CallAnswer, CallError>) -> Option<Sleep> {
         if self.left <= 1 {
             return None;
         }
         let may_repeat = match result {
             Err(error) => self.may_repeat(error),
-            Ok(Answered { value: Some(Value::Result(Err(Some(error)))), origin, .. }) => {
+            Ok(CallAnswer { value: Some(Value::Result(Err(Some(error)))), origin, .. }) => {
                 self.may_repeat_declared(error, origin.is_some())
             }
             Ok(_) => false,

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tower::{Layer, Service};
 
 use super::EdgeCall;
-use crate::chainlet::call::{Answered, Outcome};
+use crate::chainlet::call::{CallAnswer, Outcome};
 use crate::config::{self, DependencySpec};
 use crate::deadline::moment_after;
 use crate::error::{CallError, EdgeName, ErrorKind};
@@ -23,7 +23,7 @@ pub(super) struct BreakerLayer(Option<Arc<Shared>>);
 
 struct Shared {
     edge: Arc<EdgeName>,
-    settings: config::Breaker,
+    settings: config::BreakerPolicy,
     circuit: Mutex<Circuit>,
 }
 
@@ -52,10 +52,10 @@ pub(super) struct Breaker<S> {
 
 impl<S> Service<EdgeCall> for Breaker<S>
 where
-    S: Service<EdgeCall, Response = Answered, Error = CallError>,
+    S: Service<EdgeCall, Response = CallAnswer, Error = CallError>,
     S::Future: Send + 'static,
 {
-    type Response = Answered;
+    type Response = CallAnswer;
     type Error = CallError;
     type Future = BoxFuture<'static, Outcome>;
 
@@ -68,7 +68,7 @@ where
         let now = Instant::now();
         match shared.circuit().admit(now) {
             Ok(admission) => {
-                let trial = Trial { shared: shared.clone(), admission, times_out: call.times_out, decided: false };
+                let trial = Probe { shared: shared.clone(), admission, times_out: call.times_out, decided: false };
                 let answer = self.inner.call(call);
                 Box::pin(async move {
                     let answer = answer.await;
@@ -90,7 +90,7 @@ impl Shared {
     }
 
     fn refusal(&self, left: Duration) -> CallError {
-        let config::Breaker { failures, pause } = self.settings;
+        let config::BreakerPolicy { failures, pause } = self.settings;
         let (key, pause) = (self.edge.key("breaker"), humantime::format_duration(pause));
         let message = format_args!(
             "its last {failures} calls or more through this edge failed, so the edge's breaker refuses calls, for \
@@ -101,7 +101,7 @@ impl Shared {
     }
 
     fn tell(&self, change: Option<Change>) {
-        let Self { edge, settings: config::Breaker { failures, pause }, .. } = self;
+        let Self { edge, settings: config::BreakerPolicy { failures, pause }, .. } = self;
         match change {
             Some(Change::Opened) => tracing::warn!(%edge, chainlet = %edge.to, limit = %edge.key("breaker"), failures,
                 pause_ms = millis(*pause), "the breaker of an edge opens: calls through it are refused for a while"),
@@ -114,7 +114,7 @@ impl Shared {
 }
 
 /// A call that the breaker let through, and whose outcome it will count.
-struct Trial {
+struct Probe {
     shared: Arc<Shared>,
     admission: Admission,
     /// The time at which the edge's own timeout ends the call. A call that is dropped after that counts as failed. A
@@ -124,7 +124,7 @@ struct Trial {
     decided: bool,
 }
 
-impl Trial {
+impl Probe {
     fn decide(mut self, answer: &Outcome) {
         self.decided = true;
         let now = Instant::now();
@@ -140,7 +140,7 @@ impl Trial {
 }
 
 /// A call that was dropped before it had an outcome.
-impl Drop for Trial {
+impl Drop for Probe {
     fn drop(&mut self) {
         if self.decided {
             return;
@@ -180,7 +180,7 @@ enum Change {
 /// The state machine.
 #[derive(Debug)]
 struct Circuit {
-    settings: config::Breaker,
+    settings: config::BreakerPolicy,
     state: State,
 }
 
@@ -196,7 +196,7 @@ enum State {
 }
 
 impl Circuit {
-    fn new(settings: config::Breaker) -> Self {
+    fn new(settings: config::BreakerPolicy) -> Self {
         Circuit { settings, state: State::Closed { failures: 0 } }
     }
 

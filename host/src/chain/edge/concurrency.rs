@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tower::{Layer, Service, ServiceExt};
 
 use super::EdgeCall;
-use crate::chainlet::call::{Answered, Outcome};
+use crate::chainlet::call::{CallAnswer, Outcome};
 use crate::error::CallError;
 
 /// Limits an edge to `self.0` concurrent calls; `None` means no limit.
@@ -35,10 +35,10 @@ pub(super) struct Concurrency<S> {
 
 impl<S> Service<EdgeCall> for Concurrency<S>
 where
-    S: Service<EdgeCall, Response = Answered, Error = CallError> + Clone + Send + 'static,
+    S: Service<EdgeCall, Response = CallAnswer, Error = CallError> + Clone + Send + 'static,
     S::Future: Send,
 {
-    type Response = Answered;
+    type Response = CallAnswer;
     type Error = CallError;
     type Future = BoxFuture<'static, Outcome>;
 
@@ -54,7 +54,7 @@ where
             // The semaphore is never closed, so this never fails.
             let permit = permits.acquire_owned().await.ok();
             let answered = inner.oneshot(call).await?;
-            Ok(Answered { permit, ..answered })
+            Ok(CallAnswer { permit, ..answered })
         })
     }
 }
@@ -79,7 +79,13 @@ mod tests {
         let inner = service_fn(move |_: EdgeCall| {
             counting.fetch_add(1, Ordering::Relaxed);
             async {
-                Ok::<_, CallError>(Answered { value: None, origin: None, tail: None, permit: None, reservation: None })
+                Ok::<_, CallError>(CallAnswer {
+                    value: None,
+                    origin: None,
+                    tail: None,
+                    permit: None,
+                    reservation: None,
+                })
             }
         });
         let limited = ConcurrencyLayer(Some(1)).layer(inner);

@@ -7,7 +7,7 @@ use tower::{Layer, Service, ServiceExt};
 
 use super::EdgeCall;
 use crate::chain::deadline::within;
-use crate::chainlet::call::{Answered, Outcome};
+use crate::chainlet::call::{CallAnswer, Outcome};
 use crate::config::ChainletName;
 use crate::deadline::earlier;
 use crate::error::CallError;
@@ -31,10 +31,10 @@ pub(super) struct WithDeadline<S> {
 
 impl<S> Service<EdgeCall> for WithDeadline<S>
 where
-    S: Service<EdgeCall, Response = Answered, Error = CallError> + Clone + Send + 'static,
+    S: Service<EdgeCall, Response = CallAnswer, Error = CallError> + Clone + Send + 'static,
     S::Future: Send,
 {
-    type Response = Answered;
+    type Response = CallAnswer;
     type Error = CallError;
     type Future = BoxFuture<'static, Outcome>;
 

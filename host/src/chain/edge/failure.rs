@@ -2,7 +2,7 @@
 //! one from an import whose type is a `result` around the callee's.
 
 use crate::error::{CallError, EdgeName, ErrorKind};
-use crate::value::ty::{Declared, Member};
+use crate::value::ty::{DeclaredType, Member};
 use crate::value::{List, Type, Value};
 
 /// The kinds of failures in the order in which WIT declares them; [`ErrorKind::name`] gives the names.
@@ -70,7 +70,7 @@ pub(crate) fn is_failure(ty: &Type) -> bool {
         && repeatable.ty == Some(Type::Bool)
 }
 
-fn is_edge(edge: &Declared) -> bool {
+fn is_edge(edge: &DeclaredType) -> bool {
     names(&edge.members).eq(EDGE) && edge.members.iter().all(|member| member.ty == Some(Type::String))
 }
 
@@ -86,8 +86,8 @@ pub(in super::super) mod tests {
     use super::*;
     use crate::value::json::arbitrary::member;
 
-    fn declared(members: Vec<Member>) -> Arc<Declared> {
-        Arc::new(Declared { name: None, docs: None, members })
+    fn declared(members: Vec<Member>) -> Arc<DeclaredType> {
+        Arc::new(DeclaredType { name: None, docs: None, members })
     }
 
     /// Returns the type of a failure, as a component imports it.

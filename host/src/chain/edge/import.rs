@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use wasmtime::StoreContextMut;
 
 use super::{Edge, failure};
-use crate::chainlet::call::{Answered, Call, CallContext, Outcome};
-use crate::chainlet::limits::Parameters;
+use crate::chainlet::call::{Call, CallAnswer, CallContext, Outcome};
+use crate::chainlet::limits::ParameterLimit;
 use crate::chainlet::state::ReplicaState;
-use crate::chainlet::streams::Reader;
+use crate::chainlet::streams::ReadingGuest;
 use crate::deadline::{Deadline, TimeLimit};
 use crate::error::{CallError, ErrorKind};
 use crate::log_fields::log_call_error;
@@ -62,10 +62,10 @@ impl Import<ReplicaState> for EdgeImport {
         let edge = self.edge.clone();
         let memory = store.data().memory_limit();
         let held = params.and_then(|passed| {
-            let held = Parameters::hold(&mut store, &passed.values, edge.copies(), passed.reservation)?;
+            let held = ParameterLimit::hold(&mut store, &passed.values, edge.copies(), passed.reservation)?;
             Ok((held, passed.values))
         });
-        let reader = Reader { chainlet: edge.name.from.clone(), call: caller.clone() };
+        let reader = ReadingGuest { chainlet: edge.name.from.clone(), call: caller.clone() };
         let call = async move {
             let (_held, params) = held.map_err(|no_room| edge.refuse(no_room))?;
             let answered = edge.call(params, context, reader).await?;
@@ -161,8 +161,8 @@ async fn plain(edge: &Edge, caller: Option<Arc<Call>>, call: impl Future<Output 
 }
 
 /// Returns the value of an answer. If it is an error, notes the chainlet in which the error began.
-fn taken(edge: &Edge, caller: Option<&Call>, answered: Answered) -> Option<Value> {
-    let Answered { value, origin, .. } = answered;
+fn taken(edge: &Edge, caller: Option<&Call>, answered: CallAnswer) -> Option<Value> {
+    let CallAnswer { value, origin, .. } = answered;
     if let Some((caller, origin)) = caller.zip(origin)
         && let Some(Value::Result(Err(error))) = &value
     {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::{Call, CallContext, Over, Patience, Phase, Reply, Returned, Site};
+use super::{Call, CallContext, CallSite, OverReason, Patience, Phase, Reply, Returned};
 use crate::chainlet::params::Values;
 use crate::chainlet::pool::Lease;
 use crate::chainlet::replica::Replica;
@@ -15,12 +15,12 @@ use crate::config::ChainletName;
 use crate::error::CallError;
 
 /// A call on its way to a replica, and in its inbox until the guest begins.
-pub(in crate::chainlet) struct Job {
+pub(in crate::chainlet) struct PendingCall {
     params: Values,
     serving: Serving,
 }
 
-impl Job {
+impl PendingCall {
     /// Makes a call with a place in `lease`'s replica, and its caller's end.
     pub(in crate::chainlet) fn new(
         params: Values,
@@ -28,10 +28,10 @@ impl Job {
         lease: Lease,
         patience: &Arc<Patience>,
     ) -> (Self, Caller) {
-        let site = Site { replica: lease.replica().clone(), patience: patience.clone() };
+        let site = CallSite { replica: lease.replica().clone(), patience: patience.clone() };
         let (call, reply) = Call::new(context, Some(lease), Some(site));
         let serving = Serving { call: call.clone(), begun: false, done: false };
-        (Job { params, serving }, Caller { call: Some(call), reply })
+        (PendingCall { params, serving }, Caller { call: Some(call), reply })
     }
 
     /// Returns the parameters and the replica's end of the call; `None` if nobody wants the call any more.
@@ -158,7 +158,7 @@ impl Caller {
 impl Drop for Caller {
     fn drop(&mut self) {
         if let Some(call) = self.call.take() {
-            call.end(Over::Left, |state| state.reply = None);
+            call.end(OverReason::Left, |state| state.reply = None);
         }
     }
 }
@@ -227,7 +227,7 @@ impl std::fmt::Debug for Tail {
 impl Drop for Tail {
     fn drop(&mut self) {
         if *self.unread.get_mut() {
-            self.call.end(Over::Unread, |_| ());
+            self.call.end(OverReason::Unread, |_| ());
         }
     }
 }
@@ -267,9 +267,9 @@ impl Drop for KeptPlace {
 }
 
 /// See [`Call::listen`].
-pub(crate) struct Listener(pub(super) Arc<Call>);
+pub(crate) struct CancellationListener(pub(super) Arc<Call>);
 
-impl Drop for Listener {
+impl Drop for CancellationListener {
     fn drop(&mut self) {
         {
             let mut state = self.0.lock();

@@ -6,11 +6,11 @@ use std::thread::ThreadId;
 
 use super::*;
 
-/// Work that records the thread of each turn, and never ends.
-fn noting(turns: &Arc<Mutex<Vec<ThreadId>>>) -> impl Future<Output = ()> + Send + 'static {
-    let turns = turns.clone();
+/// Work that records the thread of each poll, and never ends.
+fn noting(polls: &Arc<Mutex<Vec<ThreadId>>>) -> impl Future<Output = ()> + Send + 'static {
+    let polls = polls.clone();
     poll_fn(move |_| {
-        turns.lock().unwrap().push(std::thread::current().id());
+        polls.lock().unwrap().push(std::thread::current().id());
         Poll::Pending
     })
 }
@@ -19,9 +19,9 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-/// Returns after the task of `driver` has taken its first turn.
+/// Returns after the task of `driver` has polled for the first time.
 async fn first_turn<T: Send + 'static>(driver: &Arc<Driver<T>>) {
-    while driver.turns() == 0 {
+    while driver.polls() == 0 {
         tokio::task::yield_now().await;
     }
 }
@@ -29,15 +29,15 @@ async fn first_turn<T: Send + 'static>(driver: &Arc<Driver<T>>) {
 #[test]
 fn a_nudge_drives_the_work_on_the_thread_that_nudges() {
     let runtime = runtime();
-    let turns = Arc::default();
+    let polls = Arc::default();
     let driver = runtime.block_on(async {
         let driver = Driver::new(1.0);
-        tokio::spawn(driver.run(noting(&turns)));
+        tokio::spawn(driver.run(noting(&polls)));
         first_turn(&driver).await;
         driver
     });
-    // The task's first turn may still be under way; then the nudge leaves the work to the task.
-    while turns.lock().unwrap().last() != Some(&std::thread::current().id()) {
+    // The task's first poll may still be under way; then the nudge leaves the work to the task.
+    while polls.lock().unwrap().last() != Some(&std::thread::current().id()) {
         driver.nudge();
     }
 }
@@ -45,21 +45,21 @@ fn a_nudge_drives_the_work_on_the_thread_that_nudges() {
 #[test]
 fn the_first_turn_is_left_to_the_task() {
     let runtime = runtime();
-    let turns = Arc::default();
+    let polls = Arc::default();
     let driver = Driver::new(1.0);
     let driven = {
         let _runtime = runtime.enter();
-        driver.run(noting(&turns))
+        driver.run(noting(&polls))
     };
     driver.nudge();
-    assert_eq!(driver.turns(), 0);
+    assert_eq!(driver.polls(), 0);
     runtime.block_on(async {
         let task = tokio::spawn(driven);
         first_turn(&driver).await;
         task.abort();
         assert!(task.await.unwrap_err().is_cancelled());
     });
-    assert_ne!(turns.lock().unwrap().first(), Some(&std::thread::current().id()));
+    assert_ne!(polls.lock().unwrap().first(), Some(&std::thread::current().id()));
 }
 
 #[test]
@@ -120,12 +120,12 @@ fn no_nudge_is_lost_however_many_threads_nudge() {
 fn work_that_wakes_itself_goes_on_in_its_task() {
     let runtime = runtime();
     let outcome = runtime.block_on(async {
-        let mut turns = 0;
+        let mut polls = 0;
         let driver = Driver::new(1.0);
         tokio::spawn(driver.run(poll_fn(move |cx| {
-            turns += 1;
+            polls += 1;
             cx.waker().wake_by_ref();
-            if turns == 1_000 { Poll::Ready(turns) } else { Poll::Pending }
+            if polls == 1_000 { Poll::Ready(polls) } else { Poll::Pending }
         })))
         .await
     });
@@ -135,24 +135,24 @@ fn work_that_wakes_itself_goes_on_in_its_task() {
 #[test]
 fn work_whose_turns_are_long_is_left_to_its_task() {
     let runtime = runtime();
-    let turns: Arc<Mutex<Vec<ThreadId>>> = Arc::default();
+    let polls: Arc<Mutex<Vec<ThreadId>>> = Arc::default();
     let driver = runtime.block_on(async {
-        let (driver, turns) = (Driver::new(1.0), turns.clone());
+        let (driver, polls) = (Driver::new(1.0), polls.clone());
         tokio::spawn(driver.run(poll_fn(move |_| {
-            turns.lock().unwrap().push(std::thread::current().id());
+            polls.lock().unwrap().push(std::thread::current().id());
             let start = Instant::now();
-            while start.elapsed() < 10 * TURN {}
+            while start.elapsed() < 10 * CALLER_LIMIT {}
             Poll::<()>::Pending
         })));
         driver
     });
     let here = std::thread::current().id();
-    let of_the_task = |turns: &[ThreadId]| turns.iter().rev().take_while(|thread| **thread != here).count();
+    let of_the_task = |polls: &[ThreadId]| polls.iter().rev().take_while(|thread| **thread != here).count();
     // Ten nudges in a row that all leave the work to the task cannot be chance.
-    while of_the_task(&turns.lock().unwrap()) < 10 {
-        let before = driver.turns();
+    while of_the_task(&polls.lock().unwrap()) < 10 {
+        let before = driver.polls();
         driver.nudge();
-        while driver.turns() == before {
+        while driver.polls() == before {
             std::thread::yield_now();
         }
     }

@@ -9,13 +9,13 @@ use crate::chainlet::replica::Replica;
 pub(crate) struct Lease {
     pool: Arc<Pool>,
     replica: Arc<Replica>,
-    loss: Option<Loss>,
+    loss: Option<LeaseLoss>,
     unawaited: bool,
 }
 
 /// The way in which a call lost its place while the guest still holds it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::chainlet) enum Loss {
+pub(in crate::chainlet) enum LeaseLoss {
     /// A dependency failed, so the guest waits for an answer that never comes.
     Unanswered,
     /// The guest did not end its call in time. The place stays taken until the replica's end.
@@ -44,7 +44,7 @@ impl Lease {
     }
 
     /// Gives up the place although the guest still holds it.
-    pub(in crate::chainlet) fn lose(mut self, loss: Loss) {
+    pub(in crate::chainlet) fn lose(mut self, loss: LeaseLoss) {
         self.loss = Some(loss);
     }
 }

@@ -16,7 +16,7 @@ fn pool(concurrency: usize, queue: usize, replicas: usize) -> (Arc<Pool>, Vec<Ar
     (pool, replicas)
 }
 
-type Turn = BoxFuture<'static, Result<Lease, Refusal>>;
+type Turn = BoxFuture<'static, Result<Lease, PoolRefusal>>;
 
 /// A call that has asked for a place and waits for it.
 fn ask(pool: &Arc<Pool>) -> Turn {
@@ -24,7 +24,7 @@ fn ask(pool: &Arc<Pool>) -> Turn {
     async move { pool.acquire().await }.boxed()
 }
 
-fn poll(turn: &mut Turn) -> Option<Result<Lease, Refusal>> {
+fn poll(turn: &mut Turn) -> Option<Result<Lease, PoolRefusal>> {
     match std::pin::pin!(async { futures::poll!(turn) }).now() {
         Poll::Ready(outcome) => Some(outcome),
         Poll::Pending => None,
@@ -58,7 +58,7 @@ fn a_full_queue_rejects_calls_until_a_waiting_call_leaves() {
     let _held = poll(&mut ask(&pool)).unwrap().unwrap();
     let mut waiting = ask(&pool);
     assert!(poll(&mut waiting).is_none());
-    assert!(matches!(poll(&mut ask(&pool)), Some(Err(Refusal::Overloaded { queue: 1 }))));
+    assert!(matches!(poll(&mut ask(&pool)), Some(Err(PoolRefusal::Overloaded { queue: 1 }))));
     drop(waiting);
     assert!(poll(&mut ask(&pool)).is_none());
 }
@@ -96,8 +96,8 @@ fn without_a_replica_calls_wait_until_a_start_has_failed() {
     let mut waiting = ask(&pool);
     assert!(poll(&mut waiting).is_none());
     pool.fail("`init` failed");
-    assert!(matches!(poll(&mut waiting), Some(Err(Refusal::NotReady(why))) if &*why == "`init` failed"));
-    assert!(matches!(poll(&mut ask(&pool)), Some(Err(Refusal::NotReady(_)))));
+    assert!(matches!(poll(&mut waiting), Some(Err(PoolRefusal::NotReady(why))) if &*why == "`init` failed"));
+    assert!(matches!(poll(&mut ask(&pool)), Some(Err(PoolRefusal::NotReady(_)))));
     pool.add(Replica::new(9, 1.0));
     assert!(matches!(poll(&mut ask(&pool)), Some(Ok(_))));
 }
@@ -124,7 +124,7 @@ fn a_closed_pool_rejects_new_calls_and_serves_those_that_wait() {
     let mut waiting = ask(&pool);
     assert!(poll(&mut waiting).is_none());
     pool.close();
-    assert!(matches!(poll(&mut ask(&pool)), Some(Err(Refusal::Stopping))));
+    assert!(matches!(poll(&mut ask(&pool)), Some(Err(PoolRefusal::Stopping))));
     assert!(pool.idle().now_or_never().is_none());
     drop(held);
     let last = poll(&mut waiting).unwrap().unwrap();
@@ -138,12 +138,12 @@ fn one_overrun_call_or_many_unanswered_ones_wear_out_a_replica() {
     let (pool, replicas) = pool(UNANSWERED_LIMIT + 1, 0, 1);
     for count in 1..=UNANSWERED_LIMIT {
         assert!(replicas[0].worn_out().now_or_never().is_none(), "after {count}");
-        poll(&mut ask(&pool)).unwrap().unwrap().lose(Loss::Unanswered);
+        poll(&mut ask(&pool)).unwrap().unwrap().lose(LeaseLoss::Unanswered);
     }
     assert_eq!(replicas[0].worn_out().now(), Wear::Unanswered);
     assert_eq!(pool.status().active, 0);
     let (pool, replicas) = self::pool(1, 0, 1);
-    poll(&mut ask(&pool)).unwrap().unwrap().lose(Loss::Overran);
+    poll(&mut ask(&pool)).unwrap().unwrap().lose(LeaseLoss::Overran);
     assert_eq!(replicas[0].worn_out().now(), Wear::Overran);
     assert_eq!(pool.status().active, 0, "nobody waits for it");
     pool.drained(&replicas[0]).now();
@@ -155,7 +155,7 @@ fn the_place_of_an_overrun_call_goes_to_no_call_in_line() {
     let held = poll(&mut ask(&pool)).unwrap().unwrap();
     let mut waiting = ask(&pool);
     assert!(poll(&mut waiting).is_none());
-    held.lose(Loss::Overran);
+    held.lose(LeaseLoss::Overran);
     assert!(poll(&mut waiting).is_none());
     let next = Replica::new(9, 1.0);
     pool.add(next.clone());
@@ -166,7 +166,7 @@ fn the_place_of_an_overrun_call_goes_to_no_call_in_line() {
 #[test]
 fn a_worn_replica_takes_calls_only_if_no_other_does() {
     let (pool, replicas) = pool(2, 10, 1);
-    poll(&mut ask(&pool)).unwrap().unwrap().lose(Loss::Overran);
+    poll(&mut ask(&pool)).unwrap().unwrap().lose(LeaseLoss::Overran);
     let lease = poll(&mut ask(&pool)).unwrap().unwrap();
     assert!(Arc::ptr_eq(lease.replica(), &replicas[0]));
     drop(lease);
@@ -206,9 +206,9 @@ fn calls_that_wait_when_the_pool_is_dismissed_are_rejected() {
     drop(held);
     pool.dismiss();
     for turn in [&mut first, &mut second] {
-        assert!(matches!(poll(turn), Some(Err(Refusal::Stopping))));
+        assert!(matches!(poll(turn), Some(Err(PoolRefusal::Stopping))));
     }
-    assert!(matches!(pool.acquire_another(None).now(), Err(Refusal::Stopping)));
+    assert!(matches!(pool.acquire_another(None).now(), Err(PoolRefusal::Stopping)));
 }
 
 #[test]
@@ -282,7 +282,7 @@ proptest! {
                     match poll(&mut turn) {
                         None => turns.push(turn),
                         Some(Ok(lease)) => leases.push(lease),
-                        Some(Err(Refusal::Overloaded { .. })) => prop_assert_eq!(pool.status().waiting, QUEUE),
+                        Some(Err(PoolRefusal::Overloaded { .. })) => prop_assert_eq!(pool.status().waiting, QUEUE),
                         Some(Err(refusal)) => prop_assert!(false, "{:?}", refusal),
                     }
                 }
@@ -290,13 +290,13 @@ proptest! {
                 Step::Finish(index) => drop(pick(&mut leases, index)),
                 Step::Lose(index) => {
                     if let Some(lease) = pick(&mut leases, index) {
-                        lease.lose(Loss::Unanswered);
+                        lease.lose(LeaseLoss::Unanswered);
                     }
                 }
                 Step::Overrun(index) => {
                     if let Some(lease) = pick(&mut leases, index) {
                         overran.push(lease.replica().clone());
-                        lease.lose(Loss::Overran);
+                        lease.lose(LeaseLoss::Overran);
                     }
                 }
                 Step::Add => {
@@ -338,7 +338,7 @@ proptest! {
                     free += CONCURRENCY - active - stuck;
                 }
             }
-            prop_assert!(turns.is_empty() || free == 0, "a call waits while {} slots are free", free);
+            prop_assert!(turns.is_empty() || free == 0, "a call waits while {} places are free", free);
         }
         turns.clear();
         leases.clear();
@@ -357,8 +357,8 @@ fn a_sick_replica_gets_no_calls_until_it_is_well() {
     let mut waiting = ask(&pool);
     assert!(poll(&mut waiting).is_none());
     pool.set_health(&replicas[1], Err("no model either"));
-    assert!(matches!(poll(&mut waiting), Some(Err(Refusal::NotReady(_)))));
-    assert!(matches!(poll(&mut ask(&pool)), Some(Err(Refusal::NotReady(_)))));
+    assert!(matches!(poll(&mut waiting), Some(Err(PoolRefusal::NotReady(_)))));
+    assert!(matches!(poll(&mut ask(&pool)), Some(Err(PoolRefusal::NotReady(_)))));
     pool.set_health(&replicas[0], Ok(()));
     assert!(matches!(poll(&mut ask(&pool)), Some(Ok(_))));
 }

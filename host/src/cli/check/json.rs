@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use chainhost::chain::Edge;
+use chainhost::chain::PlannedEdge;
 use chainhost::component::Component;
 use chainhost::config::{
-    Breaker, ChainletName, ChainletSpec, ChainletStores, FileMount, GpuHost, Health, Network, Replicas, Resources,
-    RetryKind, SecretName, StoreName, StoreSpec,
+    BreakerPolicy, ChainletName, ChainletSpec, ChainletStores, FileMount, GpuHost, Health, NetworkAccess, Replicas,
+    Resources, RetryKind, SecretName, StoreName, StoreSpec,
 };
 use indexmap::IndexMap;
 use serde::Serialize;
@@ -43,7 +43,7 @@ struct ChainletJson<'a> {
     resources: &'a Resources,
     capabilities: &'a [String],
     secrets: &'a [SecretName],
-    network: &'a Network,
+    network: &'a NetworkAccess,
     /// The stores by the names that the guest opens.
     stores: &'a ChainletStores,
     files: &'a [FileMount],
@@ -68,7 +68,7 @@ struct EdgeJson<'a> {
     retry_on: &'a [RetryKind],
     first_item_timeout_ms: Option<u128>,
     item_timeout_ms: Option<u128>,
-    breaker: Option<Breaker>,
+    breaker: Option<BreakerPolicy>,
     /// True if the import gives failures to its guest as values.
     failures_as_values: bool,
 }
@@ -122,7 +122,7 @@ impl Checked<'_> {
     }
 }
 
-fn edge_json(edge: &Edge) -> EdgeJson<'_> {
+fn edge_json(edge: &PlannedEdge) -> EdgeJson<'_> {
     EdgeJson {
         dependency: edge.name.dependency.as_str(),
         import: &edge.dependency.import,

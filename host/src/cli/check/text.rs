@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write as _};
 
 use chainhost::capability::Row;
-use chainhost::chain::Edge;
+use chainhost::chain::PlannedEdge;
 use chainhost::component::Component;
-use chainhost::config::{Breaker, ChainletName, ChainletSpec, Health, Isolation};
+use chainhost::config::{BreakerPolicy, ChainletName, ChainletSpec, Health, Isolation};
 use chainhost::error::EdgeName;
 
 use super::{Checked, counts};
@@ -55,7 +55,7 @@ impl Checked<'_> {
         indent: &str,
         shown: &mut Vec<&'s ChainletName>,
     ) -> fmt::Result {
-        let edges: Vec<&Edge> = self.plan.edges.iter().filter(|edge| edge.name.from == *caller).collect();
+        let edges: Vec<&PlannedEdge> = self.plan.edges.iter().filter(|edge| edge.name.from == *caller).collect();
         for (index, edge) in edges.iter().enumerate() {
             let last = index + 1 == edges.len();
             let (branch, below) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
@@ -113,13 +113,13 @@ fn list(items: &[impl Display]) -> String {
 }
 
 /// Returns the name of the callee, and the caller's name for it if that differs.
-fn callee(edge: &Edge) -> String {
+fn callee(edge: &PlannedEdge) -> String {
     let EdgeName { dependency, to, .. } = &edge.name;
     if dependency.as_str() == to.as_str() { to.to_string() } else { format!("{to} (as {dependency})") }
 }
 
 /// Returns the limits of calls through an edge.
-fn policy(edge: &Edge) -> String {
+fn policy(edge: &PlannedEdge) -> String {
     let mut policy = String::new();
     if let Some(timeout) = edge.policy.timeout {
         // Writing to a string cannot fail.
@@ -145,8 +145,8 @@ fn policy(edge: &Edge) -> String {
     }
     match edge.policy.breaker {
         None => policy.push_str(", no breaker"),
-        Some(breaker) if breaker == Breaker::default() => {}
-        Some(Breaker { failures, pause, .. }) => {
+        Some(breaker) if breaker == BreakerPolicy::default() => {}
+        Some(BreakerPolicy { failures, pause, .. }) => {
             let _ = write!(policy, ", breaker at {failures} failures for {}", humantime::format_duration(pause));
         }
     }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use toml::de::DeValue;
 
 use super::super::name::SecretName;
-use super::super::network::Network;
+use super::super::network::NetworkAccess;
 use super::super::reader::{Expected, Node, Problems};
 use super::super::spec::{Assets, Build, ChainletSpec, FileMount, Resources};
 use super::expected::*;
@@ -144,9 +144,9 @@ fn read_assets(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Assets> {
     Some(assets)
 }
 
-fn read_network(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Network> {
+fn read_network(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<NetworkAccess> {
     let mut table = node.table(problems, NETWORK)?;
-    let mut network = Network::default();
+    let mut network = NetworkAccess::default();
     if let Some(node) = table.optional("hosts") {
         network.hosts = read_rules(problems, &node, HOSTS, HOST);
     }

@@ -2,7 +2,7 @@
 
 use toml::de::DeValue;
 
-use super::super::gpu::{AdapterChoice, Gpu, GpuHost, Isolation};
+use super::super::gpu::{AdapterChoice, GpuHost, GpuResources, Isolation};
 use super::super::reader::{Node, Problems};
 use super::expected::*;
 use super::policy::time;
@@ -41,13 +41,15 @@ fn read_isolation(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Isolat
 }
 
 /// Reads `gpu` of a chainlet's resources. `false` means no GPU, and `true` means one with the default limits.
-pub(super) fn read_gpu(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Option<Gpu>> {
+pub(super) fn read_gpu(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Option<GpuResources>> {
     if let DeValue::Boolean(wanted) = node.value {
-        return Some(wanted.then(Gpu::default));
+        return Some(wanted.then(GpuResources::default));
     }
     let mut table = node.table(problems, GPU)?;
-    let mut gpu =
-        Gpu { adapter: table.optional("adapter").and_then(|node| read_adapter(problems, &node)), ..Gpu::default() };
+    let mut gpu = GpuResources {
+        adapter: table.optional("adapter").and_then(|node| read_adapter(problems, &node)),
+        ..GpuResources::default()
+    };
     if let Some(memory) = table.optional("memory").and_then(|node| node.parsed(problems, GPU_MEMORY, str::parse)) {
         gpu.memory = memory;
     }

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use toml::de::DeValue;
 
 use super::super::name::DependencyName;
-use super::super::policy::{Breaker, Canary, DependencySpec, Health, Replicas, Rollout};
+use super::super::policy::{BreakerPolicy, Canary, DependencySpec, Health, Replicas, Rollout};
 use super::super::reader::{Expected, Node, Problems, named_key};
 use super::super::retry::RetryKind;
 use super::expected::*;
@@ -100,12 +100,12 @@ fn read_retry_on(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Vec<Ret
 }
 
 /// Reads a breaker. `false` means none, and `true` means the default one.
-fn read_breaker(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Option<Breaker>> {
+fn read_breaker(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Option<BreakerPolicy>> {
     if let DeValue::Boolean(wanted) = node.value {
-        return Some(wanted.then(Breaker::default));
+        return Some(wanted.then(BreakerPolicy::default));
     }
     let mut table = node.table(problems, BREAKER)?;
-    let mut breaker = Breaker::default();
+    let mut breaker = BreakerPolicy::default();
     if let Some(failures) = table.optional("failures").and_then(|node| node.count(problems, FAILURES)) {
         breaker.failures = failures;
     }

@@ -8,7 +8,7 @@ use futures::FutureExt;
 use tokio::sync::oneshot;
 
 use super::{Device, Object};
-use crate::gpu::protocol::{Blueprint, Failure, FailureKind, ObjectId, Position, Result};
+use crate::gpu::protocol::{BufferPosition, GpuFailure, GpuFailureKind, ObjectDescriptor, ObjectId, Result};
 use crate::gpu::quota::Charge;
 use crate::gpu::session::Bytes;
 
@@ -43,11 +43,11 @@ struct Usage {
 /// The bytes of a read. Their memory is charged until this is dropped.
 pub(crate) struct Content {
     bytes: Bytes,
-    _held: Arc<Held>,
+    _held: Arc<ReadHold>,
 }
 
 /// The buffer and the charge of a read, held until its bytes are dropped.
-struct Held {
+struct ReadHold {
     buffer: Arc<Buffer>,
     _charge: Charge,
 }
@@ -62,7 +62,7 @@ impl Buffer {
     ) -> Result<Arc<Self>> {
         check_usage(size, usage)?;
         let charge = device.charge(size.checked_next_multiple_of(GRAIN).unwrap_or(u64::MAX).max(GRAIN)).await?;
-        let object = device.create(label, Blueprint::Buffer { size, usage }).await?;
+        let object = device.create(label, ObjectDescriptor::Buffer { size, usage }).await?;
         let is_mappable = usage.contains(wgpu::BufferUsages::MAP_READ);
         device.progress.hold(object.id, charge);
         Ok(Arc::new(Buffer { object, size, is_mappable, usage: Mutex::default() }))
@@ -102,20 +102,20 @@ impl Buffer {
         async move { device.progress.unless_lost(written).await.map_err(|failure| device.explain(failure)) }
     }
 
-    fn position(&self, offset: u64) -> Position {
-        Position { buffer: self.object.id, offset }
+    fn position(&self, offset: u64) -> BufferPosition {
+        BufferPosition { buffer: self.object.id, offset }
     }
 
     /// Rejects a range that is not aligned, or not within the buffer.
     pub(crate) fn check(&self, offset: u64, size: u64) -> Result<()> {
         if !offset.is_multiple_of(ALIGNMENT) || !size.is_multiple_of(ALIGNMENT) {
-            return Err(Failure::invalid(format_args!(
+            return Err(GpuFailure::invalid(format_args!(
                 "an offset of {offset} and a size of {size}: both must be multiples of {ALIGNMENT}"
             )));
         }
         match offset.checked_add(size).is_some_and(|end| end <= self.size) {
             true => Ok(()),
-            false => Err(Failure::invalid(format_args!(
+            false => Err(GpuFailure::invalid(format_args!(
                 "{size} bytes from {offset} are not all within the buffer's {}",
                 self.size
             ))),
@@ -127,7 +127,7 @@ impl Buffer {
         self.check(offset, size)?;
         let device = self.device().clone();
         device.progress.check()?;
-        let held = Arc::new(Held::new(&self, device.charge(size).await?));
+        let held = Arc::new(ReadHold::new(&self, device.charge(size).await?));
         if self.is_mappable && device.progress.steps().unsubmitted > 0 {
             // Otherwise wgpu itself submits the writes, and the host does not know of that submission.
             device.submit(Vec::new()).await?;
@@ -137,7 +137,7 @@ impl Buffer {
         }
         let mut all: Vec<u8> = Vec::new();
         let room = usize::try_from(size).ok().and_then(|size| all.try_reserve_exact(size).ok());
-        room.ok_or_else(|| Failure::new(FailureKind::OutOfMemory, "the host has no memory for so large a read"))?;
+        room.ok_or_else(|| GpuFailure::new(GpuFailureKind::OutOfMemory, "the host has no memory for so large a read"))?;
         while (all.len() as u64) < size {
             let begin = all.len() as u64;
             let piece = self.piece(offset + begin, (size - begin).min(READ), held.clone()).await?;
@@ -147,7 +147,7 @@ impl Buffer {
     }
 
     /// Reads a part of at most [`READ`] bytes.
-    async fn piece(&self, offset: u64, size: u64, held: Arc<Held>) -> Result<Content> {
+    async fn piece(&self, offset: u64, size: u64, held: Arc<ReadHold>) -> Result<Content> {
         let device = self.device();
         let (sender, receiver) = oneshot::channel();
         let done = Box::new(move |read: Result<Bytes>| {
@@ -159,7 +159,7 @@ impl Buffer {
         let turn = if self.is_mappable { None } else { Some(device.turn().await?) };
         let asked = device.backend.read(device.id, self.position(offset), size, done);
         device.handed_over(asked, turn).await?;
-        let read = receiver.map(|read| read.unwrap_or_else(|_| Err(Failure::lost("the device is gone"))));
+        let read = receiver.map(|read| read.unwrap_or_else(|_| Err(GpuFailure::lost("the device is gone"))));
         device.progress.unless_lost(read).await.map_err(|failure| device.explain(failure))
     }
 
@@ -192,14 +192,14 @@ impl Drop for Buffer {
     }
 }
 
-impl Held {
+impl ReadHold {
     fn new(buffer: &Arc<Buffer>, charge: Charge) -> Self {
         buffer.usage().reads += 1;
-        Held { buffer: buffer.clone(), _charge: charge }
+        ReadHold { buffer: buffer.clone(), _charge: charge }
     }
 }
 
-impl Drop for Held {
+impl Drop for ReadHold {
     fn drop(&mut self) {
         let is_over = {
             let mut usage = self.buffer.usage();
@@ -224,7 +224,7 @@ impl Deref for Content {
 fn check_usage(size: u64, usage: wgpu::BufferUsages) -> Result<()> {
     use wgpu::BufferUsages as Usages;
     if usage.is_empty() {
-        return Err(Failure::invalid("a buffer needs a usage"));
+        return Err(GpuFailure::invalid("a buffer needs a usage"));
     }
     let alone = [
         (Usages::MAP_READ, Usages::COPY_DST, "map-read", "copy-dst"),
@@ -232,12 +232,12 @@ fn check_usage(size: u64, usage: wgpu::BufferUsages) -> Result<()> {
     ];
     for (map, with, map_name, with_name) in alone {
         if usage.contains(map) && !size.is_multiple_of(ALIGNMENT) {
-            return Err(Failure::invalid(format_args!(
+            return Err(GpuFailure::invalid(format_args!(
                 "a buffer with the usage `{map_name}` has a size that is a multiple of {ALIGNMENT}, and not {size}"
             )));
         }
         if usage.contains(map) && !(map | with).contains(usage) {
-            return Err(Failure::invalid(format_args!("the usage `{map_name}` goes with `{with_name}` alone")));
+            return Err(GpuFailure::invalid(format_args!("the usage `{map_name}` goes with `{with_name}` alone")));
         }
     }
     Ok(())

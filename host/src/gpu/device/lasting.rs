@@ -9,19 +9,19 @@ use tokio::runtime::Handle;
 
 /// A future whose work a task finishes if the future is dropped before its end. Until then it needs no task, and no
 /// thread has to wake another for it.
-pub(super) struct Lasting<T: Send + 'static> {
+pub(super) struct FinishOnDrop<T: Send + 'static> {
     /// `None` once the work is done.
     work: Option<BoxFuture<'static, T>>,
     runtime: Option<Handle>,
 }
 
-impl<T: Send + 'static> Lasting<T> {
+impl<T: Send + 'static> FinishOnDrop<T> {
     pub(super) fn new(work: impl Future<Output = T> + Send + 'static) -> Self {
-        Lasting { work: Some(work.boxed()), runtime: Handle::try_current().ok() }
+        FinishOnDrop { work: Some(work.boxed()), runtime: Handle::try_current().ok() }
     }
 }
 
-impl<T: Send + 'static> Future for Lasting<T> {
+impl<T: Send + 'static> Future for FinishOnDrop<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
@@ -34,7 +34,7 @@ impl<T: Send + 'static> Future for Lasting<T> {
     }
 }
 
-impl<T: Send + 'static> Drop for Lasting<T> {
+impl<T: Send + 'static> Drop for FinishOnDrop<T> {
     fn drop(&mut self) {
         if let (Some(work), Some(runtime)) = (self.work.take(), &self.runtime) {
             runtime.spawn(work);
@@ -50,10 +50,10 @@ mod tests {
 
     #[tokio::test]
     async fn work_is_done_whether_or_not_somebody_waits() {
-        assert_eq!(Lasting::new(async { 7 }).await, 7);
+        assert_eq!(FinishOnDrop::new(async { 7 }).await, 7);
         let (go, went) = oneshot::channel::<()>();
         let (tell, told) = oneshot::channel();
-        let mut work = Lasting::new(async move {
+        let mut work = FinishOnDrop::new(async move {
             went.await.unwrap();
             tell.send(7).unwrap();
         });

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{SetOnce, oneshot};
 
 use crate::gpu::abandoned::{Abandoned, Counted};
-use crate::gpu::metrics::Meter;
-use crate::gpu::protocol::{Failure, ObjectId, Result};
+use crate::gpu::metrics::GpuMetrics;
+use crate::gpu::protocol::{GpuFailure, ObjectId, Result};
 use crate::gpu::quota::Charge;
 use crate::gpu::turns::{GivenUp, Seat, Turn, Turns};
 
@@ -17,7 +17,7 @@ use crate::gpu::turns::{GivenUp, Seat, Turn, Turns};
 pub(in crate::gpu) struct Progress {
     steps: Mutex<Steps>,
     /// The reason why the device is lost, once it is.
-    lost: SetOnce<Failure>,
+    lost: SetOnce<GpuFailure>,
 }
 
 #[derive(Default)]
@@ -38,7 +38,7 @@ pub(super) struct Steps {
     pub unsubmitted: u64,
     /// The submissions that carry earlier writes, and how many bytes each carries.
     written: VecDeque<(u64, u64)>,
-    pub meter: Option<Meter>,
+    pub meter: Option<GpuMetrics>,
     /// True once the device is gone for good and its memory is free.
     closed: bool,
     /// True once nothing waits any more for the GPU's work for this device.
@@ -84,8 +84,8 @@ impl Progress {
     }
 
     /// Marks the device as lost. Only the first reason counts. Returns true if this is the first.
-    pub(in crate::gpu) fn lost(&self, why: Failure) -> bool {
-        let is_first = self.lost.set(Failure::lost(&why.message)).is_ok();
+    pub(in crate::gpu) fn lost(&self, why: GpuFailure) -> bool {
+        let is_first = self.lost.set(GpuFailure::lost(&why.message)).is_ok();
         let waiting = std::mem::take(&mut self.steps().waiting);
         for (_, waiting) in waiting {
             // This fails if the caller no longer waits.
@@ -229,7 +229,7 @@ impl Steps {
 
 impl Flying {
     /// Ends the turn, because the GPU is done with the submission.
-    fn end(self, meter: Option<&Meter>) {
+    fn end(self, meter: Option<&GpuMetrics>) {
         if let (Some(time), Some(meter)) = (self.turn.end(), meter) {
             meter.submission(time);
         }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::poller::View;
 use super::scopes::unmap;
-use crate::gpu::protocol::{Failure, Result};
+use crate::gpu::protocol::{GpuFailure, Result};
 
 /// Bytes of a buffer.
 pub(crate) struct Bytes(Kind);
@@ -64,7 +64,7 @@ impl Bytes {
             Ok(view) => Ok(Bytes(Kind::Mapped { view: Some(view), skip, buffer, device, _seen: seen, spare })),
             Err(error) => {
                 unmap(&device, &buffer);
-                Err(Failure::invalid(error))
+                Err(GpuFailure::invalid(error))
             }
         }
     }

@@ -2,14 +2,14 @@
 
 use super::objects::{Buffer, Objects};
 use super::timer::Timing;
-use crate::gpu::protocol::{Command, Failure, ObjectId, PassCommand, Result, Timestamps};
+use crate::gpu::protocol::{GpuCommand, GpuFailure, ObjectId, PassCommand, Result, Timestamps};
 
 /// Records `commands`, and the times at their beginning and end if they are timed. It checks the objects that they
 /// name. wgpu finds all other mistakes when the recording is finished.
 pub(super) fn encode(
     device: &wgpu::Device,
     objects: &Objects,
-    commands: &[Command],
+    commands: &[GpuCommand],
     timing: Option<&Timing>,
 ) -> Result<wgpu::CommandBuffer> {
     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
@@ -18,10 +18,10 @@ pub(super) fn encode(
     }
     for command in commands {
         match command {
-            Command::ComputePass { label, timestamps, commands } => {
+            GpuCommand::ComputePass { label, timestamps, commands } => {
                 pass(&mut encoder, objects, label.as_deref(), *timestamps, commands)?;
             }
-            Command::Copy { source, destination, size } => {
+            GpuCommand::Copy { source, destination, size } => {
                 let from =
                     used(objects, source.buffer, wgpu::BufferUsages::COPY_SRC, "the source of a copy", "copy-src")?;
                 let to = used(
@@ -33,13 +33,14 @@ pub(super) fn encode(
                 )?;
                 encoder.copy_buffer_to_buffer(&from.raw, source.offset, &to.raw, destination.offset, Some(*size));
             }
-            Command::Clear { from, size } => {
+            GpuCommand::Clear { from, size } => {
                 let buffer = used(objects, from.buffer, wgpu::BufferUsages::COPY_DST, "a buffer to clear", "copy-dst")?;
                 encoder.clear_buffer(&buffer.raw, from.offset, *size);
             }
-            Command::Resolve { queries, first, count, destination } => {
+            GpuCommand::Resolve { queries, first, count, destination } => {
                 let to = objects.buffer(destination.buffer)?;
-                let end = first.checked_add(*count).ok_or_else(|| Failure::invalid("the last query has no number"))?;
+                let end =
+                    first.checked_add(*count).ok_or_else(|| GpuFailure::invalid("the last query has no number"))?;
                 encoder.resolve_query_set(objects.query_set(*queries)?, *first..end, &to.raw, destination.offset);
             }
         }
@@ -62,7 +63,7 @@ fn used<'a>(
     let buffer = objects.buffer(id)?;
     match buffer.usage.contains(usage) {
         true => Ok(buffer),
-        false => Err(Failure::invalid(format_args!("{role} has not the usage `{name}`"))),
+        false => Err(GpuFailure::invalid(format_args!("{role} has not the usage `{name}`"))),
     }
 }
 

@@ -11,16 +11,16 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use tokio::sync::oneshot;
 
-use crate::gpu::protocol::{Failure, Result};
+use crate::gpu::protocol::{GpuFailure, Result};
 
-type Job = Box<dyn FnOnce() + Send>;
+type QueueJob = Box<dyn FnOnce() + Send>;
 
 #[derive(Default)]
 pub(super) struct Lane {
     /// The number of jobs that the thread has not done.
     waiting: Arc<AtomicUsize>,
     /// Sends jobs to the thread, which is started for the first job and ends with the lane.
-    thread: Mutex<Option<mpsc::Sender<Job>>>,
+    thread: Mutex<Option<mpsc::Sender<QueueJob>>>,
 }
 
 impl Lane {
@@ -38,7 +38,7 @@ impl Lane {
         let waiting = self.waiting.clone();
         // Counted before the job is sent, so that later operations queue behind it.
         waiting.fetch_add(1, Ordering::AcqRel);
-        let job: Job = Box::new(move || {
+        let job: QueueJob = Box::new(move || {
             let done = work();
             // Counted as done before the result is sent, so that the caller's next operation finds the lane free.
             waiting.fetch_sub(1, Ordering::AcqRel);
@@ -47,7 +47,7 @@ impl Lane {
         });
         match self.hand_over(job) {
             Ok(()) => {
-                async move { receiver.await.unwrap_or_else(|_| Err(Failure::lost("the device is gone"))) }.boxed()
+                async move { receiver.await.unwrap_or_else(|_| Err(GpuFailure::lost("the device is gone"))) }.boxed()
             }
             Err(failure) => {
                 self.waiting.fetch_sub(1, Ordering::AcqRel);
@@ -56,21 +56,21 @@ impl Lane {
         }
     }
 
-    fn hand_over(&self, job: Job) -> Result<()> {
+    fn hand_over(&self, job: QueueJob) -> Result<()> {
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         let sender = match &*thread {
             Some(sender) => sender,
             None => {
-                let (sender, jobs) = mpsc::channel::<Job>();
+                let (sender, jobs) = mpsc::channel::<QueueJob>();
                 let spawned = std::thread::Builder::new().name("gpu-lane".into()).spawn(move || {
                     jobs.into_iter().for_each(|job| job());
                 });
-                spawned.map_err(Failure::threadless)?;
+                spawned.map_err(GpuFailure::threadless)?;
                 thread.insert(sender)
             }
         };
         // The thread outlives its sender, because its jobs cannot panic.
-        sender.send(job).map_err(|_| Failure::lost("the device is gone"))
+        sender.send(job).map_err(|_| GpuFailure::lost("the device is gone"))
     }
 }
 
@@ -84,7 +84,7 @@ mod tests {
         assert!(lane.is_free());
         let (hold, held) = mpsc::channel::<()>();
         let done = Arc::new(Mutex::new(Vec::new()));
-        let first = lane.queue(move || held.recv().map_err(Failure::invalid));
+        let first = lane.queue(move || held.recv().map_err(GpuFailure::invalid));
         let others: Vec<_> = (0..5)
             .map(|number| {
                 let done = done.clone();

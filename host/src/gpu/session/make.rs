@@ -5,20 +5,20 @@ use std::num::NonZeroU64;
 use super::objects::{BindGroup, Buffer, Object, ShaderModule};
 use super::scopes::{caught, scoped};
 use super::{Device, shader};
-use crate::gpu::protocol::{BindingKind, Blueprint, Create, Failure, Pipeline, Result};
+use crate::gpu::protocol::{BindingKind, Create, GpuFailure, ObjectDescriptor, Pipeline, Result};
 
 impl Device {
     /// Makes an object. This takes long for shaders and pipelines.
     pub(super) fn create(&self, Create { label, what }: &Create) -> Result<Object> {
         let label = label.as_deref();
         match what {
-            Blueprint::Buffer { size, usage } => {
+            ObjectDescriptor::Buffer { size, usage } => {
                 let descriptor =
                     wgpu::BufferDescriptor { label, size: *size, usage: real_usage(*usage), mapped_at_creation: false };
                 let raw = scoped(&self.raw, || self.raw.create_buffer(&descriptor))?;
                 Ok(Object::Buffer(Buffer::new(raw, *usage)))
             }
-            Blueprint::BindGroupLayout(entries) => {
+            ObjectDescriptor::BindGroupLayout(entries) => {
                 let entries: Vec<_> = entries
                     .iter()
                     .map(|entry| wgpu::BindGroupLayoutEntry {
@@ -39,7 +39,7 @@ impl Device {
                 let descriptor = wgpu::BindGroupLayoutDescriptor { label, entries: &entries };
                 scoped(&self.raw, || self.raw.create_bind_group_layout(&descriptor)).map(Object::BindGroupLayout)
             }
-            Blueprint::BindGroup { layout, entries } => {
+            ObjectDescriptor::BindGroup { layout, entries } => {
                 let objects = self.objects();
                 let mut buffers = Vec::with_capacity(entries.len());
                 let entries = entries
@@ -47,7 +47,7 @@ impl Device {
                     .map(|entry| {
                         let size = match entry.size {
                             Some(size) => Some(NonZeroU64::new(size).ok_or_else(|| {
-                                Failure::invalid(format_args!("binding {} would have no bytes", entry.binding))
+                                GpuFailure::invalid(format_args!("binding {} would have no bytes", entry.binding))
                             })?),
                             None => None,
                         };
@@ -63,11 +63,11 @@ impl Device {
                 let raw = scoped(&self.raw, || self.raw.create_bind_group(&descriptor))?;
                 Ok(Object::BindGroup(BindGroup::new(raw, buffers)))
             }
-            Blueprint::PipelineLayout { groups, immediate_size } => {
+            ObjectDescriptor::PipelineLayout { groups, immediate_size } => {
                 let most = usize::try_from(self.raw.limits().max_bind_groups).unwrap_or(usize::MAX);
                 if groups.len() > most {
                     let words = format_args!("{} bind groups are more than the {most} of the device", groups.len());
-                    return Err(Failure::invalid(words));
+                    return Err(GpuFailure::invalid(words));
                 }
                 let objects = self.objects();
                 let groups = groups
@@ -81,7 +81,7 @@ impl Device {
                 };
                 scoped(&self.raw, || self.raw.create_pipeline_layout(&descriptor)).map(Object::PipelineLayout)
             }
-            Blueprint::ShaderModule { wgsl } => {
+            ObjectDescriptor::ShaderModule { wgsl } => {
                 let workgroup = caught(|| shader::check(wgsl))??;
                 let source = wgpu::ShaderSource::Wgsl(wgsl.as_str().into());
                 let descriptor = wgpu::ShaderModuleDescriptor { label, source };
@@ -90,12 +90,14 @@ impl Device {
                 let raw = scoped(&self.raw, || self.raw.create_shader_module(descriptor))?;
                 Ok(Object::ShaderModule(ShaderModule { raw, workgroup }))
             }
-            Blueprint::ComputePipeline(pipeline) => self.create_pipeline(label, pipeline).map(Object::ComputePipeline),
-            Blueprint::LayoutOf { pipeline, index } => {
+            ObjectDescriptor::ComputePipeline(pipeline) => {
+                self.create_pipeline(label, pipeline).map(Object::ComputePipeline)
+            }
+            ObjectDescriptor::LayoutOf { pipeline, index } => {
                 let pipeline = self.objects().compute_pipeline(*pipeline)?.clone();
                 scoped(&self.raw, || pipeline.get_bind_group_layout(*index)).map(Object::BindGroupLayout)
             }
-            Blueprint::QuerySet { count } => {
+            ObjectDescriptor::QuerySet { count } => {
                 let descriptor = wgpu::QuerySetDescriptor { label, ty: wgpu::QueryType::Timestamp, count: *count };
                 scoped(&self.raw, || self.raw.create_query_set(&descriptor)).map(Object::QuerySet)
             }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::shader::Workgroup;
-use crate::gpu::protocol::{Failure, ObjectId, Result};
+use crate::gpu::protocol::{GpuFailure, ObjectId, Result};
 
 /// Everything that a guest made from one device and has not dropped.
 #[derive(Default)]
@@ -54,7 +54,7 @@ impl BindGroup {
 
     /// Returns the group for a pass. Fails if one of its buffers is destroyed.
     pub(super) fn usable(&self) -> Result<&wgpu::BindGroup> {
-        self.raw.as_ref().ok_or_else(|| Failure::invalid("a buffer of the bind group has been destroyed"))
+        self.raw.as_ref().ok_or_else(|| GpuFailure::invalid("a buffer of the bind group has been destroyed"))
     }
 }
 
@@ -74,7 +74,7 @@ macro_rules! find {
         $(pub(super) fn $name(&self, id: ObjectId) -> Result<&$Type> {
             match self.0.get(&id) {
                 Some(Object::$Case(object)) => Ok(object),
-                _ => Err(Failure::invalid(concat!("the ", $what, " has been destroyed"))),
+                _ => Err(GpuFailure::invalid(concat!("the ", $what, " has been destroyed"))),
             }
         })+
     };

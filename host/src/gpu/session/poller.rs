@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::gpu::protocol::{DeviceId, Events, Failure, Result};
+use crate::gpu::protocol::{DeviceId, Events, GpuFailure, Result};
 
 /// The work that a device's poller waits for.
 pub(super) struct Poller {
@@ -57,8 +57,10 @@ impl Poller {
             move || {
                 let run = catch_unwind(AssertUnwindSafe(|| poller.run(&device, id, events.as_ref())));
                 if run.is_err() {
-                    events
-                        .lost(id, Failure::lost("waiting for the GPU failed, which is a bug of chainhost or of wgpu"));
+                    events.lost(
+                        id,
+                        GpuFailure::lost("waiting for the GPU failed, which is a bug of chainhost or of wgpu"),
+                    );
                 }
                 // Dropping may wait for the GPU, or for its driver.
                 let dropped = catch_unwind(AssertUnwindSafe(|| {
@@ -184,7 +186,7 @@ impl Poller {
                 (Ok(_), None) if closing => return,
                 (Ok(_), None) => {}
                 (Err(error), _) => {
-                    events.lost(id, Failure::lost(format_args!("the GPU stopped working: {error}")));
+                    events.lost(id, GpuFailure::lost(format_args!("the GPU stopped working: {error}")));
                     return;
                 }
             }

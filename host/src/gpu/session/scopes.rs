@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use futures::FutureExt;
 use wgpu::ErrorFilter;
 
-use crate::gpu::protocol::{Failure, FailureKind, Result};
+use crate::gpu::protocol::{GpuFailure, GpuFailureKind, Result};
 use crate::guest_words::{SENTENCE, clip};
 
 /// The longest message, in bytes. A shader's error quotes the lines around it.
@@ -38,25 +38,29 @@ pub(super) fn unmap(device: &wgpu::Device, buffer: &wgpu::Buffer) {
 /// Does `work` and catches its panic. A panic is a bug of wgpu or of a driver, and must end no more than the guest that
 /// met it.
 pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|_| Failure::panicked())
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| GpuFailure::panicked())
 }
 
 /// Returns `error` in the form in which guests get it.
-fn failure(error: &wgpu::Error) -> Failure {
+fn failure(error: &wgpu::Error) -> GpuFailure {
     let (kind, text) = match error {
-        wgpu::Error::OutOfMemory { .. } => (FailureKind::OutOfMemory, "the GPU has no memory left for it".to_owned()),
-        wgpu::Error::Validation { source, description } => (FailureKind::Invalid, words(source.as_ref(), description)),
+        wgpu::Error::OutOfMemory { .. } => {
+            (GpuFailureKind::OutOfMemory, "the GPU has no memory left for it".to_owned())
+        }
+        wgpu::Error::Validation { source, description } => {
+            (GpuFailureKind::Invalid, words(source.as_ref(), description))
+        }
         wgpu::Error::Internal { source, description } => {
-            (FailureKind::Unsupported, words(source.as_ref(), description))
+            (GpuFailureKind::Unsupported, words(source.as_ref(), description))
         }
     };
     // wgpu reports the use of a lost device as a validation error.
     let kind = if text.contains("evice is lost") || text.contains("device is invalid") {
-        FailureKind::DeviceLost
+        GpuFailureKind::DeviceLost
     } else {
         kind
     };
-    Failure::new(kind, clip(text, MESSAGE))
+    GpuFailure::new(kind, clip(text, MESSAGE))
 }
 
 /// Returns the messages of an error and its causes, joined by colons.

@@ -14,7 +14,7 @@ use naga::{
     TypeInner,
 };
 
-use crate::gpu::protocol::{Failure, Result};
+use crate::gpu::protocol::{GpuFailure, Result};
 
 /// The longest shader, in bytes. Its parser needs some hundred bytes of stack for each of them, at worst.
 pub(super) const TEXT: usize = 256 << 10;
@@ -47,7 +47,7 @@ impl Workgroup {
         let mut meant = entries.iter().filter(|(entry, _)| name.is_none_or(|name| name == entry));
         match meant.find(|(_, bytes)| *bytes > u64::from(most)) {
             None => Ok(()),
-            Some((entry, bytes)) => Err(Failure::invalid(format_args!(
+            Some((entry, bytes)) => Err(GpuFailure::invalid(format_args!(
                 "the workgroup variables of `{entry}` have {bytes} bytes, more than the {most} of \
                  max-compute-workgroup-storage-size"
             ))),
@@ -59,7 +59,7 @@ impl Workgroup {
 /// wrong.
 pub(super) fn check(wgsl: &str) -> Result<Workgroup> {
     if wgsl.len() > TEXT {
-        return Err(Failure::unsupported(format_args!(
+        return Err(GpuFailure::unsupported(format_args!(
             "a shader of {} bytes is longer than the {TEXT} that it may be",
             wgsl.len()
         )));
@@ -120,7 +120,7 @@ fn reach(module: &Module, function: &Function, constants: &[u64], functions: &[R
         [(reach.operations, OPERATIONS, "operations"), (reach.branches, BRANCHES, "branches and accesses to memory")];
     match limits.into_iter().find(|(count, most, _)| count > most) {
         None => Ok(reach),
-        Some((_, most, what)) => Err(Failure::unsupported(format_args!(
+        Some((_, most, what)) => Err(GpuFailure::unsupported(format_args!(
             "a function in the shader has more than {most} {what} with those of all functions that it calls: \
              use a loop, or split it into several entry points"
         ))),
@@ -208,8 +208,8 @@ fn each(block: &Block, visit: &mut impl FnMut(&Statement)) {
     }
 }
 
-fn too_many_parts() -> Failure {
-    Failure::unsupported(format_args!("a value in the shader has more than {PARTS} parts: put it into a buffer"))
+fn too_many_parts() -> GpuFailure {
+    GpuFailure::unsupported(format_args!("a value in the shader has more than {PARTS} parts: put it into a buffer"))
 }
 
 /// Returns the number of scalars in each of `expressions`, written out; `None` if one has too many. `constants` are the
@@ -268,7 +268,7 @@ fn fits(module: &Module, types: impl Iterator<Item = Handle<naga::Type>>, what: 
     let bytes = types.filter_map(|ty| size(module, ty)).fold(0_u64, u64::saturating_add);
     match bytes <= VARIABLES {
         true => Ok(()),
-        false => Err(Failure::unsupported(format_args!(
+        false => Err(GpuFailure::unsupported(format_args!(
             "{what} in the shader have {bytes} bytes, and at most {VARIABLES} may be: put them into a buffer"
         ))),
     }

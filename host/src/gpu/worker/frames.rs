@@ -9,9 +9,9 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::gpu::adapters::Facts;
+use crate::gpu::adapters::AdapterFacts;
 use crate::gpu::protocol::{
-    Command, Create, DeviceDescriptor, DeviceFacts, DeviceId, Failure, ObjectId, Position, Result,
+    BufferPosition, Create, DeviceDescriptor, DeviceFacts, DeviceId, GpuCommand, GpuFailure, ObjectId, Result,
 };
 
 /// The longest head, in bytes. It bounds what a broken worker can make its host allocate.
@@ -35,11 +35,11 @@ pub(super) enum Ask {
     Drop(DeviceId, ObjectId),
     DestroyBuffer(DeviceId, ObjectId),
     /// The bytes beside the head are the data.
-    Write(DeviceId, Position),
-    Submit(DeviceId, Vec<Command>),
+    Write(DeviceId, BufferPosition),
+    Submit(DeviceId, Vec<GpuCommand>),
     Read {
         device: DeviceId,
-        from: Position,
+        from: BufferPosition,
         size: u64,
     },
 }
@@ -48,21 +48,21 @@ pub(super) enum Ask {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Tell {
     /// The answer to the request of this number.
-    Answer(u64, Result<Answer>),
+    Answer(u64, Result<WorkerReply>),
     /// The result of the read of this number. The bytes beside the head are its data.
     Read(u64, Result<()>),
     Completed(DeviceId, u64),
     Timed(DeviceId, Duration),
-    Lost(DeviceId, Failure),
+    Lost(DeviceId, GpuFailure),
     /// The bytes beside the head are the compiled code.
     Compiled,
     Closed(DeviceId),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Answer {
+pub(super) enum WorkerReply {
     Done,
-    Adapters(Vec<Facts>),
+    Adapters(Vec<AdapterFacts>),
     Opened(DeviceFacts),
     /// The number of the submission, if there is one.
     Submitted(Option<u64>),
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn a_frame_arrives_as_it_was_sent() {
         let mut sent = Vec::new();
-        let request = Request { number: 7, ask: Ask::Write(1, Position { buffer: 2, offset: 3 }) };
+        let request = Request { number: 7, ask: Ask::Write(1, BufferPosition { buffer: 2, offset: 3 }) };
         write(&mut sent, &request, b"bytes").unwrap();
         write(&mut sent, &request, b"").unwrap();
         let mut from = sent.as_slice();

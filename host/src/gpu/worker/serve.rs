@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use super::frames::{self, Answer, Ask, Request, Tell};
-use crate::gpu::adapters::{self, Facts};
+use super::frames::{self, Ask, Request, Tell, WorkerReply};
+use crate::gpu::adapters::{self, AdapterFacts};
 use crate::gpu::compilers;
-use crate::gpu::protocol::{DeviceId, Events, Failure, Result};
+use crate::gpu::protocol::{DeviceId, Events, GpuFailure, Result};
 use crate::gpu::session::{Bytes, Session};
 
 /// The memory that a worker may have beside its buffers, in bytes: for its driver, the compiler in it, and messages on
@@ -24,9 +24,9 @@ const OWN_MEMORY: u64 = 4 << 30;
 const NOTHING: &[u8] = &[];
 
 /// Sends messages to the host, one frame at a time.
-struct Host(Mutex<UnixStream>);
+struct HostLink(Mutex<UnixStream>);
 
-impl Host {
+impl HostLink {
     /// Sends `tell`, with `bulk` beside it.
     fn tell(&self, tell: &Tell, bulk: impl Deref<Target = [u8]>) {
         let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,7 +46,7 @@ impl Host {
     }
 }
 
-impl Events for Host {
+impl Events for HostLink {
     fn completed(&self, device: DeviceId, number: u64) {
         self.tell(&Tell::Completed(device, number), NOTHING);
     }
@@ -55,7 +55,7 @@ impl Events for Host {
         self.tell(&Tell::Timed(device, time), NOTHING);
     }
 
-    fn lost(&self, device: DeviceId, why: Failure) {
+    fn lost(&self, device: DeviceId, why: GpuFailure) {
         self.tell(&Tell::Lost(device, why), NOTHING);
     }
 
@@ -86,14 +86,14 @@ pub(in crate::gpu) fn run() -> ExitCode {
 
 fn serve() -> io::Result<()> {
     let stream = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let host = Arc::new(Host(Mutex::new(stream.try_clone()?)));
+    let host = Arc::new(HostLink(Mutex::new(stream.try_clone()?)));
     let mut from = BufReader::new(stream);
     let mut session = None;
     while let Some((Request { number, ask }, bulk)) = frames::read(&mut from)? {
         match (ask, &session) {
             (Ask::Adapters, _) => {
-                let adapters = adapters::enumerate().iter().map(Facts::of).collect();
-                host.tell(&Tell::Answer(number, Ok(Answer::Adapters(adapters))), NOTHING);
+                let adapters = adapters::enumerate().iter().map(AdapterFacts::of).collect();
+                host.tell(&Tell::Answer(number, Ok(WorkerReply::Adapters(adapters))), NOTHING);
             }
             (Ask::Adapter { index, memory }, _) => {
                 limit_memory(memory);
@@ -101,9 +101,9 @@ fn serve() -> io::Result<()> {
                 let answer = match adapter {
                     Some(adapter) => {
                         session = Some(Session::new(adapter, host.clone()));
-                        Ok(Answer::Done)
+                        Ok(WorkerReply::Done)
                     }
-                    None => Err(Failure::lost("the GPU is no longer there")),
+                    None => Err(GpuFailure::lost("the GPU is no longer there")),
                 };
                 host.tell(&Tell::Answer(number, answer), NOTHING);
             }
@@ -127,18 +127,18 @@ fn limit_memory(buffers: u64) {
     }
 }
 
-fn answer(host: &Arc<Host>, session: &Session, number: u64, ask: Ask, bulk: &[u8]) {
+fn answer(host: &Arc<HostLink>, session: &Session, number: u64, ask: Ask, bulk: &[u8]) {
     host.settle();
     let answer = match ask {
         Ask::Adapters | Ask::Adapter { .. } => return,
         Ask::Close(device) => return session.close(device),
         Ask::Drop(device, id) => return session.drop_object(device, id),
         Ask::DestroyBuffer(device, id) => return session.destroy_buffer(device, id),
-        Ask::Open(id, descriptor) => session.open(id, &descriptor).map(Answer::Opened),
-        Ask::Create(device, id, create) => session.create(device, id, &create).map(|()| Answer::Done),
-        Ask::Write(device, to) => session.write(device, to, bulk).map(|()| Answer::Done),
+        Ask::Open(id, descriptor) => session.open(id, &descriptor).map(WorkerReply::Opened),
+        Ask::Create(device, id, create) => session.create(device, id, &create).map(|()| WorkerReply::Done),
+        Ask::Write(device, to) => session.write(device, to, bulk).map(|()| WorkerReply::Done),
         Ask::Submit(device, commands) => {
-            session.submit(device, &commands).map(|number| Answer::Submitted(Some(number)))
+            session.submit(device, &commands).map(|number| WorkerReply::Submitted(Some(number)))
         }
         Ask::Read { device, from, size } => {
             let read = {
@@ -148,7 +148,7 @@ fn answer(host: &Arc<Host>, session: &Session, number: u64, ask: Ask, bulk: &[u8
                     Err(failure) => host.tell(&Tell::Read(number, Err(failure)), NOTHING),
                 }
             };
-            session.read(device, from, size, Box::new(read)).map(Answer::Submitted)
+            session.read(device, from, size, Box::new(read)).map(WorkerReply::Submitted)
         }
     };
     host.tell(&Tell::Answer(number, answer), NOTHING);

@@ -18,7 +18,7 @@ use crate::server::body::RequestBody;
 use crate::server::metrics::Metrics;
 use crate::server::observe::{observed, with};
 use crate::server::origin::Trusted;
-use crate::server::problem::{Kind, Problem};
+use crate::server::problem::{Problem, ProblemKind};
 use crate::server::request_id::RequestId;
 use crate::server::{Audience, Http, body, run_remote, starting};
 
@@ -38,12 +38,12 @@ const IDLE_WITHOUT_PLACE: Duration = Duration::from_secs(2);
 /// The chain that all connections of a listener serve. `site` is empty while the chain starts.
 #[derive(Default)]
 pub(super) struct Content {
-    site: OnceLock<Site>,
+    site: OnceLock<ServedChain>,
     start: OnceLock<StartProgress>,
 }
 
 /// The chain and its routes, once the chain has started.
-struct Site {
+struct ServedChain {
     http: Http,
     /// Serves everything except calls of the entrypoint.
     routes: Router,
@@ -67,7 +67,7 @@ impl Content {
     /// From now on, serves calls of the entrypoint with `http`, and all other requests with `routes`.
     pub(super) fn serve(&self, http: Http, routes: Router) {
         // This is set once: a listener has one chain, and a reload changes only the version inside it.
-        let _ = self.site.set(Site { http, routes });
+        let _ = self.site.set(ServedChain { http, routes });
     }
 
     /// Until [`serve`](Self::serve) is called, answers tell the `progress` of the start.
@@ -136,7 +136,7 @@ impl Front {
     /// chain are answered all the same.
     fn refusal<B>(&self, request: &Request<B>) -> Option<Problem> {
         let why = self.crowded.as_ref().filter(|_| !matches!(request.uri().path(), "/healthz" | "/readyz"))?;
-        Some(Problem::new(Kind::Crowded, why.clone()))
+        Some(Problem::new(ProblemKind::Crowded, why.clone()))
     }
 
     /// Rejects requests that a foreign web page may have sent, if its browser could carry them past a firewall.
@@ -148,35 +148,35 @@ impl Front {
         let is_call = self.audience == Audience::Public
             && request.method() == Method::POST
             && request.uri().path() == "/run_remote";
-        let Some(Site { http, routes }) = self.content.site.get() else {
+        let Some(ServedChain { http, routes }) = self.content.site.get() else {
             return match well_formed(&request).and_then(|named| self.guard(&request, named.as_ref())) {
                 Ok(()) => starting::answer(&request, self.content.start.get()),
                 Err(problem) => problem.into_response(&RequestId::of(request.headers())),
             };
         };
-        observed(http, self.audience, request, |request, asked| async move {
+        observed(http, self.audience, request, |request, context| async move {
             let named = match well_formed(&request) {
                 Ok(named) => named,
                 Err(problem) => {
-                    let mut response = problem.into_response(&asked.id);
+                    let mut response = problem.into_response(&context.id);
                     // The bytes that follow are perhaps no request, so the connection closes.
                     response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
                     return response;
                 }
             };
             if let Err(problem) = self.guard(&request, named.as_ref()) {
-                return problem.into_response(&asked.id);
+                return problem.into_response(&context.id);
             }
             if let Some(problem) = self.refusal(&request) {
                 // The body is read and dropped, because the client may send all of it before it reads the answer.
                 tokio::spawn(body::discard(request.into_body()));
-                return problem.into_response(&asked.id);
+                return problem.into_response(&context.id);
             }
             if is_call {
-                return run_remote::entrypoint(http.clone(), request, asked).await;
+                return run_remote::entrypoint(http.clone(), request, context).await;
             }
             // A router answers every request, so it cannot fail.
-            routes.clone().oneshot(with(asked, request.map(Body::new))).await.unwrap_or_else(|never| match never {})
+            routes.clone().oneshot(with(context, request.map(Body::new))).await.unwrap_or_else(|never| match never {})
         })
         .await
     }
@@ -201,19 +201,22 @@ fn well_formed<B>(request: &Request<B>) -> Result<Option<Authority>, Problem> {
     if request.version() == Version::HTTP_11 {
         if host.is_none() || !is_only || named.is_err() {
             return Err(Problem::new(
-                Kind::BadRequest,
+                ProblemKind::BadRequest,
                 "a request must have exactly one header Host, which is a name or an address",
             ));
         }
         let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
         let coded = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
         if !coded || codings.next().is_some() {
-            return Err(Problem::new(Kind::BadRequest, "the only supported Transfer-Encoding is `chunked`, once"));
+            return Err(Problem::new(
+                ProblemKind::BadRequest,
+                "the only supported Transfer-Encoding is `chunked`, once",
+            ));
         }
     }
     // A browser sends one (RFC 6454, 7.3). With several, whoever checks may read another one than whoever acts.
     if request.headers().get_all(header::ORIGIN).iter().nth(1).is_some() {
-        return Err(Problem::new(Kind::BadRequest, "a request may have one header Origin"));
+        return Err(Problem::new(ProblemKind::BadRequest, "a request may have one header Origin"));
     }
     // The target takes precedence over the header (3.2.2).
     Ok(request.uri().authority().cloned().or(named.unwrap_or_default()))

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::problem::{self, PROBLEM, Status};
+use super::problem::{self, PROBLEM, ProblemStatus};
 use super::schema::Schemas;
 use super::{Get, HOST, Info, Listener, Operation, answer_headers, assemble, json_content, own_paths, post};
 use crate::server::admin;
@@ -30,7 +30,7 @@ pub(in crate::server) fn document(info: &Info<'_>, operations: &[Operation<'_>])
                 .map(|exposition| (exposition.content_type(), json!({ "schema": { "type": "string" } })))
                 .into_iter()
                 .collect(),
-            failures: &[Status::NotAcceptable, Status::Internal, Status::Unavailable],
+            failures: &[ProblemStatus::NotAcceptable, ProblemStatus::Internal, ProblemStatus::Unavailable],
             needs_key: false,
         },
         Get {
@@ -39,7 +39,7 @@ pub(in crate::server) fn document(info: &Info<'_>, operations: &[Operation<'_>])
             summary: "The state of the chain",
             description: "The state at this moment.",
             content: json_content(state),
-            failures: &[Status::Internal, Status::Unavailable],
+            failures: &[ProblemStatus::Internal, ProblemStatus::Unavailable],
             needs_key: false,
         },
     ] {
@@ -59,7 +59,10 @@ fn reload(listener: Listener, reloaded: Json) -> Json {
         "content": json_content(reloaded),
     });
     let mut responses = Map::from_iter([("200".to_owned(), answer)]);
-    problem::add(&mut responses, [Status::NotReloadable, Status::ReloadFailed, Status::Unavailable]);
+    problem::add(
+        &mut responses,
+        [ProblemStatus::NotReloadable, ProblemStatus::ReloadFailed, ProblemStatus::Unavailable],
+    );
     problem::add(&mut responses, listener.refusals(true));
     json!({
         "operationId": "reload",

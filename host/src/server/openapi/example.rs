@@ -94,11 +94,11 @@ mod tests {
     use super::*;
     use crate::value::json;
     use crate::value::json::arbitrary::{any_params, any_type, member};
-    use crate::value::ty::Declared;
+    use crate::value::ty::DeclaredType;
 
     #[test]
     fn an_example_shows_each_kind_of_type() {
-        let declared = |members| Arc::new(Declared { name: None, docs: None, members });
+        let declared = |members| Arc::new(DeclaredType { name: None, docs: None, members });
         let variant = Type::Variant(declared(vec![member("too-long", Some(Type::U32)), member("empty", None)]));
         let params = [
             member("top-k", Some(Type::Option(Type::U32.into()))),

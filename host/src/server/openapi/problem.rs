@@ -7,7 +7,7 @@ pub(super) const PROBLEM: &str = "Problem";
 
 /// A kind of failure response. Each operation lists the kinds that it can answer with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Status {
+pub(super) enum ProblemStatus {
     Malformed,
     BadInput,
     Unauthorized,
@@ -28,109 +28,115 @@ pub(super) enum Status {
     Deadline,
 }
 
-impl Status {
-    const ALL: [Status; 18] = [
-        Status::Malformed,
-        Status::BadInput,
-        Status::Unauthorized,
-        Status::Forbidden,
-        Status::NotReloadable,
-        Status::NotAcceptable,
-        Status::SlowRequest,
-        Status::TooLarge,
-        Status::MediaType,
-        Status::ReloadFailed,
-        Status::Version,
-        Status::Overloaded,
-        Status::HeadTooLarge,
-        Status::Trap,
-        Status::Internal,
-        Status::Unreachable,
-        Status::Unavailable,
-        Status::Deadline,
+impl ProblemStatus {
+    const ALL: [ProblemStatus; 18] = [
+        ProblemStatus::Malformed,
+        ProblemStatus::BadInput,
+        ProblemStatus::Unauthorized,
+        ProblemStatus::Forbidden,
+        ProblemStatus::NotReloadable,
+        ProblemStatus::NotAcceptable,
+        ProblemStatus::SlowRequest,
+        ProblemStatus::TooLarge,
+        ProblemStatus::MediaType,
+        ProblemStatus::ReloadFailed,
+        ProblemStatus::Version,
+        ProblemStatus::Overloaded,
+        ProblemStatus::HeadTooLarge,
+        ProblemStatus::Trap,
+        ProblemStatus::Internal,
+        ProblemStatus::Unreachable,
+        ProblemStatus::Unavailable,
+        ProblemStatus::Deadline,
     ];
 
     /// The failures that every call can meet.
-    pub(super) const OF_CALLS: [Status; 10] = [
-        Status::BadInput,
-        Status::NotAcceptable,
-        Status::SlowRequest,
-        Status::TooLarge,
-        Status::MediaType,
-        Status::Overloaded,
-        Status::Trap,
-        Status::Unreachable,
-        Status::Unavailable,
-        Status::Deadline,
+    pub(super) const OF_CALLS: [ProblemStatus; 10] = [
+        ProblemStatus::BadInput,
+        ProblemStatus::NotAcceptable,
+        ProblemStatus::SlowRequest,
+        ProblemStatus::TooLarge,
+        ProblemStatus::MediaType,
+        ProblemStatus::Overloaded,
+        ProblemStatus::Trap,
+        ProblemStatus::Unreachable,
+        ProblemStatus::Unavailable,
+        ProblemStatus::Deadline,
     ];
 
     pub(super) fn code(self) -> u16 {
         match self {
-            Status::Malformed | Status::BadInput => 400,
-            Status::Unauthorized => 401,
-            Status::Forbidden => 403,
-            Status::NotReloadable => 404,
-            Status::NotAcceptable => 406,
-            Status::SlowRequest => 408,
-            Status::TooLarge => 413,
-            Status::MediaType => 415,
-            Status::ReloadFailed => 422,
-            Status::Version => 426,
-            Status::Overloaded => 429,
-            Status::HeadTooLarge => 431,
-            Status::Trap | Status::Internal => 500,
-            Status::Unreachable => 502,
-            Status::Unavailable => 503,
-            Status::Deadline => 504,
+            ProblemStatus::Malformed | ProblemStatus::BadInput => 400,
+            ProblemStatus::Unauthorized => 401,
+            ProblemStatus::Forbidden => 403,
+            ProblemStatus::NotReloadable => 404,
+            ProblemStatus::NotAcceptable => 406,
+            ProblemStatus::SlowRequest => 408,
+            ProblemStatus::TooLarge => 413,
+            ProblemStatus::MediaType => 415,
+            ProblemStatus::ReloadFailed => 422,
+            ProblemStatus::Version => 426,
+            ProblemStatus::Overloaded => 429,
+            ProblemStatus::HeadTooLarge => 431,
+            ProblemStatus::Trap | ProblemStatus::Internal => 500,
+            ProblemStatus::Unreachable => 502,
+            ProblemStatus::Unavailable => 503,
+            ProblemStatus::Deadline => 504,
         }
     }
 
     /// Returns its name among the components.
     fn name(self) -> &'static str {
         match self {
-            Status::Malformed => "BadRequest",
-            Status::BadInput => "BadInput",
-            Status::Unauthorized => "Unauthorized",
-            Status::Forbidden => "Forbidden",
-            Status::NotReloadable => "NotReloadable",
-            Status::NotAcceptable => "NotAcceptable",
-            Status::SlowRequest => "SlowRequest",
-            Status::TooLarge => "TooLarge",
-            Status::MediaType => "UnsupportedMediaType",
-            Status::ReloadFailed => "ReloadFailed",
-            Status::Version => "UpgradeRequired",
-            Status::Overloaded => "Overloaded",
-            Status::HeadTooLarge => "HeadTooLarge",
-            Status::Trap => "Trap",
-            Status::Internal => "Internal",
-            Status::Unreachable => "Unreachable",
-            Status::Unavailable => "Unavailable",
-            Status::Deadline => "DeadlineExceeded",
+            ProblemStatus::Malformed => "BadRequest",
+            ProblemStatus::BadInput => "BadInput",
+            ProblemStatus::Unauthorized => "Unauthorized",
+            ProblemStatus::Forbidden => "Forbidden",
+            ProblemStatus::NotReloadable => "NotReloadable",
+            ProblemStatus::NotAcceptable => "NotAcceptable",
+            ProblemStatus::SlowRequest => "SlowRequest",
+            ProblemStatus::TooLarge => "TooLarge",
+            ProblemStatus::MediaType => "UnsupportedMediaType",
+            ProblemStatus::ReloadFailed => "ReloadFailed",
+            ProblemStatus::Version => "UpgradeRequired",
+            ProblemStatus::Overloaded => "Overloaded",
+            ProblemStatus::HeadTooLarge => "HeadTooLarge",
+            ProblemStatus::Trap => "Trap",
+            ProblemStatus::Internal => "Internal",
+            ProblemStatus::Unreachable => "Unreachable",
+            ProblemStatus::Unavailable => "Unavailable",
+            ProblemStatus::Deadline => "DeadlineExceeded",
         }
     }
 
     fn description(self) -> &'static str {
         match self {
-            Status::Malformed => "The request is malformed.",
-            Status::BadInput => "The body is malformed, or does not fit the parameters; `pointer` says where.",
-            Status::Unauthorized => "The request shows no API key that the server knows.",
-            Status::Forbidden => {
+            ProblemStatus::Malformed => "The request is malformed.",
+            ProblemStatus::BadInput => "The body is malformed, or does not fit the parameters; `pointer` says where.",
+            ProblemStatus::Unauthorized => "The request shows no API key that the server knows.",
+            ProblemStatus::Forbidden => {
                 "A web page of another origin sent the request, or the request calls this machine by a foreign name."
             }
-            Status::NotReloadable => "The chain has no file to load a new version from.",
-            Status::NotAcceptable => "The answer cannot be of any type that `Accept` names.",
-            Status::SlowRequest => "The body did not arrive in time.",
-            Status::TooLarge => "The body, or the values that are read from it, are larger than the server accepts.",
-            Status::MediaType => "The server does not accept the body's media type.",
-            Status::ReloadFailed => "The new version does not load; `detail` says why. The old one serves on.",
-            Status::Version => "The request is not a WebSocket handshake, or one of another version of the protocol.",
-            Status::Overloaded => "The server has too many calls or too little memory. Try again after `Retry-After`.",
-            Status::HeadTooLarge => "The head of the request is larger than the server accepts.",
-            Status::Trap => "A chainlet failed; `path` says which.",
-            Status::Internal => "The host failed; its log says more.",
-            Status::Unreachable => "A chainlet on another machine cannot be reached.",
-            Status::Unavailable => "The chain, or a chainlet that the call needs, is not ready.",
-            Status::Deadline => "The call did not end in time; `path` says where it was.",
+            ProblemStatus::NotReloadable => "The chain has no file to load a new version from.",
+            ProblemStatus::NotAcceptable => "The answer cannot be of any type that `Accept` names.",
+            ProblemStatus::SlowRequest => "The body did not arrive in time.",
+            ProblemStatus::TooLarge => {
+                "The body, or the values that are read from it, are larger than the server accepts."
+            }
+            ProblemStatus::MediaType => "The server does not accept the body's media type.",
+            ProblemStatus::ReloadFailed => "The new version does not load; `detail` says why. The old one serves on.",
+            ProblemStatus::Version => {
+                "The request is not a WebSocket handshake, or one of another version of the protocol."
+            }
+            ProblemStatus::Overloaded => {
+                "The server has too many calls or too little memory. Try again after `Retry-After`."
+            }
+            ProblemStatus::HeadTooLarge => "The head of the request is larger than the server accepts.",
+            ProblemStatus::Trap => "A chainlet failed; `path` says which.",
+            ProblemStatus::Internal => "The host failed; its log says more.",
+            ProblemStatus::Unreachable => "A chainlet on another machine cannot be reached.",
+            ProblemStatus::Unavailable => "The chain, or a chainlet that the call needs, is not ready.",
+            ProblemStatus::Deadline => "The call did not end in time; `path` says where it was.",
         }
     }
 
@@ -146,11 +152,11 @@ impl Status {
             Some((name, header))
         };
         match self {
-            Status::Overloaded => seconds(true),
+            ProblemStatus::Overloaded => seconds(true),
             // A cancelled call is a 503 too, but has no `Retry-After`, because waiting does not help.
-            Status::Unreachable | Status::Unavailable => seconds(false),
-            Status::Unauthorized => text("WWW-Authenticate", "The way to send a key."),
-            Status::Version => text("Upgrade", "The protocol that the path needs: `websocket`."),
+            ProblemStatus::Unreachable | ProblemStatus::Unavailable => seconds(false),
+            ProblemStatus::Unauthorized => text("WWW-Authenticate", "The way to send a key."),
+            ProblemStatus::Version => text("Upgrade", "The protocol that the path needs: `websocket`."),
             _ => None,
         }
     }
@@ -176,7 +182,7 @@ impl Status {
 }
 
 /// Adds `statuses` to an operation's responses. A code that has a response already keeps it.
-pub(super) fn add(responses: &mut Map<String, Json>, statuses: impl IntoIterator<Item = Status>) {
+pub(super) fn add(responses: &mut Map<String, Json>, statuses: impl IntoIterator<Item = ProblemStatus>) {
     for status in statuses {
         responses.entry(status.code().to_string()).or_insert_with(|| status.reference());
     }
@@ -185,8 +191,8 @@ pub(super) fn add(responses: &mut Map<String, Json>, statuses: impl IntoIterator
 /// Returns the responses to which `paths` refers, for the components.
 pub(super) fn responses(paths: &Map<String, Json>) -> Map<String, Json> {
     let text = Json::from(paths.clone()).to_string();
-    let is_used = |status: &Status| text.contains(&format!("\"{}\"", status.path()));
-    let used = Status::ALL.into_iter().filter(is_used);
+    let is_used = |status: &ProblemStatus| text.contains(&format!("\"{}\"", status.path()));
+    let used = ProblemStatus::ALL.into_iter().filter(is_used);
     used.map(|status| (status.name().to_owned(), status.response())).collect()
 }
 

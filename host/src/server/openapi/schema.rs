@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json, json};
 
 use super::{describe, pattern};
-use crate::value::ty::{Declared, Member, Type};
+use crate::value::ty::{DeclaredType, Member, Type};
 
 /// The direction in which a value goes. Schemas differ by it, because the host reads more spellings than it writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +136,7 @@ impl Schemas {
 
     /// Returns a reference to `schema` if its type has a name, and `schema` itself if not. If another schema has taken
     /// the name, a number is added to it.
-    fn declared(&mut self, ty: &Type, declared: &Declared, mut schema: Json, direction: Direction) -> Json {
+    fn declared(&mut self, ty: &Type, declared: &DeclaredType, mut schema: Json, direction: Direction) -> Json {
         describe(&mut schema, declared.docs.as_deref());
         let Some(wit) = &declared.name else { return schema };
         let suffix = if direction == Direction::Input && differs_by_direction(ty) { "Input" } else { "" };

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::problem::{self, Status};
+use super::problem::{self, ProblemStatus};
 use super::schema::{Direction, Schemas};
 use super::{Listener, SOCKET_KEY, example};
 use crate::chain::answer::stream_of;
@@ -110,7 +110,7 @@ pub(super) fn socket(id: &str, signature: &Signature, listener: Listener) -> Jso
     let mut responses = Map::new();
     responses.insert("101".into(), json!({ "description": "The connection is a WebSocket from here on." }));
     problem::add(&mut responses, listener.refusals(true));
-    problem::add(&mut responses, [Status::Forbidden, Status::Version, Status::Unavailable]);
+    problem::add(&mut responses, [ProblemStatus::Forbidden, ProblemStatus::Version, ProblemStatus::Unavailable]);
     let mut operation = json!({
         "operationId": format!("{id}_socket"),
         "tags": [super::CALLS],

@@ -11,7 +11,7 @@ use crate::value::Value;
 use crate::value::json;
 use crate::value::json::arbitrary::breaks::{Break, find_breaks};
 use crate::value::json::arbitrary::{any_params, any_type, member, value_of};
-use crate::value::ty::{Declared, Docs, Member};
+use crate::value::ty::{DeclaredType, Docs, Member};
 
 const INFO: Info<'_> =
     Info { title: "search", version: "1", description: Some("Finds passages."), api_keys: false, prefix: "" };
@@ -46,8 +46,8 @@ const BODY: &str = "/paths/~1run_remote/post/requestBody/content/application~1js
 const ANSWER: &str = "/paths/~1run_remote/post/responses/200/content/application~1json/schema";
 const TYPED_ERROR: &str = "/paths/~1run_remote/post/responses/422/content/application~1problem+json/schema";
 
-fn declared(name: &str, docs: Option<&str>, members: Vec<Member>) -> Arc<Declared> {
-    Arc::new(Declared { name: Some(name.into()), docs: docs.map(Arc::from), members })
+fn declared(name: &str, docs: Option<&str>, members: Vec<Member>) -> Arc<DeclaredType> {
+    Arc::new(DeclaredType { name: Some(name.into()), docs: docs.map(Arc::from), members })
 }
 
 fn hit() -> Type {

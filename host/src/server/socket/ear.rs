@@ -12,8 +12,8 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 
-use super::metered::Meter;
-use super::{FAREWELL, Farewell, Heard, SILENCE, Source};
+use super::metered::MessageMeter;
+use super::{ClientMessages, FAREWELL, Farewell, Heard, SILENCE};
 use crate::chain;
 use crate::chainlet::Chainlet;
 use crate::chainlet::callee::Callee;
@@ -44,7 +44,7 @@ pub(super) struct Ear<'a> {
     /// True if the client has said that its stream has ended.
     pub ended: Arc<AtomicBool>,
     pub limits: &'a Limits,
-    pub meter: &'a Meter,
+    pub meter: &'a MessageMeter,
     pub speaking: &'a AtomicBool,
 }
 
@@ -52,7 +52,7 @@ impl Ear<'_> {
     /// Reads the parameters beside the stream, which come first.
     pub(super) async fn others(
         &self,
-        source: &mut Source,
+        source: &mut ClientMessages,
         others: &[Member],
         deadline: &Deadline,
     ) -> Result<Values, Farewell> {
@@ -90,7 +90,7 @@ impl Ear<'_> {
 
     /// Passes the client's items on as the guest takes them. Returns when the client has left, or has sent a message
     /// that the server rejects. An item of a wrong type only fails the guest's stream.
-    pub(super) async fn listen(&self, source: &mut Source, heard: Heard) -> Farewell {
+    pub(super) async fn listen(&self, source: &mut ClientMessages, heard: Heard) -> Farewell {
         let mut heard = Some(heard);
         loop {
             let message = match timeout(SILENCE, source.next()).await {
@@ -149,7 +149,11 @@ impl Ear<'_> {
 
     /// Returns how the conversation ends after the client's last message: the client has closed its side, has broken
     /// off, or has sent too much.
-    async fn farewell(&self, source: &mut Source, last: Option<Result<Message, tungstenite::Error>>) -> Farewell {
+    async fn farewell(
+        &self,
+        source: &mut ClientMessages,
+        last: Option<Result<Message, tungstenite::Error>>,
+    ) -> Farewell {
         if let Some(Err(error)) = last {
             return self.broken(&error);
         }

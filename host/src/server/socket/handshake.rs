@@ -17,7 +17,7 @@ const VERSION: &str = "13";
 
 /// The reason why a handshake is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum HandshakeFault {
     /// The request does not ask for a WebSocket.
     NotAsked,
     /// The client speaks another version of the protocol. The answer has to name the version of the server.
@@ -52,26 +52,26 @@ pub(super) struct Answer {
 ///
 /// # Errors
 /// Fails if the request is not a handshake of this version.
-pub(super) fn accept(head: &mut Parts) -> Result<Handshake, Fault> {
+pub(super) fn accept(head: &mut Parts) -> Result<Handshake, HandshakeFault> {
     if !is_asked(&head.headers) {
-        return Err(Fault::NotAsked);
+        return Err(HandshakeFault::NotAsked);
     }
     if head.method != Method::GET || head.version != Version::HTTP_11 {
-        return Err(Fault::Malformed("a WebSocket begins with a GET of HTTP/1.1"));
+        return Err(HandshakeFault::Malformed("a WebSocket begins with a GET of HTTP/1.1"));
     }
     if !has_token(&head.headers, header::CONNECTION, "upgrade") {
-        return Err(Fault::Malformed("the header Connection must name `Upgrade`"));
+        return Err(HandshakeFault::Malformed("the header Connection must name `Upgrade`"));
     }
     if only(&head.headers, header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != VERSION) {
-        return Err(Fault::Version);
+        return Err(HandshakeFault::Version);
     }
     let key = only(&head.headers, header::SEC_WEBSOCKET_KEY)
         .filter(|key| STANDARD.decode(key.as_bytes()).is_ok_and(|nonce| nonce.len() == 16))
-        .ok_or(Fault::Malformed("the header Sec-WebSocket-Key must be 16 bytes in base64, once"))?
+        .ok_or(HandshakeFault::Malformed("the header Sec-WebSocket-Key must be 16 bytes in base64, once"))?
         .clone();
-    let selects = subprotocol::offered(&head.headers).map_err(Fault::Malformed)?.is_spoken;
+    let selects = subprotocol::offered(&head.headers).map_err(HandshakeFault::Malformed)?.is_spoken;
     let connection = head.extensions.remove::<OnUpgrade>();
-    let connection = connection.ok_or(Fault::Malformed("this connection cannot become a WebSocket"))?;
+    let connection = connection.ok_or(HandshakeFault::Malformed("this connection cannot become a WebSocket"))?;
     Ok(Handshake { connection, answer: Answer { key, selects } })
 }
 
@@ -111,7 +111,7 @@ mod tests {
 
     use super::*;
 
-    fn fault(change: impl FnOnce(&mut HeaderMap)) -> Fault {
+    fn fault(change: impl FnOnce(&mut HeaderMap)) -> HandshakeFault {
         let mut request = Request::get("/run_remote").body(()).unwrap();
         for (name, value) in [
             ("connection", "keep-alive, Upgrade"),
@@ -128,29 +128,32 @@ mod tests {
     #[test]
     fn handshakes_that_break_the_rfc_are_rejected() {
         // Everything is right, except that there is no connection.
-        assert_eq!(fault(|_| {}), Fault::Malformed("this connection cannot become a WebSocket"));
-        assert_eq!(fault(|headers| drop(headers.remove("upgrade"))), Fault::NotAsked);
-        assert!(matches!(fault(|headers| drop(headers.remove("connection"))), Fault::Malformed(_)));
+        assert_eq!(fault(|_| {}), HandshakeFault::Malformed("this connection cannot become a WebSocket"));
+        assert_eq!(fault(|headers| drop(headers.remove("upgrade"))), HandshakeFault::NotAsked);
+        assert!(matches!(fault(|headers| drop(headers.remove("connection"))), HandshakeFault::Malformed(_)));
         for version in ["8", "13, 8", ""] {
             let wrong = |headers: &mut HeaderMap| {
                 headers.insert("sec-websocket-version", version.parse().unwrap());
             };
-            assert_eq!(fault(wrong), Fault::Version, "{version}");
+            assert_eq!(fault(wrong), HandshakeFault::Version, "{version}");
         }
         for key in ["", "dGhlIHNhbXBsZSBub25jZQ", "c2hvcnQ=", "not base64"] {
             let wrong = |headers: &mut HeaderMap| {
                 headers.insert("sec-websocket-key", key.parse().unwrap());
             };
-            assert!(matches!(fault(wrong), Fault::Malformed(text) if text.contains("Sec-WebSocket-Key")), "{key}");
+            assert!(
+                matches!(fault(wrong), HandshakeFault::Malformed(text) if text.contains("Sec-WebSocket-Key")),
+                "{key}"
+            );
         }
         let twice = |headers: &mut HeaderMap| {
             headers.append("sec-websocket-key", HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ=="));
         };
-        assert!(matches!(fault(twice), Fault::Malformed(_)));
+        assert!(matches!(fault(twice), HandshakeFault::Malformed(_)));
         let bearer_alone = |headers: &mut HeaderMap| {
             headers.insert("sec-websocket-protocol", HeaderValue::from_static("chainhost.bearer.YWRhPz8"));
         };
-        assert!(matches!(fault(bearer_alone), Fault::Malformed(text) if text.contains("chainhost.v1")));
+        assert!(matches!(fault(bearer_alone), HandshakeFault::Malformed(text) if text.contains("chainhost.v1")));
     }
 
     #[test]

@@ -20,11 +20,11 @@ const FREE: usize = 64 * 1024;
 /// A connection whose bytes are counted.
 pub(super) struct Metered<S> {
     stream: S,
-    meter: Arc<Meter>,
+    meter: Arc<MessageMeter>,
 }
 
 /// The count of the bytes since the last message, and their reservation.
-pub(super) struct Meter {
+pub(super) struct MessageMeter {
     unfinished: Mutex<Unfinished>,
     /// True if arriving bytes are thrown away.
     discards: AtomicBool,
@@ -37,14 +37,14 @@ struct Unfinished {
 
 impl<S> Metered<S> {
     /// Counts the bytes of `stream` in `reservation`.
-    pub(super) fn new(stream: S, reservation: Reservation) -> (Self, Arc<Meter>) {
+    pub(super) fn new(stream: S, reservation: Reservation) -> (Self, Arc<MessageMeter>) {
         let unfinished = Mutex::new(Unfinished { bytes: 0, reservation });
-        let meter = Arc::new(Meter { unfinished, discards: AtomicBool::new(false) });
+        let meter = Arc::new(MessageMeter { unfinished, discards: AtomicBool::new(false) });
         (Metered { stream, meter: meter.clone() }, meter)
     }
 }
 
-impl Meter {
+impl MessageMeter {
     /// Starts a new message and frees the reservation: the last message is complete, and its receiver reserves it now.
     pub(super) fn finished(&self) {
         let mut unfinished = self.unfinished.lock().unwrap_or_else(PoisonError::into_inner);

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use wasmtime::component::{Accessor, Func, GuestTaskId, LinkerInstance};
 use wasmtime::{AsContextMut, Result, StoreContextMut, bail};
 
-use super::stream::{Held, Streaming, connect};
+use super::stream::{HasStreams, KeepAlive, connect};
 use super::{Flat, MAX_FLAT};
 use crate::memory::{NoRoom, Reservation};
 use crate::value::{Signature, Type, Value};
@@ -48,12 +48,12 @@ impl Export {
     /// The values do not fit the function's type, the guest broke the canonical ABI, or the host has no room for the result
     /// ([`NoRoom`]). A trap of the guest is not
     /// returned here: it ends the `run_concurrent` that drives the store.
-    pub(crate) async fn call<T: Streaming>(
+    pub(crate) async fn call<T: HasStreams>(
         &self,
         accessor: &Accessor<T>,
         params: Vec<Value>,
         reservation: Option<Reservation>,
-        held: Option<&Held>,
+        held: Option<&KeepAlive>,
         started: impl FnOnce(StoreContextMut<'_, T>, GuestTaskId),
     ) -> Result<Lifted> {
         let params = Flat { reservation, ..Flat::new(params) };
@@ -68,11 +68,11 @@ impl Export {
         with_slots!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
     }
 
-    async fn call_with<T: Streaming, const N: usize>(
+    async fn call_with<T: HasStreams, const N: usize>(
         &self,
         accessor: &Accessor<T>,
         params: Flat<MAX_FLAT>,
-        held: Option<&Held>,
+        held: Option<&KeepAlive>,
         started: impl FnOnce(StoreContextMut<'_, T>, GuestTaskId),
     ) -> Result<Lifted> {
         let (func, call) = accessor.with(|mut access| {
@@ -126,7 +126,7 @@ pub(crate) trait Import<T>: Send + Sync + 'static {
 /// # Errors
 ///
 /// The name is taken.
-pub(crate) fn define<T: Streaming>(
+pub(crate) fn define<T: HasStreams>(
     instance: &mut LinkerInstance<'_, T>,
     name: &str,
     signature: &Signature,
@@ -150,7 +150,7 @@ pub(crate) fn define<T: Streaming>(
     with_slots!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
 }
 
-fn define_with<T: Streaming, const P: usize, const R: usize>(
+fn define_with<T: HasStreams, const P: usize, const R: usize>(
     instance: &mut LinkerInstance<'_, T>,
     name: &str,
     is_async: bool,
@@ -167,13 +167,13 @@ fn define_with<T: Streaming, const P: usize, const R: usize>(
     }
 }
 
-type Answer = BoxFuture<'static, Result<Option<Value>>>;
+type ImportFuture = BoxFuture<'static, Result<Option<Value>>>;
 
-fn begin<T: Streaming, const P: usize>(
+fn begin<T: HasStreams, const P: usize>(
     mut store: StoreContextMut<'_, T>,
     import: &dyn Import<T>,
     params: Flat<P>,
-) -> Answer {
+) -> ImportFuture {
     let Flat { values, opened, reservation, no_room } = params;
     if !opened.is_empty()
         && let Err(error) = connect(store.as_context_mut(), opened, None)
@@ -183,7 +183,7 @@ fn begin<T: Streaming, const P: usize>(
     import.call(store, no_room.map_or(Ok(Passed { values, reservation }), Err))
 }
 
-async fn answer<const R: usize>(call: Answer) -> Result<Flat<R>> {
+async fn answer<const R: usize>(call: ImportFuture) -> Result<Flat<R>> {
     Ok(Flat::new(call.await?.into_iter().collect()))
 }
 

@@ -24,8 +24,8 @@ use wasmtime::component::{FutureReader, Lift, Lower, StreamReader};
 use wasmtime::{AsContextMut, Result, StoreContextMut, ValRaw, bail, format_err};
 
 use self::item::Item;
-use self::reading::{Batch, Reading, Sender};
-use self::writing::{HandedOn, Writing};
+use self::reading::{Batch, BatchSender, GuestConsumer};
+use self::writing::{GuestProducer, HandedOn};
 use super::lift::Lifting;
 use crate::memory::MemoryBudget;
 use crate::value::stream::{Items, Stream};
@@ -43,10 +43,10 @@ const BATCH: usize = 128;
 pub(crate) const STREAM: usize = 4 * 1024;
 
 /// A value that is kept for as long as a guest may write to any stream of a call.
-pub type Held = Arc<dyn Any + Send + Sync>;
+pub type KeepAlive = Arc<dyn Any + Send + Sync>;
 
 /// A store's data that has the state of its guest's streams.
-pub trait Streaming: Send + 'static {
+pub trait HasStreams: Send + 'static {
     /// Returns the state that the streams share.
     fn streams(&self) -> &Streams;
 }
@@ -67,7 +67,7 @@ impl Streams {
     /// budget of all guests, too.
     pub(crate) fn new(bytes: usize, host: &MemoryBudget) -> Self {
         Streams {
-            budget: host.share(bytes, "the limit to a guest's streams", "resources.values_limit"),
+            budget: host.part(bytes, "the limit to a guest's streams", "resources.values_limit"),
             over: Arc::default(),
         }
     }
@@ -95,7 +95,7 @@ impl Drop for EndOfStreams {
 
 /// A readable end that was taken out of a guest and that [`connect`] connects to its channel.
 pub(super) struct Opened {
-    end: End,
+    end: ReadableEnd,
     /// The reader's value.
     stream: Stream,
     sender: mpsc::Sender<Batch>,
@@ -104,7 +104,7 @@ pub(super) struct Opened {
     most: usize,
 }
 
-enum End {
+enum ReadableEnd {
     Bytes(StreamReader<u8>),
     Plain(StreamReader<Item<false>>),
     Rich(StreamReader<Item<true>>),
@@ -113,19 +113,19 @@ enum End {
 }
 
 /// The form in which wasmtime sees the items of a stream.
-enum Kind {
+enum ItemKind {
     Bytes,
     /// Items without a pointer: writing them needs no memory of the guest's allocator.
     Plain,
     Rich,
 }
 
-impl Kind {
-    fn of(types: &ComponentTypes, payload: InterfaceType) -> Kind {
+impl ItemKind {
+    fn of(types: &ComponentTypes, payload: InterfaceType) -> ItemKind {
         match payload {
-            InterfaceType::U8 => Kind::Bytes,
-            payload if super::scalar(payload).is_some() || super::layout(types, payload).is_some() => Kind::Plain,
-            _ => Kind::Rich,
+            InterfaceType::U8 => ItemKind::Bytes,
+            payload if super::scalar(payload).is_some() || super::layout(types, payload).is_some() => ItemKind::Plain,
+            _ => ItemKind::Rich,
         }
     }
 }
@@ -144,29 +144,37 @@ pub(super) fn lift(cx: &mut Lifting<'_, '_>, ty: InterfaceType, handle: ValRaw) 
     cx.consume_fuel(STREAM)?;
     let payload = payload(cx.types, ty)?;
     let size = usize::try_from(cx.types.canonical_abi(&payload).size32)?;
-    let kind = Kind::of(cx.types, payload);
+    let kind = ItemKind::of(cx.types, payload);
     let end = match (ty, kind) {
-        (InterfaceType::Stream(_), Kind::Bytes) => End::Bytes(StreamReader::linear_lift_from_flat(cx, ty, &handle)?),
-        (InterfaceType::Stream(_), Kind::Plain) => End::Plain(StreamReader::linear_lift_from_flat(cx, ty, &handle)?),
-        (InterfaceType::Stream(_), Kind::Rich) => End::Rich(StreamReader::linear_lift_from_flat(cx, ty, &handle)?),
-        (_, Kind::Bytes | Kind::Plain) => End::PlainFuture(FutureReader::linear_lift_from_flat(cx, ty, &handle)?),
-        (_, Kind::Rich) => End::RichFuture(FutureReader::linear_lift_from_flat(cx, ty, &handle)?),
+        (InterfaceType::Stream(_), ItemKind::Bytes) => {
+            ReadableEnd::Bytes(StreamReader::linear_lift_from_flat(cx, ty, &handle)?)
+        }
+        (InterfaceType::Stream(_), ItemKind::Plain) => {
+            ReadableEnd::Plain(StreamReader::linear_lift_from_flat(cx, ty, &handle)?)
+        }
+        (InterfaceType::Stream(_), ItemKind::Rich) => {
+            ReadableEnd::Rich(StreamReader::linear_lift_from_flat(cx, ty, &handle)?)
+        }
+        (_, ItemKind::Bytes | ItemKind::Plain) => {
+            ReadableEnd::PlainFuture(FutureReader::linear_lift_from_flat(cx, ty, &handle)?)
+        }
+        (_, ItemKind::Rich) => ReadableEnd::RichFuture(FutureReader::linear_lift_from_flat(cx, ty, &handle)?),
     };
     let (sender, receiver) = mpsc::channel(DEPTH);
     let whole = Arc::new(AtomicBool::new(false));
-    let stream = Stream::new(reading::Received::new(receiver, whole.clone()));
+    let stream = Stream::new(reading::BatchReceiver::new(receiver, whole.clone()));
     cx.opened.push(Opened { end, stream: stream.clone(), sender, whole, most: (CHUNK / size.max(1)).max(1) });
     Ok(stream)
 }
 
 /// Sends what the guest in `store` writes to the ends `opened` to their readers. Keeps `held` until the guest is done.
-pub(super) fn connect<T: Streaming>(
+pub(super) fn connect<T: HasStreams>(
     mut store: StoreContextMut<'_, T>,
     opened: Vec<Opened>,
-    held: Option<&Held>,
+    held: Option<&KeepAlive>,
 ) -> Result<()> {
     for Opened { end, stream, sender, whole, most } in opened {
-        let sender = Sender::new(sender, whole, most, store.data().streams().clone(), held.cloned());
+        let sender = BatchSender::new(sender, whole, most, store.data().streams().clone(), held.cloned());
         // The guest got this stream from the host and hands it on as it is, so the items need not go through the
         // guest's store.
         let hand_on = |HandedOn(items): HandedOn| {
@@ -176,20 +184,24 @@ pub(super) fn connect<T: Streaming>(
             })));
         };
         match end {
-            End::Bytes(end) => match end.try_into(store.as_context_mut()) {
+            ReadableEnd::Bytes(end) => match end.try_into(store.as_context_mut()) {
                 Ok(items) => hand_on(items),
-                Err(end) => end.pipe(store.as_context_mut(), Reading::<u8>::new(sender))?,
+                Err(end) => end.pipe(store.as_context_mut(), GuestConsumer::<u8>::new(sender))?,
             },
-            End::Plain(end) => match end.try_into(store.as_context_mut()) {
+            ReadableEnd::Plain(end) => match end.try_into(store.as_context_mut()) {
                 Ok(items) => hand_on(items),
-                Err(end) => end.pipe(store.as_context_mut(), Reading::<Item<false>>::new(sender))?,
+                Err(end) => end.pipe(store.as_context_mut(), GuestConsumer::<Item<false>>::new(sender))?,
             },
-            End::Rich(end) => match end.try_into(store.as_context_mut()) {
+            ReadableEnd::Rich(end) => match end.try_into(store.as_context_mut()) {
                 Ok(items) => hand_on(items),
-                Err(end) => end.pipe(store.as_context_mut(), Reading::<Item<true>>::new(sender))?,
+                Err(end) => end.pipe(store.as_context_mut(), GuestConsumer::<Item<true>>::new(sender))?,
             },
-            End::PlainFuture(end) => end.pipe(store.as_context_mut(), Reading::<Item<false>>::new(sender))?,
-            End::RichFuture(end) => end.pipe(store.as_context_mut(), Reading::<Item<true>>::new(sender))?,
+            ReadableEnd::PlainFuture(end) => {
+                end.pipe(store.as_context_mut(), GuestConsumer::<Item<false>>::new(sender))?
+            }
+            ReadableEnd::RichFuture(end) => {
+                end.pipe(store.as_context_mut(), GuestConsumer::<Item<true>>::new(sender))?
+            }
         }
     }
     Ok(())
@@ -199,26 +211,26 @@ pub(super) fn connect<T: Streaming>(
 pub(super) fn lower<T>(cx: &mut LowerContext<'_, T>, ty: InterfaceType, stream: &Stream) -> Result<ValRaw> {
     let items: Items =
         stream.take().ok_or_else(|| format_err!("a stream that was passed on already is passed again"))?;
-    let kind = Kind::of(cx.types, payload(cx.types, ty)?);
+    let kind = ItemKind::of(cx.types, payload(cx.types, ty)?);
     match (ty, kind) {
-        (InterfaceType::Stream(_), Kind::Bytes) => {
-            let end = StreamReader::new(cx.store.as_context_mut(), Writing::<u8>::new(items))?;
+        (InterfaceType::Stream(_), ItemKind::Bytes) => {
+            let end = StreamReader::new(cx.store.as_context_mut(), GuestProducer::<u8>::new(items))?;
             handle(cx, ty, &end)
         }
-        (InterfaceType::Stream(_), Kind::Plain) => {
-            let end = StreamReader::new(cx.store.as_context_mut(), Writing::<Item<false>>::new(items))?;
+        (InterfaceType::Stream(_), ItemKind::Plain) => {
+            let end = StreamReader::new(cx.store.as_context_mut(), GuestProducer::<Item<false>>::new(items))?;
             handle(cx, ty, &end)
         }
-        (InterfaceType::Stream(_), Kind::Rich) => {
-            let end = StreamReader::new(cx.store.as_context_mut(), Writing::<Item<true>>::new(items))?;
+        (InterfaceType::Stream(_), ItemKind::Rich) => {
+            let end = StreamReader::new(cx.store.as_context_mut(), GuestProducer::<Item<true>>::new(items))?;
             handle(cx, ty, &end)
         }
-        (_, Kind::Bytes | Kind::Plain) => {
-            let end = FutureReader::new(cx.store.as_context_mut(), Writing::<Item<false>>::new(items))?;
+        (_, ItemKind::Bytes | ItemKind::Plain) => {
+            let end = FutureReader::new(cx.store.as_context_mut(), GuestProducer::<Item<false>>::new(items))?;
             handle(cx, ty, &end)
         }
-        (_, Kind::Rich) => {
-            let end = FutureReader::new(cx.store.as_context_mut(), Writing::<Item<true>>::new(items))?;
+        (_, ItemKind::Rich) => {
+            let end = FutureReader::new(cx.store.as_context_mut(), GuestProducer::<Item<true>>::new(items))?;
             handle(cx, ty, &end)
         }
     }

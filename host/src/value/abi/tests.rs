@@ -13,7 +13,7 @@ use wasmtime::component::{Component, Instance, Linker, Val};
 use wasmtime::{Config, Engine, Store, StoreContextMut};
 
 use super::call::{Export, Import, Passed, define};
-use super::stream::{Streaming, Streams};
+use super::stream::{HasStreams, Streams};
 use super::*;
 use crate::memory::MemoryBudget;
 use crate::value::json::arbitrary::{any_type, list_of_plain_data, member, value_of};
@@ -41,7 +41,7 @@ struct Guest {
 /// The data of the tests' stores.
 struct Data(Streams);
 
-impl Streaming for Data {
+impl HasStreams for Data {
     fn streams(&self) -> &Streams {
         &self.0
     }

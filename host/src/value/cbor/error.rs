@@ -6,7 +6,7 @@ use std::fmt;
 use cbor4ii::core::error::DecodeError as Fault;
 use cbor4ii::serde::DecodeError;
 
-use crate::value::mapping::{Reading, Refused, TypedNames};
+use crate::value::mapping::{ReadRefusal, Reading, TypedNames};
 use crate::value::ty::Member;
 
 /// The rejection of some CBOR.
@@ -47,8 +47,8 @@ impl CborError {
     pub(super) fn new(error: DecodeError<Infallible>, offset: usize, reading: &Reading) -> Self {
         let (kind, message) = match error {
             DecodeError::Custom(message) => match reading.refused() {
-                Some(Refused::Limit(limit)) => (CborErrorKind::TooLarge { limit }, message.into()),
-                Some(Refused::NoRoom(no_room)) => {
+                Some(ReadRefusal::Limit(limit)) => (CborErrorKind::TooLarge { limit }, message.into()),
+                Some(ReadRefusal::NoRoom(no_room)) => {
                     (CborErrorKind::NoRoom { for_good: no_room.is_for_good() }, message.into())
                 }
                 None => (CborErrorKind::Type, in_words_of_cbor(&message)),

@@ -9,15 +9,15 @@ use cbor4ii::core::dec::{Read, Reference};
 const DEEPEST: usize = 3 * 127 + 1;
 
 /// The bytes that are left to read, and the nested steps that are left.
-pub(super) struct Reader<'a> {
+pub(super) struct CborReader<'a> {
     rest: &'a [u8],
     length: usize,
     steps_left: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> CborReader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Reader { rest: bytes, length: bytes.len(), steps_left: DEEPEST }
+        CborReader { rest: bytes, length: bytes.len(), steps_left: DEEPEST }
     }
 
     /// Returns how many bytes have been read.
@@ -30,7 +30,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-impl<'de> Read<'de> for Reader<'de> {
+impl<'de> Read<'de> for CborReader<'de> {
     type Error = Infallible;
 
     fn fill<'short>(&'short mut self, want: usize) -> Result<Reference<'de, 'short>, Infallible> {

@@ -8,7 +8,7 @@ use proptest::collection::{hash_set, vec};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
-use crate::value::ty::{Declared, Member, Name, Type};
+use crate::value::ty::{DeclaredType, Member, Name, Type};
 use crate::value::{Flags, List, Value, entries};
 
 /// The names of fields, cases and flags.
@@ -96,7 +96,9 @@ pub(crate) fn member(name: &str, ty: Option<Type>) -> Member {
     Member { name: Name::new(name), ty, docs: None }
 }
 
-fn declared<S: Strategy<Value = Option<Type>> + 'static>(ty: impl Fn() -> S) -> impl Strategy<Value = Arc<Declared>> {
+fn declared<S: Strategy<Value = Option<Type>> + 'static>(
+    ty: impl Fn() -> S,
+) -> impl Strategy<Value = Arc<DeclaredType>> {
     let name = proptest::option::of(select(vec!["hit", "search-hit", "problem", "error"]));
     let members = vec((any::<bool>(), ty()), NAMES.len());
     (name, subsequence(NAMES.to_vec(), 1..NAMES.len()).prop_shuffle(), members).prop_map(|(name, names, members)| {
@@ -104,7 +106,7 @@ fn declared<S: Strategy<Value = Option<Type>> + 'static>(ty: impl Fn() -> S) -> 
             docs: has_docs.then(|| format!("What {name} is.").into()),
             ..member(name, ty)
         });
-        Arc::new(Declared { name: name.map(Arc::from), docs: None, members: members.collect() })
+        Arc::new(DeclaredType { name: name.map(Arc::from), docs: None, members: members.collect() })
     })
 }
 

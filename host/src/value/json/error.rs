@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::Utf8Error;
 
-use crate::value::mapping::{Reading, Refused, TypedNames};
+use crate::value::mapping::{ReadRefusal, Reading, TypedNames};
 use crate::value::ty::Member;
 
 /// The rejection of a JSON text.
@@ -87,11 +87,11 @@ impl JsonError {
     }
 }
 
-impl From<Refused> for JsonErrorKind {
-    fn from(refused: Refused) -> Self {
+impl From<ReadRefusal> for JsonErrorKind {
+    fn from(refused: ReadRefusal) -> Self {
         match refused {
-            Refused::Limit(limit) => JsonErrorKind::TooLarge { limit },
-            Refused::NoRoom(no_room) => JsonErrorKind::NoRoom { for_good: no_room.is_for_good() },
+            ReadRefusal::Limit(limit) => JsonErrorKind::TooLarge { limit },
+            ReadRefusal::NoRoom(no_room) => JsonErrorKind::NoRoom { for_good: no_room.is_for_good() },
         }
     }
 }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use super::arbitrary::member;
 use super::*;
-use crate::value::ty::Declared;
+use crate::value::ty::DeclaredType;
 use crate::value::{Flags, List};
 
-pub(in crate::value) fn declared(members: &[(&str, Option<Type>)]) -> Arc<Declared> {
+pub(in crate::value) fn declared(members: &[(&str, Option<Type>)]) -> Arc<DeclaredType> {
     let members = members.iter().map(|(name, ty)| member(name, ty.clone())).collect();
-    Arc::new(Declared { name: Some("hit".into()), docs: None, members })
+    Arc::new(DeclaredType { name: Some("hit".into()), docs: None, members })
 }
 
 pub(in crate::value) fn record(fields: &[(&str, Type)]) -> Type {
@@ -24,7 +24,7 @@ pub(in crate::value) fn variant(cases: &[(&str, Option<Type>)]) -> Type {
     Type::Variant(declared(cases))
 }
 
-pub(in crate::value) fn names(names: &[&str]) -> Arc<Declared> {
+pub(in crate::value) fn names(names: &[&str]) -> Arc<DeclaredType> {
     declared(&names.iter().map(|name| (*name, None)).collect::<Vec<_>>())
 }
 

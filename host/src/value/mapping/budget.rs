@@ -16,10 +16,10 @@ const STEP: usize = 64 * 1024;
 /// A few bytes of text can be kilobytes of values: `{}` for a record of a hundred options, `[]` for a list in a list.
 /// So every value and every buffer is paid for before it is made, about as [`Value::weight`] counts it.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(super) struct ReadLimit {
     limit: usize,
     left: Cell<usize>,
-    refused: Cell<Option<Refused>>,
+    refused: Cell<Option<ReadRefusal>>,
     reservation: RefCell<Option<Reservation>>,
     /// The bytes that are reserved but not paid for anything yet.
     prepaid: Cell<usize>,
@@ -27,16 +27,16 @@ pub(super) struct Budget {
 
 /// Why a reading may not take more memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::value) enum Refused {
+pub(in crate::value) enum ReadRefusal {
     /// The values of one reading may take at most so many bytes.
     Limit(usize),
     /// The host has no room for more.
     NoRoom(NoRoom),
 }
 
-impl Budget {
+impl ReadLimit {
     pub(super) fn new(limit: usize) -> Self {
-        Budget {
+        ReadLimit {
             limit,
             left: Cell::new(limit),
             refused: Cell::new(None),
@@ -60,11 +60,11 @@ impl Budget {
     /// Pays for `bytes`.
     pub(super) fn take<E: Error>(&self, bytes: usize) -> Result<(), E> {
         let Some(left) = self.left.get().checked_sub(bytes) else {
-            self.refused.set(Some(Refused::Limit(self.limit)));
+            self.refused.set(Some(ReadRefusal::Limit(self.limit)));
             return Err(E::custom(format_args!("its values take more than the limit of {} bytes", self.limit)));
         };
         self.reserve(bytes).map_err(|no_room| {
-            self.refused.set(Some(Refused::NoRoom(no_room)));
+            self.refused.set(Some(ReadRefusal::NoRoom(no_room)));
             E::custom(no_room)
         })?;
         self.left.set(left);
@@ -119,7 +119,7 @@ impl Budget {
     }
 
     /// Returns why a payment was rejected; `None` if none was.
-    pub(super) fn refused(&self) -> Option<Refused> {
+    pub(super) fn refused(&self) -> Option<ReadRefusal> {
         self.refused.get()
     }
 
@@ -137,7 +137,7 @@ impl Budget {
         self.take(more.saturating_mul(size))?;
         let moved = before.saturating_mul(size);
         self.reserve(moved).map_err(|no_room| {
-            self.refused.set(Some(Refused::NoRoom(no_room)));
+            self.refused.set(Some(ReadRefusal::NoRoom(no_room)));
             E::custom(no_room)
         })?;
         list.reserve_exact(before - list.len() + more);
@@ -168,19 +168,19 @@ mod tests {
 
     #[test]
     fn what_was_taken_is_gone_and_the_refusal_names_the_limit() {
-        let budget = Budget::new(100);
+        let budget = ReadLimit::new(100);
         budget.take::<Refusal>(60).unwrap();
         assert_eq!(budget.refused(), None);
         let refusal = budget.take::<Refusal>(41).unwrap_err();
         assert_eq!(refusal.to_string(), "its values take more than the limit of 100 bytes");
-        assert_eq!(budget.refused(), Some(Refused::Limit(100)));
-        assert!(Budget::new(usize::MAX - 1).take_values::<Refusal>(usize::MAX).is_err());
+        assert_eq!(budget.refused(), Some(ReadRefusal::Limit(100)));
+        assert!(ReadLimit::new(usize::MAX - 1).take_values::<Refusal>(usize::MAX).is_err());
     }
 
     #[test]
     fn a_list_pays_for_the_places_that_it_has() {
         for length in [1_usize, 4, 5, 1000, 8192, 100_000] {
-            let (budget, mut list) = (Budget::new(usize::MAX), Vec::new());
+            let (budget, mut list) = (ReadLimit::new(usize::MAX), Vec::new());
             for index in 0..length {
                 budget.make_room::<_, Refusal>(&mut list, 1).unwrap();
                 list.push(index as f64);
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_list_may_be_as_long_as_the_limit_allows() {
-        let (budget, mut list) = (Budget::new(1000 * size_of::<u64>()), Vec::new());
+        let (budget, mut list) = (ReadLimit::new(1000 * size_of::<u64>()), Vec::new());
         let refusal = loop {
             match budget.make_room::<_, Refusal>(&mut list, 1) {
                 Ok(()) => list.push(0_u64),
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn what_is_paid_is_reserved_and_what_is_given_back_is_free() {
         let host = MemoryBudget::new(10 * STEP);
-        let mut budget = Budget::new(usize::MAX);
+        let mut budget = ReadLimit::new(usize::MAX);
         budget.reserve_in(host.reserve(100).unwrap());
         budget.take::<Refusal>(5 * STEP).unwrap();
         assert!(host.reserved() >= 5 * STEP + 100);
@@ -217,7 +217,7 @@ mod tests {
         budget.take::<Refusal>(2 * STEP).unwrap();
         budget.restore(left);
         assert!(budget.take::<Refusal>(6 * STEP).is_err());
-        assert_eq!(budget.refused().map(|refused| matches!(refused, Refused::NoRoom(_))), Some(true));
+        assert_eq!(budget.refused().map(|refused| matches!(refused, ReadRefusal::NoRoom(_))), Some(true));
         assert_eq!(budget.into_reservation().map(|reservation| reservation.bytes()), Some(5 * STEP + 100));
         assert_eq!(host.reserved(), 0);
     }
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_list_that_moves_is_reserved_twice_for_that_moment() {
         let host = MemoryBudget::new(STEP);
-        let mut budget = Budget::new(usize::MAX);
+        let mut budget = ReadLimit::new(usize::MAX);
         budget.reserve_in(host.nothing());
         let mut list: Vec<u8> = Vec::new();
         while budget.make_room::<_, Refusal>(&mut list, 1).is_ok() {

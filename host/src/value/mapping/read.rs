@@ -18,14 +18,14 @@ use std::sync::Arc;
 
 use super::names::NameSeed;
 use super::reading::Reading;
-use super::scalar::{Scalar, ScalarSeed};
+use super::scalar::{ReadScalar, ScalarSeed};
 use super::words::{Notation, clip};
 use crate::value::packed::Layout;
 use crate::value::stream::Stream;
-use crate::value::ty::{Declared, Type};
+use crate::value::ty::{DeclaredType, Type};
 use crate::value::{List, Value};
 
-pub(in crate::value) use fields::Params;
+pub(in crate::value) use fields::ParamsSeed;
 
 /// Reads a value of type `ty`. After an error, `reading` tells its place.
 #[derive(Clone, Copy)]
@@ -103,7 +103,7 @@ impl Seed<'_> {
         list.map(Stream::of).ok_or_else(|| D::Error::custom("a value is not of its type, which is a bug in the host"))
     }
 
-    fn packed<'de, D: Deserializer<'de>, T: Scalar>(self, deserializer: D) -> Result<Vec<T>, D::Error> {
+    fn packed<'de, D: Deserializer<'de>, T: ReadScalar>(self, deserializer: D) -> Result<Vec<T>, D::Error> {
         self.elements(ScalarSeed::new(), deserializer)
     }
 
@@ -112,15 +112,15 @@ impl Seed<'_> {
         D: Deserializer<'de>,
         S: DeserializeSeed<'de> + Copy,
     {
-        deserializer.deserialize_any(lists::Elements { ty: self.ty, seed, reading: self.reading })
+        deserializer.deserialize_any(lists::ElementsSeed { ty: self.ty, seed, reading: self.reading })
     }
 }
 
-fn scalar<'de, D: Deserializer<'de>, T: Scalar>(deserializer: D) -> Result<T, D::Error> {
+fn scalar<'de, D: Deserializer<'de>, T: ReadScalar>(deserializer: D) -> Result<T, D::Error> {
     ScalarSeed::new().deserialize(deserializer)
 }
 
-fn enum_case<'de, D: Deserializer<'de>>(declared: &Declared, deserializer: D) -> Result<Value, D::Error> {
+fn enum_case<'de, D: Deserializer<'de>>(declared: &DeclaredType, deserializer: D) -> Result<Value, D::Error> {
     let seed = NameSeed { members: &declared.members, noun: "case", likely: 0, key_of: None };
     case_index(seed.deserialize(deserializer)?.index).map(Value::Enum)
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::de::Error;
 
-use super::budget::{Budget, Refused};
+use super::budget::{ReadLimit, ReadRefusal};
 use super::trail::Trail;
 use super::words::{Notation, Words};
 use crate::memory::Reservation;
@@ -17,14 +17,14 @@ const WORTH_SHARING: usize = 4 * 1024;
 pub(in crate::value) struct Reading {
     notation: Notation,
     trail: Trail,
-    budget: Budget,
+    budget: ReadLimit,
     source: Bytes,
 }
 
 impl Reading {
     /// Begins to read a text in `notation` whose values may take at most `limit` bytes.
     pub(in crate::value) fn new(notation: Notation, limit: usize) -> Self {
-        Reading { notation, trail: Trail::default(), budget: Budget::new(limit), source: Bytes::new() }
+        Reading { notation, trail: Trail::default(), budget: ReadLimit::new(limit), source: Bytes::new() }
     }
 
     /// Sets the input to `source`, so that its large parts become values without a copy.
@@ -72,7 +72,7 @@ impl Reading {
     }
 
     /// Returns why the values may not take more memory; `None` if nothing was rejected for that.
-    pub(in crate::value) fn refused(&self) -> Option<Refused> {
+    pub(in crate::value) fn refused(&self) -> Option<ReadRefusal> {
         self.budget.refused()
     }
 

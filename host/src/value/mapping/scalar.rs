@@ -9,7 +9,7 @@ use super::words::{Notation, Words, clip};
 use crate::value::ty::Type;
 
 /// A type of plain data. Each method converts one kind of input to the type; `None` rejects it.
-pub(super) trait Scalar: Sized {
+pub(super) trait ReadScalar: Sized {
     /// The WIT type.
     const TYPE: Type;
 
@@ -44,7 +44,7 @@ pub(super) trait Scalar: Sized {
     }
 }
 
-impl Scalar for bool {
+impl ReadScalar for bool {
     const TYPE: Type = Type::Bool;
 
     fn from_bool(value: bool) -> Option<Self> {
@@ -52,7 +52,7 @@ impl Scalar for bool {
     }
 }
 
-impl Scalar for char {
+impl ReadScalar for char {
     const TYPE: Type = Type::Char;
 
     fn from_text(text: &str) -> Option<Self> {
@@ -63,7 +63,7 @@ impl Scalar for char {
 
 macro_rules! integers {
     ($($integer:ident $ty:ident $text:expr,)*) => {$(
-        impl Scalar for $integer {
+        impl ReadScalar for $integer {
             const TYPE: Type = Type::$ty;
 
             fn from_unsigned(value: u64) -> Option<Self> {
@@ -100,7 +100,7 @@ pub(super) fn canonical(text: &str) -> Option<&str> {
 
 macro_rules! floats {
     ($($float:ident $ty:ident $nearest:expr, $even:expr,)*) => {$(
-        impl Scalar for $float {
+        impl ReadScalar for $float {
             const TYPE: Type = Type::$ty;
 
             fn from_unsigned(value: u64) -> Option<Self> {
@@ -171,7 +171,7 @@ impl<T> Clone for ScalarSeed<T> {
 
 impl<T> Copy for ScalarSeed<T> {}
 
-impl<'de, T: Scalar> DeserializeSeed<'de> for ScalarSeed<T> {
+impl<'de, T: ReadScalar> DeserializeSeed<'de> for ScalarSeed<T> {
     type Value = T;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
@@ -185,7 +185,7 @@ struct ScalarVisitor<T> {
     of: PhantomData<T>,
 }
 
-impl<T: Scalar> Visitor<'_> for ScalarVisitor<T> {
+impl<T: ReadScalar> Visitor<'_> for ScalarVisitor<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::value::ty::{Declared, Member, Type};
+use crate::value::ty::{DeclaredType, Member, Type};
 
 /// The most names that a message lists.
 const MOST_NAMES: usize = 20;
@@ -113,7 +113,7 @@ impl fmt::Display for Brief<'_> {
     }
 }
 
-fn named(f: &mut fmt::Formatter<'_>, keyword: &str, declared: &Declared) -> fmt::Result {
+fn named(f: &mut fmt::Formatter<'_>, keyword: &str, declared: &DeclaredType) -> fmt::Result {
     match &declared.name {
         Some(name) => write!(f, "{keyword} {name}"),
         None => f.write_str(keyword),

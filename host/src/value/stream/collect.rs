@@ -28,9 +28,9 @@ pub(crate) async fn collect(
     let before = reservation.bytes();
     let nothing = reservation.budget().nothing();
     let held = Mutex::new(std::mem::replace(reservation, nothing));
-    let room = Room { limit, left: AtomicUsize::new(limit), held };
+    let room = Collector { limit, left: AtomicUsize::new(limit), held };
     let collected = room.collect(ty, value).await;
-    let Room { left, held, .. } = room;
+    let Collector { left, held, .. } = room;
     *reservation = held.into_inner().unwrap_or_else(PoisonError::into_inner);
     reservation.shrink_to(before + (limit - left.into_inner()));
     collected
@@ -39,13 +39,13 @@ pub(crate) async fn collect(
 /// The memory that a list takes while it grows, as a multiple of what it holds.
 const GROWING: usize = 2;
 
-struct Room {
+struct Collector {
     limit: usize,
     left: AtomicUsize,
     held: Mutex<Reservation>,
 }
 
-impl Room {
+impl Collector {
     fn collect<'a>(&'a self, ty: &'a Type, value: Value) -> BoxFuture<'a, Result<Value, StreamError>> {
         async move {
             Ok(match (ty, value) {

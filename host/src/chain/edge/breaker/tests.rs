@@ -7,7 +7,7 @@ use super::*;
 const PAUSE: Duration = Duration::from_secs(2);
 
 fn circuit(failures: u32) -> Circuit {
-    let mut settings = config::Breaker::default();
+    let mut settings = config::BreakerPolicy::default();
     (settings.failures, settings.pause) = (failures, PAUSE);
     Circuit::new(settings)
 }

@@ -32,9 +32,9 @@ thread_local! {
 /// An item of a stream. The first item of a batch holds all items of it, the others hold none.
 ///
 /// `REALLOC` is whether writing an item may call the guest's allocator.
-pub(super) struct Item<const REALLOC: bool>(Option<Arc<Load>>);
+pub(super) struct Item<const REALLOC: bool>(Option<Arc<ItemBatch>>);
 
-struct Load {
+struct ItemBatch {
     list: List,
     /// The streams that the items hold.
     opened: Mutex<Vec<Opened>>,
@@ -45,7 +45,7 @@ impl<const REALLOC: bool> Item<REALLOC> {
     pub(super) fn batch(list: List) -> Vec<Self> {
         let count = list.len();
         let mut items = Vec::with_capacity(count);
-        items.push(Item(Some(Arc::new(Load { list, opened: Mutex::default() }))));
+        items.push(Item(Some(Arc::new(ItemBatch { list, opened: Mutex::default() }))));
         items.resize_with(count, || Item(None));
         items
     }
@@ -58,7 +58,7 @@ impl<const REALLOC: bool> Item<REALLOC> {
         let pointer = offset_of(cx, bytes);
         let mut lifting = Lifting::new(cx, CHUNK);
         let list = lift::list(&mut lifting, ty, pointer, count)?;
-        Ok(Item(Some(Arc::new(Load { list, opened: Mutex::new(lifting.opened) }))))
+        Ok(Item(Some(Arc::new(ItemBatch { list, opened: Mutex::new(lifting.opened) }))))
     }
 
     /// Reads the next of the `count` items of `source`, and the streams in them. From a guest's write it takes at most
@@ -70,7 +70,7 @@ impl<const REALLOC: bool> Item<REALLOC> {
         most: usize,
     ) -> Result<(List, Vec<Opened>)> {
         let part = count.min(most);
-        let mut buffer = Buffer::<REALLOC> { room: part, load: None };
+        let mut buffer = BatchBuffer::<REALLOC> { room: part, load: None };
         COUNT.set(part);
         let read = source.read(store, &mut buffer);
         // Resets it even if the read failed, so that no later lift on this thread uses it.
@@ -82,12 +82,12 @@ impl<const REALLOC: bool> Item<REALLOC> {
 }
 
 /// The buffer into which a batch is read.
-struct Buffer<const REALLOC: bool> {
+struct BatchBuffer<const REALLOC: bool> {
     room: usize,
-    load: Option<Arc<Load>>,
+    load: Option<Arc<ItemBatch>>,
 }
 
-impl<const REALLOC: bool> ReadBuffer<Item<REALLOC>> for Buffer<REALLOC> {
+impl<const REALLOC: bool> ReadBuffer<Item<REALLOC>> for BatchBuffer<REALLOC> {
     fn extend<I: IntoIterator<Item = Item<REALLOC>>>(&mut self, items: I) {
         for item in items {
             self.room = self.room.saturating_sub(1);

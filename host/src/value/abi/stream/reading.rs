@@ -13,7 +13,7 @@ use wasmtime::component::{FutureConsumer, Source, StreamConsumer, StreamResult};
 use wasmtime::{AsContextMut, Result, StoreContextMut, format_err};
 
 use super::item::Item;
-use super::{BATCH, Held, Streaming, Streams, connect};
+use super::{BATCH, HasStreams, KeepAlive, Streams, connect};
 use crate::memory::Reservation;
 use crate::value::List;
 use crate::value::stream::StreamError;
@@ -25,18 +25,18 @@ pub(super) struct Batch {
 }
 
 /// The reader's end of a channel.
-pub(super) struct Received {
+pub(super) struct BatchReceiver {
     batches: Option<mpsc::Receiver<Batch>>,
     whole: Arc<AtomicBool>,
 }
 
-impl Received {
+impl BatchReceiver {
     pub(super) fn new(batches: mpsc::Receiver<Batch>, whole: Arc<AtomicBool>) -> Self {
-        Received { batches: Some(batches), whole }
+        BatchReceiver { batches: Some(batches), whole }
     }
 }
 
-impl futures::Stream for Received {
+impl futures::Stream for BatchReceiver {
     type Item = Result<List, StreamError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -53,45 +53,45 @@ impl futures::Stream for Received {
 }
 
 /// The writer's end of a channel.
-pub(super) struct Sender {
+pub(super) struct BatchSender {
     channel: PollSender<Batch>,
     whole: Arc<AtomicBool>,
     /// The most items in a batch.
     most: usize,
     streams: Streams,
-    held: Option<Held>,
+    held: Option<KeepAlive>,
 }
 
 /// Whether there is room for a batch.
-enum Room {
+enum ChannelRoom {
     Yes,
     /// Nobody reads any more.
     Closed,
 }
 
-impl Sender {
+impl BatchSender {
     pub(super) fn new(
         channel: mpsc::Sender<Batch>,
         whole: Arc<AtomicBool>,
         most: usize,
         streams: Streams,
-        held: Option<Held>,
+        held: Option<KeepAlive>,
     ) -> Self {
-        Sender { channel: PollSender::new(channel), whole, most, streams, held }
+        BatchSender { channel: PollSender::new(channel), whole, most, streams, held }
     }
 
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Room> {
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<ChannelRoom> {
         // Checks this first, because a place that was reserved earlier stays reserved after the reader has left.
         if self.channel.get_ref().is_none_or(|channel| channel.is_closed()) {
-            return Poll::Ready(Room::Closed);
+            return Poll::Ready(ChannelRoom::Closed);
         }
         if ready!(self.channel.poll_reserve(cx)).is_err() {
-            return Poll::Ready(Room::Closed);
+            return Poll::Ready(ChannelRoom::Closed);
         }
-        self.streams.budget.poll_room(cx).map(|()| Room::Yes)
+        self.streams.budget.poll_room(cx).map(|()| ChannelRoom::Yes)
     }
 
-    /// Sends `list` to the reader, in the place that [`Sender::poll_room`] reserved.
+    /// Sends `list` to the reader, in the place that [`BatchSender::poll_room`] reserved.
     fn send(&mut self, list: List) {
         let mut reservation = self.streams.budget.nothing();
         // Reserves without a check, because the host already holds the batch.
@@ -103,7 +103,7 @@ impl Sender {
 
 /// wasmtime drops a consumer when the guest closes the writable end, or when the store is dropped. Only the first is a
 /// proper end of the stream.
-impl Drop for Sender {
+impl Drop for BatchSender {
     fn drop(&mut self) {
         // Set before the channel is dropped, so that a reader that finds the channel's end finds this, too.
         if !self.streams.are_over() {
@@ -113,14 +113,14 @@ impl Drop for Sender {
 }
 
 /// A consumer of what a guest writes to a stream or future of `I`.
-pub(super) struct Reading<I> {
-    sender: Sender,
+pub(super) struct GuestConsumer<I> {
+    sender: BatchSender,
     item: PhantomData<fn() -> I>,
 }
 
-impl<I> Reading<I> {
-    pub(super) fn new(sender: Sender) -> Self {
-        Reading { sender, item: PhantomData }
+impl<I> GuestConsumer<I> {
+    pub(super) fn new(sender: BatchSender) -> Self {
+        GuestConsumer { sender, item: PhantomData }
     }
 
     /// Answers a guest whose write cannot be taken now.
@@ -133,8 +133,8 @@ impl<I> Reading<I> {
     }
 }
 
-impl<const REALLOC: bool> Reading<Item<REALLOC>> {
-    fn take<T: Streaming>(
+impl<const REALLOC: bool> GuestConsumer<Item<REALLOC>> {
+    fn take<T: HasStreams>(
         &mut self,
         mut store: StoreContextMut<'_, T>,
         source: &mut Source<'_, Item<REALLOC>>,
@@ -146,7 +146,7 @@ impl<const REALLOC: bool> Reading<Item<REALLOC>> {
     }
 }
 
-impl<T: Streaming> StreamConsumer<T> for Reading<u8> {
+impl<T: HasStreams> StreamConsumer<T> for GuestConsumer<u8> {
     type Item = u8;
 
     fn poll_consume(
@@ -158,8 +158,8 @@ impl<T: Streaming> StreamConsumer<T> for Reading<u8> {
     ) -> Poll<Result<StreamResult>> {
         match self.sender.poll_room(cx) {
             Poll::Pending => return self.not_now(finish),
-            Poll::Ready(Room::Closed) => return Poll::Ready(Ok(StreamResult::Dropped)),
-            Poll::Ready(Room::Yes) => {}
+            Poll::Ready(ChannelRoom::Closed) => return Poll::Ready(Ok(StreamResult::Dropped)),
+            Poll::Ready(ChannelRoom::Yes) => {}
         }
         if source.remaining(store.as_context_mut()) == 0 {
             return Poll::Ready(Ok(StreamResult::Completed));
@@ -173,7 +173,7 @@ impl<T: Streaming> StreamConsumer<T> for Reading<u8> {
     }
 }
 
-impl<T: Streaming, const REALLOC: bool> StreamConsumer<T> for Reading<Item<REALLOC>> {
+impl<T: HasStreams, const REALLOC: bool> StreamConsumer<T> for GuestConsumer<Item<REALLOC>> {
     type Item = Item<REALLOC>;
 
     fn poll_consume(
@@ -185,8 +185,8 @@ impl<T: Streaming, const REALLOC: bool> StreamConsumer<T> for Reading<Item<REALL
     ) -> Poll<Result<StreamResult>> {
         match self.sender.poll_room(cx) {
             Poll::Pending => return self.not_now(finish),
-            Poll::Ready(Room::Closed) => return Poll::Ready(Ok(StreamResult::Dropped)),
-            Poll::Ready(Room::Yes) => {}
+            Poll::Ready(ChannelRoom::Closed) => return Poll::Ready(Ok(StreamResult::Dropped)),
+            Poll::Ready(ChannelRoom::Yes) => {}
         }
         let count = source.remaining(store.as_context_mut());
         if count > 0 {
@@ -197,7 +197,7 @@ impl<T: Streaming, const REALLOC: bool> StreamConsumer<T> for Reading<Item<REALL
     }
 }
 
-impl<T: Streaming, const REALLOC: bool> FutureConsumer<T> for Reading<Item<REALLOC>> {
+impl<T: HasStreams, const REALLOC: bool> FutureConsumer<T> for GuestConsumer<Item<REALLOC>> {
     type Item = Item<REALLOC>;
 
     fn poll_consume(
@@ -212,7 +212,7 @@ impl<T: Streaming, const REALLOC: bool> FutureConsumer<T> for Reading<Item<REALL
             // A future's channel has a place for its one item, and tokio's cooperative budget does not apply within a
             // store's turn, so only the memory budget can say no. wasmtime counts the future as written from here on,
             // and it can't be cancelled any more. So the item is taken whatever the memory budget says.
-            Poll::Pending => Room::Yes,
+            Poll::Pending => ChannelRoom::Yes,
             Poll::Ready(room) => room,
         };
         if source.remaining(store.as_context_mut()) != 1 {
@@ -220,7 +220,7 @@ impl<T: Streaming, const REALLOC: bool> FutureConsumer<T> for Reading<Item<REALL
         }
         // Takes the item even if nobody reads, because wasmtime allows no other answer to the guest.
         let list = self.take(store, &mut source, 1)?;
-        if matches!(room, Room::Yes) {
+        if matches!(room, ChannelRoom::Yes) {
             self.sender.send(list);
         }
         Poll::Ready(Ok(()))

@@ -17,7 +17,7 @@ use crate::value::stream::Items;
 ///
 /// A guest cannot learn that a stream broke off: a guest only sees a stream end. So a stream that breaks off yields
 /// nothing more, not even an end, and the maker of the items makes the guest's call fail.
-pub(super) struct Writing<I> {
+pub(super) struct GuestProducer<I> {
     /// `None` after the items broke off.
     items: Option<Fuse<Items>>,
     /// The batch that came last, and the number of its items that the guest has.
@@ -30,11 +30,14 @@ pub(super) struct Writing<I> {
 pub(super) struct HandedOn(pub Items);
 
 /// Takes the items back from `writing` if `ty` is [`HandedOn`].
-fn take_back<I: 'static>(writing: Pin<Box<Writing<I>>>, ty: TypeId) -> Result<Box<dyn Any>, Pin<Box<Writing<I>>>> {
+fn take_back<I: 'static>(
+    writing: Pin<Box<GuestProducer<I>>>,
+    ty: TypeId,
+) -> Result<Box<dyn Any>, Pin<Box<GuestProducer<I>>>> {
     if ty != TypeId::of::<HandedOn>() {
         return Err(writing);
     }
-    let Writing { items, mut batch, given, .. } = *Pin::into_inner(writing);
+    let GuestProducer { items, mut batch, given, .. } = *Pin::into_inner(writing);
     let read = batch.len().min(given);
     let rest = if read < batch.len() { Some(Ok(batch.take(read..batch.len()))) } else { None };
     let items: Items = match items {
@@ -46,28 +49,28 @@ fn take_back<I: 'static>(writing: Pin<Box<Writing<I>>>, ty: TypeId) -> Result<Bo
 }
 
 /// The result of asking for a guest's next items.
-enum Next {
-    /// Items, from [`Writing::given`] on.
+enum ForGuest {
+    /// Items, from [`GuestProducer::given`] on.
     Items,
     End,
 }
 
-impl<I> Writing<I> {
+impl<I> GuestProducer<I> {
     pub(super) fn new(items: Items) -> Self {
-        Writing { items: Some(items.fuse()), batch: List::Values(Vec::new()), given: 0, item: PhantomData }
+        GuestProducer { items: Some(items.fuse()), batch: List::Values(Vec::new()), given: 0, item: PhantomData }
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<ForGuest> {
         while self.given >= self.batch.len() {
             let Some(items) = &mut self.items else { return Poll::Pending };
             match items.poll_next_unpin(cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(None) => return Poll::Ready(Next::End),
+                Poll::Ready(None) => return Poll::Ready(ForGuest::End),
                 Poll::Ready(Some(Ok(list))) => (self.batch, self.given) = (list, 0),
                 Poll::Ready(Some(Err(_))) => self.items = None,
             }
         }
-        Poll::Ready(Next::Items)
+        Poll::Ready(ForGuest::Items)
     }
 
     /// Takes the next items, at most `room` of them.
@@ -86,7 +89,7 @@ fn not_now(finish: bool) -> Poll<wasmtime::Result<StreamResult>> {
     if finish { Poll::Ready(Ok(StreamResult::Cancelled)) } else { Poll::Pending }
 }
 
-impl<T: 'static> StreamProducer<T> for Writing<u8> {
+impl<T: 'static> StreamProducer<T> for GuestProducer<u8> {
     type Item = u8;
     type Buffer = VecBuffer<u8>;
 
@@ -99,8 +102,8 @@ impl<T: 'static> StreamProducer<T> for Writing<u8> {
     ) -> Poll<wasmtime::Result<StreamResult>> {
         match self.poll_next(cx) {
             Poll::Pending => return not_now(finish),
-            Poll::Ready(Next::End) => return Poll::Ready(Ok(StreamResult::Dropped)),
-            Poll::Ready(Next::Items) => {}
+            Poll::Ready(ForGuest::End) => return Poll::Ready(Ok(StreamResult::Dropped)),
+            Poll::Ready(ForGuest::Items) => {}
         }
         let room = destination.remaining(store.as_context_mut());
         if room == Some(0) {
@@ -122,7 +125,7 @@ impl<T: 'static> StreamProducer<T> for Writing<u8> {
     }
 }
 
-impl<T: 'static, const REALLOC: bool> StreamProducer<T> for Writing<Item<REALLOC>> {
+impl<T: 'static, const REALLOC: bool> StreamProducer<T> for GuestProducer<Item<REALLOC>> {
     type Item = Item<REALLOC>;
     type Buffer = VecBuffer<Item<REALLOC>>;
 
@@ -135,8 +138,8 @@ impl<T: 'static, const REALLOC: bool> StreamProducer<T> for Writing<Item<REALLOC
     ) -> Poll<wasmtime::Result<StreamResult>> {
         match self.poll_next(cx) {
             Poll::Pending => return not_now(finish),
-            Poll::Ready(Next::End) => return Poll::Ready(Ok(StreamResult::Dropped)),
-            Poll::Ready(Next::Items) => {}
+            Poll::Ready(ForGuest::End) => return Poll::Ready(Ok(StreamResult::Dropped)),
+            Poll::Ready(ForGuest::Items) => {}
         }
         // Takes only as much as the guest has room for, so that a batch is never written in parts.
         let room = destination.remaining(store).unwrap_or(usize::MAX);
@@ -151,7 +154,7 @@ impl<T: 'static, const REALLOC: bool> StreamProducer<T> for Writing<Item<REALLOC
     }
 }
 
-impl<T: 'static, const REALLOC: bool> FutureProducer<T> for Writing<Item<REALLOC>> {
+impl<T: 'static, const REALLOC: bool> FutureProducer<T> for GuestProducer<Item<REALLOC>> {
     type Item = Item<REALLOC>;
 
     fn poll_produce(
@@ -161,10 +164,10 @@ impl<T: 'static, const REALLOC: bool> FutureProducer<T> for Writing<Item<REALLOC
         finish: bool,
     ) -> Poll<wasmtime::Result<Option<Item<REALLOC>>>> {
         match self.poll_next(cx) {
-            Poll::Ready(Next::Items) => Poll::Ready(Ok(Item::batch(self.take(1)).pop())),
+            Poll::Ready(ForGuest::Items) => Poll::Ready(Ok(Item::batch(self.take(1)).pop())),
             // A future that ends without its item broke off as well.
-            Poll::Ready(Next::End) | Poll::Pending if finish => Poll::Ready(Ok(None)),
-            Poll::Ready(Next::End) | Poll::Pending => Poll::Pending,
+            Poll::Ready(ForGuest::End) | Poll::Pending if finish => Poll::Ready(Ok(None)),
+            Poll::Ready(ForGuest::End) | Poll::Pending => Poll::Pending,
         }
     }
 }

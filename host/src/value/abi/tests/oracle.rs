@@ -2,7 +2,7 @@
 
 use wasmtime::component::Val;
 
-use crate::value::ty::Declared;
+use crate::value::ty::DeclaredType;
 use crate::value::{Flags, List, Type, Value};
 
 /// Returns `value`, which is of type `ty`, as the oracle's `Val`.
@@ -114,7 +114,7 @@ pub(super) fn value(ty: &Type, val: &Val) -> Value {
     }
 }
 
-fn case(declared: &Declared, name: &str) -> usize {
+fn case(declared: &DeclaredType, name: &str) -> usize {
     declared.members.iter().position(|member| member.name.kebab() == name).unwrap()
 }
 

@@ -9,10 +9,10 @@ use crate::value::Value;
 use crate::value::mapping::names::NameSeed;
 use crate::value::mapping::reading::Reading;
 use crate::value::mapping::words::TypedNames;
-use crate::value::ty::{Declared, Member, Type};
+use crate::value::ty::{DeclaredType, Member, Type};
 
 /// Reads the parameters of a call, in their order.
-pub(in crate::value) struct Params<'a> {
+pub(in crate::value) struct ParamsSeed<'a> {
     pub params: &'a [Member],
     pub reading: &'a Reading,
 }
@@ -20,11 +20,11 @@ pub(in crate::value) struct Params<'a> {
 /// Reads a record.
 pub(super) struct Record<'a> {
     pub ty: &'a Type,
-    pub declared: &'a Declared,
+    pub declared: &'a DeclaredType,
     pub reading: &'a Reading,
 }
 
-impl<'de> DeserializeSeed<'de> for Params<'_> {
+impl<'de> DeserializeSeed<'de> for ParamsSeed<'_> {
     type Value = Vec<Value>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<Value>, D::Error> {
@@ -32,7 +32,7 @@ impl<'de> DeserializeSeed<'de> for Params<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Params<'_> {
+impl<'de> Visitor<'de> for ParamsSeed<'_> {
     type Value = Vec<Value>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,11 +8,11 @@ use super::{Seed, no_string};
 use crate::value::mapping::names::NameSeed;
 use crate::value::mapping::reading::Reading;
 use crate::value::packed::{Layout, Packed};
-use crate::value::ty::{Declared, Type};
+use crate::value::ty::{DeclaredType, Type};
 use crate::value::{Flags, Value};
 
 /// Reads the elements of a list, each with `seed`.
-pub(super) struct Elements<'a, S> {
+pub(super) struct ElementsSeed<'a, S> {
     pub ty: &'a Type,
     pub seed: S,
     pub reading: &'a Reading,
@@ -36,11 +36,11 @@ pub(super) struct Tuple<'a> {
 /// Reads flags.
 pub(super) struct FlagNames<'a> {
     pub ty: &'a Type,
-    pub declared: &'a Declared,
+    pub declared: &'a DeclaredType,
     pub reading: &'a Reading,
 }
 
-impl<'de, S: DeserializeSeed<'de> + Copy> Visitor<'de> for Elements<'_, S> {
+impl<'de, S: DeserializeSeed<'de> + Copy> Visitor<'de> for ElementsSeed<'_, S> {
     type Value = Vec<S::Value>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

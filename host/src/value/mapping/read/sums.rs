@@ -10,7 +10,7 @@ use crate::value::Value;
 use crate::value::mapping::names::NameSeed;
 use crate::value::mapping::reading::Reading;
 use crate::value::mapping::words::Brief;
-use crate::value::ty::{Declared, Member, Name, Type};
+use crate::value::ty::{DeclaredType, Member, Name, Type};
 
 /// Reads an option whose payload is never `null` itself.
 pub(super) struct PlainOption<'a> {
@@ -37,7 +37,7 @@ pub(super) struct Sides<'a> {
 /// Reads a variant: `"case"` or `{"case": payload}`.
 pub(super) struct Variant<'a> {
     pub ty: &'a Type,
-    pub declared: &'a Declared,
+    pub declared: &'a DeclaredType,
     pub reading: &'a Reading,
 }
 
