@@ -190,7 +190,7 @@ impl Chainlet {
     /// Rejects new calls, serves the accepted calls for at most `limit`, and stops every replica.
     pub(crate) async fn stop(&self, limit: Duration) {
         self.pool.close();
-        if tokio::time::timeout(limit, self.pool.idle()).await.is_err() {
+        if tokio::time::timeout(limit, self.pool.until_idle()).await.is_err() {
             let status = self.pool.status();
             if status.active + status.waiting > 0 {
                 tracing::warn!(chainlet = %self.name, active = status.active, waiting = status.waiting,

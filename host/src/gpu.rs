@@ -31,7 +31,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use self::abandoned::Abandoned;
-use self::adapters::{Adapter, AdapterFacts, Way};
+use self::adapters::{Adapter, AdapterAccess, AdapterFacts};
 use self::compilers::Compilers;
 pub(crate) use self::metrics::GpuMetrics;
 pub(crate) use self::share::ReplicaGpu;
@@ -116,7 +116,8 @@ impl Gpus {
     pub(crate) fn find(&self, isolation: Isolation) -> std::result::Result<&[Arc<Adapter>], NoGpu> {
         match isolation {
             Isolation::InProcess => Ok(self.here.get_or_init(|| {
-                let found = adapters::enumerate().into_iter().map(|raw| (AdapterFacts::of(&raw), Way::Here(raw)));
+                let found =
+                    adapters::enumerate().into_iter().map(|raw| (AdapterFacts::of(&raw), AdapterAccess::Here(raw)));
                 self.numbered(found)
             })),
             Isolation::Process => match self.in_workers.get_or_init(|| self.ask_a_worker()) {
@@ -137,7 +138,7 @@ impl Gpus {
         let program = self.worker.as_ref().ok_or("the program that embeds the host names no worker")?;
         let found = worker::adapters(program)
             .map_err(|error| format!("the worker {} cannot be asked: {error}", program.display()))?;
-        Ok(self.numbered(found.into_iter().map(|facts| (facts, Way::Worker(program.clone())))))
+        Ok(self.numbered(found.into_iter().map(|facts| (facts, AdapterAccess::Worker(program.clone())))))
     }
 
     #[cfg(not(unix))]
@@ -145,7 +146,7 @@ impl Gpus {
         Err("this needs a Unix system".into())
     }
 
-    fn numbered(&self, found: impl Iterator<Item = (AdapterFacts, Way)>) -> Vec<Arc<Adapter>> {
+    fn numbered(&self, found: impl Iterator<Item = (AdapterFacts, AdapterAccess)>) -> Vec<Arc<Adapter>> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         let numbered = found.enumerate().map(|(index, (facts, way))| {
             let turns = turns.entry(index).or_insert_with(Turns::new).clone();

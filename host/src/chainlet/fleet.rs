@@ -76,7 +76,7 @@ impl Fleet {
                 () = sleep(scale.interval()) => {}
                 // Looks at once when a call has to wait. The least interval keeps many waiting calls from causing many
                 // looks.
-                () = self.pool.pressed() => {
+                () = self.pool.until_pressed() => {
                     if looked.elapsed() < LEAST_INTERVAL {
                         sleep_until(looked + LEAST_INTERVAL).await;
                     }

@@ -234,7 +234,7 @@ impl Pool {
     }
 
     /// Returns when no guest holds a call in `replica`, except those that have overrun.
-    pub(super) async fn let_go(&self, replica: &Replica) {
+    pub(super) async fn until_let_go(&self, replica: &Replica) {
         self.until(|state| state.entry(replica).is_none_or(|entry| entry.held() == 0)).await;
     }
 
@@ -274,7 +274,7 @@ impl Pool {
     }
 
     /// Returns when a call has to wait, or had to since the last time.
-    pub(super) async fn pressed(&self) {
+    pub(super) async fn until_pressed(&self) {
         self.pressed.notified().await;
     }
 
@@ -291,12 +291,12 @@ impl Pool {
     }
 
     /// Returns when `replica` has no call in flight that anybody waits for.
-    pub(super) async fn drained(&self, replica: &Replica) {
+    pub(super) async fn until_drained(&self, replica: &Replica) {
         self.until(|state| state.entry(replica).is_none_or(|entry| entry.awaited() == 0)).await;
     }
 
     /// Returns when no call waits and no guest holds one, except those that have overrun.
-    pub(super) async fn idle(&self) {
+    pub(super) async fn until_idle(&self) {
         self.until(|state| {
             state.waiting.retain(|waiter| !waiter.is_closed());
             state.waiting.is_empty() && state.entries.iter().all(|entry| entry.held() == 0)

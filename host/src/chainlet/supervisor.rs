@@ -237,11 +237,11 @@ async fn restart(
 async fn drain(mut old: Running, pool: Arc<Pool>, stop: CancellationToken, patience: Arc<Patience>) {
     old.replica.close();
     let drained = async {
-        pool.drained(&old.replica).await;
+        pool.until_drained(&old.replica).await;
         // Nobody waits for its calls any more. Its guest still gets time to let go of them, unless it only computes.
         tokio::select! {
             biased;
-            () = pool.let_go(&old.replica) => {}
+            () = pool.until_let_go(&old.replica) => {}
             () = old.replica.stuck(patience.stall) => {}
             () = tokio::time::sleep(patience.grace) => {}
         }

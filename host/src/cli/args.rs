@@ -22,7 +22,7 @@ pub struct ChainFileArg {
 
 /// The settings with which a chain is loaded.
 #[derive(Debug, Clone, Args)]
-pub struct Setting {
+pub struct LoadArgs {
     /// A TOML file of `name = "value"` lines, for the secrets that no environment variable has
     #[arg(
         long,
@@ -100,7 +100,7 @@ impl CacheLimit {
     }
 }
 
-impl Setting {
+impl LoadArgs {
     /// Overrides in `spec` what the command line says differently.
     pub fn apply(&self, spec: &mut ChainSpec) {
         if let Some(environment) = &self.environment {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chainhost::chain::CallOptions;
 use clap::Args;
 
-use super::args::{self, ChainFileArg, Setting};
+use super::args::{self, ChainFileArg, LoadArgs};
 use super::{Exit, Failure, build, near, output};
 
 /// Call a Chainlet once, in this process, and print the JSON that it answers
@@ -42,7 +42,7 @@ pub struct Call {
     timeout: Option<Duration>,
 
     #[command(flatten)]
-    setting: Setting,
+    setting: LoadArgs,
 }
 
 impl Call {

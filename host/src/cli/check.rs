@@ -7,7 +7,7 @@ use chainhost::chain::Plan;
 use chainhost::config::ChainSpec;
 use clap::Args;
 
-use super::args::{self, ChainFileArg, Setting};
+use super::args::{self, ChainFileArg, LoadArgs};
 use super::{Exit, Failure, output};
 
 /// Check a chain and print who calls whom
@@ -37,7 +37,7 @@ pub struct Check {
     without_secrets: bool,
 
     #[command(flatten)]
-    setting: Setting,
+    setting: LoadArgs,
 }
 
 impl Check {

@@ -22,8 +22,8 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing_appender::non_blocking::ErrorCounter;
 
-use self::credentials::{Credentials, Loaded};
-use super::args::{self, ChainFileArg, Setting};
+use self::credentials::{Credentials, LoadedCredentials};
+use super::args::{self, ChainFileArg, LoadArgs};
 use super::blocking::{self, blocking};
 use super::signals::{CaughtSignal, Hangups, Signals};
 use super::{Exit, Failure, build, output};
@@ -125,7 +125,7 @@ pub struct Serve {
     credentials: Credentials,
 
     #[command(flatten)]
-    setting: Setting,
+    setting: LoadArgs,
 }
 
 impl Serve {
@@ -199,7 +199,7 @@ impl Serve {
     }
 
     /// Returns the live chain. It loads a new version from the same files, which it reads again.
-    fn live(&self, chain: Chain, host: Host, files: Arc<reload::Files>, loaded: Loaded) -> LiveChain {
+    fn live(&self, chain: Chain, host: Host, files: Arc<reload::Files>, loaded: LoadedCredentials) -> LiveChain {
         let (path, setting, credentials) = (self.file.path(), self.setting.clone(), self.credentials.clone());
         LiveChain::from_source(chain, move || {
             let (path, setting, host, files) = (path.clone(), setting.clone(), host.clone(), files.clone());
@@ -220,7 +220,7 @@ impl Serve {
         })
     }
 
-    fn options(&self, credentials: &Loaded, connections: usize) -> ServeOptions {
+    fn options(&self, credentials: &LoadedCredentials, connections: usize) -> ServeOptions {
         let mut http = HttpOptions::default();
         http.body_limit = args::bytes(self.body_limit);
         http.bodies_limit = self.bodies_limit.map(args::bytes);

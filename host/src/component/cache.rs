@@ -39,7 +39,7 @@ pub(crate) struct Cache {
     limits: CacheLimits,
     /// One lock for each component that is being loaded, so that two chainlets of one component do not compile it
     /// twice.
-    turns: Mutex<HashMap<blake3::Hash, Arc<Mutex<()>>>>,
+    load_locks: Mutex<HashMap<blake3::Hash, Arc<Mutex<()>>>>,
 }
 
 /// The entries that the load of one chain uses.
@@ -67,7 +67,7 @@ impl Cache {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(folder)?;
         only_ours(&fs::metadata(folder)?)?;
-        Ok(Cache { folder: CacheFolder::new(folder), limits, turns: Mutex::default() })
+        Ok(Cache { folder: CacheFolder::new(folder), limits, load_locks: Mutex::default() })
     }
 
     /// Returns the folder in which this user's cache is by default; `None` if the system names no home for it.
@@ -92,21 +92,21 @@ impl Cache {
         compile: impl FnOnce() -> Result<Vec<u8>, CompileError>,
     ) -> Result<Component, CompileError> {
         let key = key(engine, wasm);
-        let turn = self.turns().entry(key).or_default().clone();
+        let lock = self.load_locks().entry(key).or_default().clone();
         let loaded = {
-            let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+            let _turn = lock.lock().unwrap_or_else(PoisonError::into_inner);
             self.load(engine, &key, uses, compile)
         };
-        let mut turns = self.turns();
+        let mut load_locks = self.load_locks();
         // Two references are this one and the map's, so nobody else waits for the turn.
-        if Arc::strong_count(&turn) <= 2 {
-            turns.remove(&key);
+        if Arc::strong_count(&lock) <= 2 {
+            load_locks.remove(&key);
         }
         loaded
     }
 
-    fn turns(&self) -> MutexGuard<'_, HashMap<blake3::Hash, Arc<Mutex<()>>>> {
-        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    fn load_locks(&self) -> MutexGuard<'_, HashMap<blake3::Hash, Arc<Mutex<()>>>> {
+        self.load_locks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn load(
@@ -352,6 +352,6 @@ mod tests {
     #[test]
     fn no_turn_stays_once_its_component_is_loaded() {
         let (_folder, cache, ..) = cache();
-        assert!(cache.turns().is_empty());
+        assert!(cache.load_locks().is_empty());
     }
 }

@@ -22,12 +22,12 @@ pub(crate) struct Adapter {
     /// Its index in the list of adapters.
     pub index: usize,
     pub facts: AdapterFacts,
-    pub way: Way,
+    pub way: AdapterAccess,
     pub turns: Arc<Turns>,
 }
 
 /// The way to an adapter.
-pub(crate) enum Way {
+pub(crate) enum AdapterAccess {
     /// Through wgpu in this process.
     Here(wgpu::Adapter),
     /// Through a worker that runs this program.

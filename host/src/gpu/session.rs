@@ -39,7 +39,7 @@ use super::protocol::{
 pub(crate) type ReadCallback = Box<dyn FnOnce(Result<Bytes>) + Send>;
 
 /// The time for which a thread that reads polls the GPU itself.
-const MOMENT: Duration = Duration::from_micros(100);
+const READER_POLL: Duration = Duration::from_micros(100);
 
 /// The features that the host adds for its own use to those that a guest requested, if the adapter has them.
 const ADDED: wgpu::Features = wgpu::Features::PIPELINE_CACHE.union(timer::FEATURES);
@@ -358,11 +358,11 @@ impl Device {
         Ok(number)
     }
 
-    /// Polls the GPU for at most [`MOMENT`], until `is_called` says that the read is done. A thread that the poller has
+    /// Polls the GPU for at most [`READER_POLL`], until `is_called` says that the read is done. A thread that the poller has
     /// to wake would wait longer than much of a GPU's work takes. Other guests of this thread lose no more than
-    /// [`MOMENT`] for each read.
+    /// [`READER_POLL`] for each read.
     fn poll_for_a_moment(&self, is_called: &AtomicBool) {
-        let until = Instant::now() + MOMENT;
+        let until = Instant::now() + READER_POLL;
         while !is_called.load(Ordering::Relaxed) && Instant::now() < until {
             // Read before the poll, because an empty queue says nothing about later submissions.
             let submitted = self.poller.submissions();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, SetOnce};
 use tokio::time::{Instant, timeout_at};
 
-use super::adapters::{Adapter, Way};
+use super::adapters::{Adapter, AdapterAccess};
 use super::backend::Backend;
 use super::device::{Device, Opening, Progress};
 use super::protocol::{DeviceDescriptor, DeviceId, Events, GpuFailure, GpuFailureKind, Result};
@@ -178,12 +178,12 @@ impl ReplicaGpu {
             Some(backend) if !backend.has_ended() => Ok(backend.clone()),
             _ => {
                 let new = match &adapter.way {
-                    Way::Here(raw) => {
+                    AdapterAccess::Here(raw) => {
                         let session = Session::new(raw.clone(), self.devices.clone());
                         Backend::Here(Arc::new(session), self.grant.compilers.clone())
                     }
                     #[cfg(unix)]
-                    Way::Worker(program) => Backend::Worker(
+                    AdapterAccess::Worker(program) => Backend::Worker(
                         Worker::start(
                             program,
                             adapter.index,

@@ -32,11 +32,11 @@ const AHEAD: Duration = Duration::from_millis(20);
 const GUESS: Duration = Duration::from_millis(5);
 /// A device that had no work comes back as if it had used the GPU at most this much less than the others.
 const CREDIT: Duration = Duration::from_millis(250);
-/// If submissions of a device usually take longer than this, they wait a [`MOMENT`] for a device that is about to come
+/// If submissions of a device usually take longer than this, they wait for [`RETURN_WAIT`], for a device that is about to come
 /// back.
 const LONG: Duration = Duration::from_millis(20);
 /// The time for which the GPU is kept free for a device that is about to come back.
-const MOMENT: Duration = Duration::from_millis(2);
+const RETURN_WAIT: Duration = Duration::from_millis(2);
 
 /// A submission waits for work that was given up for at most this many times its timeout. After that, the GPU counts as
 /// hung and the submission's device is lost, so that its chainlet and the operator learn of it.
@@ -86,7 +86,7 @@ struct Client {
     usual: Duration,
     /// Since when it has had nothing to do; `None` if it has work or never had any.
     idle_since: Option<Instant>,
-    /// The average time for which it has nothing to do. A pause counts as at most four times a [`MOMENT`].
+    /// The average time for which it has nothing to do. A pause counts as at most four times [`RETURN_WAIT`].
     usual_pause: Duration,
     flying: usize,
     waiting: VecDeque<oneshot::Sender<Turn>>,
@@ -240,7 +240,7 @@ impl State {
         }
         if let Some(since) = client.idle_since.take() {
             let pause = now.saturating_duration_since(since);
-            client.usual_pause = (client.usual_pause * 3 + pause.min(MOMENT * 4)) / 4;
+            client.usual_pause = (client.usual_pause * 3 + pause.min(RETURN_WAIT * 4)) / 4;
         }
         client.waiting.push_back(waiting);
     }
@@ -409,8 +409,8 @@ impl Client {
 
     /// Returns until when it can be expected back, if it has no work now and usually comes back at once.
     fn comes_back_until(&self) -> Option<Instant> {
-        let since = self.idle_since.filter(|_| self.usual_pause < MOMENT)?;
-        since.checked_add(MOMENT)
+        let since = self.idle_since.filter(|_| self.usual_pause < RETURN_WAIT)?;
+        since.checked_add(RETURN_WAIT)
     }
 
     /// Returns about how long all that it has handed over takes.

@@ -50,30 +50,30 @@ pub(super) enum Route {
 /// The metrics of requests and connections.
 pub(super) struct Metrics {
     registry: Registry,
-    requests: Family<Served, Counter>,
-    seconds: Family<At, Histogram, fn() -> Histogram>,
+    requests: Family<RequestLabels, Counter>,
+    seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
     in_flight: Gauge,
     connections: Gauge,
     refused: Counter,
 }
 
 /// Counts a connection as open until it is dropped.
-pub(super) struct Connected(Gauge);
+pub(super) struct OpenConnection(Gauge);
 
-impl Drop for Connected {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.dec();
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Served {
+struct RequestLabels {
     route: Route,
     status: u16,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct At {
+struct RouteLabels {
     route: Route,
 }
 
@@ -122,7 +122,7 @@ impl Metrics {
     pub(super) fn new(chain: LiveChain) -> Self {
         let mut registry = Registry::with_prefix("chainhost");
         let requests = Family::default();
-        let seconds: Family<At, Histogram, fn() -> Histogram> =
+        let seconds: Family<RouteLabels, Histogram, fn() -> Histogram> =
             Family::new_with_constructor(|| Histogram::new(BUCKETS));
         let in_flight = Gauge::default();
         registry.register(
@@ -155,9 +155,9 @@ impl Metrics {
     }
 
     /// Counts a connection as open.
-    pub(super) fn connection_opened(&self) -> Connected {
+    pub(super) fn connection_opened(&self) -> OpenConnection {
         self.connections.inc();
-        Connected(self.connections.clone())
+        OpenConnection(self.connections.clone())
     }
 
     /// Counts a connection that found no place.
@@ -167,7 +167,7 @@ impl Metrics {
 
     /// Counts a request whose head was rejected with `status`.
     pub(super) fn head_refused(&self, status: StatusCode) {
-        self.requests.get_or_create(&Served { route: Route::Other, status: status.as_u16() }).inc();
+        self.requests.get_or_create(&RequestLabels { route: Route::Other, status: status.as_u16() }).inc();
     }
 
     /// Returns all metrics as text.
@@ -200,8 +200,8 @@ impl Drop for RequestInFlight {
         let RequestInFlight { http, route, at, status } = self;
         let (metrics, route, status) = (&http.0.metrics, *route, *status);
         metrics.in_flight.dec();
-        metrics.requests.get_or_create(&Served { route, status }).inc();
-        metrics.seconds.get_or_create(&At { route }).observe(at.elapsed().as_secs_f64());
+        metrics.requests.get_or_create(&RequestLabels { route, status }).inc();
+        metrics.seconds.get_or_create(&RouteLabels { route }).observe(at.elapsed().as_secs_f64());
     }
 }
 

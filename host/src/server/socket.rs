@@ -47,7 +47,7 @@ use self::handshake::{Handshake, HandshakeFault};
 use self::metered::{MessageMeter, Metered};
 use self::mouth::Mouth;
 use super::methods::Methods;
-use super::metrics::Connected;
+use super::metrics::OpenConnection;
 use super::observe::RequestContext;
 use super::origin::{self, Trusted};
 use super::problem::{Problem, ProblemKind};
@@ -84,7 +84,7 @@ pub(super) struct ListenerHold {
     /// Cancelled when the listener waits no longer.
     pub cut: CancellationToken,
     /// The connection's place in the listener, and its part in the count of open connections.
-    pub _held: Arc<(OwnedSemaphorePermit, Option<Connected>)>,
+    pub _held: Arc<(OwnedSemaphorePermit, Option<OpenConnection>)>,
 }
 
 /// Returns true if a function can be called over a WebSocket: it takes one stream and returns one.

@@ -109,9 +109,9 @@ fn a_retired_replica_takes_no_more_calls_and_is_drained_with_its_last() {
     pool.retire(&replicas[0]);
     let mut waiting = ask(&pool);
     assert!(poll(&mut waiting).is_none());
-    assert!(pool.drained(&replicas[0]).now_or_never().is_none());
+    assert!(pool.until_drained(&replicas[0]).now_or_never().is_none());
     drop(held);
-    pool.drained(&replicas[0]).now();
+    pool.until_drained(&replicas[0]).now();
     assert!(poll(&mut waiting).is_none());
     pool.add(Replica::new(9, 1.0));
     assert!(matches!(poll(&mut waiting), Some(Ok(_))));
@@ -125,12 +125,12 @@ fn a_closed_pool_rejects_new_calls_and_serves_those_that_wait() {
     assert!(poll(&mut waiting).is_none());
     pool.close();
     assert!(matches!(poll(&mut ask(&pool)), Some(Err(PoolRefusal::Stopping))));
-    assert!(pool.idle().now_or_never().is_none());
+    assert!(pool.until_idle().now_or_never().is_none());
     drop(held);
     let last = poll(&mut waiting).unwrap().unwrap();
-    assert!(pool.idle().now_or_never().is_none());
+    assert!(pool.until_idle().now_or_never().is_none());
     drop(last);
-    pool.idle().now();
+    pool.until_idle().now();
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn one_overrun_call_or_many_unanswered_ones_wear_out_a_replica() {
     poll(&mut ask(&pool)).unwrap().unwrap().lose(LeaseLoss::Overran);
     assert_eq!(replicas[0].worn_out().now(), Wear::Overran);
     assert_eq!(pool.status().active, 0, "nobody waits for it");
-    pool.drained(&replicas[0]).now();
+    pool.until_drained(&replicas[0]).now();
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn a_call_that_was_not_begun_goes_first_even_if_the_pool_is_closed() {
         async move { pool.acquire_another(Some(place)).await }.boxed()
     };
     assert!(poll(&mut again).is_none());
-    assert!(pool.idle().now_or_never().is_none(), "it is in flight all the while");
+    assert!(pool.until_idle().now_or_never().is_none(), "it is in flight all the while");
     pool.add(Replica::new(9, 1.0));
     assert!(poll(&mut waiting).is_none());
     assert!(matches!(poll(&mut again), Some(Ok(_))));

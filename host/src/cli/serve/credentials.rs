@@ -33,7 +33,7 @@ pub(super) struct Credentials {
 
 /// Credentials that were read. Clones are handles to the same credentials.
 #[derive(Debug, Clone)]
-pub(super) struct Loaded {
+pub(super) struct LoadedCredentials {
     pub api_keys: Option<ApiKeys>,
     pub tls: Option<Tls>,
 }
@@ -51,7 +51,7 @@ pub(super) enum CredentialsError {
 
 impl Credentials {
     /// Reads the credentials.
-    pub(super) fn load(&self) -> Result<Loaded, CredentialsError> {
+    pub(super) fn load(&self) -> Result<LoadedCredentials, CredentialsError> {
         // A variable that is set but holds no key is a mistake. Ignoring it would let everyone in.
         let listed = match std::env::var_os(API_KEY) {
             Some(text) => Some(ApiKeys::from_list(&text.to_string_lossy()).map_err(CredentialsError::Variable)?),
@@ -72,12 +72,12 @@ impl Credentials {
             }
             _ => None,
         };
-        Ok(Loaded { api_keys, tls })
+        Ok(LoadedCredentials { api_keys, tls })
     }
 
     /// Reads the credentials again, for all handles of `loaded`.
-    pub(super) fn renew(&self, loaded: &Loaded) -> Result<(), CredentialsError> {
-        let Loaded { api_keys, tls } = self.load()?;
+    pub(super) fn renew(&self, loaded: &LoadedCredentials) -> Result<(), CredentialsError> {
+        let LoadedCredentials { api_keys, tls } = self.load()?;
         if let (Some(old), Some(new)) = (&loaded.api_keys, api_keys) {
             old.replace(new);
         }
@@ -88,7 +88,7 @@ impl Credentials {
     }
 
     /// Returns true if a client needs no credentials to call.
-    pub(super) fn admit_anyone(&self, loaded: &Loaded) -> bool {
+    pub(super) fn admit_anyone(&self, loaded: &LoadedCredentials) -> bool {
         loaded.api_keys.is_none() && self.tls_client_ca.is_none()
     }
 

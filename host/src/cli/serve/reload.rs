@@ -10,7 +10,7 @@ use chainhost::config::{ChainSpec, ComponentSource};
 use chainhost::live::{LiveChain, ReloadError, Reloaded};
 use tokio::time::sleep;
 
-use super::credentials::{Credentials, Loaded};
+use super::credentials::{Credentials, LoadedCredentials};
 use crate::cli::blocking::blocking;
 use crate::cli::signals::Hangups;
 
@@ -41,7 +41,10 @@ pub(super) async fn on_change(chain: LiveChain, files: Arc<Files>) -> std::conve
 
 /// Reads API keys and certificates again when one of their files has changed. Without that, an expired certificate
 /// would stay in use until somebody notices. Never returns.
-pub(super) async fn on_change_of_credentials(credentials: Credentials, loaded: Loaded) -> std::convert::Infallible {
+pub(super) async fn on_change_of_credentials(
+    credentials: Credentials,
+    loaded: LoadedCredentials,
+) -> std::convert::Infallible {
     let files = credentials.files();
     if files.is_empty() {
         return std::future::pending().await;
@@ -100,10 +103,10 @@ async fn reload(chain: &LiveChain) {
 pub(super) struct Files(Mutex<BTreeSet<PathBuf>>);
 
 /// The state of some files at one moment.
-type State = Vec<(PathBuf, Look)>;
+type State = Vec<(PathBuf, FileStamp)>;
 
 /// The time of a file's last change, and its length; `None` if the file does not exist.
-type Look = Option<(SystemTime, u64)>;
+type FileStamp = Option<(SystemTime, u64)>;
 
 impl Files {
     /// Sets the files: those of `spec`, `file` from which `spec` was read, and the file with `secrets`.
@@ -125,7 +128,7 @@ fn state<'a>(files: impl IntoIterator<Item = &'a PathBuf>) -> State {
     files.into_iter().map(|file| (file.clone(), look(file))).collect()
 }
 
-fn look(file: &Path) -> Look {
+fn look(file: &Path) -> FileStamp {
     let metadata = std::fs::metadata(file).ok()?;
     Some((metadata.modified().ok()?, metadata.len()))
 }

@@ -91,7 +91,7 @@ async fn long_work_waits_only_for_a_device_that_comes_back_at_once() {
             client.usual_pause = usual_pause;
         });
     };
-    has_ended(MOMENT);
+    has_ended(RETURN_WAIT);
     drop(now(&heavy).expect("nobody comes back at once"));
     has_ended(Duration::ZERO);
     let mut waits = Box::pin(heavy.turn());
