@@ -2,7 +2,7 @@
 
 use crate::harness::{Chain, FAULTY, RELAY};
 
-/// A chain of one chainlet, whose component is `a.wasm`.
+/// Returns a chain of one chainlet, whose component is `a.wasm`.
 fn chain() -> Chain {
     Chain::new("[chain]\nname = \"c\"\n[chainlets.a]\ncomponent = \"a.wasm\"\n")
 }
@@ -144,7 +144,7 @@ fn an_init_that_panics_stops_the_start_with_its_message() {
     let error = finished.stderr.lines().find(|line| line.starts_with("error: ")).unwrap();
     assert_eq!(finished.code, Some(6), "{error}");
     assert!(error.contains("chainlet faulty: `init` trapped") && error.contains("/ no model"), "{error}");
-    assert!(!error.contains("BACKTRACE"), "a guest cannot set RUST_BACKTRACE, so no hint about it is shown: {error}");
+    assert!(!error.contains("BACKTRACE"), "a guest has no RUST_BACKTRACE, so it must not name it: {error}");
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn a_missing_secret_is_refused_by_every_command_that_needs_it() {
 }
 
 #[test]
-fn a_secrets_file_that_is_missing_or_broken_is_refused_without_showing_it() {
+fn a_missing_or_broken_secrets_file_is_refused_without_showing_it() {
     let chain = Chain::new(&format!("{FAULTY}assets.secrets = [\"hf_token\"]\n"));
     chain.run(&["check", "chain.toml", "--secrets", "gone.toml"]).refused(3, &["gone.toml: cannot read"]);
     chain.write("secrets.toml", "hf_token = hunter2\n");

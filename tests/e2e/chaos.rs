@@ -1,5 +1,5 @@
 //! Many faults at once and at random: guests trap, stall and take all memory, clients leave, callers hold locks and
-//! memory meanwhile, and new versions of the chain are loaded. The tests ask the same of the chain for every seed.
+//! memory meanwhile, and new versions of the chain are loaded. The test asks the same of the chain for every seed.
 //! `CHAINHOST_CHAOS_SEED` sets another seed.
 
 use std::sync::Arc;

@@ -80,7 +80,7 @@ async fn only_clients_with_a_certificate_of_the_authority_are_served() {
 }
 
 #[tokio::test]
-async fn a_client_with_a_certificate_is_served_over_http_2_and_named_in_the_log() {
+async fn a_client_with_a_certificate_is_served_over_http_2_and_logged() {
     let authority = Authority::new("clients");
     let mutual = Mutual::start(&authority, &[]);
     let bob = authority.certify("bob\u{1b}[31m", LATE);

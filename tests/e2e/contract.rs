@@ -51,7 +51,7 @@ async fn run_remote_at_the_root_is_served() {
 }
 
 #[tokio::test]
-async fn run_remote_in_an_interface_is_served_without_parameters_or_body() {
+async fn run_remote_in_an_interface_is_served_and_may_need_no_body() {
     let chain = Chain::new("[chain]\nname = \"c\"\n[chainlets.a]\ncomponent = \"seven.wasm\"\n");
     chain.write_component("seven.wasm", SEVEN);
     let served = chain.serve();

@@ -105,8 +105,8 @@ async fn a_web_page_cannot_use_the_admin_listener() {
         let request = request.header(header::ORIGIN, "https://example.com").body(Full::default()).unwrap();
         served.admin.send(request).await.problem(403, "forbidden");
     }
-    // A page under a name that resolves to this machine has the same origin as the listener, so it sends no such
-    // header.
+    // A page under a name that resolves to this machine has the same origin as the listener, so it sends no header
+    // `Origin`.
     let mut sender = served.admin.http1().await.unwrap();
     let request = Request::get("/chain").header(header::HOST, "evil.example:9090").body(Full::default()).unwrap();
     Reply::read(sender.send_request(request).await.unwrap()).await.problem(403, "forbidden");

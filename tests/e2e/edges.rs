@@ -24,7 +24,7 @@ async fn after_failures_in_a_row_the_breaker_refuses_calls_of_its_edge_only() {
     assert!(detail.ends_with("chainlets.relay.depends.next.breaker.pause in chain.toml is 1h"), "{detail}");
     assert_eq!(problem["chainlet"], "first");
     assert_eq!(served.ask("other:echo:x").await, "x", "the breaker does not affect the other edge");
-    assert_eq!(served.tell("first", "echo:x").await.said(), "x", "nor calls that do not go through its edge");
+    assert_eq!(served.tell("first", "echo:x").await.said(), "x", "nor calls outside its edge");
     served.until_log("the breaker of an edge opens").await;
 }
 

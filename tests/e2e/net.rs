@@ -64,7 +64,7 @@ async fn server() -> (SocketAddr, Arc<Seen>) {
     (address, seen)
 }
 
-/// Adds one to the `n` of its JSON.
+/// Returns the JSON of the request, with 1 added to its `n`.
 async fn add(body: Bytes) -> String {
     let body: Value = serde_json::from_slice(&body).unwrap();
     json!({ "n": body["n"].as_u64().unwrap() + 1 }).to_string()

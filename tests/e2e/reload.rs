@@ -85,7 +85,7 @@ async fn fifty_reloads_under_load_lose_no_call_and_mix_no_versions() {
 }
 
 #[tokio::test]
-async fn a_new_version_that_does_not_load_is_reported_and_the_old_one_serves_on() {
+async fn a_new_version_that_fails_to_load_is_reported_and_the_old_one_serves() {
     let chain = Chain::new(FAULTY);
     let served = chain.serve();
     assert_eq!(served.ask("calls").await, "1");

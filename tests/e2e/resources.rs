@@ -20,7 +20,7 @@ async fn a_chainlet_gets_no_more_of_a_processor_than_its_share() {
         let (start, before) = (Instant::now(), processor_time(&served));
         served.ask("spin:2000").await;
         let share = (processor_time(&served) - before) / start.elapsed().as_secs_f64();
-        // The measured time also contains the host's own work. Without a limit, it would be a whole processor.
+        // The measured time also contains the host's own work. Without a limit, the guest would use a whole processor.
         assert!(share < cpu + 0.1, "the chainlet got {share} of a processor, and may have {cpu}");
     }
 }

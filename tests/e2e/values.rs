@@ -1,4 +1,4 @@
-//! JSON to WIT values and back, through a component that echoes a value of every type.
+//! The conversion of JSON to WIT values and back, through a component that echoes a value of every type.
 
 use serde_json::{Value as Json, json};
 

@@ -277,7 +277,7 @@ async fn gigabytes_that_are_written_but_never_submitted_do_not_pile_up() {
 }
 
 #[tokio::test]
-async fn reads_count_until_they_are_taken() {
+async fn reads_count_as_memory_until_they_are_taken() {
     for isolation in ISOLATIONS {
         let served = chain(isolation, "60s", 1).serve();
         played(&served, &["reads-not-taken"]).await;

@@ -66,7 +66,7 @@ async fn every_use_of_a_destroyed_buffer_is_an_error() {
 }
 
 #[tokio::test]
-async fn bytes_that_were_read_of_a_buffer_survive_its_destruction() {
+async fn bytes_that_were_read_from_a_buffer_survive_its_destruction() {
     play(&["destroyed-while-read"]).await;
 }
 

@@ -42,7 +42,7 @@ async fn the_calls_of_an_instance_share_its_gpu() {
 }
 
 #[tokio::test]
-async fn the_quota_is_in_the_limits() {
+async fn the_limits_that_a_guest_sees_include_the_quota() {
     let info = said(&serve(GUEST), "info").await;
     assert!(info.as_str().unwrap().ends_with("Cpu, buffers of 67108864"), "{info}");
 }

@@ -45,7 +45,7 @@ async fn bytes_are_written_copied_and_cleared() {
 }
 
 #[tokio::test]
-async fn pipelines_compute() {
+async fn pipelines_compute_with_implicit_and_with_explicit_layouts() {
     play(GUEST, &["compute", "constants", "two-groups", "immediates", "half-floats"]).await;
     play(GUEST, &["explicit-layout", "dynamic-offsets"]).await;
 }

@@ -123,7 +123,7 @@ async fn a_chainlets_own_error_is_sent_at_the_end() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_ends_the_call_before_its_stream_ends() {
+async fn a_client_that_leaves_ends_the_call_without_an_end_of_its_stream() {
     let served = Chain::new(&one("guest_stream_scale")).serve();
     for farewell in [false, true] {
         let mut socket = open(served.public).await;
