@@ -1,4 +1,4 @@
-//! The chain of examples/answer, as it is in the repository, with its stand-in for the models' server.
+//! The chain of examples/answer, as it is in the repository, with a stand-in for the server of its models.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -69,7 +69,7 @@ impl Answers {
         Read::all(answer).await
     }
 
-    /// Requests to a model, refused ones included.
+    /// Returns the number of requests to a model, including those that it refused.
     fn requests(&self, model: &str) -> usize {
         self.stand_in.counts(model).requests
     }
@@ -110,14 +110,14 @@ impl Read {
         }
     }
 
-    /// What stands at the end of a complete answer.
+    /// Returns the data of the last event of a complete answer.
     #[track_caller]
     fn usage(&self) -> &Json {
         assert_eq!(self.end.0, "end", "{self:?}");
         &self.end.1
     }
 
-    /// The problem at the end of an answer that failed.
+    /// Returns the problem at the end of an answer that failed.
     #[track_caller]
     fn problem(&self) -> &Json {
         assert_eq!(self.end.0, "error", "{self:?}");
@@ -127,12 +127,12 @@ impl Read {
 
 #[track_caller]
 fn replaced(text: &str, from: &str, to: &str) -> String {
-    assert!(text.contains(from), "{from} is in chain.toml");
+    assert!(text.contains(from), "{from} is not in chain.toml");
     text.replace(from, to)
 }
 
 #[tokio::test]
-async fn an_answer_is_its_sources_and_then_its_text_and_then_its_usage() {
+async fn an_answer_has_its_sources_then_its_text_and_then_its_usage() {
     let answers = Answers::start().await;
     let read = answers.ask(QUESTION).await;
     assert_eq!(read.text, TEXT);
@@ -177,7 +177,7 @@ async fn a_model_that_is_slow_to_begin_is_left_and_the_fallback_answers() {
 }
 
 #[tokio::test]
-async fn two_models_that_refuse_are_an_error_with_the_status_of_its_kind() {
+async fn if_both_models_refuse_the_error_has_the_status_of_its_kind() {
     let answers = Answers::start().await;
     answers.stand_in.behave("large", OVERLOADED);
     answers.stand_in.behave("small", OVERLOADED);
@@ -187,7 +187,7 @@ async fn two_models_that_refuse_are_an_error_with_the_status_of_its_kind() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_reached_is_tried_twice_by_each_edge() {
+async fn an_unreachable_server_is_tried_twice_by_each_edge() {
     let answers = Answers::start_with(KEY, |text| {
         // Nothing listens on port 1.
         let start = text.find("127.0.0.1:").unwrap();
@@ -280,7 +280,7 @@ async fn a_client_that_hangs_up_gives_its_turn_to_the_next_one() {
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_before_the_first_token_holds_nothing() {
+async fn a_client_that_hangs_up_before_the_first_token_leaves_nothing() {
     let answers = Answers::start_with(KEY, |text| replaced(&text, "first_token = 2000", "first_token = 60000")).await;
     answers.stand_in.behave("large", SLOW);
     // The client leaves while the server still waits for the head of the answer.
@@ -293,9 +293,9 @@ async fn a_client_that_hangs_up_before_the_first_token_holds_nothing() {
 }
 
 #[tokio::test]
-async fn an_answer_goes_on_without_a_retriever_that_fails_and_is_not_kept() {
+async fn an_answer_without_a_failed_retriever_is_complete_but_not_kept() {
     let answers = Answers::start().await;
-    // More than `embed` accepts, so `index` fails.
+    // The question is longer than `embed` accepts, so `index` fails.
     let question = "Please, ".repeat(40) + QUESTION;
     for _ in 0..2 {
         let read = answers.ask(&question).await;
@@ -309,21 +309,21 @@ async fn an_answer_goes_on_without_a_retriever_that_fails_and_is_not_kept() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_refused_is_a_clear_error_and_in_no_log() {
+async fn a_refused_key_is_a_clear_error_and_appears_in_no_log() {
     let wrong = "another-key-that-no-log-may-show";
     let answers = Answers::start_with(wrong, |text| text).await;
     let problem = answers.served.public.call(&json!({ "question": QUESTION })).await.problem(502, "chainlet-error");
     assert_eq!(problem["error"]["kind"], "upstream");
     assert!(problem["detail"].as_str().unwrap().contains("set the secret `model_key`"));
     assert_eq!(problem["chainlet"], "primary");
-    // The fallback would only hide the mistake.
+    // A fallback would only hide the mistake, so it is not asked.
     assert_eq!(answers.requests("small"), 0);
     answers.served.until_log("refuses the key").await;
     assert!(!answers.served.log().contains("that-no-log-may-show"));
 }
 
 #[tokio::test]
-async fn a_question_that_cannot_be_asked_is_refused_before_the_stream() {
+async fn an_invalid_question_is_refused_before_the_stream() {
     let answers = Answers::start().await;
     for question in [" ".to_owned(), "x".repeat(1001)] {
         let problem = answers.served.public.call(&json!({ "question": question })).await.problem(400, "chainlet-error");

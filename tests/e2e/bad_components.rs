@@ -2,12 +2,12 @@
 
 use crate::harness::{Chain, FAULTY, RELAY};
 
-/// A chain of one chainlet, whose component is `a.wasm`.
+/// Returns a chain of one chainlet, whose component is `a.wasm`.
 fn chain() -> Chain {
     Chain::new("[chain]\nname = \"c\"\n[chainlets.a]\ncomponent = \"a.wasm\"\n")
 }
 
-/// Where the mistake is, as every message says.
+/// The place of the mistake, which every message names.
 const PLACE: &str = "error: chain.toml:4:13: chainlets.a.component: ";
 
 #[track_caller]
@@ -22,12 +22,12 @@ fn refused(component: impl AsRef<[u8]>, words: &[&str]) {
 }
 
 #[test]
-fn a_core_module_is_refused_as_one() {
+fn a_core_module_is_refused_and_called_a_core_module() {
     refused(wat::parse_str("(module)").unwrap(), &["core WebAssembly module, not a component", "wasm32-wasip2"]);
 }
 
 #[test]
-fn a_file_that_is_not_webassembly_is_refused_as_that() {
+fn a_file_that_is_not_webassembly_is_refused() {
     refused("not wasm at all", &["not WebAssembly"]);
     refused("", &["not WebAssembly (0 bytes"]);
     refused(b"\0asm\x0d\0\x01\0 and then nothing that makes sense", &["does not compile"]);
@@ -75,7 +75,7 @@ fn a_component_that_is_too_long_or_no_regular_file_is_refused_unread() {
 }
 
 #[test]
-fn an_import_that_is_neither_of_the_host_nor_a_dependency_is_refused_and_named() {
+fn an_import_of_an_unknown_interface_is_refused_and_named() {
     let run_remote = r#"
       (core module $m (func (export "run")))
       (core instance $i (instantiate $m))
@@ -93,7 +93,7 @@ fn an_import_that_is_neither_of_the_host_nor_a_dependency_is_refused_and_named()
 }
 
 #[test]
-fn a_signature_with_resources_is_refused_with_the_signature() {
+fn a_signature_with_resources_is_refused_and_shown() {
     let component = r#"
 (component
   (import "wasi:io/poll@0.2.0" (instance $poll (export "pollable" (type (sub resource)))))
@@ -106,7 +106,7 @@ fn a_signature_with_resources_is_refused_with_the_signature() {
 }
 
 #[test]
-fn a_map_with_keys_that_wit_does_not_allow_is_refused_with_those_it_allows() {
+fn a_map_with_keys_that_wit_forbids_is_refused_with_the_allowed_ones() {
     let component = r#"
 (component
   (core module $m
@@ -122,7 +122,7 @@ fn a_map_with_keys_that_wit_does_not_allow_is_refused_with_those_it_allows() {
 }
 
 #[test]
-fn an_init_that_traps_stops_the_start_with_what_it_said() {
+fn an_init_that_fails_stops_the_start_with_its_reason() {
     for (init, words) in [
         ("trap", "`init` trapped: the guest ran an `unreachable` instruction"),
         ("exit:1", "exited with status 1"),
@@ -138,13 +138,13 @@ fn an_init_that_traps_stops_the_start_with_what_it_said() {
 }
 
 #[test]
-fn an_init_that_panics_stops_the_start_with_the_guests_own_last_words() {
+fn an_init_that_panics_stops_the_start_with_its_message() {
     let chain = Chain::new(&format!("{FAULTY}config = {{ init = \"panic:no model\" }}\n"));
     let finished = chain.run(&["serve", "chain.toml", "--listen", "127.0.0.1:0"]);
     let error = finished.stderr.lines().find(|line| line.starts_with("error: ")).unwrap();
     assert_eq!(finished.code, Some(6), "{error}");
     assert!(error.contains("chainlet faulty: `init` trapped") && error.contains("/ no model"), "{error}");
-    assert!(!error.contains("BACKTRACE"), "a guest has no such variable: {error}");
+    assert!(!error.contains("BACKTRACE"), "a guest has no RUST_BACKTRACE, so it must not name it: {error}");
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn a_component_that_needs_more_memory_than_it_may_have_does_not_start() {
 }
 
 #[test]
-fn more_replicas_than_the_host_has_room_for_are_known_before_anything_starts() {
+fn more_replicas_than_the_host_has_room_for_are_refused_by_check() {
     let chain = Chain::new(&format!("{FAULTY}replicas = 1001\n"));
     chain.run(&["check", "chain.toml"]).refused(3, &["chainlets.faulty.replicas", "room for 1000", "--max-replicas"]);
 }

@@ -20,7 +20,7 @@ fn each_bad_file_gives_the_message_beside_it() {
         command.args(["check", name]).current_dir(&folder);
         let finished = Process::start(command).finish();
         finished.refused(3, &[name]);
-        // The golden file has the messages; the program says of each that it is an error.
+        // The golden file has the messages. The program puts `error: ` before each.
         let messages = std::fs::read_to_string(path.with_extension("err")).unwrap();
         let expected = format!("error: {}", messages.replace("\n\n", "\n\nerror: "));
         if finished.stderr != expected {
@@ -51,7 +51,7 @@ fn a_component_that_imports_an_interface_of_another_host_is_refused() {
 }
 
 #[test]
-fn a_chain_file_that_is_not_there_is_named() {
+fn a_missing_chain_file_is_named() {
     let chain = Chain::new(FAULTY);
     for command in ["check", "serve", "call", "build"] {
         chain.run(&[command, "nowhere.toml"]).refused(3, &["nowhere.toml"]);
@@ -67,7 +67,7 @@ fn a_folder_stands_for_the_chain_toml_in_it() {
 }
 
 #[test]
-fn a_component_file_that_is_not_there_is_named_with_line_and_key() {
+fn a_missing_component_file_is_named_with_line_and_key() {
     let chain = Chain::new("[chain]\nname = \"c\"\n\n[chainlets.a]\ncomponent = \"gone.wasm\"\n");
     for command in ["check", "serve", "call"] {
         chain.run(&[command, "chain.toml"]).refused(
@@ -82,7 +82,7 @@ fn a_component_file_that_is_not_there_is_named_with_line_and_key() {
 }
 
 #[test]
-fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
+fn an_unknown_key_is_refused_with_a_similar_known_key() {
     let chain = Chain::new(&format!("{FAULTY}conncurrency = 4\n"));
     chain.run(&["serve", "chain.toml"]).refused(
         3,
@@ -94,7 +94,7 @@ fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
 }
 
 #[test]
-fn a_secret_that_is_not_set_is_refused_by_everything_that_needs_it() {
+fn a_missing_secret_is_refused_by_every_command_that_needs_it() {
     let chain = Chain::new(&format!("{FAULTY}assets.secrets = [\"hf_token\"]\n"));
     for command in ["check", "serve", "call"] {
         chain.run(&[command, "chain.toml"]).refused(
@@ -106,7 +106,7 @@ fn a_secret_that_is_not_set_is_refused_by_everything_that_needs_it() {
 }
 
 #[test]
-fn a_secrets_file_that_is_missing_or_broken_is_refused_without_showing_it() {
+fn a_missing_or_broken_secrets_file_is_refused_without_showing_it() {
     let chain = Chain::new(&format!("{FAULTY}assets.secrets = [\"hf_token\"]\n"));
     chain.run(&["check", "chain.toml", "--secrets", "gone.toml"]).refused(3, &["gone.toml: cannot read"]);
     chain.write("secrets.toml", "hf_token = hunter2\n");
@@ -116,7 +116,7 @@ fn a_secrets_file_that_is_missing_or_broken_is_refused_without_showing_it() {
 }
 
 #[test]
-fn a_mount_that_is_not_there_is_refused() {
+fn a_mount_with_a_missing_source_is_refused() {
     let chain = Chain::new(&format!("{FAULTY}assets.files = [{{ source = \"models\", path = \"/models\" }}]\n"));
     chain
         .run(&["check", "chain.toml"])
@@ -124,7 +124,7 @@ fn a_mount_that_is_not_there_is_refused() {
 }
 
 #[test]
-fn depends_on_what_the_component_does_not_import_is_refused() {
+fn a_dependency_that_the_component_does_not_import_is_refused() {
     let chain = Chain::new(
         "[chain]\nname = \"c\"\nentrypoint = \"a\"\n[chainlets.a]\ncomponent = \"<guest_faulty>\"\n\
          [chainlets.a.depends]\nb = \"b\"\n[chainlets.b]\ncomponent = \"<guest_faulty>\"\n",
@@ -150,7 +150,7 @@ fn a_dependency_that_no_chainlet_serves_is_refused() {
 }
 
 #[test]
-fn every_mistake_is_told_in_one_go() {
+fn all_mistakes_are_reported_at_once() {
     let chain = Chain::new(
         "[chain]\nname = \"c\"\n[chainlets.a]\ncomponent = \"gone.wasm\"\n[chainlets.b]\ncomponent = \"lost.wasm\"\n",
     );
@@ -174,7 +174,7 @@ fn a_port_that_is_in_use_is_refused_with_the_port() {
 }
 
 #[test]
-fn an_address_that_is_none_is_a_wrong_command_line() {
+fn a_malformed_address_is_a_wrong_command_line() {
     let chain = Chain::new(FAULTY);
     for address in ["nowhere", "127.0.0.1:99999", ":8080"] {
         let finished = chain.run(&["serve", "chain.toml", "--listen", address]);

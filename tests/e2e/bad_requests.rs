@@ -1,4 +1,4 @@
-//! Requests that are wrong: each gets a problem document of its kind, and the server goes on.
+//! Wrong requests. Each gets a problem document of its kind, and the server still answers others.
 
 use bytes::Bytes;
 use http::{Method, Request, header};
@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::harness::{Chain, Served, json_request};
 
-/// The server is as it was: it answers.
+/// Asserts that the server still answers.
 async fn goes_on(served: &Served) {
     assert_eq!(served.public.call(&json!({ "names": ["Ada"] })).await.json(), json!(["Hello, Ada!"]));
 }
@@ -50,7 +50,7 @@ async fn a_body_that_does_not_fit_is_a_400_with_a_pointer() {
 }
 
 #[tokio::test]
-async fn json_that_nests_without_end_is_refused() {
+async fn json_that_is_nested_too_deeply_is_refused() {
     let served = Chain::hello().serve();
     for open in ["[", "{\"names\":"] {
         let reply = served.public.send(json_request("/run_remote", open.repeat(200_000))).await;
@@ -77,7 +77,7 @@ async fn a_body_above_the_limit_is_a_413_whether_or_not_its_length_is_known() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_json_by_its_headers_is_a_415() {
+async fn a_body_whose_headers_do_not_say_json_is_a_415() {
     let served = Chain::hello().serve();
     for headers in [
         &[][..],
@@ -98,7 +98,7 @@ async fn a_body_that_is_not_json_by_its_headers_is_a_415() {
 }
 
 #[tokio::test]
-async fn a_method_that_a_path_does_not_take_is_a_405_that_says_which_it_takes() {
+async fn an_unsupported_method_is_a_405_that_lists_the_supported_ones() {
     let served = Chain::hello().serve();
     let (calls, reads) = ("POST, OPTIONS", "GET, HEAD, OPTIONS");
     for (listener, method, path, allowed) in [
@@ -124,7 +124,7 @@ async fn a_method_that_a_path_does_not_take_is_a_405_that_says_which_it_takes() 
 }
 
 #[tokio::test]
-async fn a_chain_that_converses_takes_get_over_http_1_1_alone() {
+async fn a_chain_with_websockets_takes_get_only_over_http_1_1() {
     let served = Chain::new("[chain]\nname = \"one\"\n[chainlets.only]\ncomponent = \"<guest_stream_echo>\"\n").serve();
     let both = "GET, POST, OPTIONS";
     for method in [Method::PUT, Method::HEAD] {
@@ -151,7 +151,7 @@ async fn a_path_that_does_not_exist_is_a_404() {
 }
 
 #[tokio::test]
-async fn a_header_that_makes_no_sense_is_a_400() {
+async fn an_invalid_header_is_a_400() {
     let served = Chain::hello().serve();
     let headers = [("content-type", "application/json"), ("x-request-timeout", "soon")];
     let reply = served.public.send(request(Method::POST, "/run_remote", &headers, r#"{"names": []}"#)).await;

@@ -1,4 +1,4 @@
-//! Compiled code on disk: used where it is what it says, made anew where it is not.
+//! The cache of compiled code on disk. The host uses an entry that is intact and safe, and compiles again otherwise.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -9,10 +9,10 @@ use serde_json::Value as Json;
 
 use crate::harness::{Chain, FAULTY, Finished, Process, RELAY, Served, chainhost};
 
-/// What the log says when an entry is not used.
+/// The words of the log for an entry that is not used.
 const UNUSABLE: &str = "cached code is unusable";
 
-/// A chain with a cache of its own.
+/// A chain with its own cache.
 struct Cached {
     chain: Chain,
     home: tempfile::TempDir,
@@ -39,7 +39,7 @@ impl Cached {
         self.home.path().join("chainhost/code")
     }
 
-    /// The entries, and when each was written.
+    /// Returns the entries, and the time at which each was written.
     fn entries(&self) -> BTreeMap<PathBuf, SystemTime> {
         let files = std::fs::read_dir(self.folder()).unwrap().map(|entry| entry.unwrap());
         files.map(|file| (file.path(), file.metadata().unwrap().modified().unwrap())).collect()
@@ -51,7 +51,7 @@ fn a_second_start_compiles_nothing() {
     let cached = Cached::new();
     cached.call();
     let first = cached.entries();
-    assert_eq!(first.len(), 2, "one entry a component, though one of them is two chainlets");
+    assert_eq!(first.len(), 2, "each component has one entry, even if two chainlets use it");
     assert_eq!(cached.call().stderr, "");
     assert_eq!(cached.entries(), first, "nothing was written again");
 }
@@ -80,7 +80,7 @@ fn a_corrupted_entry_is_compiled_again_and_replaced() {
 }
 
 #[test]
-fn an_entry_of_another_component_is_not_taken_for_this_one() {
+fn an_entry_of_another_component_is_not_used_for_this_one() {
     let cached = Cached::new();
     cached.call();
     let entries: Vec<_> = cached.entries().into_keys().collect();
@@ -91,7 +91,7 @@ fn an_entry_of_another_component_is_not_taken_for_this_one() {
 }
 
 #[test]
-fn an_entry_that_others_could_have_written_is_not_trusted() {
+fn an_entry_that_other_users_could_have_written_is_not_trusted() {
     let cached = Cached::new();
     cached.call();
     let path = cached.entries().into_keys().next().unwrap();
@@ -114,7 +114,7 @@ fn without_a_usable_folder_every_start_compiles_and_says_so() {
     assert!(finished.stderr.contains("no code cache"), "{}", finished.stderr);
 }
 
-/// The `--json` of `chainhost cache`, with more `options`.
+/// Returns the output of `chainhost cache --json`, with more `options`.
 fn cache_json(home: &Path, options: &[&str]) -> Json {
     serde_json::from_str(cache(home, &[options, &["--json"]].concat()).answer()).unwrap()
 }
@@ -131,7 +131,7 @@ fn the_cache_is_shown_and_cleared_while_a_chain_is_served() {
     let cached = Cached::new();
     assert_eq!(cache_json(cached.home.path(), &[])["entries"], 0);
     assert_eq!(cache_json(cached.home.path(), &[])["oldest_use"], Json::Null);
-    assert!(!cached.folder().exists(), "to look makes nothing");
+    assert!(!cached.folder().exists(), "showing the cache creates no folder");
 
     let mut command = cached.chain.serve_command(&[]);
     command.env("XDG_CACHE_HOME", cached.home.path());
@@ -157,7 +157,7 @@ fn the_cache_is_shown_and_cleared_while_a_chain_is_served() {
 }
 
 #[test]
-fn a_folder_that_would_not_be_used_is_neither_shown_nor_cleared() {
+fn an_unsafe_folder_is_neither_shown_nor_cleared() {
     let cached = Cached::new();
     cached.call();
     std::fs::set_permissions(cached.folder(), std::fs::Permissions::from_mode(0o777)).unwrap();
@@ -183,14 +183,14 @@ fn a_new_component_takes_the_place_of_the_least_recently_used() {
     assert_eq!(all.len(), 3, "the limit is large by default");
     let sync = all.keys().find(|path| !relay.contains_key(*path)).unwrap();
 
-    // What is used stays, though it was written before.
+    // The entries that were used last stay, although they were written first.
     cached.call();
     std::fs::remove_file(relay.keys().next().unwrap()).unwrap();
     let mut command = cached.chain.command(&["call", "chain.toml", r#"{"what": "echo:x"}"#, "--cache-limit", "1B"]);
     command.env("XDG_CACHE_HOME", cached.home.path());
     Process::start(command).finish().answer();
     let left = cached.entries();
-    assert!(left.keys().eq(relay.keys()), "all of this chain and nothing else: {left:?}, without {sync:?}");
+    assert!(left.keys().eq(relay.keys()), "only the entries of this chain stay: {left:?}, without {sync:?}");
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn a_component_that_was_not_used_for_long_is_removed() {
         cached.entries().len()
     };
     assert_eq!(check("3h"), 3);
-    assert_eq!(check("1h"), 3, "nothing was added");
+    assert_eq!(check("1h"), 3, "without a new entry, none is removed");
     cache(cached.home.path(), &[]).answer();
     let newest = cached.entries().into_iter().max_by_key(|(_, written)| *written).unwrap().0;
     std::fs::remove_file(newest).unwrap();

@@ -1,4 +1,4 @@
-//! The chain of examples/stream, as it is in the repository: words that come while the model goes on.
+//! The chain of examples/stream, as it is in the repository. Its words come while the model still writes.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
@@ -10,7 +10,7 @@ use crate::harness::{Chain, Served, json_request, repository};
 
 fn served() -> Served {
     let mut command = Chain::new("").serve_command(&[]);
-    // The same ports and surroundings, and another folder.
+    // The command keeps its ports and environment, and runs in another folder.
     command.current_dir(repository().join("examples/stream"));
     Served::start(command)
 }
@@ -33,21 +33,21 @@ impl Events {
         Events { body, here: Vec::new() }
     }
 
-    /// The next event: its name, and its data.
+    /// Returns the name and the data of the next event.
     async fn next(&mut self) -> (String, Json) {
         let event = loop {
             if let Some(end) = self.here.windows(2).position(|bytes| bytes == b"\n\n") {
                 let event: Vec<u8> = self.here.drain(..end + 2).collect();
                 break String::from_utf8(event).unwrap();
             }
-            let frame = self.body.frame().await.expect("the answer ended without an end").unwrap();
+            let frame = self.body.frame().await.expect("the answer stopped without an event for its end").unwrap();
             self.here.extend_from_slice(&frame.into_data().unwrap_or_else(|_| Bytes::new()));
         };
         let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
         (field("event").unwrap_or("message").to_owned(), serde_json::from_str(field("data").unwrap()).unwrap())
     }
 
-    /// The words up to the event that is none, and that.
+    /// Returns the words, and then the name and the data of the event that follows them.
     async fn rest(mut self) -> (Vec<String>, String, Json) {
         let mut words = Vec::new();
         loop {
@@ -60,7 +60,7 @@ impl Events {
 }
 
 #[tokio::test]
-async fn words_come_one_by_one_and_then_what_they_took() {
+async fn words_come_one_by_one_and_the_usage_comes_after_them() {
     let served = served();
     let events = Events::ask(&served, &json!({ "prompt": "She danced with Mr.", "max_words": 5 })).await;
     let (words, end, usage) = events.rest().await;
@@ -70,14 +70,14 @@ async fn words_come_one_by_one_and_then_what_they_took() {
 }
 
 #[tokio::test]
-async fn a_word_that_may_not_be_said_is_the_error_at_the_end_of_those_before_it() {
+async fn a_forbidden_word_is_an_error_after_the_words_before_it() {
     let served = served();
     let (words, end, problem) = Events::ask(&served, &json!({ "prompt": "What did Mr." })).await.rest().await;
     assert_eq!(words.concat(), " ••••• give you present relief? A glass of");
     assert_eq!(end, "error");
     assert_eq!(problem["type"], "urn:chainhost:problem:chainlet-error");
     assert_eq!(problem["error"], "the next word would have been `wine`");
-    // The model was told through the filter that nobody reads on.
+    // The model has learnt through the filter that nobody reads any more.
     served.until_log("the reader left after").await;
 }
 
@@ -91,7 +91,7 @@ async fn the_model_stops_when_its_reader_hangs_up() {
 }
 
 #[tokio::test]
-async fn a_prompt_that_gets_no_answer_is_refused_before_anything_is_streamed() {
+async fn an_invalid_prompt_is_refused_before_anything_is_streamed() {
     let served = served();
     let refused = async |input: Json| served.public.call(&input).await.problem(422, "chainlet-error")["error"].clone();
     assert_eq!(refused(json!({ "prompt": " " })).await, "empty_prompt");

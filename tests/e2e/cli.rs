@@ -1,4 +1,4 @@
-//! The commands: what goes to stdout, what to stderr, and which code they end with.
+//! The commands: their output on stdout and stderr, and their exit codes.
 
 use serde_json::Value as Json;
 
@@ -52,13 +52,13 @@ fn a_call_that_fails_ends_with_1_and_says_why() {
 }
 
 #[test]
-fn what_guests_print_in_a_call_is_not_in_its_answer() {
+fn output_of_guests_in_a_call_is_not_in_its_answer() {
     let finished = Chain::new(FAULTY).run(&["call", "chain.toml", r#"{"what": "print:1"}"#]);
     assert_eq!(finished.answer(), "\"did print:1\"\n");
     assert!(finished.stderr.contains("faulty[0] stdout: line 1"), "{}", finished.stderr);
 }
 
-/// A chain whose component is there once it is built, by `command`.
+/// Returns a chain whose component exists only after `command` has built it.
 fn to_build(command: &str) -> Chain {
     let chain = Chain::new(&format!(
         "[chain]\nname = \"test\"\n[chainlets.faulty]\ncomponent = \"built.wasm\"\nbuild = \"{command}\"\n"
@@ -69,11 +69,11 @@ fn to_build(command: &str) -> Chain {
 }
 
 #[test]
-fn build_runs_the_commands_and_checks_what_they_made() {
+fn build_runs_the_commands_and_checks_the_built_components() {
     let chain = to_build("echo copying; cp source/faulty.wasm built.wasm");
     chain.run(&["check", "chain.toml"]).refused(3, &["chainlets.faulty.component", "run `chainhost build` first"]);
     let finished = chain.run(&["build", "chain.toml"]);
-    assert_eq!(finished.answer(), "", "what a build prints is no answer");
+    assert_eq!(finished.answer(), "", "the output of a build does not go to stdout");
     for part in ["[1/1] faulty: echo copying; cp", "copying\n", "[1/1] faulty: built in ", "fits together: 1 chainlet"]
     {
         assert!(finished.stderr.contains(part), "nothing says `{part}`:\n{}", finished.stderr);
@@ -82,7 +82,7 @@ fn build_runs_the_commands_and_checks_what_they_made() {
 }
 
 #[tokio::test]
-async fn serve_and_call_build_first_where_they_are_asked_to() {
+async fn serve_and_call_build_first_if_they_are_asked_to() {
     let chain = to_build("cp source/faulty.wasm built.wasm");
     assert_eq!(chain.run(&["call", "--build", "chain.toml", r#"{"what": "echo:x"}"#]).answer(), "\"x\"\n");
     std::fs::remove_file(chain.folder().join("built.wasm")).unwrap();
@@ -90,7 +90,7 @@ async fn serve_and_call_build_first_where_they_are_asked_to() {
 }
 
 #[test]
-fn a_build_runs_in_its_workdir_and_each_command_once_callees_first() {
+fn a_build_runs_each_command_once_in_its_workdir_callees_first() {
     let chain = Chain::new(
         r#"
 [chain]
@@ -118,7 +118,7 @@ build = { command = "echo both >> ../order", workdir = "sub" }
 }
 
 #[test]
-fn a_build_that_fails_ends_with_4_and_shows_what_its_command_said() {
+fn a_build_that_fails_ends_with_4_and_shows_its_output() {
     let finished = to_build("echo this is why >&2; exit 9").run(&["build", "chain.toml"]);
     finished.refused(4, &["this is why\n", "the build command of faulty failed (exit status: 9)"]);
     to_build("no-such-command-anywhere").run(&["build", "chain.toml"]).refused(4, &["no-such-command-anywhere"]);
@@ -127,7 +127,7 @@ fn a_build_that_fails_ends_with_4_and_shows_what_its_command_said() {
 }
 
 #[test]
-fn a_package_that_makes_no_component_is_refused_although_an_old_one_is_there() {
+fn a_package_that_makes_no_component_is_refused_despite_an_old_one() {
     let chain = Chain::new(
         r#"
 [chain]
@@ -158,12 +158,12 @@ build = "cargo build --target wasm32-wasip2 --target-dir target"
 }
 
 #[test]
-fn a_build_that_makes_something_else_than_a_chainlet_is_refused() {
+fn a_build_that_makes_no_chainlet_is_refused() {
     to_build("echo something else > built.wasm").run(&["build", "chain.toml"]).refused(3, &["not WebAssembly"]);
 }
 
 #[test]
-fn help_teaches_and_completions_complete() {
+fn help_has_examples_and_each_shell_has_completions() {
     let help = run(&["--help"]);
     for part in ["serve", "call", "check", "build", "new", "cache", "completions", "Exit codes:", "chainhost new hello"]
     {
@@ -196,7 +196,7 @@ fn a_wrong_command_line_ends_with_2_and_names_what_is_wrong() {
 }
 
 #[test]
-fn a_log_filter_that_is_none_is_refused() {
+fn an_invalid_log_filter_is_refused() {
     let chain = Chain::new(FAULTY);
     let mut command = chain.command(&["check", "chain.toml"]);
     command.env("CHAINHOST_LOG", "chainhost=loud");

@@ -13,7 +13,7 @@ use crate::harness::{Chain, Endpoint, FAULTY, Reply, Served, eventually};
 const H1: &str = "http/1.1";
 const LATE: i32 = 2100;
 
-/// A server with a certificate, which serves clients of an authority.
+/// A server with a certificate, which serves only clients of an authority.
 struct Mutual {
     chain: Chain,
     certificate: String,
@@ -36,7 +36,7 @@ impl Mutual {
         connector(&self.certificate, H1, client)
     }
 
-    /// The status of `path` for `client`; `None` if it is not served.
+    /// Returns the status of `path` for `client`, or `None` if the client is not served.
     async fn status(&self, client: Option<&Client>, path: &str) -> Option<u16> {
         status(&self.connector(client), self.served.public, path).await
     }
@@ -44,7 +44,7 @@ impl Mutual {
 
 async fn status(connector: &TlsConnector, to: Endpoint, path: &str) -> Option<u16> {
     let mut stream = connect_by(connector, to).await.ok()?;
-    // A client of TLS 1.3 is told that it is refused when it reads.
+    // With TLS 1.3, a refused client learns of its refusal only when it reads.
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.ok()?;
     let mut answer = String::new();
@@ -61,7 +61,7 @@ async fn only_clients_with_a_certificate_of_the_authority_are_served() {
     mutual.served.until_log("certificate=\"ada\"").await;
 
     let other = Authority::new("others").certify("ada", LATE);
-    // Of an authority that has the name of the right one.
+    // The authority of this client has the same name as the right one.
     let forged = Authority::new("clients").certify("ada", LATE);
     let expired = authority.certify("ada", 2001);
     for (client, reason) in [
@@ -75,12 +75,12 @@ async fn only_clients_with_a_certificate_of_the_authority_are_served() {
         }
         mutual.served.until_log(reason).await;
     }
-    assert_eq!(mutual.served.admin.get("/readyz").await.status, 200, "the admin listener asks for none");
+    assert_eq!(mutual.served.admin.get("/readyz").await.status, 200, "the admin listener asks for no certificate");
     assert_eq!(mutual.status(Some(&ada), "/healthz").await, Some(200));
 }
 
 #[tokio::test]
-async fn a_client_with_a_certificate_is_served_over_http_2_and_named_in_the_log() {
+async fn a_client_with_a_certificate_is_served_over_http_2_and_logged() {
     let authority = Authority::new("clients");
     let mutual = Mutual::start(&authority, &[]);
     let bob = authority.certify("bob\u{1b}[31m", LATE);
@@ -91,14 +91,14 @@ async fn a_client_with_a_certificate_is_served_over_http_2_and_named_in_the_log(
     let reply = Reply::read(sender.send_request(request).await.unwrap()).await;
     assert_eq!(reply.status, 200);
     mutual.served.until_log("certificate=\"bob").await;
-    assert!(!mutual.served.log().contains('\u{1b}'), "a certificate steers no terminal");
+    assert!(!mutual.served.log().contains('\u{1b}'), "the log has a control character of a certificate");
 }
 
 #[tokio::test]
 async fn each_connection_shows_its_certificate_anew() {
     let authority = Authority::new("clients");
     let mutual = Mutual::start(&authority, &[]);
-    // Of one connector, which would resume a session if it could.
+    // Both connections use one connector, which would resume a session if it could.
     let connector = mutual.connector(Some(&authority.certify("ada", LATE)));
     for _ in 0..2 {
         assert_eq!(status(&connector, mutual.served.public, "/healthz").await, Some(200));
@@ -115,11 +115,11 @@ async fn the_authority_changes_while_the_chain_is_served() {
     assert_eq!(mutual.status(Some(&bob), "/healthz").await, None);
 
     mutual.chain.write("clients.pem", format!("{}{}", old.pem, new.pem));
-    eventually("both are served", async || mutual.status(Some(&bob), "/healthz").await).await;
+    eventually("clients of both authorities are served", async || mutual.status(Some(&bob), "/healthz").await).await;
     assert_eq!(mutual.status(Some(&ada), "/healthz").await, Some(200));
 
     mutual.chain.write("clients.pem", &new.pem);
-    eventually("the old one is refused", async || mutual.status(Some(&ada), "/healthz").await.is_none().then_some(()))
+    eventually("the first is refused", async || mutual.status(Some(&ada), "/healthz").await.is_none().then_some(()))
         .await;
     assert_eq!(mutual.status(Some(&bob), "/healthz").await, Some(200));
 
@@ -129,7 +129,7 @@ async fn the_authority_changes_while_the_chain_is_served() {
 }
 
 #[tokio::test]
-async fn a_certificate_is_no_api_key() {
+async fn a_certificate_does_not_replace_an_api_key() {
     let authority = Authority::new("clients");
     let mutual = Mutual::start(&authority, &[("CHAINHOST_API_KEY", "ada-0123456789abcdef")]);
     let ada = authority.certify("ada", LATE);
@@ -138,7 +138,7 @@ async fn a_certificate_is_no_api_key() {
 }
 
 #[tokio::test]
-async fn an_authority_that_cannot_be_used_ends_the_program_at_once() {
+async fn an_unusable_authority_ends_the_program_at_once() {
     let chain = Chain::new(FAULTY);
     let (certificate, key) = pair(&chain, "server");
     let serve = |options: &[&str]| chain.run(&[&["serve", "chain.toml", "--listen", "0"], options].concat());

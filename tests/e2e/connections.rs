@@ -1,5 +1,5 @@
-//! What happens when clients have all connections: the others are told so, and whoever runs the chain still sees how it
-//! is.
+//! A listener whose connections are all taken. Further clients get an error, and those who run the chain can still ask
+//! for its health and its metrics.
 
 use http::{Request, StatusCode, header};
 use hyper::client::conn::http1::SendRequest;
@@ -10,7 +10,7 @@ use crate::harness::{Chain, Endpoint, FAULTY, Reply, Served, eventually, json_re
 
 type Connection = SendRequest<http_body_util::Full<bytes::Bytes>>;
 
-/// A chain whose public listener has two connections, and two clients that have them.
+/// Serves a chain whose public listener has two connections, and takes both.
 async fn crowded() -> (Served, [Connection; 2]) {
     let served = Chain::new(FAULTY).serve_with(&["--max-connections", "2"]);
     let mut both = [served.public.http1().await.unwrap(), served.public.http1().await.unwrap()];
@@ -28,7 +28,7 @@ fn echo(endpoint: Endpoint) -> Request<http_body_util::Full<bytes::Bytes>> {
 }
 
 #[tokio::test]
-async fn a_client_beyond_the_last_connection_is_told_so_and_closed() {
+async fn a_client_beyond_the_last_connection_gets_an_error_and_is_closed() {
     let (served, [one, two]) = crowded().await;
     let mut third = served.public.http1().await.unwrap();
     let reply = Reply::read(third.send_request(echo(served.public)).await.unwrap()).await;
@@ -69,14 +69,14 @@ async fn health_and_metrics_answer_while_clients_have_all_connections() {
 }
 
 #[tokio::test]
-async fn a_client_without_a_place_cannot_stay_by_being_slow() {
+async fn a_slow_client_beyond_the_last_connection_is_closed() {
     let (served, both) = crowded().await;
     let mut silent = TcpStream::connect(served.public.0).await.unwrap();
     let mut slow = TcpStream::connect(served.public.0).await.unwrap();
     slow.write_all(b"GET /readyz HTTP/1.1\r\nHost: loc").await.unwrap();
     for stream in [&mut silent, &mut slow] {
         let mut all = Vec::new();
-        // A reset is an end as well.
+        // A reset also counts as the end.
         let _ = stream.read_to_end(&mut all).await;
         assert!(!all.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&all));
     }

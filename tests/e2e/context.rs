@@ -1,8 +1,8 @@
-//! What a chainlet may know and use, and that it is nothing else.
+//! The information and the files that a chainlet may use. It can use nothing else.
 
 use crate::harness::{Chain, FAULTY, Process, Served};
 
-/// What nobody but the chainlet may see.
+/// A secret that only the chainlet may see.
 const VALUE: &str = "swordfish-1f8b";
 
 #[tokio::test]
@@ -14,7 +14,7 @@ async fn a_chainlet_knows_where_it_runs() {
 }
 
 #[tokio::test]
-async fn settings_reach_the_guest_in_any_shape() {
+async fn settings_of_every_type_reach_the_guest() {
     let chain = Chain::new(&format!(
         "{FAULTY}[chainlets.faulty.config]\nword = \"x\"\nlimit = 3\nshare = 0.5\non = true\ndeep = {{ list = [1, {{ a = \"b\" }}] }}\n"
     ));
@@ -46,7 +46,7 @@ async fn a_chainlet_reads_the_secrets_that_it_declares_and_no_others() {
 }
 
 #[tokio::test]
-async fn a_secret_comes_from_a_file_where_no_variable_has_it() {
+async fn a_secret_that_no_variable_has_comes_from_a_file() {
     let chain = with_secret();
     chain.write("secrets.toml", format!("api_token = \"{VALUE}\"\nanother = \"x\"\n"));
     let served = chain.serve_with(&["--secrets", "secrets.toml"]);
@@ -89,11 +89,11 @@ async fn a_chainlet_sees_no_variable_and_no_file_that_it_was_not_given() {
     }
     let problem = served.public.tell("write:/tmp/from-a-guest").await.problem(422, "chainlet-error");
     let error = problem["error"].as_str().unwrap();
-    assert!(error.contains("No such file or directory"), "as docs/guests.md has it: {error}");
+    assert!(error.contains("No such file or directory"), "docs/guests.md quotes this error: {error}");
 }
 
 #[tokio::test]
-async fn a_mounted_folder_can_be_read_and_written_only_as_far_as_the_chain_says() {
+async fn a_mounted_folder_is_read_only_unless_chain_toml_allows_writing() {
     let data = tempfile::tempdir().unwrap();
     std::fs::write(data.path().join("note"), "from the host").unwrap();
     std::fs::create_dir(data.path().join("out")).unwrap();
@@ -120,11 +120,11 @@ async fn a_mounted_folder_can_be_read_and_written_only_as_far_as_the_chain_says(
 }
 
 #[tokio::test]
-async fn a_data_folder_is_made_is_writable_and_outlives_the_instance() {
+async fn a_data_folder_is_created_writable_and_outlives_the_instance() {
     let chain = Chain::new(&format!("{FAULTY}assets.data = \"kept/here\"\n"));
     let finished = chain.run(&["check", "chain.toml"]);
     assert!(finished.answer().contains("kept/here"), "{}", finished.stdout);
-    assert!(!chain.folder().join("kept").exists(), "a check makes nothing");
+    assert!(!chain.folder().join("kept").exists(), "a check creates no folder");
     let served = chain.serve();
     assert_eq!(served.ask("data").await, r#"Some("/data")"#);
     served.ask("write:/data/note").await;

@@ -1,4 +1,5 @@
-//! The component contract: where `run-remote` is, what a component imports, and what a chain refuses.
+//! The component contract: the place of `run-remote`, the imports of a component, and the components that a chain
+//! refuses.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use crate::harness::{Chain, FAULTY, RELAY, repository};
 
-/// Exports two interfaces with a `run-remote` that answer 1 and 2.
+/// A component that exports two interfaces with a `run-remote`, which answer 1 and 2.
 const TWO: &str = r#"
 (component
   (core module $m
@@ -21,7 +22,7 @@ const TWO: &str = r#"
   (export "tests:two/two" (instance $second)))
 "#;
 
-/// Exports one interface, whose `run-remote` answers 7.
+/// A component that exports one interface, whose `run-remote` answers 7.
 const SEVEN: &str = r#"
 (component
   (core module $m (func (export "seven") (result i32) (i32.const 7)))
@@ -31,7 +32,7 @@ const SEVEN: &str = r#"
   (export "tests:numbers/number" (instance $number)))
 "#;
 
-/// Imports that interface, and answers 100 more.
+/// A component that imports that interface, and answers 100 more.
 const PLUS_100: &str = r#"
 (component
   (import "tests:numbers/number" (instance $number (export "run-remote" (func (result u32)))))
@@ -50,7 +51,7 @@ async fn run_remote_at_the_root_is_served() {
 }
 
 #[tokio::test]
-async fn run_remote_in_an_interface_is_served_and_a_plain_func_without_parameters_needs_no_body() {
+async fn run_remote_in_an_interface_is_served_and_may_need_no_body() {
     let chain = Chain::new("[chain]\nname = \"c\"\n[chainlets.a]\ncomponent = \"seven.wasm\"\n");
     chain.write_component("seven.wasm", SEVEN);
     let served = chain.serve();
@@ -86,7 +87,7 @@ fn several_run_remotes_without_export_are_refused_and_named() {
 }
 
 #[test]
-fn export_of_what_the_component_has_not_is_refused_with_what_it_has() {
+fn an_unknown_export_is_refused_with_those_that_the_component_has() {
     let chain =
         Chain::new("[chain]\nname = \"c\"\n[chainlets.a]\ncomponent = \"two.wasm\"\nexport = \"tests:two/three\"\n");
     chain.write_component("two.wasm", TWO);
@@ -117,7 +118,7 @@ async fn a_plain_func_serves_one_call_at_a_time() {
     let calls = (0..30).map(|_| served.public.call(&input));
     let replies = futures::future::join_all(calls).await;
     let counts: BTreeSet<u64> = replies.iter().map(|reply| reply.json()["calls"].as_u64().unwrap()).collect();
-    assert_eq!(counts, (1..=30).collect(), "each call must find the instance as the one before left it");
+    assert_eq!(counts, (1..=30).collect(), "each call must find the state that the call before left");
 }
 
 #[tokio::test]
@@ -153,7 +154,7 @@ component = "<guest_wide>"
 }
 
 #[tokio::test]
-async fn what_init_built_is_kept_between_calls_and_init_ran_once() {
+async fn init_runs_once_and_its_state_is_kept_between_calls() {
     let served = Chain::new(FAULTY).serve();
     for call in 1..=5 {
         assert_eq!(served.ask("calls").await, call.to_string());
@@ -182,7 +183,7 @@ component = "<guest_faulty>"
 }
 
 #[test]
-fn a_dependency_is_found_by_the_last_segment_of_its_interface_or_by_who_exports_it() {
+fn a_dependency_is_found_by_its_interfaces_last_segment_or_exporter() {
     for name in ["number", "some-other-name"] {
         let chain = Chain::new(&format!(
             "[chain]\nname = \"c\"\n[chainlets.plus]\ncomponent = \"plus.wasm\"\n\
@@ -195,7 +196,7 @@ fn a_dependency_is_found_by_the_last_segment_of_its_interface_or_by_who_exports_
 }
 
 #[test]
-fn an_interface_that_several_chainlets_export_has_to_be_resolved_by_depends() {
+fn an_interface_that_several_chainlets_export_needs_depends() {
     let text = "[chain]\nname = \"c\"\nentrypoint = \"plus\"\n[chainlets.plus]\ncomponent = \"plus.wasm\"\n\
         [chainlets.a]\ncomponent = \"seven.wasm\"\n[chainlets.b]\ncomponent = \"seven.wasm\"\n";
     let chain = Chain::new(text);
@@ -207,7 +208,7 @@ fn an_interface_that_several_chainlets_export_has_to_be_resolved_by_depends() {
 }
 
 #[tokio::test]
-async fn two_dependencies_of_one_shape_and_one_component_as_two_chainlets_are_told_apart() {
+async fn two_dependencies_on_two_chainlets_of_one_component_stay_separate() {
     let chain = Chain::new(
         r#"
 [chain]
@@ -227,7 +228,7 @@ config = { greeting = "Hallo" }
     assert_eq!(served.ask("setting:greeting").await, r#""Hello""#);
     assert_eq!(served.ask("other:setting:greeting").await, r#""Hallo""#);
     assert_eq!(served.ask("both:setting:greeting").await, r#""Hello"+"Hallo""#);
-    assert_eq!(served.ask("calls").await, "3", "each has a store of its own");
+    assert_eq!(served.ask("calls").await, "3", "each chainlet has its own instance");
 }
 
 #[test]
@@ -267,7 +268,7 @@ component = "<guest_faulty>"
 }
 
 #[test]
-fn an_entrypoint_that_is_not_clear_is_refused_and_one_that_is_needs_no_key() {
+fn an_unclear_entrypoint_is_refused_and_a_clear_one_needs_no_key() {
     let text = "[chain]\nname = \"c\"\n[chainlets.a]\ncomponent = \"<guest_faulty>\"\n\
         [chainlets.b]\ncomponent = \"<guest_faulty>\"\n";
     Chain::new(text).run(&["check", "chain.toml"]).refused(3, &["the entrypoint is not clear: a, b", "entrypoint ="]);
@@ -276,7 +277,7 @@ fn an_entrypoint_that_is_not_clear_is_refused_and_one_that_is_needs_no_key() {
 }
 
 #[test]
-fn the_components_that_fuzzing_begins_with_are_what_their_names_say() {
+fn the_seed_components_of_fuzzing_are_what_their_names_say() {
     let seed = |name: &str| {
         let chain = Chain::new("[chain]\nname = \"c\"\n[chainlets.a]\ncomponent = \"a.wasm\"\n");
         let path = repository().join("fuzz/seeds/component").join(name).with_extension("wat");

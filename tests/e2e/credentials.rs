@@ -1,4 +1,4 @@
-//! Who may come in, and how many at once: API keys, TLS, and the number of connections.
+//! Access to the server: API keys, the origins of web pages, and TLS.
 
 use std::net::SocketAddr;
 
@@ -29,7 +29,7 @@ async fn with_key(served: &Served, key: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn whoever_shows_no_api_key_of_the_server_may_not_call() {
+async fn a_client_without_an_api_key_of_the_server_may_not_call() {
     let chain = Chain::new(FAULTY);
     let keys = chain.write("keys.toml", format!("ada = \"{ADA}\"\n"));
     let mut command = chain.serve_command(&["--api-keys", keys.to_str().unwrap()]);
@@ -47,7 +47,7 @@ async fn whoever_shows_no_api_key_of_the_server_may_not_call() {
     assert_eq!(with_key(&served, EVE).await.said(), "2");
     assert_eq!(served.public.send(request("authorization", &format!("Bearer {BOB}"))).await.said(), "3");
 
-    // Load balancers have no key, and neither do those who run the chain.
+    // Load balancers and those who run the chain have no key, so health and the admin listener need none.
     assert_eq!(served.public.get("/healthz").await.status, 200);
     assert_eq!(served.public.get("/readyz").await.status, 200);
     assert_eq!(served.tell("faulty", "calls").await.said(), "4");
@@ -68,7 +68,7 @@ async fn api_keys_change_while_the_chain_is_served() {
     chain.write("keys.toml", format!("# Ada has left\nbob = \"{BOB}\"\n"));
     served.until_log("certificates are in use").await;
     with_key(&served, ADA).await.problem(401, "unauthorized");
-    assert_eq!(with_key(&served, BOB).await.said(), "2", "it is the same instance as before");
+    assert_eq!(with_key(&served, BOB).await.said(), "2", "the instance is the same as before");
 
     chain.write("keys.toml", format!("bob = \"{BOB}\"\neve = {EVE}\n"));
     served.until_log("keys.toml:2: not a line of the form").await;
@@ -78,7 +78,7 @@ async fn api_keys_change_while_the_chain_is_served() {
 }
 
 #[tokio::test]
-async fn credentials_that_cannot_be_used_end_the_program_before_the_chain_starts() {
+async fn unusable_credentials_end_the_program_before_the_chain_starts() {
     let chain = Chain::new(FAULTY);
     let weak = chain.write("weak.toml", "ada = \"ada\"\n");
     let none = chain.write("none.toml", "# nobody\n");
@@ -99,13 +99,14 @@ async fn credentials_that_cannot_be_used_end_the_program_before_the_chain_starts
 }
 
 #[tokio::test]
-async fn a_web_page_cannot_ask_for_anything_of_an_admin() {
+async fn a_web_page_cannot_use_the_admin_listener() {
     let served = Chain::new(FAULTY).serve();
     for request in [Request::post("/reload"), Request::get("/chain"), Request::post("/chainlets/faulty/run_remote")] {
         let request = request.header(header::ORIGIN, "https://example.com").body(Full::default()).unwrap();
         served.admin.send(request).await.problem(403, "forbidden");
     }
-    // A name that leads to this machine makes a page there one of the same origin, which sends no such header.
+    // A page under a name that resolves to this machine has the same origin as the listener, so it sends no header
+    // `Origin`.
     let mut sender = served.admin.http1().await.unwrap();
     let request = Request::get("/chain").header(header::HOST, "evil.example:9090").body(Full::default()).unwrap();
     Reply::read(sender.send_request(request).await.unwrap()).await.problem(403, "forbidden");
@@ -137,14 +138,14 @@ async fn the_public_listener_speaks_tls_with_both_versions_of_http() {
     let reply = Reply::read(sender.send_request(call(served.public.0)).await.unwrap()).await;
     assert_eq!((reply.version, reply.said()), (http::Version::HTTP_2, "2".into()));
 
-    // One who speaks in the clear gets no answer, and disturbs no one.
+    // A client without TLS gets no answer, and disturbs no other client.
     let mut clear = TcpStream::connect(served.public.0).await.unwrap();
     clear.write_all(b"POST /run_remote HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     let mut answer = Vec::new();
     // The answer may be a TLS alert, or a reset.
     let _ = clear.read_to_end(&mut answer).await;
     assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
-    assert_eq!(served.tell("faulty", "calls").await.said(), "3", "the admin listener speaks in the clear");
+    assert_eq!(served.tell("faulty", "calls").await.said(), "3", "the admin listener speaks without TLS");
 }
 
 #[tokio::test]
@@ -160,7 +161,7 @@ async fn a_renewed_certificate_is_shown_without_a_restart() {
     let refused = connect(served.public, old.to_str().unwrap(), "h2").await.unwrap_err();
     assert!(refused.to_string().contains("certificate"), "{refused}");
 
-    // Half a renewal is not used.
+    // A renewal with an invalid file is not used.
     std::fs::write(&key, "not a key").unwrap();
     served.until_log("the old ones stay in use").await;
     connect(served.public, &certificate, "h2").await.unwrap();

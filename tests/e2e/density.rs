@@ -1,4 +1,4 @@
-//! How much of the machine many idle chainlets take.
+//! The memory and the threads that many idle chainlets take.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use crate::harness::{Chain, Held, Served, eventually};
 
 const MIB: u64 = 1 << 20;
 
-/// `count` chainlets of one component, each with a replica of its own.
+/// Returns a chain of `count` chainlets of one component, each with its own replica.
 fn greeters(count: usize) -> Chain {
     let mut text = "[chain]\nname = \"many\"\nentrypoint = \"greeter-0\"\n".to_owned();
     for number in 0..count {
@@ -18,7 +18,7 @@ fn greeters(count: usize) -> Chain {
     Chain::new(&text)
 }
 
-/// Serves `count` chainlets, from compiled code that is in the cache, and waits until they are ready.
+/// Serves `count` chainlets from the compiled code in the cache, and waits until they are ready.
 async fn idle(count: usize) -> Served {
     let served = greeters(count).serve();
     eventually("the chain is ready", async || (served.public.get("/readyz").await.status == 200).then_some(())).await;
@@ -28,7 +28,7 @@ async fn idle(count: usize) -> Served {
 
 #[tokio::test]
 async fn a_thousand_idle_chainlets_fit_in_300_mib_and_40_threads() {
-    // It fills the cache.
+    // This run fills the cache.
     drop(idle(1).await);
     let served = idle(1_000).await;
     let Held { resident, threads, .. } = served.held();
@@ -38,12 +38,12 @@ async fn a_thousand_idle_chainlets_fit_in_300_mib_and_40_threads() {
 }
 
 #[tokio::test]
-async fn one_idle_chainlet_holds_little_beside_the_program_itself() {
-    // It fills the cache: compiling takes more memory than what is compiled.
+async fn one_idle_chainlet_takes_little_memory_beside_the_program() {
+    // This run fills the cache, because compiling takes more memory than the compiled code.
     drop(idle(1).await);
     let Held { resident, anonymous, .. } = idle(1).await.held();
     println!("one chainlet: {} MiB, of which {} MiB are not files", resident / MIB, anonymous / MIB);
-    // The files are the program, which is larger here than a release of it.
+    // The pages of files are those of the program, which is larger here than in a release.
     assert!(anonymous <= 12 * MIB, "{} MiB", anonymous / MIB);
     assert!(resident <= 40 * MIB, "{} MiB", resident / MIB);
 }

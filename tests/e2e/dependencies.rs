@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::harness::{Chain, RELAY};
 
-/// A relay whose edge to `first` has the policy `policy`, and what is said of `first` itself.
+/// Returns a relay. Its edge to `first` has the keys `policy`, and the chainlet `first` has the keys `first`.
 fn chain(policy: &str, first: &str) -> Chain {
     let text = RELAY.replace("{ chainlet = \"first\" }", &format!("{{ chainlet = \"first\", {policy} }}"));
     Chain::new(&text.replacen("\n[chainlets.second]", &format!("{first}\n\n[chainlets.second]"), 1))
@@ -24,7 +24,7 @@ async fn a_call_through_an_edge_that_takes_too_long_is_a_504_with_its_path() {
 }
 
 #[tokio::test]
-async fn an_overloaded_dependency_is_a_429_with_its_path_and_is_tried_again_where_the_edge_says_so() {
+async fn an_overloaded_dependency_is_a_429_unless_more_attempts_succeed() {
     let served = chain("attempts = 1", "concurrency = 1\nqueue = 0\n").serve();
     let held = served.begin("hold");
     served.until_state("first", "active", json!(1)).await;
@@ -42,7 +42,7 @@ async fn an_overloaded_dependency_is_a_429_with_its_path_and_is_tried_again_wher
 }
 
 #[tokio::test]
-async fn no_more_calls_go_through_an_edge_at_once_than_it_allows() {
+async fn an_edge_limits_the_number_of_its_concurrent_calls() {
     let served = chain("concurrency = 2", "").serve();
     let calls = (0..12).map(|_| served.public.tell("sleep:5"));
     for reply in futures::future::join_all(calls).await {

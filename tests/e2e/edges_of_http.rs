@@ -1,4 +1,4 @@
-//! What clients see that break the rules of HTTP, or come from where they should not.
+//! The answers to clients that break the rules of HTTP, or that come from a host or an origin that is not allowed.
 
 use futures::{SinkExt, StreamExt};
 use serde_json::json;
@@ -10,12 +10,12 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::{Chain, FAULTY, LIMIT, Served, eventually, json_request};
 
-/// What the server answers to `request`, until it closes the connection.
+/// Sends `request`, and returns the server's answer up to the end of the connection.
 async fn answer(served: &Served, request: &str) -> String {
     let mut client = TcpStream::connect(served.public.0).await.unwrap();
     client.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    // A reset after the answer is an end as well.
+    // A reset after the answer also counts as the end.
     let _ = client.read_to_end(&mut answer).await;
     String::from_utf8(answer).unwrap()
 }
@@ -44,7 +44,7 @@ async fn a_head_that_is_refused_gets_a_problem_with_an_id_and_is_counted() {
 }
 
 #[tokio::test]
-async fn a_foreign_name_and_a_foreign_page_are_refused_on_a_loopback_address_unless_they_are_allowed() {
+async fn a_loopback_listener_refuses_foreign_hosts_and_origins_by_default() {
     let asked = async |served: &Served, host: &str, origin: &str| {
         let origin = if origin.is_empty() { String::new() } else { format!("Origin: {origin}\r\n") };
         let request = format!("GET /openapi.json HTTP/1.1\r\nHost: {host}\r\n{origin}Connection: close\r\n\r\n");
@@ -61,7 +61,7 @@ async fn a_foreign_name_and_a_foreign_page_are_refused_on_a_loopback_address_unl
     assert_eq!(asked(&served, "localhost", "https://evil.example").await, "403");
 }
 
-/// A caller of `faulty`, which starts after it.
+/// A chainlet that calls `faulty`, and therefore starts after it.
 const BEHIND: &str = r#"
 [chainlets.relay]
 component = "<guest_relay>"
@@ -69,7 +69,7 @@ depends = { next = "faulty", other = "faulty" }
 "#;
 
 #[tokio::test]
-async fn every_json_text_may_begin_with_a_byte_order_mark_and_have_white_space_around_it() {
+async fn every_json_text_may_have_a_byte_order_mark_and_white_space_around() {
     let served = Chain::new(FAULTY).serve();
     let body = "\u{feff} {\"what\": \"echo:x\"}\r\n";
     assert_eq!(served.public.send(json_request("/run_remote", body)).await.said(), "x");
@@ -114,8 +114,8 @@ async fn the_listeners_answer_while_the_chain_starts() {
         client.read_to_string(&mut answer).await.ok()?;
         Some(answer)
     };
-    let alive = eventually("it listens", async || ask("/healthz").await).await;
-    let waits = eventually("its init runs", async || {
+    let alive = eventually("the server listens", async || ask("/healthz").await).await;
+    let waits = eventually("the `init` of faulty runs", async || {
         let answer = ask("/readyz").await?;
         answer.contains("`init` runs)").then_some(answer)
     })
@@ -123,7 +123,7 @@ async fn the_listeners_answer_while_the_chain_starts() {
     assert!(alive.starts_with("HTTP/1.1 200 "), "{alive}");
     assert!(waits.starts_with("HTTP/1.1 503 ") && waits.contains("retry-after"), "{waits}");
     assert!(waits.contains("waits for: faulty (its `init` runs), relay (its turn to start has not come)"), "{waits}");
-    eventually("it is ready", async || (public.get("/readyz").await.status == 200).then_some(())).await;
+    eventually("the chain is ready", async || (public.get("/readyz").await.status == 200).then_some(())).await;
     assert_eq!(public.call(&json!({ "what": "echo:x" })).await.said(), "x");
     process.kill().unwrap();
     process.wait().unwrap();

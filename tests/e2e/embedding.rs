@@ -1,4 +1,4 @@
-//! The library: a chain in a program of one's own.
+//! The library: another program loads and calls chains.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,7 +24,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::harness::{self, Endpoint, component, json_request, kept, repository};
 
-/// What `faulty` takes, as Rust has it.
+/// The parameters of `faulty`, as a Rust type.
 #[derive(Serialize)]
 struct Order {
     what: &'static str,
@@ -54,7 +54,7 @@ fn within(timeout: Duration) -> CallOptions {
 }
 
 #[tokio::test]
-async fn a_chain_said_in_code_is_called_with_rust_types() {
+async fn a_chain_that_is_built_in_code_is_called_with_rust_types() {
     #[derive(Serialize)]
     struct Names {
         names: [&'static str; 2],
@@ -116,7 +116,7 @@ async fn every_failure_has_its_kind_its_chainlet_and_its_path() {
     let error = call("trap").await;
     assert_eq!((error.kind(), error.chainlet().as_str()), (ErrorKind::Trap, "faulty"));
     assert_eq!(error.path().map(ToString::to_string).collect::<Vec<_>>(), ["relay → faulty (as next)"]);
-    assert!(error.backtrace().is_some(), "the guest's frames are there for whoever wants them");
+    assert!(error.backtrace().is_some(), "the error has the frames of the guest");
     let error = call("err:not today").await;
     assert_eq!(error.kind(), ErrorKind::Chainlet);
     assert_eq!(error.guest_error().unwrap().get(), r#""not today""#);
@@ -128,7 +128,7 @@ async fn every_failure_has_its_kind_its_chainlet_and_its_path() {
 }
 
 #[tokio::test]
-async fn a_chain_that_does_not_load_says_why() {
+async fn the_error_of_a_chain_that_does_not_load_names_the_reason() {
     let spec = ChainSpec::builder("test").chainlet("a", ChainletSpec::builder("no-such.wasm")).build().unwrap();
     match host().load(&spec).await {
         Err(LoadError::Config(errors)) => {
@@ -145,7 +145,7 @@ async fn a_chain_that_does_not_load_says_why() {
 }
 
 #[tokio::test]
-async fn secrets_come_from_wherever_the_program_has_them() -> Result<(), ConfigErrors> {
+async fn secrets_come_from_a_source_that_the_program_chooses() -> Result<(), ConfigErrors> {
     let store = SecretStore::from_environment_and_file(|name| (name == "token").then(|| "from my vault".into()), None)?;
     let host = Host::builder().code_cache(kept("cache").join("chainhost/code")).secrets(store).build().unwrap();
     let builder = ChainletSpec::builder(component("guest_faulty")).secret("token");
@@ -157,7 +157,7 @@ async fn secrets_come_from_wherever_the_program_has_them() -> Result<(), ConfigE
 }
 
 #[tokio::test]
-async fn a_chain_is_mounted_in_an_axum_app_beside_routes_of_its_own() {
+async fn an_axum_app_mounts_a_chain_beside_its_own_routes() {
     let chain = host().load(&hello()).await.unwrap();
     let app = Router::new()
         .route("/about", get(async || "mine"))
@@ -173,7 +173,7 @@ async fn a_chain_is_mounted_in_an_axum_app_beside_routes_of_its_own() {
     assert_eq!(endpoint.get("/greetings/readyz").await.json(), json!({ "status": "ready" }));
     assert_eq!(endpoint.get("/about").await.text(), "mine");
     let elsewhere = endpoint.get("/elsewhere").await;
-    assert_eq!((elsewhere.status.as_u16(), elsewhere.text().as_str()), (404, ""), "other paths are the app's own");
+    assert_eq!((elsewhere.status.as_u16(), elsewhere.text().as_str()), (404, ""), "other paths belong to the app");
     server.abort();
 }
 
@@ -202,7 +202,7 @@ async fn a_stop_waits_for_calls_in_flight_up_to_its_limit() {
 }
 
 #[tokio::test]
-async fn whatever_a_guest_does_is_an_error_of_its_kind_and_the_next_call_finds_another_instance() {
+async fn a_guests_fault_is_an_error_of_its_kind_and_a_new_instance_follows() {
     for guest in ["guest_faulty", "guest_faulty_sync"] {
         let mut resources = Resources::default();
         resources.memory = ByteSize::mib(16);
@@ -224,7 +224,7 @@ async fn whatever_a_guest_does_is_an_error_of_its_kind_and_the_next_call_finds_a
             assert_eq!((error.kind(), error.chainlet().as_str()), (ErrorKind::Trap, "faulty"), "{what}: {error}");
             assert!(error.message().contains(cause), "{what}: {error}");
             assert_eq!(call("inits", CallOptions::default()).await.unwrap(), "1");
-            assert_eq!(call("calls", CallOptions::default()).await.unwrap(), "2", "{what}: it is a new instance");
+            assert_eq!(call("calls", CallOptions::default()).await.unwrap(), "2", "{what}: the instance is new");
         }
         for what in ["spin", "block:3600000"] {
             let error = call(what, within(Duration::from_millis(100))).await.unwrap_err();
@@ -237,7 +237,7 @@ async fn whatever_a_guest_does_is_an_error_of_its_kind_and_the_next_call_finds_a
 }
 
 #[tokio::test]
-async fn a_stop_answers_those_who_wait_in_line() {
+async fn a_stop_answers_the_calls_that_wait_in_line() {
     for guest in ["guest_faulty", "guest_faulty_sync"] {
         let spec =
             ChainSpec::builder("test").chainlet("faulty", ChainletSpec::builder(component(guest)).concurrency(1));
@@ -250,7 +250,7 @@ async fn a_stop_answers_those_who_wait_in_line() {
             })
             .collect();
         let busy = |chain: &Chain| chain.status().any(|(_, status)| status.active == 1 && status.waiting == 3);
-        harness::eventually("all are there", async || busy(&chain).then_some(())).await;
+        harness::eventually("one call runs and three wait", async || busy(&chain).then_some(())).await;
         chain.stop(Duration::ZERO).await;
         for call in calls {
             assert_eq!(call.await.unwrap().unwrap_err().kind(), ErrorKind::Stopping);
@@ -259,7 +259,7 @@ async fn a_stop_answers_those_who_wait_in_line() {
 }
 
 #[tokio::test]
-async fn a_live_chain_takes_a_new_version_and_calls_stay_in_theirs() {
+async fn a_live_chain_takes_a_new_version_and_old_calls_keep_the_old_one() {
     let version = async |version: &str| {
         let builder = ChainletSpec::builder(component("guest_faulty")).setting("version", version);
         host().load(&ChainSpec::builder("test").chainlet("faulty", builder).build().unwrap()).await.unwrap()
@@ -273,7 +273,7 @@ async fn a_live_chain_takes_a_new_version_and_calls_stay_in_theirs() {
     let replaced = live.replace(version("two").await, Rollout::Atomic).await.unwrap();
     assert_eq!((replaced.version, replaced.on_trial), (2, false));
     assert_eq!(ask(&live.begin(), "setting:version").await, "\"two\"");
-    assert_eq!(ask(&before, "calls").await, "2", "the old version has the calls that it began");
+    assert_eq!(ask(&before, "calls").await, "2", "the old version keeps the calls that it began");
     drop(before);
 
     let mut canary = Canary::default();
@@ -324,14 +324,14 @@ async fn a_stream_keeps_its_version_until_it_ends() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_such_rust_type_is_the_callers_mistake() {
+async fn an_answer_that_does_not_fit_the_rust_type_is_the_callers_mistake() {
     let error = faulty().await.call::<u32>(&Order { what: "echo:x" }, CallOptions::default()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(error.message().contains("the answer cannot be read as u32"), "{error}");
 }
 
 #[tokio::test]
-async fn a_call_without_a_deadline_does_not_wait_for_ever_behind_one_that_never_ends() {
+async fn a_call_without_a_deadline_does_not_hang_behind_an_endless_call() {
     let builder = ChainletSpec::builder(component("guest_faulty")).grace(Duration::from_millis(300));
     let chain = host().load(&ChainSpec::builder("test").chainlet("faulty", builder).build().unwrap()).await.unwrap();
     let held = tokio::spawn({
@@ -348,10 +348,10 @@ async fn a_call_without_a_deadline_does_not_wait_for_ever_behind_one_that_never_
     assert_eq!(tell("calls").await.unwrap(), "1", "another instance has taken over");
 }
 
-/// The name of a span, that of its parent, and its fields as text.
+/// The name of a span, the name of its parent, and its fields as text.
 type Seen = (String, Option<String>, String);
 
-/// Keeps all spans.
+/// A layer that keeps all spans.
 #[derive(Clone, Default)]
 struct Spans(Arc<Mutex<Vec<Seen>>>);
 
@@ -371,10 +371,10 @@ impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
 }
 
 #[tokio::test]
-async fn a_subscriber_sees_a_span_for_each_call_and_each_edge_inside_of_its_own() {
+async fn a_subscriber_sees_calls_and_edges_as_spans_inside_its_own_span() {
     let spans = Spans::default();
     let filter = Targets::new().with_target("chainhost", tracing::Level::DEBUG);
-    // For the whole process: guests run on threads of the host's own.
+    // The subscriber is for the whole process, because guests run on the host's own threads.
     let subscriber = tracing_subscriber::registry().with(filter).with(spans.clone());
     tracing::subscriber::set_global_default(subscriber).unwrap();
 

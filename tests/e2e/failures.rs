@@ -1,6 +1,6 @@
-//! Failures of dependencies as values in their callers, and calls that are let go when nobody wants their answers.
+//! Failures of dependencies are values in their callers, and guests let go of calls whose answers nobody wants.
 //!
-//! `grace` is long throughout, so that nothing here is set right by the replacement of a replica.
+//! `grace` is long in nearly all of these tests, so that the replacement of a replica cannot set anything right.
 
 mod cancelled;
 mod declared;
@@ -11,7 +11,8 @@ use serde_json::json;
 
 use crate::harness::{Chain, Reply, Served, eventually, json_request};
 
-/// A `caller` before two `faulty`, of which the first has the `keys` and the edge to it the members `edge`.
+/// Returns a chain where a `caller` calls two `faulty`. The first of them has the `keys`, and the edge to it has the
+/// members `edge`.
 fn chain(sync: &str, edge: &str, keys: &str) -> Chain {
     Chain::new(&format!(
         r#"
@@ -37,14 +38,14 @@ component = "<guest_faulty>"
     ))
 }
 
-/// Tells the entrypoint what to do within `timeout`.
+/// Calls the entrypoint with the parameter `what` and a deadline after `timeout`.
 async fn tell_within(served: &Served, what: &str, timeout: &str) -> Reply {
     let mut request = json_request("/run_remote", json!({ "what": what }).to_string());
     request.headers_mut().insert("x-request-timeout", timeout.parse().unwrap());
     served.public.send(request).await
 }
 
-/// Begins to tell the entrypoint something, waits until `chainlet` is at work on it and nothing else, and hangs up.
+/// Begins a call of the entrypoint, waits until `chainlet` works on it and on nothing else, and hangs up.
 async fn hang_up(served: &Served, what: &str, chainlet: &str) {
     let mut request = json_request("/run_remote", json!({ "what": what }).to_string());
     request.headers_mut().insert("host", served.public.0.to_string().parse().unwrap());
@@ -55,7 +56,7 @@ async fn hang_up(served: &Served, what: &str, chainlet: &str) {
     answer.abort();
 }
 
-/// How many calls the guest of a `faulty` runs, apart from the one that asks.
+/// Returns the number of calls that the guest of a `faulty` runs, except the one that asks.
 async fn running(served: &Served, chainlet: &str) -> usize {
     served.tell(chainlet, "running").await.said().parse::<usize>().unwrap() - 1
 }
@@ -66,7 +67,7 @@ async fn until_idle(served: &Served, chainlet: &str) {
     eventually("the guest has let go", async || (running(served, chainlet).await == 0).then_some(())).await;
 }
 
-/// No replica was replaced so far.
+/// Asserts that no replica was replaced so far.
 #[track_caller]
 fn assert_no_replacement(served: &Served) {
     let log = served.log();

@@ -1,4 +1,4 @@
-//! Guests that fail: what their callers learn of it, and that nobody else does.
+//! Guests that fail. Their callers learn of the failure, and nobody else does.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use crate::harness::{Chain, FAULTY, RELAY, json_request};
 
-/// The path of edges in a problem, as `from → to (as dependency)`.
+/// Returns the path of edges in a problem, each as `from → to (as dependency)`.
 fn path(problem: &Json) -> Vec<String> {
     let edges = problem["path"].as_array().unwrap();
     let text = |edge: &Json, member: &str| edge[member].as_str().unwrap().to_owned();
@@ -29,7 +29,7 @@ async fn a_trap_fails_calls_in_flight_and_the_next_call_finds_a_new_replica() {
 }
 
 #[tokio::test]
-async fn one_chainlet_that_traps_leaves_the_calls_of_the_others_alone() {
+async fn a_trap_in_one_chainlet_does_not_affect_calls_of_the_others() {
     let served = Chain::new(RELAY).serve();
     let held = served.hold("hold", 3, "first").await;
     let problem = served.public.tell("other:trap").await.problem(500, "trap");
@@ -37,7 +37,7 @@ async fn one_chainlet_that_traps_leaves_the_calls_of_the_others_alone() {
     assert_eq!(path(&problem), ["relay → second (as other)"]);
     assert_eq!(served.ask("release").await, "3");
     for call in held {
-        assert_eq!(call.await.unwrap().said(), "did hold", "neither the caller nor its other callee was touched");
+        assert_eq!(call.await.unwrap().said(), "did hold", "neither the caller nor its other callee is affected");
     }
     assert_eq!(served.ask("other:calls").await, "1");
 }
@@ -52,7 +52,7 @@ async fn a_chainlet_may_trap_again_and_again_and_comes_back_each_time() {
 }
 
 #[tokio::test]
-async fn of_two_calls_at_once_one_that_fails_fails_the_caller_and_cancels_the_other() {
+async fn if_one_of_two_concurrent_calls_fails_the_other_is_cancelled() {
     let served = Chain::new(RELAY).serve();
     let both = served.begin("both:hold");
     for chainlet in ["first", "second"] {
@@ -66,7 +66,7 @@ async fn of_two_calls_at_once_one_that_fails_fails_the_caller_and_cancels_the_ot
 }
 
 #[tokio::test]
-async fn a_failure_two_hops_away_names_every_edge_that_it_came_through_root_cause_last() {
+async fn a_failure_two_hops_away_names_every_edge_root_cause_last() {
     let chain = Chain::new(
         r#"
 [chain]
@@ -88,11 +88,11 @@ component = "<guest_faulty>"
     let problem = served.public.tell("err:no such thing").await.problem(422, "chainlet-error");
     assert_eq!(problem["error"], "no such thing");
     assert_eq!(path(&problem), ["outer → inner (as next)", "inner → leaf (as next)"]);
-    assert_eq!(problem["chainlet"], "leaf", "it is where it began, however many pass it on");
+    assert_eq!(problem["chainlet"], "leaf", "the problem names the chainlet where the failure began");
 }
 
 #[tokio::test]
-async fn what_a_guest_says_in_its_panic_is_for_the_log_and_for_admins_only() {
+async fn the_message_of_a_panic_is_only_for_the_log_and_for_admins() {
     let served = Chain::new(FAULTY).serve();
     let problem = served.public.tell("panic:the password is swordfish").await.problem(500, "trap");
     assert!(!problem.to_string().contains("swordfish"), "{problem}");
@@ -119,8 +119,8 @@ async fn a_guest_that_exits_ends_its_call_and_not_the_host() {
 async fn a_guest_gets_no_more_memory_than_its_limit_and_others_keep_theirs() {
     let served = Chain::new(&format!("{RELAY}resources = {{ memory = \"48MiB\" }}\n")).serve();
     let got: usize = served.ask("other:allocate").await.parse().unwrap();
-    assert!((32..48).contains(&got), "of 48 MiB it got {got}");
-    assert_eq!(served.ask("allocate:100").await, "100", "the limit is of one chainlet");
+    assert!((32..48).contains(&got), "the guest got {got} of 48 MiB");
+    assert_eq!(served.ask("allocate:100").await, "100", "the limit applies to one chainlet");
     let problem = served.tell("second", "hoard").await.problem(500, "trap");
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains(&format!("limit of {} bytes", 48 << 20)), "{detail}");
@@ -129,7 +129,7 @@ async fn a_guest_gets_no_more_memory_than_its_limit_and_others_keep_theirs() {
 }
 
 #[tokio::test]
-async fn guests_that_spin_starve_nobody() {
+async fn guests_that_spin_do_not_starve_other_chainlets() {
     const SPINNING: usize = 8;
     let chain =
         Chain::new(&RELAY.replacen("\n[chainlets.second]", &format!("replicas = {SPINNING}\n\n[chainlets.second]"), 1));
@@ -148,7 +148,7 @@ async fn guests_that_spin_starve_nobody() {
 }
 
 #[tokio::test]
-async fn a_guest_that_computes_in_a_call_serves_no_other_meanwhile_and_goes_on_after() {
+async fn a_guest_that_computes_in_a_call_serves_other_calls_afterwards() {
     let served = Chain::new(FAULTY).serve();
     let calls = (0..3).map(|_| served.public.tell("spin:50"));
     for reply in futures::future::join_all(calls).await {
@@ -157,7 +157,7 @@ async fn a_guest_that_computes_in_a_call_serves_no_other_meanwhile_and_goes_on_a
     assert_eq!(served.ask("calls").await, "4");
 }
 
-/// What guests do that ends them, and what whoever runs the chain reads of it.
+/// The words that end a guest, each with a part of the message for whoever runs the chain.
 const FATAL: [(&str, &str); 7] = [
     ("trap", "the guest ran an `unreachable` instruction; a panic, an abort"),
     ("panic:it hurts", "it hurts"),
@@ -168,7 +168,7 @@ const FATAL: [(&str, &str); 7] = [
     ("open:/data/file", "it holds 4096 open files, sockets, requests and timers"),
 ];
 
-/// A chain of `relay` before `faulty`, each an async chainlet or neither is.
+/// Returns a chain where `relay` calls `faulty` and `calm`. All three are async, or none is.
 fn behind_a_relay(sync: &str) -> Chain {
     let chain = Chain::new(&format!(
         r#"
@@ -193,7 +193,7 @@ component = "<guest_faulty{sync}>"
 }
 
 #[tokio::test]
-async fn whatever_ends_a_guest_is_told_to_its_caller_and_another_takes_its_place() {
+async fn the_end_of_a_guest_is_told_to_its_caller_and_a_new_one_follows() {
     for sync in ["", "_sync"] {
         let chain = behind_a_relay(sync);
         let served = chain.serve();
@@ -204,15 +204,15 @@ async fn whatever_ends_a_guest_is_told_to_its_caller_and_another_takes_its_place
             let problem = served.public.tell(what).await.problem(500, "trap");
             assert_eq!(problem["chainlet"], "faulty", "{what}");
             assert_eq!(path(&problem), ["relay → faulty (as next)"], "{what}");
-            assert_eq!(served.ask("calls").await, "1", "{what}: it is a new instance");
+            assert_eq!(served.ask("calls").await, "1", "{what}: the instance is new");
             assert_eq!(served.ask("inits").await, "1", "{what}");
         }
-        assert_eq!(served.ask("other:calls").await, "1", "the other chainlet saw nothing of it");
+        assert_eq!(served.ask("other:calls").await, "1", "the other chainlet is not affected");
     }
 }
 
 #[tokio::test]
-async fn whatever_never_ends_is_given_up_at_its_deadline_and_another_replica_takes_over() {
+async fn an_endless_call_ends_at_its_deadline_and_a_new_replica_follows() {
     for (sync, endless) in [("", &["forever", "spin", "flood"][..]), ("_sync", &["block:3600000", "spin", "flood"])] {
         let chain = behind_a_relay(sync);
         let served = chain.serve();
@@ -220,8 +220,8 @@ async fn whatever_never_ends_is_given_up_at_its_deadline_and_another_replica_tak
             let mut request = json_request("/run_remote", json!({ "what": what }).to_string());
             request.headers_mut().insert("x-request-timeout", "200ms".parse().unwrap());
             served.public.send(request).await.problem(504, "deadline");
-            assert_eq!(served.ask("other:echo:x").await, "x", "{what}: the other chainlet goes on");
-            // It waits for the new replica where the old one's only place is taken.
+            assert_eq!(served.ask("other:echo:x").await, "x", "{what}: the other chainlet still answers");
+            // If the only place of the old replica is taken, this call waits for the new replica.
             assert_eq!(served.ask("echo:x").await, "x", "{what}");
         }
         served.until_log("calls that do not end").await;
@@ -229,7 +229,7 @@ async fn whatever_never_ends_is_given_up_at_its_deadline_and_another_replica_tak
 }
 
 #[tokio::test]
-async fn an_answer_that_is_too_long_fails_its_call_alone() {
+async fn an_answer_that_is_too_long_fails_only_its_own_call() {
     for sync in ["", "_sync"] {
         let chain = FAULTY.replace("<guest_faulty>", &format!("<guest_faulty{sync}>"));
         let served = Chain::new(&format!("{chain}resources.value_limit = \"2MiB\"\n")).serve();
@@ -287,7 +287,7 @@ async fn a_trap_has_the_frames_of_the_guest_with_names_files_and_lines() {
 }
 
 #[tokio::test]
-async fn a_component_without_line_tables_has_frames_with_names_alone() {
+async fn a_component_without_line_tables_has_frames_with_names_only() {
     let chain = Chain::new("[chain]\nname = \"c\"\n[chainlets.faulty]\ncomponent = \"faulty.wasm\"\n");
     let component = r#"
 (component

@@ -1,4 +1,4 @@
-//! Bodies and answers in other formats than JSON, and how client and server agree on one.
+//! Bodies and answers in formats other than JSON, and the choice of the format by client and server.
 
 use bytes::Bytes;
 use chainhost::chain::{CallOptions, Formats};
@@ -16,7 +16,7 @@ const JSON: &str = "application/json";
 const CBOR: &str = "application/cbor";
 const OCTETS: &str = "application/octet-stream";
 
-/// A chainlet that gives bytes back, behind one that passes them on.
+/// A chainlet that returns its bytes, behind one that passes them on.
 const BLOBS: &str = r#"
 [chain]
 name = "blobs"
@@ -50,7 +50,7 @@ async fn call(served: &Served, kind: &str, accept: Option<&str>, body: impl Into
     served.public.send(request("/run_remote", kind, accept, body)).await
 }
 
-/// The body of an answer of this type.
+/// Returns the body of a successful response of the type `kind`.
 #[track_caller]
 fn body(reply: &Reply, kind: &str) -> Bytes {
     assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
@@ -59,7 +59,7 @@ fn body(reply: &Reply, kind: &str) -> Bytes {
 }
 
 #[tokio::test]
-async fn bytes_go_in_and_come_out_as_they_are() {
+async fn bytes_go_in_and_come_out_unchanged() {
     let served = Chain::new(BLOBS).serve();
     let data = Bytes::from_iter((0..100_000_u32).map(|n| (n % 251) as u8));
     assert_eq!(body(&call(&served, OCTETS, Some(OCTETS), data.clone()).await, OCTETS), data);
@@ -81,7 +81,7 @@ async fn body_and_answer_may_have_different_formats() {
 }
 
 #[tokio::test]
-async fn a_value_of_every_type_comes_back_from_cbor_as_it_was() {
+async fn a_value_of_every_type_comes_back_from_cbor_unchanged() {
     let served = values();
     let input = example();
     let answer = body(&call(&served, CBOR, Some(CBOR), cbor::encode(&input)).await, CBOR);
@@ -122,7 +122,7 @@ async fn bad_cbor_is_refused_with_its_place_and_the_server_goes_on() {
 }
 
 #[tokio::test]
-async fn a_typed_error_is_a_problem_of_json_whatever_the_client_prefers() {
+async fn a_typed_error_is_a_json_problem_even_if_the_client_prefers_another() {
     let served = Chain::new(BLOBS).serve();
     for accept in [CBOR, OCTETS] {
         let problem = call(&served, OCTETS, Some(accept), "err:no such thing").await.problem(422, "chainlet-error");
@@ -131,7 +131,7 @@ async fn a_typed_error_is_a_problem_of_json_whatever_the_client_prefers() {
 }
 
 #[tokio::test]
-async fn an_accept_that_names_nothing_that_there_is_is_a_406_with_what_there_is() {
+async fn an_accept_without_a_supported_type_is_a_406_that_lists_them() {
     let served = values();
     let problem = call(&served, JSON, Some(OCTETS), example().to_string()).await.problem(406, "not-acceptable");
     let detail = problem["detail"].as_str().unwrap();
@@ -141,7 +141,7 @@ async fn an_accept_that_names_nothing_that_there_is_is_a_406_with_what_there_is(
 }
 
 #[tokio::test]
-async fn a_body_of_a_type_that_is_not_taken_is_a_415_with_those_that_are() {
+async fn a_body_of_an_unsupported_type_is_a_415_that_lists_the_supported() {
     let served = values();
     for (kind, words) in [
         (OCTETS, "the body is `application/octet-stream`; this takes application/json, application/cbor,"),
@@ -169,7 +169,7 @@ async fn the_openapi_document_names_the_formats_that_fit() {
 }
 
 #[tokio::test]
-async fn a_quarter_of_a_gibibyte_goes_through_an_edge_and_http_where_the_limits_allow_it() {
+async fn a_quarter_of_a_gibibyte_goes_through_http_and_an_edge() {
     let served = Chain::new(BLOBS).serve_with(&["--body-limit", "300MiB"]);
     let mut data = vec![0x5a; 256 << 20];
     for (index, byte) in data.iter_mut().enumerate().step_by(4093) {
@@ -177,12 +177,12 @@ async fn a_quarter_of_a_gibibyte_goes_through_an_edge_and_http_where_the_limits_
     }
     let data = Bytes::from(data);
     let answer = call(&served, OCTETS, Some(OCTETS), data.clone()).await;
-    // Not with assert_eq, which would print both.
+    // `assert_eq!` would print both bodies.
     assert!(body(&answer, OCTETS) == data, "the answer differs");
 }
 
 #[tokio::test]
-async fn a_guest_that_passes_more_than_its_limit_is_told_with_the_key_to_raise() {
+async fn the_error_for_a_value_beyond_the_limit_names_the_key_to_raise() {
     let served = Chain::new(&format!("{BLOBS}resources.value_limit = \"2MiB\"\n")).serve();
     let data = vec![7; 3 << 20];
     let front = request("/chainlets/front/run_remote", OCTETS, Some(OCTETS), data);
@@ -196,7 +196,7 @@ async fn a_guest_that_passes_more_than_its_limit_is_told_with_the_key_to_raise()
 }
 
 #[tokio::test]
-async fn a_guest_that_passes_more_than_its_limit_to_a_dependency_ends_with_the_key_to_raise() {
+async fn a_value_beyond_the_limit_for_a_dependency_traps_with_the_key_to_raise() {
     let relay = "[chain]\nname = \"test\"\n[chainlets.front]\ncomponent = \"<guest_relay>\"\n\
         depends = { next = \"middle\", other = \"back\" }\n[chainlets.middle]\ncomponent = \"<guest_relay>\"\n\
         depends = { next = \"back\", other = \"back\" }\nresources.value_limit = \"1MiB\"\n\
@@ -207,11 +207,11 @@ async fn a_guest_that_passes_more_than_its_limit_to_a_dependency_ends_with_the_k
         problem["detail"].as_str().unwrap().contains("raise resources.value_limit of the chainlet middle"),
         "{problem}"
     );
-    assert_eq!(served.ask("echo:x").await, "x", "another replica of it serves on");
+    assert_eq!(served.ask("echo:x").await, "x", "another replica answers");
 }
 
 #[tokio::test]
-async fn bytes_of_more_than_the_limit_to_values_are_a_413_that_names_it() {
+async fn bytes_beyond_the_value_limit_are_a_413_that_names_it() {
     let served =
         Chain::new(&BLOBS.replace("<guest_blob_relay>\"", "<guest_blob_relay>\"\nresources.value_limit = \"1MiB\""))
             .serve();

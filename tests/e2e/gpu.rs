@@ -1,4 +1,4 @@
-//! Compute on a GPU, which is one in software where there is no other.
+//! Compute on a GPU. A machine without one uses a GPU in software.
 
 mod burn;
 mod embeddings;
@@ -14,13 +14,14 @@ use serde_json::json;
 
 use crate::harness::{Chain, Served, eventually};
 
-/// Where GPU work can run.
+/// The values of `gpu.isolation`, which say where GPU work runs.
 const ISOLATIONS: [&str; 2] = ["in-process", "process"];
 
-/// The GPU in software, with what is enough for all guests here.
+/// The GPU in software, with limits that are enough for all guests here.
 const CPU: &str = r#"{ adapter = "cpu", memory = "64MiB", timeout = "60s" }"#;
 
-/// A chain of one chainlet, whose GPU work runs in `isolation`, with `gpu` in its resources and `more` beside them.
+/// Returns a chain of one chainlet, with `gpu` in its resources and `more` keys beside them. Its GPU work runs in
+/// `isolation`.
 fn chain(guest: &str, isolation: &str, gpu: &str, more: &str) -> Chain {
     Chain::new(&format!(
         r#"
@@ -39,12 +40,12 @@ gpu = {gpu}
     ))
 }
 
-/// Serves a chain of one chainlet that works with the GPU in software.
+/// Serves a chain of one chainlet that uses the GPU in software.
 fn serve(guest: &str) -> Served {
     chain(guest, "in-process", CPU, "").serve()
 }
 
-/// Plays scenarios of a guest one after the other, in one instance, and asserts that all end well.
+/// Plays scenarios of a guest one after the other, in one instance, and asserts that all succeed.
 async fn play(guest: &str, scenarios: &[&str]) {
     played(&serve(guest), scenarios).await;
 }
@@ -60,13 +61,13 @@ async fn played(served: &Served, scenarios: &[&str]) {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
-/// What a guest answers to a scenario, or the whole problem.
+/// Returns the guest's answer to a scenario, or the whole problem document.
 async fn said(served: &Served, scenario: &str) -> serde_json::Value {
     let reply = served.public.call(&json!({ "scenario": scenario })).await;
     serde_json::from_slice(&reply.body).unwrap()
 }
 
-/// Waits until the metrics say that the chainlet `gpu` holds so many bytes of GPU memory.
+/// Waits until the metrics say that the chainlet `gpu` holds `bytes` of GPU memory.
 async fn until_memory(served: &Served, bytes: u64) {
     let line = format!("chainhost_chainlet_gpu_memory_bytes{{chainlet=\"gpu\"}} {bytes}");
     eventually(&line, async || {
@@ -76,12 +77,12 @@ async fn until_memory(served: &Served, bytes: u64) {
     .await;
 }
 
-/// The worker processes that the host has now.
+/// Returns the worker processes that the host has now.
 fn workers(served: &Served) -> Vec<Pid> {
     let parent = format!("PPid:\t{}\n", served.id());
     let worker = |entry: std::io::Result<std::fs::DirEntry>| {
         let folder = entry.ok()?.path();
-        // A process may be gone by now.
+        // The process may have ended meanwhile.
         let status = std::fs::read_to_string(folder.join("status")).ok()?;
         let is_one = status.contains(&parent) && !status.contains("State:\tZ");
         is_one.then(|| Pid::from_raw(folder.file_name()?.to_str()?.parse().ok()?))?

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use crate::harness::tls::{connect, pair};
 use crate::harness::{Chain, FAULTY, LIMIT, Served};
 
-/// A call as it is sent, of which the client sends no other after it if `headers` say so.
+/// Returns the text of a request that is a call. `headers` may say that it is the client's last request.
 fn call(version: &str, headers: &str, what: &str) -> String {
     let body = json!({ "what": what }).to_string();
     format!(
@@ -18,17 +18,17 @@ fn call(version: &str, headers: &str, what: &str) -> String {
     )
 }
 
-/// Sends `request` and closes this side.
+/// Sends `request`, and closes the client's side of the connection.
 async fn send<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, request: &str) -> S {
     stream.write_all(request.as_bytes()).await.unwrap();
     stream.shutdown().await.unwrap();
     stream
 }
 
-/// All that comes until the other side closes.
+/// Returns everything that comes until the other side closes.
 async fn rest(mut stream: impl AsyncRead + Unpin) -> String {
     let mut answer = Vec::new();
-    // A reset after the answer is an end as well.
+    // A reset after the answer also counts as the end.
     let _ = timeout(LIMIT, stream.read_to_end(&mut answer)).await.unwrap();
     String::from_utf8(answer).unwrap()
 }
@@ -37,7 +37,7 @@ async fn open(served: &Served) -> TcpStream {
     TcpStream::connect(served.public.0).await.unwrap()
 }
 
-/// Waits until the calls that have left are over, then releases the others.
+/// Waits until only `left` calls are in flight, and releases them.
 async fn release(served: &Served, left: usize) {
     served.until_state("faulty", "active", json!(left)).await;
     assert_eq!(served.tell("faulty", "release").await.said(), left.to_string());
@@ -51,7 +51,8 @@ async fn a_last_request_is_answered_after_its_client_has_closed_its_side() {
         waiting.push(send(open(&served).await, &call(version, headers, "hold")).await);
     }
     served.until_state("faulty", "active", json!(3)).await;
-    // These are over by the same sign, so the server has seen it for those above as well.
+    // The server cancels these calls because their clients have closed their side. So it has also seen that the clients
+    // above have closed theirs.
     for (version, headers) in [("1.1", ""), ("1.0", "Connection: keep-alive\r\n")] {
         let left = send(open(&served).await, &call(version, headers, "hold")).await;
         assert_eq!(rest(left).await, "", "{version} {headers}");
@@ -65,7 +66,7 @@ async fn a_last_request_is_answered_after_its_client_has_closed_its_side() {
 }
 
 #[tokio::test]
-async fn the_last_of_several_requests_is_answered_after_its_client_has_closed_its_side() {
+async fn the_last_of_several_requests_is_answered_after_its_client_closes() {
     let served = Chain::new(FAULTY).serve();
     let requests = call("1.1", "", "calls") + &call("1.1", "Connection: close\r\n", "hold");
     let waiting = send(open(&served).await, &requests).await;
@@ -75,7 +76,7 @@ async fn the_last_of_several_requests_is_answered_after_its_client_has_closed_it
 }
 
 #[tokio::test]
-async fn the_end_inside_a_body_is_no_end_of_the_body() {
+async fn closing_inside_a_body_is_an_error_and_no_end_of_the_body() {
     let served = Chain::new(FAULTY).serve();
     let chunked = "POST /run_remote HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
                    Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -87,11 +88,11 @@ async fn the_end_inside_a_body_is_no_end_of_the_body() {
         let problem: Json = serde_json::from_str(body).unwrap();
         assert!(problem["detail"].as_str().unwrap().contains("the body broke off"), "{problem}");
     }
-    assert_eq!(served.tell("faulty", "calls").await.said(), "1", "no call came before this one");
+    assert_eq!(served.tell("faulty", "calls").await.said(), "1", "this is the first call that came");
 }
 
 #[tokio::test]
-async fn the_end_inside_a_streamed_body_ends_the_call() {
+async fn closing_inside_a_streamed_body_ends_the_call() {
     let served = Chain::new("[chain]\nname = \"one\"\n[chainlets.only]\ncomponent = \"<guest_stream_sum>\"\n").serve();
     let head = "POST /run_remote HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n\
                 Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n";

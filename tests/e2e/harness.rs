@@ -1,5 +1,5 @@
-//! What the tests have in common: chains in folders of their own, the program as a child process, and an HTTP client
-//! that hides nothing.
+//! The common part of the tests: chains in their own folders, the program as a child process, and an HTTP client that
+//! shows each request and response unchanged.
 
 pub mod cbor;
 mod chain;
@@ -22,13 +22,13 @@ pub use redis::Redis;
 pub use served::Served;
 pub use streams::{Answer, End, Event};
 
-/// How long anything may take that a test waits for. Nothing comes near it unless it is broken.
+/// The longest time that a test waits for anything. Only a broken host comes near it.
 pub const LIMIT: Duration = Duration::from_secs(120);
 
 /// The pause between two looks at something that a test waits for.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// One chainlet, which does as it is told.
+/// A chain of one chainlet, which does what each call tells it to do.
 pub const FAULTY: &str = r#"
 [chain]
 name = "test"
@@ -37,7 +37,7 @@ name = "test"
 component = "<guest_faulty>"
 "#;
 
-/// A relay before two chainlets of one component: `next` is `first`, `other` is `second`.
+/// A relay that calls two chainlets of one component: `next` is `first`, and `other` is `second`.
 pub const RELAY: &str = r#"
 [chain]
 name = "test"
@@ -54,19 +54,20 @@ component = "<guest_faulty>"
 component = "<guest_faulty>"
 "#;
 
-/// The repository.
+/// Returns the folder of the repository.
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// The folder for what tests keep from one run to the next: compiled guests, and the dependencies of a new chain.
+/// Returns a folder for files that the tests keep from one run to the next: compiled guests, and the dependencies of a
+/// new chain.
 pub fn kept(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e").join(name);
     std::fs::create_dir_all(&folder).unwrap();
     folder
 }
 
-/// The file of the component `name`, which `cargo xtask guests` builds.
+/// Returns the file of the component `name`, which `cargo xtask guests` builds.
 pub fn component(name: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let path = target.join("wasm32-wasip2/release").join(name).with_extension("wasm");
@@ -74,14 +75,14 @@ pub fn component(name: &str) -> PathBuf {
     path
 }
 
-/// Looks until there is something to see.
+/// Calls `look` again and again until it returns a value, and returns that value.
 pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let limit = Instant::now() + LIMIT;
     loop {
         if let Some(seen) = look().await {
             return seen;
         }
-        assert!(Instant::now() < limit, "waited in vain: {what}");
+        assert!(Instant::now() < limit, "waited too long until {what}");
         tokio::time::sleep(PAUSE).await;
     }
 }

@@ -1,11 +1,11 @@
-//! Readiness, and what a guest says of its own health.
+//! Readiness, and the health that a guest reports of itself.
 
 use serde_json::json;
 
 use crate::harness::{Chain, FAULTY, eventually};
 
 #[tokio::test]
-async fn a_chainlet_that_is_not_well_makes_the_chain_unready_until_it_is_well_again() {
+async fn an_unhealthy_chainlet_makes_the_chain_unready_until_it_recovers() {
     let folder = tempfile::tempdir().unwrap();
     let chain = Chain::new(&format!(
         "{FAULTY}health = {{ failures = 100000 }}\n[[chainlets.faulty.assets.files]]\nsource = '{}'\npath = \"/ward\"\n",
@@ -13,7 +13,7 @@ async fn a_chainlet_that_is_not_well_makes_the_chain_unready_until_it_is_well_ag
     ));
     let served = chain.serve();
     assert_eq!(served.ask("ail:/ward/ill").await, "did ail:/ward/ill");
-    assert_eq!(served.public.get("/readyz").await.status, 200, "it ails only from a file that is not there yet");
+    assert_eq!(served.public.get("/readyz").await.status, 200, "the chainlet ails only once the file exists");
 
     let ill = folder.path().join("ill");
     std::fs::write(&ill, "").unwrap();
@@ -26,17 +26,17 @@ async fn a_chainlet_that_is_not_well_makes_the_chain_unready_until_it_is_well_ag
     let refused = served.public.tell("echo:x").await;
     assert!(refused.headers.contains_key("retry-after"), "{refused:?}");
     refused.problem(503, "not-ready");
-    assert_eq!(served.public.get("/healthz").await.status, 200, "the process lives all the same");
+    assert_eq!(served.public.get("/healthz").await.status, 200, "the process is alive all the same");
     assert!(served.state("faulty").await["down"].as_str().unwrap().contains("it ails from /ward/ill"));
 
     std::fs::remove_file(&ill).unwrap();
     eventually("the chain is ready again", async || (served.public.get("/readyz").await.status == 200).then_some(()))
         .await;
-    assert_eq!(served.ask("inits").await, "1", "it is the same instance as before");
+    assert_eq!(served.ask("inits").await, "1", "the instance is the same as before");
 }
 
 #[tokio::test]
-async fn calls_go_round_a_replica_that_is_not_well() {
+async fn calls_avoid_an_unhealthy_replica() {
     let served = Chain::new(&format!("{FAULTY}replicas = 2\nhealth = {{ failures = 100000 }}\n")).serve();
     served.ask("sicken:for a test").await;
     served.until_state("faulty", "ready", json!(1)).await;
@@ -44,36 +44,36 @@ async fn calls_go_round_a_replica_that_is_not_well() {
     let well = served.ask("who").await;
     let held = served.begin("hold");
     served.until_state("faulty", "active", json!(1)).await;
-    assert_eq!(served.ask("who").await, well, "even a busy replica goes before one that is not well");
+    assert_eq!(served.ask("who").await, well, "a busy replica comes before an unhealthy one");
     held.abort();
     served.until_log("for a test").await;
 }
 
 #[tokio::test]
-async fn a_replica_that_stays_unwell_is_replaced() {
+async fn a_replica_that_stays_unhealthy_is_replaced() {
     for sync in ["", "_sync"] {
         let text = FAULTY.replace("<guest_faulty>", &format!("<guest_faulty{sync}>"));
         let served = Chain::new(&format!("{text}health = {{ interval = \"50ms\", failures = 2 }}\n")).serve();
         assert_eq!(served.ask("calls").await, "1");
         served.ask("sicken:for good").await;
         served.until_log("not well and does not get better").await;
-        // A call that comes before the new replica is refused.
-        let calls = eventually("there is another", async || {
+        // The host rejects calls until the new replica is ready.
+        let calls = eventually("a new replica answers", async || {
             let reply = served.public.tell("calls").await;
             (reply.status == 200).then(|| reply.said())
         });
-        assert_eq!(calls.await, "1", "it is a new instance");
+        assert_eq!(calls.await, "1", "the instance is new");
         assert_eq!(served.ask("inits").await, "1");
     }
 }
 
 #[tokio::test]
-async fn a_replica_that_computes_is_not_taken_for_ill() {
+async fn a_replica_that_computes_does_not_count_as_unhealthy() {
     for sync in ["", "_sync"] {
         let text = FAULTY.replace("<guest_faulty>", &format!("<guest_faulty{sync}>"));
         let served = Chain::new(&format!("{text}health = {{ interval = \"20ms\", failures = 1 }}\n")).serve();
         assert_eq!(served.ask("spin:1000").await, "did spin:1000");
-        assert_eq!(served.ask("calls").await, "2", "it is the same instance as before");
+        assert_eq!(served.ask("calls").await, "2", "the instance is the same as before");
         assert!(!served.log().contains("not well"), "{}", served.log());
     }
 }

@@ -1,4 +1,4 @@
-//! The smallest chain, in every way that it can be reached.
+//! A small chain, called in each possible way.
 
 use http::{Request, Version};
 use serde_json::{Value as Json, json};
@@ -18,7 +18,7 @@ async fn the_chain_of_the_example_is_served_as_it_is_in_the_repository() {
     let example = repository().join("examples/hello");
     let chain = Chain::new("");
     let mut command = chain.serve_command(&[]);
-    // The same ports and surroundings, and another folder.
+    // The command keeps its ports and environment, and runs in another folder.
     command.current_dir(example);
     let served = Served::start(command);
     assert_eq!(served.public.call(&json!({ "names": ["Ada"] })).await.json(), json!(["Hello, Ada!"]));
@@ -87,7 +87,7 @@ async fn the_openapi_document_of_the_admin_is_valid_and_describes_the_state() {
 }
 
 #[tokio::test]
-async fn a_chain_that_is_served_lives_and_is_ready() {
+async fn a_served_chain_is_alive_and_ready() {
     let served = Chain::hello().serve();
     for endpoint in [served.public, served.admin] {
         assert_eq!(endpoint.get("/healthz").await.json(), json!({ "status": "alive" }));
@@ -96,7 +96,7 @@ async fn a_chain_that_is_served_lives_and_is_ready() {
 }
 
 #[tokio::test]
-async fn a_request_keeps_its_id_and_gets_one_where_it_has_none() {
+async fn a_request_keeps_its_id_and_gets_one_if_it_has_none() {
     let served = Chain::hello().serve();
     let asked = |id: Option<&str>| {
         let mut request = json_request("/run_remote", r#"{"names": ["Ada"]}"#);
@@ -166,7 +166,7 @@ async fn the_admin_listener_shows_metrics_and_the_state_and_calls_any_chainlet()
 }
 
 #[tokio::test]
-async fn what_is_for_admins_is_not_public() {
+async fn the_routes_for_admins_are_not_public() {
     let served = Chain::hello().serve();
     for path in ["/metrics", "/chain"] {
         served.public.get(path).await.problem(404, "not-found");

@@ -16,7 +16,8 @@ const MEMORY: &str = r#"type = "memory""#;
 /// A store in a file beside chain.toml.
 const FILE: &str = "type = \"file\"\npath = \"data/sessions.redb\"";
 
-/// A chain of one `keeper`, with a store `sessions` that has the keys `store`, and with more `keys` of the chainlet.
+/// Returns the text of a chain of one `keeper`. Its store `sessions` has the keys `store`, and the chainlet has the
+/// additional `keys`.
 fn text(store: &str, keys: &str) -> String {
     format!(
         r#"
@@ -38,13 +39,13 @@ fn chain(store: &str, keys: &str) -> Chain {
     Chain::new(&text(store, keys))
 }
 
-/// The error that the guest returns for a word that fails.
+/// Calls the guest with a word that fails, and returns its error.
 async fn refused(served: &Served, what: &str) -> String {
     let problem = served.public.tell(what).await.problem(422, "chainlet-error");
     problem["error"].as_str().unwrap().to_owned()
 }
 
-/// Calls `test` with the keys of a store of each type. It leaves out Redis on a machine that has no server.
+/// Calls `test` with the keys of a store of each type. Skips Redis on a machine that has no Redis server.
 async fn with_each_type(test: impl AsyncFn(&str)) {
     test(MEMORY).await;
     test(FILE).await;
@@ -95,7 +96,7 @@ async fn a_batch_keeps_its_order_and_has_at_most_1000_keys() {
 }
 
 #[tokio::test]
-async fn keys_come_in_pages_and_each_is_listed() {
+async fn keys_come_in_pages_that_together_list_each_key() {
     with_each_type(async |store| {
         let served = chain(store, "").serve();
         assert_eq!(served.ask("count").await, "0");
@@ -121,7 +122,7 @@ async fn increments_of_four_replicas_at_once_add_up() {
         for call in calls {
             sums.insert(call.await.unwrap().said().parse::<u32>().unwrap());
         }
-        assert_eq!(sums, (1..=200).collect(), "each call has a sum of its own in {store}");
+        assert_eq!(sums, (1..=200).collect(), "each call has a different sum in {store}");
         assert_eq!(served.ask("get:sum").await, r#"Some("200")"#);
         let mut together = 0;
         for replica in 0..4 {
@@ -294,7 +295,7 @@ stores = ["prices"]
     let ask = async |chainlet: &str, what: &str| served.tell(chainlet, what).await.said();
     ask("first", "set:a=shared").await;
     assert_eq!(ask("second", "get@default:a").await, r#"Some("shared")"#);
-    assert_eq!(ask("second", "get@sessions:a").await, "None", "its name `sessions` leads to another store");
+    assert_eq!(ask("second", "get@sessions:a").await, "None", "`second` calls another store `sessions`");
     ask("second", "set@sessions:b=cheap").await;
     assert_eq!(ask("third", "get@prices:b").await, r#"Some("cheap")"#);
     for (chainlet, store) in [("third", "sessions"), ("first", "prices"), ("second", "prices"), ("first", "")] {

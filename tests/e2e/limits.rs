@@ -1,4 +1,4 @@
-//! Deadlines, queues and what is refused when there is too much to do.
+//! Deadlines, queues, and the rejection of requests under too much load.
 
 use http::Request;
 use serde_json::json;
@@ -23,9 +23,9 @@ async fn a_call_that_is_not_answered_in_time_is_a_504_and_other_calls_go_on() {
         let detail = "no answer before the deadline: the header x-request-timeout of the request is 100ms";
         assert_eq!(problem["detail"], detail);
     }
-    // The guest is told of a deadline, and lets go of the call at its next turn.
+    // The host tells the guest that a deadline has passed. The guest lets go of the call when it runs next.
     served.until_state("faulty", "active", json!(1)).await;
-    assert_eq!(served.ask("release").await, "1", "the guest has dropped the calls that came too late");
+    assert_eq!(served.ask("release").await, "1", "the guest has dropped the calls whose deadline has passed");
     for call in held {
         assert_eq!(call.await.unwrap().said(), "did hold");
     }
@@ -46,7 +46,7 @@ async fn a_replica_whose_call_never_ends_is_replaced() {
     let served = Chain::new(&format!("{FAULTY}concurrency = 1\ngrace = \"300ms\"\n")).serve();
     assert_eq!(served.ask("calls").await, "1");
     tell_within(&served, "spin", "100ms").await.problem(504, "deadline");
-    // It waits for the new replica, as the old one's only slot is taken for good.
+    // This call waits for the new replica, because the old one's only place stays taken.
     assert_eq!(served.ask("calls").await, "1");
     served.until_log("calls that do not end").await;
 }
@@ -71,7 +71,7 @@ async fn more_calls_than_may_wait_are_refused_as_overloaded() {
 }
 
 #[tokio::test]
-async fn calls_that_wait_are_served_when_it_is_their_turn() {
+async fn calls_that_wait_are_served_one_after_the_other() {
     let served = Chain::new(&format!("{FAULTY}concurrency = 1\nqueue = 50\n")).serve();
     let calls = (0..50).map(|number| {
         let what = format!("echo:{number}");
@@ -83,7 +83,7 @@ async fn calls_that_wait_are_served_when_it_is_their_turn() {
 }
 
 #[tokio::test]
-async fn the_bodies_of_all_requests_together_have_only_so_much_room() {
+async fn the_bodies_of_all_requests_together_have_a_limit() {
     let served = Chain::new(FAULTY).serve_with(&["--bodies-limit", "1KiB"]);
     let mut half = TcpStream::connect(served.public.0).await.unwrap();
     let head =
@@ -99,7 +99,7 @@ async fn the_bodies_of_all_requests_together_have_only_so_much_room() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_idle_is_closed_whatever_it_speaks() {
+async fn an_idle_connection_is_closed_in_every_version_of_http() {
     let served = Chain::new(FAULTY).serve_with(&["--idle-timeout", "200ms"]);
     let mut silent = TcpStream::connect(served.public.0).await.unwrap();
     assert_eq!(silent.read(&mut [0; 1]).await.unwrap(), 0);
@@ -109,6 +109,6 @@ async fn a_connection_that_is_idle_is_closed_whatever_it_speaks() {
     Reply::read(one.send_request(call).await.unwrap()).await.json();
     let mut two = served.public.http2().await.unwrap();
     let call = json_request(&format!("http://{}/run_remote", served.public.0), r#"{"what": "sleep:500"}"#);
-    assert_eq!(Reply::read(two.send_request(call).await.unwrap()).await.said(), "did sleep:500", "it was not idle");
+    assert_eq!(Reply::read(two.send_request(call).await.unwrap()).await.said(), "did sleep:500", "a call is not idle");
     eventually("both are closed", async || (one.is_closed() && two.is_closed()).then_some(())).await;
 }

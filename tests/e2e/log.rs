@@ -1,16 +1,16 @@
-//! What guests print, as the host's log shows it.
+//! The output of guests in the host's log.
 
 use serde_json::Value as Json;
 
 use crate::harness::{Chain, FAULTY, RELAY, Reply, Served, eventually};
 
-/// The id of the request that `reply` answers.
+/// Returns the id of the request that `reply` answers.
 fn id(reply: &Reply) -> String {
     reply.headers["x-request-id"].to_str().unwrap().to_owned()
 }
 
 #[tokio::test]
-async fn what_guests_print_names_the_chainlet_the_stream_and_the_request() {
+async fn printed_lines_name_the_chainlet_the_stream_and_the_request() {
     let served = Chain::new(RELAY).serve();
     let printed = id(&served.public.tell("print:2").await);
     let complained = id(&served.public.tell("other:complain:1").await);
@@ -24,11 +24,11 @@ async fn what_guests_print_names_the_chainlet_the_stream_and_the_request() {
 }
 
 #[tokio::test]
-async fn of_many_calls_in_a_replica_each_has_its_own_lines_and_its_end_names_all() {
+async fn each_call_has_its_own_lines_and_the_end_of_a_replica_names_all() {
     for sync in ["", "_sync"] {
         let text = FAULTY.replace("<guest_faulty>", &format!("<guest_faulty{sync}>"));
         let served = Chain::new(&text).serve();
-        // An instance that is sync serves one call at a time.
+        // A sync instance serves one call at a time.
         let held = if sync.is_empty() { served.hold("hold", 3, "faulty").await } else { Vec::new() };
         let calls = (0..8).map(|number| served.begin(&format!("print:{}", number + 1)));
         for (number, reply) in futures::future::join_all(calls).await.into_iter().enumerate() {
@@ -66,7 +66,7 @@ async fn a_log_for_machines_is_json_line_by_line() {
     assert!(ready["duration_ms"].is_u64(), "{ready}");
 }
 
-/// What a process that logs for machines has said so far.
+/// Returns the events that a process has written to a log for machines so far.
 #[track_caller]
 fn events(served: &Served) -> Vec<Json> {
     let log = served.log();
@@ -75,7 +75,7 @@ fn events(served: &Served) -> Vec<Json> {
     complete.lines().map(parsed).collect()
 }
 
-/// The one event that says `message`.
+/// Returns the only event whose message is `message`.
 #[track_caller]
 fn event(served: &Served, message: &str) -> Json {
     let mut found: Vec<_> = events(served).into_iter().filter(|event| event["message"] == message).collect();
@@ -84,7 +84,7 @@ fn event(served: &Served, message: &str) -> Json {
 }
 
 #[tokio::test]
-async fn an_error_has_where_it_began_its_kind_and_its_limit_as_fields() {
+async fn an_error_has_its_origin_its_kind_and_its_limit_as_fields() {
     let chain = RELAY.replace(r#"{ chainlet = "first" }"#, r#"{ chainlet = "first", timeout = "150ms" }"#);
     let served = Chain::new(&chain).serve_with(&["--log", "json"]);
     let problem = served.public.tell("hold").await.problem(504, "deadline");
@@ -121,7 +121,7 @@ async fn the_frames_of_a_trap_are_logged_once() {
 }
 
 #[tokio::test]
-async fn a_reload_that_fails_is_lines_for_people_and_one_field_for_machines() {
+async fn a_failed_reload_is_lines_for_people_and_one_field_for_machines() {
     for (format, expected) in [
         ("pretty", "the new version does not load; the old one serves on request="),
         ("json", "\"message\":\"the new version does not load; the old one serves on\""),
@@ -146,7 +146,7 @@ async fn a_reload_that_fails_is_lines_for_people_and_one_field_for_machines() {
 }
 
 #[tokio::test]
-async fn numbers_and_lengths_of_time_are_numbers_for_machines() {
+async fn numbers_and_durations_are_numbers_in_a_log_for_machines() {
     let breaker = r#"{ chainlet = "first", breaker = { failures = 1, pause = "1h" } }"#;
     let served = Chain::new(&RELAY.replace(r#"{ chainlet = "first" }"#, breaker)).serve_with(&["--log", "json"]);
     served.public.tell("trap").await.problem(500, "trap");
@@ -158,11 +158,11 @@ async fn numbers_and_lengths_of_time_are_numbers_for_machines() {
 }
 
 #[tokio::test]
-async fn a_guest_that_floods_its_output_is_cut_down_and_the_log_says_how_much_is_missing() {
+async fn a_flood_of_output_is_cut_and_the_log_says_how_much_is_missing() {
     const FLOOD: usize = 50_000;
     let served = Chain::new(FAULTY).serve();
     served.ask(&format!("print:{FLOOD}")).await;
-    // What was left out is told with the next line that goes out.
+    // The next line that goes out also says how many lines were left out.
     eventually("the log says that lines are missing", async || {
         served.ask("print:1").await;
         served.log().contains("lines of output left out").then_some(())
@@ -174,7 +174,7 @@ async fn a_guest_that_floods_its_output_is_cut_down_and_the_log_says_how_much_is
 }
 
 #[tokio::test]
-async fn the_log_says_only_what_it_is_asked_for() {
+async fn the_log_filter_can_turn_off_all_lines() {
     let chain = Chain::new(FAULTY);
     let mut command = chain.serve_command(&[]);
     command.env("CHAINHOST_LOG", "off");

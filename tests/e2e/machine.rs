@@ -1,5 +1,5 @@
-//! What the machine or a limit of the process refuses: an error that says what to do, or a warning where serving works
-//! without; never the end by a signal, a panic, or a program that waits for ever.
+//! The limits of the machine and of the process. The host answers each with an error that says what to do, or with a
+//! warning if it can serve all the same. It never ends by a signal or a panic, and never waits forever.
 
 use std::fs::File;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::harness::{Chain, FAULTY, Finished, Process, RELAY, Served, chainhost}
 
 const ECHO: [&str; 3] = ["call", "chain.toml", r#"{"what": "echo:x"}"#];
 
-/// `command`, run by a shell after the line `limit`.
+/// Returns a command that runs `command` in a shell, after the line `limit`.
 fn after(limit: &str, command: &Command) -> Command {
     let mut shell = Command::new("bash");
     shell.arg("-c").arg(format!("{limit} && exec \"$0\" \"$@\"")).arg(command.get_program()).args(command.get_args());
@@ -29,14 +29,14 @@ fn finish(command: Command) -> Finished {
     Process::start(command).finish()
 }
 
-/// The names of the files below `folder`.
+/// Returns the names of the files in `folder`.
 fn files(folder: &Path) -> Vec<String> {
     let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.collect()
 }
 
 #[tokio::test]
-async fn a_limit_of_file_sizes_costs_the_cache_and_nothing_else() {
+async fn a_limit_of_file_sizes_turns_off_only_the_cache() {
     let (chain, home) = (Chain::new(RELAY), tempfile::tempdir().unwrap());
     for limit in ["ulimit -f 0", "ulimit -f 4"] {
         let mut command = chain.command(&ECHO);
@@ -52,12 +52,12 @@ async fn a_limit_of_file_sizes_costs_the_cache_and_nothing_else() {
         command.env("XDG_CACHE_HOME", home.path());
         let served = Served::start(after(limit, &command));
         assert_eq!(served.ask("echo:x").await, "x");
-        assert_eq!(files(&home.path().join("chainhost/code")), [""; 0], "no entry, whole or not");
+        assert_eq!(files(&home.path().join("chainhost/code")), [""; 0], "there is no entry, not even a part of one");
     }
 }
 
 #[test]
-fn an_answer_that_stdout_has_no_room_for_ends_with_7() {
+fn an_answer_that_cannot_be_written_to_stdout_ends_with_7() {
     let (chain, folder) = (Chain::new(FAULTY), tempfile::tempdir().unwrap());
     let path = folder.path().join("answer");
     let into = |command: &Command, limit: &str, stdout: File| {
@@ -98,7 +98,7 @@ fn a_log_that_cannot_be_written_fails_no_call() {
 }
 
 #[test]
-fn a_closed_stdout_or_stderr_is_no_panic() {
+fn a_closed_stdout_or_stderr_causes_no_panic() {
     let chain = Chain::new(FAULTY);
     for command in [&chain.command(&ECHO), &chain.command(&["check", "chain.toml"])] {
         for closed in ["exec 1>&-", "exec 1>&- 2>&-", "exec 0<&- 1>&- 2>&-"] {
@@ -114,7 +114,7 @@ fn a_closed_stdout_or_stderr_is_no_panic() {
 }
 
 #[test]
-fn a_full_disk_costs_the_cache_and_nothing_else() {
+fn a_full_disk_turns_off_only_the_cache() {
     let (chain, home) = (Chain::new(FAULTY), tempfile::tempdir().unwrap());
     let namespace = |script: &str| {
         let mut command = Command::new("unshare");
@@ -123,7 +123,7 @@ fn a_full_disk_costs_the_cache_and_nothing_else() {
     };
     let small = format!("mount -t tmpfs -o size=64k,mode=700 tmpfs {}", home.path().display());
     if !namespace(&small).status().is_ok_and(|status| status.success()) {
-        eprintln!("not tested: this system lets nobody mount a small disk");
+        eprintln!("not tested: this system does not let users mount a small disk");
         return;
     }
     let mut command = chain.command(&ECHO);
@@ -145,13 +145,14 @@ fn a_full_disk_costs_the_cache_and_nothing_else() {
     }
 }
 
-/// Runs `command` under ever higher limits, until it is answered. Before that, it has to end with 7 and say `word`.
+/// Runs `command` under higher and higher limits, until it succeeds. Each run before that must end with 7 and a message
+/// that contains `word`.
 fn raise(first: u32, limit: impl Fn(u32) -> String, command: &Command, word: &str) {
     for number in first.. {
         let finished = finish(after(&limit(number), command));
         if finished.code == Some(0) {
             assert_eq!(finished.stdout, "\"x\"\n");
-            assert!(number > first, "even the lowest limit is enough, so that nothing was tried");
+            assert!(number > first, "even the lowest limit is enough, so the test shows nothing");
             return;
         }
         assert!(number < 200, "no limit is enough: {finished:?}");
@@ -161,9 +162,9 @@ fn raise(first: u32, limit: impl Fn(u32) -> String, command: &Command, word: &st
 }
 
 #[test]
-fn with_too_few_open_files_the_error_says_so_wherever_it_is() {
+fn every_error_from_too_few_open_files_names_the_limit() {
     let chain = Chain::new(FAULTY);
-    // A loaded program, with stdin, stdout and stderr, has had four.
+    // Loading the program with stdin, stdout and stderr takes four files.
     raise(4, |number| format!("ulimit -n {number}"), &chain.command(&ECHO), "ulimit -n");
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("code")).unwrap();
@@ -175,16 +176,16 @@ fn with_too_few_open_files_the_error_says_so_wherever_it_is() {
 }
 
 #[test]
-fn with_too_few_threads_the_error_says_so_wherever_it_is() {
+fn every_error_from_too_few_threads_names_the_limit() {
     let (chain, home) = (Chain::new(FAULTY), tempfile::tempdir().unwrap());
     let mut cold = chain.command(&ECHO);
     cold.env("XDG_CACHE_HOME", home.path());
     let root = rustix::process::getuid().is_root();
     if !root {
-        // This user has other threads, so that only a limit below them is sure.
+        // This user has other threads, so only the limit of 1 is sure to be too low.
         return finish(after("ulimit -u 1", &cold)).refused(7, &["ulimit -u"]);
     }
-    // The limit does not hold for root; a user without other threads has to run the program, with root's files.
+    // The limit does not apply to root. So a user without other threads runs the program, with root's files.
     let mut command = Command::new("setpriv");
     command.args(["--ruid", "61234", "--bounding-set", "-sys_resource,-sys_admin"]);
     command.arg(cold.get_program()).args(cold.get_args()).current_dir(chain.folder());
@@ -198,10 +199,10 @@ fn with_too_few_threads_the_error_says_so_wherever_it_is() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn where_memory_may_not_become_executable_the_error_names_the_setting() {
+fn the_error_names_the_setting_that_forbids_executable_memory() {
     use std::os::unix::process::CommandExt as _;
     let (chain, home) = (Chain::new(RELAY), tempfile::tempdir().unwrap());
-    // SAFETY: it asks the system for a number.
+    // SAFETY: the call only reads a setting of this process.
     if unsafe { libc::prctl(libc::PR_GET_MDWE, 0, 0, 0, 0) } < 0 {
         eprintln!("not tested: the kernel does not know MemoryDenyWriteExecute");
         return;
@@ -209,7 +210,7 @@ fn where_memory_may_not_become_executable_the_error_names_the_setting() {
     let check = |arguments: &[&str]| {
         let mut command = chain.command(arguments);
         command.env("XDG_CACHE_HOME", home.path());
-        // SAFETY: it makes one call of the system, and touches no memory of the parent.
+        // SAFETY: the closure makes one system call, and touches no memory of the parent.
         unsafe {
             command.pre_exec(|| match libc::prctl(libc::PR_SET_MDWE, libc::PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) {
                 0 => Ok(()),
@@ -221,7 +222,7 @@ fn where_memory_may_not_become_executable_the_error_names_the_setting() {
         assert_eq!(finished.stderr.matches("MemoryDenyWriteExecute").count(), 1, "once: {}", finished.stderr);
         assert!(!finished.stderr.contains("toolchain") && !finished.stderr.contains("unusable"), "{}", finished.stderr);
     };
-    // What is compiled now, and then what the cache has.
+    // The first round compiles, and the second uses the cache.
     for _ in 0..2 {
         check(&ECHO);
         check(&["check", "chain.toml"]);

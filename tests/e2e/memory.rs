@@ -1,4 +1,4 @@
-//! What the host holds for its clients: it is counted, and refused where there is no room.
+//! The memory that the host holds for its clients. The host counts it, and rejects requests if there is no room.
 
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
@@ -33,8 +33,8 @@ fn bytes_request(length: usize) -> Request<Full<Bytes>> {
         .unwrap()
 }
 
-/// A client that sends so many bytes, and reads no more of the answer than its status.
-async fn takes_nothing(served: &Served, length: usize) -> (TcpStream, String) {
+/// Sends `length` bytes as a client that reads only the status of the answer. Returns the connection and the status.
+async fn reads_only_the_status(served: &Served, length: usize) -> (TcpStream, String) {
     let mut client = TcpStream::connect(served.public.0).await.unwrap();
     let head = format!(
         "POST /run_remote HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n\
@@ -47,7 +47,7 @@ async fn takes_nothing(served: &Served, length: usize) -> (TcpStream, String) {
     (client, String::from_utf8_lossy(&status).into_owned())
 }
 
-/// The value of a metric without labels.
+/// Returns the value of a metric without labels.
 async fn metric(served: &Served, name: &str) -> u64 {
     let text = served.admin.get("/metrics").await.text();
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -60,12 +60,12 @@ async fn until_nothing_is_held(served: &Served) {
 }
 
 #[tokio::test]
-async fn answers_that_nobody_takes_are_counted_until_their_clients_leave() {
+async fn answers_that_nobody_reads_are_counted_until_their_clients_leave() {
     let served = blob().serve_with(&["--bodies-limit", "40MiB"]);
     let mut clients = Vec::new();
     let refused = loop {
         assert!(clients.len() < 5, "nothing is refused");
-        let (client, status) = takes_nothing(&served, 15 * MIB).await;
+        let (client, status) = reads_only_the_status(&served, 15 * MIB).await;
         clients.push(client);
         if status != "HTTP/1.1 200" {
             break status;
@@ -84,7 +84,7 @@ async fn answers_that_nobody_takes_are_counted_until_their_clients_leave() {
 }
 
 #[tokio::test]
-async fn a_body_for_which_there_is_never_room_is_too_large() {
+async fn a_body_that_can_never_have_room_is_too_large() {
     let served = blob().serve_with(&["--memory-limit", "4MiB"]);
     served.public.send(bytes_request(3 * MIB)).await.problem(413, "body-too-large");
     assert_eq!(served.public.send(bytes_request(MIB)).await.status, 200);
@@ -92,7 +92,7 @@ async fn a_body_for_which_there_is_never_room_is_too_large() {
 }
 
 #[tokio::test]
-async fn values_are_weighed_and_not_their_text() {
+async fn the_size_of_values_counts_and_not_the_size_of_their_text() {
     let served = rows("").serve_with(&["--memory-limit", "64MiB"]);
     let text = |count: usize| format!("{{\"rows\":[{}]}}", vec!["{}"; count].join(","));
     let call = async |count| {
@@ -100,37 +100,37 @@ async fn values_are_weighed_and_not_their_text() {
         served.public.send(request).await
     };
     assert_eq!(call(1000).await.json(), json!(1000));
-    // Half a megabyte of text.
+    // The text has about half a megabyte.
     let problem = call(200_000).await.problem(413, "body-too-large");
     assert!(problem["detail"].as_str().unwrap().contains("--memory-limit"), "{problem}");
     until_nothing_is_held(&served).await;
 }
 
 #[tokio::test]
-async fn bodies_that_wait_for_a_place_are_not_values_yet() {
+async fn bodies_that_wait_for_a_place_do_not_count_as_values() {
     let served = rows("concurrency = 1\n").serve_with(&["--memory-limit", "64MiB"]);
     let text = format!("{{\"rows\":[{}]}}", vec!["{}"; 40_000].join(","));
     let calls = (0..8).map(|_| served.public.send(crate::harness::json_request("/run_remote", text.clone())));
     let answers: Vec<Reply> = futures::future::join_all(calls).await;
-    // One of them takes more than half of the room, and there is only one at a time.
+    // One value takes more than half of the room, and there is only one at a time.
     assert!(answers.iter().all(|answer| answer.status == 200), "{:?}", answers[0].text());
     until_nothing_is_held(&served).await;
 }
 
-/// A WebSocket on which half of a message of `length` bytes was sent.
+/// Opens a WebSocket, and sends half of a message of `length` bytes on it.
 async fn half_said(served: &Served, length: usize) -> WebSocketStream<TcpStream> {
     let stream = TcpStream::connect(served.public.0).await.unwrap();
     let request = format!("ws://{}/run_remote", served.public.0).into_client_request().unwrap();
     let (mut socket, _) = client_async(request, stream).await.unwrap();
     let header = FrameHeader { is_final: false, opcode: OpCode::Data(Data::Binary), ..FrameHeader::default() };
     let half = Frame::from_payload(header, Bytes::from(vec![0; length / 2]));
-    // One that the server refuses may be closed by then.
+    // The server may have closed the socket already, if it refuses the message.
     let _ = socket.send(Message::Frame(half)).await;
     socket
 }
 
 #[tokio::test]
-async fn messages_that_are_not_finished_are_counted() {
+async fn unfinished_messages_are_counted() {
     let text =
         "[chain]\nname = \"echo\"\nentrypoint = \"echo\"\n[chainlets.echo]\ncomponent = \"<guest_stream_echo>\"\n";
     let served = Chain::new(text).serve_with(&["--bodies-limit", "5MiB"]);
@@ -152,10 +152,11 @@ async fn messages_that_are_not_finished_are_counted() {
     until_nothing_is_held(&served).await;
 }
 
-/// What threads and allocator keep of the first large work, in bytes: it does not grow with more.
+/// The bytes that threads and the allocator may keep from the first large work. More work does not increase them.
 const KEPT: u64 = 8 << 20;
 
-/// Attacks a host whose guests have already grown to what a call needs, and waits until it has given the memory back.
+/// Attacks a host, and waits until it has given the memory back. Its guests have already grown to the size that a call
+/// needs.
 async fn given_back<T>(served: &Served, attack: impl AsyncFn() -> T) {
     let before = served.held().resident;
     let clients = attack().await;
@@ -171,13 +172,13 @@ async fn given_back<T>(served: &Served, attack: impl AsyncFn() -> T) {
 }
 
 #[tokio::test]
-async fn memory_of_answers_that_nobody_took_is_given_back() {
+async fn memory_of_answers_that_nobody_read_is_given_back() {
     let served = blob().serve_with(&["--memory-limit", "256MiB"]);
     for _ in 0..4 {
         assert_eq!(served.public.send(bytes_request(15 * MIB)).await.status, 200);
     }
     given_back(&served, async || {
-        let clients = (0..12).map(|_| takes_nothing(&served, 15 * MIB));
+        let clients = (0..12).map(|_| reads_only_the_status(&served, 15 * MIB));
         futures::future::join_all(clients).await
     })
     .await;
@@ -196,7 +197,7 @@ async fn memory_of_large_values_is_given_back() {
 }
 
 #[tokio::test]
-async fn memory_of_messages_that_are_not_finished_is_given_back() {
+async fn memory_of_unfinished_messages_is_given_back() {
     let text =
         "[chain]\nname = \"echo\"\nentrypoint = \"echo\"\n[chainlets.echo]\ncomponent = \"<guest_stream_echo>\"\n";
     let served = Chain::new(text).serve_with(&["--memory-limit", "256MiB"]);
@@ -208,7 +209,7 @@ async fn memory_of_messages_that_are_not_finished_is_given_back() {
     .await;
 }
 
-/// Returns 500 strings of 1 MiB each, which all lie at one place of a memory of 2 MiB.
+/// A component that returns 500 strings of 1 MiB each. All of them are at one place of a memory of 2 MiB.
 const ALIASES: &str = r#"(component
     (type $f (func (result (list string))))
     (core module $m
@@ -229,7 +230,7 @@ const ALIASES: &str = r#"(component
         (canon lift (core func $i "run") (memory $i "mem") (realloc (func $i "realloc")))))"#;
 
 #[tokio::test]
-async fn answers_that_name_one_place_many_times_are_refused_before_they_are_copied() {
+async fn answers_that_repeat_one_place_are_refused_before_they_are_copied() {
     let chain = Chain::new("[chain]\nname = \"c\"\n[chainlets.a]\ncomponent = \"a.wasm\"\nreplicas = 6\n");
     chain.write("a.wasm", wat::parse_str(ALIASES).unwrap());
     let served = chain.serve_with(&["--memory-limit", "64MiB"]);
@@ -242,8 +243,8 @@ async fn answers_that_name_one_place_many_times_are_refused_before_they_are_copi
         }
     }
     let peak = served.held().peak >> 20;
-    assert!(peak < 300, "{peak} MiB, of which the budget has 64");
+    assert!(peak < 300, "the peak is {peak} MiB, and the budget 64 MiB");
     until_nothing_is_held(&served).await;
-    // The guests are not to blame: none was replaced.
+    // The guests did nothing wrong, so the host has replaced none.
     assert!(!served.log().contains("replica"), "{}", served.log());
 }

@@ -11,7 +11,7 @@ use crate::harness::{Chain, RELAY, Reply, Served};
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What Prometheus sends.
+/// The header `Accept` that Prometheus sends.
 const SCRAPER: &str = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
 
 async fn scrape(served: &Served, accept: Option<&str>) -> Reply {
@@ -22,7 +22,7 @@ async fn scrape(served: &Served, accept: Option<&str>) -> Reply {
     served.admin.send(request).await
 }
 
-/// A chain that has answered, failed and refused something.
+/// Serves a chain that has answered, failed and refused something.
 async fn busy() -> Served {
     let served = Chain::new(RELAY).serve();
     served.ask("echo:x").await;
@@ -37,11 +37,11 @@ struct Family {
     help: String,
     kind: String,
     unit: Option<String>,
-    /// By name and labels.
+    /// The samples, by name and labels.
     samples: BTreeMap<String, f64>,
 }
 
-/// The families of `text`, after a look whether it keeps to the rules that both formats have.
+/// Returns the families of `text`, after checking the rules that both formats have.
 #[track_caller]
 fn families(text: &str) -> BTreeMap<String, Family> {
     let mut families: BTreeMap<String, Family> = BTreeMap::new();
@@ -95,13 +95,13 @@ fn families(text: &str) -> BTreeMap<String, Family> {
     families
 }
 
-/// The names of the samples, which must not depend on the format.
+/// Returns the names of the samples, which must not depend on the format.
 fn series(families: &BTreeMap<String, Family>) -> BTreeSet<&str> {
     families.values().flat_map(|family| family.samples.keys().map(String::as_str)).collect()
 }
 
 #[tokio::test]
-async fn the_metrics_come_in_the_format_that_the_scraper_likes_best() {
+async fn the_metrics_come_in_the_format_that_the_scraper_prefers() {
     let served = Chain::new(RELAY).serve();
     for (accept, content_type) in [
         (None, PROMETHEUS),
@@ -121,7 +121,7 @@ async fn the_metrics_come_in_the_format_that_the_scraper_likes_best() {
 }
 
 #[tokio::test]
-async fn both_formats_keep_to_their_rules_and_tell_the_same() {
+async fn both_formats_keep_their_rules_and_have_the_same_contents() {
     let served = busy().await;
     let (first, second) = (scrape(&served, None).await.text(), scrape(&served, Some(SCRAPER)).await.text());
     let (prometheus, open) = (families(&first), families(&second));
@@ -142,7 +142,7 @@ async fn both_formats_keep_to_their_rules_and_tell_the_same() {
         assert_eq!((family.kind.as_str(), &family.help), (own_kind, help));
     }
     assert_eq!(prometheus.len(), open.len());
-    // The first scrape is counted by the second.
+    // The second scrape counts the first, so the series of this route differ.
     let scraped = r#"chainhost_http_request"#;
     let others = |name: &&str| !(name.starts_with(scraped) && name.contains("/metrics"));
     let (one, other) = (series(&prometheus), series(&open));
@@ -152,7 +152,7 @@ async fn both_formats_keep_to_their_rules_and_tell_the_same() {
     );
 }
 
-/// Where the machine has Prometheus' own tool, it has nothing to say of the metrics.
+/// Checks the metrics with Prometheus' own tool, if the machine has it.
 #[tokio::test]
 async fn promtool_finds_nothing_wrong_with_the_metrics() {
     let tool = std::env::var_os("PROMTOOL").unwrap_or_else(|| "promtool".into());

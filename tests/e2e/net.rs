@@ -1,4 +1,4 @@
-//! What the SDK has for the outside world: requests, time, retries, the log, and work after the answer.
+//! The SDK's functions for the outside world: requests, time, retries, the log, and work after the answer.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,11 +19,11 @@ use tokio::net::TcpListener;
 
 use crate::harness::{Chain, Reply, Served, eventually, json_request};
 
-/// What a server of the test's own has seen.
+/// The requests that the server of a test has seen.
 #[derive(Default)]
 struct Seen {
     requests: AtomicUsize,
-    /// Requests that are held, and leave when their client does.
+    /// The number of requests that are held now. A request leaves when its client does.
     held: AtomicUsize,
 }
 
@@ -64,7 +64,7 @@ async fn server() -> (SocketAddr, Arc<Seen>) {
     (address, seen)
 }
 
-/// Adds one to the `n` of its JSON.
+/// Returns the JSON of the request, with 1 added to its `n`.
 async fn add(body: Bytes) -> String {
     let body: Value = serde_json::from_slice(&body).unwrap();
     json!({ "n": body["n"].as_u64().unwrap() + 1 }).to_string()
@@ -88,7 +88,7 @@ async fn stalled() -> Body {
     Body::from_stream(futures::StreamExt::chain(first, futures::stream::pending()))
 }
 
-/// Refuses twice, and then answers.
+/// Refuses two requests, and answers each later one.
 async fn third(State(seen): State<Arc<Seen>>) -> impl IntoResponse {
     match seen.requests.fetch_add(1, Ordering::SeqCst) {
         0 => (axum::http::StatusCode::SERVICE_UNAVAILABLE, "no"),
@@ -135,7 +135,7 @@ async fn requests_and_answers_go_whole_and_in_pieces() {
 }
 
 #[tokio::test]
-async fn what_goes_wrong_with_a_request_is_an_error_of_its_kind() {
+async fn each_failure_of_a_request_is_an_error_of_its_kind() {
     let (address, _) = server().await;
     let served = served(address);
     for (what, kind) in [
@@ -172,7 +172,7 @@ async fn a_request_that_is_dropped_is_cancelled_at_its_server() {
 }
 
 #[tokio::test]
-async fn a_request_is_retried_as_long_as_that_makes_sense() {
+async fn a_request_is_retried_up_to_its_number_of_attempts() {
     let (address, seen) = server().await;
     let served = served(address);
     let error = error(served.public.tell(&format!("retry:2:http://{address}/third")).await);
@@ -182,7 +182,7 @@ async fn a_request_is_retried_as_long_as_that_makes_sense() {
 }
 
 #[tokio::test]
-async fn requests_carry_the_trace_and_log_lines_the_request() {
+async fn requests_carry_the_trace_and_log_lines_carry_the_request_id() {
     let (address, _) = server().await;
     let served = served(address);
     let mut request = json_request("/run_remote", json!({ "what": format!("get:http://{address}/trace") }).to_string());
@@ -216,7 +216,8 @@ async fn work_after_the_answer_holds_the_calls_place_until_it_ends() {
     assert_eq!(served.ask("interval:3").await, "did interval");
 }
 
-/// A server that answers the first request of each connection, and closes it when the next one has come.
+/// Starts a server that answers the first request of each connection, and closes the connection when the next request
+/// comes.
 async fn forgetful() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -235,14 +236,15 @@ async fn forgetful() -> SocketAddr {
 }
 
 #[tokio::test]
-async fn what_a_kept_connection_loses_goes_once_more_if_it_may_be_sent_twice() {
+async fn a_request_lost_on_a_kept_connection_is_repeated_only_if_allowed() {
     let address = forgetful().await;
     let served = served(address);
-    // Each second one finds a connection that is kept and lost, and goes over one that is not kept. The last is no such one.
+    // Every second request finds a kept connection that the server closes. The host sends it once more, over a
+    // connection that it does not keep. The last of the eleven is not such a request.
     for _ in 0..11 {
         assert_eq!(served.ask(&format!("get:http://{address}/")).await, "200 {\"n\": 42}");
     }
-    // A connection of a GET is kept now, over which a POST must not go twice.
+    // So the connection of the last GET is kept now. A POST that is lost on it must not be sent twice.
     let error = error(served.public.tell(&format!("json:http://{address}/")).await);
     assert!(error.starts_with("Protocol: POST"), "{error}");
 }

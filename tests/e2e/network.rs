@@ -1,4 +1,4 @@
-//! What guests reach over the network: the hosts and addresses that chain.toml names, and nothing else.
+//! The network access of guests. They reach the hosts and addresses that chain.toml names, and nothing else.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::harness::{Chain, Reply, Served, eventually};
 
-/// A server of the test's own, for guests to reach.
+/// A server of the test, which guests can reach.
 struct Server {
     address: SocketAddr,
     seen: Arc<Seen>,
@@ -26,8 +26,9 @@ struct Server {
 
 struct Seen {
     connections: AtomicUsize,
-    /// Requests that are held now, and the most that there were at once.
+    /// The number of requests that are held now.
     held: AtomicUsize,
+    /// The highest number of requests that were held at once.
     most: AtomicUsize,
     release: Semaphore,
 }
@@ -72,7 +73,7 @@ impl Server {
     }
 }
 
-/// Holds a request until it is released, or its client leaves.
+/// Holds a request until the test releases it or its client leaves.
 async fn hold(State(seen): State<Arc<Seen>>) -> &'static str {
     struct Held(Arc<Seen>);
     impl Drop for Held {
@@ -88,21 +89,21 @@ async fn hold(State(seen): State<Arc<Seen>>) -> &'static str {
     "released"
 }
 
-/// A chain of one chainlet that fetches, with this in its table `network`.
+/// Returns a chain of one chainlet that fetches. Its table `network` has the keys `network`.
 fn fetcher(network: &str) -> Chain {
     Chain::new(&format!(
         "[chain]\nname = \"test\"\n[chainlets.fetch]\ncomponent = \"<guest_fetch>\"\ngrace = \"300ms\"\n[chainlets.fetch.network]\n{network}\n"
     ))
 }
 
-/// What the guest says went wrong.
+/// Returns the error that the guest reports.
 #[track_caller]
 fn error(reply: Reply) -> String {
     reply.problem(422, "chainlet-error")["error"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
-async fn guests_send_requests_by_both_versions_of_wasi_http_over_connections_that_are_kept() {
+async fn both_versions_of_wasi_http_send_requests_over_kept_connections() {
     let server = Server::start().await;
     let url = format!("http://{}/", server.address);
     let served = fetcher(&format!("hosts = [\"127.0.0.1:{}\"]", server.address.port())).serve();
@@ -125,13 +126,13 @@ async fn a_host_that_is_not_named_is_refused_and_the_log_says_how_to_name_it() {
             assert!(said.contains("HttpRequestDenied"), "{network}: {said}");
         }
         served.until_log("add \"127.0.0.1\" to network.hosts in chain.toml").await;
-        assert_eq!(served.log().matches("was refused").count(), 1, "it is said once");
+        assert_eq!(served.log().matches("was refused").count(), 1, "the log says it once");
     }
     assert_eq!(server.seen.connections.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]
-async fn a_name_that_leads_to_an_address_that_is_not_public_is_refused_unless_that_is_named_too() {
+async fn a_name_that_resolves_to_no_public_address_needs_its_own_entry() {
     let server = Server::start().await;
     let port = server.address.port();
     let url = format!("http://localhost:{port}/");
@@ -150,7 +151,7 @@ async fn a_name_that_leads_to_an_address_that_is_not_public_is_refused_unless_th
 }
 
 #[tokio::test]
-async fn failures_on_the_way_have_the_names_that_wasi_has_for_them() {
+async fn network_failures_have_the_error_codes_of_wasi() {
     let served = fetcher("hosts = [\"127.0.0.1\", \"nowhere.invalid\"]").serve();
     let unused = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = unused.local_addr().unwrap().port();
@@ -175,7 +176,7 @@ async fn failures_on_the_way_have_the_names_that_wasi_has_for_them() {
 }
 
 #[tokio::test]
-async fn https_trusts_what_the_system_trusts_and_nothing_else() {
+async fn https_trusts_only_the_certificates_that_the_system_trusts() {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -190,7 +191,7 @@ async fn https_trusts_what_the_system_trusts_and_nothing_else() {
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            // One who does not trust the certificate leaves.
+            // A client that does not trust the certificate leaves.
             let Ok(mut stream) = acceptor.accept(stream).await else { continue };
             let _ = stream.read(&mut [0; 1024]).await.unwrap();
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecret").await.unwrap();
@@ -240,13 +241,13 @@ async fn a_request_ends_when_its_guest_drops_it_or_its_caller_leaves() {
     let left = served.begin(&format!("p3:http://{}/hold", server.address));
     server.until_held(1).await;
     left.abort();
-    // The replica whose guest goes on waiting is ended, and with it the request.
+    // The guest still waits, so the host ends its replica, and with it the request.
     server.until_held(0).await;
     assert_eq!(served.ask(&format!("p3:http://{}/", server.address)).await, "200 hello");
 }
 
 #[tokio::test]
-async fn sockets_lead_to_the_addresses_that_are_named() {
+async fn sockets_reach_only_the_addresses_that_chain_toml_names() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -263,13 +264,13 @@ async fn sockets_lead_to_the_addresses_that_are_named() {
         assert!(said.contains("PermissionDenied"), "{said}");
     }
     served.until_log(&format!("add \"{other}\" to network.sockets in chain.toml")).await;
-    assert_eq!(served.log().matches("was refused").count(), 1, "it is said once");
+    assert_eq!(served.log().matches("was refused").count(), 1, "the log says it once");
     error(served.public.tell(&format!("tcp:localhost:{}", address.port())).await);
     served.until_log("the name localhost was not looked up, as names are not looked up for sockets").await;
 }
 
 #[tokio::test]
-async fn a_chainlet_without_sockets_is_refused_them_and_the_log_says_how_to_have_them() {
+async fn a_chainlet_without_sockets_is_refused_one_and_the_log_gives_advice() {
     let served = fetcher("hosts = [\"127.0.0.1\"]").serve();
     let said = error(served.public.tell("tcp:127.0.0.1:1").await);
     assert!(said.contains("PermissionDenied"), "{said}");

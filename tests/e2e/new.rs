@@ -1,11 +1,11 @@
-//! A first chain, from nothing to its answer.
+//! `chainhost new`: a first chain, from its files to its answer.
 
 use std::path::Path;
 use std::process::Command;
 
 use crate::harness::{Chain, Process, chainhost, kept, repository};
 
-/// Writes the chain `demo` into the folder `into`.
+/// Writes the chain `demo` into the folder `into`, and returns its folder.
 fn new(into: &Path) -> std::path::PathBuf {
     let mut command = chainhost();
     command.args(["new", "demo", "--sdk"]).arg(repository().join("guest-sdk")).current_dir(into);
@@ -20,7 +20,7 @@ fn new(into: &Path) -> std::path::PathBuf {
 async fn a_new_chain_builds_answers_serves_and_passes_its_own_test() {
     let folder = tempfile::tempdir().unwrap();
     let demo = new(folder.path());
-    // What its build makes is kept for the next run.
+    // The next run of this test reuses the files of the build.
     std::os::unix::fs::symlink(kept("new"), demo.join("target")).unwrap();
 
     let run = |arguments: &[&str]| {

@@ -1,4 +1,4 @@
-//! A new version of a chain takes the place of the running one, and no call is lost.
+//! A new version of a chain replaces the running one, and no call is lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 
 use crate::harness::{Chain, Endpoint, FAULTY, Served, component, eventually, json_request};
 
-/// A chain that greets with a word of its version.
+/// Returns a chain whose greetings contain its version.
 fn greeting(version: usize, rollout: &str) -> String {
     Chain::filled(&format!(
         r#"
@@ -30,7 +30,7 @@ async fn reload(served: &Served) -> Json {
     served.admin.post("/reload", &json!({})).await.json()
 }
 
-/// The version that greets, after a look that the whole greeting is of one version.
+/// Returns the version of a greeting, after checking that the whole greeting is of one version.
 fn version_of(answer: &Json) -> usize {
     let greetings: Vec<_> = answer.as_array().unwrap().iter().map(|greeting| greeting.as_str().unwrap()).collect();
     let versions: Vec<usize> = greetings
@@ -41,7 +41,8 @@ fn version_of(answer: &Json) -> usize {
     versions[0]
 }
 
-/// Calls over one connection until `done`; each answer is of one version, and of none older than the one before.
+/// Calls over one connection until `done`. Checks that each answer is of one version, and that no version is older than
+/// that of the answer before.
 async fn load(endpoint: Endpoint, done: Arc<AtomicBool>, answered: Arc<AtomicUsize>) {
     let mut sender = endpoint.http1().await.unwrap();
     let mut newest = 0;
@@ -69,7 +70,7 @@ async fn fifty_reloads_under_load_lose_no_call_and_mix_no_versions() {
         chain.write("chain.toml", greeting(version, "\"atomic\""));
         assert_eq!(reload(&served).await, json!({ "version": version, "on_trial": false }));
         let answer = served.public.call(&json!({ "names": ["a", "b", "c"] })).await.json();
-        assert_eq!(version_of(&answer), version, "what begins after the reload is answered by the new version");
+        assert_eq!(version_of(&answer), version, "the new version answers calls that begin after the reload");
         eventually("calls go on", async || (answered.load(Ordering::Relaxed) > before).then_some(())).await;
     }
     done.store(true, Ordering::Relaxed);
@@ -84,7 +85,7 @@ async fn fifty_reloads_under_load_lose_no_call_and_mix_no_versions() {
 }
 
 #[tokio::test]
-async fn a_new_version_that_does_not_load_is_reported_and_the_old_one_serves_on() {
+async fn a_new_version_that_fails_to_load_is_reported_and_the_old_one_serves() {
     let chain = Chain::new(FAULTY);
     let served = chain.serve();
     assert_eq!(served.ask("calls").await, "1");
@@ -96,7 +97,7 @@ async fn a_new_version_that_does_not_load_is_reported_and_the_old_one_serves_on(
     let problem = served.admin.post("/reload", &json!({})).await.problem(422, "reload-failed");
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("faulty") && detail.contains("no model"), "{detail}");
-    assert_eq!(served.ask("calls").await, "2", "it is the same instance as before");
+    assert_eq!(served.ask("calls").await, "2", "the instance is the same as before");
     assert_eq!(served.admin.get("/chain").await.json()["version"], 1);
 }
 
@@ -113,7 +114,7 @@ async fn calls_in_flight_stay_with_the_version_that_they_began_in() {
 }
 
 #[tokio::test]
-async fn a_watched_file_that_becomes_a_fifo_is_refused_and_holds_nobody() {
+async fn a_watched_file_that_becomes_a_fifo_is_refused_and_blocks_nothing() {
     let chain = Chain::new(FAULTY);
     let served = chain.serve_with(&["--watch"]);
     let path = chain.folder().join("chain.toml");
@@ -173,7 +174,7 @@ async fn a_canary_gets_its_share_of_the_calls_and_then_all() {
 async fn a_canary_whose_calls_fail_more_often_gives_way_to_the_old_version() {
     let chain = Chain::new(&greeting(1, "\"atomic\""));
     let served = chain.serve();
-    // Its entrypoint traps whatever it is asked.
+    // The entrypoint of the new version traps on every call.
     chain.write_component(
         "traps.wasm",
         r#"(component
@@ -212,7 +213,7 @@ async fn a_canary_whose_calls_fail_more_often_gives_way_to_the_old_version() {
 }
 
 #[tokio::test]
-async fn a_component_and_a_secret_that_have_changed_are_those_of_the_new_version() {
+async fn a_new_version_uses_the_changed_component_and_the_changed_secret() {
     let chain = Chain::new(
         "[chain]\nname = \"test\"\n[chainlets.faulty]\ncomponent = \"f.wasm\"\nassets.secrets = [\"word\"]\n",
     );
@@ -245,7 +246,7 @@ async fn a_signal_during_a_trial_stops_both_versions_and_loses_no_call() {
     );
     assert_eq!(reload(&served).await["on_trial"], true);
     calls.extend((0..20).map(|_| served.begin("sleep:700")));
-    eventually("all are accepted", async || {
+    eventually("all calls are accepted", async || {
         let metrics = served.admin.get("/metrics").await.text();
         metrics.contains("chainhost_http_requests_in_flight 22\n").then_some(())
     })

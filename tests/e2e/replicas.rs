@@ -1,4 +1,4 @@
-//! Several instances of one chainlet.
+//! Several replicas of one chainlet.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ async fn each_replica_runs_init_once_and_calls_go_to_the_least_loaded() {
 }
 
 #[tokio::test]
-async fn one_replica_that_traps_leaves_the_calls_of_the_other_alone() {
+async fn a_trap_in_one_replica_does_not_affect_calls_in_the_other() {
     let served = Chain::new(&format!("{FAULTY}replicas = 2\n")).serve();
     let held = served.begin("hold");
     served.until_state("faulty", "active", json!(1)).await;
@@ -30,7 +30,7 @@ async fn one_replica_that_traps_leaves_the_calls_of_the_other_alone() {
     served.public.tell("trap").await.problem(500, "trap");
     served.until_state("faulty", "ready", json!(2)).await;
     assert!(!held.is_finished());
-    // The new replica has the number of the one that it replaces, and is idle.
+    // The new replica has the number of the replaced one, and is idle.
     assert_eq!(served.ask("who").await, other);
     assert_eq!(served.ask("calls").await, "2");
     held.abort();
@@ -42,13 +42,15 @@ async fn replicas_follow_the_load_up_and_down_within_their_bounds() {
     let served = Chain::new(&format!("{FAULTY}replicas = {replicas}\nconcurrency = 2\ngrace = \"300ms\"\n")).serve();
     assert_eq!(served.state("faulty").await["ready"], 1);
     let held: Vec<_> = (0..4).map(|_| served.begin("hold")).collect();
-    // Four calls at half of two a replica would be four replicas.
+    // With a target of half of 2 concurrent calls for each replica, four calls would need four replicas. At most three
+    // are allowed.
     served.until_state("faulty", "ready", json!(3)).await;
     assert_eq!(served.ask("inits").await, "1");
     for call in held {
         call.abort();
     }
-    // Nobody waits for the calls, so the replicas that are stuck with them are given up, and then there is no load.
+    // Nobody waits for the calls any more. So the host gives up the replicas that still hold them, and then there is no
+    // load.
     served.until_state("faulty", "ready", json!(1)).await;
     assert_eq!(served.ask("echo:x").await, "x");
 }
@@ -59,14 +61,14 @@ async fn a_chainlet_may_scale_to_zero_and_the_next_call_waits_for_a_start() {
     let served = Chain::new(&format!("{FAULTY}replicas = {replicas}\n")).serve();
     for _ in 0..2 {
         served.until_state("faulty", "ready", json!(0)).await;
-        assert_eq!(served.public.get("/readyz").await.status, 200, "it is ready for calls");
-        assert_eq!(served.ask("calls").await, "1", "each time, it is a new replica");
+        assert_eq!(served.public.get("/readyz").await.status, 200, "a chain without replicas is ready");
+        assert_eq!(served.ask("calls").await, "1", "each time, the replica is new");
         assert_eq!(served.state("faulty").await["wanted"], 1);
     }
 }
 
 #[tokio::test]
-async fn a_replica_that_does_not_start_when_it_is_needed_is_tried_again_and_shown() {
+async fn a_replica_that_fails_to_start_is_shown_and_started_again() {
     let folder = tempfile::tempdir().unwrap();
     let served = Chain::new(&format!(
         "{FAULTY}replicas = {{ min = 0, max = 1 }}\nconfig = {{ init = \"read:/data/model\" }}\n\
@@ -76,7 +78,7 @@ async fn a_replica_that_does_not_start_when_it_is_needed_is_tried_again_and_show
     .serve();
     served.public.tell("echo:x").await.problem(503, "not-ready");
     let problem = served.public.get("/readyz").await.problem(503, "not-ready");
-    assert_eq!(problem["detail"], "no replica is ready of: faulty", "the public is not told what guests say");
+    assert_eq!(problem["detail"], "no replica is ready of: faulty", "the public sees no words of guests");
     let problem = served.admin.get("/readyz").await.problem(503, "not-ready");
     assert!(problem["detail"].as_str().unwrap().contains("`init` failed: /data/model"), "{problem}");
     let down = served.state("faulty").await["down"].as_str().unwrap().to_owned();

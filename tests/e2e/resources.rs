@@ -1,10 +1,10 @@
-//! What one chainlet may use of the machine.
+//! The part of a processor that one chainlet may use.
 
 use std::time::Instant;
 
 use crate::harness::{Chain, FAULTY, RELAY, Served};
 
-/// The processor time that the process has used, in seconds.
+/// Returns the processor time that the process has used, in seconds.
 fn processor_time(served: &Served) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", served.id())).unwrap();
     let (_, after_the_name) = stat.rsplit_once(") ").unwrap();
@@ -20,13 +20,13 @@ async fn a_chainlet_gets_no_more_of_a_processor_than_its_share() {
         let (start, before) = (Instant::now(), processor_time(&served));
         served.ask("spin:2000").await;
         let share = (processor_time(&served) - before) / start.elapsed().as_secs_f64();
-        // What the host itself does is in it, too; without a limit it would be a whole processor.
-        assert!(share < cpu + 0.1, "{share} of a processor, where it may have {cpu}");
+        // The measured time also contains the host's own work. Without a limit, the guest would use a whole processor.
+        assert!(share < cpu + 0.1, "the chainlet got {share} of a processor, and may have {cpu}");
     }
 }
 
 #[tokio::test]
-async fn a_chainlet_at_rest_keeps_its_share_and_answers() {
+async fn a_chainlet_with_little_work_answers_within_its_share() {
     let served = Chain::new(&format!("{RELAY}resources = {{ cpu = 0.5 }}\n")).serve();
     for number in 0..20 {
         assert_eq!(served.ask(&format!("other:echo:{number}")).await, number.to_string());

@@ -1,4 +1,4 @@
-//! The end of a server: no accepted call is lost, and a second signal ends it at once.
+//! The end of a server. It loses no accepted call, and a second signal ends it at once.
 
 use std::io;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 
 use crate::harness::{Chain, Endpoint, FAULTY, Reply, eventually, json_request};
 
-/// Calls the chain over one connection after the other, each kept for as long as the server keeps it, until there are no
-/// more to be had. Whatever the server has taken, it has to answer.
+/// Calls the chain over one connection after another, until the server takes no more connections. Each connection lasts
+/// as long as the server keeps it. The server must answer each call that it has accepted.
 async fn load(endpoint: Endpoint, answered: Arc<AtomicUsize>) {
     loop {
         let Ok(stream) = TcpStream::connect(endpoint.0).await else { return };
@@ -21,13 +21,14 @@ async fn load(endpoint: Endpoint, answered: Arc<AtomicUsize>) {
         tokio::spawn(connection);
         for number in 0.. {
             if sender.ready().await.is_err() {
-                assert!(number == 0, "the server closed a connection without a word");
+                assert!(number == 0, "the server closed a connection without announcing it");
                 return;
             }
             let request = json_request("/run_remote", json!({ "names": [number.to_string()] }).to_string());
             let response = match sender.send_request(request).await {
                 Ok(response) => response,
-                // The kernel completes connections that the server then never takes; nothing was accepted there.
+                // The kernel completes connections that the server then never takes. The server has accepted no call on
+                // them.
                 Err(error) if number == 0 && is_reset(&error) => return,
                 Err(error) => panic!("call {number} of a connection was lost: {error:?}"),
             };
@@ -65,7 +66,7 @@ async fn a_signal_under_load_loses_no_accepted_call() {
 }
 
 #[tokio::test]
-async fn calls_that_were_accepted_are_answered_after_the_signal_over_http_1_and_2() {
+async fn accepted_calls_are_answered_after_the_signal_over_http_1_and_2() {
     let served = Chain::new(FAULTY).serve();
     let mut held = served.hold("hold", 4, "faulty").await;
     let mut sender = served.public.http2().await.unwrap();
@@ -106,7 +107,7 @@ async fn a_second_signal_ends_the_server_at_once() {
 }
 
 #[tokio::test]
-async fn calls_that_do_not_end_in_the_time_of_grace_are_answered_with_503() {
+async fn calls_that_outlast_the_drain_time_are_answered_with_503() {
     let served = Chain::new(FAULTY).serve_with(&["--drain", "300ms"]);
     let held = served.hold("hold", 2, "faulty").await;
     served.signal(Signal::TERM);
@@ -135,7 +136,7 @@ async fn a_signal_during_the_start_ends_the_program() {
     let mut command = chain.serve_command(&[]);
     command.env("CHAINHOST_LOG", "debug");
     let process = crate::harness::Process::start(command);
-    // The program catches signals before it does anything else; without that, one would end it by its own number.
+    // The program begins by catching signals. Before that, a signal would end the process without an exit code.
     let finished = tokio::task::spawn_blocking(move || {
         while std::fs::read_to_string(format!("/proc/{}/status", process.id()))
             .is_ok_and(|status| !catches(&status, Signal::TERM))
@@ -148,7 +149,7 @@ async fn a_signal_during_the_start_ends_the_program() {
     assert_eq!(finished.await.unwrap().code, Some(143));
 }
 
-/// Whether a process with this `/proc/…/status` has a handler for `signal`.
+/// Returns true if the process with this `/proc/…/status` has a handler for `signal`.
 fn catches(status: &str, signal: Signal) -> bool {
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
     let caught = u64::from_str_radix(caught.trim(), 16).unwrap();

@@ -1,10 +1,10 @@
-//! Ten thousand faults, and nothing of them is left.
+//! Ten thousand faults leave nothing behind.
 
 use crate::harness::{Chain, Served, eventually, json_request};
 use http_body_util::BodyExt;
 use serde_json::json;
 
-/// Each ends its replica. They are told to a chainlet behind a relay, so that an edge and its caller see them, too.
+/// Words that end a replica. They go to a chainlet behind a relay, so that an edge and its caller see the faults, too.
 const FAULTS: [&str; 6] = ["trap", "panic:again", "exit:1", "overflow", "hoard", "leak"];
 const CLIENTS: usize = 4;
 const WARM_UP: usize = 2_000;
@@ -47,7 +47,7 @@ component = "<guest_faulty>"
 "#,
     );
     let mut command = chain.serve_command(&[]);
-    // What is logged of each fault is tested elsewhere, and would only fill this test's memory.
+    // Other tests check the log of faults. Here it would only fill the memory of the test.
     command.env("CHAINHOST_LOG", "off");
     let served = Served::start(command);
     faults(&served, WARM_UP).await;
@@ -58,8 +58,9 @@ component = "<guest_faulty>"
     eventually("the connections are gone", async || (served.held().files <= before.files).then_some(())).await;
     let after = served.held();
     assert!(after.threads <= before.threads, "{before:?}, then {after:?}");
-    // Four times as many faults as before: what each left behind would be there four times again.
+    // There were four times as many faults as before. So anything that a fault leaves behind would now be there four
+    // times again.
     assert!(after.resident < before.resident + (32 << 20), "{before:?}, then {after:?}");
     assert_eq!(served.ask("other:calls").await, "1");
-    assert_eq!(served.ask("calls").await, "1", "relays that saw faults go on");
+    assert_eq!(served.ask("calls").await, "1", "the relay that saw the faults still works");
 }

@@ -1,4 +1,4 @@
-//! Streams: through edges, over HTTP in both directions, and over WebSockets.
+//! Streams through edges, over HTTP in both directions, and over WebSockets.
 
 mod answers;
 mod drops;
@@ -24,7 +24,7 @@ depends.next = { chainlet = "source" }
 component = "<guest_stream_source>"
 "#;
 
-/// The chain of the one component `name`.
+/// Returns the chain of the one component `name`.
 fn one(name: &str) -> String {
     format!("[chain]\nname = \"one\"\n[chainlets.only]\ncomponent = \"<{name}>\"\n")
 }

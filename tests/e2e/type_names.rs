@@ -1,10 +1,11 @@
-//! Two types of one shape are two types to people and to generated clients, and one to a call.
+//! Two types of one shape. People and generated clients see two types, and a call sees one.
 
 use serde_json::json;
 
 use crate::harness::Chain;
 
-/// Exports `func(p: point, s: size) -> size` in an interface, as wit-component writes it; it adds its arguments.
+/// A component that exports `func(p: point, s: size) -> size` in an interface, in the form that wit-component writes.
+/// The function adds its arguments.
 const AREA: &str = r#"
 (component
   (core module $m
@@ -31,7 +32,8 @@ const AREA: &str = r#"
   (export "tests:shapes/area" (instance $area)))
 "#;
 
-/// Imports that interface, with one type of the name `pair` and the fields `x` and FIELD in the place of both.
+/// A component that imports that interface. Instead of both types it has one, with the name `pair` and the fields `x`
+/// and FIELD.
 const SUM: &str = r#"
 (component
   (import "tests:shapes/area" (instance $area
@@ -91,13 +93,13 @@ fn check_writes_types_of_one_shape_with_their_names() {
 }
 
 #[tokio::test]
-async fn an_edge_fits_whatever_its_ends_call_the_types() {
+async fn an_edge_fits_even_if_its_ends_give_the_types_other_names() {
     let served = chain(&format!("{AREA_ALONE}[chainlets.sum]\ncomponent = \"sum.wasm\"\n")).serve();
     assert_eq!(served.public.call(&json!({})).await.json(), 73);
 }
 
 #[test]
-fn an_edge_that_does_not_fit_is_told_with_the_names_of_both_ends() {
+fn an_edge_that_does_not_fit_is_refused_with_the_names_of_both_ends() {
     let chain = chain(&format!("{AREA_ALONE}[chainlets.sum]\ncomponent = \"other.wasm\"\n"));
     chain.run(&["check", "chain.toml"]).refused(
         3,

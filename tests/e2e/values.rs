@@ -1,4 +1,4 @@
-//! JSON to WIT values and back, through a component that echoes a value of every type.
+//! The conversion of JSON to WIT values and back, through a component that echoes a value of every type.
 
 use serde_json::{Value as Json, json};
 
@@ -13,7 +13,7 @@ fn example() -> Json {
     serde_json::from_str(&text).unwrap()
 }
 
-/// The example with `value` in place of what is at `pointer`, or beside what is in the object there.
+/// Returns the example with `value` at `pointer`. It replaces the value there, or becomes a new member of its object.
 fn with(pointer: &str, value: Json) -> Json {
     let mut input = example();
     match input.pointer_mut(pointer) {
@@ -26,7 +26,7 @@ fn with(pointer: &str, value: Json) -> Json {
     input
 }
 
-/// The example without the member at `pointer`.
+/// Returns the example without the member at `pointer`.
 fn without(pointer: &str) -> Json {
     let mut input = example();
     let (object, member) = pointer.rsplit_once('/').unwrap();
@@ -34,7 +34,7 @@ fn without(pointer: &str) -> Json {
     input
 }
 
-/// `json` with every name in kebab-case.
+/// Returns `json` with every name in kebab-case.
 fn kebab(json: Json) -> Json {
     match json {
         Json::Object(members) => {
@@ -47,14 +47,14 @@ fn kebab(json: Json) -> Json {
 }
 
 #[tokio::test]
-async fn a_value_of_every_type_comes_back_as_it_was() {
+async fn a_value_of_every_type_comes_back_unchanged() {
     let served = served();
     let input = example();
     assert_eq!(served.public.call(&input).await.json(), input["value"]);
 }
 
 #[tokio::test]
-async fn names_are_taken_in_kebab_case_too_and_given_in_snake_case() {
+async fn names_may_be_in_kebab_case_and_are_answered_in_snake_case() {
     let served = served();
     let input = kebab(example());
     assert!(input["value"]["u8-value"].is_number() && input["value"]["colour"] == "dark-green");
@@ -87,7 +87,7 @@ async fn every_spelling_that_the_reference_allows_is_understood() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_is_refused_with_a_pointer_to_it() {
+async fn a_value_that_does_not_fit_is_refused_with_a_pointer_to_it() {
     let served = served();
     for (pointer, value, refused_at) in [
         ("/value/boolean", json!(1), "/value/boolean"),
@@ -134,7 +134,7 @@ async fn what_does_not_fit_is_refused_with_a_pointer_to_it() {
         let problem = served.public.call(&without(missing)).await.problem(400, "invalid-input");
         assert_eq!(problem["pointer"], refused_at, "without {missing}: {problem}");
     }
-    assert_eq!(served.public.call(&example()).await.json(), example()["value"], "the server goes on");
+    assert_eq!(served.public.call(&example()).await.json(), example()["value"], "the server still answers");
 }
 
 #[tokio::test]
@@ -145,14 +145,14 @@ async fn a_member_that_is_given_twice_in_two_spellings_is_refused() {
 }
 
 #[tokio::test]
-async fn the_keys_of_a_map_stay_as_they_are_and_are_given_once() {
+async fn the_keys_of_a_map_are_kept_unchanged_and_may_not_repeat() {
     let served = served();
     let send = |counts: &str| {
         let text = example().to_string().replacen("\"Any key/at all~\":4294967295", counts, 1);
         served.public.send(json_request("/run_remote", text))
     };
     let answer = send(r#""top_k":7,"Top-K":8"#).await;
-    // The guest keeps a map in the order of its keys.
+    // The guest returns a map in the order of its keys.
     let counts = r#""counts":{"":0,"Top-K":8,"top-k":1,"top_k":7,"世界":3}"#;
     assert!(str::from_utf8(&answer.body).unwrap().contains(counts), "{}", answer.json());
     let problem = send(r#""top_k":7,"\u0074op_k":8"#).await.problem(400, "invalid-input");
@@ -161,7 +161,7 @@ async fn the_keys_of_a_map_stay_as_they_are_and_are_given_once() {
 }
 
 #[tokio::test]
-async fn megabytes_go_through_a_chain_whole() {
+async fn megabytes_go_through_a_chain_unchanged() {
     let served = Chain::new(crate::harness::RELAY).serve();
     let text = "Grüße 🦀 ".repeat(200_000);
     assert_eq!(served.ask(&format!("echo:{text}")).await, text);

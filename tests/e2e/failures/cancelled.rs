@@ -1,4 +1,4 @@
-//! A call that nobody waits for any more is let go, from its guest to the end of the chain.
+//! If nobody waits for a call any more, every guest in the chain lets go of it.
 
 use std::time::Duration;
 
@@ -11,20 +11,20 @@ use serde_json::json;
 use super::{assert_no_replacement, chain, hang_up, running, tell_within, until_idle};
 use crate::harness::{self, Chain, Served, component, eventually};
 
-/// How many calls of a `caller` were dropped before they ended.
+/// Returns the number of calls of a `caller` that were dropped before they ended.
 async fn dropped(served: &Served, chainlet: &str) -> usize {
     served.tell(chainlet, "dropped").await.said().parse().unwrap()
 }
 
 #[tokio::test]
-async fn a_lock_opens_when_the_client_gives_up_or_hangs_up() {
+async fn a_lock_is_free_again_when_the_client_gives_up_or_hangs_up() {
     let served = chain("", "", "").serve();
     tell_within(&served, "lock:forever", "100ms").await.problem(504, "deadline");
     assert_eq!(served.ask("lock:echo:x").await, "x");
     hang_up(&served, "lock:forever", "first").await;
     assert_eq!(served.ask("lock:echo:x").await, "x");
     until_idle(&served, "first").await;
-    // Of the first, the failure may have been there before its end.
+    // The first call may have got the failure of its dependency before its own end. Then it was not dropped.
     assert!((1..=2).contains(&dropped(&served, "caller").await));
     assert_no_replacement(&served);
 }
@@ -47,7 +47,7 @@ async fn two_hundred_clients_that_hang_up_cost_no_replica_and_no_memory() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_for_longer_than_grace_costs_no_replica() {
+async fn a_client_that_leaves_a_call_longer_than_grace_costs_no_replica() {
     for sync in ["", "_sync"] {
         let text = format!(
             r#"
@@ -84,7 +84,7 @@ async fn a_call_that_a_guests_own_timeout_drops_is_cancelled_in_the_callee() {
 }
 
 #[tokio::test]
-async fn a_hang_up_lets_go_of_every_call_to_the_end_of_the_chain() {
+async fn a_hang_up_ends_every_call_down_to_the_end_of_the_chain() {
     for (outer, inner) in [("", ""), ("_sync", ""), ("", "_sync")] {
         let text = format!(
             r#"
@@ -129,7 +129,8 @@ async fn a_place_is_free_for_the_next_call_when_the_guest_has_let_go() {
     assert_no_replacement(&served);
 }
 
-/// As [`hang_up`], where the callee has no place for whoever asks how many calls it runs.
+/// Does the same as [`hang_up`], but does not ask how many calls the callee runs, because the callee has no place for
+/// that.
 async fn hang_up_on_the_only_place(served: &Served) {
     let call = served.begin("forever");
     served.until_state("first", "active", json!(1)).await;
@@ -142,7 +143,7 @@ struct Order {
 }
 
 #[tokio::test]
-async fn through_the_library_a_call_that_is_dropped_is_let_go_to_its_end() {
+async fn a_call_that_is_dropped_in_the_library_is_let_go_by_all_guests() {
     for sync in ["", "_sync"] {
         let grace = Duration::from_secs(600);
         let caller = ChainletSpec::builder(component(&format!("guest_caller{sync}")))
@@ -167,7 +168,7 @@ async fn through_the_library_a_call_that_is_dropped_is_let_go_to_its_end() {
             let active = |name: &str| chain.status().find(|(chainlet, _)| chainlet.as_str() == name).unwrap().1.active;
             eventually("the call is in the callee", async || (active("first") == 1).then_some(())).await;
             held.abort();
-            eventually("all is let go", async || (active("first") + active("caller") == 0).then_some(())).await;
+            eventually("both have let go", async || (active("first") + active("caller") == 0).then_some(())).await;
         }
         let mut options = CallOptions::default();
         options.timeout = Some(Duration::from_millis(50));
@@ -181,7 +182,7 @@ async fn through_the_library_a_call_that_is_dropped_is_let_go_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_late_with_its_first_or_a_later_item_ends_with_a_deadline() {
+async fn a_stream_whose_first_or_later_item_is_late_ends_with_a_deadline() {
     let served = Chain::new(
         r#"
 [chain]

@@ -1,4 +1,5 @@
-//! Errors that chainlets declare: their statuses, where they began, and what is repeated, logged and counted.
+//! Errors that chainlets declare: their statuses, their origins, their repetition, and their place in the log and the
+//! metrics.
 
 use serde_json::json;
 
@@ -58,7 +59,7 @@ async fn a_standard_error_has_the_status_of_its_kind_and_says_where_it_began() {
 }
 
 #[tokio::test]
-async fn an_error_that_a_caller_makes_of_anothers_begins_in_the_caller() {
+async fn an_error_that_a_caller_makes_itself_begins_in_the_caller() {
     let served = chain("");
     let problem = served.tell("inner", "own:not-found").await.problem(409, "chainlet-error");
     assert_eq!(problem["error"]["message"], "because it is not-found");
@@ -88,11 +89,11 @@ async fn a_declared_error_is_logged_and_counted_once_where_it_began() {
 }
 
 #[tokio::test]
-async fn an_edge_repeats_what_says_of_itself_that_it_may_be_repeated() {
+async fn an_edge_repeats_only_errors_that_are_marked_as_repeatable() {
     let once = chain("");
     once.public.tell("flaky:2").await.problem(503, "chainlet-error");
     let thrice = chain("attempts = 3");
     assert_eq!(thrice.ask("flaky:2").await, "3");
     thrice.public.tell("unavailable").await.problem(503, "chainlet-error");
-    assert_eq!(thrice.ask("calls").await, "5", "what does not say so is not repeated");
+    assert_eq!(thrice.ask("calls").await, "5", "an error without the mark is not repeated");
 }

@@ -12,14 +12,14 @@ use super::tell_within;
 use crate::harness::{self, Chain, component};
 
 #[tokio::test]
-async fn a_guest_that_spins_past_its_deadline_is_replaced_after_stall_and_not_grace() {
+async fn a_guest_that_spins_past_its_deadline_is_replaced_after_stall() {
     for sync in ["", "_sync"] {
         let served = Chain::new(&format!(
             "[chain]\nname = \"test\"\n[chainlets.faulty]\ncomponent = \"<guest_faulty{sync}>\"\ngrace = \"10m\"\n"
         ))
         .serve();
         tell_within(&served, "spin", "100ms").await.problem(504, "deadline");
-        // Without a new replica this would wait for as long as the server lets any call wait.
+        // Without a new replica, this call would wait for as long as the server lets any call wait.
         assert_eq!(served.ask("calls").await, "1", "another instance has taken over");
         served.until_log("does not return to its event loop").await;
         served.until_state("faulty", "active", json!(0)).await;
@@ -43,7 +43,7 @@ struct Order {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_spin_among_ten_thousand_calls_loses_none_but_those_in_its_instance() {
+async fn a_spin_among_ten_thousand_calls_loses_only_those_in_its_instance() {
     const CALLS: u32 = 10_000;
     const CONCURRENCY: u32 = 16;
     let faulty = ChainletSpec::builder(component("guest_faulty"))

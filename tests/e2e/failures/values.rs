@@ -1,4 +1,4 @@
-//! A call of a dependency that fails is a value in its caller.
+//! The failure of a dependency is a value in its caller.
 
 use serde_json::{Value as Json, json};
 
@@ -6,7 +6,7 @@ use super::{assert_no_replacement, chain, running, tell_within, until_idle};
 use crate::harness::{Chain, eventually, json_request};
 
 #[tokio::test]
-async fn a_lock_held_across_a_call_opens_when_the_edge_gives_the_call_up() {
+async fn a_lock_held_during_a_call_is_free_when_the_edge_gives_up_the_call() {
     let served = chain("", "timeout = \"100ms\"", "").serve();
     for _ in 0..3 {
         served.public.tell("lock:forever").await.problem(504, "deadline");
@@ -17,7 +17,7 @@ async fn a_lock_held_across_a_call_opens_when_the_edge_gives_the_call_up() {
 }
 
 #[tokio::test]
-async fn calls_that_were_refused_leave_no_memory_behind() {
+async fn refused_calls_leave_no_memory_behind() {
     let served = chain("", "", "concurrency = 1\nqueue = 0").serve();
     let held = served.begin("hold");
     served.until_state("first", "active", json!(1)).await;
@@ -35,7 +35,7 @@ async fn calls_that_were_refused_leave_no_memory_behind() {
 }
 
 #[tokio::test]
-async fn a_caller_falls_back_on_another_dependency_whatever_the_failure() {
+async fn a_caller_falls_back_on_another_dependency_after_each_failure() {
     for sync in ["", "_sync"] {
         let overloaded = chain(sync, "", "concurrency = 1\nqueue = 0").serve();
         let held = tokio::spawn({
@@ -64,14 +64,14 @@ async fn a_caller_falls_back_on_another_dependency_whatever_the_failure() {
 }
 
 #[tokio::test]
-async fn of_calls_at_once_the_good_answers_stay_where_others_fail() {
+async fn good_answers_are_kept_when_other_concurrent_calls_fail() {
     let served = chain("", "", "concurrency = 4\nqueue = 2").serve();
     assert_eq!(served.ask("gather:10:sleep:20").await, format!("6 {}", ["overloaded"; 4].join(" ")));
     assert_eq!(served.ask("gather:1:echo:x").await, "1 ");
 }
 
 #[tokio::test]
-async fn a_failure_that_is_passed_on_reaches_the_client_as_what_it_was() {
+async fn a_failure_that_is_passed_on_reaches_the_client_unchanged() {
     for sync in ["", "_sync"] {
         let served = chain(sync, "", "").serve();
         let problem = served.public.tell("trap").await.problem(500, "trap");
@@ -83,7 +83,7 @@ async fn a_failure_that_is_passed_on_reaches_the_client_as_what_it_was() {
 }
 
 #[tokio::test]
-async fn a_failure_that_a_guest_makes_up_is_its_own() {
+async fn a_failure_that_a_guest_forges_is_its_own() {
     let served = chain("", "", "").serve();
     let problem = served.public.tell("forge:first").await.problem(500, "trap");
     assert_eq!((&problem["chainlet"], &problem["path"]), (&json!("caller"), &json!([])));
@@ -108,7 +108,7 @@ async fn a_slow_dependency_of_a_plain_function_harms_no_call_beside_it() {
 }
 
 #[tokio::test]
-async fn an_import_of_the_plain_type_fails_its_call_and_no_other() {
+async fn a_failure_of_a_plain_import_fails_only_its_own_call() {
     let served = Chain::new(
         r#"
 [chain]
@@ -133,7 +133,7 @@ component = "<guest_faulty>"
 }
 
 #[tokio::test]
-async fn check_says_of_each_edge_how_the_caller_learns_of_failures() {
+async fn check_says_for_each_edge_whether_failures_are_values() {
     let chain = chain("", "", "");
     let checked = chain.run(&["check", "chain.toml", "--json"]);
     assert_eq!(checked.code, Some(0), "{}", checked.stderr);
@@ -145,7 +145,7 @@ async fn check_says_of_each_edge_how_the_caller_learns_of_failures() {
 }
 
 #[tokio::test]
-async fn a_guest_learns_its_calls_id_trace_and_time() {
+async fn a_guest_reads_the_id_the_trace_and_the_deadline_of_its_call() {
     let served = chain("", "", "").serve();
     let say = async |what: &str| {
         let mut request = json_request("/run_remote", json!({ "what": what }).to_string());

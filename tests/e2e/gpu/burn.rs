@@ -1,4 +1,4 @@
-//! burn on a chainlet's GPU, against its network computed here.
+//! burn on a chainlet's GPU. The tests compute its network here as well, and compare the results.
 
 use std::f64::consts::{FRAC_2_SQRT_PI, SQRT_2, TAU};
 
@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use crate::harness::{Chain, Served, repository};
 
-/// The chain of `examples/burn`, on software.
+/// Serves the chain of `examples/burn` on a GPU in software.
 fn burn() -> Served {
     Chain::new(
         r#"
@@ -25,7 +25,7 @@ resources = { memory = "256MiB", gpu = { adapter = "cpu" } }
 type Point = [f64; 2];
 type Arms = [f64; 3];
 
-/// What the network of the example says, in twice the precision.
+/// The network of the example, computed in twice the precision.
 struct Network(Vec<Json>);
 
 impl Network {
@@ -61,7 +61,7 @@ fn gelu(x: f64) -> f64 {
     x / 2.0 * (1.0 + erf(x / SQRT_2))
 }
 
-/// The error function, by a series whose terms all have the same sign.
+/// Returns the error function of `x`, by a series whose terms all have the same sign.
 fn erf(x: f64) -> f64 {
     if x.abs() > 6.0 {
         return x.signum();
@@ -74,13 +74,13 @@ fn erf(x: f64) -> f64 {
     FRAC_2_SQRT_PI * (-x * x).exp() * sum
 }
 
-/// A point of the spiral: how far out on which arm.
+/// Returns a point of the spiral, on the arm `arm` and at the distance `out` from its centre.
 fn on_arm(arm: usize, out: f64) -> Point {
     let angle = arm as f64 * TAU / 3.0 + out * 4.0;
     [out * angle.cos(), out * angle.sin()]
 }
 
-/// What the chainlet answers.
+/// Returns the answer of the chainlet for `points`.
 async fn classified(served: &Served, points: &[Point]) -> Vec<Arms> {
     let points: Vec<Json> = points.iter().map(|[x, y]| json!({ "x": x, "y": y })).collect();
     let answer = served.public.call(&json!({ "points": points })).await.json();
@@ -92,12 +92,12 @@ fn assert_near(answer: &[Arms], expected: &[Arms]) {
     assert_eq!(answer.len(), expected.len());
     for (answer, expected) in answer.iter().zip(expected) {
         let near = answer.iter().zip(expected).all(|(answer, expected)| (answer - expected).abs() < 1e-4);
-        assert!(near, "{answer:?}, and not {expected:?}");
+        assert!(near, "found {answer:?}, expected {expected:?}");
     }
 }
 
 #[tokio::test]
-async fn a_network_computes_what_the_processor_does() {
+async fn a_network_computes_the_same_as_the_processor() {
     let (served, network) = (burn(), Network::of_the_example());
 
     let spiral: Vec<(usize, Point)> =
@@ -106,10 +106,10 @@ async fn a_network_computes_what_the_processor_does() {
     let answer = classified(&served, &points).await;
     assert_near(&answer, &points.iter().map(|point| network.forward(*point)).collect::<Vec<_>>());
     for ((arm, point), answer) in spiral.iter().zip(&answer) {
-        assert!(answer[*arm] > 0.5, "{point:?} is on arm {arm}, and not on {answer:?}");
+        assert!(answer[*arm] > 0.5, "{point:?} is on arm {arm}, and the answer is {answer:?}");
     }
 
-    // Batches of other sizes, which burn computes with other kernels, all at once.
+    // burn computes batches of other sizes with other kernels. All of them run at once.
     let batches = [0, 1, 2, 17, 64, 65].map(async |len| {
         let points: Vec<Point> = (0..len).map(|n| [f64::from(n) / 20.0 - 1.0, 0.3]).collect();
         (classified(&served, &points).await, points)

@@ -1,4 +1,5 @@
-//! `examples/embeddings`: a real model, on a GPU and on the processor, against the vectors of the original library.
+//! `examples/embeddings`: a real model on a GPU and on the processor. The tests compare its vectors with those of the
+//! original library.
 
 use std::path::PathBuf;
 
@@ -9,7 +10,7 @@ use serde_json::json;
 use super::workers;
 use crate::harness::{Chain, Reply, Served, component, repository};
 
-/// `reference.json`, which `examples/embeddings/reference/make.py` has made.
+/// The contents of `reference.json`, which `examples/embeddings/reference/make.py` has made.
 #[derive(Deserialize)]
 struct Reference {
     texts: Vec<Text>,
@@ -31,7 +32,7 @@ fn examples() -> PathBuf {
     repository().join("examples")
 }
 
-/// The folder of the model.
+/// Returns the folder of the model.
 fn model() -> PathBuf {
     let model = examples().join("embeddings/model");
     assert!(model.join("model.safetensors").is_file(), "there is no {}: run `cargo xtask models`", model.display());
@@ -64,7 +65,7 @@ tokens = 256
     .serve()
 }
 
-/// The texts of which the original's vectors are known, and those.
+/// Returns texts, and the vectors that the original library gives them.
 fn reference() -> Vec<Text> {
     let reference = std::fs::read(examples().join("embeddings/reference/reference.json")).unwrap();
     let Reference { texts } = serde_json::from_slice(&reference).unwrap();
@@ -90,17 +91,17 @@ async fn embeds_as_the_original_does(served: &Served, texts: &[Text]) {
 }
 
 #[tokio::test]
-async fn sentences_mean_on_a_gpu_what_they_mean_to_the_original() {
+async fn a_gpu_gives_sentences_the_vectors_of_the_original() {
     embeds_as_the_original_does(&serve("in-process", "gpu"), &reference()).await;
 }
 
 #[tokio::test]
-async fn sentences_mean_on_the_processor_what_they_mean_to_the_original() {
+async fn the_processor_gives_sentences_the_vectors_of_the_original() {
     embeds_as_the_original_does(&serve("in-process", "cpu"), &reference()).await;
 }
 
 #[tokio::test]
-async fn a_replica_that_loses_its_gpu_is_replaced_with_the_model_on_another_device() {
+async fn a_replica_that_loses_its_gpu_is_replaced_by_one_with_the_model() {
     let mut texts = reference();
     texts.truncate(2);
     let served = serve("process", "gpu");
@@ -112,10 +113,10 @@ async fn a_replica_that_loses_its_gpu_is_replaced_with_the_model_on_another_devi
     embeds_as_the_original_does(&served, &texts).await;
 }
 
-/// The chapters of the book that are searched, so that a processor is soon done with them.
+/// The chapters of the book that are searched. They are few, so that a processor is soon done with them.
 const CHAPTERS: [&str; 3] = ["Chapter 1", "Chapter 5", "Chapter 19"];
 
-/// The search example as one of its chain files has it, over some chapters of the book.
+/// Returns the search example with the chain file `chain`, over some chapters of the book.
 fn search(chain: &str) -> Chain {
     let folder = examples().join("search");
     let text = std::fs::read_to_string(folder.join(chain)).unwrap();
@@ -133,17 +134,17 @@ fn search(chain: &str) -> Chain {
 }
 
 #[tokio::test]
-async fn the_search_example_finds_what_a_question_means_with_the_model_as_its_embedder() {
+async fn the_search_example_finds_passages_by_meaning_with_the_model() {
     model();
-    // It shares no word with the book.
+    // The question shares no word with the book.
     let question = json!({ "question": "An unwanted suitor is turned down", "limit": 1 });
     let by_words = search("chain.toml").serve().public.call(&question).await.json();
     assert_eq!(by_words, json!({ "passages": [], "considered": 0 }));
-    // Elizabeth declines Mr. Collins's offer.
+    // In this chapter, Elizabeth declines Mr. Collins's offer.
     let served = search("chain-minilm.toml").serve();
     let by_meaning = served.public.call(&question).await.json();
     assert_eq!(by_meaning["passages"][0]["chapter"], "Chapter 19", "{by_meaning}");
-    // What shares words is found, too.
+    // The search also finds a passage that shares words with the question.
     let question = json!({ "question": "What is a truth universally acknowledged?", "limit": 1 });
     let truth = served.public.call(&question).await.json();
     assert!(truth["passages"][0]["text"].as_str().unwrap().contains("in want of a wife"), "{truth}");

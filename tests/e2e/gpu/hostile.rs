@@ -1,4 +1,4 @@
-//! Guests and shaders that mean harm: what they may do to themselves, and that they do nothing to others.
+//! Malicious guests and shaders. They may harm themselves, and do nothing to others.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -12,12 +12,12 @@ use super::{ISOLATIONS, played, until_memory, workers};
 use crate::harness::{Chain, Held, Reply, Served, eventually, json_request};
 
 const GUEST: &str = "guest_gpu_rules";
-/// How much more memory the host may have after it was done harm than before, once it is warm: the allocators of a driver
-/// and its compiler keep some 200 MiB of what they once had, which levels off after two rounds of texts or 100 traps and
-/// then goes up and down by some 40 MiB.
+/// The number of bytes by which the memory of a warm host may grow while it is attacked. The allocators of a driver and
+/// its compiler keep some 200 MiB of their earlier memory. This amount levels off after two rounds of texts or 100
+/// traps, and then goes up and down by some 40 MiB.
 const MARGIN: u64 = 96 << 20;
 
-/// A chain of `count` chainlets with a GPU, `gpu`, `gpu1` and so on, and of `calm`, which has none.
+/// Returns a chain of `count` chainlets with a GPU, `gpu`, `gpu1` and so on, and of `calm`, which has none.
 fn chain(isolation: &str, timeout: &str, count: usize) -> Chain {
     let of_number = |number: usize| {
         let number = if number == 0 { String::new() } else { number.to_string() };
@@ -51,7 +51,7 @@ async fn ask(served: &Served, chainlet: &str, scenario: &str) -> Reply {
     served.admin.post(&format!("/chainlets/{chainlet}/run_remote"), &json!({ "scenario": scenario })).await
 }
 
-/// What all processes of a host hold of the system: the host's, and its workers'.
+/// Returns the resources that the process of the host holds, and the number of its workers.
 fn held(served: &Served) -> BTreeMap<&'static str, u64> {
     let Held { resident, files, threads, .. } = served.held();
     BTreeMap::from([
@@ -62,28 +62,28 @@ fn held(served: &Served) -> BTreeMap<&'static str, u64> {
     ])
 }
 
-/// Bytes of memory that the host has.
+/// Returns the bytes of resident memory of the host.
 fn resident(served: &Served) -> u64 {
     served.held().resident
 }
 
-/// Waits until the host has no more workers than one.
+/// Waits until the host has at most one worker.
 async fn until_one_worker(served: &Served) {
     eventually("the workers that were given up are gone", async || (workers(served).len() <= 1).then_some(())).await;
 }
 
 #[tokio::test]
-async fn work_without_end_is_told_by_its_deadline_and_a_new_device_works() {
+async fn endless_work_fails_at_its_deadline_and_a_new_device_works() {
     let served = chain("process", "1s", 1).serve();
     for scenario in ["hang", "hang-blocking", "hang-often", "hang-destroyed"] {
-        // In the same call, and in the next.
+        // The scenario opens a new device in the same call, and `well` opens one in the next.
         played(&served, &[scenario, "well"]).await;
     }
     until_one_worker(&served).await;
 }
 
 #[tokio::test]
-async fn a_worker_that_is_killed_costs_its_devices_and_no_more() {
+async fn a_worker_that_is_killed_loses_only_its_devices() {
     let served = chain("process", "60s", 1).serve();
     played(&served, &["keep"]).await;
     let workers = workers(&served);
@@ -94,7 +94,7 @@ async fn a_worker_that_is_killed_costs_its_devices_and_no_more() {
 }
 
 #[tokio::test]
-async fn what_an_instance_leaves_is_counted_and_freed_with_it() {
+async fn gpu_memory_of_an_instance_is_counted_and_freed_with_it() {
     for isolation in ISOLATIONS {
         let served = chain(isolation, "60s", 1).serve();
         played(&served, &["keep"]).await;
@@ -105,11 +105,11 @@ async fn what_an_instance_leaves_is_counted_and_freed_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn however_many_guests_work_without_end_the_others_are_answered_and_the_host_stops() {
+async fn endless_gpu_work_blocks_neither_other_chainlets_nor_a_stop() {
     const GUESTS: usize = 4;
     for isolation in ISOLATIONS {
         println!("GPU work runs {isolation}");
-        // More of them than there are threads for guests.
+        // There are more of these guests than threads for guests.
         let served = chain(isolation, "1s", GUESTS).serve_with(&["--guest-threads", "2"]);
         let names = ["gpu", "gpu1", "gpu2", "gpu3"];
         let hangs = async {
@@ -135,14 +135,14 @@ async fn however_many_guests_work_without_end_the_others_are_answered_and_the_ho
 async fn shaders_reach_nothing_beyond_their_bounds() {
     for isolation in ISOLATIONS {
         let served = chain(isolation, "60s", 2).serve();
-        // A neighbour of another chainlet, which is there all the while.
+        // Another chainlet has objects on the GPU all the while.
         assert_eq!(ask(&served, "gpu1", "keep").await.said(), "ok");
         played(&served, &["out-of-bounds"; 5]).await;
         assert_eq!(ask(&served, "gpu1", "well").await.said(), "ok");
     }
 }
 
-/// Texts that are refused, or compiled, in a moment.
+/// Texts that are rejected or compiled in a moment.
 const SHORT: [&str; 27] = [
     "parentheses",
     "negations",
@@ -172,7 +172,7 @@ const SHORT: [&str; 27] = [
     "megabytes-of-signs",
     "megabytes-of-space",
 ];
-/// Texts at which a compiler may be for hours, or which take all memory.
+/// Texts on which a compiler may work for hours, or which take all memory.
 const LONG: [&str; 14] = [
     "sum",
     "sum-of-constants",
@@ -213,7 +213,7 @@ async fn texts_that_would_break_a_compiler_are_refused_before_it_sees_them() {
 }
 
 #[tokio::test]
-async fn a_compiler_that_does_not_end_or_takes_all_memory_costs_no_more_than_a_worker() {
+async fn an_endless_or_memory_hungry_compiler_costs_only_a_worker() {
     let served = chain("process", "2s", 1).serve();
     played(&served, &["well"]).await;
     let before = held(&served);
@@ -224,7 +224,7 @@ async fn a_compiler_that_does_not_end_or_takes_all_memory_costs_no_more_than_a_w
 }
 
 #[tokio::test]
-async fn a_guest_that_traps_amid_its_work_leaves_nothing() {
+async fn a_guest_that_traps_during_its_work_leaves_nothing_behind() {
     const WARM_UP: usize = 100;
     const TRAPS: usize = 100;
     for isolation in ISOLATIONS {
@@ -232,8 +232,8 @@ async fn a_guest_that_traps_amid_its_work_leaves_nothing() {
         let served = chain(isolation, "60s", 1).serve();
         let traps = async |count: usize| {
             for _ in 0..count {
-                // A replica is there a moment after the trap, and a breaker has nothing to do with it.
-                eventually("a trap", async || (ask(&served, "gpu", "trap").await.status == 500).then_some(())).await;
+                // The next replica is ready a moment after the trap. No breaker is involved.
+                eventually("it traps", async || (ask(&served, "gpu", "trap").await.status == 500).then_some(())).await;
             }
             until_memory(&served, 0).await;
             played(&served, &["well"]).await;
@@ -253,7 +253,7 @@ async fn a_guest_that_traps_amid_its_work_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn gigabytes_that_are_written_and_never_submitted_do_not_pile_up() {
+async fn gigabytes_that_are_written_but_never_submitted_do_not_pile_up() {
     for (isolation, scenario) in ISOLATIONS.into_iter().flat_map(|one| [(one, "flood"), (one, "refused-flood")]) {
         println!("GPU work runs {isolation}: {scenario}");
         let served = chain(isolation, "60s", 1).serve();
@@ -268,7 +268,7 @@ async fn gigabytes_that_are_written_and_never_submitted_do_not_pile_up() {
         };
         let flood = tokio::select! {
             flood = ask(&served, "gpu", scenario) => flood,
-            () = watch => unreachable!("it watches for ever"),
+            () = watch => unreachable!("the watch never ends"),
         };
         let most = most.get();
         assert_eq!(flood.said(), "ok");
@@ -277,7 +277,7 @@ async fn gigabytes_that_are_written_and_never_submitted_do_not_pile_up() {
 }
 
 #[tokio::test]
-async fn reads_count_until_they_are_taken() {
+async fn reads_count_as_memory_until_they_are_taken() {
     for isolation in ISOLATIONS {
         let served = chain(isolation, "60s", 1).serve();
         played(&served, &["reads-not-taken"]).await;
@@ -286,7 +286,7 @@ async fn reads_count_until_they_are_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_read_beside_work_without_end_holds_nobody_up() {
+async fn a_read_beside_endless_work_does_not_block_other_calls() {
     for isolation in ISOLATIONS {
         println!("GPU work runs {isolation}");
         let served = chain(isolation, "1s", 1).serve_with(&["--guest-threads", "1"]);
@@ -303,9 +303,9 @@ async fn a_read_beside_work_without_end_holds_nobody_up() {
 }
 
 #[tokio::test]
-async fn work_without_end_outlives_a_few_guests_of_a_chainlet_or_none() {
+async fn endless_work_outlives_few_guests_in_process_and_none_in_a_worker() {
     let served = chain("in-process", "1s", 1).serve();
-    let refused = eventually("a device that is refused", async || {
+    let refused = eventually("a device is refused", async || {
         let reply = ask(&served, "gpu", "trap-endless").await;
         (reply.status == 422).then(|| reply.text().to_owned())
     })
@@ -318,14 +318,14 @@ async fn work_without_end_outlives_a_few_guests_of_a_chainlet_or_none() {
 
     let served = chain("process", "60s", 1).serve();
     for _ in 0..6 {
-        eventually("a trap", async || (ask(&served, "gpu", "trap-endless").await.status == 500).then_some(())).await;
+        eventually("it traps", async || (ask(&served, "gpu", "trap-endless").await.status == 500).then_some(())).await;
     }
     played(&served, &["well"]).await;
     until_one_worker(&served).await;
 }
 
 #[tokio::test]
-async fn callers_who_leave_take_their_work_along() {
+async fn the_work_of_callers_that_leave_is_given_up() {
     for isolation in ISOLATIONS {
         let served = chain(isolation, "60s", 1).serve();
         played(&served, &["well"]).await;
@@ -337,7 +337,8 @@ async fn callers_who_leave_take_their_work_along() {
                 served.public.send(request)
             });
             for reply in join_all(leave).await {
-                // Done by then, given up, or refused what the others have: never anything else.
+                // The call was done in time, was given up, or was rejected because of what the others have. Nothing
+                // else may happen.
                 assert!([200, 422, 503, 504].contains(&reply.status.as_u16()), "{}", reply.text());
             }
         }
@@ -347,7 +348,7 @@ async fn callers_who_leave_take_their_work_along() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_guest_with_little_to_do_is_not_kept_from_it_by_one_with_much() {
+async fn a_guest_with_much_work_does_not_block_one_with_little() {
     for isolation in ISOLATIONS {
         let served = chain(isolation, "60s", 2).serve();
         let much = join_all((0..4).map(|_| ask(&served, "gpu1", "never-wait")));
@@ -362,7 +363,7 @@ async fn a_guest_with_little_to_do_is_not_kept_from_it_by_one_with_much() {
     }
 }
 
-/// A figure of the chainlet `gpu` in the metrics.
+/// Returns a value of the chainlet `gpu` in the metrics.
 async fn figure(served: &Served, name: &str) -> f64 {
     let metrics = served.admin.get("/metrics").await.text();
     let name = format!("chainhost_chainlet_gpu_{name}{{chainlet=\"gpu\"}} ");
@@ -371,14 +372,14 @@ async fn figure(served: &Served, name: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn what_is_measured_is_what_was_done() {
+async fn the_metrics_measure_the_work_that_was_done() {
     for isolation in ISOLATIONS {
         let served = chain(isolation, "60s", 1).serve();
         assert_eq!(figure(&served, "execution_seconds_count").await, 0.0);
         played(&served, &["queue"]).await;
         let submissions = figure(&served, "submission_seconds_count").await;
         assert!(submissions >= 230.0, "{submissions} of at least 230 submissions were counted");
-        let executions = eventually("a time by the GPU's own clock", async || {
+        let executions = eventually("the GPU's own clock has measured a time", async || {
             Some(figure(&served, "execution_seconds_count").await).filter(|count| *count > 0.0)
         })
         .await;

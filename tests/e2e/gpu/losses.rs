@@ -1,4 +1,4 @@
-//! Replicas that lose their GPU device: who replaces them, when, and what callers see of it.
+//! Replicas that lose their GPU device: their replacement, and the errors that their callers see.
 
 use rustix::process::{Signal, kill_process};
 use serde_json::json;
@@ -14,7 +14,7 @@ fn serve(isolation: &str, keys: &str) -> Served {
     chain(GUEST, isolation, &gpu, "").serve()
 }
 
-/// How many devices of the chainlet `gpu` were lost.
+/// Returns the number of devices that the chainlet `gpu` has lost.
 async fn losses(served: &Served) -> String {
     let metrics = served.admin.get("/metrics").await.text();
     let name = "chainhost_chainlet_gpu_devices_lost_total{chainlet=\"gpu\"} ";
@@ -46,7 +46,8 @@ async fn a_replica_whose_device_missed_its_deadline_is_replaced() {
         assert_eq!(told["status"], 422, "{told}");
         assert!(told.to_string().contains("took longer than 1s"), "{told}");
         served.until_log("replica has lost its GPU device").await;
-        // In process, the new replica's work waits behind that which was given up, and keeps its device.
+        // In process, the work of the new replica waits behind the work that was given up. The new replica still keeps
+        // its device.
         assert_eq!(said(&served, "saxpy").await, json!("ok"));
         assert_eq!(losses(&served).await, "1");
     }
@@ -71,7 +72,7 @@ async fn a_device_request_to_a_stopped_gpu_worker_obeys_the_timeout() {
     assert_eq!(said(&served, "keep").await, json!("ok"));
     let stopped = workers(&served)[0];
     kill_process(stopped, Signal::STOP).unwrap();
-    // The guest asks for a device: the stopped worker does not answer, is killed, and the next one does.
+    // The guest asks for a device. The stopped worker does not answer, and is killed. The next worker answers.
     let told = said(&served, "well").await;
     assert!(told.to_string().contains("does not open a device"), "{told}");
     eventually("the stopped worker is gone", async || (!workers(&served).contains(&stopped)).then_some(())).await;

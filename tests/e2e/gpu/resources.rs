@@ -1,4 +1,4 @@
-//! Who gets a GPU by `resources.gpu`, and which: each replica its own, of the adapter that is named.
+//! `resources.gpu` decides which chainlets get a GPU. Each replica gets its own, of the adapter that is named.
 
 use futures::future::join_all;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{ISOLATIONS, said};
 use crate::harness::{Chain, Served};
 
-/// A chain of one chainlet, with `gpu` in its resources and `more` beside them.
+/// Returns a chain of one chainlet, with `gpu` in its resources and `more` keys beside them.
 fn chain(isolation: &str, gpu: &str, more: &str) -> Chain {
     super::chain("guest_gpu_rules", isolation, gpu, more)
 }
@@ -15,7 +15,7 @@ async fn described(served: &Served) -> String {
     said(served, "describe").await.as_str().unwrap().to_owned()
 }
 
-/// An adapter, without which nothing here can be tested.
+/// Returns the description of an adapter. Fails if there is none, because then nothing here can be tested.
 async fn any() -> String {
     let adapter = described(&chain("in-process", "{ optional = true }", "").serve()).await;
     assert!(
@@ -26,7 +26,7 @@ async fn any() -> String {
 }
 
 #[test]
-fn a_component_that_wants_a_gpu_and_is_given_none_is_refused_with_the_key_to_add() {
+fn a_component_that_lacks_its_gpu_is_refused_with_the_key_to_add() {
     let words = ["the component imports chainlet:host/gpu@0.1.0", "write `gpu = true` in [chainlets.gpu.resources]"];
     for command in [&["check", "chain.toml"][..], &["call", "chain.toml", r#"{"scenario": "describe"}"#]] {
         chain("in-process", "false", "").run(command).refused(3, &words);
@@ -34,7 +34,7 @@ fn a_component_that_wants_a_gpu_and_is_given_none_is_refused_with_the_key_to_add
 }
 
 #[test]
-fn an_adapter_that_is_not_there_is_told_with_those_that_are() {
+fn a_missing_adapter_is_refused_with_a_list_of_all_adapters() {
     for (adapter, words) in
         [("\"no such\"", "called \"no such\""), ("99", "number 99"), ("\"discrete\"", "of kind discrete")]
     {
@@ -50,7 +50,7 @@ fn the_list_of_gpus_begins_with_their_numbers() {
 }
 
 #[tokio::test]
-async fn the_adapter_is_the_same_however_it_is_named_and_wherever_it_works() {
+async fn the_adapter_is_the_same_for_each_of_its_names_and_each_isolation() {
     let adapter = any().await;
     let part: String = adapter.chars().skip(1).take(6).collect();
     for isolation in ISOLATIONS {
@@ -63,7 +63,7 @@ async fn the_adapter_is_the_same_however_it_is_named_and_wherever_it_works() {
 }
 
 #[test]
-fn an_adapter_that_is_not_there_is_refused_with_those_that_are_in_each_isolation() {
+fn a_missing_adapter_is_refused_in_each_isolation() {
     for isolation in ISOLATIONS {
         for command in ["check", "serve"] {
             let chain = chain(isolation, "{ adapter = \"no such\" }", "");
@@ -73,7 +73,7 @@ fn an_adapter_that_is_not_there_is_refused_with_those_that_are_in_each_isolation
 }
 
 #[tokio::test]
-async fn a_chainlet_that_can_do_without_finds_none_in_each_isolation() {
+async fn a_chainlet_with_an_optional_gpu_starts_without_one() {
     for isolation in ISOLATIONS {
         let served = chain(isolation, "{ adapter = \"no such\", optional = true }", "").serve();
         assert_eq!(described(&served).await, "");
@@ -86,14 +86,14 @@ async fn each_replica_has_a_quota_of_its_own() {
     for isolation in ISOLATIONS {
         let more = "replicas = 2\nconcurrency = 1";
         let served = chain(isolation, "{ adapter = \"cpu\", memory = \"64MiB\" }", more).serve();
-        // Each takes all that it may have, in both replicas at once.
+        // Each call takes all that it may have, in both replicas at once.
         let all = join_all((0..4).map(|_| said(&served, "memory"))).await;
         assert_eq!(all, vec![json!("ok"); 4], "{isolation}");
     }
 }
 
 #[test]
-fn values_that_are_none_are_refused_with_their_key() {
+fn invalid_values_are_refused_with_their_key() {
     for (gpu, key) in [
         ("{ memory = \"much\" }", "chainlets.gpu.resources.gpu.memory"),
         ("{ memory = \"1KiB\" }", "chainlets.gpu.resources.gpu.memory"),

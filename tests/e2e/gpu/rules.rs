@@ -1,11 +1,13 @@
-//! Each function of `chainlet:host/gpu` against its rules, which are WebGPU's where its text has none: good arguments, every
-//! kind of bad ones, results against the processor's. In the host, and in worker processes.
+//! The rules of each function of `chainlet:host/gpu`. If its text has no rule, the rule of WebGPU holds. The tests use
+//! good arguments and every kind of bad ones, compare results with the processor's, and run in the host and in worker
+//! processes.
 
 use super::{CPU, ISOLATIONS, chain, played, until_memory};
 
 const GUEST: &str = "guest_gpu_rules";
 
-/// Plays `scenarios` in each kind of isolation, one after the other in one instance, of which nothing is left then.
+/// Plays `scenarios` one after the other in one instance, in each kind of isolation, and checks that nothing of them is
+/// left.
 async fn play(scenarios: &[&str]) {
     for isolation in ISOLATIONS {
         println!("GPU work runs {isolation}");
@@ -18,27 +20,27 @@ async fn play(scenarios: &[&str]) {
 }
 
 #[tokio::test]
-async fn an_adapter_says_what_it_is_and_what_it_can() {
+async fn an_adapter_describes_itself_and_its_abilities() {
     play(&["adapters"]).await;
 }
 
 #[tokio::test]
-async fn a_device_has_the_features_and_limits_that_it_was_requested_with_or_is_refused() {
+async fn a_device_has_the_requested_features_and_limits_or_is_refused() {
     play(&["requests"]).await;
 }
 
 #[tokio::test]
-async fn an_instance_has_several_devices_and_not_too_many() {
+async fn an_instance_may_have_several_devices_up_to_a_limit() {
     play(&["many-devices", "two-devices"]).await;
 }
 
 #[tokio::test]
-async fn whatever_a_destroyed_device_made_says_that_it_is_lost() {
+async fn objects_of_a_destroyed_device_say_that_it_is_lost() {
     play(&["destroyed-device"]).await;
 }
 
 #[tokio::test]
-async fn nothing_of_one_device_can_be_used_with_another() {
+async fn objects_of_one_device_cannot_be_used_with_another() {
     play(&["strangers"]).await;
 }
 
@@ -48,28 +50,28 @@ async fn buffers_have_the_usages_and_sizes_of_webgpu() {
 }
 
 #[tokio::test]
-async fn every_buffer_is_written_and_read_in_any_part_and_not_beyond() {
+async fn any_part_of_a_buffer_can_be_written_and_read_and_nothing_beyond() {
     play(&["ranges"]).await;
 }
 
 #[tokio::test]
-async fn a_new_buffer_is_zero_whatever_was_there_before() {
+async fn a_new_buffer_is_zero_in_memory_that_was_used_before() {
     play(&["zeroed"]).await;
 }
 
 #[tokio::test]
-async fn a_destroyed_buffer_is_an_error_wherever_it_is_used() {
-    // As often as it takes for the GPU to be at another point of its work each time.
+async fn every_use_of_a_destroyed_buffer_is_an_error() {
+    // There are several runs, so that the GPU is at another point of its work in each.
     play(&["destroyed-buffer"; 10]).await;
 }
 
 #[tokio::test]
-async fn a_buffer_that_is_destroyed_keeps_what_was_read_of_it() {
+async fn bytes_that_were_read_from_a_buffer_survive_its_destruction() {
     play(&["destroyed-while-read"]).await;
 }
 
 #[tokio::test]
-async fn reads_may_be_under_way_together_and_be_given_up() {
+async fn reads_may_overlap_and_may_be_given_up() {
     play(&["reads-at-once", "cancelled-reads", "reads-at-once", "order-of-writes"]).await;
 }
 
@@ -114,27 +116,27 @@ async fn the_sizes_of_a_dispatch_may_be_in_a_buffer() {
 }
 
 #[tokio::test]
-async fn bindings_move_and_immediates_are_handed_over() {
+async fn dynamic_offsets_move_bindings_and_immediates_reach_shaders() {
     play(&["dynamic-offsets", "immediates"]).await;
 }
 
 #[tokio::test]
-async fn what_is_dropped_is_there_for_as_long_as_it_is_needed() {
+async fn a_dropped_object_lives_as_long_as_work_needs_it() {
     play(&["dropped"]).await;
 }
 
 #[tokio::test]
-async fn copies_and_clears_reach_what_they_should_and_nothing_else() {
+async fn copies_and_clears_change_only_their_own_ranges() {
     play(&["copies", "clears"]).await;
 }
 
 #[tokio::test]
-async fn a_list_with_a_mistake_in_it_does_nothing_at_all() {
+async fn a_list_of_commands_with_a_mistake_has_no_effect() {
     play(&["all-or-nothing"]).await;
 }
 
 #[tokio::test]
-async fn a_list_may_be_long() {
+async fn a_list_of_commands_may_be_long() {
     play(&["many-commands"]).await;
 }
 
@@ -144,31 +146,31 @@ async fn submissions_have_numbers_that_grow_and_can_be_waited_for() {
 }
 
 #[tokio::test]
-async fn more_submissions_than_may_be_under_way_wait_for_their_turn() {
+async fn submissions_beyond_the_limit_wait_for_their_turn() {
     play(&["queue", "never-wait"]).await;
 }
 
 #[tokio::test]
-async fn passes_tell_their_times() {
+async fn passes_report_their_times() {
     play(&["timestamps"]).await;
 }
 
 #[tokio::test]
-async fn shaders_compute_what_the_processor_does() {
+async fn shaders_compute_the_same_as_the_processor() {
     play(&["saxpy", "reduction", "atomics", "matmul", "workgroup-memory", "arithmetic"]).await;
 }
 
 #[tokio::test]
-async fn the_quota_is_held_to_the_byte_and_comes_back() {
+async fn the_quota_is_exact_to_the_byte_and_is_given_back() {
     play(&["memory", "memory"]).await;
 }
 
 #[tokio::test]
-async fn thousands_of_objects_of_each_kind_come_and_go() {
+async fn thousands_of_objects_of_each_kind_can_be_made_and_dropped() {
     play(&["churn"]).await;
 }
 
 #[tokio::test]
-async fn objects_that_are_kept_are_as_many_as_there_may_be() {
+async fn objects_can_be_kept_up_to_their_limit() {
     play(&["hoard"]).await;
 }

@@ -9,27 +9,27 @@ use crate::harness::{Chain, Served};
 const GUEST: &str = "guest_gpu";
 
 #[tokio::test]
-async fn kernels_compute_what_the_processor_does() {
+async fn kernels_compute_the_same_as_the_processor() {
     play(GUEST, &["find", "saxpy", "matmul", "constants", "entry-points", "without-bindings"]).await;
 }
 
 #[tokio::test]
-async fn work_is_done_in_the_order_in_which_it_was_asked_for() {
+async fn work_is_done_in_the_order_of_its_requests() {
     play(GUEST, &["batch", "many-dispatches", "at-once", "waiting", "copies"]).await;
 }
 
 #[tokio::test]
-async fn what_goes_into_buffers_comes_out_of_them() {
+async fn buffers_return_what_was_written_to_them() {
     play(GUEST, &["ranges", "small-elements", "structs", "empty", "blocking", "clones", "large"]).await;
 }
 
 #[tokio::test]
-async fn what_is_dropped_makes_room() {
+async fn dropped_objects_free_their_memory() {
     play(GUEST, &["freed", "quota", "freed"]).await;
 }
 
 #[tokio::test]
-async fn mistakes_are_errors_after_which_all_goes_on() {
+async fn mistakes_are_errors_and_later_work_succeeds() {
     play(GUEST, &["shader-mistakes", "binding-mistakes", "range-mistakes", "foreign", "saxpy"]).await;
 }
 
@@ -42,12 +42,12 @@ async fn the_calls_of_an_instance_share_its_gpu() {
 }
 
 #[tokio::test]
-async fn the_quota_is_in_the_limits() {
+async fn the_limits_that_a_guest_sees_include_the_quota() {
     let info = said(&serve(GUEST), "info").await;
     assert!(info.as_str().unwrap().ends_with("Cpu, buffers of 67108864"), "{info}");
 }
 
-/// The chain of `examples/gpu-matmul`, on software.
+/// Serves the chain of `examples/gpu-matmul` on a GPU in software.
 fn matmul() -> Served {
     Chain::new(
         r#"
@@ -62,7 +62,7 @@ resources.gpu = { adapter = "cpu" }
     .serve()
 }
 
-/// A matrix of small whole numbers, so that products are exact.
+/// Returns a matrix of small whole numbers, so that products are exact.
 fn matrix(rows: usize, columns: usize, seed: usize) -> Json {
     let values: Vec<f32> = (0..rows * columns).map(|place| ((place * 7 + seed) % 11) as f32 - 5.0).collect();
     json!({ "rows": rows, "columns": columns, "values": values })

@@ -1,4 +1,4 @@
-//! wgpu on a chainlet's GPU, against what wgpu and WebGPU promise.
+//! wgpu on a chainlet's GPU keeps the promises of wgpu and of WebGPU.
 
 use futures::future::join_all;
 use serde_json::json;
@@ -25,7 +25,7 @@ async fn buffers_are_mapped_to_read_with_a_poll_and_without() {
 }
 
 #[tokio::test]
-async fn what_is_written_to_a_mapping_is_on_the_gpu_once_it_is_unmapped() {
+async fn bytes_written_to_a_mapping_are_on_the_gpu_after_the_unmap() {
     play(GUEST, &["created-mapped", "map-write", "map-write-parts", "buffer-init", "staging-belt"]).await;
 }
 
@@ -35,7 +35,7 @@ async fn the_rules_of_mapping_hold() {
 }
 
 #[tokio::test]
-async fn waiting_ends() {
+async fn each_way_to_wait_for_the_gpu_ends() {
     play(GUEST, &["poll", "poll-without-waiting", "work-done", "wrong-submission", "poll-all"]).await;
 }
 
@@ -45,7 +45,7 @@ async fn bytes_are_written_copied_and_cleared() {
 }
 
 #[tokio::test]
-async fn pipelines_compute() {
+async fn pipelines_compute_with_implicit_and_with_explicit_layouts() {
     play(GUEST, &["compute", "constants", "two-groups", "immediates", "half-floats"]).await;
     play(GUEST, &["explicit-layout", "dynamic-offsets"]).await;
 }
@@ -61,19 +61,19 @@ async fn errors_go_to_their_scopes_and_handlers() {
 }
 
 #[tokio::test]
-async fn what_is_invalid_is_an_error_where_it_is_made_and_used() {
+async fn an_invalid_object_is_an_error_where_it_is_made_and_used() {
     play(GUEST, &["invalid-shader", "invalid-objects", "dispatch-mistakes"]).await;
 }
 
 #[tokio::test]
-async fn what_is_not_for_compute_is_an_error_that_says_so() {
+async fn a_function_that_is_not_for_compute_is_an_error_that_says_so() {
     play(GUEST, &["absent", "absent-commands"]).await;
 }
 
 #[tokio::test]
-async fn calls_with_devices_of_their_own_do_not_meet() {
+async fn calls_with_their_own_devices_do_not_affect_each_other() {
     let served = serve(GUEST);
-    // As many devices as one instance may have.
+    // One instance may have this many devices.
     let scenarios = ["map-read-and-await", "map-read-and-poll", "error-scopes", "passes"];
     let answers = join_all(scenarios.iter().map(|scenario| said(&served, scenario))).await;
     assert_eq!(answers, vec![json!("ok"); scenarios.len()]);

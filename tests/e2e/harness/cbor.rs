@@ -1,4 +1,4 @@
-//! JSON of the examples as CBOR, and back.
+//! Converts the JSON of the examples to CBOR, and back.
 
 use std::fmt;
 
@@ -15,12 +15,13 @@ const BYTES: [&str; 3] = ["bytes", "blobs", "data"];
 /// The members whose objects have keys that are bools or integers.
 const TYPED_KEYS: [&str; 3] = ["by_number", "by_size", "by_answer"];
 
-/// `json` as CBOR, with what WIT has and JSON has not: bytes, NaN, the infinities, and keys that are no strings.
+/// Converts `json` to CBOR. Types that WIT has and JSON lacks keep their own form: bytes, NaN, the infinities, and keys
+/// that are no strings.
 pub fn encode(json: &Json) -> Vec<u8> {
     cbor4ii::serde::to_vec(Vec::new(), &Encoded { json, member: "" }).unwrap()
 }
 
-/// What [`encode`] was given.
+/// Converts CBOR back to the JSON that [`encode`] has converted.
 #[track_caller]
 pub fn decode(cbor: &[u8]) -> Json {
     cbor4ii::serde::from_slice::<Decoded>(cbor).unwrap().0
@@ -28,7 +29,7 @@ pub fn decode(cbor: &[u8]) -> Json {
 
 struct Encoded<'a> {
     json: &'a Json,
-    /// The name of the member that it is in.
+    /// The name of the member that contains `json`.
     member: &'a str,
 }
 
@@ -74,7 +75,7 @@ impl<'de> Visitor<'de> for AnyValue {
     type Value = Json;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("what WIT has")
+        f.write_str("a value of a WIT type")
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<Json, E> {

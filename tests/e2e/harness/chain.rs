@@ -1,4 +1,4 @@
-//! A chain in a folder of its own.
+//! A chain in its own folder.
 
 use std::path::{Path, PathBuf};
 
@@ -6,20 +6,20 @@ use tempfile::TempDir;
 
 use super::{Finished, Process, Served, chainhost, component};
 
-/// A folder with a chain.toml, which is removed in the end.
+/// A folder with a chain.toml. Dropping it removes the folder.
 pub struct Chain {
     folder: TempDir,
 }
 
 impl Chain {
-    /// Writes `text` as chain.toml, with the path of the component `name` for each `<name>`.
+    /// Writes `text` as chain.toml. Each `<name>` becomes the path of the component `name`.
     pub fn new(text: &str) -> Self {
         let chain = Chain { folder: tempfile::tempdir().unwrap() };
         chain.write("chain.toml", Self::filled(text));
         chain
     }
 
-    /// A chain of the two chainlets of `examples/hello`.
+    /// Writes a chain of the two chainlets of `examples/hello`.
     pub fn hello() -> Self {
         Self::new(
             r#"
@@ -37,7 +37,7 @@ component = "<hello_all>"
         )
     }
 
-    /// The folder.
+    /// Returns the folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -49,12 +49,12 @@ component = "<hello_all>"
         path
     }
 
-    /// Writes a component, given as text, into the folder.
+    /// Writes a component, given in the text format of WebAssembly, into the folder.
     pub fn write_component(&self, name: &str, text: &str) -> PathBuf {
         self.write(name, wat::parse_str(text).unwrap())
     }
 
-    /// `chainhost COMMAND…`, in the folder.
+    /// Returns the command `chainhost COMMAND…`, which runs in the folder.
     pub fn command(&self, arguments: &[&str]) -> std::process::Command {
         let mut command = chainhost();
         command.args(arguments).current_dir(self.folder());
@@ -76,14 +76,14 @@ component = "<hello_all>"
         Served::start(self.serve_command(options))
     }
 
-    /// The command that serves the chain, on ports that are free.
+    /// Returns the command that serves the chain on free ports.
     pub fn serve_command(&self, options: &[&str]) -> std::process::Command {
         let mut command = self.command(&["serve", "chain.toml", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
         command.args(options);
         command
     }
 
-    /// `text` with the path of the component `name` for each `<name>`.
+    /// Returns `text`, where each `<name>` is replaced by the path of the component `name`.
     pub fn filled(text: &str) -> String {
         let mut filled = String::new();
         let mut rest = text;

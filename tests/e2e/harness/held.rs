@@ -1,23 +1,23 @@
-//! What a process holds of the system, as Linux tells it.
+//! The memory, files and threads of a process, as Linux reports them.
 
 use std::collections::BTreeMap;
 
-/// What one process holds.
+/// The resources that one process holds.
 #[derive(Debug)]
 pub struct Held {
-    /// Bytes of memory that are resident.
+    /// The bytes of resident memory.
     pub resident: u64,
-    /// Of those, the bytes that are not pages of a file.
+    /// The resident bytes that are not pages of a file.
     pub anonymous: u64,
-    /// The most bytes that were ever resident.
+    /// The highest number of resident bytes so far.
     pub peak: u64,
-    /// Open file descriptors.
+    /// The number of open file descriptors.
     pub files: usize,
     pub threads: u64,
 }
 
 impl Held {
-    /// What the process `id` holds now.
+    /// Reads the resources that the process `id` holds now.
     pub fn by(id: u32) -> Self {
         let folder = format!("/proc/{id}");
         let status = std::fs::read_to_string(format!("{folder}/status")).unwrap();

@@ -1,5 +1,4 @@
-//! A client that shows each request and answer as it is. Each request has a connection of its own unless a test says
-//! otherwise.
+//! A client that shows each request and response unchanged. By default, each request has its own connection.
 
 use std::net::SocketAddr;
 
@@ -16,7 +15,7 @@ use tokio::net::TcpStream;
 #[derive(Debug, Clone, Copy)]
 pub struct Endpoint(pub SocketAddr);
 
-/// An answer, read whole.
+/// A response whose body was read to its end.
 #[derive(Debug)]
 pub struct Reply {
     pub status: StatusCode,
@@ -25,7 +24,7 @@ pub struct Reply {
     pub body: Bytes,
 }
 
-/// `POST path` with a body of JSON.
+/// Builds `POST path` with a JSON body.
 pub fn json_request(path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
     Request::post(path)
         .header(header::HOST, "localhost")
@@ -35,16 +34,16 @@ pub fn json_request(path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> 
 }
 
 impl Endpoint {
-    /// A connection for HTTP/1.1.
+    /// Opens a connection for HTTP/1.1.
     pub async fn http1(self) -> hyper::Result<http1::SendRequest<Full<Bytes>>> {
         let stream = TcpStream::connect(self.0).await.expect("the server takes connections");
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // It ends with the sender; a failure is seen there.
+        // The task ends with the sender, which also reports its failures.
         tokio::spawn(connection);
         Ok(sender)
     }
 
-    /// A connection for HTTP/2, without asking first whether the server can do that.
+    /// Opens a connection for HTTP/2, without asking first whether the server speaks it.
     pub async fn http2(self) -> hyper::Result<http2::SendRequest<Full<Bytes>>> {
         let stream = TcpStream::connect(self.0).await.expect("the server takes connections");
         let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
@@ -59,12 +58,12 @@ impl Endpoint {
         Reply::read(sender.send_request(request).await.unwrap()).await
     }
 
-    /// `GET path`.
+    /// Sends `GET path`.
     pub async fn get(self, path: &str) -> Reply {
         self.send(Request::get(path).body(Full::default()).unwrap()).await
     }
 
-    /// `POST path` with `body`.
+    /// Sends `POST path` with `body`.
     pub async fn post(self, path: &str, body: &Json) -> Reply {
         self.send(json_request(path, body.to_string())).await
     }
@@ -74,26 +73,26 @@ impl Endpoint {
         self.post("/run_remote", input).await
     }
 
-    /// Tells a chain whose entrypoint is `faulty`, or a relay to one, what to do.
+    /// Calls the entrypoint with the parameter `what`.
     pub async fn tell(self, what: &str) -> Reply {
         self.call(&json!({ "what": what })).await
     }
 }
 
 impl Reply {
-    /// Reads an answer to its end.
+    /// Reads a response to its end.
     pub async fn read(response: http::Response<Incoming>) -> Self {
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Reply { status: head.status, version: head.version, headers: head.headers, body }
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     pub fn text(&self) -> String {
         String::from_utf8(self.body.to_vec()).unwrap()
     }
 
-    /// The body of a request that went well.
+    /// Returns the JSON body of a successful response.
     #[track_caller]
     pub fn json(&self) -> Json {
         assert_eq!(self.status, 200, "{}", self.text());
@@ -101,7 +100,7 @@ impl Reply {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// The text that a request that went well answered.
+    /// Returns the text in the JSON body of a successful response.
     #[track_caller]
     pub fn said(&self) -> String {
         match self.json() {
@@ -110,7 +109,7 @@ impl Reply {
         }
     }
 
-    /// The problem document of a request that went wrong, after a look whether it is one of this status and kind.
+    /// Returns the problem document of a failed request, after checking that it has this status and kind.
     #[track_caller]
     pub fn problem(&self, status: u16, kind: &str) -> Json {
         let text = String::from_utf8_lossy(&self.body);

@@ -1,4 +1,4 @@
-//! The program as a child process, and what came of it.
+//! The program as a child process, with its output and its exit code.
 
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use super::{LIMIT, PAUSE, kept};
 
-/// The program, in surroundings that are the same everywhere: no setting of the caller reaches it, it would show a
-/// backtrace if it had one, and it keeps compiled code where all tests share it.
+/// Returns a command that runs the program in the same environment everywhere. It gets no setting of the caller, a
+/// panic prints a backtrace, and all tests share its cache of compiled code.
 pub fn chainhost() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chainhost"));
     for (name, _) in std::env::vars_os() {
@@ -21,14 +21,14 @@ pub fn chainhost() -> Command {
     command
 }
 
-/// A child process, which is killed when it is dropped.
+/// A child process. Dropping it kills the process.
 pub struct Process {
     child: Child,
     stdout: Captured,
     stderr: Captured,
 }
 
-/// How a process ended.
+/// The exit code and the output of a process that has ended.
 #[derive(Debug)]
 pub struct Finished {
     pub code: Option<i32>,
@@ -37,44 +37,44 @@ pub struct Finished {
 }
 
 impl Process {
-    /// Starts `command`, which gets no input.
+    /// Starts `command` without input.
     pub fn start(command: Command) -> Self {
         Self::start_with_input(command, b"")
     }
 
-    /// Starts `command` with all of `input` on stdin.
+    /// Starts `command`, and writes `input` to its stdin.
     pub fn start_with_input(mut command: Command, input: &[u8]) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        // A program that does not read its input leaves a broken pipe, which is its right.
+        // The write fails if the program ends without reading its input, which it may do.
         let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), input);
         let stdout = Captured::of(child.stdout.take().unwrap());
         let stderr = Captured::of(child.stderr.take().unwrap());
         Process { child, stdout, stderr }
     }
 
-    /// What it has written to stderr so far.
+    /// Returns the text that the process has written to stderr so far.
     pub fn stderr(&self) -> String {
         self.stderr.text()
     }
 
-    /// Whether it has ended, and how.
+    /// Returns the exit status, or `None` while the process runs.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap()
     }
 
-    /// Its number in the system.
+    /// Returns the process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Sends it a signal.
+    /// Sends the process a signal.
     pub fn signal(&self, signal: rustix::process::Signal) {
         let id = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(id, signal).unwrap();
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the process.
     pub fn finish(mut self) -> Finished {
         let limit = Instant::now() + LIMIT;
         let status = loop {
@@ -90,7 +90,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
@@ -100,15 +100,15 @@ impl Drop for Process {
 }
 
 impl Finished {
-    /// What it wrote to stdout, where it ended well and said nothing else.
+    /// Returns the text on stdout. Fails unless the exit code is 0.
     #[track_caller]
     pub fn answer(&self) -> &str {
         assert_eq!(self.code, Some(0), "{self:#?}");
         &self.stdout
     }
 
-    /// Asserts that it refused to work: with the exit code `code`, nothing on stdout, and messages for people on stderr
-    /// of which each of `words` is a part.
+    /// Asserts that the program refused to work: the exit code is `code`, stdout is empty, and stderr has messages for
+    /// people that contain each of `words`.
     #[track_caller]
     pub fn refused(&self, code: i32, words: &[&str]) {
         let Finished { code: actual, stdout, stderr } = self;
@@ -118,7 +118,7 @@ impl Finished {
         for word in words {
             assert!(stderr.contains(word), "nothing says `{word}`:\n{stderr}");
         }
-        // What guests print is theirs.
+        // Lines that guests printed may contain anything.
         for line in stderr.lines().filter(|line| !line.contains("] stdout: ") && !line.contains("] stderr: ")) {
             for trace in ["panicked", "backtrace", "BACKTRACE", "this is a bug", ".rs:"] {
                 assert!(!line.contains(trace), "`{trace}` is not for users:\n{stderr}");
@@ -127,7 +127,7 @@ impl Finished {
     }
 }
 
-/// What comes out of a pipe, read as it comes so that the writer never has to wait.
+/// The output of a pipe. A thread reads it as it comes, so that the writer never has to wait.
 struct Captured {
     bytes: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,
@@ -150,7 +150,7 @@ impl Captured {
         String::from_utf8_lossy(&self.bytes.lock().unwrap()).into_owned()
     }
 
-    /// Everything, once the writer has closed its end.
+    /// Returns all output, after the writer has closed its end.
     fn whole(&mut self) -> String {
         if let Some(reader) = self.reader.take() {
             reader.join().unwrap();

@@ -1,4 +1,4 @@
-//! A Redis server of a test's own.
+//! A Redis server for one test.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::{LIMIT, PAUSE, Process};
 
-/// A server on a free port, with its data in a temporary folder. It keeps its data when it starts again.
+/// A server on a free port, with its data in a temporary folder. A restart keeps the data.
 pub struct Redis {
     port: u16,
     password: Option<&'static str>,
@@ -19,8 +19,8 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Starts a server. Without the program `redis-server` on this machine, it returns `None` and says that the test is
-    /// left out.
+    /// Starts a server. If this machine has no program `redis-server`, returns `None` and says that the test is
+    /// skipped.
     pub fn start() -> Option<Self> {
         Self::start_with(None)
     }
@@ -28,9 +28,9 @@ impl Redis {
     /// Does the same as [`Redis::start`], with a password that clients need.
     pub fn start_with(password: Option<&'static str>) -> Option<Self> {
         if Command::new("redis-server").arg("--version").stdout(Stdio::null()).status().is_err() {
-            // Not by eprintln!, which the test harness hides.
+            // The test harness would hide the output of `eprintln!`.
             let mut stderr = std::io::stderr();
-            writeln!(stderr, "there is no redis-server: a test of a store in Redis is left out").unwrap();
+            writeln!(stderr, "there is no redis-server: a test of a store in Redis is skipped").unwrap();
             return None;
         }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -39,12 +39,12 @@ impl Redis {
         Some(redis)
     }
 
-    /// The URL of the server, without a password.
+    /// Returns the URL of the server, without a password.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// The address of the server.
+    /// Returns the address of the server.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
@@ -62,7 +62,8 @@ impl Redis {
         command.args(self.password.iter().flat_map(|password| ["--requirepass", password]));
         self.process = Some(Process::start(command));
         let limit = Instant::now() + LIMIT;
-        // Once its data is read, it refuses a client without a password with another error.
+        // The server answers with PONG or NOAUTH only after it has read its data. Before that, it answers with another
+        // error.
         while !self.attempt("PING").is_ok_and(|answer| answer.starts_with("+PONG") || answer.starts_with("-NOAUTH")) {
             assert!(Instant::now() < limit, "redis-server does not answer");
             std::thread::sleep(PAUSE);
@@ -74,7 +75,7 @@ impl Redis {
         self.process.as_ref().unwrap().signal(signal);
     }
 
-    /// The server's answer to a command without spaces in its arguments, as it stands on the line.
+    /// Sends a command whose arguments have no spaces, and returns the server's answer as it stands on the line.
     pub fn command(&self, command: &str) -> String {
         self.attempt(command).unwrap()
     }

@@ -1,4 +1,4 @@
-//! A chain that is served by a process of its own.
+//! A process that serves one chain.
 
 use std::process::Command;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::{Endpoint, Finished, Held, LIMIT, PAUSE, Process, Reply, eventually};
 
-/// A process that serves a chain until it is dropped.
+/// A process that serves a chain. Dropping it ends the process.
 pub struct Served {
     pub public: Endpoint,
     pub admin: Endpoint,
@@ -17,7 +17,7 @@ pub struct Served {
 }
 
 impl Served {
-    /// Starts `command` and waits until it says where it listens.
+    /// Starts `command`, and waits until its log names the addresses on which it listens.
     pub fn start(command: Command) -> Self {
         let mut process = Process::start(command);
         let limit = Instant::now() + LIMIT;
@@ -33,23 +33,23 @@ impl Served {
         }
     }
 
-    /// Tells `faulty`, or a relay to it, what to do, and gives what it answers.
+    /// Calls the entrypoint with the parameter `what`, and returns its answer, which is a text.
     pub async fn ask(&self, what: &str) -> String {
         self.public.tell(what).await.said()
     }
 
-    /// Tells one chainlet what to do, as an admin can.
+    /// Calls one chainlet with the parameter `what`, through the admin listener.
     pub async fn tell(&self, chainlet: &str, what: &str) -> Reply {
         self.admin.post(&format!("/chainlets/{chainlet}/run_remote"), &json!({ "what": what })).await
     }
 
-    /// Begins to tell the entrypoint something that takes time.
+    /// Begins a call of the entrypoint, and does not wait for its answer.
     pub fn begin(&self, what: &str) -> JoinHandle<Reply> {
         let (public, what) = (self.public, what.to_owned());
         tokio::spawn(async move { public.tell(&what).await })
     }
 
-    /// Begins to hold `count` calls, and waits until `chainlet` has them all.
+    /// Begins `count` calls that `chainlet` holds, and waits until it has them all.
     pub async fn hold(&self, what: &str, count: usize, chainlet: &str) -> Vec<JoinHandle<Reply>> {
         let before: usize = self.tell(chainlet, "held").await.said().parse().unwrap();
         let calls = (0..count).map(|_| self.begin(what)).collect();
@@ -59,7 +59,7 @@ impl Served {
         calls
     }
 
-    /// The state of one chainlet, as an admin sees it.
+    /// Returns the state of one chainlet, as the admin listener shows it.
     pub async fn state(&self, chainlet: &str) -> Json {
         let state = self.admin.get("/chain").await.json();
         let chainlets = state["chainlets"].as_array().unwrap();
@@ -72,22 +72,22 @@ impl Served {
         eventually(&what, async || (self.state(chainlet).await[member] == value).then_some(())).await;
     }
 
-    /// What the process has written to its log so far.
+    /// Returns the text that the process has written to its log so far.
     pub fn log(&self) -> String {
         self.process.stderr()
     }
 
-    /// Waits until the log has `text` in it.
+    /// Waits until the log contains `text`.
     pub async fn until_log(&self, text: &str) {
         eventually(&format!("the log says `{text}`"), async || self.log().contains(text).then_some(())).await;
     }
 
-    /// The process's number in the system.
+    /// Returns the process id.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// What the process holds of the system now.
+    /// Returns the memory, files and threads that the process holds now.
     pub fn held(&self) -> Held {
         Held::by(self.id())
     }
@@ -97,16 +97,16 @@ impl Served {
         self.process.signal(signal);
     }
 
-    /// Waits for the process's end, which something else brings about.
+    /// Waits until the process ends. The caller makes it end.
     pub async fn finish(self) -> Finished {
-        // In a thread of its own, as calls of the test may have to go on.
+        // The wait has its own thread, because calls of the test may have to continue meanwhile.
         tokio::task::spawn_blocking(|| self.process.finish()).await.unwrap()
     }
 }
 
-/// Where the program says that it listens, for people or for machines: at the public and the admin address.
+/// Finds the public and the admin address in the program's log, which is for people or for machines.
 fn addresses(stderr: &str) -> Option<(Endpoint, Endpoint)> {
-    // Whole lines only, as half an address can look like one.
+    // Only whole lines count, because half an address can look like an address.
     let lines = stderr.split_inclusive('\n').filter(|line| line.ends_with('\n'));
     lines.into_iter().find_map(|line| {
         let mut addresses = line.split("://").skip(1).map(|rest| {

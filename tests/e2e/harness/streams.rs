@@ -1,4 +1,4 @@
-//! Requests and answers that are streams, piece by piece.
+//! Requests and responses that are sent and read piece by piece.
 
 use std::convert::Infallible;
 
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use super::{Endpoint, LIMIT};
 
-/// An answer that is read piece by piece. Dropping it closes its connection.
+/// A response that is read piece by piece. Dropping it closes its connection.
 pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
@@ -25,19 +25,19 @@ pub struct Answer {
     _connection: Connection,
 }
 
-/// What is left of an answer that ended.
+/// The way in which a response ended.
 #[derive(Debug, PartialEq)]
 pub enum End {
-    /// As an answer ends.
+    /// The response is complete.
     Whole,
-    /// In the middle.
+    /// The response broke off.
     BrokenOff,
 }
 
-/// A body that is sent piece by piece. Dropping it ends the body.
+/// A request body that is sent piece by piece. Dropping it ends the body.
 pub struct Upload(mpsc::Sender<Frame<Bytes>>);
 
-/// A connection that is cut when it is dropped.
+/// A connection. Dropping it cuts the connection.
 struct Connection(tokio::task::JoinHandle<()>);
 
 impl Drop for Connection {
@@ -49,13 +49,13 @@ impl Drop for Connection {
 /// A server-sent event.
 #[derive(Debug, PartialEq)]
 pub struct Event {
-    /// `message` where it has no name.
+    /// The default is `message`.
     pub name: String,
     pub data: Json,
 }
 
 impl Endpoint {
-    /// Sends `request` over a connection of its own, and reads the head of the answer.
+    /// Sends `request` over its own connection, and reads the head of the response.
     pub async fn open<B>(self, mut request: Request<B>) -> Answer
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
@@ -69,14 +69,14 @@ impl Endpoint {
         Answer { status: head.status, headers: head.headers, body, here: Vec::new(), _connection: connection }
     }
 
-    /// Calls the entrypoint with JSON, for an answer of the type `accept`.
+    /// Calls the entrypoint with JSON, and accepts only a response of the type `accept`.
     pub async fn stream(self, accept: &str, body: &Json) -> Answer {
         let mut request = super::json_request("/run_remote", body.to_string());
         request.headers_mut().insert(header::ACCEPT, accept.parse().unwrap());
         self.open(request).await
     }
 
-    /// Calls the entrypoint with a body of the type `kind` that is sent piece by piece.
+    /// Calls the entrypoint with a body of the type `kind`, which is sent piece by piece.
     pub async fn upload(self, kind: &str) -> (Upload, impl Future<Output = Answer>) {
         let (sender, receiver) = mpsc::channel(0);
         let body = StreamBody::new(receiver.map(Ok::<_, Infallible>));
@@ -86,14 +86,14 @@ impl Endpoint {
 }
 
 impl Upload {
-    /// Sends a piece; false where nobody takes it.
+    /// Sends a piece. Returns false if nobody takes it.
     pub async fn send(&mut self, piece: impl Into<Bytes>) -> bool {
         timeout(LIMIT, self.0.send(Frame::data(piece.into()))).await.unwrap().is_ok()
     }
 }
 
 impl Answer {
-    /// The next piece as it comes; an error where the answer is at its end.
+    /// Returns the next piece as soon as it comes, or an error at the end of the response.
     pub async fn piece(&mut self) -> Result<Bytes, End> {
         loop {
             match timeout(LIMIT, self.body.frame()).await.expect("the answer goes on or ends") {
@@ -108,13 +108,13 @@ impl Answer {
         }
     }
 
-    /// The next line, as JSON.
+    /// Returns the next line, as JSON.
     pub async fn line(&mut self) -> Result<Json, End> {
         let line = self.until(b"\n").await?;
         Ok(serde_json::from_slice(&line).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&line))))
     }
 
-    /// The next event.
+    /// Returns the next event.
     pub async fn event(&mut self) -> Result<Event, End> {
         loop {
             let event = String::from_utf8(self.until(b"\n\n").await?).unwrap();
@@ -135,7 +135,7 @@ impl Answer {
         }
     }
 
-    /// All lines that are left.
+    /// Returns all remaining lines.
     pub async fn lines(&mut self) -> Vec<Json> {
         let mut lines = Vec::new();
         loop {
@@ -149,7 +149,7 @@ impl Answer {
         }
     }
 
-    /// All bytes that are left, and how they end.
+    /// Returns all remaining bytes, and how the response ended.
     pub async fn rest(&mut self) -> (Vec<u8>, End) {
         loop {
             match self.piece().await {

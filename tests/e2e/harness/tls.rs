@@ -1,4 +1,4 @@
-//! Certificates, and connections that are encrypted.
+//! Certificates and encrypted connections.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::{Chain, Endpoint};
 
-/// Makes a certificate for localhost; returns its file and that of its key.
+/// Makes a certificate for localhost. Returns the path of its file, and the path of its key's file.
 pub fn pair(chain: &Chain, name: &str) -> (String, String) {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let write =
@@ -23,7 +23,7 @@ pub fn pair(chain: &Chain, name: &str) -> (String, String) {
     (write("cert", cert.pem()), write("key", signing_key.serialize_pem()))
 }
 
-/// An authority that certifies clients.
+/// A certificate authority for clients.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pub pem: String,
@@ -45,7 +45,7 @@ impl Authority {
         Authority { issuer: Issuer::new(params, key), pem }
     }
 
-    /// Certifies a client of this name until `end`, a year.
+    /// Certifies a client of this name until the year `end` begins.
     pub fn certify(&self, name: &str, end: i32) -> Client {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -58,7 +58,7 @@ impl Authority {
     }
 }
 
-/// How to connect as one who trusts the certificate in `file`, speaks `protocol`, and is `client`.
+/// Returns a connector that trusts the certificate in `file`, speaks `protocol`, and shows the certificate of `client`.
 pub fn connector(file: &str, protocol: &str, client: Option<&Client>) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(file).unwrap()).unwrap();
@@ -77,13 +77,13 @@ pub fn connector(file: &str, protocol: &str, client: Option<&Client>) -> TlsConn
     TlsConnector::from(Arc::new(config))
 }
 
-/// Connects by `connector`.
+/// Connects with `connector`.
 pub async fn connect_by(connector: &TlsConnector, to: Endpoint) -> std::io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(to.0).await?;
     connector.connect(ServerName::try_from("localhost").unwrap(), stream).await
 }
 
-/// Connects as one who trusts the certificate in `file` and speaks `protocol`.
+/// Connects as a client that trusts the certificate in `file`, speaks `protocol`, and shows no certificate.
 pub async fn connect(to: Endpoint, file: &str, protocol: &str) -> std::io::Result<TlsStream<TcpStream>> {
     connect_by(&connector(file, protocol, None), to).await
 }

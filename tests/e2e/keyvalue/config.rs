@@ -3,7 +3,8 @@
 use super::{MEMORY, chain, text};
 use crate::harness::{Chain, FAULTY};
 
-/// Asserts that `check` refuses a chain whose store has the keys `store`, at the key `place`, with `words`.
+/// Asserts that `check` refuses a chain whose store has the keys `store`. The message names the key `place` and
+/// contains `words`.
 #[track_caller]
 fn refuses(store: &str, place: &str, words: &[&str]) {
     let finished = chain(store, "").run(&["check", "chain.toml"]);
@@ -60,7 +61,7 @@ fn limits_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn a_chainlet_with_a_store_that_is_not_there_is_refused() {
+fn a_chainlet_with_an_unknown_store_is_refused() {
     let of = |stores: &str| text(MEMORY, "").replace("stores = [\"sessions\"]", &format!("stores = {stores}"));
     for (stores, place) in [("[\"prices\"]", "[0]"), ("{ default = \"prices\" }", ".default")] {
         let finished = Chain::new(&of(stores)).run(&["check", "chain.toml"]);

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use super::{FILE, chain, refused};
 use crate::harness::{Chain, Process};
 
-/// Serves the chain, and asserts that this ends with an error about its store.
+/// Asserts that `serve` ends with an error about the store of the chain, which contains `words`.
 fn refuses_to_serve(chain: &Chain, words: &[&str]) {
     let finished = Process::start(chain.serve_command(&[])).finish();
     finished.refused(3, &["error: chain.toml:", "stores.sessions: "]);
@@ -28,7 +28,7 @@ async fn values_in_a_file_survive_a_restart_and_a_kill() {
     served.finish().await;
     let served = chain.serve();
     assert_eq!(served.ask("get:a").await, r#"Some("kept")"#);
-    assert_eq!(served.ask("increment:count=1").await, "2", "a write that was answered is on the disk");
+    assert_eq!(served.ask("increment:count=1").await, "2", "the first write was on the disk before its answer");
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn a_reload_finds_the_open_file_behind_a_symbolic_link() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("real")).unwrap();
     std::os::unix::fs::symlink(folder.path().join("real"), folder.path().join("link")).unwrap();
-    // The file is not there yet when the host opens it first, and is there at the reload.
+    // The file does not exist when the host opens it first, and exists at the reload.
     let path = folder.path().join("link/sessions.redb");
     let chain = chain(&format!("type = \"file\"\npath = '{}'", path.display()), "");
     let served = chain.serve();
@@ -59,7 +59,7 @@ async fn a_reload_finds_the_open_file_behind_a_symbolic_link() {
 }
 
 #[tokio::test]
-async fn a_check_opens_and_makes_no_file() {
+async fn a_check_neither_opens_nor_makes_a_file() {
     let chain = chain(FILE, "");
     let finished = chain.run(&["check", "chain.toml"]);
     assert!(finished.answer().contains("sessions in data/sessions.redb, at most 64MiB"), "{}", finished.stdout);
@@ -68,11 +68,11 @@ async fn a_check_opens_and_makes_no_file() {
     chain.run(&["check", "chain.toml"]).answer();
     served.ask("set:a=x").await;
     let mode = |path: &str| chain.folder().join(path).metadata().unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode("data"), mode("data/sessions.redb")), (0o700, 0o600), "the file is for one user");
+    assert_eq!((mode("data"), mode("data/sessions.redb")), (0o700, 0o600), "only the owner may use the file");
 }
 
 #[tokio::test]
-async fn a_file_that_another_host_has_open_ends_the_start() {
+async fn a_start_fails_if_another_host_has_the_file_open() {
     let first = chain(FILE, "");
     let served = first.serve();
     served.ask("set:a=kept").await;
@@ -80,14 +80,14 @@ async fn a_file_that_another_host_has_open_ends_the_start() {
     let second = chain(&format!("type = \"file\"\npath = '{}'", path.display()), "");
     let advice = ["another process has the file", "end that process, or choose another stores.sessions.path"];
     refuses_to_serve(&second, &advice);
-    assert_eq!(served.ask("get:a").await, r#"Some("kept")"#, "the first host goes on");
+    assert_eq!(served.ask("get:a").await, r#"Some("kept")"#, "the first host still works");
     served.signal(Signal::TERM);
     served.finish().await;
     assert_eq!(second.serve().ask("get:a").await, r#"Some("kept")"#);
 }
 
 #[tokio::test]
-async fn a_damaged_file_ends_the_start_and_stays_as_it_is() {
+async fn a_start_with_a_damaged_file_fails_and_does_not_change_the_file() {
     let chain = chain(FILE, "");
     let served = chain.serve();
     served.ask("fill:1000").await;
@@ -107,14 +107,14 @@ async fn a_damaged_file_ends_the_start_and_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_path_that_cannot_be_a_file_ends_the_start() {
+async fn a_start_fails_if_the_path_cannot_be_a_file() {
     let chain = chain("type = \"file\"\npath = \"data\"", "");
     std::fs::create_dir(chain.folder().join("data")).unwrap();
     refuses_to_serve(&chain, &["data"]);
 }
 
 #[tokio::test]
-async fn entries_beyond_a_limit_that_was_lowered_stay() {
+async fn entries_beyond_a_lowered_limit_stay() {
     let (high, low) = ("limit = \"20KiB\"\nvalue_limit = \"4KiB\"\n", "limit = \"5KiB\"\nvalue_limit = \"1KiB\"\n");
     let chain = chain(&format!("{FILE}\n{high}"), "");
     let served = chain.serve();

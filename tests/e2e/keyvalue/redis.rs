@@ -1,16 +1,16 @@
-//! Stores on a Redis server. A machine without `redis-server` leaves these tests out.
+//! Stores on a Redis server. A machine without `redis-server` skips these tests.
 
 use rustix::process::Signal;
 
 use super::{chain, refused};
 use crate::harness::{Redis, Served, eventually};
 
-/// The keys of a store on `server`.
+/// Returns the keys of a store on `server`.
 pub(super) fn store(server: &Redis) -> String {
     format!("type = \"redis\"\nurl = \"{}\"\ntimeout = \"20s\"", server.url())
 }
 
-/// Waits until a call gets an answer again.
+/// Repeats a call until it succeeds, and returns its answer.
 async fn until_answered(served: &Served, what: &str) -> String {
     eventually(&format!("{what} is answered"), async || {
         let reply = served.public.tell(what).await;
@@ -20,7 +20,7 @@ async fn until_answered(served: &Served, what: &str) -> String {
 }
 
 #[tokio::test]
-async fn hosts_share_a_store_on_a_redis_server_and_prefixes_part_them() {
+async fn hosts_share_a_store_on_a_redis_server_and_prefixes_separate_them() {
     let Some(server) = Redis::start() else { return };
     let (first, second) = (chain(&store(&server), "").serve(), chain(&store(&server), "").serve());
     first.ask("set:a=shared").await;
@@ -29,7 +29,7 @@ async fn hosts_share_a_store_on_a_redis_server_and_prefixes_part_them() {
     assert_eq!(other.ask("keys").await, "");
     other.ask("set:a=apart").await;
     assert_eq!(first.ask("keys").await, "a");
-    // The names of the chain and of the store are the prefix by default.
+    // By default, the prefix consists of the names of the chain and of the store.
     assert!(server.command("GET test:sessions:a").contains("shared"));
     assert!(server.command("GET shop:a").contains("apart"));
 }
@@ -42,7 +42,7 @@ async fn values_on_a_redis_server_survive_a_restart_of_either_side() {
     served.ask("set:a=kept").await;
     server.kill();
     server.resume();
-    // The first write after it can find that its connection has gone.
+    // The first call after the restart may fail, because the old connection is gone.
     assert_eq!(until_answered(&served, "get:a").await, r#"Some("kept")"#);
     assert_eq!(served.ask("increment:count=1").await, "1");
     served.signal(Signal::TERM);
@@ -51,7 +51,7 @@ async fn values_on_a_redis_server_survive_a_restart_of_either_side() {
 }
 
 #[tokio::test]
-async fn a_call_to_a_redis_server_that_is_gone_says_which_and_what_helps() {
+async fn the_error_for_a_lost_redis_server_names_it_and_gives_advice() {
     let Some(mut server) = Redis::start() else { return };
     let served = chain(&store(&server), "").serve();
     served.ask("set:a=kept").await;
@@ -81,7 +81,7 @@ async fn a_redis_server_that_does_not_answer_is_an_error_after_the_timeout() {
 }
 
 #[tokio::test]
-async fn a_host_starts_while_its_redis_server_is_away() {
+async fn a_host_starts_while_its_redis_server_is_down() {
     let Some(mut server) = Redis::start() else { return };
     server.kill();
     let served = chain(&store(&server), "").serve();
@@ -121,7 +121,7 @@ async fn a_password_comes_from_a_secret_and_is_in_no_log() {
 }
 
 #[tokio::test]
-async fn a_list_on_a_redis_server_is_no_value() {
+async fn a_list_on_a_redis_server_is_not_read_as_a_value() {
     let Some(server) = Redis::start() else { return };
     let served = chain(&store(&server), "").serve();
     server.command("RPUSH test:sessions:list a");

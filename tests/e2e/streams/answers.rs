@@ -14,7 +14,7 @@ fn message(data: Json) -> Event {
 }
 
 #[tokio::test]
-async fn a_stream_is_lines_events_or_an_array_by_what_is_accepted() {
+async fn a_stream_is_lines_events_or_an_array_as_the_client_accepts() {
     let served = Chain::new(RELAYED).serve();
     let input = json!({ "plan": "", "count": 3 });
 
@@ -43,10 +43,11 @@ async fn a_stream_is_lines_events_or_an_array_by_what_is_accepted() {
 }
 
 #[tokio::test]
-async fn an_item_is_sent_when_it_is_made() {
+async fn an_item_is_sent_as_soon_as_it_is_made() {
     let served = Chain::new(RELAYED).serve_with(&["--timeout", "1h"]);
     for accept in [LINES, EVENTS] {
-        // The source makes three tokens, and then neither more nor an end, so that nothing else sends them.
+        // The source makes three tokens, and then neither another token nor an end. So nothing else causes the tokens
+        // to be sent.
         let mut answer = served.public.stream(accept, &json!({ "plan": "silent", "count": 3 })).await;
         for token in tokens(3) {
             match accept {
@@ -58,7 +59,7 @@ async fn an_item_is_sent_when_it_is_made() {
 }
 
 #[tokio::test]
-async fn a_failure_in_mid_stream_is_said_and_no_clean_end() {
+async fn a_failure_in_mid_stream_is_reported_and_is_no_clean_end() {
     let served = Chain::new(RELAYED).serve();
     for plan in ["trap", "hand:hand:trap"] {
         let input = json!({ "plan": plan, "count": 2 });
@@ -68,7 +69,7 @@ async fn a_failure_in_mid_stream_is_said_and_no_clean_end() {
         assert_eq!((&problem["status"], &problem["chainlet"]), (&json!(500), &json!("source")), "{plan}: {problem}");
         assert_eq!(problem["type"], "urn:chainhost:problem:trap", "{plan}: {problem}");
         assert_eq!(problem["path"].as_array().unwrap().len(), 2, "{plan}: {problem}");
-        // What guests say of themselves is not for the public.
+        // The public listener does not show the words of guests.
         assert!(!problem.to_string().contains("ran dry"), "{plan}: {problem}");
 
         let mut answer = served.public.stream(EVENTS, &input).await;
@@ -84,7 +85,7 @@ async fn a_failure_in_mid_stream_is_said_and_no_clean_end() {
 }
 
 #[tokio::test]
-async fn a_deadline_is_that_of_the_whole_stream() {
+async fn a_deadline_holds_for_the_whole_stream() {
     let served = Chain::new(RELAYED).serve_with(&["--timeout", "3s"]);
     let mut answer = served.public.stream(EVENTS, &json!({ "plan": "silent", "count": 1 })).await;
     assert_eq!(answer.event().await.unwrap().name, "message");
@@ -94,12 +95,12 @@ async fn a_deadline_is_that_of_the_whole_stream() {
     let (mut upload, answer) = echo.public.upload(BYTES).await;
     let (mut answer, sent) = tokio::join!(answer, upload.send("abc"));
     assert!(sent);
-    // Bytes have no place for an error but the end of the connection.
+    // A stream of bytes can report an error only by the end of the connection.
     assert_eq!(answer.rest().await, (b"abc".to_vec(), End::BrokenOff));
 }
 
 #[tokio::test]
-async fn what_stands_beside_a_stream_comes_at_its_end() {
+async fn a_result_beside_a_stream_comes_at_its_end() {
     let served = Chain::new(&one("guest_stream_report")).serve();
     let row = |number: u32, name: Json| json!({ "number": number, "square": number * number, "name": name });
     let numbers = |lines: &[Json]| lines.iter().map(|row| row["number"].as_u64().unwrap()).collect::<Vec<_>>();
@@ -118,13 +119,13 @@ async fn what_stands_beside_a_stream_comes_at_its_end() {
     answer.event().await.unwrap();
     assert_eq!(answer.event().await, Ok(Event { name: "end".into(), data: json!(1) }));
 
-    // An error before the first item is an answer like any other.
+    // An error before the first item is an ordinary answer.
     let answer = served.public.stream(LINES, &json!({ "count": 0 })).await;
     assert_eq!(answer.status, 422);
 }
 
 #[tokio::test]
-async fn streams_are_described() {
+async fn the_openapi_document_describes_streams() {
     let served = Chain::new(&one("guest_stream_sum")).serve();
     let document = served.public.get("/openapi.json").await.json();
     let content = &document["paths"]["/run_remote"]["post"]["requestBody"]["content"];
@@ -132,7 +133,7 @@ async fn streams_are_described() {
     assert_eq!(content[LINES]["x-item-schema"], point, "{content}");
     assert!(document["components"]["schemas"]["Point"]["properties"]["score"].is_object(), "{document}");
     assert!(content[LINES]["x-first-line-schema"]["properties"]["scale"].is_object(), "{content}");
-    assert_eq!(document["paths"]["/run_remote"]["get"], Json::Null, "there is nothing to converse about");
+    assert_eq!(document["paths"]["/run_remote"]["get"], Json::Null, "a chain that returns no stream has no WebSocket");
     let served = Chain::new(&one("guest_stream_report")).serve();
     let document = served.public.get("/openapi.json").await.json();
     let content = &document["paths"]["/run_remote"]["post"]["responses"]["200"]["content"];

@@ -1,4 +1,4 @@
-//! Readers and writers who leave, at whatever moment.
+//! Readers and writers that leave, at any moment.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use super::{EVENTS, LINES, RELAYED};
 use crate::harness::{Chain, eventually};
 
 #[tokio::test]
-async fn a_client_that_goes_away_ends_the_producer() {
+async fn a_client_that_leaves_ends_the_producer() {
     let served = Chain::new(RELAYED).serve();
     for (count, accept) in [LINES, EVENTS].into_iter().enumerate() {
         let mut answer = served.public.stream(accept, &json!({ "plan": "endless", "count": 0 })).await;
@@ -17,15 +17,15 @@ async fn a_client_that_goes_away_ends_the_producer() {
         for chainlet in ["outer", "inner", "source"] {
             served.until_state(chainlet, "active", json!(0)).await;
         }
-        // The source was told, and ended by itself.
+        // The source learnt that its reader had left, and ended by itself.
         let left = served.public.stream(LINES, &json!({ "plan": "left", "count": 0 })).await.lines().await;
         assert_eq!(left[0], json!((count + 1).to_string()));
     }
 }
 
-/// From a seed, so that a failure comes again.
+/// The random numbers come from a fixed seed, so that a failure can be repeated.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn readers_who_leave_at_random_leave_nothing_behind() {
+async fn readers_that_leave_at_random_leave_nothing_behind() {
     const READERS: usize = 200;
     // Guests that wait for a silent source do not see their readers leave.
     let served = Chain::new(&RELAYED.replace("component", "grace = \"300ms\"\ncomponent")).serve();
@@ -39,7 +39,7 @@ async fn readers_who_leave_at_random_leave_nothing_behind() {
         readers.push(tokio::spawn(async move {
             let mut answer = public.stream(accept, &json!({ "plan": plan, "count": count.max(1) })).await;
             assert_eq!(answer.status, 200);
-            // A stream of one piece ends before it is left.
+            // A stream that is not endless may have only one piece, and would end before its reader leaves.
             for _ in 0..pieces.min(if plan.ends_with("endless") { 40 } else { 1 }) {
                 if answer.piece().await.is_err() {
                     break;
@@ -60,7 +60,7 @@ async fn readers_who_leave_at_random_leave_nothing_behind() {
     }
     eventually("no request is in flight", async || {
         let metrics = served.admin.get("/metrics").await.text();
-        // The one that asks is in flight itself.
+        // The request for the metrics is in flight itself.
         metrics.contains("chainhost_http_requests_in_flight 1\n").then_some(())
     })
     .await;
@@ -69,7 +69,7 @@ async fn readers_who_leave_at_random_leave_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_guest_that_does_not_see_its_reader_leave_loses_its_place_after_its_grace() {
+async fn a_guest_that_misses_the_end_of_its_reader_is_replaced_after_grace() {
     let served = Chain::new(
         r#"
 [chain]
@@ -85,12 +85,13 @@ grace = "200ms"
     let mut answer = served.public.stream(LINES, &json!({ "plan": "silent", "count": 1 })).await;
     answer.piece().await.unwrap();
     drop(answer);
-    // The silent guest holds the one place of its replica, which is replaced.
+    // The silent guest holds the only place of its replica, so the host replaces the replica.
     let tokens = served.public.stream(LINES, &json!({ "plan": "", "count": 1 })).await.lines().await;
     assert_eq!(tokens[0], "token 0");
 }
 
-/// The grace of a minute would hold every place for longer than the test waits.
+/// A source behind two relays, each with a grace of a minute. A place that a guest does not let go of stays taken for
+/// that time, and then its replica is replaced.
 const PATIENT: &str = r#"
 [chain]
 name = "handed-on"
@@ -115,7 +116,7 @@ grace = "60s"
 "#;
 
 #[tokio::test]
-async fn a_stream_that_is_handed_on_lets_go_of_every_place_when_its_reader_leaves() {
+async fn a_handed_on_stream_frees_every_place_when_its_reader_leaves() {
     let served = Chain::new(PATIENT).serve();
     for _ in 0..3 {
         let plan = json!({ "plan": "hand:hand:silent", "count": 1 });
@@ -132,7 +133,7 @@ async fn a_stream_that_is_handed_on_lets_go_of_every_place_when_its_reader_leave
 }
 
 #[tokio::test]
-async fn a_stream_that_is_handed_on_and_breaks_off_lets_go_of_every_place() {
+async fn a_handed_on_stream_frees_every_place_when_it_breaks_off() {
     let served = Chain::new(PATIENT).serve();
     for _ in 0..3 {
         let plan = json!({ "plan": "hand:hand:trap", "count": 1 });

@@ -1,4 +1,4 @@
-//! Called through the library: as JSON, streams are arrays.
+//! Streams through the library. In JSON, a stream is an array.
 
 use chainhost::chain::{CallOptions, Chain};
 use chainhost::config::{ByteSize, ChainSpec, ChainletSpec, Resources};
@@ -13,7 +13,7 @@ fn host() -> Host {
     Host::builder().code_cache(kept("cache").join("chainhost/code")).build().unwrap()
 }
 
-/// A source behind two relays.
+/// Loads a chain of a source behind two relays.
 async fn relayed() -> Chain {
     let spec = ChainSpec::builder("relayed")
         .chainlet("outer", ChainletSpec::builder(component("guest_stream_relay")).depends("next", "inner"))
@@ -46,7 +46,7 @@ async fn a_stream_goes_through_two_edges() {
 }
 
 #[tokio::test]
-async fn a_stream_may_be_handed_on_unread() {
+async fn a_guest_may_pass_a_stream_on_unread() {
     let chain = relayed().await;
     let said = call(&chain, json!({ "plan": "hand:hand:at-once", "count": 1000 })).await.unwrap();
     assert_eq!(said, tokens("token", 1000));
@@ -55,7 +55,7 @@ async fn a_stream_may_be_handed_on_unread() {
 }
 
 #[tokio::test]
-async fn a_trap_in_mid_stream_is_the_failure_of_the_call_and_not_its_end() {
+async fn a_trap_in_mid_stream_fails_the_call_instead_of_ending_it() {
     let chain = relayed().await;
     for plan in ["trap", "hand:hand:trap"] {
         let error = call(&chain, json!({ "plan": plan, "count": 3 })).await.unwrap_err();
@@ -81,7 +81,7 @@ async fn streams_and_futures_are_parameters_too() {
 }
 
 #[tokio::test]
-async fn a_stream_with_a_word_at_its_end_keeps_it() {
+async fn a_result_at_the_end_of_a_stream_is_kept() {
     let report = one("guest_stream_report").await;
     let rows = json!([{ "number": 0, "square": 0.0, "name": "row 0" }, { "number": 1, "square": 1.0, "name": null }]);
     let said = call(&report, json!({ "count": 2 })).await.unwrap();
@@ -121,7 +121,7 @@ async fn items_come_as_rust_values_while_they_are_made_and_the_end_after_them() 
 }
 
 #[tokio::test]
-async fn a_stream_that_holds_more_than_a_value_may_is_not_gathered() {
+async fn a_stream_beyond_the_value_limit_is_not_collected() {
     let spec = ChainSpec::builder("endless")
         .chainlet("source", ChainletSpec::builder(component("guest_stream_source")).resources(small()))
         .build()
@@ -145,7 +145,7 @@ async fn a_slow_reader_slows_the_producer() {
     let mut tokens = chain.stream::<String>(&args, CallOptions::default()).await.unwrap();
     for read in 1..=3 {
         tokens.next().await.unwrap().unwrap();
-        // Each question gives the source its turn.
+        // Each call gives the source time to run.
         for _ in 0..20 {
             let sent = call(&chain, json!({ "plan": "sent", "count": 0 })).await.unwrap();
             let sent: u32 = sent[0].as_str().unwrap().parse().unwrap();

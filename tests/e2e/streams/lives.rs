@@ -1,4 +1,4 @@
-//! Streams across the life of a chain: its reload, and its end.
+//! Streams during a reload of the chain, and during its end.
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -44,7 +44,7 @@ async fn a_stream_is_served_to_its_end_when_the_server_stops() {
 }
 
 #[tokio::test]
-async fn a_stream_without_an_end_is_told_when_the_server_waits_no_longer() {
+async fn an_endless_stream_gets_an_error_when_the_drain_time_is_over() {
     let served = Chain::new(RELAYED).serve_with(&["--drain", "300ms"]);
     let mut answer = served.public.stream(LINES, &json!({ "plan": "silent", "count": 1 })).await;
     assert_eq!(answer.line().await, Ok(json!("TOKEN 0")));

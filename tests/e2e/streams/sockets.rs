@@ -1,4 +1,4 @@
-//! Calls over WebSockets, by a client of another make than the server's own tests would be.
+//! Calls over WebSockets, by the client of tokio-tungstenite.
 
 use base64::Engine;
 use futures::{SinkExt, StreamExt};
@@ -18,7 +18,7 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 const END: &str = r#"{"$end":null}"#;
 
-/// A chain that takes a stream of points, and gives one of their running totals back.
+/// Opens a WebSocket for a call of the entrypoint.
 async fn open(endpoint: Endpoint) -> Socket {
     connect_async(format!("ws://{}/run_remote", endpoint.0)).await.unwrap().0
 }
@@ -34,7 +34,7 @@ async fn refused(endpoint: Endpoint, origin: Option<&str>) -> u16 {
     }
 }
 
-/// The next message that is no ping.
+/// Returns the next message that is neither a ping nor a pong.
 async fn next(socket: &mut Socket) -> Message {
     loop {
         match timeout(LIMIT, socket.next()).await.unwrap() {
@@ -60,7 +60,7 @@ async fn closed(socket: &mut Socket) -> CloseCode {
 }
 
 #[tokio::test]
-async fn bytes_go_both_ways_until_the_client_has_said_all() {
+async fn bytes_go_both_ways_until_the_client_ends_its_stream() {
     let served = Chain::new(&one("guest_stream_echo")).serve();
     let mut socket = open(served.public).await;
     for part in ["first", "second"] {
@@ -88,7 +88,7 @@ async fn items_are_json_after_the_other_parameters() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_is_said_and_closes_the_socket() {
+async fn a_message_that_does_not_fit_is_an_error_and_closes_the_socket() {
     let served = Chain::new(&one("guest_stream_scale")).serve();
     let fits = r#"{"factor": 3}"#;
     let cases: [(&[Message], &str, &str); 5] = [
@@ -112,7 +112,7 @@ async fn what_does_not_fit_is_said_and_closes_the_socket() {
 }
 
 #[tokio::test]
-async fn a_chainlets_own_error_at_the_end_is_said() {
+async fn a_chainlets_own_error_is_sent_at_the_end() {
     let served = Chain::new(&one("guest_stream_scale")).serve();
     let mut socket = open(served.public).await;
     socket.send(Message::text(r#"{"factor": 1}"#)).await.unwrap();
@@ -123,7 +123,7 @@ async fn a_chainlets_own_error_at_the_end_is_said() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_ends_the_call_and_that_is_no_end_of_its_stream() {
+async fn a_client_that_leaves_ends_the_call_without_an_end_of_its_stream() {
     let served = Chain::new(&one("guest_stream_scale")).serve();
     for farewell in [false, true] {
         let mut socket = open(served.public).await;
@@ -133,7 +133,7 @@ async fn a_client_that_goes_away_ends_the_call_and_that_is_no_end_of_its_stream(
         served.until_state("only", "active", json!(1)).await;
         if farewell {
             socket.close(None).await.unwrap();
-            assert!(matches!(next(&mut socket).await, Message::Close(_)), "its farewell is answered");
+            assert!(matches!(next(&mut socket).await, Message::Close(_)), "the server answers the close frame");
         }
         drop(socket);
         served.until_state("only", "active", json!(0)).await;
@@ -141,7 +141,7 @@ async fn a_client_that_goes_away_ends_the_call_and_that_is_no_end_of_its_stream(
 }
 
 #[tokio::test]
-async fn a_message_that_is_too_long_ends_the_conversation() {
+async fn a_message_that_is_too_long_is_an_error_and_closes_the_socket() {
     let served = Chain::new(&one("guest_stream_echo")).serve_with(&["--body-limit", "1KiB"]);
     let mut socket = open(served.public).await;
     socket.send(Message::binary(vec![0; 1024])).await.unwrap();
@@ -154,7 +154,7 @@ async fn a_message_that_is_too_long_ends_the_conversation() {
 }
 
 #[tokio::test]
-async fn a_flood_of_pings_does_not_hold_up_what_is_said() {
+async fn a_flood_of_pings_does_not_hold_up_other_messages() {
     let served = Chain::new(&one("guest_stream_echo")).serve();
     let socket = open(served.public).await;
     let (mut mouth, mut ear) = socket.split();
@@ -193,7 +193,7 @@ async fn a_ping_is_answered() {
 }
 
 #[tokio::test]
-async fn who_may_not_or_cannot_converse_is_refused() {
+async fn a_handshake_that_is_forbidden_or_not_supported_is_refused() {
     let served = Chain::new(&one("guest_stream_echo")).serve();
     assert_eq!(refused(served.public, Some("https://evil.example")).await, 403);
     let same = format!("http://{}", served.public.0);
@@ -264,7 +264,7 @@ async fn a_web_page_shows_its_key_in_a_subprotocol() {
 }
 
 #[tokio::test]
-async fn a_conversation_goes_on_when_the_server_stops_and_is_told_when_it_waits_no_longer() {
+async fn a_socket_stays_open_during_a_stop_until_the_drain_time_is_over() {
     let served = Chain::new(&one("guest_stream_echo")).serve_with(&["--drain", "3s"]);
     let mut socket = open(served.public).await;
     socket.send(Message::binary("before")).await.unwrap();

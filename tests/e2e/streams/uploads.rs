@@ -26,7 +26,7 @@ async fn bytes_come_back_before_the_last_are_sent() {
 }
 
 #[tokio::test]
-async fn many_bytes_come_back_as_they_were() {
+async fn many_bytes_come_back_unchanged() {
     let served = Chain::new(&one("guest_stream_echo")).serve();
     let piece: Vec<u8> = (0..1_000_003_u32).map(|number| (number % 251) as u8).collect();
     let (mut upload, answer) = served.public.upload(BYTES).await;
@@ -58,7 +58,7 @@ async fn items_come_in_lines_after_the_other_parameters() {
 }
 
 #[tokio::test]
-async fn a_line_that_does_not_fit_is_named() {
+async fn the_error_for_a_line_that_does_not_fit_names_the_line() {
     let served = Chain::new(&one("guest_stream_sum")).serve();
     let cases = [
         ("{\"scale\": 2}\n{\"id\": 1, \"score\": 0.5}\n{\"id\": -1, \"score\": 0.5}\n", "in line 3 of the body", "/id"),
@@ -103,13 +103,13 @@ async fn a_body_that_breaks_off_is_no_end_of_the_stream() {
             sent = sent.as_mut() => assert!(sent),
         }
         served.until_state("only", "active", json!(1)).await;
-        // The connection is cut.
+        // The end of this block cuts the connection.
     }
     served.until_state("only", "active", json!(0)).await;
     let metrics = served.admin.get("/metrics").await.text();
     let ended = served.public.call(&json!({ "points": [], "scale": -1 })).await.json();
-    assert_eq!(ended["count"], 0, "the guest took it for the end");
-    // Whichever is seen first: that the body broke off, or that nobody is there for the answer.
+    assert_eq!(ended["count"], 0, "the guest saw the cut as the end of the stream");
+    // The host sees first either that the body broke off or that the client has left. Neither gives a 200.
     assert!(!metrics.contains("route=\"/run_remote\",status=\"200\""), "{metrics}");
 }
 
@@ -121,7 +121,7 @@ async fn streams_go_over_http_2_as_well() {
     let request = json_request(&path, json!({ "plan": "", "count": 2 }).to_string());
     let reply = Reply::read(connection.send_request(request).await.unwrap()).await;
     assert_eq!(reply.text(), "\"TOKEN 0\"\n\"TOKEN 1\"\n{\"$end\":null}\n");
-    // One that is not read to its end ends its producer.
+    // A stream that is not read to its end ends its producer.
     let request = json_request(&path, json!({ "plan": "endless", "count": 0 }).to_string());
     let answer = connection.send_request(request).await.unwrap();
     served.until_state("source", "active", json!(1)).await;
@@ -130,7 +130,7 @@ async fn streams_go_over_http_2_as_well() {
 }
 
 #[tokio::test]
-async fn over_http_1_0_bytes_are_sent_with_their_length_when_all_are_there() {
+async fn over_http_1_0_bytes_are_sent_whole_with_their_length() {
     let served = Chain::new(&one("guest_stream_echo")).serve();
     let mut request = http::Request::post("/run_remote").body(http_body_util::Full::from("abc")).unwrap();
     *request.version_mut() = http::Version::HTTP_10;
@@ -140,7 +140,7 @@ async fn over_http_1_0_bytes_are_sent_with_their_length_when_all_are_there() {
 }
 
 #[tokio::test]
-async fn only_what_is_a_stream_is_taken_as_one() {
+async fn a_chain_without_a_stream_parameter_refuses_lines() {
     let served = Chain::hello().serve();
     let (_upload, answer) = served.public.upload(LINES).await;
     let answer = answer.await;
@@ -150,12 +150,12 @@ async fn only_what_is_a_stream_is_taken_as_one() {
 }
 
 #[tokio::test]
-async fn an_upload_that_is_wrong_from_the_beginning_has_one_status_and_keeps_no_place() {
+async fn an_upload_with_a_wrong_first_item_is_a_400_and_keeps_no_place() {
     let served = Chain::new(&format!("{}grace = \"60s\"\n", one("guest_stream_scale"))).serve();
     for number in 0..40 {
         let (mut upload, answer) = served.public.upload(LINES).await;
         let sending = async move {
-            // The head alone at first, or all of it at once.
+            // The client sends the head alone first, or all of it at once.
             if number % 2 == 0 {
                 tokio::task::yield_now().await;
             }

@@ -1,4 +1,4 @@
-"""Calls examples/hello through the client that openapi-python-client has made: `call.py FOLDER_OF_THE_CLIENT URL`."""
+"""Calls examples/hello through the client that openapi-python-client generates: `call.py FOLDER_OF_THE_CLIENT URL`."""
 
 import sys
 

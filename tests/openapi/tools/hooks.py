@@ -1,11 +1,11 @@
-"""What schemathesis has to know of chainhost that OpenAPI has no words for."""
+"""The facts about chainhost that schemathesis needs and OpenAPI cannot express."""
 
 import schemathesis
 
 
 @schemathesis.hook
 def before_load_schema(context, schema):
-    """Leaves out the header for deadlines: a deadline of a millisecond is kept, by a 504 that is no fault of the server."""
+    """Removes the header for deadlines: a deadline of a millisecond gives a 504, which is no fault of the server."""
     for path in schema["paths"].values():
         for operation in path.values():
             parameters = operation.get("parameters", [])
@@ -14,7 +14,7 @@ def before_load_schema(context, schema):
 
 @schemathesis.hook
 def map_body(context, body):
-    """Writes integers in digits alone. JSON Schema takes 1.0 for an integer, and chainhost refuses it on purpose."""
+    """Writes integers in digits only. For JSON Schema, 1.0 is an integer, and chainhost refuses it on purpose."""
     if isinstance(body, float) and body.is_integer():
         return int(body)
     if isinstance(body, list):

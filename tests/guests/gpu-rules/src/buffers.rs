@@ -1,4 +1,4 @@
-//! Buffers: which can be made, written and read.
+//! Buffers, and the rules for making, writing and reading them.
 
 use std::task::Poll;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Layouts and groups: which fit together.
+//! Layouts and groups that fit together, and those that do not.
 
 use chainlet::Result;
 

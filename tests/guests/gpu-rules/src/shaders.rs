@@ -1,4 +1,4 @@
-//! Shaders and pipelines: which compile.
+//! Shaders and pipelines that compile, and those that are rejected.
 
 use chainlet::Result;
 
