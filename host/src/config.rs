@@ -5,7 +5,6 @@
 //! others. Every [`ConfigError`] names the file, the line, the column and the key, and says what was found, what was
 //! expected and what to do. A spec keeps its text, so that later steps can point into the file as well: see
 //! [`ChainSpec::at`].
-//! into the file as well: see [`ChainSpec::at`].
 //!
 //! ```
 //! use chainhost::config::{ChainSpec, ChainletSpec};
@@ -31,15 +30,18 @@ mod location;
 mod name;
 mod network;
 mod parse;
+mod place;
 pub(crate) mod policy;
 pub(crate) mod reader;
 mod retry;
+mod row_type;
 mod schema;
 mod secrets;
 mod settings;
 mod size;
 mod source;
 mod spec;
+mod table;
 mod validate;
 
 #[cfg(test)]

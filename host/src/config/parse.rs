@@ -19,6 +19,7 @@ use super::location::Location;
 use super::name::{ChainName, ChainletName, EnvironmentName};
 use super::policy::Rollout;
 use super::reader::{Node, Problems, TableReader, named_key};
+use super::row_type::RowType;
 use super::source::Source;
 use super::spec::{ChainSpec, ChainletSpec, DEFAULT_WORKDIR};
 use super::validate;
@@ -26,7 +27,6 @@ use crate::bounded_file;
 use crate::capability::keyvalue;
 use chainlet::read_chainlet;
 use expected::*;
-use policy::read_rollout;
 
 /// Reads the file at `path`.
 pub(super) fn chain_file(path: &Path) -> Result<ChainSpec, ConfigErrors> {
@@ -113,7 +113,7 @@ fn read_chain(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Chain> {
         name: table.required("name", CHAIN_NAME).and_then(|node| node.name(problems, CHAIN_NAME)),
         entrypoint: table.optional("entrypoint").and_then(|node| node.name(problems, ENTRYPOINT)),
         environment: table.optional("environment").and_then(|node| node.name(problems, ENVIRONMENT)),
-        rollout: table.optional("rollout").and_then(|node| read_rollout(problems, &node)).unwrap_or_default(),
+        rollout: table.optional("rollout").and_then(|node| RowType::read(&node, problems, ROLLOUT)).unwrap_or_default(),
     };
     table.finish(problems, &[]);
     Some(chain)

@@ -171,6 +171,14 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// Reads `true` as the default.
+    pub(crate) fn default_if_true<T: Default>(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<T> {
+        match self.value {
+            DeValue::Boolean(true) => Some(T::default()),
+            _ => self.mistyped(problems, expected),
+        }
+    }
+
     pub(crate) fn elements(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<Vec<Node<'a>>> {
         match self.value {
             DeValue::Array(elements) => Some(

@@ -8,7 +8,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::gpu::{AdapterKind, GpuHost, GpuResources};
 use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, SecretName, StoreName};
-use super::policy::{BreakerPolicy, Canary, DependencySpec, Replicas};
+use super::policy::{DependencySpec, Rollout};
+use super::row_type::RowType;
 use super::spec::{Build, ChainletSpec};
 use crate::capability::keyvalue::StoreSpec;
 
@@ -62,8 +63,13 @@ struct ChainTable {
 
     /// The way in which a new version of the chain replaces the running one: `rollout = "atomic"` at once, `"canary"`
     /// for a share of the calls first, or `rollout = { canary = { share = 0.1, trial = "5m" } }`.
-    #[schemars(default = "atomic", schema_with = "rollout")]
-    rollout: String,
+    #[schemars(default, schema_with = "row_type::<Rollout>")]
+    rollout: Rollout,
+}
+
+/// Returns the JSON Schema of a type that says it itself.
+pub(super) fn row_type<T: RowType>(generator: &mut SchemaGenerator) -> Schema {
+    T::schema(&T::Bounds::default(), generator)
 }
 
 pub(super) fn component(_: &mut SchemaGenerator) -> Schema {
@@ -73,31 +79,6 @@ pub(super) fn component(_: &mut SchemaGenerator) -> Schema {
 pub(super) fn build(generator: &mut SchemaGenerator) -> Schema {
     let table = generator.subschema_for::<Build>();
     json_schema!({ "anyOf": [{ "type": "string", "minLength": 1 }, table] })
-}
-
-pub(super) fn replicas(generator: &mut SchemaGenerator) -> Schema {
-    let table = generator.subschema_for::<Replicas>();
-    json_schema!({ "anyOf": [{ "type": "integer", "minimum": 1, "maximum": u32::MAX }, table] })
-}
-
-fn atomic() -> &'static str {
-    "atomic"
-}
-
-fn rollout(generator: &mut SchemaGenerator) -> Schema {
-    let canary = generator.subschema_for::<Canary>();
-    let table = json_schema!({
-        "type": "object",
-        "properties": { "canary": canary },
-        "required": ["canary"],
-        "additionalProperties": false,
-    });
-    json_schema!({ "anyOf": [{ "enum": ["atomic", "canary"] }, table] })
-}
-
-pub(super) fn breaker(generator: &mut SchemaGenerator) -> Schema {
-    let table = generator.subschema_for::<BreakerPolicy>();
-    json_schema!({ "anyOf": [{ "type": "boolean" }, table] })
 }
 
 pub(super) fn gpu(generator: &mut SchemaGenerator) -> Schema {

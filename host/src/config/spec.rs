@@ -89,7 +89,7 @@ pub struct ChainletSpec {
 
     /// The number of live instances, each of which runs `init` once. Either a number, `replicas = 2`, or bounds between
     /// which it follows the load, `replicas = { min = 1, max = 4 }`.
-    #[schemars(default, schema_with = "schema::replicas")]
+    #[schemars(default, schema_with = "schema::row_type::<Replicas>")]
     pub replicas: Replicas,
 
     /// The most calls that one replica serves at once, for example `concurrency = 4`. A `run-remote` that is not async

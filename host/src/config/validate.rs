@@ -12,8 +12,10 @@ use super::gpu::{AdapterChoice, AdapterChoiceError, GpuResources};
 use super::key::KeyPath;
 use super::location::Location;
 use super::name::{ChainletName, StoreName};
-use super::policy::{BreakerPolicy, Canary, DependencySpec, Health, Replicas, Rollout};
+use super::place::Place;
+use super::policy::{DependencySpec, Rollout};
 use super::reader::nearest;
+use super::row_type::RowType;
 use super::size::ByteSize;
 use super::spec::{Assets, ChainletSpec, Resources};
 use crate::capability::keyvalue::{self, StoreSpec};
@@ -55,7 +57,7 @@ pub(super) fn check(
     if let Some(entrypoint) = entrypoint {
         checker.known_chainlet(&KeyPath::from(["chain", "entrypoint"]), entrypoint);
     }
-    checker.rollout(&KeyPath::from(["chain", "rollout"]), rollout);
+    checker.table(KeyPath::from(["chain", "rollout"]), &rollout);
     for (name, chainlet) in chainlets {
         checker.chainlet(&all.key(name), name, chainlet);
     }
@@ -75,6 +77,10 @@ impl Checker<'_> {
         self.errors.push(ConfigError::new((self.locate)(key), message, help));
     }
 
+    fn table<T: RowType<Bounds = ()>>(&mut self, at: KeyPath, value: &T) {
+        value.check(&(), &mut Place::of_table(at, self.locate, &mut self.errors));
+    }
+
     fn chainlet(&mut self, at: &KeyPath, name: &ChainletName, chainlet: &ChainletSpec) {
         match &chainlet.component {
             ComponentSource::File(path) => {
@@ -90,12 +96,12 @@ impl Checker<'_> {
             }
             self.not_empty(&at.key("build").key("workdir"), &build.workdir, "workdir = \".\"");
         }
-        self.replicas(&at.key("replicas"), chainlet.replicas);
+        self.table(at.key("replicas"), &chainlet.replicas);
         self.at_least_one(&at.key("concurrency"), chainlet.concurrency, "calls at once");
         self.time(&at.key("start_timeout"), chainlet.start_timeout, "start_timeout = \"5m\"");
         self.time(&at.key("grace"), chainlet.grace, "grace = \"30s\"");
         self.time(&at.key("stall"), chainlet.stall, "stall = \"1s\"");
-        self.health(&at.key("health"), chainlet.health);
+        self.table(at.key("health"), &chainlet.health);
         if chainlet.replicas.min == 0 && chainlet.queue == 0 {
             self.error(
                 &at.key("queue"),
@@ -110,50 +116,6 @@ impl Checker<'_> {
         for (dependency, spec) in &chainlet.depends {
             self.dependency(&at.key("depends").key(dependency), name, spec);
         }
-    }
-
-    fn rollout(&mut self, at: &KeyPath, rollout: Rollout) {
-        let Rollout::Canary(Canary { share, trial }) = rollout else { return };
-        let at = at.key("canary");
-        if !(share > 0.0 && share < 1.0) {
-            self.error(
-                &at.key("share"),
-                format!("expected a share greater than 0 and less than 1, found {share}"),
-                "write it like share = 0.1 for one call in ten, or rollout = \"atomic\" for all at once",
-            );
-        }
-        self.time(&at.key("trial"), trial, "trial = \"5m\"");
-    }
-
-    fn replicas(&mut self, at: &KeyPath, replicas: Replicas) {
-        let Replicas { min, max, target, window, idle } = replicas;
-        if !(target > 0.0 && target <= 1.0) {
-            self.error(
-                &at.key("target"),
-                format!("expected a share greater than 0 and at most 1, found {target}"),
-                "write it like target = 0.7",
-            );
-        }
-        self.time(&at.key("window"), window, "window = \"1s\"");
-        self.time(&at.key("idle"), idle, "idle = \"60s\"");
-        if max == 0 {
-            self.error(
-                &at.key("max"),
-                "expected at least 1 replica, found 0",
-                "remove the chainlet if it is not needed; min = 0 keeps none alive while there are no calls",
-            );
-        } else if min > max {
-            self.error(
-                &at.key("min"),
-                format!("expected at most as many as max = {max}, found {min}"),
-                "raise max, or lower min",
-            );
-        }
-    }
-
-    fn health(&mut self, at: &KeyPath, Health { interval, failures }: Health) {
-        self.time(&at.key("interval"), interval, "interval = \"1s\"");
-        self.at_least_one(&at.key("failures"), failures, "bad answers");
     }
 
     fn at_least_one(&mut self, at: &KeyPath, count: u32, of_what: &str) {
@@ -283,11 +245,7 @@ impl Checker<'_> {
         if let Some(timeout) = dependency.timeout {
             self.time(&at.key("timeout"), timeout, "timeout = \"10s\", or remove it for no timeout");
         }
-        if let Some(BreakerPolicy { failures, pause }) = dependency.breaker {
-            let at = at.key("breaker");
-            self.at_least_one(&at.key("failures"), failures, "failures");
-            self.time(&at.key("pause"), pause, "pause = \"2s\", or breaker = false for none");
-        }
+        self.table(at.key("breaker"), &dependency.breaker);
         self.at_least_one(&at.key("attempts"), dependency.attempts, "attempts");
         for (key, is_set) in [("retry_on", !dependency.retry_on.is_empty()), ("idempotent", dependency.idempotent)] {
             if is_set && dependency.attempts == 1 {

@@ -9,10 +9,11 @@ use toml::de::DeValue;
 use super::super::name::SecretName;
 use super::super::network::NetworkAccess;
 use super::super::reader::{Expected, Node, Problems};
+use super::super::row_type::RowType;
 use super::super::spec::{Assets, Build, ChainletSpec, FileMount, Resources};
 use super::expected::*;
 use super::gpu::read_gpu;
-use super::policy::{read_depends, read_health, read_replicas, time};
+use super::policy::{read_depends, time};
 use super::settings;
 use crate::capability::keyvalue;
 
@@ -47,7 +48,7 @@ pub(super) fn read_chainlet(problems: &mut Problems<'_>, node: &Node<'_>) -> Opt
     let mut chainlet = ChainletSpec::new(component.unwrap_or_default());
     chainlet.export = table.optional("export").and_then(|node| node.name(problems, EXPORT));
     chainlet.build = table.optional("build").and_then(|node| read_build(problems, &node));
-    if let Some(replicas) = table.optional("replicas").and_then(|node| read_replicas(problems, &node)) {
+    if let Some(replicas) = table.optional("replicas").and_then(|node| RowType::read(&node, problems, REPLICAS)) {
         chainlet.replicas = replicas;
     }
     if let Some(concurrency) = table.optional("concurrency").and_then(|node| node.count(problems, CONCURRENCY)) {
@@ -65,7 +66,7 @@ pub(super) fn read_chainlet(problems: &mut Problems<'_>, node: &Node<'_>) -> Opt
     if let Some(grace) = table.optional("grace").and_then(|node| time(problems, &node, GRACE)) {
         chainlet.grace = grace;
     }
-    if let Some(health) = table.optional("health").and_then(|node| read_health(problems, &node)) {
+    if let Some(health) = table.optional("health").and_then(|node| RowType::read(&node, problems, HEALTH)) {
         chainlet.health = health;
     }
     if let Some(resources) = table.optional("resources").and_then(|node| read_resources(problems, &node)) {

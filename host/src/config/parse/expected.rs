@@ -15,9 +15,6 @@ expected! {
     ENVIRONMENT: "the name of an environment", like "environment = \"production\"";
 
     ROLLOUT: "\"atomic\", \"canary\", or a table that describes a canary", like "rollout = { canary = { share = 0.1, trial = \"5m\" } }";
-    CANARY: "a table that describes a canary", like "canary = { share = 0.1, trial = \"5m\" }";
-    SHARE: "a share greater than 0 and less than 1", like "share = 0.1";
-    TRIAL: "a length of time with a unit", like "trial = \"5m\"";
 
     GPU_HOST: "a table that says how GPU work runs", like "[gpu] with isolation = \"process\" in it; what a chainlet may use of a GPU is said in its resources.gpu";
     ISOLATION: "\"in-process\" or \"process\"", like "isolation = \"process\"";
@@ -34,18 +31,11 @@ expected! {
     WORKDIR: "the path of a folder", like "workdir = \"say-hello\"";
 
     REPLICAS: "a whole number from 1 to 4294967295, or bounds", like "replicas = 2 or replicas = { min = 1, max = 4 }";
-    MIN_REPLICAS: "a whole number from 0 to 4294967295", like "min = 1";
-    MAX_REPLICAS: "a whole number from 1 to 4294967295", like "max = 4";
-    UTILISATION: "a share greater than 0 and at most 1", like "target = 0.7";
-    WINDOW: "a length of time with a unit", like "window = \"1s\"";
-    IDLE: "a length of time with a unit", like "idle = \"60s\"";
 
     START_TIMEOUT: "a length of time with a unit", like "start_timeout = \"5m\"";
     GRACE: "a length of time with a unit", like "grace = \"30s\"";
     STALL: "a length of time with a unit", like "stall = \"1s\"";
     HEALTH: "a table", like "health = { interval = \"1s\", failures = 3 }";
-    INTERVAL: "a length of time with a unit", like "interval = \"1s\"";
-    BAD_ANSWERS: "a whole number from 1 to 4294967295", like "failures = 3";
 
     RESOURCES: "a table of resources", like "resources = { memory = \"256MiB\" }";
     CPU: "a number of processors greater than 0", like "cpu = 0.5";
@@ -94,6 +84,4 @@ expected! {
     FIRST_ITEM_TIMEOUT: "a length of time with a unit", like "first_item_timeout = \"5s\"";
     ITEM_TIMEOUT: "a length of time with a unit", like "item_timeout = \"1s\"";
     BREAKER: "a table, or false for none", like "breaker = { failures = 20, pause = \"2s\" }";
-    FAILURES: "a whole number from 1 to 4294967295", like "failures = 20";
-    PAUSE: "a length of time with a unit", like "pause = \"2s\"";
 }
