@@ -3,7 +3,6 @@
 mod chainlet;
 mod expected;
 mod gpu;
-mod policy;
 mod settings;
 mod syntax;
 

@@ -34,6 +34,11 @@ impl<'a> Place<'a> {
         Place { at: self.at.key(key), expected, help, locate: self.locate, errors: self.errors }
     }
 
+    /// Returns the place of an element of this value, whose key is `at`.
+    pub(crate) fn inner(&mut self, at: KeyPath) -> Place<'_> {
+        Place { at, expected: self.expected, help: self.help, locate: self.locate, errors: self.errors }
+    }
+
     /// Notes a mistake in the value of `at`.
     pub(crate) fn error(&mut self, at: &KeyPath, message: impl Into<String>, help: impl Into<String>) {
         self.errors.push(ConfigError::new((self.locate)(at), message, help));

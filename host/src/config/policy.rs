@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use indexmap::IndexMap;
+use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use toml::de::DeValue;
 
-use super::name::ChainletName;
+use super::name::{ChainletName, DependencyName};
 use super::place::Place;
 use super::reader::{Expected, Node, Problems};
 use super::retry::RetryKind;
@@ -113,64 +114,114 @@ impl Table for Health {
     const WHAT: &'static str = "a table";
 }
 
-/// One dependency of a chainlet on another: an edge of the chain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct DependencySpec {
-    /// The chainlet that is called, for example `chainlet = "say-hello"`. By default, it is the chainlet of the
-    /// dependency's name, or else the only one that exports the imported interface.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(default, with = "ChainletName")]
-    pub chainlet: Option<ChainletName>,
+table! {
+    /// One dependency of a chainlet on another: an edge of the chain.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    #[non_exhaustive]
+    pub struct DependencySpec {
+        /// The chainlet that is called, for example `chainlet = "say-hello"`. By default, it is the chainlet of the
+        /// dependency's name, or else the only one that exports the imported interface.
+        pub chainlet: Option<ChainletName> = None, like "chainlet = \"say-hello\"";
 
-    /// The longest time that one call may take, all its attempts together, for example `timeout = "10s"` or `"1m 30s"`.
-    /// By default, a call may take as long as its caller's own call.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_duration")]
-    #[schemars(default, with = "String")]
-    pub timeout: Option<Duration>,
+        /// The longest time that one call may take, all its attempts together, for example `timeout = "10s"` or `"1m 30s"`.
+        /// By default, a call may take as long as its caller's own call.
+        pub timeout: Option<Duration> = None, like "timeout = \"10s\"",
+            help "write it like timeout = \"10s\", or remove it for no timeout";
 
-    /// The most attempts at one call, for example `attempts = 3`. With 1, a call is never repeated. Only a call that
-    /// has not begun in the called chainlet is repeated, unless `idempotent` or `retry_on` permits more.
-    #[schemars(default = "defaults::attempts", range(min = 1))]
-    pub attempts: u32,
+        /// The most attempts at one call, for example `attempts = 3`. With 1, a call is never repeated. Only a call that
+        /// has not begun in the called chainlet is repeated, unless `idempotent` or `retry_on` permits more.
+        pub attempts: u32 = 1, bounds Count::AtLeastOne("attempts"), like "attempts = 3";
 
-    /// The most calls through this edge that may be under way at once, from all replicas of the caller together, for
-    /// example `concurrency = 300`. By default, only the called chainlet limits them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(default, with = "u32", range(min = 1))]
-    pub concurrency: Option<u32>,
+        /// The most calls through this edge that may be under way at once, from all replicas of the caller together, for
+        /// example `concurrency = 300`. By default, only the called chainlet limits them.
+        pub concurrency: Option<u32> = None, bounds Count::AtLeastOne("calls at once"), like "concurrency = 300";
 
-    /// True if a call may run twice, for example `idempotent = true`. Then `attempts` also repeats calls that failed
-    /// while the chainlet was at work on them. It needs `attempts` of 2 or more.
-    #[schemars(default)]
-    pub idempotent: bool,
+        /// True if a call may run twice, for example `idempotent = true`. Then `attempts` also repeats calls that failed
+        /// while the chainlet was at work on them. It needs `attempts` of 2 or more.
+        pub idempotent: bool = false, like "idempotent = true";
 
-    /// The failures and errors for which `attempts` repeats a call as well, for example
-    /// `retry_on = ["deadline", "unavailable"]`. Calls that end so must be safe to run twice. Errors are those of the
-    /// standard type `chainlet:host/errors`. An error that says of itself that it is repeatable is repeated in any
-    /// case.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(default)]
-    pub retry_on: Vec<RetryKind>,
+        /// The failures and errors for which `attempts` repeats a call as well, for example
+        /// `retry_on = ["deadline", "unavailable"]`. Calls that end so must be safe to run twice. Errors are those of the
+        /// standard type `chainlet:host/errors`. An error that says of itself that it is repeatable is repeated in any
+        /// case.
+        pub retry_on: Vec<RetryKind> = Vec::new(), is "a list of kinds of failures and errors",
+            like "retry_on = [\"deadline\", \"unavailable\"]";
 
-    /// The longest time from the call to the first item of its answer's stream, for example
-    /// `first_item_timeout = "5s"`.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_duration")]
-    #[schemars(default, with = "String")]
-    pub first_item_timeout: Option<Duration>,
+        /// The longest time from the call to the first item of its answer's stream, for example
+        /// `first_item_timeout = "5s"`.
+        pub first_item_timeout: Option<Duration> = None, like "first_item_timeout = \"5s\"",
+            help "write it like first_item_timeout = \"5s\", or remove it for no timeout";
 
-    /// The longest time from one item to the next, for example `item_timeout = "1s"`. The time in which the caller does
-    /// not read does not count.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_duration")]
-    #[schemars(default, with = "String")]
-    pub item_timeout: Option<Duration>,
+        /// The longest time from one item to the next, for example `item_timeout = "1s"`. The time in which the caller does
+        /// not read does not count.
+        pub item_timeout: Option<Duration> = None, like "item_timeout = \"1s\"",
+            help "write it like item_timeout = \"5s\", or remove it for no timeout";
 
-    /// The circuit breaker, which rejects calls through this edge for a while after many have failed, for example
-    /// `breaker = { failures = 20, pause = "2s" }`, or `breaker = false` for none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(default = "defaults::breaker", schema_with = "super::schema::row_type::<BreakerPolicy>")]
-    pub breaker: Option<BreakerPolicy>,
+        /// The circuit breaker, which rejects calls through this edge for a while after many have failed, for example
+        /// `breaker = { failures = 20, pause = "2s" }`, or `breaker = false` for none.
+        pub breaker: Option<BreakerPolicy> = Some(BreakerPolicy::default()),
+            like "breaker = { failures = 20, pause = \"2s\" }";
+    }
+}
+
+impl Table for DependencySpec {
+    const WHAT: &'static str = "the name of a chainlet, or a table";
+    const HINTS: &'static [(&'static str, &'static str)] =
+        &[("retries", "write attempts, which counts the first try as well")];
+
+    fn read_short(node: &Node<'_>, problems: &mut Problems<'_>, expected: Expected) -> Option<Self> {
+        match node.value {
+            DeValue::String(_) => Some(Self { chainlet: Some(node.name(problems, expected)?), ..Self::default() }),
+            _ => node.mistyped(problems, expected),
+        }
+    }
+
+    fn short_schema(generator: &mut SchemaGenerator) -> Option<Schema> {
+        Some(generator.subschema_for::<ChainletName>())
+    }
+
+    fn check_rules(&self, place: &mut Place<'_>) {
+        for (key, is_set) in [("retry_on", !self.retry_on.is_empty()), ("idempotent", self.idempotent)] {
+            if is_set && self.attempts == 1 {
+                place.error(
+                    &place.at.key(key),
+                    format!("expected attempts of 2 or more beside {key}, found 1, which repeats nothing"),
+                    format!("add attempts = 3, or remove {key}"),
+                );
+            }
+        }
+    }
+}
+
+impl RowType for IndexMap<DependencyName, DependencySpec> {
+    type Bounds = ();
+
+    fn what((): &()) -> &'static str {
+        "a table of dependencies"
+    }
+
+    fn read(node: &Node<'_>, problems: &mut Problems<'_>, expected: Expected) -> Option<Self> {
+        let example = "say-hello = { chainlet = \"say-hello\", timeout = \"10s\" }";
+        node.named(problems, expected, Expected { what: DependencySpec::WHAT, example })
+    }
+
+    fn schema((): &(), generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "propertyNames": { "pattern": DependencyName::PATTERN },
+            "additionalProperties": DependencySpec::schema(&(), generator),
+        })
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn check(&self, (): &(), place: &mut Place<'_>) {
+        for (name, dependency) in self {
+            dependency.check(&(), &mut place.inner(place.at.key(name)));
+        }
+    }
 }
 
 table! {
@@ -278,36 +329,9 @@ impl Table for Canary {
     const WHAT: &'static str = "a table that describes a canary";
 }
 
-impl Default for DependencySpec {
-    fn default() -> Self {
-        Self {
-            chainlet: None,
-            timeout: None,
-            attempts: defaults::attempts(),
-            concurrency: None,
-            idempotent: false,
-            retry_on: Vec::new(),
-            first_item_timeout: None,
-            item_timeout: None,
-            breaker: defaults::breaker(),
-        }
-    }
-}
-
-/// The defaults that are not simply "nothing".
+/// The default of a length of time in words, for the JSON Schema.
 pub(crate) mod defaults {
     use std::time::Duration;
-
-    use super::BreakerPolicy;
-
-    pub(super) fn attempts() -> u32 {
-        1
-    }
-
-    #[expect(clippy::unnecessary_wraps, reason = "it is the default of a key that can be nothing")]
-    pub(super) fn breaker() -> Option<BreakerPolicy> {
-        Some(BreakerPolicy::default())
-    }
 
     pub(crate) fn text(duration: Duration) -> String {
         humantime::format_duration(duration).to_string()
@@ -316,11 +340,4 @@ pub(crate) mod defaults {
 
 pub(crate) fn duration<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_duration(*duration))
-}
-
-fn optional_duration<S: Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(value) => duration(value, serializer),
-        None => serializer.serialize_none(),
-    }
 }

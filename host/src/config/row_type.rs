@@ -100,6 +100,36 @@ impl<T: RowType> RowType for Option<T> {
     }
 }
 
+/// Reads an array, and every element of it.
+impl<T: RowType> RowType for Vec<T> {
+    type Bounds = ();
+
+    fn what((): &()) -> &'static str {
+        "an array"
+    }
+
+    fn read(node: &Node<'_>, problems: &mut Problems<'_>, expected: Expected) -> Option<Self> {
+        let of_element = Expected { what: T::what(&T::Bounds::default()), ..expected };
+        let elements = node.elements(problems, expected)?.into_iter();
+        let values: Vec<_> = elements.map(|node| T::read(&node, problems, of_element).or_else(T::stand_in)).collect();
+        values.into_iter().collect()
+    }
+
+    fn schema((): &(), generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "array", "items": T::schema(&T::Bounds::default(), generator) })
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn check(&self, (): &(), place: &mut Place<'_>) {
+        for (index, value) in self.iter().enumerate() {
+            value.check(&T::Bounds::default(), &mut place.inner(place.at.index(index)));
+        }
+    }
+}
+
 /// The limits of a count.
 #[derive(Default)]
 pub(crate) enum Count {

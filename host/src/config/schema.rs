@@ -7,8 +7,8 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::gpu::{AdapterKind, GpuHost, GpuResources};
-use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, SecretName, StoreName};
-use super::policy::{DependencySpec, Rollout};
+use super::name::{ChainName, ChainletName, EnvironmentName, InterfaceName, SecretName, StoreName};
+use super::policy::Rollout;
 use super::row_type::RowType;
 use super::spec::{Build, ChainletSpec};
 use crate::capability::keyvalue::StoreSpec;
@@ -94,16 +94,6 @@ pub(super) fn adapter(_: &mut SchemaGenerator) -> Schema {
             { "type": "integer", "minimum": 0, "maximum": u32::MAX },
             { "type": "string", "pattern": r"\S" },
         ],
-    })
-}
-
-pub(super) fn depends(generator: &mut SchemaGenerator) -> Schema {
-    let name = generator.subschema_for::<ChainletName>();
-    let table = generator.subschema_for::<DependencySpec>();
-    json_schema!({
-        "type": "object",
-        "propertyNames": { "pattern": DependencyName::PATTERN },
-        "additionalProperties": { "anyOf": [name, table] },
     })
 }
 

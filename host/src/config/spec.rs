@@ -160,7 +160,7 @@ pub struct ChainletSpec {
     /// The chainlet's dependencies, by the name under which it imports them. A dependency that is not listed here is
     /// the chainlet of the same name, or else the only one that exports the imported interface.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
-    #[schemars(default, schema_with = "schema::depends")]
+    #[schemars(default, schema_with = "schema::row_type::<IndexMap<DependencyName, DependencySpec>>")]
     pub depends: IndexMap<DependencyName, DependencySpec>,
 }
 

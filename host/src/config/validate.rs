@@ -113,6 +113,7 @@ impl Checker<'_> {
         self.secrets(&at.key("assets").key("secrets"), chainlet);
         self.files(&at.key("assets"), &chainlet.assets);
         self.at_least_one(&at.key("network").key("concurrency"), chainlet.network.concurrency, "requests at once");
+        self.table(at.key("depends"), &chainlet.depends);
         for (dependency, spec) in &chainlet.depends {
             self.dependency(&at.key("depends").key(dependency), name, spec);
         }
@@ -241,30 +242,6 @@ impl Checker<'_> {
             } else {
                 self.known_chainlet(&at, target);
             }
-        }
-        if let Some(timeout) = dependency.timeout {
-            self.time(&at.key("timeout"), timeout, "timeout = \"10s\", or remove it for no timeout");
-        }
-        self.table(at.key("breaker"), &dependency.breaker);
-        self.at_least_one(&at.key("attempts"), dependency.attempts, "attempts");
-        for (key, is_set) in [("retry_on", !dependency.retry_on.is_empty()), ("idempotent", dependency.idempotent)] {
-            if is_set && dependency.attempts == 1 {
-                self.error(
-                    &at.key(key),
-                    format!("expected attempts of 2 or more beside {key}, found 1, which repeats nothing"),
-                    format!("add attempts = 3, or remove {key}"),
-                );
-            }
-        }
-        for (key, timeout) in
-            [("first_item_timeout", dependency.first_item_timeout), ("item_timeout", dependency.item_timeout)]
-        {
-            if let Some(timeout) = timeout {
-                self.time(&at.key(key), timeout, &format!("{key} = \"5s\", or remove it for no timeout"));
-            }
-        }
-        if let Some(concurrency) = dependency.concurrency {
-            self.at_least_one(&at.key("concurrency"), concurrency, "calls at once");
         }
     }
 

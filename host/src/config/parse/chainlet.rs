@@ -13,7 +13,6 @@ use super::super::row_type::RowType;
 use super::super::spec::{Assets, Build, ChainletSpec, FileMount, Resources};
 use super::expected::*;
 use super::gpu::read_gpu;
-use super::policy::{read_depends, time};
 use super::settings;
 use crate::capability::keyvalue;
 
@@ -57,13 +56,15 @@ pub(super) fn read_chainlet(problems: &mut Problems<'_>, node: &Node<'_>) -> Opt
     if let Some(queue) = table.optional("queue").and_then(|node| node.count(problems, QUEUE)) {
         chainlet.queue = queue;
     }
-    if let Some(timeout) = table.optional("start_timeout").and_then(|node| time(problems, &node, START_TIMEOUT)) {
+    if let Some(timeout) =
+        table.optional("start_timeout").and_then(|node| RowType::read(&node, problems, START_TIMEOUT))
+    {
         chainlet.start_timeout = timeout;
     }
-    if let Some(stall) = table.optional("stall").and_then(|node| time(problems, &node, STALL)) {
+    if let Some(stall) = table.optional("stall").and_then(|node| RowType::read(&node, problems, STALL)) {
         chainlet.stall = stall;
     }
-    if let Some(grace) = table.optional("grace").and_then(|node| time(problems, &node, GRACE)) {
+    if let Some(grace) = table.optional("grace").and_then(|node| RowType::read(&node, problems, GRACE)) {
         chainlet.grace = grace;
     }
     if let Some(health) = table.optional("health").and_then(|node| RowType::read(&node, problems, HEALTH)) {
@@ -90,7 +91,7 @@ pub(super) fn read_chainlet(problems: &mut Problems<'_>, node: &Node<'_>) -> Opt
             chainlet.capabilities.extend(settings.map(|settings| (name.to_owned(), settings)));
         }
     }
-    if let Some(depends) = table.optional("depends").and_then(|node| read_depends(problems, &node)) {
+    if let Some(depends) = table.optional("depends").and_then(|node| RowType::read(&node, problems, DEPENDS)) {
         chainlet.depends = depends;
     }
     table.finish(problems, &HINTS_FOR_A_CHAINLET);

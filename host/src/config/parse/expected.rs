@@ -73,15 +73,4 @@ expected! {
     CONFIG: "a table of settings", like "config = { greeting = \"Hello\" }";
 
     DEPENDS: "a table of dependencies", like "depends = { say-hello = \"say-hello\" }";
-    DEPENDENCY: "the name of a chainlet, or a table", like "say-hello = { chainlet = \"say-hello\", timeout = \"10s\" }";
-    TARGET: "the name of a chainlet", like "chainlet = \"say-hello\"";
-    TIMEOUT: "a length of time with a unit", like "timeout = \"10s\"";
-    ATTEMPTS: "a whole number from 1 to 4294967295", like "attempts = 3";
-    EDGE_CONCURRENCY: "a whole number from 1 to 4294967295", like "concurrency = 300";
-    IDEMPOTENT: "true or false", like "idempotent = true";
-    RETRY_ON: "a list of kinds of failures and errors", like "retry_on = [\"deadline\", \"unavailable\"]";
-    RETRY_KIND: "one of \"overloaded\", \"not-ready\", \"deadline\", \"trap\", \"unreachable\", \"internal\", \"conflict\", \"too-many\", \"upstream\", \"unavailable\" and \"timeout\"", like "retry_on = [\"deadline\", \"unavailable\"]";
-    FIRST_ITEM_TIMEOUT: "a length of time with a unit", like "first_item_timeout = \"5s\"";
-    ITEM_TIMEOUT: "a length of time with a unit", like "item_timeout = \"1s\"";
-    BREAKER: "a table, or false for none", like "breaker = { failures = 20, pause = \"2s\" }";
 }

@@ -4,8 +4,8 @@ use toml::de::DeValue;
 
 use super::super::gpu::{AdapterChoice, GpuHost, GpuResources, Isolation};
 use super::super::reader::{Node, Problems};
+use super::super::row_type::RowType;
 use super::expected::*;
-use super::policy::time;
 
 const TO_THE_CHAINLET: &str = "move it to the chainlet that it is about, as in resources.gpu = { memory = \"4GiB\" }";
 
@@ -56,7 +56,7 @@ pub(super) fn read_gpu(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<O
     if let Some(queue) = table.optional("queue").and_then(|node| node.count(problems, GPU_QUEUE)) {
         gpu.queue = queue;
     }
-    if let Some(timeout) = table.optional("timeout").and_then(|node| time(problems, &node, GPU_TIMEOUT)) {
+    if let Some(timeout) = table.optional("timeout").and_then(|node| RowType::read(&node, problems, GPU_TIMEOUT)) {
         gpu.timeout = timeout;
     }
     if let Some(optional) = table.optional("optional").and_then(|node| node.truth(problems, OPTIONAL)) {
