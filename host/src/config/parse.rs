@@ -2,7 +2,6 @@
 
 mod chainlet;
 mod expected;
-mod gpu;
 mod settings;
 mod syntax;
 
@@ -67,7 +66,7 @@ pub(super) fn chain_text(text: &str, origin: &Path) -> Result<ChainSpec, ConfigE
     let chain = root.required("chain", CHAIN).and_then(|node| read_chain(&mut problems, &node)).unwrap_or_default();
     let chainlets = root.required("chainlets", CHAINLETS).map(|node| read_chainlets(&mut problems, &node));
     let chainlets = chainlets.unwrap_or_default();
-    let gpu = root.optional("gpu").and_then(|node| gpu::read_host(&mut problems, &node)).unwrap_or_default();
+    let gpu = root.optional("gpu").and_then(|node| RowType::read(&node, &mut problems, GPU_HOST)).unwrap_or_default();
     let stores = root.optional("stores").map(|node| keyvalue::read_stores(&mut problems, &node)).unwrap_or_default();
     root.finish(&mut problems, &[]);
     let locate = |key: &KeyPath| source.locate_in(document, key);

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::gpu::{AdapterKind, GpuHost, GpuResources};
+use super::gpu::GpuHost;
 use super::name::{ChainName, ChainletName, EnvironmentName, InterfaceName, SecretName, StoreName};
 use super::policy::Rollout;
 use super::row_type::RowType;
@@ -79,22 +79,6 @@ pub(super) fn component(_: &mut SchemaGenerator) -> Schema {
 pub(super) fn build(generator: &mut SchemaGenerator) -> Schema {
     let table = generator.subschema_for::<Build>();
     json_schema!({ "anyOf": [{ "type": "string", "minLength": 1 }, table] })
-}
-
-pub(super) fn gpu(generator: &mut SchemaGenerator) -> Schema {
-    let table = generator.subschema_for::<GpuResources>();
-    json_schema!({ "anyOf": [{ "type": "boolean" }, table] })
-}
-
-/// Lists the kinds apart from other texts, so that editors offer them.
-pub(super) fn adapter(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "anyOf": [
-            { "enum": AdapterKind::ALL.map(AdapterKind::as_str) },
-            { "type": "integer", "minimum": 0, "maximum": u32::MAX },
-            { "type": "string", "pattern": r"\S" },
-        ],
-    })
 }
 
 macro_rules! name_schemas {

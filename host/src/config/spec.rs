@@ -21,10 +21,11 @@ use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, Inte
 use super::network::NetworkAccess;
 use super::policy::{DependencySpec, Health, Replicas, Rollout};
 use super::reader::nearest;
+use super::row_type::RowType;
 use super::settings::Settings;
 use super::size::ByteSize;
 use super::source::Source;
-use super::{gpu, parse, policy, schema, validate};
+use super::{parse, policy, schema, validate};
 use crate::capability::keyvalue::{ChainletStores, StoreSpec};
 
 /// The folder in which a build command runs by default: that of chain.toml.
@@ -218,8 +219,8 @@ pub struct Resources {
 
     /// The chainlet's GPU, if it may use one: `gpu = true` for one with the default limits, or a table with other
     /// limits, `gpu = { adapter = "discrete", memory = "8GiB" }`.
-    #[serde(serialize_with = "gpu::or_false")]
-    #[schemars(default, schema_with = "schema::gpu")]
+    #[serde(serialize_with = "RowType::write")]
+    #[schemars(default, schema_with = "schema::row_type::<GpuResources>")]
     pub gpu: Option<GpuResources>,
 }
 

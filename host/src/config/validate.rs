@@ -8,7 +8,6 @@ use indexmap::IndexMap;
 
 use super::component::ComponentSource;
 use super::error::ConfigError;
-use super::gpu::{AdapterChoice, AdapterChoiceError, GpuResources};
 use super::key::KeyPath;
 use super::location::Location;
 use super::name::{ChainletName, StoreName};
@@ -28,9 +27,6 @@ const MOST_MEMORY: ByteSize = ByteSize::gib(4);
 
 /// The least `resources.value_limit`. Even a line of output is a call of the host, to which this limit applies.
 const LEAST_VALUE: ByteSize = ByteSize::kib(64);
-
-/// The least `resources.gpu.memory`: the largest uniform buffer that WebGPU promises on every adapter.
-const LEAST_GPU_MEMORY: ByteSize = ByteSize::kib(64);
 
 /// The longest time that a setting may have. A call that takes longer is a batch job, and needs no timeout.
 const LONGEST_TIME: Duration = Duration::from_hours(7 * 24);
@@ -154,34 +150,7 @@ impl Checker<'_> {
                 "raise values_limit, or lower value_limit",
             );
         }
-        if let Some(gpu) = gpu {
-            self.gpu(&at.key("gpu"), gpu);
-        }
-    }
-
-    fn gpu(
-        &mut self,
-        at: &KeyPath,
-        GpuResources { adapter, memory, queue, timeout, optional: _, replace_on_loss: _ }: &GpuResources,
-    ) {
-        if let Some(AdapterChoice::Name(name)) = adapter
-            && name.trim().is_empty()
-        {
-            self.error(
-                &at.key("adapter"),
-                format!("expected a part of an adapter's name, found {name:?}: {AdapterChoiceError}"),
-                "write it like adapter = \"RTX\", or remove it for the best adapter that there is",
-            );
-        }
-        if *memory < LEAST_GPU_MEMORY {
-            self.error(
-                &at.key("memory"),
-                format!("expected at least {LEAST_GPU_MEMORY}, found {memory}"),
-                "raise it, or remove it for the default",
-            );
-        }
-        self.at_least_one(&at.key("queue"), *queue, "submissions");
-        self.time(&at.key("timeout"), *timeout, "timeout = \"10s\"");
+        self.table(at.key("gpu"), gpu);
     }
 
     fn secrets(&mut self, at: &KeyPath, chainlet: &ChainletSpec) {

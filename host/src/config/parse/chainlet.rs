@@ -12,7 +12,6 @@ use super::super::reader::{Expected, Node, Problems};
 use super::super::row_type::RowType;
 use super::super::spec::{Assets, Build, ChainletSpec, FileMount, Resources};
 use super::expected::*;
-use super::gpu::read_gpu;
 use super::settings;
 use crate::capability::keyvalue;
 
@@ -128,7 +127,7 @@ fn read_resources(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Resour
     {
         resources.values_limit = limit;
     }
-    if let Some(gpu) = table.optional("gpu").and_then(|node| read_gpu(problems, &node)) {
+    if let Some(gpu) = table.optional("gpu").and_then(|node| RowType::read(&node, problems, GPU)) {
         resources.gpu = gpu;
     }
     table.finish(problems, &HINTS_FOR_RESOURCES);

@@ -17,7 +17,6 @@ expected! {
     ROLLOUT: "\"atomic\", \"canary\", or a table that describes a canary", like "rollout = { canary = { share = 0.1, trial = \"5m\" } }";
 
     GPU_HOST: "a table that says how GPU work runs", like "[gpu] with isolation = \"process\" in it; what a chainlet may use of a GPU is said in its resources.gpu";
-    ISOLATION: "\"in-process\" or \"process\"", like "isolation = \"process\"";
 
     CHAINLETS: "a table of chainlets", like "[chainlets.say-hello] with component = \"say_hello.wasm\" in it";
     CHAINLET: "a table that describes a chainlet", like "[chainlets.say-hello] with component = \"say_hello.wasm\" in it";
@@ -43,12 +42,6 @@ expected! {
     VALUE_LIMIT: "an amount of memory with a unit", like "value_limit = \"512MiB\"";
     VALUES_LIMIT: "an amount of memory with a unit", like "values_limit = \"1GiB\"";
     GPU: "true, false, or a table", like "gpu = true or gpu = { memory = \"4GiB\", timeout = \"2s\" }";
-    ADAPTER: "a kind of adapter (\"discrete\", \"integrated\", \"virtual\", \"cpu\"), a part of its name, or its number in the list of `chainhost gpus`", like "adapter = \"discrete\" or adapter = 0";
-    GPU_MEMORY: "an amount of memory with a unit", like "memory = \"4GiB\"";
-    GPU_QUEUE: "a whole number from 1 to 4294967295", like "queue = 32";
-    GPU_TIMEOUT: "a length of time with a unit", like "timeout = \"10s\"";
-    OPTIONAL: "true or false", like "optional = true";
-    REPLACE_ON_LOSS: "true or false", like "replace_on_loss = false";
 
     ASSETS: "a table of assets", like "assets = { secrets = [\"hf_access_token\"] }";
     SECRETS: "an array of names of secrets", like "secrets = [\"hf_access_token\"]";
