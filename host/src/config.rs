@@ -33,6 +33,7 @@ mod parse;
 mod place;
 pub(crate) mod policy;
 pub(crate) mod reader;
+mod resources;
 mod retry;
 mod row_type;
 mod schema;
@@ -58,10 +59,11 @@ pub use name::{
 };
 pub use network::{HostRule, NetworkAccess, NetworkRuleError, SocketRule, is_public};
 pub use policy::{BreakerPolicy, Canary, DependencySpec, Health, Replicas, Rollout};
+pub use resources::Resources;
 pub use retry::{RetryKind, UnknownRetryKind};
 pub use secrets::{ChainSecrets, Secret, SecretStore, SecretUnavailable};
 pub use settings::{SettingValue, Settings};
 pub use size::{ByteSize, ByteSizeError};
-pub use spec::{Assets, Build, ChainSpec, ChainletSpec, FileMount, Resources};
+pub use spec::{Assets, Build, ChainSpec, ChainletSpec, FileMount};
 
 pub use crate::capability::keyvalue::{ChainletStores, StoreBackend, StoreSpec};

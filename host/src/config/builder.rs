@@ -15,8 +15,9 @@ use super::name::{
 };
 use super::network::NetworkAccess;
 use super::policy::{DependencySpec, Health, Replicas, Rollout};
+use super::resources::Resources;
 use super::settings::SettingValue;
-use super::spec::{Build, ChainSpec, ChainletSpec, DEFAULT_WORKDIR, FileMount, Resources};
+use super::spec::{Build, ChainSpec, ChainletSpec, DEFAULT_WORKDIR, FileMount};
 use super::validate;
 use crate::capability::keyvalue::StoreSpec;
 

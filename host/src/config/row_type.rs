@@ -1,7 +1,5 @@
 //! The types that the values of chain.toml can have.
 
-#![expect(dead_code, reason = "not all tables of chain.toml are declared in this way yet")]
-
 use std::time::Duration;
 
 use schemars::{Schema, SchemaGenerator, json_schema};

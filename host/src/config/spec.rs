@@ -14,16 +14,15 @@ use serde::Serialize;
 use super::builder::{ChainBuilder, ChainletBuilder};
 use super::component::ComponentSource;
 use super::error::{ConfigError, ConfigErrors};
-use super::gpu::{GpuHost, GpuResources};
+use super::gpu::GpuHost;
 use super::key::KeyPath;
 use super::location::Location;
 use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, SecretName, StoreName};
 use super::network::NetworkAccess;
 use super::policy::{DependencySpec, Health, Replicas, Rollout};
 use super::reader::nearest;
-use super::row_type::RowType;
+use super::resources::Resources;
 use super::settings::Settings;
-use super::size::ByteSize;
 use super::source::Source;
 use super::{parse, policy, schema, validate};
 use crate::capability::keyvalue::{ChainletStores, StoreSpec};
@@ -177,51 +176,6 @@ pub struct Build {
     /// The folder in which the command runs, relative to chain.toml, for example `workdir = "say-hello"`.
     #[schemars(default = "defaults::workdir")]
     pub workdir: PathBuf,
-}
-
-/// The parts of the machine that one replica may use.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Resources {
-    /// The share of a processor, for example `cpu = 0.5` for half of one. A replica computes on one thread, so a larger
-    /// number than 1 means 1. To use more processors, raise `replicas`.
-    #[schemars(default = "defaults::cpu", extend("exclusiveMinimum" = 0))]
-    pub cpu: f64,
-
-    /// The most memory, with a unit, for example `memory = "256MiB"`. At most `"4GiB"`, which is all that 32-bit
-    /// WebAssembly can address.
-    #[schemars(
-        default = "defaults::memory",
-        with = "String",
-        regex(pattern = r"^\s*[0-9][0-9_]*(\.[0-9]+)?\s*([KMGTPE]i?)?B\s*$")
-    )]
-    pub memory: ByteSize,
-
-    /// The most bytes that the values of one call may have, for example `value_limit = "1GiB"`. The limit applies to
-    /// the values that the host takes from the chainlet's memory, as its result or as the parameters of a call that it
-    /// makes, and to the values that a request's body becomes.
-    #[schemars(
-        default = "defaults::value_limit",
-        with = "String",
-        regex(pattern = r"^\s*[0-9][0-9_]*(\.[0-9]+)?\s*([KMGTPE]i?)?B\s*$")
-    )]
-    pub value_limit: ByteSize,
-
-    /// The most bytes that the parameters of all calls may have together that one replica has under way, for example
-    /// `values_limit = "2GiB"`. It is at least `value_limit`.
-    #[schemars(
-        default = "defaults::values_limit",
-        with = "String",
-        regex(pattern = r"^\s*[0-9][0-9_]*(\.[0-9]+)?\s*([KMGTPE]i?)?B\s*$")
-    )]
-    pub values_limit: ByteSize,
-
-    /// The chainlet's GPU, if it may use one: `gpu = true` for one with the default limits, or a table with other
-    /// limits, `gpu = { adapter = "discrete", memory = "8GiB" }`.
-    #[serde(serialize_with = "RowType::write")]
-    #[schemars(default, schema_with = "schema::row_type::<GpuResources>")]
-    pub gpu: Option<GpuResources>,
 }
 
 /// The parts of its surroundings that a chainlet may see.
@@ -400,24 +354,12 @@ impl Build {
     }
 }
 
-impl Default for Resources {
-    fn default() -> Self {
-        Self {
-            cpu: defaults::cpu(),
-            memory: defaults::memory(),
-            value_limit: defaults::value_limit(),
-            values_limit: defaults::values_limit(),
-            gpu: None,
-        }
-    }
-}
-
 /// The defaults that are not simply "nothing".
 pub(super) mod defaults {
     use std::path::PathBuf;
     use std::time::Duration;
 
-    use super::{ByteSize, DEFAULT_WORKDIR, policy};
+    use super::{DEFAULT_WORKDIR, policy};
 
     /// Loading a model from a slow disk takes minutes. But a start that hangs should come to light before somebody
     /// gives up on it.
@@ -448,22 +390,6 @@ pub(super) mod defaults {
 
     pub(in super::super) fn queue() -> u32 {
         1024
-    }
-
-    pub(in super::super) fn cpu() -> f64 {
-        1.0
-    }
-
-    pub(in super::super) fn memory() -> ByteSize {
-        ByteSize::gib(2)
-    }
-
-    pub(in super::super) fn value_limit() -> ByteSize {
-        ByteSize::mib(512)
-    }
-
-    pub(in super::super) fn values_limit() -> ByteSize {
-        ByteSize::gib(1)
     }
 
     pub(in super::super) fn workdir() -> PathBuf {

@@ -15,18 +15,8 @@ use super::place::Place;
 use super::policy::{DependencySpec, Rollout};
 use super::reader::nearest;
 use super::row_type::RowType;
-use super::size::ByteSize;
-use super::spec::{Assets, ChainletSpec, Resources};
+use super::spec::{Assets, ChainletSpec};
 use crate::capability::keyvalue::{self, StoreSpec};
-
-/// The least `resources.memory`: one page of WebAssembly.
-const LEAST_MEMORY: ByteSize = ByteSize::kib(64);
-
-/// The most memory that 32-bit WebAssembly can address.
-const MOST_MEMORY: ByteSize = ByteSize::gib(4);
-
-/// The least `resources.value_limit`. Even a line of output is a call of the host, to which this limit applies.
-const LEAST_VALUE: ByteSize = ByteSize::kib(64);
 
 /// The longest time that a setting may have. A call that takes longer is a batch job, and needs no timeout.
 const LONGEST_TIME: Duration = Duration::from_hours(7 * 24);
@@ -105,7 +95,7 @@ impl Checker<'_> {
                 "raise queue, or replicas.min",
             );
         }
-        self.resources(&at.key("resources"), &chainlet.resources);
+        self.table(at.key("resources"), &chainlet.resources);
         self.secrets(&at.key("assets").key("secrets"), chainlet);
         self.files(&at.key("assets"), &chainlet.assets);
         self.at_least_one(&at.key("network").key("concurrency"), chainlet.network.concurrency, "requests at once");
@@ -119,38 +109,6 @@ impl Checker<'_> {
         if count == 0 {
             self.error(at, format!("expected at least 1, found 0 {of_what}"), "raise it, or remove it for the default");
         }
-    }
-
-    fn resources(&mut self, at: &KeyPath, resources: &Resources) {
-        let &Resources { cpu, memory, value_limit, values_limit, ref gpu } = resources;
-        if !(cpu.is_finite() && cpu > 0.0) {
-            self.error(
-                &at.key("cpu"),
-                format!("expected a number of processors greater than 0, found {cpu}"),
-                "write it like cpu = 1, or cpu = 0.5 for half of one",
-            );
-        }
-        if memory < LEAST_MEMORY || memory > MOST_MEMORY {
-            self.error(
-                &at.key("memory"),
-                format!("expected from {LEAST_MEMORY} to {MOST_MEMORY}, found {memory}"),
-                "choose a size that 32-bit WebAssembly can use, such as memory = \"256MiB\"",
-            );
-        }
-        if value_limit < LEAST_VALUE {
-            self.error(
-                &at.key("value_limit"),
-                format!("expected at least {LEAST_VALUE}, found {value_limit}"),
-                "raise it, or remove it for the default",
-            );
-        } else if values_limit < value_limit {
-            self.error(
-                &at.key("values_limit"),
-                format!("expected at least value_limit = {value_limit}, found {values_limit}"),
-                "raise values_limit, or lower value_limit",
-            );
-        }
-        self.table(at.key("gpu"), gpu);
     }
 
     fn secrets(&mut self, at: &KeyPath, chainlet: &ChainletSpec) {

@@ -10,7 +10,7 @@ use super::super::name::SecretName;
 use super::super::network::NetworkAccess;
 use super::super::reader::{Expected, Node, Problems};
 use super::super::row_type::RowType;
-use super::super::spec::{Assets, Build, ChainletSpec, FileMount, Resources};
+use super::super::spec::{Assets, Build, ChainletSpec, FileMount};
 use super::expected::*;
 use super::settings;
 use crate::capability::keyvalue;
@@ -29,13 +29,6 @@ const HINTS_FOR_A_CHAINLET: [(&str, &str); 12] = [
     ("attempts", "move it to a dependency, as in depends.NAME = { attempts = 3 }"),
     ("hosts", "move it to the table network, as in network = { hosts = [\"api.example.com\"] }"),
     ("entrypoint", "move it to the table [chain], as entrypoint = \"NAME\""),
-];
-
-/// Help for keys that other programs use for resources.
-const HINTS_FOR_RESOURCES: [(&str, &str); 3] = [
-    ("ram", "write memory, as in memory = \"256MiB\""),
-    ("threads", "write cpu, as in cpu = 0.5; a replica computes on one thread"),
-    ("limits", "write the limits themselves, as in memory = \"256MiB\""),
 ];
 
 /// Reads a chainlet. Every key that cannot be read gets its default, so that other chainlets can still be checked
@@ -69,7 +62,7 @@ pub(super) fn read_chainlet(problems: &mut Problems<'_>, node: &Node<'_>) -> Opt
     if let Some(health) = table.optional("health").and_then(|node| RowType::read(&node, problems, HEALTH)) {
         chainlet.health = health;
     }
-    if let Some(resources) = table.optional("resources").and_then(|node| read_resources(problems, &node)) {
+    if let Some(resources) = table.optional("resources").and_then(|node| RowType::read(&node, problems, RESOURCES)) {
         chainlet.resources = resources;
     }
     if let Some(assets) = table.optional("assets").and_then(|node| read_assets(problems, &node)) {
@@ -109,29 +102,6 @@ fn read_build(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Build> {
     }
     table.finish(problems, &[]);
     Some(build)
-}
-
-fn read_resources(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Resources> {
-    let mut table = node.table(problems, RESOURCES)?;
-    let mut resources = Resources::default();
-    if let Some(cpu) = table.optional("cpu").and_then(|node| node.number(problems, CPU)) {
-        resources.cpu = cpu;
-    }
-    if let Some(memory) = table.optional("memory").and_then(|node| node.parsed(problems, MEMORY, str::parse)) {
-        resources.memory = memory;
-    }
-    if let Some(limit) = table.optional("value_limit").and_then(|node| node.parsed(problems, VALUE_LIMIT, str::parse)) {
-        resources.value_limit = limit;
-    }
-    if let Some(limit) = table.optional("values_limit").and_then(|node| node.parsed(problems, VALUES_LIMIT, str::parse))
-    {
-        resources.values_limit = limit;
-    }
-    if let Some(gpu) = table.optional("gpu").and_then(|node| RowType::read(&node, problems, GPU)) {
-        resources.gpu = gpu;
-    }
-    table.finish(problems, &HINTS_FOR_RESOURCES);
-    Some(resources)
 }
 
 fn read_assets(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Assets> {

@@ -37,11 +37,6 @@ expected! {
     HEALTH: "a table", like "health = { interval = \"1s\", failures = 3 }";
 
     RESOURCES: "a table of resources", like "resources = { memory = \"256MiB\" }";
-    CPU: "a number of processors greater than 0", like "cpu = 0.5";
-    MEMORY: "an amount of memory with a unit", like "memory = \"256MiB\"";
-    VALUE_LIMIT: "an amount of memory with a unit", like "value_limit = \"512MiB\"";
-    VALUES_LIMIT: "an amount of memory with a unit", like "values_limit = \"1GiB\"";
-    GPU: "true, false, or a table", like "gpu = true or gpu = { memory = \"4GiB\", timeout = \"2s\" }";
 
     ASSETS: "a table of assets", like "assets = { secrets = [\"hf_access_token\"] }";
     SECRETS: "an array of names of secrets", like "secrets = [\"hf_access_token\"]";
