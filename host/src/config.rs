@@ -20,6 +20,8 @@
 //!
 //! The reference of the file format is `docs/chain-toml.md`; its JSON Schema is [`ChainSpec::json_schema`].
 
+mod assets;
+mod build;
 mod builder;
 mod component;
 mod error;
@@ -48,6 +50,8 @@ mod validate;
 #[cfg(test)]
 mod golden;
 
+pub use assets::{Assets, FileMount};
+pub use build::Build;
 pub use builder::{ChainBuilder, ChainletBuilder};
 pub use component::ComponentSource;
 pub use error::{ConfigError, ConfigErrors};
@@ -64,6 +68,6 @@ pub use retry::{RetryKind, UnknownRetryKind};
 pub use secrets::{ChainSecrets, Secret, SecretStore, SecretUnavailable};
 pub use settings::{SettingValue, Settings};
 pub use size::{ByteSize, ByteSizeError};
-pub use spec::{Assets, Build, ChainSpec, ChainletSpec, FileMount};
+pub use spec::{ChainSpec, ChainletSpec};
 
 pub use crate::capability::keyvalue::{ChainletStores, StoreBackend, StoreSpec};

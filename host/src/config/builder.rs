@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
+use super::assets::FileMount;
+use super::build::Build;
 use super::component::ComponentSource;
 use super::error::{ConfigError, ConfigErrors};
 use super::gpu::GpuHost;
@@ -17,7 +19,7 @@ use super::network::NetworkAccess;
 use super::policy::{DependencySpec, Health, Replicas, Rollout};
 use super::resources::Resources;
 use super::settings::SettingValue;
-use super::spec::{Build, ChainSpec, ChainletSpec, DEFAULT_WORKDIR, FileMount};
+use super::spec::{ChainSpec, ChainletSpec, DEFAULT_WORKDIR};
 use super::validate;
 use crate::capability::keyvalue::StoreSpec;
 

@@ -1,5 +1,6 @@
 //! The types that the values of chain.toml can have.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::{Schema, SchemaGenerator, json_schema};
@@ -253,6 +254,57 @@ impl RowType for Duration {
         if self.is_zero() || *self > LONGEST_TIME {
             let (found, longest) = (humantime::format_duration(*self), humantime::format_duration(LONGEST_TIME));
             place.wrong(format!("expected more than 0s and at most {longest}, found {found}"));
+        }
+    }
+}
+
+/// A path, which may not be empty.
+impl RowType for PathBuf {
+    type Bounds = ();
+
+    fn what((): &()) -> &'static str {
+        "the path of a folder"
+    }
+
+    fn read(node: &Node<'_>, problems: &mut Problems<'_>, expected: Expected) -> Option<Self> {
+        node.text(problems, expected).map(Self::from)
+    }
+
+    fn schema((): &(), generator: &mut SchemaGenerator) -> Schema {
+        String::schema(&Text::NotEmpty, generator)
+    }
+
+    fn check(&self, (): &(), place: &mut Place<'_>) {
+        if self.as_os_str().is_empty() {
+            place.wrong("expected a path, found an empty text");
+        }
+    }
+}
+
+/// The limits of a text, for editors. The rules of the table check them, with messages of their own.
+#[derive(Default)]
+pub(crate) enum Text {
+    #[default]
+    NotEmpty,
+    /// It matches this pattern.
+    Matches(&'static str),
+}
+
+impl RowType for String {
+    type Bounds = Text;
+
+    fn what(_: &Text) -> &'static str {
+        "a text"
+    }
+
+    fn read(node: &Node<'_>, problems: &mut Problems<'_>, expected: Expected) -> Option<Self> {
+        node.text(problems, expected).map(str::to_owned)
+    }
+
+    fn schema(bounds: &Text, _: &mut SchemaGenerator) -> Schema {
+        match bounds {
+            Text::NotEmpty => json_schema!({ "type": "string", "minLength": 1 }),
+            Text::Matches(pattern) => json_schema!({ "type": "string", "pattern": pattern }),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::gpu::GpuHost;
 use super::name::{ChainName, ChainletName, EnvironmentName, InterfaceName, SecretName, StoreName};
 use super::policy::Rollout;
 use super::row_type::RowType;
-use super::spec::{Build, ChainletSpec};
+use super::spec::ChainletSpec;
 use crate::capability::keyvalue::StoreSpec;
 
 pub(super) fn json_schema() -> serde_json::Value {
@@ -74,11 +74,6 @@ pub(super) fn row_type<T: RowType>(generator: &mut SchemaGenerator) -> Schema {
 
 pub(super) fn component(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "minLength": 1 })
-}
-
-pub(super) fn build(generator: &mut SchemaGenerator) -> Schema {
-    let table = generator.subschema_for::<Build>();
-    json_schema!({ "anyOf": [{ "type": "string", "minLength": 1 }, table] })
 }
 
 macro_rules! name_schemas {

@@ -11,13 +11,15 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::assets::Assets;
+use super::build::Build;
 use super::builder::{ChainBuilder, ChainletBuilder};
 use super::component::ComponentSource;
 use super::error::{ConfigError, ConfigErrors};
 use super::gpu::GpuHost;
 use super::key::KeyPath;
 use super::location::Location;
-use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, SecretName, StoreName};
+use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, StoreName};
 use super::network::NetworkAccess;
 use super::policy::{DependencySpec, Health, Replicas, Rollout};
 use super::reader::nearest;
@@ -84,7 +86,7 @@ pub struct ChainletSpec {
     /// `build = "cargo build --release --target wasm32-wasip2"`, or with its folder,
     /// `build = { command = "make", workdir = "say-hello" }`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(default, schema_with = "schema::build")]
+    #[schemars(default, schema_with = "schema::row_type::<Build>")]
     pub build: Option<Build>,
 
     /// The number of live instances, each of which runs `init` once. Either a number, `replicas = 2`, or bounds between
@@ -162,66 +164,6 @@ pub struct ChainletSpec {
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     #[schemars(default, schema_with = "schema::row_type::<IndexMap<DependencyName, DependencySpec>>")]
     pub depends: IndexMap<DependencyName, DependencySpec>,
-}
-
-/// The way to build a component file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Build {
-    /// The command, as a shell reads it, for example `command = "cargo build --release --target wasm32-wasip2"`.
-    #[schemars(length(min = 1))]
-    pub command: String,
-
-    /// The folder in which the command runs, relative to chain.toml, for example `workdir = "say-hello"`.
-    #[schemars(default = "defaults::workdir")]
-    pub workdir: PathBuf,
-}
-
-/// The parts of its surroundings that a chainlet may see.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Assets {
-    /// The names of the secrets that the chainlet may read, for example `secrets = ["hf_access_token"]`. The values
-    /// come from environment variables or from a secrets file, never from chain.toml.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(default, extend("uniqueItems" = true))]
-    pub secrets: Vec<SecretName>,
-
-    /// The folders that the chainlet may open, for example
-    /// `files = [{ source = "models/", path = "/models" }]`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(default)]
-    pub files: Vec<FileMount>,
-
-    /// A folder in which the chainlet keeps its own files, relative to chain.toml, for example `data = "data/index"`.
-    /// It is made if it is missing. All replicas see it at `/data` and may write to it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(default, with = "String", length(min = 1))]
-    pub data: Option<PathBuf>,
-}
-
-impl Assets {
-    /// The path at which a chainlet sees its data folder.
-    pub const DATA_PATH: &str = "/data";
-}
-
-/// A folder of the host that a chainlet may open.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct FileMount {
-    /// The folder of the host, relative to chain.toml, for example `source = "models/"`.
-    #[schemars(length(min = 1))]
-    pub source: PathBuf,
-
-    /// The path at which the chainlet sees it, for example `path = "/models"`.
-    #[schemars(regex(pattern = "^/"))]
-    pub path: String,
-
-    /// True if the chainlet may also write to it, for example `writable = true`.
-    #[schemars(default)]
-    pub writable: bool,
 }
 
 impl ChainSpec {
@@ -346,20 +288,11 @@ impl ChainletSpec {
     }
 }
 
-impl Build {
-    /// Returns a build that runs `command` in the folder of chain.toml.
-    #[must_use]
-    pub fn new(command: impl Into<String>) -> Self {
-        Self { command: command.into(), workdir: defaults::workdir() }
-    }
-}
-
 /// The defaults that are not simply "nothing".
 pub(super) mod defaults {
-    use std::path::PathBuf;
     use std::time::Duration;
 
-    use super::{DEFAULT_WORKDIR, policy};
+    use super::policy;
 
     /// Loading a model from a slow disk takes minutes. But a start that hangs should come to light before somebody
     /// gives up on it.
@@ -390,9 +323,5 @@ pub(super) mod defaults {
 
     pub(in super::super) fn queue() -> u32 {
         1024
-    }
-
-    pub(in super::super) fn workdir() -> PathBuf {
-        PathBuf::from(DEFAULT_WORKDIR)
     }
 }

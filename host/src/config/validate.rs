@@ -1,6 +1,5 @@
 //! Checks the rules for a chain that go beyond the form of each key, for specs from a file and from code.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use super::place::Place;
 use super::policy::{DependencySpec, Rollout};
 use super::reader::nearest;
 use super::row_type::RowType;
-use super::spec::{Assets, ChainletSpec};
+use super::spec::ChainletSpec;
 use crate::capability::keyvalue::{self, StoreSpec};
 
 /// The longest time that a setting may have. A call that takes longer is a batch job, and needs no timeout.
@@ -74,14 +73,7 @@ impl Checker<'_> {
             }
             ComponentSource::Bytes(_) => {}
         }
-        if let Some(build) = &chainlet.build {
-            // The short form, `build = "…"`, has no key for the command, so `locate` returns the place of `build`.
-            let command = at.key("build").key("command");
-            if build.command.trim().is_empty() {
-                self.error(&command, "expected a command, found an empty one", "name a command, or remove the key");
-            }
-            self.not_empty(&at.key("build").key("workdir"), &build.workdir, "workdir = \".\"");
-        }
+        self.table(at.key("build"), &chainlet.build);
         self.table(at.key("replicas"), &chainlet.replicas);
         self.at_least_one(&at.key("concurrency"), chainlet.concurrency, "calls at once");
         self.time(&at.key("start_timeout"), chainlet.start_timeout, "start_timeout = \"5m\"");
@@ -96,8 +88,7 @@ impl Checker<'_> {
             );
         }
         self.table(at.key("resources"), &chainlet.resources);
-        self.secrets(&at.key("assets").key("secrets"), chainlet);
-        self.files(&at.key("assets"), &chainlet.assets);
+        self.table(at.key("assets"), &chainlet.assets);
         self.at_least_one(&at.key("network").key("concurrency"), chainlet.network.concurrency, "requests at once");
         self.table(at.key("depends"), &chainlet.depends);
         for (dependency, spec) in &chainlet.depends {
@@ -109,52 +100,6 @@ impl Checker<'_> {
         if count == 0 {
             self.error(at, format!("expected at least 1, found 0 {of_what}"), "raise it, or remove it for the default");
         }
-    }
-
-    fn secrets(&mut self, at: &KeyPath, chainlet: &ChainletSpec) {
-        let mut seen = HashMap::new();
-        for (index, name) in chainlet.assets.secrets.iter().enumerate() {
-            if let Some(first) = seen.insert(name, index) {
-                let message = format!("the secret {name} is listed already, as secrets[{first}]");
-                self.error(&at.index(index), message, "remove one of the two");
-            }
-        }
-    }
-
-    fn files(&mut self, at: &KeyPath, Assets { files, data, .. }: &Assets) {
-        if let Some(data) = data {
-            self.not_empty(&at.key("data"), data, "data = \"data/index\"");
-        }
-        let mut seen = HashMap::new();
-        for (index, mount) in files.iter().enumerate() {
-            let at = at.key("files").index(index);
-            self.not_empty(&at.key("source"), &mount.source, "source = \"models/\"");
-            let Some(path) = self.guest_path(&at.key("path"), &mount.path) else { continue };
-            if data.is_some() && path.first().is_some_and(|first| Assets::DATA_PATH.strip_prefix('/') == Some(first)) {
-                let message = format!("the data folder is at {} already, found {:?}", Assets::DATA_PATH, mount.path);
-                self.error(&at.key("path"), message, "choose another path, or remove assets.data");
-            }
-            if let Some(first) = seen.insert(path, index) {
-                let message = format!("another file or folder is at {:?} already: files[{first}]", mount.path);
-                self.error(&at.key("path"), message, "give each its own path");
-            }
-        }
-    }
-
-    /// Splits a mount's path into its parts, so that `/models` and `/models/` are the same. Rejects relative paths, and
-    /// paths with `.`, `..`, `\` or a NUL.
-    fn guest_path<'p>(&mut self, at: &KeyPath, path: &'p str) -> Option<Vec<&'p str>> {
-        let help = "write it like path = \"/models\"";
-        if !path.starts_with('/') {
-            self.error(at, format!("expected a path that begins with /, found {path:?}"), help);
-            return None;
-        }
-        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-        if parts.iter().any(|part| *part == "." || *part == "..") || path.contains(['\0', '\\']) {
-            self.error(at, format!("expected a plain path without `.`, `..` and `\\`, found {path:?}"), help);
-            return None;
-        }
-        Some(parts)
     }
 
     fn dependency(&mut self, at: &KeyPath, owner: &ChainletName, dependency: &DependencySpec) {

@@ -26,8 +26,6 @@ expected! {
     QUEUE: "a whole number from 0 to 4294967295", like "queue = 1024";
 
     BUILD: "a command, or a table with a command", like "build = \"cargo build --release --target wasm32-wasip2\"";
-    COMMAND: "a command as for a shell", like "command = \"cargo build --release --target wasm32-wasip2\"";
-    WORKDIR: "the path of a folder", like "workdir = \"say-hello\"";
 
     REPLICAS: "a whole number from 1 to 4294967295, or bounds", like "replicas = 2 or replicas = { min = 1, max = 4 }";
 
@@ -39,15 +37,6 @@ expected! {
     RESOURCES: "a table of resources", like "resources = { memory = \"256MiB\" }";
 
     ASSETS: "a table of assets", like "assets = { secrets = [\"hf_access_token\"] }";
-    SECRETS: "an array of names of secrets", like "secrets = [\"hf_access_token\"]";
-    SECRET: "the name of a secret", like "secrets = [\"hf_access_token\"]";
-    FILES: "an array of folders", like "files = [{ source = \"models/\", path = \"/models\" }]";
-    FILE: "a table with a source and a path", like "files = [{ source = \"models/\", path = \"/models\" }]";
-    FILE_SOURCE: "the path of a folder of this machine", like "source = \"models/\"";
-    FILE_PATH: "the path under which the chainlet sees it", like "path = \"/models\"";
-    WRITABLE: "true or false", like "writable = true";
-
-    DATA: "the path of a folder", like "data = \"data/index\"";
 
     NETWORK: "a table of hosts", like "network = { hosts = [\"api.example.com\"] }";
     HOSTS: "an array of hosts", like "hosts = [\"api.example.com\", \"*.example.org:8443\", \"10.0.0.0/8\"]";
