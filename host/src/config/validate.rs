@@ -89,7 +89,7 @@ impl Checker<'_> {
         }
         self.table(at.key("resources"), &chainlet.resources);
         self.table(at.key("assets"), &chainlet.assets);
-        self.at_least_one(&at.key("network").key("concurrency"), chainlet.network.concurrency, "requests at once");
+        self.table(at.key("network"), &chainlet.network);
         self.table(at.key("depends"), &chainlet.depends);
         for (dependency, spec) in &chainlet.depends {
             self.dependency(&at.key("depends").key(dependency), name, spec);

@@ -1,10 +1,6 @@
 //! Reads `[chainlets.NAME]`, key by key.
 
-use std::fmt::Display;
-use std::str::FromStr;
-
-use super::super::network::NetworkAccess;
-use super::super::reader::{Expected, Node, Problems};
+use super::super::reader::{Node, Problems};
 use super::super::row_type::RowType;
 use super::super::spec::ChainletSpec;
 use super::expected::*;
@@ -64,7 +60,7 @@ pub(super) fn read_chainlet(problems: &mut Problems<'_>, node: &Node<'_>) -> Opt
     if let Some(assets) = table.optional("assets").and_then(|node| RowType::read(&node, problems, ASSETS)) {
         chainlet.assets = assets;
     }
-    if let Some(network) = table.optional("network").and_then(|node| read_network(problems, &node)) {
+    if let Some(network) = table.optional("network").and_then(|node| RowType::read(&node, problems, NETWORK)) {
         chainlet.network = network;
     }
     if let Some(stores) = table.optional("stores").map(|node| keyvalue::read_chainlet_stores(problems, &node)) {
@@ -84,30 +80,4 @@ pub(super) fn read_chainlet(problems: &mut Problems<'_>, node: &Node<'_>) -> Opt
     }
     table.finish(problems, &HINTS_FOR_A_CHAINLET);
     Some(chainlet)
-}
-
-fn read_network(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<NetworkAccess> {
-    let mut table = node.table(problems, NETWORK)?;
-    let mut network = NetworkAccess::default();
-    if let Some(node) = table.optional("hosts") {
-        network.hosts = read_rules(problems, &node, HOSTS, HOST);
-    }
-    if let Some(node) = table.optional("sockets") {
-        network.sockets = read_rules(problems, &node, SOCKETS, SOCKET);
-    }
-    if let Some(node) = table.optional("concurrency") {
-        network.concurrency = node.count(problems, NETWORK_CONCURRENCY)?;
-    }
-    table.finish(problems, &[]);
-    Some(network)
-}
-
-fn read_rules<T: FromStr<Err: Display>>(
-    problems: &mut Problems<'_>,
-    node: &Node<'_>,
-    all: Expected,
-    one: Expected,
-) -> Vec<T> {
-    let elements = node.elements(problems, all).unwrap_or_default();
-    elements.iter().filter_map(|element| element.parsed(problems, one, str::parse)).collect()
 }

@@ -39,11 +39,6 @@ expected! {
     ASSETS: "a table of assets", like "assets = { secrets = [\"hf_access_token\"] }";
 
     NETWORK: "a table of hosts", like "network = { hosts = [\"api.example.com\"] }";
-    HOSTS: "an array of hosts", like "hosts = [\"api.example.com\", \"*.example.org:8443\", \"10.0.0.0/8\"]";
-    HOST: "a host", like "hosts = [\"api.example.com\", \"*.example.org:8443\", \"10.0.0.0/8\"]";
-    SOCKETS: "an array of addresses with ports", like "sockets = [\"10.0.0.5:5432\"]";
-    SOCKET: "an address with a port", like "sockets = [\"10.0.0.5:5432\"]";
-    NETWORK_CONCURRENCY: "a whole number from 1 to 4294967295", like "concurrency = 64";
 
     CAPABILITIES: "a table of capabilities", like "capabilities.search = { index = \"products\" }";
     CAPABILITY: "a table with the settings of the capability", like "search = { index = \"products\" }";
