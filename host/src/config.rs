@@ -23,6 +23,7 @@
 mod assets;
 mod build;
 mod builder;
+mod chainlet;
 mod component;
 mod error;
 mod files;
@@ -53,6 +54,7 @@ mod golden;
 pub use assets::{Assets, FileMount};
 pub use build::Build;
 pub use builder::{ChainBuilder, ChainletBuilder};
+pub use chainlet::ChainletSpec;
 pub use component::ComponentSource;
 pub use error::{ConfigError, ConfigErrors};
 pub use gpu::{AdapterChoice, AdapterChoiceError, AdapterKind, GpuHost, GpuResources, Isolation};
@@ -68,6 +70,6 @@ pub use retry::{RetryKind, UnknownRetryKind};
 pub use secrets::{ChainSecrets, Secret, SecretStore, SecretUnavailable};
 pub use settings::{SettingValue, Settings};
 pub use size::{ByteSize, ByteSizeError};
-pub use spec::{ChainSpec, ChainletSpec};
+pub use spec::ChainSpec;
 
 pub use crate::capability::keyvalue::{ChainletStores, StoreBackend, StoreSpec};

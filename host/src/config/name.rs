@@ -173,6 +173,7 @@ macro_rules! row_types {
 
 row_types! {
     ChainletName: "the name of a chainlet";
+    InterfaceName: "the name of an exported interface";
 }
 
 impl Default for EnvironmentName {

@@ -1,6 +1,5 @@
 //! Reads chain.toml, key by key.
 
-mod chainlet;
 mod expected;
 mod settings;
 mod syntax;
@@ -8,7 +7,6 @@ mod syntax;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use indexmap::IndexMap;
 use toml::de::DeTable;
 
 use super::error::{ConfigError, ConfigErrors};
@@ -16,14 +14,13 @@ use super::key::KeyPath;
 use super::location::Location;
 use super::name::{ChainName, ChainletName, EnvironmentName};
 use super::policy::Rollout;
-use super::reader::{Node, Problems, TableReader, named_key};
+use super::reader::{Node, Problems, TableReader};
 use super::row_type::RowType;
 use super::source::Source;
-use super::spec::{ChainSpec, ChainletSpec, DEFAULT_WORKDIR};
+use super::spec::{ChainSpec, DEFAULT_WORKDIR};
 use super::validate;
 use crate::bounded_file;
 use crate::capability::keyvalue;
-use chainlet::read_chainlet;
 use expected::*;
 
 /// Reads the file at `path`.
@@ -64,7 +61,8 @@ pub(super) fn chain_text(text: &str, origin: &Path) -> Result<ChainSpec, ConfigE
     let mut problems = Problems::new(&source, document);
     let mut root = TableReader::new(KeyPath::root(), document);
     let chain = root.required("chain", CHAIN).and_then(|node| read_chain(&mut problems, &node)).unwrap_or_default();
-    let chainlets = root.required("chainlets", CHAINLETS).map(|node| read_chainlets(&mut problems, &node));
+    let chainlets =
+        root.required("chainlets", CHAINLETS).and_then(|node| RowType::read(&node, &mut problems, CHAINLETS));
     let chainlets = chainlets.unwrap_or_default();
     let gpu = root.optional("gpu").and_then(|node| RowType::read(&node, &mut problems, GPU_HOST)).unwrap_or_default();
     let stores = root.optional("stores").map(|node| keyvalue::read_stores(&mut problems, &node)).unwrap_or_default();
@@ -115,18 +113,6 @@ fn read_chain(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Chain> {
     };
     table.finish(problems, &[]);
     Some(chain)
-}
-
-fn read_chainlets(problems: &mut Problems<'_>, node: &Node<'_>) -> IndexMap<ChainletName, ChainletSpec> {
-    let mut chainlets = IndexMap::new();
-    for (key, node) in node.entries(problems, CHAINLETS).unwrap_or_default() {
-        let name = named_key(key, &node, problems, CHAINLETS);
-        let chainlet = read_chainlet(problems, &node);
-        if let (Some(name), Some(chainlet)) = (name, chainlet) {
-            chainlets.insert(name, chainlet);
-        }
-    }
-    chainlets
 }
 
 #[cfg(test)]

@@ -6,11 +6,11 @@ use indexmap::IndexMap;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use super::chainlet::ChainletSpec;
 use super::gpu::GpuHost;
 use super::name::{ChainName, ChainletName, EnvironmentName, InterfaceName, SecretName, StoreName};
 use super::policy::Rollout;
 use super::row_type::RowType;
-use super::spec::ChainletSpec;
 use crate::capability::keyvalue::StoreSpec;
 
 pub(super) fn json_schema() -> serde_json::Value {
@@ -68,12 +68,8 @@ struct ChainTable {
 }
 
 /// Returns the JSON Schema of a type that says it itself.
-pub(super) fn row_type<T: RowType>(generator: &mut SchemaGenerator) -> Schema {
+fn row_type<T: RowType>(generator: &mut SchemaGenerator) -> Schema {
     T::schema(&T::Bounds::default(), generator)
-}
-
-pub(super) fn component(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "minLength": 1 })
 }
 
 macro_rules! name_schemas {
