@@ -5,7 +5,6 @@
 //! others. Every [`ConfigError`] names the file, the line, the column and the key, and says what was found, what was
 //! expected and what to do. A spec keeps its text, so that later steps can point into the file as well: see
 //! [`ChainSpec::at`].
-//! into the file as well: see [`ChainSpec::at`].
 //!
 //! ```
 //! use chainhost::config::{ChainSpec, ChainletSpec};
@@ -21,7 +20,10 @@
 //!
 //! The reference of the file format is `docs/chain-toml.md`; its JSON Schema is [`ChainSpec::json_schema`].
 
+mod assets;
+mod build;
 mod builder;
+mod chainlet;
 mod component;
 mod error;
 mod files;
@@ -31,21 +33,28 @@ mod location;
 mod name;
 mod network;
 mod parse;
+mod place;
 pub(crate) mod policy;
 pub(crate) mod reader;
+mod resources;
 mod retry;
+mod row_type;
 mod schema;
 mod secrets;
 mod settings;
 mod size;
 mod source;
 mod spec;
+mod table;
 mod validate;
 
 #[cfg(test)]
 mod golden;
 
+pub use assets::{Assets, FileMount};
+pub use build::Build;
 pub use builder::{ChainBuilder, ChainletBuilder};
+pub use chainlet::ChainletSpec;
 pub use component::ComponentSource;
 pub use error::{ConfigError, ConfigErrors};
 pub use gpu::{AdapterChoice, AdapterChoiceError, AdapterKind, GpuHost, GpuResources, Isolation};
@@ -56,10 +65,11 @@ pub use name::{
 };
 pub use network::{HostRule, NetworkAccess, NetworkRuleError, SocketRule, is_public};
 pub use policy::{BreakerPolicy, Canary, DependencySpec, Health, Replicas, Rollout};
+pub use resources::Resources;
 pub use retry::{RetryKind, UnknownRetryKind};
 pub use secrets::{ChainSecrets, Secret, SecretStore, SecretUnavailable};
 pub use settings::{SettingValue, Settings};
 pub use size::{ByteSize, ByteSizeError};
-pub use spec::{Assets, Build, ChainSpec, ChainletSpec, FileMount, Resources};
+pub use spec::ChainSpec;
 
 pub use crate::capability::keyvalue::{ChainletStores, StoreBackend, StoreSpec};

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
+use super::assets::FileMount;
+use super::build::Build;
+use super::chainlet::ChainletSpec;
 use super::component::ComponentSource;
 use super::error::{ConfigError, ConfigErrors};
 use super::gpu::GpuHost;
@@ -15,8 +18,9 @@ use super::name::{
 };
 use super::network::NetworkAccess;
 use super::policy::{DependencySpec, Health, Replicas, Rollout};
+use super::resources::Resources;
 use super::settings::SettingValue;
-use super::spec::{Build, ChainSpec, ChainletSpec, DEFAULT_WORKDIR, FileMount, Resources};
+use super::spec::{ChainSpec, DEFAULT_WORKDIR};
 use super::validate;
 use crate::capability::keyvalue::StoreSpec;
 
@@ -181,55 +185,6 @@ impl ChainletBuilder {
         self
     }
 
-    /// Sets the number of live instances.
-    pub fn replicas(mut self, replicas: Replicas) -> Self {
-        self.spec.replicas = replicas;
-        self
-    }
-
-    /// Sets the most calls that one replica serves at once.
-    pub fn concurrency(mut self, calls: u32) -> Self {
-        self.spec.concurrency = calls;
-        self
-    }
-
-    /// Sets the most calls that may wait for a replica.
-    pub fn queue(mut self, calls: u32) -> Self {
-        self.spec.queue = calls;
-        self
-    }
-
-    /// Sets the longest time that a replica may take to start.
-    pub fn start_timeout(mut self, timeout: Duration) -> Self {
-        self.spec.start_timeout = timeout;
-        self
-    }
-
-    /// Sets the longest time for which a guest may hold a call that nobody waits for any more.
-    pub fn grace(mut self, grace: Duration) -> Self {
-        self.spec.grace = grace;
-        self
-    }
-
-    /// Sets the longest time for which a guest may compute without returning to its event loop while a call of it is
-    /// over.
-    pub fn stall(mut self, stall: Duration) -> Self {
-        self.spec.stall = stall;
-        self
-    }
-
-    /// Sets the policy of the health checks.
-    pub fn health(mut self, health: Health) -> Self {
-        self.spec.health = health;
-        self
-    }
-
-    /// Sets the parts of the machine that the chainlet may use.
-    pub fn resources(mut self, resources: Resources) -> Self {
-        self.spec.resources = resources;
-        self
-    }
-
     /// Lets the chainlet read the secret of this name.
     pub fn secret(mut self, name: impl AsRef<str>) -> Self {
         let key = KeyPath::from(["assets", "secrets"]).index(self.spec.assets.secrets.len());
@@ -247,12 +202,6 @@ impl ChainletBuilder {
     /// Sets the folder in which the chainlet keeps its own files.
     pub fn data(mut self, folder: impl Into<PathBuf>) -> Self {
         self.spec.assets.data = Some(folder.into());
-        self
-    }
-
-    /// Sets the hosts and addresses that the chainlet may reach over the network.
-    pub fn network(mut self, network: NetworkAccess) -> Self {
-        self.spec.network = network;
         self
     }
 
@@ -307,6 +256,31 @@ impl ChainletBuilder {
     fn name<T>(&mut self, key: KeyPath, name: Result<T, NameError>) -> Option<T> {
         name.map_err(|error| self.misnamed.push((key, error))).ok()
     }
+}
+
+/// Makes a setter for each key whose value needs no check of its own.
+macro_rules! setters {
+    ($($key:ident: $Type:ty),+ $(,)?) => {
+        impl ChainletBuilder {$(
+            #[doc = concat!("Sets [`", stringify!($key), "`](ChainletSpec::", stringify!($key), ").")]
+            pub fn $key(mut self, $key: $Type) -> Self {
+                self.spec.$key = $key;
+                self
+            }
+        )+}
+    };
+}
+
+setters! {
+    replicas: Replicas,
+    concurrency: u32,
+    queue: u32,
+    start_timeout: Duration,
+    grace: Duration,
+    stall: Duration,
+    health: Health,
+    resources: Resources,
+    network: NetworkAccess,
 }
 
 fn misnamed(key: KeyPath, error: &NameError) -> ConfigError {

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use super::chainlet::ChainletSpec;
 use super::component::ComponentSource;
 use super::error::{ConfigError, ConfigErrors};
 use super::key::KeyPath;
-use super::spec::{ChainSpec, ChainletSpec};
+use super::spec::ChainSpec;
 
 impl ChainSpec {
     /// Checks that the component of every chainlet and the source of every mount exist now. A data folder may be

@@ -7,57 +7,70 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
+use toml::de::DeValue;
 
+use super::place::Place;
+use super::reader::{Expected, Node, Problems};
+use super::row_type::{Count, Off, RowType, Sizes};
 use super::size::ByteSize;
-use super::{policy, schema};
+use super::table::{Table, table};
 
-/// The limits of what one replica may use of a GPU, for example
-///
-/// ```toml
-/// [chainlets.embed.resources]
-/// gpu = { adapter = "discrete", memory = "8GiB", timeout = "2s" }
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct GpuResources {
-    /// The adapter. It is chosen by its kind, `adapter = "discrete"`, `"integrated"`, `"virtual"` or `"cpu"`; by a part
-    /// of its name, `adapter = "RTX 4090"`; or by its number in the list that `chainhost gpus` prints, `adapter = 0`.
-    /// By default, it is the best one that there is: a discrete one before an integrated, a virtual, any other, and
-    /// `cpu`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(default, schema_with = "schema::adapter")]
-    pub adapter: Option<AdapterChoice>,
+table! {
+    /// The limits of what one replica may use of a GPU, for example
+    ///
+    /// ```toml
+    /// [chainlets.embed.resources]
+    /// gpu = { adapter = "discrete", memory = "8GiB", timeout = "2s" }
+    /// ```
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    #[non_exhaustive]
+    pub struct GpuResources {
+        /// The adapter. It is chosen by its kind, `adapter = "discrete"`, `"integrated"`, `"virtual"` or `"cpu"`; by a part
+        /// of its name, `adapter = "RTX 4090"`; or by its number in the list that `chainhost gpus` prints, `adapter = 0`.
+        /// By default, it is the best one that there is: a discrete one before an integrated, a virtual, any other, and
+        /// `cpu`.
+        pub adapter: Option<AdapterChoice> = None, like "adapter = \"discrete\" or adapter = 0",
+            help "write it like adapter = \"RTX\", or remove it for the best adapter that there is";
 
-    /// The most bytes that all buffers of one replica may have together, with a unit, for example `memory = "8GiB"`.
-    #[schemars(
-        default = "defaults::memory",
-        with = "String",
-        regex(pattern = r"^\s*[0-9][0-9_]*(\.[0-9]+)?\s*([KMGTPE]i?)?B\s*$")
-    )]
-    pub memory: ByteSize,
+        /// The most bytes that all buffers of one replica may have together, with a unit, for example `memory = "8GiB"`.
+        pub memory: ByteSize = ByteSize::gib(1), bounds Sizes::AtLeast(LEAST_MEMORY), like "memory = \"4GiB\"";
 
-    /// The most submissions of one device that may be under way, for example `queue = 8`. A further one waits.
-    #[schemars(default = "defaults::queue", range(min = 1))]
-    pub queue: u32,
+        /// The most submissions of one device that may be under way, for example `queue = 8`. A further one waits.
+        pub queue: u32 = 32, bounds Count::AtLeastOne("submissions"), like "queue = 32";
 
-    /// The longest time that the GPU may work on one submission, and that a shader may compile, for example
-    /// `timeout = "2s"`. After that, the device is lost.
-    #[serde(serialize_with = "policy::duration")]
-    #[schemars(default = "defaults::timeout_text", with = "String")]
-    pub timeout: Duration,
+        /// The longest time that the GPU may work on one submission, and that a shader may compile, for example
+        /// `timeout = "2s"`. After that, the device is lost.
+        // No kernel of a service should take longer than the default, and some drivers allow no more.
+        pub timeout: Duration = Duration::from_secs(10), like "timeout = \"10s\"";
 
-    /// True if the chainlet starts even if no adapter fits, for example `optional = true`. The list of its adapters is
-    /// empty then.
-    #[schemars(default)]
-    pub optional: bool,
+        /// True if the chainlet starts even if no adapter fits, for example `optional = true`. The list of its adapters is
+        /// empty then.
+        pub optional: bool = false, like "optional = true";
 
-    /// True if a new replica replaces one that has lost a device, which is the default. Set `replace_on_loss = false`
-    /// for a chainlet that requests another device by itself.
-    #[schemars(default = "defaults::replace_on_loss")]
-    pub replace_on_loss: bool,
+        /// True if a new replica replaces one that has lost a device, which is the default. Set `replace_on_loss = false`
+        /// for a chainlet that requests another device by itself.
+        pub replace_on_loss: bool = true, like "replace_on_loss = false";
+    }
+}
+
+/// The least `memory`: the largest uniform buffer that WebGPU promises on every adapter.
+const LEAST_MEMORY: ByteSize = ByteSize::kib(64);
+
+impl Table for GpuResources {
+    const WHAT: &'static str = "true, false, or a table";
+    const OFF: Off = Off::Written;
+    const HINTS: &'static [(&'static str, &'static str)] =
+        &[("isolation", "move it to the table [gpu], as isolation = \"process\"; it holds for the whole chain")];
+
+    fn read_short(node: &Node<'_>, problems: &mut Problems<'_>, expected: Expected) -> Option<Self> {
+        node.default_if_true(problems, expected)
+    }
+
+    fn short_schema(generator: &mut SchemaGenerator) -> Option<Schema> {
+        Some(bool::schema(&(), generator))
+    }
 }
 
 /// The choice of an adapter of the machine for a chainlet.
@@ -89,20 +102,34 @@ pub enum AdapterKind {
 #[error("every adapter's name holds it, so it chooses none")]
 pub struct AdapterChoiceError;
 
-/// The settings of GPU work for the whole chain, for example
-///
-/// ```toml
-/// [gpu]
-/// isolation = "process"
-/// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct GpuHost {
-    /// The place where GPU work runs, for example `isolation = "process"`.
-    #[schemars(default)]
-    pub isolation: Isolation,
+table! {
+    /// The settings of GPU work for the whole chain, for example
+    ///
+    /// ```toml
+    /// [gpu]
+    /// isolation = "process"
+    /// ```
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    #[non_exhaustive]
+    pub struct GpuHost {
+        /// The place where GPU work runs, for example `isolation = "process"`.
+        pub isolation: Isolation = Isolation::InProcess, like "isolation = \"process\"";
+    }
 }
+
+impl Table for GpuHost {
+    const WHAT: &'static str = "a table that says how GPU work runs";
+    const HINTS: &'static [(&'static str, &'static str)] = &[
+        ("adapter", TO_THE_CHAINLET),
+        ("memory", TO_THE_CHAINLET),
+        ("queue", TO_THE_CHAINLET),
+        ("timeout", TO_THE_CHAINLET),
+        ("optional", TO_THE_CHAINLET),
+        ("replace_on_loss", TO_THE_CHAINLET),
+    ];
+}
+
+const TO_THE_CHAINLET: &str = "move it to the chainlet that it is about, as in resources.gpu = { memory = \"4GiB\" }";
 
 /// The place where GPU work runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
@@ -117,19 +144,6 @@ pub enum Isolation {
     Process,
 }
 
-impl Default for GpuResources {
-    fn default() -> Self {
-        Self {
-            adapter: None,
-            memory: defaults::memory(),
-            queue: defaults::queue(),
-            timeout: defaults::TIMEOUT,
-            optional: false,
-            replace_on_loss: defaults::replace_on_loss(),
-        }
-    }
-}
-
 impl GpuHost {
     /// Returns the settings with which GPU work runs as `isolation` says.
     #[must_use]
@@ -139,7 +153,7 @@ impl GpuHost {
 }
 
 impl AdapterKind {
-    pub(super) const ALL: [Self; 4] = [Self::Discrete, Self::Integrated, Self::Virtual, Self::Cpu];
+    const ALL: [Self; 4] = [Self::Discrete, Self::Integrated, Self::Virtual, Self::Cpu];
 
     /// Returns the word for it in chain.toml.
     #[must_use]
@@ -154,7 +168,7 @@ impl AdapterKind {
 }
 
 impl Isolation {
-    pub(super) const ALL: [Self; 2] = [Self::InProcess, Self::Process];
+    const ALL: [Self; 2] = [Self::InProcess, Self::Process];
 
     /// Returns the word for it in chain.toml.
     #[must_use]
@@ -214,37 +228,57 @@ impl Serialize for AdapterChoice {
     }
 }
 
-/// Writes the limits as in chain.toml, and `false` for no GPU.
-pub(super) fn or_false<S: Serializer>(gpu: &Option<GpuResources>, serializer: S) -> Result<S::Ok, S::Error> {
-    match gpu {
-        Some(gpu) => gpu.serialize(serializer),
-        None => serializer.serialize_bool(false),
+/// A number is a place in the list of adapters. A text is a kind, or else a part of a name.
+impl RowType for AdapterChoice {
+    type Bounds = ();
+
+    fn what((): &()) -> &'static str {
+        "a kind of adapter (\"discrete\", \"integrated\", \"virtual\", \"cpu\"), a part of its name, or its number in the list \
+         of `chainhost gpus`"
+    }
+
+    fn read(node: &Node<'_>, problems: &mut Problems<'_>, expected: Expected) -> Option<Self> {
+        match node.value {
+            DeValue::Integer(_) => node.count(problems, expected).map(Self::Index),
+            _ => node.parsed(problems, expected, str::parse),
+        }
+    }
+
+    /// Lists the kinds apart from other texts, so that editors offer them.
+    fn schema((): &(), _: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [
+                { "enum": AdapterKind::ALL.map(AdapterKind::as_str) },
+                { "type": "integer", "minimum": 0, "maximum": u32::MAX },
+                { "type": "string", "pattern": r"\S" },
+            ],
+        })
+    }
+
+    fn check(&self, (): &(), place: &mut Place<'_>) {
+        if let Self::Name(name) = self
+            && name.trim().is_empty()
+        {
+            place.wrong(format!("expected a part of an adapter's name, found {name:?}: {AdapterChoiceError}"));
+        }
     }
 }
 
-/// The defaults that are not simply "nothing".
-mod defaults {
-    use std::time::Duration;
+impl RowType for Isolation {
+    type Bounds = ();
 
-    use super::{ByteSize, policy};
-
-    /// No kernel of a service should take longer, and some drivers allow no more.
-    pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
-
-    pub(super) fn memory() -> ByteSize {
-        ByteSize::gib(1)
+    fn what((): &()) -> &'static str {
+        "\"in-process\" or \"process\""
     }
 
-    pub(super) fn queue() -> u32 {
-        32
+    fn read(node: &Node<'_>, problems: &mut Problems<'_>, expected: Expected) -> Option<Self> {
+        node.parsed(problems, expected, |text| {
+            Self::ALL.into_iter().find(|isolation| isolation.as_str() == text).ok_or("it is none of these")
+        })
     }
 
-    pub(super) fn replace_on_loss() -> bool {
-        true
-    }
-
-    pub(super) fn timeout_text() -> String {
-        policy::defaults::text(TIMEOUT)
+    fn schema((): &(), generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<Self>()
     }
 }
 

@@ -5,7 +5,11 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use schemars::{Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
+
+use super::reader::{Expected, Node, Problems};
+use super::row_type::RowType;
 
 /// The longest name, in bytes: that of a DNS label, so that a name fits into a host name, a URL and a metric label.
 const MAX_LENGTH: usize = 63;
@@ -144,6 +148,32 @@ names! {
 
     /// The id of an exported interface, such as `demo:hello/greeter@1.0.0`, or the plain name of an inline one.
     InterfaceName is "the name of an interface" of INTERFACE;
+}
+
+/// Makes kinds of names the types of keys.
+macro_rules! row_types {
+    ($($Name:ident: $what:literal;)+) => {$(
+        impl RowType for $Name {
+            type Bounds = ();
+
+            fn what((): &()) -> &'static str {
+                $what
+            }
+
+            fn read(node: &Node<'_>, problems: &mut Problems<'_>, expected: Expected) -> Option<Self> {
+                node.name(problems, expected)
+            }
+
+            fn schema((): &(), generator: &mut SchemaGenerator) -> Schema {
+                generator.subschema_for::<Self>()
+            }
+        }
+    )+};
+}
+
+row_types! {
+    ChainletName: "the name of a chainlet";
+    InterfaceName: "the name of an exported interface";
 }
 
 impl Default for EnvironmentName {

@@ -8,43 +8,39 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use ipnet::IpNet;
-use schemars::JsonSchema;
+use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
-/// The network access of a chainlet. It reaches nothing that is not named here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct NetworkAccess {
-    /// The hosts to which the chainlet may send HTTP requests, for example
-    /// `hosts = ["api.example.com", "*.example.org:8443", "10.0.0.0/8"]`. An entry is a name, `*.` and a name for all
-    /// names below it, `*` for every public host, an address, or a range of addresses. An entry with a port permits
-    /// only that port. Addresses that are not public must be named as addresses: a name that leads to one does not
-    /// suffice, except `localhost`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(default, with = "Vec<String>")]
-    pub hosts: Vec<HostRule>,
+use super::reader::{Expected, Node, Problems};
+use super::row_type::{Count, RowType};
+use super::table::{Table, table};
 
-    /// The addresses to which the chainlet may open TCP connections by `wasi:sockets`, for example
-    /// `sockets = ["10.0.0.5:5432", "10.1.0.0/16:6379"]`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(default, with = "Vec<String>")]
-    pub sockets: Vec<SocketRule>,
+table! {
+    /// The network access of a chainlet. It reaches nothing that is not named here.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    #[non_exhaustive]
+    pub struct NetworkAccess {
+        /// The hosts to which the chainlet may send HTTP requests, for example
+        /// `hosts = ["api.example.com", "*.example.org:8443", "10.0.0.0/8"]`. An entry is a name, `*.` and a name for all
+        /// names below it, `*` for every public host, an address, or a range of addresses. An entry with a port permits
+        /// only that port. Addresses that are not public must be named as addresses: a name that leads to one does not
+        /// suffice, except `localhost`.
+        pub hosts: Vec<HostRule> = Vec::new(), is "an array of hosts",
+            like "hosts = [\"api.example.com\", \"*.example.org:8443\", \"10.0.0.0/8\"]";
 
-    /// The most HTTP requests that all replicas of the chainlet may have in flight together, for example
-    /// `concurrency = 8`. Further requests wait.
-    #[schemars(default = "default_concurrency", range(min = 1))]
-    pub concurrency: u32,
-}
+        /// The addresses to which the chainlet may open TCP connections by `wasi:sockets`, for example
+        /// `sockets = ["10.0.0.5:5432", "10.1.0.0/16:6379"]`.
+        pub sockets: Vec<SocketRule> = Vec::new(), is "an array of addresses with ports",
+            like "sockets = [\"10.0.0.5:5432\"]";
 
-fn default_concurrency() -> u32 {
-    64
-}
-
-impl Default for NetworkAccess {
-    fn default() -> Self {
-        NetworkAccess { hosts: Vec::new(), sockets: Vec::new(), concurrency: default_concurrency() }
+        /// The most HTTP requests that all replicas of the chainlet may have in flight together, for example
+        /// `concurrency = 8`. Further requests wait.
+        pub concurrency: u32 = 64, bounds Count::AtLeastOne("requests at once"), like "concurrency = 64";
     }
+}
+
+impl Table for NetworkAccess {
+    const WHAT: &'static str = "a table of hosts";
 }
 
 /// A rule that permits requests to some hosts.
@@ -291,16 +287,36 @@ fn write_net(net: IpNet, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if net.prefix_len() == net.max_prefix_len() { Ok(()) } else { write!(f, "/{}", net.prefix_len()) }
 }
 
-impl Serialize for HostRule {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
+/// Makes rules the types of keys, written as texts.
+macro_rules! row_types {
+    ($($Rule:ident: $what:literal;)+) => {$(
+        impl Serialize for $Rule {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl RowType for $Rule {
+            type Bounds = ();
+
+            fn what((): &()) -> &'static str {
+                $what
+            }
+
+            fn read(node: &Node<'_>, problems: &mut Problems<'_>, expected: Expected) -> Option<Self> {
+                node.parsed(problems, expected, str::parse)
+            }
+
+            fn schema((): &(), _: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string" })
+            }
+        }
+    )+};
 }
 
-impl Serialize for SocketRule {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
+row_types! {
+    HostRule: "a host";
+    SocketRule: "an address with a port";
 }
 
 #[cfg(test)]

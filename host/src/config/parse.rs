@@ -1,16 +1,12 @@
 //! Reads chain.toml, key by key.
 
-mod chainlet;
 mod expected;
-mod gpu;
-mod policy;
 mod settings;
 mod syntax;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use indexmap::IndexMap;
 use toml::de::DeTable;
 
 use super::error::{ConfigError, ConfigErrors};
@@ -18,15 +14,14 @@ use super::key::KeyPath;
 use super::location::Location;
 use super::name::{ChainName, ChainletName, EnvironmentName};
 use super::policy::Rollout;
-use super::reader::{Node, Problems, TableReader, named_key};
+use super::reader::{Node, Problems, TableReader};
+use super::row_type::RowType;
 use super::source::Source;
-use super::spec::{ChainSpec, ChainletSpec, DEFAULT_WORKDIR};
+use super::spec::{ChainSpec, DEFAULT_WORKDIR};
 use super::validate;
 use crate::bounded_file;
 use crate::capability::keyvalue;
-use chainlet::read_chainlet;
 use expected::*;
-use policy::read_rollout;
 
 /// Reads the file at `path`.
 pub(super) fn chain_file(path: &Path) -> Result<ChainSpec, ConfigErrors> {
@@ -66,9 +61,10 @@ pub(super) fn chain_text(text: &str, origin: &Path) -> Result<ChainSpec, ConfigE
     let mut problems = Problems::new(&source, document);
     let mut root = TableReader::new(KeyPath::root(), document);
     let chain = root.required("chain", CHAIN).and_then(|node| read_chain(&mut problems, &node)).unwrap_or_default();
-    let chainlets = root.required("chainlets", CHAINLETS).map(|node| read_chainlets(&mut problems, &node));
+    let chainlets =
+        root.required("chainlets", CHAINLETS).and_then(|node| RowType::read(&node, &mut problems, CHAINLETS));
     let chainlets = chainlets.unwrap_or_default();
-    let gpu = root.optional("gpu").and_then(|node| gpu::read_host(&mut problems, &node)).unwrap_or_default();
+    let gpu = root.optional("gpu").and_then(|node| RowType::read(&node, &mut problems, GPU_HOST)).unwrap_or_default();
     let stores = root.optional("stores").map(|node| keyvalue::read_stores(&mut problems, &node)).unwrap_or_default();
     root.finish(&mut problems, &[]);
     let locate = |key: &KeyPath| source.locate_in(document, key);
@@ -113,22 +109,10 @@ fn read_chain(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Chain> {
         name: table.required("name", CHAIN_NAME).and_then(|node| node.name(problems, CHAIN_NAME)),
         entrypoint: table.optional("entrypoint").and_then(|node| node.name(problems, ENTRYPOINT)),
         environment: table.optional("environment").and_then(|node| node.name(problems, ENVIRONMENT)),
-        rollout: table.optional("rollout").and_then(|node| read_rollout(problems, &node)).unwrap_or_default(),
+        rollout: table.optional("rollout").and_then(|node| RowType::read(&node, problems, ROLLOUT)).unwrap_or_default(),
     };
     table.finish(problems, &[]);
     Some(chain)
-}
-
-fn read_chainlets(problems: &mut Problems<'_>, node: &Node<'_>) -> IndexMap<ChainletName, ChainletSpec> {
-    let mut chainlets = IndexMap::new();
-    for (key, node) in node.entries(problems, CHAINLETS).unwrap_or_default() {
-        let name = named_key(key, &node, problems, CHAINLETS);
-        let chainlet = read_chainlet(problems, &node);
-        if let (Some(name), Some(chainlet)) = (name, chainlet) {
-            chainlets.insert(name, chainlet);
-        }
-    }
-    chainlets
 }
 
 #[cfg(test)]

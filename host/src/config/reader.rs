@@ -5,13 +5,16 @@
 
 use std::collections::HashSet;
 use std::fmt::Display;
+use std::hash::Hash;
 use std::str::FromStr;
 
+use indexmap::IndexMap;
 use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::error::ConfigError;
 use super::key::{KeyPath, quoted_unless_bare};
 use super::name::NameError;
+use super::row_type::RowType;
 use super::source::Source;
 
 /// The most mistakes that are reported at once. The others come to light when these are corrected.
@@ -171,6 +174,14 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// Reads `true` as the default.
+    pub(crate) fn default_if_true<T: Default>(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<T> {
+        match self.value {
+            DeValue::Boolean(true) => Some(T::default()),
+            _ => self.mistyped(problems, expected),
+        }
+    }
+
     pub(crate) fn elements(&self, problems: &mut Problems<'_>, expected: Expected) -> Option<Vec<Node<'a>>> {
         match self.value {
             DeValue::Array(elements) => Some(
@@ -198,6 +209,28 @@ impl<'a> Node<'a> {
             ),
             _ => self.mistyped(problems, expected),
         }
+    }
+
+    /// Reads a table whose keys are names that the user chooses. Leaves out entries that cannot be read.
+    pub(crate) fn named<K, V>(
+        &self,
+        problems: &mut Problems<'_>,
+        expected: Expected,
+        of_entry: Expected,
+    ) -> Option<IndexMap<K, V>>
+    where
+        K: FromStr<Err = NameError> + Hash + Eq,
+        V: RowType,
+    {
+        let mut named = IndexMap::new();
+        for (key, node) in self.entries(problems, expected)? {
+            let name = named_key(key, &node, problems, expected);
+            let value = V::read(&node, problems, of_entry);
+            if let (Some(name), Some(value)) = (name, value) {
+                named.insert(name, value);
+            }
+        }
+        Some(named)
     }
 
     /// Reads a table whose keys are known.

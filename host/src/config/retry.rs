@@ -3,9 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 
+use super::reader::{Expected, Node, Problems};
+use super::row_type::RowType;
 use crate::error::{DeclaredKind, ErrorKind};
 
 /// A kind of failure, or of an error of the standard type `chainlet:host/errors`, for which an edge repeats a call.
@@ -96,6 +98,23 @@ impl FromStr for RetryKind {
 
     fn from_str(text: &str) -> Result<Self, UnknownRetryKind> {
         Self::ALL.iter().find(|(_, name)| *name == text).map(|(kind, _)| *kind).ok_or(UnknownRetryKind)
+    }
+}
+
+impl RowType for RetryKind {
+    type Bounds = ();
+
+    fn what((): &()) -> &'static str {
+        "one of \"overloaded\", \"not-ready\", \"deadline\", \"trap\", \"unreachable\", \"internal\", \"conflict\", \
+         \"too-many\", \"upstream\", \"unavailable\" and \"timeout\""
+    }
+
+    fn read(node: &Node<'_>, problems: &mut Problems<'_>, expected: Expected) -> Option<Self> {
+        node.parsed(problems, expected, str::parse)
+    }
+
+    fn schema((): &(), generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<Self>()
     }
 }
 

@@ -6,10 +6,11 @@ use indexmap::IndexMap;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::gpu::{AdapterKind, GpuHost, GpuResources};
-use super::name::{ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, SecretName, StoreName};
-use super::policy::{BreakerPolicy, Canary, DependencySpec, Replicas};
-use super::spec::{Build, ChainletSpec};
+use super::chainlet::ChainletSpec;
+use super::gpu::GpuHost;
+use super::name::{ChainName, ChainletName, EnvironmentName, InterfaceName, SecretName, StoreName};
+use super::policy::Rollout;
+use super::row_type::RowType;
 use crate::capability::keyvalue::StoreSpec;
 
 pub(super) fn json_schema() -> serde_json::Value {
@@ -62,68 +63,13 @@ struct ChainTable {
 
     /// The way in which a new version of the chain replaces the running one: `rollout = "atomic"` at once, `"canary"`
     /// for a share of the calls first, or `rollout = { canary = { share = 0.1, trial = "5m" } }`.
-    #[schemars(default = "atomic", schema_with = "rollout")]
-    rollout: String,
+    #[schemars(default, schema_with = "row_type::<Rollout>")]
+    rollout: Rollout,
 }
 
-pub(super) fn component(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "minLength": 1 })
-}
-
-pub(super) fn build(generator: &mut SchemaGenerator) -> Schema {
-    let table = generator.subschema_for::<Build>();
-    json_schema!({ "anyOf": [{ "type": "string", "minLength": 1 }, table] })
-}
-
-pub(super) fn replicas(generator: &mut SchemaGenerator) -> Schema {
-    let table = generator.subschema_for::<Replicas>();
-    json_schema!({ "anyOf": [{ "type": "integer", "minimum": 1, "maximum": u32::MAX }, table] })
-}
-
-fn atomic() -> &'static str {
-    "atomic"
-}
-
-fn rollout(generator: &mut SchemaGenerator) -> Schema {
-    let canary = generator.subschema_for::<Canary>();
-    let table = json_schema!({
-        "type": "object",
-        "properties": { "canary": canary },
-        "required": ["canary"],
-        "additionalProperties": false,
-    });
-    json_schema!({ "anyOf": [{ "enum": ["atomic", "canary"] }, table] })
-}
-
-pub(super) fn breaker(generator: &mut SchemaGenerator) -> Schema {
-    let table = generator.subschema_for::<BreakerPolicy>();
-    json_schema!({ "anyOf": [{ "type": "boolean" }, table] })
-}
-
-pub(super) fn gpu(generator: &mut SchemaGenerator) -> Schema {
-    let table = generator.subschema_for::<GpuResources>();
-    json_schema!({ "anyOf": [{ "type": "boolean" }, table] })
-}
-
-/// Lists the kinds apart from other texts, so that editors offer them.
-pub(super) fn adapter(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "anyOf": [
-            { "enum": AdapterKind::ALL.map(AdapterKind::as_str) },
-            { "type": "integer", "minimum": 0, "maximum": u32::MAX },
-            { "type": "string", "pattern": r"\S" },
-        ],
-    })
-}
-
-pub(super) fn depends(generator: &mut SchemaGenerator) -> Schema {
-    let name = generator.subschema_for::<ChainletName>();
-    let table = generator.subschema_for::<DependencySpec>();
-    json_schema!({
-        "type": "object",
-        "propertyNames": { "pattern": DependencyName::PATTERN },
-        "additionalProperties": { "anyOf": [name, table] },
-    })
+/// Returns the JSON Schema of a type that says it itself.
+fn row_type<T: RowType>(generator: &mut SchemaGenerator) -> Schema {
+    T::schema(&T::Bounds::default(), generator)
 }
 
 macro_rules! name_schemas {

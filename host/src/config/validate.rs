@@ -1,37 +1,17 @@
 //! Checks the rules for a chain that go beyond the form of each key, for specs from a file and from code.
 
-use std::collections::HashMap;
-use std::path::Path;
-use std::time::Duration;
-
 use indexmap::IndexMap;
 
-use super::component::ComponentSource;
+use super::chainlet::ChainletSpec;
 use super::error::ConfigError;
-use super::gpu::{AdapterChoice, AdapterChoiceError, GpuResources};
 use super::key::KeyPath;
 use super::location::Location;
 use super::name::{ChainletName, StoreName};
-use super::policy::{BreakerPolicy, Canary, DependencySpec, Health, Replicas, Rollout};
+use super::place::Place;
+use super::policy::{DependencySpec, Rollout};
 use super::reader::nearest;
-use super::size::ByteSize;
-use super::spec::{Assets, ChainletSpec, Resources};
+use super::row_type::RowType;
 use crate::capability::keyvalue::{self, StoreSpec};
-
-/// The least `resources.memory`: one page of WebAssembly.
-const LEAST_MEMORY: ByteSize = ByteSize::kib(64);
-
-/// The most memory that 32-bit WebAssembly can address.
-const MOST_MEMORY: ByteSize = ByteSize::gib(4);
-
-/// The least `resources.value_limit`. Even a line of output is a call of the host, to which this limit applies.
-const LEAST_VALUE: ByteSize = ByteSize::kib(64);
-
-/// The least `resources.gpu.memory`: the largest uniform buffer that WebGPU promises on every adapter.
-const LEAST_GPU_MEMORY: ByteSize = ByteSize::kib(64);
-
-/// The longest time that a setting may have. A call that takes longer is a batch job, and needs no timeout.
-const LONGEST_TIME: Duration = Duration::from_hours(7 * 24);
 
 type ChainletSpecs = IndexMap<ChainletName, ChainletSpec>;
 
@@ -45,19 +25,15 @@ pub(super) fn check(
 ) -> Vec<ConfigError> {
     let mut checker = Checker { chainlets, locate, errors: Vec::new() };
     let all = KeyPath::from(["chainlets"]);
-    if chainlets.is_empty() {
-        checker.error(
-            &all,
-            "a chain needs at least one chainlet, found none",
-            "add one: [chainlets.say-hello] with component = \"say_hello.wasm\" in it",
-        );
-    }
     if let Some(entrypoint) = entrypoint {
         checker.known_chainlet(&KeyPath::from(["chain", "entrypoint"]), entrypoint);
     }
-    checker.rollout(&KeyPath::from(["chain", "rollout"]), rollout);
+    checker.table(KeyPath::from(["chain", "rollout"]), &rollout);
+    checker.table(all.clone(), chainlets);
     for (name, chainlet) in chainlets {
-        checker.chainlet(&all.key(name), name, chainlet);
+        for (dependency, spec) in &chainlet.depends {
+            checker.dependency(&all.key(name).key("depends").key(dependency), name, spec);
+        }
     }
     let named = chainlets.iter().map(|(name, chainlet)| (all.key(name), chainlet));
     checker.errors.extend(keyvalue::check(stores, named, locate));
@@ -75,196 +51,8 @@ impl Checker<'_> {
         self.errors.push(ConfigError::new((self.locate)(key), message, help));
     }
 
-    fn chainlet(&mut self, at: &KeyPath, name: &ChainletName, chainlet: &ChainletSpec) {
-        match &chainlet.component {
-            ComponentSource::File(path) => {
-                self.not_empty(&at.key("component"), path, "component = \"say_hello.wasm\"");
-            }
-            ComponentSource::Bytes(_) => {}
-        }
-        if let Some(build) = &chainlet.build {
-            // The short form, `build = "…"`, has no key for the command, so `locate` returns the place of `build`.
-            let command = at.key("build").key("command");
-            if build.command.trim().is_empty() {
-                self.error(&command, "expected a command, found an empty one", "name a command, or remove the key");
-            }
-            self.not_empty(&at.key("build").key("workdir"), &build.workdir, "workdir = \".\"");
-        }
-        self.replicas(&at.key("replicas"), chainlet.replicas);
-        self.at_least_one(&at.key("concurrency"), chainlet.concurrency, "calls at once");
-        self.time(&at.key("start_timeout"), chainlet.start_timeout, "start_timeout = \"5m\"");
-        self.time(&at.key("grace"), chainlet.grace, "grace = \"30s\"");
-        self.time(&at.key("stall"), chainlet.stall, "stall = \"1s\"");
-        self.health(&at.key("health"), chainlet.health);
-        if chainlet.replicas.min == 0 && chainlet.queue == 0 {
-            self.error(
-                &at.key("queue"),
-                "expected at least 1 where replicas.min = 0, found 0: the call that starts a replica has to wait for it",
-                "raise queue, or replicas.min",
-            );
-        }
-        self.resources(&at.key("resources"), &chainlet.resources);
-        self.secrets(&at.key("assets").key("secrets"), chainlet);
-        self.files(&at.key("assets"), &chainlet.assets);
-        self.at_least_one(&at.key("network").key("concurrency"), chainlet.network.concurrency, "requests at once");
-        for (dependency, spec) in &chainlet.depends {
-            self.dependency(&at.key("depends").key(dependency), name, spec);
-        }
-    }
-
-    fn rollout(&mut self, at: &KeyPath, rollout: Rollout) {
-        let Rollout::Canary(Canary { share, trial }) = rollout else { return };
-        let at = at.key("canary");
-        if !(share > 0.0 && share < 1.0) {
-            self.error(
-                &at.key("share"),
-                format!("expected a share greater than 0 and less than 1, found {share}"),
-                "write it like share = 0.1 for one call in ten, or rollout = \"atomic\" for all at once",
-            );
-        }
-        self.time(&at.key("trial"), trial, "trial = \"5m\"");
-    }
-
-    fn replicas(&mut self, at: &KeyPath, replicas: Replicas) {
-        let Replicas { min, max, target, window, idle } = replicas;
-        if !(target > 0.0 && target <= 1.0) {
-            self.error(
-                &at.key("target"),
-                format!("expected a share greater than 0 and at most 1, found {target}"),
-                "write it like target = 0.7",
-            );
-        }
-        self.time(&at.key("window"), window, "window = \"1s\"");
-        self.time(&at.key("idle"), idle, "idle = \"60s\"");
-        if max == 0 {
-            self.error(
-                &at.key("max"),
-                "expected at least 1 replica, found 0",
-                "remove the chainlet if it is not needed; min = 0 keeps none alive while there are no calls",
-            );
-        } else if min > max {
-            self.error(
-                &at.key("min"),
-                format!("expected at most as many as max = {max}, found {min}"),
-                "raise max, or lower min",
-            );
-        }
-    }
-
-    fn health(&mut self, at: &KeyPath, Health { interval, failures }: Health) {
-        self.time(&at.key("interval"), interval, "interval = \"1s\"");
-        self.at_least_one(&at.key("failures"), failures, "bad answers");
-    }
-
-    fn at_least_one(&mut self, at: &KeyPath, count: u32, of_what: &str) {
-        if count == 0 {
-            self.error(at, format!("expected at least 1, found 0 {of_what}"), "raise it, or remove it for the default");
-        }
-    }
-
-    fn resources(&mut self, at: &KeyPath, resources: &Resources) {
-        let &Resources { cpu, memory, value_limit, values_limit, ref gpu } = resources;
-        if !(cpu.is_finite() && cpu > 0.0) {
-            self.error(
-                &at.key("cpu"),
-                format!("expected a number of processors greater than 0, found {cpu}"),
-                "write it like cpu = 1, or cpu = 0.5 for half of one",
-            );
-        }
-        if memory < LEAST_MEMORY || memory > MOST_MEMORY {
-            self.error(
-                &at.key("memory"),
-                format!("expected from {LEAST_MEMORY} to {MOST_MEMORY}, found {memory}"),
-                "choose a size that 32-bit WebAssembly can use, such as memory = \"256MiB\"",
-            );
-        }
-        if value_limit < LEAST_VALUE {
-            self.error(
-                &at.key("value_limit"),
-                format!("expected at least {LEAST_VALUE}, found {value_limit}"),
-                "raise it, or remove it for the default",
-            );
-        } else if values_limit < value_limit {
-            self.error(
-                &at.key("values_limit"),
-                format!("expected at least value_limit = {value_limit}, found {values_limit}"),
-                "raise values_limit, or lower value_limit",
-            );
-        }
-        if let Some(gpu) = gpu {
-            self.gpu(&at.key("gpu"), gpu);
-        }
-    }
-
-    fn gpu(
-        &mut self,
-        at: &KeyPath,
-        GpuResources { adapter, memory, queue, timeout, optional: _, replace_on_loss: _ }: &GpuResources,
-    ) {
-        if let Some(AdapterChoice::Name(name)) = adapter
-            && name.trim().is_empty()
-        {
-            self.error(
-                &at.key("adapter"),
-                format!("expected a part of an adapter's name, found {name:?}: {AdapterChoiceError}"),
-                "write it like adapter = \"RTX\", or remove it for the best adapter that there is",
-            );
-        }
-        if *memory < LEAST_GPU_MEMORY {
-            self.error(
-                &at.key("memory"),
-                format!("expected at least {LEAST_GPU_MEMORY}, found {memory}"),
-                "raise it, or remove it for the default",
-            );
-        }
-        self.at_least_one(&at.key("queue"), *queue, "submissions");
-        self.time(&at.key("timeout"), *timeout, "timeout = \"10s\"");
-    }
-
-    fn secrets(&mut self, at: &KeyPath, chainlet: &ChainletSpec) {
-        let mut seen = HashMap::new();
-        for (index, name) in chainlet.assets.secrets.iter().enumerate() {
-            if let Some(first) = seen.insert(name, index) {
-                let message = format!("the secret {name} is listed already, as secrets[{first}]");
-                self.error(&at.index(index), message, "remove one of the two");
-            }
-        }
-    }
-
-    fn files(&mut self, at: &KeyPath, Assets { files, data, .. }: &Assets) {
-        if let Some(data) = data {
-            self.not_empty(&at.key("data"), data, "data = \"data/index\"");
-        }
-        let mut seen = HashMap::new();
-        for (index, mount) in files.iter().enumerate() {
-            let at = at.key("files").index(index);
-            self.not_empty(&at.key("source"), &mount.source, "source = \"models/\"");
-            let Some(path) = self.guest_path(&at.key("path"), &mount.path) else { continue };
-            if data.is_some() && path.first().is_some_and(|first| Assets::DATA_PATH.strip_prefix('/') == Some(first)) {
-                let message = format!("the data folder is at {} already, found {:?}", Assets::DATA_PATH, mount.path);
-                self.error(&at.key("path"), message, "choose another path, or remove assets.data");
-            }
-            if let Some(first) = seen.insert(path, index) {
-                let message = format!("another file or folder is at {:?} already: files[{first}]", mount.path);
-                self.error(&at.key("path"), message, "give each its own path");
-            }
-        }
-    }
-
-    /// Splits a mount's path into its parts, so that `/models` and `/models/` are the same. Rejects relative paths, and
-    /// paths with `.`, `..`, `\` or a NUL.
-    fn guest_path<'p>(&mut self, at: &KeyPath, path: &'p str) -> Option<Vec<&'p str>> {
-        let help = "write it like path = \"/models\"";
-        if !path.starts_with('/') {
-            self.error(at, format!("expected a path that begins with /, found {path:?}"), help);
-            return None;
-        }
-        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-        if parts.iter().any(|part| *part == "." || *part == "..") || path.contains(['\0', '\\']) {
-            self.error(at, format!("expected a plain path without `.`, `..` and `\\`, found {path:?}"), help);
-            return None;
-        }
-        Some(parts)
+    fn table<T: RowType<Bounds = ()>>(&mut self, at: KeyPath, value: &T) {
+        value.check(&(), &mut Place::of_table(at, self.locate, &mut self.errors));
     }
 
     fn dependency(&mut self, at: &KeyPath, owner: &ChainletName, dependency: &DependencySpec) {
@@ -280,45 +68,6 @@ impl Checker<'_> {
                 self.known_chainlet(&at, target);
             }
         }
-        if let Some(timeout) = dependency.timeout {
-            self.time(&at.key("timeout"), timeout, "timeout = \"10s\", or remove it for no timeout");
-        }
-        if let Some(BreakerPolicy { failures, pause }) = dependency.breaker {
-            let at = at.key("breaker");
-            self.at_least_one(&at.key("failures"), failures, "failures");
-            self.time(&at.key("pause"), pause, "pause = \"2s\", or breaker = false for none");
-        }
-        self.at_least_one(&at.key("attempts"), dependency.attempts, "attempts");
-        for (key, is_set) in [("retry_on", !dependency.retry_on.is_empty()), ("idempotent", dependency.idempotent)] {
-            if is_set && dependency.attempts == 1 {
-                self.error(
-                    &at.key(key),
-                    format!("expected attempts of 2 or more beside {key}, found 1, which repeats nothing"),
-                    format!("add attempts = 3, or remove {key}"),
-                );
-            }
-        }
-        for (key, timeout) in
-            [("first_item_timeout", dependency.first_item_timeout), ("item_timeout", dependency.item_timeout)]
-        {
-            if let Some(timeout) = timeout {
-                self.time(&at.key(key), timeout, &format!("{key} = \"5s\", or remove it for no timeout"));
-            }
-        }
-        if let Some(concurrency) = dependency.concurrency {
-            self.at_least_one(&at.key("concurrency"), concurrency, "calls at once");
-        }
-    }
-
-    fn time(&mut self, at: &KeyPath, time: Duration, example: &str) {
-        if time.is_zero() || time > LONGEST_TIME {
-            let (found, longest) = (humantime::format_duration(time), humantime::format_duration(LONGEST_TIME));
-            self.error(
-                at,
-                format!("expected more than 0s and at most {longest}, found {found}"),
-                format!("write it like {example}"),
-            );
-        }
     }
 
     fn known_chainlet(&mut self, at: &KeyPath, name: &ChainletName) {
@@ -332,11 +81,5 @@ impl Checker<'_> {
             None => format!("add [chainlets.{name}], or name one of: {}", names().collect::<Vec<_>>().join(", ")),
         };
         self.error(at, format!("expected a chainlet of this chain, found {:?}", name.as_str()), help);
-    }
-
-    fn not_empty(&mut self, at: &KeyPath, path: &Path, example: &str) {
-        if path.as_os_str().is_empty() {
-            self.error(at, "expected a path, found an empty text", format!("write it like {example}"));
-        }
     }
 }

@@ -15,85 +15,9 @@ expected! {
     ENVIRONMENT: "the name of an environment", like "environment = \"production\"";
 
     ROLLOUT: "\"atomic\", \"canary\", or a table that describes a canary", like "rollout = { canary = { share = 0.1, trial = \"5m\" } }";
-    CANARY: "a table that describes a canary", like "canary = { share = 0.1, trial = \"5m\" }";
-    SHARE: "a share greater than 0 and less than 1", like "share = 0.1";
-    TRIAL: "a length of time with a unit", like "trial = \"5m\"";
 
     GPU_HOST: "a table that says how GPU work runs", like "[gpu] with isolation = \"process\" in it; what a chainlet may use of a GPU is said in its resources.gpu";
-    ISOLATION: "\"in-process\" or \"process\"", like "isolation = \"process\"";
 
     CHAINLETS: "a table of chainlets", like "[chainlets.say-hello] with component = \"say_hello.wasm\" in it";
-    CHAINLET: "a table that describes a chainlet", like "[chainlets.say-hello] with component = \"say_hello.wasm\" in it";
-    COMPONENT: "the path of a component file", like "component = \"say_hello.wasm\"";
-    EXPORT: "the name of an exported interface", like "export = \"demo:hello/greeter@1.0.0\"";
-    CONCURRENCY: "a whole number from 1 to 4294967295", like "concurrency = 16";
-    QUEUE: "a whole number from 0 to 4294967295", like "queue = 1024";
 
-    BUILD: "a command, or a table with a command", like "build = \"cargo build --release --target wasm32-wasip2\"";
-    COMMAND: "a command as for a shell", like "command = \"cargo build --release --target wasm32-wasip2\"";
-    WORKDIR: "the path of a folder", like "workdir = \"say-hello\"";
-
-    REPLICAS: "a whole number from 1 to 4294967295, or bounds", like "replicas = 2 or replicas = { min = 1, max = 4 }";
-    MIN_REPLICAS: "a whole number from 0 to 4294967295", like "min = 1";
-    MAX_REPLICAS: "a whole number from 1 to 4294967295", like "max = 4";
-    UTILISATION: "a share greater than 0 and at most 1", like "target = 0.7";
-    WINDOW: "a length of time with a unit", like "window = \"1s\"";
-    IDLE: "a length of time with a unit", like "idle = \"60s\"";
-
-    START_TIMEOUT: "a length of time with a unit", like "start_timeout = \"5m\"";
-    GRACE: "a length of time with a unit", like "grace = \"30s\"";
-    STALL: "a length of time with a unit", like "stall = \"1s\"";
-    HEALTH: "a table", like "health = { interval = \"1s\", failures = 3 }";
-    INTERVAL: "a length of time with a unit", like "interval = \"1s\"";
-    BAD_ANSWERS: "a whole number from 1 to 4294967295", like "failures = 3";
-
-    RESOURCES: "a table of resources", like "resources = { memory = \"256MiB\" }";
-    CPU: "a number of processors greater than 0", like "cpu = 0.5";
-    MEMORY: "an amount of memory with a unit", like "memory = \"256MiB\"";
-    VALUE_LIMIT: "an amount of memory with a unit", like "value_limit = \"512MiB\"";
-    VALUES_LIMIT: "an amount of memory with a unit", like "values_limit = \"1GiB\"";
-    GPU: "true, false, or a table", like "gpu = true or gpu = { memory = \"4GiB\", timeout = \"2s\" }";
-    ADAPTER: "a kind of adapter (\"discrete\", \"integrated\", \"virtual\", \"cpu\"), a part of its name, or its number in the list of `chainhost gpus`", like "adapter = \"discrete\" or adapter = 0";
-    GPU_MEMORY: "an amount of memory with a unit", like "memory = \"4GiB\"";
-    GPU_QUEUE: "a whole number from 1 to 4294967295", like "queue = 32";
-    GPU_TIMEOUT: "a length of time with a unit", like "timeout = \"10s\"";
-    OPTIONAL: "true or false", like "optional = true";
-    REPLACE_ON_LOSS: "true or false", like "replace_on_loss = false";
-
-    ASSETS: "a table of assets", like "assets = { secrets = [\"hf_access_token\"] }";
-    SECRETS: "an array of names of secrets", like "secrets = [\"hf_access_token\"]";
-    SECRET: "the name of a secret", like "secrets = [\"hf_access_token\"]";
-    FILES: "an array of folders", like "files = [{ source = \"models/\", path = \"/models\" }]";
-    FILE: "a table with a source and a path", like "files = [{ source = \"models/\", path = \"/models\" }]";
-    FILE_SOURCE: "the path of a folder of this machine", like "source = \"models/\"";
-    FILE_PATH: "the path under which the chainlet sees it", like "path = \"/models\"";
-    WRITABLE: "true or false", like "writable = true";
-
-    DATA: "the path of a folder", like "data = \"data/index\"";
-
-    NETWORK: "a table of hosts", like "network = { hosts = [\"api.example.com\"] }";
-    HOSTS: "an array of hosts", like "hosts = [\"api.example.com\", \"*.example.org:8443\", \"10.0.0.0/8\"]";
-    HOST: "a host", like "hosts = [\"api.example.com\", \"*.example.org:8443\", \"10.0.0.0/8\"]";
-    SOCKETS: "an array of addresses with ports", like "sockets = [\"10.0.0.5:5432\"]";
-    SOCKET: "an address with a port", like "sockets = [\"10.0.0.5:5432\"]";
-    NETWORK_CONCURRENCY: "a whole number from 1 to 4294967295", like "concurrency = 64";
-
-    CAPABILITIES: "a table of capabilities", like "capabilities.search = { index = \"products\" }";
-    CAPABILITY: "a table with the settings of the capability", like "search = { index = \"products\" }";
-    CONFIG: "a table of settings", like "config = { greeting = \"Hello\" }";
-
-    DEPENDS: "a table of dependencies", like "depends = { say-hello = \"say-hello\" }";
-    DEPENDENCY: "the name of a chainlet, or a table", like "say-hello = { chainlet = \"say-hello\", timeout = \"10s\" }";
-    TARGET: "the name of a chainlet", like "chainlet = \"say-hello\"";
-    TIMEOUT: "a length of time with a unit", like "timeout = \"10s\"";
-    ATTEMPTS: "a whole number from 1 to 4294967295", like "attempts = 3";
-    EDGE_CONCURRENCY: "a whole number from 1 to 4294967295", like "concurrency = 300";
-    IDEMPOTENT: "true or false", like "idempotent = true";
-    RETRY_ON: "a list of kinds of failures and errors", like "retry_on = [\"deadline\", \"unavailable\"]";
-    RETRY_KIND: "one of \"overloaded\", \"not-ready\", \"deadline\", \"trap\", \"unreachable\", \"internal\", \"conflict\", \"too-many\", \"upstream\", \"unavailable\" and \"timeout\"", like "retry_on = [\"deadline\", \"unavailable\"]";
-    FIRST_ITEM_TIMEOUT: "a length of time with a unit", like "first_item_timeout = \"5s\"";
-    ITEM_TIMEOUT: "a length of time with a unit", like "item_timeout = \"1s\"";
-    BREAKER: "a table, or false for none", like "breaker = { failures = 20, pause = \"2s\" }";
-    FAILURES: "a whole number from 1 to 4294967295", like "failures = 20";
-    PAUSE: "a length of time with a unit", like "pause = \"2s\"";
 }

@@ -1,21 +1,66 @@
 //! Reads tables of any TOML: `[chainlets.NAME.config]` and those in `[chainlets.NAME.capabilities]`.
 
+use indexmap::IndexMap;
+use schemars::{Schema, SchemaGenerator, json_schema};
 use toml::de::DeValue;
 
 use super::super::reader::{Expected, Node, Problems, described, integer};
+use super::super::row_type::RowType;
 use super::super::settings::{SettingValue, Settings};
 
 /// The most levels that tables and arrays may nest. JSON parsers, which read the settings, have limits not far above.
 const MOST_NESTED: usize = 64;
 
-pub(super) fn read(problems: &mut Problems<'_>, node: &Node<'_>, expected: Expected) -> Option<Settings> {
-    let mut settings = Settings::default();
-    for (name, node) in node.entries(problems, expected)? {
-        if let Some(value) = read_value(problems, &node, MOST_NESTED) {
-            settings.insert(name, value);
-        }
+impl RowType for Settings {
+    type Bounds = ();
+
+    fn what((): &()) -> &'static str {
+        "a table of settings"
     }
-    Some(settings)
+
+    fn read(node: &Node<'_>, problems: &mut Problems<'_>, expected: Expected) -> Option<Self> {
+        let mut settings = Settings::default();
+        for (name, node) in node.entries(problems, expected)? {
+            if let Some(value) = read_value(problems, &node, MOST_NESTED) {
+                settings.insert(name, value);
+            }
+        }
+        Some(settings)
+    }
+
+    fn schema((): &(), _: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "object", "additionalProperties": true })
+    }
+}
+
+/// The settings of each capability, by the capability's name.
+impl RowType for IndexMap<String, Settings> {
+    type Bounds = ();
+
+    fn what((): &()) -> &'static str {
+        "a table of capabilities"
+    }
+
+    fn read(node: &Node<'_>, problems: &mut Problems<'_>, expected: Expected) -> Option<Self> {
+        let of_one = Expected {
+            what: "a table with the settings of the capability",
+            example: "search = { index = \"products\" }",
+        };
+        let mut capabilities = IndexMap::new();
+        for (name, node) in node.entries(problems, expected)? {
+            let settings = <Settings as RowType>::read(&node, problems, of_one);
+            capabilities.extend(settings.map(|settings| (name.to_owned(), settings)));
+        }
+        Some(capabilities)
+    }
+
+    fn schema((): &(), generator: &mut SchemaGenerator) -> Schema {
+        Settings::schema(&(), generator)
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.is_empty()
+    }
 }
 
 fn read_value(problems: &mut Problems<'_>, node: &Node<'_>, depth: usize) -> Option<SettingValue> {
