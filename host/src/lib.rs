@@ -39,6 +39,7 @@
 //! component and reads its types, [`chain`] checks them against each other, and each chainlet starts with the host
 //! interfaces that [`capability`] grants it. [`gpu`] does the work of GPUs.
 
+mod backoff;
 mod bounded_file;
 pub mod capability;
 pub mod chain;

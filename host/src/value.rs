@@ -10,6 +10,7 @@
 //! - [`cbor`]: CBOR to values and back, by type and by the same rules.
 //! - [`format`](mod@format): the formats of parameters and answers, as one choice.
 //! - `entries`: the entries of a map, and their keys.
+//! - `scalars`: the scalar types, in one list.
 //! - [`packed`]: lists of records and tuples of plain data, in one buffer.
 //! - [`abi`]: a guest's memory to values and back, by type: the canonical ABI, behind wasmtime's own traits.
 //! - [`stream`]: the streams and futures in a value, whose items are still to come.
@@ -23,6 +24,7 @@ pub mod json;
 mod mapping;
 pub mod packed;
 pub mod rust;
+mod scalars;
 pub mod stream;
 pub mod ty;
 
@@ -30,7 +32,8 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
-use self::packed::{Layout, Packed, Scalar};
+use self::packed::{Layout, Packed};
+use self::scalars::Scalar;
 use self::stream::Stream;
 pub use ty::{Signature, Type};
 

@@ -20,14 +20,15 @@ use tokio_util::task::TaskTracker;
 use super::call::Patience;
 use super::pool::Pool;
 use super::replica::{Death, Replica, ReplicaTemplate, Running, Wear};
+use crate::backoff::Backoff;
 use crate::capability::Loss;
 use crate::error::{CallError, ErrorKind};
 use crate::log_fields::log_call_error;
 
-/// The pause before the second attempt to start a replica. It doubles with each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest pause between two attempts.
+/// The longest pause between two attempts to start a replica.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The pauses before attempts to start a replica: none after a replica that ran well, then ever longer ones.
+const PAUSES: Backoff = Backoff::at_once(Duration::from_millis(100), LONGEST_PAUSE);
 /// The time after which a replica has proven that replicas can run. The next start then counts as a first attempt.
 const PROVEN: Duration = LONGEST_PAUSE;
 
@@ -50,7 +51,7 @@ pub(super) async fn supervise(
     orders: Orders,
     started: Option<oneshot::Sender<Result<(), CallError>>>,
 ) {
-    let mut backoff = Backoff::default();
+    let mut backoff = PAUSES;
     let Orders { stop, leave, tasks } = &orders;
     let first = match started {
         None => restart(&template, number, &pool, &orders, &mut backoff).await,
@@ -84,7 +85,9 @@ pub(super) async fn supervise(
                 return drain(running, pool, stop.clone(), template.patience.clone()).await;
             }
             ReplicaEnd::Died(death) => {
-                backoff.proven(has_served || running.replica.was_used());
+                if has_served || running.replica.was_used() {
+                    backoff = PAUSES;
+                }
                 bury(&running, death, &template, number, &pool);
                 let Some(next) = restart(&template, number, &pool, &orders, &mut backoff).await else { return };
                 running = next;
@@ -98,7 +101,9 @@ pub(super) async fn supervise(
                 } else {
                     pool.wear(&running.replica);
                 }
-                backoff.proven(has_served || is_of_calls(why, &running));
+                if has_served || is_of_calls(why, &running) {
+                    backoff = PAUSES;
+                }
                 let (next, old_is_dead) = {
                     let mut next = pin!(restart(&template, number, &pool, &orders, &mut backoff));
                     tokio::select! {
@@ -270,50 +275,15 @@ async fn end(running: Running, death: Death, pool: &Arc<Pool>) {
     running.replica.died(death);
 }
 
-/// The pauses before attempts to start a replica: none after a replica that ran well, then ever longer ones.
-#[derive(Default)]
-struct Backoff {
-    /// The number of attempts since a replica last proved that replicas can run.
-    attempts: u32,
-}
-
-impl Backoff {
-    /// Notes whether the last replica has proven that replicas can run.
-    fn proven(&mut self, proven: bool) {
-        if proven {
-            self.attempts = 0;
-        }
-    }
-
-    fn pause(&mut self) -> Duration {
-        let pause = match self.attempts {
-            0 => Duration::ZERO,
-            attempts => FIRST_PAUSE.saturating_mul(1 << (attempts - 1).min(16)).min(LONGEST_PAUSE),
-        };
-        self.attempts = self.attempts.saturating_add(1);
-        pause
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_first_restart_has_no_pause_and_later_pauses_grow_to_a_limit() {
-        let mut backoff = Backoff::default();
+        let mut backoff = PAUSES;
         let pauses: Vec<_> = (0..12).map(|_| backoff.pause().as_millis()).collect();
         assert_eq!(pauses[..4], [0, 100, 200, 400]);
         assert_eq!(pauses[11], LONGEST_PAUSE.as_millis());
-    }
-
-    #[test]
-    fn after_a_replica_that_ran_well_a_restart_is_at_once_again() {
-        let mut backoff = Backoff::default();
-        assert_eq!([backoff.pause(), backoff.pause()], [Duration::ZERO, FIRST_PAUSE]);
-        backoff.proven(false);
-        assert_eq!(backoff.pause(), FIRST_PAUSE * 2);
-        backoff.proven(true);
-        assert_eq!([backoff.pause(), backoff.pause()], [Duration::ZERO, FIRST_PAUSE]);
     }
 }

@@ -45,7 +45,8 @@ use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Lower};
 use wasmtime::{Result, ValRaw, bail};
 
 use super::Value;
-use super::packed::{Layout, Scalar};
+use super::packed::Layout;
+use super::scalars::Scalar;
 use crate::memory::{NoRoom, Reservation};
 use lift::Lifting;
 use stream::Opened;

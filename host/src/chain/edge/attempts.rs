@@ -7,16 +7,15 @@ use tokio::time::{Sleep, sleep};
 use tower::retry::Policy;
 
 use super::EdgeCall;
+use crate::backoff::Backoff;
 use crate::chainlet::call::CallAnswer;
 use crate::config::{DependencySpec, RetryKind};
 use crate::error::declared::is_standard;
 use crate::error::{CallError, DeclaredError, ErrorKind};
 use crate::value::{Signature, Type, Value};
 
-/// The pause before the second attempt. It doubles with each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-/// The longest pause between two attempts.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The pauses before the second attempt and all later ones. Each is shortened at random.
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
 
 /// The policy that repeats one call.
 ///
@@ -31,7 +30,7 @@ pub(super) struct Attempts {
     retry_on: Arc<[RetryKind]>,
     /// The type of the callee's errors, if it is the standard one.
     standard: Option<Arc<Type>>,
-    pause: Duration,
+    pauses: Backoff,
 }
 
 impl Attempts {
@@ -45,7 +44,7 @@ impl Attempts {
             idempotent: policy.idempotent,
             retry_on: policy.retry_on.as_slice().into(),
             standard,
-            pause: FIRST_PAUSE,
+            pauses: PAUSES,
         }
     }
 
@@ -75,14 +74,6 @@ impl Attempts {
                 || self.retry_on.iter().any(|kind| kind.is_declared(declared.kind))
         })
     }
-
-    /// Returns the next pause, shortened at random by up to half, so that callers that failed together do not come back
-    /// together.
-    fn next_pause(&mut self) -> Duration {
-        let pause = self.pause.mul_f64(1.0 - fastrand::f64() / 2.0);
-        self.pause = self.pause.saturating_mul(2).min(LONGEST_PAUSE);
-        pause
-    }
 }
 
 /// Whether a guest has taken a stream among the parameters, which therefore cannot go to another guest.
@@ -110,7 +101,7 @@ impl Policy<EdgeCall, CallAnswer, CallError> for Attempts {
             return None;
         }
         self.left -= 1;
-        Some(sleep(self.next_pause()))
+        Some(sleep(self.pauses.shortened_pause()))
     }
 
     fn clone_request(&mut self, call: &EdgeCall) -> Option<EdgeCall> {
@@ -188,17 +179,5 @@ mod tests {
         let error = error(ErrorKind::Overloaded).through(&Arc::new(edge));
         assert!(!attempts(false).may_repeat(&error));
         assert!(attempts(true).may_repeat(&error));
-    }
-
-    #[test]
-    fn pauses_double_up_to_a_limit_and_are_shortened_by_half_at_most() {
-        let mut attempts = attempts(false);
-        let mut whole = FIRST_PAUSE;
-        for _ in 0..12 {
-            let pause = attempts.next_pause();
-            assert!(pause <= whole && pause >= whole / 2, "{pause:?} of {whole:?}");
-            whole = (whole * 2).min(LONGEST_PAUSE);
-        }
-        assert_eq!(whole, LONGEST_PAUSE);
     }
 }

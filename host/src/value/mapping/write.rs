@@ -8,7 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::ser::{Error, Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use super::words::Brief;
-use crate::value::packed::{Layout, Leaf, Scalar};
+use crate::value::packed::{Layout, Leaf};
+use crate::value::scalars::Scalar;
 use crate::value::ty::{Member, Type};
 use crate::value::{Flags, List, Value};
 
