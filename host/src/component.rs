@@ -22,7 +22,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use wasmparser::{Parser, Payload};
 use wasmtime::component::Component as Compiled;
@@ -53,6 +53,9 @@ pub struct Component {
     pub health: Option<String>,
     /// How many bytes its largest memory has from the beginning.
     pub initial_memory: u64,
+    /// The answer to the question whether the host offers all that the component imports. Clones share it, because it
+    /// takes longer to find than the rest of a chainlet that shares its component with others.
+    pub(crate) imports: Arc<OnceLock<Result<(), String>>>,
 }
 
 /// Where a component exports its `run-remote`, and of what type it is.

@@ -71,12 +71,12 @@ pub(crate) async fn plan(shared: &HostParts, spec: &ChainSpec, progress: &StartP
         let place = KeyPath::root().key("chainlets").key(&name).key("component");
         let (message, help) = match load.await {
             Ok(Ok(Ok(component))) => match check_imports(shared, &component) {
-                Ok(_) => {
+                Ok(()) => {
                     components.insert(name, component);
                     continue;
                 }
                 Err(error) => (
-                    format!("the component imports something that the host does not offer: {error:#}"),
+                    format!("the component imports something that the host does not offer: {error}"),
                     "a chainlet may import wasi 0.2 and 0.3, chainlet:host, and other chainlets".into(),
                 ),
             },
@@ -136,9 +136,13 @@ pub(crate) async fn plan(shared: &HostParts, spec: &ChainSpec, progress: &StartP
 }
 
 /// Checks that the host offers everything that `component` imports.
-fn check_imports(shared: &HostParts, component: &Component) -> wasmtime::Result<()> {
-    let add_all = |linker: &mut Linker<ReplicaState>| shared.capabilities.add_to_linker(linker);
-    link(&shared.engine, component, add_all, |_| Arc::new(Unresolved)).map(drop)
+fn check_imports(shared: &HostParts, component: &Component) -> Result<(), String> {
+    let check = || {
+        let add_all = |linker: &mut Linker<ReplicaState>| shared.capabilities.add_to_linker(linker);
+        let linked = link(&shared.engine, component, add_all, |_| Arc::new(Unresolved));
+        linked.map(drop).map_err(|error| format!("{error:#}"))
+    };
+    component.imports.get_or_init(check).clone()
 }
 
 /// Starts the chainlets of `plan`, each after those that it calls.

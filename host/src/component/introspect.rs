@@ -63,7 +63,16 @@ pub(super) fn component(
     }
     capabilities.sort();
     name_apart(&mut dependencies);
-    Ok(Component { compiled, run_remote, dependencies, capabilities, init, health, initial_memory })
+    Ok(Component {
+        compiled,
+        run_remote,
+        dependencies,
+        capabilities,
+        init,
+        health,
+        initial_memory,
+        imports: Arc::default(),
+    })
 }
 
 /// Gives dependencies that would have the same name the whole names of their imports.
