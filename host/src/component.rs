@@ -43,7 +43,7 @@ pub struct Component {
     pub(crate) compiled: Compiled,
     /// The one function that the component offers to others.
     pub run_remote: RunRemote,
-    /// What the component calls.
+    /// The chainlets that the component calls.
     pub dependencies: Vec<Dependency>,
     /// The interfaces that the component imports from the host, with their versions, sorted.
     pub capabilities: Vec<String>,
@@ -51,17 +51,17 @@ pub struct Component {
     pub init: Option<String>,
     /// The exported instance `chainlet:host/health`, as the component names it.
     pub health: Option<String>,
-    /// How many bytes its largest memory has from the beginning.
+    /// The initial size in bytes of its largest memory.
     pub initial_memory: u64,
     /// The answer to the question whether the host offers all that the component imports. Clones share it, because it
     /// takes longer to find than the rest of a chainlet that shares its component with others.
     pub(crate) imports: Arc<OnceLock<Result<(), String>>>,
 }
 
-/// Where a component exports its `run-remote`, and of what type it is.
+/// The `run-remote` that a component exports, and its type.
 #[derive(Debug, Clone)]
 pub struct RunRemote {
-    /// The exported interface that holds it; `None` where it is at the root of the world.
+    /// The exported interface that holds it; `None` if it is at the root of the world.
     pub interface: Option<String>,
     /// Its type.
     pub signature: Arc<Signature>,
@@ -70,8 +70,8 @@ pub struct RunRemote {
 /// One chainlet that a component wants to call: an imported instance with a `run-remote`.
 #[derive(Debug, Clone)]
 pub struct Dependency {
-    /// What chain.toml calls it: the import's plain name, or the last segment of its interface's name, or the whole of that
-    /// where several imports have the same last segment.
+    /// Its name in chain.toml: the plain name of the import, or the last segment of the name of its interface. If several
+    /// imports have the same last segment, it is the whole name of the interface.
     pub name: String,
     /// The import's whole name.
     pub import: String,
@@ -79,12 +79,12 @@ pub struct Dependency {
     pub signature: Arc<Signature>,
 }
 
-/// Why a component can't be a chainlet. The message says what was found, and what to do.
+/// The reason why a component cannot be a chainlet. The message says what was found.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct ComponentError {
     message: String,
-    /// What to do about it, in one sentence.
+    /// The remedy, in one sentence.
     pub help: Option<String>,
 }
 
@@ -99,10 +99,10 @@ impl ComponentError {
     }
 }
 
-/// Why a component does not load.
+/// The reason why a component does not load.
 #[derive(Debug)]
 pub(crate) enum LoadError {
-    /// It can't be a chainlet.
+    /// It cannot be a chainlet.
     Component(ComponentError),
     /// The machine does not let this process compile it, or run its code.
     Machine(MachineError),
@@ -183,13 +183,12 @@ impl Loading {
 impl Component {
     /// Compiles `wasm`, or takes its code from the cache or from what is `loading`, and reads its types.
     ///
-    /// `export` picks the interface whose `run-remote` is meant, for components that export several.
+    /// `export` names the interface whose `run-remote` is served, for components that export several.
     ///
-    /// This takes seconds for a large component that is not cached, and holds its thread: call it where that is fine.
+    /// This takes seconds for a large component that is not cached, and blocks the thread.
     ///
     /// # Errors
-    ///
-    /// Where `wasm` is no component, or none that fits the component contract, or the machine does not let it run.
+    /// Fails if `wasm` is no component, if it does not fit the component contract, or if the machine does not let it run.
     pub(crate) fn load(
         shared: &HostParts,
         wasm: &[u8],
@@ -201,7 +200,7 @@ impl Component {
     }
 }
 
-/// How many bytes the largest memory has from the beginning that any module in `wasm` defines.
+/// Returns the initial size in bytes of the largest memory that a module in `wasm` defines.
 fn initial_memory(wasm: &[u8]) -> u64 {
     let memories = Parser::new(0).parse_all(wasm).map_while(Result::ok).filter_map(|payload| match payload {
         Payload::MemorySection(section) => Some(section),

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::config::ChainletName;
 use crate::error::{CallError, EdgeName, ErrorKind};
 
-/// How much sooner a call ends than its caller's, at most.
+/// The longest time by which a call ends before the call of its caller.
 const MARGIN: Duration = Duration::from_millis(50);
 
 /// Returns the moment `time` after `begun`. If the clock cannot count so far, it returns a moment in 30 years.
@@ -26,7 +26,7 @@ pub(crate) fn moment_after(begun: Instant, time: Duration) -> Instant {
 pub(crate) struct Deadline {
     /// The moment.
     pub at: Instant,
-    /// How long the limit is.
+    /// The length of the limit.
     time: Duration,
     limit: TimeLimit,
 }

@@ -115,7 +115,7 @@ impl WitFailureKind {
 }
 
 impl WitFailure {
-    /// Whether it is what a guest was given for `error`.
+    /// Returns true if it is the failure that a guest was given for `error`.
     fn is(&self, error: &CallError) -> bool {
         let path = error.path().map(|edge| (edge.from.as_str(), edge.dependency.as_str(), edge.to.as_str()));
         self.kind.kind() == error.kind()

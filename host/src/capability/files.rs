@@ -104,7 +104,7 @@ enum Cause {
 }
 
 impl MountError {
-    /// What to do about it, where the machine or a limit of this process is at fault.
+    /// Returns the remedy, if the machine or a limit of this process is at fault.
     fn remedy(&self) -> Option<&'static str> {
         match &self.cause {
             Cause::Make(error) => machine::remedy(error),

@@ -35,16 +35,16 @@ use crate::chainlet::state::ReplicaState;
 use crate::config::{ConfigError, NetworkAccess};
 use crate::deadline::moment_after;
 
-/// How long each step of a request may take where its guest does not say: to get a place and a connection, to get the
-/// answer's head, to get the next part of its body. The deadline of the guest's own call ends it sooner.
+/// The longest time for each step of a request if its guest does not set one: to get a place and a connection, to get
+/// the head of the answer, to get the next part of its body. The deadline of the guest's own call may end it sooner.
 const STEP: Duration = Duration::from_secs(600);
-/// How much of a request's body the host holds at a time, in bytes, even of one that is never sent.
+/// The most bytes of a request's body that the host holds at a time, even if the request is never sent.
 const CHUNK: usize = 16 * 1024;
-/// How long the headers of one request or answer are at most, in bytes.
+/// The most bytes that the headers of one request or answer may have.
 const FIELDS: usize = 32 * 1024;
-/// How long a connection is kept for a next request.
+/// The time for which an idle connection is kept for another request.
 const IDLE: Duration = Duration::from_secs(20);
-/// How many of them for each host.
+/// The most idle connections for each host.
 const IDLE_CONNECTIONS: usize = 16;
 
 /// The interfaces, of both versions.
@@ -70,7 +70,7 @@ pub(super) struct Outgoing {
     clients: OnceLock<Clients>,
     /// For the requests in flight.
     places: Arc<Semaphore>,
-    /// Where they are: not on the threads of guests, which compute.
+    /// The runtime of the requests. They do not run on the threads of guests, because guests compute there.
     runtime: Handle,
 }
 
@@ -247,7 +247,7 @@ impl Body for Lent {
 /// The host of a URL as the URL has it, and the port.
 fn destination(uri: &Uri) -> Result<(&str, u16), Error> {
     let authority = uri.authority().ok_or(Error::HttpRequestUriInvalid)?;
-    // What stands before an `@` is sent to no one, and only serves to be mistaken for the host.
+    // A user name before an `@` is never sent. Its only use would be to make a reader take it for the host.
     if authority.as_str().contains('@') {
         return Err(Error::HttpRequestUriInvalid);
     }
@@ -260,7 +260,7 @@ fn destination(uri: &Uri) -> Result<(&str, u16), Error> {
     Ok((authority.host(), port))
 }
 
-/// Whether there is a colon after the host, even if no port follows.
+/// Returns true if there is a colon after the host, even if no port follows.
 fn has_port(authority: &Authority) -> bool {
     authority.as_str().len() > authority.host().len()
 }
@@ -278,7 +278,7 @@ impl WasiHttpHooks for Hooks {
         &mut self,
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
-        // That the guest is done with the answer is seen by the answer's body being dropped.
+        // Not needed: the body of the answer is dropped when the guest is done with it.
         _: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Sending), Error>> + Send> {
         let sent = self.0.clone().send(request, options.unwrap_or_default());
@@ -291,7 +291,7 @@ impl WasiHttpHooks for Hooks {
     }
 }
 
-/// What becomes of a request after its answer has begun: nothing that its guest must do.
+/// The rest of a request after its answer has begun. The guest has nothing to do for it.
 type Sending = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
 /// The body of an answer, which holds the place of its request.

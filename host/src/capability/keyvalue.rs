@@ -48,7 +48,7 @@ mod bindings {
     });
 }
 
-/// How many handles of stores and of swaps a guest holds at most. One more is a trap, as with all handles.
+/// The most handles of stores and of swaps that a guest may hold. One more is a trap, as with all handles.
 const HANDLES: usize = 4_096;
 
 /// The capability, with the stores that are open.

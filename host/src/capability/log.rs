@@ -97,7 +97,7 @@ fn write(store: &mut StoreContextMut<'_, ReplicaState>, level: Level, message: S
     store.data().of::<StandardOutput>().line(level, request.as_deref(), message, fields);
 }
 
-/// Whether anybody reads lines of this level.
+/// Returns true if anybody reads lines of this level.
 fn is_enabled(level: Level) -> bool {
     match level {
         Level::Trace => tracing::enabled!(target: TARGET, tracing::Level::TRACE),

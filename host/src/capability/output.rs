@@ -31,12 +31,12 @@ use crate::log_rate::LogRate;
 pub(crate) const TARGET: &str = "chainlet";
 /// The longest line that is logged whole, in bytes.
 const LINE_LIMIT: usize = 8 * 1024;
-/// How many bytes a guest may write at a time.
+/// The most bytes that a guest may write at a time.
 const PERMIT: usize = 64 * 1024;
-/// How many of the last lines on stderr explain a trap, each as far as a sentence goes.
+/// The number of last lines on stderr that explain a trap, each clipped to the length of a sentence.
 const LAST_WORDS: usize = 3;
-/// How the line begins by which Rust says after a panic what would show more. It is left out: a guest has no such
-/// variable, and the reader of the log would set it in vain.
+/// The beginning of the line in which Rust recommends a variable after a panic. The line is left out, because the variable
+/// of the host does not reach the guest.
 const BACKTRACE_HINT: &str = "note: run with `RUST_BACKTRACE=";
 
 /// The capability.
@@ -87,7 +87,7 @@ struct Shared {
 }
 
 struct State {
-    /// What has come of each stream's current line.
+    /// The part of each stream's current line that has come so far.
     partial: [Line; 2],
     /// The request whose call is writing now, as far as that is known.
     writer: Option<Arc<str>>,
@@ -105,7 +105,7 @@ struct Line {
 /// Has a guest's lines carry the id of a request, until it is dropped.
 struct Attributed(GuestOutput);
 
-/// How much a line of the guest's matters.
+/// The level of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Level {
     Trace,
@@ -115,7 +115,7 @@ pub(super) enum Level {
     Error,
 }
 
-/// Which of a guest's two streams a line came from.
+/// One of a guest's two streams.
 #[derive(Debug, Clone, Copy)]
 enum StdStream {
     Stdout = 0,

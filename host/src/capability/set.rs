@@ -32,7 +32,7 @@ trait AnyCapability: Send + Sync {
     fn rows(&self, chainlet: &GrantRequest<'_>) -> Vec<Row>;
 }
 
-/// What all replicas of a chainlet share of one capability.
+/// The part of one capability that all replicas of a chainlet share.
 trait AnyGrant: Send + Sync {
     fn name(&self) -> &'static str;
     fn add_to_linker(&self, linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()>;
@@ -191,7 +191,7 @@ impl<C: Capability> AnyCapability for Arc<C> {
     }
 }
 
-/// What one chainlet may use of the host. All its replicas share it.
+/// The parts of the host that one chainlet may use. All its replicas share them.
 pub(crate) struct Grants(Vec<Box<dyn AnyGrant>>);
 
 impl Grants {

@@ -46,7 +46,7 @@ use crate::value::Value;
 /// A live edge: the target of its calls, and their limits.
 pub(super) struct Edge {
     name: Arc<EdgeName>,
-    /// Whether failed calls may be repeated.
+    /// True if failed calls may be repeated.
     repeats: bool,
     timeout: Option<Duration>,
     /// The time until the first item of an answer's stream.

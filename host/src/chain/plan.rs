@@ -31,7 +31,7 @@ pub struct PlannedEdge {
     pub name: EdgeName,
     /// The import of the calling component.
     pub dependency: Dependency,
-    /// Whether the import has the callee's type inside a `result`. The guest then gets failures as values.
+    /// True if the import has the callee's type inside a `result`. The guest then gets failures as values.
     pub is_fallible: bool,
     /// The limits of calls through the edge.
     pub policy: DependencySpec,
@@ -111,7 +111,7 @@ pub(super) fn resolve(
     Ok(Plan { entrypoint, chainlets: components, edges, rows: IndexMap::new() })
 }
 
-/// Whether the key of a `depends` names `dependency`: by its own name, or by the name of its import with or without the
+/// Returns true if the key of a `depends` names `dependency`: by its own name, or by the name of its import with or without the
 /// version.
 fn is_meant(key: &DependencyName, dependency: &Dependency) -> bool {
     let import = dependency.import.as_str();

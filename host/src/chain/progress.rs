@@ -1,4 +1,4 @@
-//! How far the start of a chain has come, for those who ask meanwhile.
+//! The progress of a chain's start, for probes that ask before it is done.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,13 +7,13 @@ use indexmap::IndexMap;
 
 use crate::config::ChainletName;
 
-/// How far the start of a chain has come, chainlet by chainlet. Clones tell of the same start.
+/// The progress of a chain's start, chainlet by chainlet. Clones show the same start.
 ///
 /// It is empty until [`Host::load_with_progress`](crate::host::Host::load_with_progress) begins.
 #[derive(Debug, Clone, Default)]
 pub struct StartProgress(Arc<Mutex<IndexMap<ChainletName, Stage>>>);
 
-/// What a start does for a chainlet.
+/// The step of the start that a chainlet is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     /// Its component is read and compiled.

@@ -16,7 +16,7 @@ pub enum DeclaredKind {
     Invalid,
     /// The caller is not known.
     Unauthenticated,
-    /// Who asks may not have it.
+    /// The caller may not have it.
     Forbidden,
     /// There is nothing of this name.
     NotFound,
@@ -73,7 +73,7 @@ impl DeclaredKind {
         }
     }
 
-    /// Whether the chainlet or a service behind it is at fault, rather than the caller.
+    /// Returns true if the chainlet or a service behind it is at fault, rather than the caller.
     pub const fn is_fault(self) -> bool {
         matches!(
             self,
@@ -85,11 +85,11 @@ impl DeclaredKind {
 /// The parts of a standard error that the host acts on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeclaredError {
-    /// What kind of error it is.
+    /// Its kind.
     pub kind: DeclaredKind,
     /// The sentence in it, as far as 2 KiB: a guest may say as much as its memory holds.
     pub message: String,
-    /// Whether the same call may be made again.
+    /// True if the same call may be made again.
     pub repeatable: bool,
 }
 
@@ -106,7 +106,7 @@ impl DeclaredError {
     }
 }
 
-/// Whether `ty` has the shape of the standard error type.
+/// Returns true if `ty` has the shape of the standard error type.
 pub(crate) fn is_standard(ty: &Type) -> bool {
     let Type::Record(record) = ty else { return false };
     let [kind, message, details, repeatable] = record.members.as_slice() else { return false };

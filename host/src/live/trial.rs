@@ -62,7 +62,7 @@ impl Tally {
         }
     }
 
-    /// Whether a larger part of its calls failed than of the other's. A version without calls is not worse.
+    /// Returns true if a larger part of its calls failed than of the other's. A version without calls is not worse.
     pub(super) fn is_worse_than(self, other: Tally) -> bool {
         let (calls, others) = (self.answered + self.failed, other.answered + other.failed);
         u128::from(self.failed) * u128::from(others.max(1)) > u128::from(other.failed) * u128::from(calls)

@@ -201,7 +201,7 @@ fn scalar(ty: InterfaceType) -> Option<Scalar> {
     })
 }
 
-/// Whether values of this ABI take exactly `slots` core-wasm values.
+/// Returns true if values of this ABI take exactly `slots` core-wasm values.
 fn is_flat(abi: &CanonicalAbiInfo, slots: usize) -> bool {
     abi.flat_count(slots) == Some(slots)
 }

@@ -41,7 +41,7 @@ impl<'a> Key<'a> {
     }
 }
 
-/// Whether each key is greater than the one before it. Then no two are the same.
+/// Returns true if each key is greater than the one before it. Then no two are the same.
 pub(super) fn are_sorted(entries: &[(Value, Value)]) -> bool {
     entries.is_sorted_by(|(one, _), (next, _)| Key::of(one) < Key::of(next))
 }

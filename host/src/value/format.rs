@@ -25,7 +25,7 @@ pub enum Format {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct FormatError {
-    /// Why they are rejected.
+    /// The reason why they are rejected.
     pub kind: FormatErrorKind,
     /// The offending place, as a JSON pointer (RFC 6901).
     pub pointer: String,
@@ -33,7 +33,7 @@ pub struct FormatError {
     pub message: String,
 }
 
-/// Why bytes are rejected as parameters.
+/// The reason why bytes are rejected as parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FormatErrorKind {
@@ -43,12 +43,12 @@ pub enum FormatErrorKind {
     TooLarge,
     /// The bytes may fit, but the host has no room for their values.
     NoRoom {
-        /// Whether the host would have no room even if it held nothing else.
+        /// True if the host would have no room even if it held nothing else.
         for_good: bool,
     },
 }
 
-/// Why an answer could not be written.
+/// The reason why an answer could not be written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WriteError {
     #[error(transparent)]
@@ -70,7 +70,7 @@ impl Format {
         }
     }
 
-    /// Whether the format can encode the parameters `params`.
+    /// Returns true if the format can encode the parameters `params`.
     pub fn fits_params(self, params: &[Member]) -> bool {
         match (self, params) {
             (Format::Json | Format::Cbor, _) => true,
@@ -79,7 +79,7 @@ impl Format {
         }
     }
 
-    /// Whether the format can encode the answer of a function that returns `result`. The answer of a `result<T, E>` is
+    /// Returns true if the format can encode the answer of a function that returns `result`. The answer of a `result<T, E>` is
     /// its `T`.
     pub fn fits_answer(self, result: Option<&Type>) -> bool {
         let answer = answer_of(result);

@@ -152,7 +152,7 @@ pub(crate) fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text)
 }
 
-/// Whether a text holds nothing but what may stand around JSON: a byte order mark and white space (RFC 8259, 2).
+/// Returns true if a text has only parts that JSON ignores around a value: a byte order mark and white space (RFC 8259, 2).
 pub(crate) fn is_blank(text: &[u8]) -> bool {
     without_mark(text).iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
 }

@@ -216,7 +216,7 @@ impl Packed {
         self.bytes.len().checked_div(self.stride).unwrap_or_default()
     }
 
-    /// Whether the list has no element.
+    /// Returns true if the list has no element.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }

@@ -30,7 +30,7 @@ pub(crate) enum Shape {
     Future,
 }
 
-/// Why a stream broke off.
+/// The reason why a stream broke off.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StreamError {
     /// The writer of the stream is gone.
@@ -75,7 +75,7 @@ impl Stream {
         *self.lock() = Some(items);
     }
 
-    /// Whether the items were taken.
+    /// Returns true if the items were taken.
     pub(crate) fn is_taken(&self) -> bool {
         self.lock().is_none()
     }

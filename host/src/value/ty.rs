@@ -79,7 +79,7 @@ pub enum Type {
 pub struct DeclaredType {
     /// The name that WIT gives the type, in kebab-case, where the component kept it.
     pub name: Option<Arc<str>>,
-    /// Its doc comment, where the component kept it.
+    /// Its doc comment, if the component has it.
     pub docs: Option<Arc<str>>,
     /// Its fields, cases or flags, in the order in which WIT declares them.
     pub members: Vec<Member>,
@@ -120,7 +120,7 @@ impl Name {
         &self.snake
     }
 
-    /// Whether `text` is this name in either spelling.
+    /// Returns true if `text` is this name in either spelling.
     pub fn matches(&self, text: &str) -> bool {
         text == &*self.snake || text == &*self.kebab
     }
@@ -132,11 +132,11 @@ impl Name {
 /// names and types in the same order, the same result.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Signature {
-    /// Whether WIT declares it `async func`.
+    /// True if WIT declares it `async func`.
     pub is_async: bool,
     /// Its parameters; every one has a type.
     pub params: Vec<Member>,
-    /// What it returns, if anything.
+    /// Its result, if it has one.
     pub result: Option<Type>,
     /// Its doc comment, where the component kept it.
     pub docs: Docs,
@@ -164,7 +164,7 @@ impl PartialEq for Member {
     }
 }
 
-/// What a caller gets of a function that returns `result`, where all goes well; see [`Signature::answer`].
+/// Returns the type of the answer of a function that returns `result`; see [`Signature::answer`].
 pub(crate) fn answer_of(result: Option<&Type>) -> Option<&Type> {
     match result {
         Some(Type::Result { ok, .. }) => ok.as_deref(),
@@ -173,12 +173,12 @@ pub(crate) fn answer_of(result: Option<&Type>) -> Option<&Type> {
 }
 
 impl Signature {
-    /// What a caller gets where all goes well: of a `result<T, E>` its `T`, of nothing nothing.
+    /// Returns the type of the answer if the call succeeds: the `T` of a `result<T, E>`, or the type of any other result.
     pub fn answer(&self) -> Option<&Type> {
         answer_of(self.result.as_ref())
     }
 
-    /// Whether it takes or returns a stream or a future.
+    /// Returns true if it takes or returns a stream or a future.
     pub fn has_streams(&self) -> bool {
         self.params.iter().filter_map(|param| param.ty.as_ref()).chain(&self.result).any(Type::has_streams)
     }
@@ -191,7 +191,7 @@ impl Signature {
 }
 
 impl Type {
-    /// Whether any part of the type is a stream or a future.
+    /// Returns true if any part of the type is a stream or a future.
     pub fn has_streams(&self) -> bool {
         match self {
             Type::Stream(_) | Type::Future(_) => true,
@@ -207,7 +207,7 @@ impl Type {
         }
     }
 
-    /// Whether a map's keys can be of the type. WIT allows strings, chars, bools and integers.
+    /// Returns true if a map's keys can be of the type. WIT allows strings, chars, bools and integers.
     pub fn is_key(&self) -> bool {
         let is_integer =
             matches!(self, Type::S8 | Type::U8 | Type::S16 | Type::U16 | Type::S32 | Type::U32 | Type::S64 | Type::U64);

@@ -22,10 +22,10 @@ use tokio::time::timeout;
 use super::{Hosts, destination};
 use crate::forward::{forward_read, forward_write};
 
-/// How long one address may take to answer, before the next one is tried.
+/// The time after which an address that does not answer is given up for the next one.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// Why there is no connection.
+/// The reason why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
     #[error("the URL has no host")]
@@ -40,11 +40,12 @@ pub(super) enum ConnectError {
     Timeout,
 }
 
-/// How many names are looked up at once. A look-up holds a thread of the system's until it has ended, whoever waits for it
-/// still.
+/// The most names that are looked up at once. A look-up holds a thread until it has ended, even if nobody waits for it any
+/// more.
 const LOOKUPS: usize = 8;
 
-/// How many connections a chainlet has at most, idle ones included: its rules may admit ever new hosts and ports.
+/// The most connections of a chainlet, with idle ones. Without it, a rule that allows many hosts and ports would allow as
+/// many connections.
 const CONNECTIONS: usize = 1_024;
 
 /// Connects without TLS.
@@ -65,7 +66,7 @@ pub(super) struct Connection {
 pub(super) fn with_tls(hosts: Arc<Hosts>) -> HttpsConnector<Connect> {
     let system = HttpsConnectorBuilder::new().with_provider_and_native_roots(ring::default_provider());
     // Without certificates of the system, such as in a container that has nothing but the program, those of Mozilla.
-    // That the provider has no version of TLS, which is the error of the second, is not the case for ring.
+    // The second call fails only if the provider has no version of TLS, and ring has.
     let builder = match system {
         Ok(builder) => builder,
         Err(error) => {

@@ -1,4 +1,4 @@
-//! What went wrong with a request, in the words that `wasi:http` has for it.
+//! The failures of a request as error codes of `wasi:http`.
 
 use std::error::Error as StdError;
 use std::io;
@@ -8,7 +8,7 @@ use wasmtime_wasi_http::Error;
 
 use super::connect::ConnectError;
 
-/// Why a request got no answer.
+/// Returns the reason why a request got no answer.
 pub(super) fn of_client(error: &legacy::Error) -> Error {
     let causes = || std::iter::successors(error.source(), |error| (*error).source());
     if let Some(cause) = causes().find_map(|cause| cause.downcast_ref::<ConnectError>()) {
@@ -61,7 +61,7 @@ fn of_tls(error: &rustls::Error) -> Error {
     }
 }
 
-/// Why an answer broke off.
+/// Returns the reason why an answer broke off.
 pub(super) fn of_hyper(error: &hyper::Error) -> Error {
     if error.is_timeout() {
         Error::HttpResponseTimeout

@@ -44,7 +44,7 @@ struct Shared {
     path: PathBuf,
     limits: Limits,
     slot: RwLock<Slot>,
-    /// Whether redb failed in a way that only a new open can mend.
+    /// True if redb failed in a way that only a new open can mend.
     failed: AtomicBool,
 }
 

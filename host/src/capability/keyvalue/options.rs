@@ -7,18 +7,18 @@ use std::time::Duration;
 /// The description of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreOptions {
-    /// Where the store keeps its entries.
+    /// The place where the store keeps its entries.
     pub kind: StoreKind,
     /// The most bytes that all entries may have together, each with [`ENTRY_OVERHEAD`](super::limits::ENTRY_OVERHEAD). A store
     /// in Redis ignores it, because the server has its own limit.
     pub limit: u64,
     /// The most bytes that one value may have.
     pub value_limit: u64,
-    /// How long one operation may take, including the time to connect.
+    /// The longest time for one operation, including the time to connect.
     pub timeout: Duration,
 }
 
-/// Where a store keeps its entries.
+/// The place where a store keeps its entries.
 #[derive(Clone, PartialEq, Eq)]
 pub enum StoreKind {
     /// In the memory of the host. The entries are lost when the host ends.

@@ -48,7 +48,7 @@ impl Attempts {
         }
     }
 
-    /// Whether a call that failed with `error` may be repeated.
+    /// Returns true if a call that failed with `error` may be repeated.
     fn may_repeat(&self, error: &CallError) -> bool {
         error.has_not_begun(0)
             || self.idempotent
@@ -63,7 +63,7 @@ impl Attempts {
             || self.retry_on.iter().any(|kind| kind.is_failure(error.kind()))
     }
 
-    /// Whether a call that the callee answered with `error` may be repeated: either the error itself or the edge says
+    /// Returns true if a call that the callee answered with `error` may be repeated: either the error itself or the edge says
     /// so for errors of its kind. If the callee passed the error on, the error only speaks of the call that the callee
     /// made. Before that call the callee may have done things that must not be done twice, so such a call is repeated
     /// only if the edge is idempotent or lists the error's kind.
@@ -76,7 +76,7 @@ impl Attempts {
     }
 }
 
-/// Whether a guest has taken a stream among the parameters, which therefore cannot go to another guest.
+/// Returns true if a guest has taken a stream among the parameters. That stream cannot go to another guest.
 fn is_spent(call: &EdgeCall) -> bool {
     let mut spent = false;
     call.params.iter().for_each(|param| param.for_each_stream(&mut |stream| spent |= stream.is_taken()));

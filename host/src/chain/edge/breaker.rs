@@ -155,14 +155,14 @@ impl Drop for Probe {
     }
 }
 
-/// Whether `error` is a fault of the chainlet at the end of `edge`. Errors of the input, of the chainlet's own
+/// Returns true if `error` is a fault of the chainlet at the end of `edge`. Errors of the input, of the chainlet's own
 /// dependencies, and of too many callers are not. An overloaded chainlet rejects calls quickly enough itself, and a
 /// breaker would reject all of them instead of some.
 fn is_a_failure_of(edge: &EdgeName, error: &CallError) -> bool {
     *error.chainlet() == edge.to && matches!(error.kind(), ErrorKind::Trap | ErrorKind::NotReady | ErrorKind::Internal)
 }
 
-/// How the breaker let a call through.
+/// The reason for which the breaker let a call through.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Admission {
     /// The circuit was closed.
@@ -200,7 +200,7 @@ impl Circuit {
         Circuit { settings, state: State::Closed { failures: 0 } }
     }
 
-    /// Whether a call may go through now. If not, returns for how long calls are rejected.
+    /// Lets a call through. If the circuit is open, returns the time for which calls are still rejected.
     fn admit(&mut self, now: Instant) -> Result<Admission, Duration> {
         match self.state {
             State::Closed { .. } => Ok(Admission::Ordinary),

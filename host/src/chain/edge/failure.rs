@@ -40,7 +40,7 @@ pub(super) fn value(error: &CallError) -> Value {
     Value::Record(fields.into())
 }
 
-/// Whether a guest that gets `error` from a dependency may repeat the call without doing anything twice.
+/// Returns true if a guest that gets `error` from a dependency may repeat the call without doing anything twice.
 pub(crate) fn is_repeatable(error: &CallError) -> bool {
     // Skips one edge, the first, because it is the guest's own.
     error.has_not_begun(1)
@@ -51,7 +51,7 @@ pub(crate) fn retry_after(error: &CallError) -> Option<u64> {
     error.retry_after().map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// Whether `ty` has the shape of a failure.
+/// Returns true if `ty` has the shape of a failure.
 pub(crate) fn is_failure(ty: &Type) -> bool {
     let Type::Record(failure) = ty else { return false };
     let [kind, message, chainlet, path, repeatable, retry_after] = failure.members.as_slice() else { return false };

@@ -33,7 +33,7 @@ impl Export {
         Export { func, result_slots, streams: signature.has_streams() }
     }
 
-    /// Whether the function takes or returns a stream or a future.
+    /// Returns true if the function takes or returns a stream or a future.
     pub fn has_streams(&self) -> bool {
         self.streams
     }

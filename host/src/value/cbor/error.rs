@@ -12,7 +12,7 @@ use crate::value::ty::Member;
 /// The rejection of some CBOR.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct CborError {
-    /// Whether the input is no CBOR at all, does not fit the type, or is too large.
+    /// The kind of mistake: the input is no CBOR at all, does not fit the type, or is too large.
     pub kind: CborErrorKind,
     /// The offending place, as the JSON pointer (RFC 6901) of the same place in JSON; empty for the whole. A missing
     /// field is reported at the map that lacks it, an unknown or repeated field at itself.
@@ -21,7 +21,7 @@ pub struct CborError {
     pub message: String,
 }
 
-/// Why CBOR was rejected.
+/// The reason why CBOR was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CborErrorKind {
     /// The input is not CBOR, or has a part that is not accepted.
@@ -38,7 +38,7 @@ pub enum CborErrorKind {
     },
     /// The input may fit, but the host has no room for its values.
     NoRoom {
-        /// Whether the host would have no room even if it held nothing else.
+        /// True if the host would have no room even if it held nothing else.
         for_good: bool,
     },
 }

@@ -1,4 +1,4 @@
-//! Which values CBOR reads as and which inputs are rejected: by example, and by random types and values.
+//! Tests of the values that CBOR reads as, and of inputs that it rejects: examples, and random types and values.
 
 use proptest::prelude::*;
 use proptest::sample::Index;

@@ -9,7 +9,7 @@ use crate::value::ty::Member;
 /// The rejection of a JSON text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct JsonError {
-    /// Whether the text is no JSON at all, does not fit the type, or is too large.
+    /// The kind of mistake: the text is no JSON at all, does not fit the type, or is too large.
     pub kind: JsonErrorKind,
     /// The JSON pointer (RFC 6901) of the offending place; empty for the whole document. A missing field is reported at
     /// the object that lacks it, an unknown or repeated field at itself.
@@ -18,7 +18,7 @@ pub struct JsonError {
     pub message: String,
 }
 
-/// Why JSON text was rejected.
+/// The reason why JSON text was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JsonErrorKind {
     /// The text is not JSON (or not UTF-8).
@@ -37,7 +37,7 @@ pub enum JsonErrorKind {
     },
     /// The text may fit, but the host has no room for its values.
     NoRoom {
-        /// Whether the host would have no room even if it held nothing else.
+        /// True if the host would have no room even if it held nothing else.
         for_good: bool,
     },
 }

@@ -1,4 +1,4 @@
-//! Which texts the mapping accepts and rejects, and its messages: by example here, by random types and values in
+//! Tests of the texts that the mapping accepts and rejects, and of its messages: by example here, by random types and values in
 //! [`properties`].
 
 mod properties;

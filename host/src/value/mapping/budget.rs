@@ -25,7 +25,7 @@ pub(super) struct ReadLimit {
     prepaid: Cell<usize>,
 }
 
-/// Why a reading may not take more memory.
+/// The reason why a reading may not take more memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::value) enum ReadRefusal {
     /// The values of one reading may take at most so many bytes.

@@ -28,7 +28,7 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// Whether redb rejects all further work after this failure.
+    /// Returns true if redb rejects all further work after this failure.
     pub(super) fn ends_database(&self) -> bool {
         matches!(self, Failure::Database(error) if matches!(
             **error,

@@ -62,7 +62,7 @@ pub(super) struct BatchSender {
     held: Option<KeepAlive>,
 }
 
-/// Whether there is room for a batch.
+/// The answer to the question whether there is room for a batch.
 enum ChannelRoom {
     Yes,
     /// Nobody reads any more.
