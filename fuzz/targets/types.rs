@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chainhost::value::ty::{Declared, Member, Name, Type};
+use chainhost::value::ty::{DeclaredType, Member, Name, Type};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 
 const NAMES: [&str; 8] = ["id", "top-k", "a-b-c", "x1", "some", "ok", "err", "HTTP-status"];
@@ -52,8 +52,8 @@ pub fn any_type(data: &mut Unstructured<'_>, depth: u32) -> Result<Type> {
 fn declared(
     data: &mut Unstructured<'_>,
     mut ty: impl FnMut(&mut Unstructured<'_>) -> Result<Option<Type>>,
-) -> Result<Arc<Declared>> {
+) -> Result<Arc<DeclaredType>> {
     let count = data.int_in_range(1..=NAMES.len())?;
     let members = NAMES.iter().take(count).map(|name| Ok(Member { name: Name::new(name), ty: ty(data)?, docs: None }));
-    Ok(Arc::new(Declared { name: None, docs: None, members: members.collect::<Result<_>>()? }))
+    Ok(Arc::new(DeclaredType { name: None, docs: None, members: members.collect::<Result<_>>()? }))
 }
