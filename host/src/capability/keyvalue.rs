@@ -28,7 +28,6 @@ use wasmtime_wasi::WasiCtxBuilder;
 
 use self::bindings::wasi::keyvalue::{atomics, batch, store as wit};
 pub use self::config::{ChainletStores, StoreBackend, StoreSpec};
-pub(crate) use self::config::{check, read_chainlet_stores, read_stores};
 use self::error::StoreError;
 use self::registry::Registry;
 use self::store::{Store, Swap};

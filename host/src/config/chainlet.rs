@@ -19,7 +19,7 @@ use super::resources::Resources;
 use super::row_type::{Count, RowType};
 use super::settings::Settings;
 use super::table::{Rows, Table, table};
-use crate::capability::keyvalue::{self, ChainletStores};
+use crate::capability::keyvalue::ChainletStores;
 
 table! {
     /// One chainlet of the chain, for example
@@ -92,7 +92,8 @@ table! {
 
         /// The stores of keys and values that the chainlet may open through `wasi:keyvalue`: their names, for example
         /// `stores = ["sessions"]`, or the names that the chainlet has for them, `stores = { default = "sessions" }`.
-        pub stores: ChainletStores = ChainletStores::default();
+        pub stores: ChainletStores = ChainletStores::default(),
+            like "stores = [\"sessions\"] or stores = { default = \"sessions\" }";
 
         /// Plain settings of any shape, which the chainlet reads as JSON, for example `config = { greeting = "Hello" }`. Do
         /// not put secrets here. Put their names into `assets.secrets`.
@@ -170,26 +171,6 @@ impl RowType for ComponentSource {
         if let Self::File(path) = self {
             path.check(&(), place);
         }
-    }
-}
-
-impl RowType for ChainletStores {
-    type Bounds = ();
-
-    fn what((): &()) -> &'static str {
-        "names of stores"
-    }
-
-    fn read(node: &Node<'_>, problems: &mut Problems<'_>, _: Expected) -> Option<Self> {
-        Some(keyvalue::read_chainlet_stores(problems, node))
-    }
-
-    fn schema((): &(), generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<Self>()
-    }
-
-    fn is_nothing(&self) -> bool {
-        self.is_empty()
     }
 }
 

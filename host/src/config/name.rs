@@ -172,7 +172,10 @@ macro_rules! row_types {
 }
 
 row_types! {
+    ChainName: "the name of the chain";
+    EnvironmentName: "the name of an environment";
     ChainletName: "the name of a chainlet";
+    StoreName: "the name of a store";
     InterfaceName: "the name of an exported interface";
 }
 

@@ -1,6 +1,5 @@
 //! Reads chain.toml, key by key.
 
-mod expected;
 mod settings;
 mod syntax;
 
@@ -9,19 +8,16 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+use super::document::ChainFile;
 use super::error::{ConfigError, ConfigErrors};
 use super::key::KeyPath;
 use super::location::Location;
-use super::name::{ChainName, ChainletName, EnvironmentName};
-use super::policy::Rollout;
-use super::reader::{Node, Problems, TableReader};
-use super::row_type::RowType;
+use super::reader::{Problems, TableReader};
 use super::source::Source;
 use super::spec::{ChainSpec, DEFAULT_WORKDIR};
+use super::table::Rows;
 use super::validate;
 use crate::bounded_file;
-use crate::capability::keyvalue;
-use expected::*;
 
 /// Reads the file at `path`.
 pub(super) fn chain_file(path: &Path) -> Result<ChainSpec, ConfigErrors> {
@@ -60,14 +56,10 @@ pub(super) fn chain_text(text: &str, origin: &Path) -> Result<ChainSpec, ConfigE
 
     let mut problems = Problems::new(&source, document);
     let mut root = TableReader::new(KeyPath::root(), document);
-    let chain = root.required("chain", CHAIN).and_then(|node| read_chain(&mut problems, &node)).unwrap_or_default();
-    let chainlets =
-        root.required("chainlets", CHAINLETS).and_then(|node| RowType::read(&node, &mut problems, CHAINLETS));
-    let chainlets = chainlets.unwrap_or_default();
-    let gpu = root.optional("gpu").and_then(|node| RowType::read(&node, &mut problems, GPU_HOST)).unwrap_or_default();
-    let stores = root.optional("stores").map(|node| keyvalue::read_stores(&mut problems, &node)).unwrap_or_default();
+    let file = ChainFile::read_rows(&mut root, &mut problems);
     root.finish(&mut problems, &[]);
     let locate = |key: &KeyPath| source.locate_in(document, key);
+    let ChainFile { chain, gpu, stores, chainlets } = file;
     problems.add_independent(validate::check(&chainlets, &stores, chain.entrypoint.as_ref(), chain.rollout, &locate));
 
     let errors = problems.into_errors();
@@ -75,7 +67,7 @@ pub(super) fn chain_text(text: &str, origin: &Path) -> Result<ChainSpec, ConfigE
         Some(name) if errors.is_empty() => Ok(ChainSpec {
             name,
             entrypoint: chain.entrypoint,
-            environment: chain.environment.unwrap_or_default(),
+            environment: chain.environment,
             rollout: chain.rollout,
             gpu,
             stores,
@@ -92,27 +84,6 @@ fn folder_of(file: &Path) -> PathBuf {
         Some(folder) if folder != Path::new("") => folder.to_owned(),
         _ => PathBuf::from(DEFAULT_WORKDIR),
     }
-}
-
-/// The table `[chain]`, as far as it could be read.
-#[derive(Default)]
-struct Chain {
-    name: Option<ChainName>,
-    entrypoint: Option<ChainletName>,
-    environment: Option<EnvironmentName>,
-    rollout: Rollout,
-}
-
-fn read_chain(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<Chain> {
-    let mut table = node.table(problems, CHAIN)?;
-    let chain = Chain {
-        name: table.required("name", CHAIN_NAME).and_then(|node| node.name(problems, CHAIN_NAME)),
-        entrypoint: table.optional("entrypoint").and_then(|node| node.name(problems, ENTRYPOINT)),
-        environment: table.optional("environment").and_then(|node| node.name(problems, ENVIRONMENT)),
-        rollout: table.optional("rollout").and_then(|node| RowType::read(&node, problems, ROLLOUT)).unwrap_or_default(),
-    };
-    table.finish(problems, &[]);
-    Some(chain)
 }
 
 #[cfg(test)]

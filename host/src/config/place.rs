@@ -44,6 +44,11 @@ impl<'a> Place<'a> {
         self.errors.push(ConfigError::new((self.locate)(at), message, help));
     }
 
+    /// Notes a mistake in the value of `at`, without the line of the file: it may hold a secret.
+    pub(crate) fn error_in_private(&mut self, at: &KeyPath, message: impl Into<String>, help: impl Into<String>) {
+        self.errors.push(ConfigError::new((self.locate)(at).without_snippet(), message, help));
+    }
+
     /// Notes a mistake in this value. The help is an example, unless the key has a help of its own.
     pub(crate) fn wrong(&mut self, message: impl Into<String>) {
         self.out_of_bounds(message, format!("write it like {}", self.expected.example));

@@ -329,15 +329,6 @@ impl Table for Canary {
     const WHAT: &'static str = "a table that describes a canary";
 }
 
-/// The default of a length of time in words, for the JSON Schema.
-pub(crate) mod defaults {
-    use std::time::Duration;
-
-    pub(crate) fn text(duration: Duration) -> String {
-        humantime::format_duration(duration).to_string()
-    }
-}
-
 pub(crate) fn duration<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_duration(*duration))
 }

@@ -231,10 +231,19 @@ impl RowType for bool {
     }
 }
 
-impl RowType for Duration {
-    type Bounds = ();
+/// The longest time that a setting may have.
+pub(crate) struct AtMost(pub(crate) Duration);
 
-    fn what((): &()) -> &'static str {
+impl Default for AtMost {
+    fn default() -> Self {
+        Self(LONGEST_TIME)
+    }
+}
+
+impl RowType for Duration {
+    type Bounds = AtMost;
+
+    fn what(_: &AtMost) -> &'static str {
         "a length of time with a unit"
     }
 
@@ -242,7 +251,7 @@ impl RowType for Duration {
         node.parsed(problems, expected, humantime::parse_duration)
     }
 
-    fn schema((): &(), _: &mut SchemaGenerator) -> Schema {
+    fn schema(_: &AtMost, _: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string" })
     }
 
@@ -250,9 +259,9 @@ impl RowType for Duration {
         serializer.collect_str(&humantime::format_duration(*self))
     }
 
-    fn check(&self, (): &(), place: &mut Place<'_>) {
-        if self.is_zero() || *self > LONGEST_TIME {
-            let (found, longest) = (humantime::format_duration(*self), humantime::format_duration(LONGEST_TIME));
+    fn check(&self, AtMost(longest): &AtMost, place: &mut Place<'_>) {
+        if self.is_zero() || self > longest {
+            let (found, longest) = (humantime::format_duration(*self), humantime::format_duration(*longest));
             place.wrong(format!("expected more than 0s and at most {longest}, found {found}"));
         }
     }
@@ -286,6 +295,7 @@ impl RowType for PathBuf {
 pub(crate) enum Text {
     #[default]
     NotEmpty,
+    Any,
     /// It matches this pattern.
     Matches(&'static str),
 }
@@ -304,6 +314,7 @@ impl RowType for String {
     fn schema(bounds: &Text, _: &mut SchemaGenerator) -> Schema {
         match bounds {
             Text::NotEmpty => json_schema!({ "type": "string", "minLength": 1 }),
+            Text::Any => json_schema!({ "type": "string" }),
             Text::Matches(pattern) => json_schema!({ "type": "string", "pattern": pattern }),
         }
     }

@@ -133,6 +133,8 @@ pub(crate) struct Row<T: RowType> {
 impl<T: RowType> Row<T> {
     pub(crate) fn new(key: &'static str, docs: &'static str, default: T) -> Self {
         let bounds = T::Bounds::default();
+        // The name of a field that is also a word of Rust.
+        let key = key.strip_prefix("r#").unwrap_or(key);
         Self { key, docs, default, is_required: false, what: None, example: "", bounds, help: None }
     }
 

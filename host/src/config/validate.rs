@@ -11,7 +11,7 @@ use super::place::Place;
 use super::policy::{DependencySpec, Rollout};
 use super::reader::nearest;
 use super::row_type::RowType;
-use crate::capability::keyvalue::{self, StoreSpec};
+use crate::capability::keyvalue::StoreSpec;
 
 type ChainletSpecs = IndexMap<ChainletName, ChainletSpec>;
 
@@ -35,8 +35,11 @@ pub(super) fn check(
             checker.dependency(&all.key(name).key("depends").key(dependency), name, spec);
         }
     }
-    let named = chainlets.iter().map(|(name, chainlet)| (all.key(name), chainlet));
-    checker.errors.extend(keyvalue::check(stores, named, locate));
+    checker.table(KeyPath::from(["stores"]), stores);
+    for (name, chainlet) in chainlets {
+        let at = all.key(name).key("stores");
+        chainlet.stores.check_names(stores, &mut Place::of_table(at, locate, &mut checker.errors));
+    }
     checker.errors
 }
 

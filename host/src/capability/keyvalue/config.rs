@@ -13,8 +13,12 @@ use serde::{Serialize, Serializer};
 use toml::de::DeValue;
 
 use super::limits::MIN_VALUE_LIMIT;
+use super::options::StoreOptions;
+use crate::config::place::Place;
 use crate::config::reader::{Expected, Node, Problems, named_key};
-use crate::config::{ByteSize, ChainletSpec, ConfigError, KeyPath, Location, SecretName, StoreName, policy};
+use crate::config::row_type::{AtMost, RowType, Sizes, Text};
+use crate::config::table::{Rows, table};
+use crate::config::{ByteSize, SecretName, StoreName, policy};
 
 /// A store of keys and values, which the chainlets that name it share, for example
 ///
@@ -64,62 +68,62 @@ pub enum StoreBackend {
     },
 }
 
-/// A store of keys and values, which the chainlets that name it share, for example
-///
-/// ```toml
-/// [stores.sessions]
-/// type = "file"
-/// path = "data/sessions.redb"
-/// ```
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-#[allow(dead_code, reason = "only its schema is used")]
-struct StoreTable {
-    /// The place of the entries: `type = "memory"` for the memory of the host, whose entries survive a reload but not the
-    /// end of the host; `"file"` for a file on this machine; `"redis"` for a Redis server.
-    #[schemars(schema_with = "types")]
-    r#type: String,
-
-    /// The file of a store in a file, relative to chain.toml, for example `path = "data/sessions.redb"`. The host makes it
-    /// if it is missing. One host opens it at a time.
-    #[schemars(default, skip_serializing_if = "Option::is_none", with = "String", length(min = 1))]
-    path: Option<PathBuf>,
-
-    /// The server of a store in Redis, for example `url = "redis://127.0.0.1:6379/0"`. A URL with a password is a secret:
-    /// name it by `url_secret` instead.
-    #[schemars(default, skip_serializing_if = "Option::is_none", with = "String")]
-    url: Option<String>,
-
-    /// The secret that holds the URL of a store in Redis, for example `url_secret = "redis_url"`.
-    #[schemars(default, skip_serializing_if = "Option::is_none", with = "SecretName")]
-    url_secret: Option<SecretName>,
-
-    /// The text before each key on a Redis server, for example `prefix = "shop:"`. By default it is the name of the chain
-    /// and the name of the store, each with a colon.
-    #[schemars(default, skip_serializing_if = "Option::is_none", with = "String")]
-    prefix: Option<String>,
-
-    /// The most bytes that all entries may have together, with a unit, for example `limit = "256MiB"`. Each entry counts 128
-    /// bytes beside its key and value. A store in Redis has the limit of its server instead.
-    #[schemars(
-        default = "defaults::limit",
-        with = "String",
-        regex(pattern = r"^\s*[0-9][0-9_]*(\.[0-9]+)?\s*([KMGTPE]i?)?B\s*$")
-    )]
-    limit: ByteSize,
-
-    /// The most bytes that one value may have, for example `value_limit = "4MiB"`.
-    #[schemars(
-        default = "defaults::value_limit",
-        with = "String",
-        regex(pattern = r"^\s*[0-9][0-9_]*(\.[0-9]+)?\s*([KMGTPE]i?)?B\s*$")
-    )]
-    value_limit: ByteSize,
-
-    /// The longest time that one operation may take, for example `timeout = "500ms"`. After it the operation fails.
-    #[schemars(default = "defaults::timeout_text", with = "String")]
-    timeout: Duration,
+/// The place where a store keeps its entries, as the key `type` names it.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum StoreType {
+    Memory,
+    File,
+    Redis,
 }
+
+table! {
+    /// A store of keys and values, which the chainlets that name it share, for example
+    ///
+    /// ```toml
+    /// [stores.sessions]
+    /// type = "file"
+    /// path = "data/sessions.redb"
+    /// ```
+    struct StoreTable {
+        /// The place of the entries: `type = "memory"` for the memory of the host, whose entries survive a reload but not the
+        /// end of the host; `"file"` for a file on this machine; `"redis"` for a Redis server.
+        r#type: Option<StoreType> = None, required, like "type = \"memory\"";
+
+        /// The file of a store in a file, relative to chain.toml, for example `path = "data/sessions.redb"`. The host makes it
+        /// if it is missing. One host opens it at a time.
+        path: Option<PathBuf> = None, is "the path of a file", like "path = \"data/sessions.redb\"";
+
+        /// The server of a store in Redis, for example `url = "redis://127.0.0.1:6379/0"`. A URL with a password is a secret:
+        /// name it by `url_secret` instead.
+        url: Option<String> = None, is "the URL of a Redis server", bounds Text::Any,
+            like "url = \"redis://127.0.0.1:6379\"";
+
+        /// The secret that holds the URL of a store in Redis, for example `url_secret = "redis_url"`.
+        url_secret: Option<UrlSecret> = None, like "url_secret = \"redis_url\"";
+
+        /// The text before each key on a Redis server, for example `prefix = "shop:"`. By default it is the name of the chain
+        /// and the name of the store, each with a colon.
+        prefix: Option<String> = None, is "a text before each key", bounds Text::Any, like "prefix = \"shop:\"";
+
+        /// The most bytes that all entries may have together, with a unit, for example `limit = "256MiB"`. Each entry counts 128
+        /// bytes beside its key and value. A store in Redis has the limit of its server instead.
+        limit: ByteSize = ByteSize::bytes(StoreOptions::DEFAULT_LIMIT), is "a size with a unit",
+            like "limit = \"256MiB\"";
+
+        /// The most bytes that one value may have, for example `value_limit = "4MiB"`.
+        value_limit: ByteSize = ByteSize::bytes(StoreOptions::DEFAULT_VALUE_LIMIT), is "a size with a unit",
+            bounds Sizes::FromTo(LEAST_VALUE, MOST_VALUE), like "value_limit = \"4MiB\"",
+            help "choose a size in these bounds, or keep long values in files";
+
+        /// The longest time that one operation may take, for example `timeout = "500ms"`. After it the operation fails.
+        timeout: Duration = StoreOptions::DEFAULT_TIMEOUT, bounds AtMost(LONGEST_TIMEOUT), like "timeout = \"5s\"";
+    }
+}
+
+/// The name of one secret. A list of such names is a type of its own, with messages of its own.
+#[derive(Serialize)]
+struct UrlSecret(SecretName);
 
 impl JsonSchema for StoreSpec {
     fn schema_name() -> Cow<'static, str> {
@@ -131,20 +135,12 @@ impl JsonSchema for StoreSpec {
     }
 }
 
-fn types(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "enum": ["memory", "file", "redis"] })
-}
-
 impl StoreSpec {
     /// Makes a store with the default limits.
     #[must_use]
     pub fn new(backend: StoreBackend) -> Self {
-        StoreSpec {
-            backend,
-            limit: defaults::limit(),
-            value_limit: defaults::value_limit(),
-            timeout: defaults::TIMEOUT,
-        }
+        let StoreTable { limit, value_limit, timeout, .. } = StoreTable::with_defaults();
+        StoreSpec { backend, limit, value_limit, timeout }
     }
 }
 
@@ -166,16 +162,204 @@ impl Serialize for ChainletStores {
     }
 }
 
-impl JsonSchema for ChainletStores {
-    fn inline_schema() -> bool {
-        true
+impl RowType for StoreType {
+    type Bounds = ();
+
+    fn what((): &()) -> &'static str {
+        "\"memory\", \"file\" or \"redis\""
     }
 
-    fn schema_name() -> Cow<'static, str> {
-        "ChainletStores".into()
+    fn read(node: &Node<'_>, problems: &mut Problems<'_>, expected: Expected) -> Option<Self> {
+        node.parsed(problems, expected, |text| match text {
+            "memory" => Ok(Self::Memory),
+            "file" => Ok(Self::File),
+            "redis" => Ok(Self::Redis),
+            _ => Err("there are these three"),
+        })
     }
 
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+    fn schema((): &(), _: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "enum": [Self::Memory, Self::File, Self::Redis] })
+    }
+}
+
+impl RowType for UrlSecret {
+    type Bounds = ();
+
+    fn what((): &()) -> &'static str {
+        "the name of a secret"
+    }
+
+    fn read(node: &Node<'_>, problems: &mut Problems<'_>, expected: Expected) -> Option<Self> {
+        node.name(problems, expected).map(Self)
+    }
+
+    fn schema((): &(), generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<SecretName>()
+    }
+}
+
+/// Reads the keys of [`StoreTable`] that fit the `type`. The others are unknown there.
+impl RowType for StoreSpec {
+    type Bounds = ();
+
+    fn what((): &()) -> &'static str {
+        "a table that describes a store"
+    }
+
+    fn read(node: &Node<'_>, problems: &mut Problems<'_>, expected: Expected) -> Option<Self> {
+        let mut table = node.table(problems, expected)?;
+        let (kind, path, url, url_secret, prefix, limit, value_limit, timeout) = StoreTable::rows();
+        let backend = match kind.read(&mut table, problems) {
+            Some(StoreType::Memory) => Some(StoreBackend::Memory),
+            Some(StoreType::File) => path.required().read(&mut table, problems).map(|path| StoreBackend::File { path }),
+            Some(StoreType::Redis) => Some(StoreBackend::Redis {
+                url: url.read(&mut table, problems),
+                url_secret: url_secret.read(&mut table, problems).map(|UrlSecret(name)| name),
+                prefix: prefix.read(&mut table, problems),
+            }),
+            // The type is unknown, so any of these keys may be right.
+            None => {
+                for key in ["path", "url", "url_secret", "prefix"] {
+                    let _ = table.optional(key);
+                }
+                None
+            }
+        };
+        let limit = limit.read(&mut table, problems);
+        let value_limit = value_limit.read(&mut table, problems);
+        let timeout = timeout.read(&mut table, problems);
+        table.finish(problems, &HINTS);
+        Some(Self { backend: backend?, limit, value_limit, timeout })
+    }
+
+    fn schema((): &(), generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<Self>()
+    }
+
+    fn check(&self, (): &(), place: &mut Place<'_>) {
+        self.backend.check(place);
+        let (.., limit, value_limit, timeout) = StoreTable::rows();
+        limit.check(&self.limit, place);
+        value_limit.check(&self.value_limit, place);
+        timeout.check(&self.timeout, place);
+        if self.limit < self.value_limit {
+            let message = format!("expected at least value_limit = {}, found {}", self.value_limit, self.limit);
+            place.error(&place.at.key("limit"), message, "raise it");
+        }
+    }
+}
+
+/// Keys that other systems have in this table, and what to write here.
+const HINTS: [(&str, &str); 3] = [
+    ("kind", "write type, as in type = \"memory\""),
+    ("ttl", "entries do not expire: delete them, or let Redis expire them"),
+    ("password", "put the whole URL into a secret, and name it by url_secret"),
+];
+
+impl StoreBackend {
+    fn check(&self, place: &mut Place<'_>) {
+        match self {
+            Self::File { path } => {
+                let (_, row, ..) = StoreTable::rows();
+                row.check(&Some(path.clone()), place);
+            }
+            Self::Redis { url: None, url_secret: None, .. } => place.error(
+                &place.at.key("url"),
+                "a store in Redis needs the URL of its server",
+                "add url, or url_secret with the name of a secret",
+            ),
+            Self::Redis { url: Some(_), url_secret: Some(_), .. } => {
+                place.error(
+                    &place.at.key("url"),
+                    "expected either url or url_secret, found both",
+                    "remove one of them",
+                );
+            }
+            _ => {}
+        }
+        if let Self::Redis { url: Some(url), .. } = self
+            && has_password(url)
+        {
+            place.error_in_private(
+                &place.at.key("url"),
+                "the URL has a password, which does not belong into chain.toml",
+                "put the whole URL into a secret, and name it by url_secret",
+            );
+        }
+    }
+}
+
+impl RowType for IndexMap<StoreName, StoreSpec> {
+    type Bounds = ();
+
+    fn what((): &()) -> &'static str {
+        "a table of stores"
+    }
+
+    fn read(node: &Node<'_>, problems: &mut Problems<'_>, expected: Expected) -> Option<Self> {
+        let of_store = Expected { what: StoreSpec::what(&()), ..expected };
+        let mut stores = Self::new();
+        for (key, node) in node.entries(problems, expected)? {
+            let name = named_key(key, &node, problems, expected);
+            let store = StoreSpec::read(&node, problems, of_store);
+            if let Some(name) = name {
+                // A store that could not be read still has its name, so that no chainlet is told that there is none.
+                stores.insert(name, store.unwrap_or_else(|| StoreSpec::new(StoreBackend::Memory)));
+            }
+        }
+        Some(stores)
+    }
+
+    fn schema((): &(), generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<Self>()
+    }
+
+    fn check(&self, (): &(), place: &mut Place<'_>) {
+        for (name, store) in self {
+            let at = place.at.key(name);
+            store.check(&(), &mut place.inner(at.clone()));
+            let StoreBackend::File { path } = &store.backend else { continue };
+            let twin = self.iter().find(
+                |(_, other)| matches!(&other.backend, StoreBackend::File { path: of } if plain(of) == plain(path)),
+            );
+            if let Some((first, _)) = twin.filter(|(first, _)| *first != name) {
+                let message = format!("expected a file of its own, found that of the store {first}");
+                place.error(&at.key("path"), message, "choose another file, or use one store");
+            }
+        }
+    }
+}
+
+/// Returns `path` without the components that change nothing, such as the `.` of `./data`.
+fn plain(path: &Path) -> PathBuf {
+    path.components().filter(|component| *component != Component::CurDir).collect()
+}
+
+/// Reads a list of names of stores, or a table that gives each store the name that the chainlet has for it.
+impl RowType for ChainletStores {
+    type Bounds = ();
+
+    fn what((): &()) -> &'static str {
+        "names of stores"
+    }
+
+    fn read(node: &Node<'_>, problems: &mut Problems<'_>, expected: Expected) -> Option<Self> {
+        let of_name = Expected { what: StoreName::what(&()), example: "stores = [\"sessions\"]" };
+        let mut stores = IndexMap::new();
+        if let DeValue::Table(_) = node.value {
+            for (identifier, node) in node.entries(problems, expected)? {
+                stores.extend(StoreName::read(&node, problems, of_name).map(|name| (identifier.to_owned(), name)));
+            }
+        } else {
+            for element in node.elements(problems, expected)? {
+                stores.extend(StoreName::read(&element, problems, of_name).map(|name| (name.to_string(), name)));
+            }
+        }
+        Some(Self(stores))
+    }
+
+    fn schema((): &(), generator: &mut SchemaGenerator) -> Schema {
         let name = generator.subschema_for::<StoreName>();
         json_schema!({
             "anyOf": [
@@ -184,216 +368,30 @@ impl JsonSchema for ChainletStores {
             ],
         })
     }
+
+    fn is_nothing(&self) -> bool {
+        self.is_empty()
+    }
 }
 
-const STORES: Expected =
-    Expected { what: "a table of stores", example: "[stores.sessions] with type = \"memory\" in it" };
-const STORE: Expected =
-    Expected { what: "a table that describes a store", example: "[stores.sessions] with type = \"memory\" in it" };
-const TYPE: Expected = Expected { what: "\"memory\", \"file\" or \"redis\"", example: "type = \"memory\"" };
-const PATH: Expected = Expected { what: "the path of a file", example: "path = \"data/sessions.redb\"" };
-const URL: Expected = Expected { what: "the URL of a Redis server", example: "url = \"redis://127.0.0.1:6379\"" };
-const URL_SECRET: Expected = Expected { what: "the name of a secret", example: "url_secret = \"redis_url\"" };
-const PREFIX: Expected = Expected { what: "a text before each key", example: "prefix = \"shop:\"" };
-const LIMIT: Expected = Expected { what: "a size with a unit", example: "limit = \"256MiB\"" };
-const VALUE_LIMIT: Expected = Expected { what: "a size with a unit", example: "value_limit = \"4MiB\"" };
-const TIMEOUT: Expected = Expected { what: "a length of time with a unit", example: "timeout = \"500ms\"" };
-const NAMES: Expected =
-    Expected { what: "names of stores", example: "stores = [\"sessions\"] or stores = { default = \"sessions\" }" };
-const NAME: Expected = Expected { what: "the name of a store", example: "stores = [\"sessions\"]" };
-
-/// Says where keys belong that other systems have in this table.
-const HINTS: [(&str, &str); 3] = [
-    ("kind", "write type, as in type = \"memory\""),
-    ("ttl", "entries do not expire: delete them, or let Redis expire them"),
-    ("password", "put the whole URL into a secret, and name it by url_secret"),
-];
-
-/// Reads `[stores]`.
-pub(crate) fn read_stores(problems: &mut Problems<'_>, node: &Node<'_>) -> IndexMap<StoreName, StoreSpec> {
-    let mut stores = IndexMap::new();
-    for (key, node) in node.entries(problems, STORES).unwrap_or_default() {
-        let name = named_key(key, &node, problems, STORES);
-        let store = read_store(problems, &node);
-        if let Some(name) = name {
-            // A store that could not be read still has its name, so that no chainlet is told that there is none.
-            stores.insert(name, store.unwrap_or_else(|| StoreSpec::new(StoreBackend::Memory)));
-        }
-    }
-    stores
-}
-
-fn read_store(problems: &mut Problems<'_>, node: &Node<'_>) -> Option<StoreSpec> {
-    let mut table = node.table(problems, STORE)?;
-    let kind = table.required("type", TYPE).and_then(|node| {
-        node.parsed(problems, TYPE, |text| match text {
-            "memory" | "file" | "redis" => Ok(text.to_owned()),
-            _ => Err("there are these three"),
-        })
-    });
-    let backend = match kind.as_deref() {
-        Some("memory") => Some(StoreBackend::Memory),
-        Some("file") => {
-            let path = table.required("path", PATH).and_then(|node| node.text(problems, PATH));
-            path.map(|path| StoreBackend::File { path: PathBuf::from(path) })
-        }
-        Some("redis") => Some(StoreBackend::Redis {
-            url: table.optional("url").and_then(|node| node.text(problems, URL)).map(str::to_owned),
-            url_secret: table.optional("url_secret").and_then(|node| node.name(problems, URL_SECRET)),
-            prefix: table.optional("prefix").and_then(|node| node.text(problems, PREFIX)).map(str::to_owned),
-        }),
-        // The type is unknown, so any of these keys may be right.
-        _ => {
-            for key in ["path", "url", "url_secret", "prefix"] {
-                let _ = table.optional(key);
-            }
-            None
-        }
-    };
-    let mut store = StoreSpec::new(StoreBackend::Memory);
-    if let Some(limit) = table.optional("limit").and_then(|node| node.parsed(problems, LIMIT, str::parse)) {
-        store.limit = limit;
-    }
-    if let Some(limit) = table.optional("value_limit").and_then(|node| node.parsed(problems, VALUE_LIMIT, str::parse)) {
-        store.value_limit = limit;
-    }
-    if let Some(node) = table.optional("timeout") {
-        store.timeout = node.parsed(problems, TIMEOUT, humantime::parse_duration).unwrap_or(store.timeout);
-    }
-    table.finish(problems, &HINTS);
-    Some(StoreSpec { backend: backend?, ..store })
-}
-
-/// Reads `stores` of a chainlet.
-pub(crate) fn read_chainlet_stores(problems: &mut Problems<'_>, node: &Node<'_>) -> ChainletStores {
-    if let DeValue::Table(_) = node.value {
-        let entries = node.entries(problems, NAMES).unwrap_or_default();
-        let named =
-            entries.iter().filter_map(|(key, node)| Some(((*key).to_owned(), node.name::<StoreName>(problems, NAME)?)));
-        return ChainletStores(named.collect());
-    }
-    let elements = node.elements(problems, NAMES).unwrap_or_default();
-    let names = elements.iter().filter_map(|element| element.name::<StoreName>(problems, NAME));
-    ChainletStores(names.map(|name| (name.to_string(), name)).collect())
-}
-
-/// Returns everything that is wrong with the stores of a chain and with the names that its chainlets use.
-pub(crate) fn check<'a>(
-    stores: &IndexMap<StoreName, StoreSpec>,
-    chainlets: impl Iterator<Item = (KeyPath, &'a ChainletSpec)>,
-    locate: &dyn Fn(&KeyPath) -> Location,
-) -> Vec<ConfigError> {
-    let mut errors = Vec::new();
-    for (name, store) in stores {
-        let at = KeyPath::from(["stores", name.as_str()]);
-        errors.extend(check_store(&at, store, locate));
-        let StoreBackend::File { path } = &store.backend else { continue };
-        let twin = stores
-            .iter()
-            .find(|(_, other)| matches!(&other.backend, StoreBackend::File { path: of } if plain(of) == plain(path)));
-        if let Some((first, _)) = twin.filter(|(first, _)| *first != name) {
-            let message = format!("expected a file of its own, found that of the store {first}");
-            errors.push(ConfigError::new(locate(&at.key("path")), message, "choose another file, or use one store"));
-        }
-    }
-    for (at, chainlet) in chainlets {
-        for (index, (identifier, name)) in chainlet.stores.0.iter().enumerate() {
-            if stores.contains_key(name) {
-                continue;
-            }
+impl ChainletStores {
+    /// Notes each name that is not one of `stores`. The place is that of these names.
+    pub(crate) fn check_names(&self, stores: &IndexMap<StoreName, StoreSpec>, place: &mut Place<'_>) {
+        let unknown = self.0.iter().enumerate().filter(|(_, (_, name))| !stores.contains_key(*name));
+        for (index, (identifier, name)) in unknown {
             // The short form is an array: its keys are the places.
-            let place = if identifier == name.as_str() {
-                at.key("stores").index(index)
-            } else {
-                at.key("stores").key(identifier)
+            let at = match identifier == name.as_str() {
+                true => place.at.index(index),
+                false => place.at.key(identifier),
             };
             let known = stores.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             let help = match stores.is_empty() {
                 true => format!("add [stores.{name}] with type = \"memory\" in it"),
                 false => format!("add [stores.{name}], or name one of: {known}"),
             };
-            errors.push(ConfigError::new(
-                locate(&place),
-                format!("expected a store of this chain, found {name:?}"),
-                help,
-            ));
+            place.error(&at, format!("expected a store of this chain, found {name:?}"), help);
         }
     }
-    errors
-}
-
-/// Returns `path` without the components that change nothing, such as the `.` of `./data`.
-fn plain(path: &Path) -> PathBuf {
-    path.components().filter(|component| *component != Component::CurDir).collect()
-}
-
-fn check_store(at: &KeyPath, store: &StoreSpec, locate: &dyn Fn(&KeyPath) -> Location) -> Vec<ConfigError> {
-    let mut errors = Vec::new();
-    let mut error = |key: &str, message: String, help: &str| {
-        errors.push(ConfigError::new(locate(&at.key(key)), message, help));
-    };
-    match &store.backend {
-        StoreBackend::File { path } if path.as_os_str().is_empty() => {
-            error(
-                "path",
-                "expected a path, found an empty text".to_owned(),
-                "write it like path = \"data/sessions.redb\"",
-            );
-        }
-        StoreBackend::Redis { url: None, url_secret: None, .. } => {
-            error(
-                "url",
-                "a store in Redis needs the URL of its server".to_owned(),
-                "add url, or url_secret with the name of a secret",
-            );
-        }
-        StoreBackend::Redis { url: Some(_), url_secret: Some(_), .. } => {
-            error("url", "expected either url or url_secret, found both".to_owned(), "remove one of them");
-        }
-        _ => {}
-    }
-    if let StoreBackend::Redis { url: Some(url), .. } = &store.backend
-        && has_password(url)
-    {
-        // The line itself has the password.
-        let place = locate(&at.key("url")).without_snippet();
-        let message = "the URL has a password, which does not belong into chain.toml";
-        errors.push(ConfigError::new(place, message, "put the whole URL into a secret, and name it by url_secret"));
-    }
-    let mut error = |key: &str, message: String, help: &str| {
-        errors.push(ConfigError::new(locate(&at.key(key)), message, help));
-    };
-    let (limit, value) = (store.limit.as_bytes(), store.value_limit.as_bytes());
-    if value < LEAST_VALUE.as_bytes() {
-        error(
-            "value_limit",
-            format!("expected at least {LEAST_VALUE}, found {}", store.value_limit),
-            "raise it, or remove it",
-        );
-    }
-    if value > MOST_VALUE.as_bytes() {
-        error(
-            "value_limit",
-            format!("expected at most {MOST_VALUE}, found {}", store.value_limit),
-            "keep long values in files",
-        );
-    }
-    if limit < value {
-        error(
-            "limit",
-            format!("expected at least value_limit = {}, found {}", store.value_limit, store.limit),
-            "raise it",
-        );
-    }
-    if store.timeout.is_zero() || store.timeout > MOST_TIME {
-        let (found, most) = (humantime::format_duration(store.timeout), humantime::format_duration(MOST_TIME));
-        error(
-            "timeout",
-            format!("expected more than 0s and at most {most}, found {found}"),
-            "write it like timeout = \"5s\"",
-        );
-    }
-    errors
 }
 
 /// Describes the store that a chainlet opens as `identifier`, for `chainhost check`.
@@ -421,30 +419,8 @@ fn has_password(url: &str) -> bool {
 const LEAST_VALUE: ByteSize = ByteSize::bytes(MIN_VALUE_LIMIT);
 /// The most that one value may have: the host holds it while it is read or written.
 const MOST_VALUE: ByteSize = ByteSize::mib(64);
-/// The longest timeout: a guest does nothing else while it waits for a store.
-const MOST_TIME: Duration = Duration::from_secs(60);
-
-/// The defaults of the keys.
-mod defaults {
-    use std::time::Duration;
-
-    use super::super::options::StoreOptions;
-    use super::{ByteSize, policy};
-
-    pub(super) const TIMEOUT: Duration = StoreOptions::DEFAULT_TIMEOUT;
-
-    pub(super) fn limit() -> ByteSize {
-        ByteSize::bytes(StoreOptions::DEFAULT_LIMIT)
-    }
-
-    pub(super) fn value_limit() -> ByteSize {
-        ByteSize::bytes(StoreOptions::DEFAULT_VALUE_LIMIT)
-    }
-
-    pub(super) fn timeout_text() -> String {
-        policy::defaults::text(TIMEOUT)
-    }
-}
+/// A guest does nothing else while it waits for a store.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
