@@ -16,10 +16,11 @@ name = "burn"
 
 [chainlets.classify]
 component = "<burn_classify>"
-resources = { memory = "256MiB", gpu = { adapter = "cpu" } }
+resources = { memory = "256MiB", gpu = { adapter = "cpu", timeout = "5m" } }
 "#,
     )
-    .serve()
+    // A busy machine takes long to compile the shaders of a network for a GPU in software.
+    .serve_with(&["--timeout", "10m"])
 }
 
 type Point = [f64; 2];

@@ -53,7 +53,7 @@ isolation = "{isolation}"
 component = "<embeddings_embed>"
 [chainlets.embed.resources]
 memory = "512MiB"
-gpu = {{ adapter = "cpu", timeout = "2m" }}
+gpu = {{ adapter = "cpu", timeout = "5m" }}
 [chainlets.embed.assets]
 files = [{{ source = {model:?}, path = "/model" }}]
 [chainlets.embed.config]
@@ -62,7 +62,8 @@ device = "{device}"
 tokens = 256
 "#
     ))
-    .serve()
+    // A busy machine takes long to compute a model on a GPU in software.
+    .serve_with(&["--timeout", "10m"])
 }
 
 /// Returns texts, and the vectors that the original library gives them.
