@@ -2,6 +2,9 @@
 
 mod kind;
 
+#[cfg(test)]
+mod docs;
+
 use std::borrow::Cow;
 
 use axum::body::Body;

@@ -1,7 +1,7 @@
 //! The kinds of problems, each declared once.
 //!
 //! A row of `problem_kinds!` declares a kind. The responses of the server and those in the OpenAPI documents come from
-//! it.
+//! it, and a test compares the tables of `docs/http.md` with it.
 
 use std::time::Duration;
 
