@@ -18,11 +18,11 @@ mod tests;
 use serde_json::{Map, Value as Json, json};
 
 pub(super) use self::admin::document as admin_document;
-use self::problem::{PROBLEM, ProblemStatus};
+use self::problem::PROBLEM;
 use self::schema::{Direction, Schemas};
 pub use self::text::to_text;
 use super::format::{RequestFormat, ResponseFormat};
-use super::problem::declared_statuses;
+use super::problem::{ProblemKind, declared_statuses};
 use super::socket;
 use crate::error::declared::is_standard;
 use crate::value::format::Format;
@@ -78,12 +78,12 @@ enum Listener {
 
 impl Listener {
     /// Returns the ways in which any request can be rejected. `needs_key` is false for paths that never need a key.
-    fn refusals(self, needs_key: bool) -> impl Iterator<Item = ProblemStatus> {
+    fn refusals(self, needs_key: bool) -> impl Iterator<Item = ProblemKind> {
         let own = match self {
-            Listener::Keys => needs_key.then_some(ProblemStatus::Unauthorized),
-            Listener::Open => Some(ProblemStatus::Forbidden),
+            Listener::Keys => needs_key.then_some(ProblemKind::Unauthorized),
+            Listener::Open => Some(ProblemKind::Forbidden),
         };
-        [ProblemStatus::Malformed, ProblemStatus::HeadTooLarge].into_iter().chain(own)
+        [ProblemKind::BadRequest, ProblemKind::HeadTooLarge].into_iter().chain(own)
     }
 }
 
@@ -184,8 +184,7 @@ fn post(operation: &Operation<'_>, listener: Listener, schemas: &mut Schemas) ->
     let Operation { id, summary, signature, .. } = operation;
     let mut responses = Map::new();
     responses.insert("200".into(), answer(signature, schemas));
-    problem::add(&mut responses, ProblemStatus::OF_CALLS);
-    problem::add(&mut responses, listener.refusals(true));
+    problem::add(&mut responses, problem::OF_CALLS.into_iter().chain(listener.refusals(true)));
     if let Some(Type::Result { err, .. }) = &signature.result {
         let error = err.as_deref().map(|ty| schemas.of(ty, Direction::Output));
         if err.as_deref().is_some_and(is_standard) {
@@ -195,7 +194,7 @@ fn post(operation: &Operation<'_>, listener: Listener, schemas: &mut Schemas) ->
                 responses.entry(status.as_u16().to_string()).or_insert_with(|| problem::typed_error(error.clone()));
             }
         }
-        responses.insert("422".into(), problem::typed_error(error));
+        responses.insert(problem::status(ProblemKind::Chainlet), problem::typed_error(error));
     }
     let body = schemas.members(&signature.params, Direction::Input);
     let docs = signature.docs.0.as_deref();
@@ -274,7 +273,7 @@ struct Get<'a> {
     /// The content of the response with status 200.
     content: Json,
     /// The ways in which it may fail, beside those of any request.
-    failures: &'a [ProblemStatus],
+    failures: &'a [ProblemKind],
     /// True if it needs a key when keys are required. Health and readiness need none, because load balancers have none.
     needs_key: bool,
 }
@@ -284,8 +283,7 @@ impl Get<'_> {
         let Get { path, id, summary, description, content, failures, needs_key } = self;
         let answer = json!({ "description": summary, "headers": answer_headers(), "content": content });
         let mut responses = Map::from_iter([("200".to_owned(), answer)]);
-        problem::add(&mut responses, failures.iter().copied());
-        problem::add(&mut responses, listener.refusals(needs_key));
+        problem::add(&mut responses, failures.iter().copied().chain(listener.refusals(needs_key)));
         let mut get = json!({
             "operationId": id, "tags": [HOST], "summary": summary, "description": description, "responses": responses,
         });
@@ -327,7 +325,7 @@ fn own_paths(listener: Listener) -> Map<String, Json> {
             summary: "Whether every chainlet is ready",
             description: "A chainlet is ready if it has a replica that takes calls, or would start one for the next call.",
             content: state("ready"),
-            failures: &[ProblemStatus::Unavailable],
+            failures: &[ProblemKind::NotReady, ProblemKind::Stopping],
             needs_key: false,
         },
         Get {
@@ -336,7 +334,7 @@ fn own_paths(listener: Listener) -> Map<String, Json> {
             summary: "This document",
             description: "It changes with the version of the chain.",
             content: json_content(json!({ "type": "object" })),
-            failures: &[ProblemStatus::Unavailable],
+            failures: &[ProblemKind::NotReady, ProblemKind::Crowded],
             needs_key: true,
         },
     ] {

@@ -1,7 +1,11 @@
-//! Failures as problem documents (RFC 9457). Only this file maps a kind of failure to its type, title and status.
+//! Failures as problem documents (RFC 9457). Only [`kind`] maps a kind of failure to its type, title and status.
+
+mod kind;
+
+#[cfg(test)]
+mod docs;
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -9,131 +13,12 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+pub(super) use self::kind::{Declaration, OwnHeader, ProblemKind, always_tells_when_to_retry, declared_statuses};
+use self::kind::{of_declared, whole_seconds};
 use super::Audience;
 use super::request_id::RequestId;
-use crate::error::{CallError, DeclaredKind, ErrorKind};
+use crate::error::CallError;
 use crate::guest_words::clip;
-
-/// A kind of problem.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ProblemKind {
-    BadRequest,
-    InvalidInput,
-    Unauthorized,
-    Forbidden,
-    NotFound,
-    MethodNotAllowed,
-    UpgradeRequired,
-    NotAcceptable,
-    SlowRequest,
-    TooLarge,
-    HeadTooLarge,
-    MediaType,
-    Chainlet,
-    Overloaded,
-    Crowded,
-    Reload,
-    Trap,
-    Internal,
-    NotReady,
-    Stopping,
-    Deadline,
-    Unreachable,
-    Cancelled,
-}
-
-/// The parts of a problem that its kind decides.
-struct Appearance {
-    status: StatusCode,
-    /// Its `type`. Clients decide by it, so it never changes.
-    uri: &'static str,
-    title: &'static str,
-    /// The number of seconds after which another attempt makes sense.
-    retry_after: Option<u64>,
-}
-
-impl ProblemKind {
-    #[rustfmt::skip]
-    const fn appearance(self) -> Appearance {
-        const fn of(status: StatusCode, uri: &'static str, title: &'static str, retry_after: Option<u64>) -> Appearance {
-            Appearance { status, uri, title, retry_after }
-        }
-        use StatusCode as S;
-        match self {
-            ProblemKind::BadRequest       => of(S::BAD_REQUEST,            "urn:chainhost:problem:bad-request",            "The request is malformed", None),
-            ProblemKind::InvalidInput     => of(S::BAD_REQUEST,            "urn:chainhost:problem:invalid-input",          "The input does not fit", None),
-            ProblemKind::Unauthorized     => of(S::UNAUTHORIZED,           "urn:chainhost:problem:unauthorized",           "An API key is needed", None),
-            ProblemKind::Forbidden        => of(S::FORBIDDEN,              "urn:chainhost:problem:forbidden",              "This listener does not serve this caller", None),
-            ProblemKind::NotFound         => of(S::NOT_FOUND,              "urn:chainhost:problem:not-found",              "There is nothing here", None),
-            ProblemKind::UpgradeRequired  => of(S::UPGRADE_REQUIRED,       "urn:chainhost:problem:upgrade-required",       "A WebSocket handshake is needed", None),
-            ProblemKind::MethodNotAllowed => of(S::METHOD_NOT_ALLOWED,     "urn:chainhost:problem:method-not-allowed",     "The method is not for this path", None),
-            ProblemKind::NotAcceptable    => of(S::NOT_ACCEPTABLE,         "urn:chainhost:problem:not-acceptable",         "No answer is of a type that is accepted", None),
-            ProblemKind::SlowRequest      => of(S::REQUEST_TIMEOUT,        "urn:chainhost:problem:slow-request",           "The request did not arrive in time", None),
-            ProblemKind::TooLarge         => of(S::PAYLOAD_TOO_LARGE,      "urn:chainhost:problem:body-too-large",         "The body is too large", None),
-            ProblemKind::HeadTooLarge     => of(S::REQUEST_HEADER_FIELDS_TOO_LARGE, "urn:chainhost:problem:head-too-large",        "The head is too large", None),
-            ProblemKind::MediaType        => of(S::UNSUPPORTED_MEDIA_TYPE, "urn:chainhost:problem:unsupported-media-type", "The body is of no type that is taken", None),
-            ProblemKind::Chainlet         => of(S::UNPROCESSABLE_ENTITY,   "urn:chainhost:problem:chainlet-error",         "The chainlet answered with its error", None),
-            ProblemKind::Overloaded       => of(S::TOO_MANY_REQUESTS,      "urn:chainhost:problem:overloaded",             "The server is overloaded", Some(1)),
-            ProblemKind::Crowded          => of(S::SERVICE_UNAVAILABLE,    "urn:chainhost:problem:too-many-connections",   "The server has no connection left", Some(1)),
-            ProblemKind::Reload           => of(S::UNPROCESSABLE_ENTITY,   "urn:chainhost:problem:reload-failed",          "The new version does not load", None),
-            ProblemKind::Trap             => of(S::INTERNAL_SERVER_ERROR,  "urn:chainhost:problem:trap",                   "A chainlet trapped", None),
-            ProblemKind::Internal         => of(S::INTERNAL_SERVER_ERROR,  "urn:chainhost:problem:internal",               "The host failed", None),
-            ProblemKind::NotReady         => of(S::SERVICE_UNAVAILABLE,    "urn:chainhost:problem:not-ready",              "The chain is not ready", Some(5)),
-            ProblemKind::Stopping         => of(S::SERVICE_UNAVAILABLE,    "urn:chainhost:problem:stopping",               "The chain is stopping", Some(1)),
-            ProblemKind::Unreachable      => of(S::BAD_GATEWAY,            "urn:chainhost:problem:unreachable",            "A chainlet cannot be reached", Some(5)),
-            ProblemKind::Cancelled        => of(S::SERVICE_UNAVAILABLE,    "urn:chainhost:problem:cancelled",              "The call was cancelled", None),
-            ProblemKind::Deadline         => of(S::GATEWAY_TIMEOUT,        "urn:chainhost:problem:deadline",               "The answer did not come in time", None),
-        }
-    }
-}
-
-impl From<ErrorKind> for ProblemKind {
-    fn from(kind: ErrorKind) -> Self {
-        match kind {
-            ErrorKind::InvalidInput => ProblemKind::InvalidInput,
-            ErrorKind::TooLarge => ProblemKind::TooLarge,
-            ErrorKind::AnswerTooLarge => ProblemKind::NotAcceptable,
-            ErrorKind::Chainlet => ProblemKind::Chainlet,
-            ErrorKind::Overloaded => ProblemKind::Overloaded,
-            ErrorKind::NotReady => ProblemKind::NotReady,
-            ErrorKind::Deadline => ProblemKind::Deadline,
-            ErrorKind::Trap => ProblemKind::Trap,
-            ErrorKind::Stopping => ProblemKind::Stopping,
-            ErrorKind::Unreachable => ProblemKind::Unreachable,
-            ErrorKind::Cancelled => ProblemKind::Cancelled,
-            ErrorKind::Internal => ProblemKind::Internal,
-        }
-    }
-}
-
-/// Returns the status of a standard declared error, and the number of seconds after which another attempt makes sense.
-/// The table in `docs/http.md` is the same.
-const fn of_declared(kind: DeclaredKind) -> (StatusCode, Option<u64>) {
-    match kind {
-        DeclaredKind::Invalid => (StatusCode::BAD_REQUEST, None),
-        DeclaredKind::Unauthenticated => (StatusCode::UNAUTHORIZED, None),
-        DeclaredKind::Forbidden => (StatusCode::FORBIDDEN, None),
-        DeclaredKind::NotFound => (StatusCode::NOT_FOUND, None),
-        DeclaredKind::Conflict => (StatusCode::CONFLICT, None),
-        DeclaredKind::Unprocessable => (StatusCode::UNPROCESSABLE_ENTITY, None),
-        DeclaredKind::TooMany => (StatusCode::TOO_MANY_REQUESTS, Some(1)),
-        DeclaredKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, None),
-        DeclaredKind::Unimplemented => (StatusCode::NOT_IMPLEMENTED, None),
-        DeclaredKind::Upstream => (StatusCode::BAD_GATEWAY, None),
-        DeclaredKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, Some(5)),
-        DeclaredKind::Timeout => (StatusCode::GATEWAY_TIMEOUT, None),
-    }
-}
-
-/// Returns `time` in seconds for the header `Retry-After`. Rounds up, so that clients do not try too early.
-fn whole_seconds(time: Duration) -> u64 {
-    time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)).max(1)
-}
-
-/// Returns the statuses of all standard declared errors.
-pub(super) fn declared_statuses() -> impl Iterator<Item = StatusCode> {
-    DeclaredKind::ALL.into_iter().map(|kind| of_declared(kind).0)
-}
 
 /// A failed request.
 #[derive(Debug)]
@@ -194,29 +79,27 @@ impl Problem {
 
     /// Returns the status of the problem's response.
     pub(super) fn status(&self) -> StatusCode {
-        self.appearance().status
+        self.status_and_retry().0
     }
 
     /// Returns a few words for the problem, the same for all problems of its kind.
     pub(super) fn title(&self) -> &'static str {
-        self.kind.appearance().title
+        self.kind.declaration().title
     }
 
     pub(super) fn kind(&self) -> ProblemKind {
         self.kind
     }
 
-    /// Returns the parts that its kind decides, with two exceptions: a standard declared error has its own status and
-    /// its own time for another attempt, and any other failed call has its own time for another attempt.
-    fn appearance(&self) -> Appearance {
-        let appearance = self.kind.appearance();
-        let Some((error, _)) = &self.call else { return appearance };
+    /// Returns the status, and the number of seconds after which another attempt makes sense. The kind decides both,
+    /// with two exceptions: a standard declared error has its own status and its own time for another attempt, and any
+    /// other failed call has its own time for another attempt.
+    fn status_and_retry(&self) -> (StatusCode, Option<u64>) {
+        let declaration = self.kind.declaration();
+        let Some((error, _)) = &self.call else { return (declaration.status, declaration.retry_after) };
         match error.declared() {
-            Some(declared) => {
-                let (status, retry_after) = of_declared(declared.kind);
-                Appearance { status, retry_after, ..appearance }
-            }
-            None => Appearance { retry_after: error.retry_after().map(whole_seconds), ..appearance },
+            Some(declared) => of_declared(declared.kind),
+            None => (declaration.status, error.retry_after().map(whole_seconds)),
         }
     }
 
@@ -227,11 +110,11 @@ impl Problem {
 
     /// Returns the document for the request `id`, as JSON in one line.
     pub(super) fn document(&self, id: &RequestId) -> Vec<u8> {
-        let Appearance { status, uri, title, .. } = self.appearance();
+        let declaration = self.kind.declaration();
         let mut document = Document {
-            r#type: uri,
-            title,
-            status: status.as_u16(),
+            r#type: declaration.uri,
+            title: declaration.title,
+            status: self.status().as_u16(),
             detail: &self.detail,
             request_id: &id.text,
             pointer: None,
@@ -264,7 +147,7 @@ impl Problem {
 
     /// Returns the response to the request `id`.
     pub(super) fn into_response(self, id: &RequestId) -> Response {
-        let Appearance { status, retry_after, .. } = self.appearance();
+        let (status, retry_after) = self.status_and_retry();
         let mut response = Response::new(Body::from(self.document(id)));
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -272,8 +155,10 @@ impl Problem {
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if self.kind == ProblemKind::Unauthorized {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        for OwnHeader { name, value, .. } in self.kind.declaration().headers {
+            if let Some(value) = value {
+                headers.insert(*name, HeaderValue::from_static(value));
+            }
         }
         response
     }
@@ -282,13 +167,14 @@ impl Problem {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use http::HeaderMap;
     use http_body_util::BodyExt;
     use serde_json::{Value as Json, json};
 
     use super::*;
-    use crate::error::{DeclaredError, EdgeName};
+    use crate::error::{DeclaredError, DeclaredKind, EdgeName, ErrorKind};
 
     fn id() -> RequestId {
         RequestId::of(&HeaderMap::from_iter([(super::super::request_id::HEADER, "r1".parse().unwrap())]))
@@ -396,6 +282,22 @@ mod tests {
         ] {
             let (head, _) = answer(Problem::of_call(error, Audience::Public)).await;
             assert_eq!(head.headers.get(header::RETRY_AFTER).map(|value| value.to_str().unwrap()), retry_after);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_response_of_each_kind_is_the_declared_one() {
+        for kind in ProblemKind::ALL {
+            let declaration = kind.declaration();
+            let (head, document) = answer(Problem::new(*kind, "why")).await;
+            assert_eq!(head.status, declaration.status);
+            assert_eq!((&document["type"], &document["title"]), (&json!(declaration.uri), &json!(declaration.title)));
+            assert_eq!(document["status"], declaration.status.as_u16());
+            let retry_after = declaration.retry_after.map(HeaderValue::from);
+            assert_eq!(head.headers.get(header::RETRY_AFTER), retry_after.as_ref());
+            for OwnHeader { name, value, .. } in declaration.headers {
+                assert_eq!(head.headers.get(*name).map(|value| value.to_str().unwrap()), *value, "{name}");
+            }
         }
     }
 

@@ -29,7 +29,7 @@ use axum::response::Response;
 use futures::StreamExt;
 use futures::channel::mpsc;
 use futures::stream::SplitStream;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::sync::OwnedSemaphorePermit;
@@ -43,6 +43,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::ear::Ear;
+pub(super) use self::handshake::VERSION;
 use self::handshake::{Handshake, HandshakeFault};
 use self::metered::{MessageMeter, Metered};
 use self::mouth::Mouth;
@@ -113,7 +114,10 @@ pub(super) async fn call(
                 ProblemKind::MethodNotAllowed => {
                     response.headers_mut().insert(header::ALLOW, methods.allow());
                 }
-                ProblemKind::UpgradeRequired => handshake::name_protocol(response.headers_mut()),
+                // The header `Upgrade` belongs to this connection alone (RFC 9110, 7.8).
+                ProblemKind::UpgradeRequired => {
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+                }
                 _ => {}
             }
             response

@@ -2,11 +2,12 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::problem::{self, PROBLEM, ProblemStatus};
+use super::problem::{self, PROBLEM};
 use super::schema::Schemas;
 use super::{Get, HOST, Info, Listener, Operation, answer_headers, assemble, json_content, own_paths, post};
 use crate::server::admin;
 use crate::server::metrics::Exposition;
+use crate::server::problem::ProblemKind;
 
 /// Returns the OpenAPI document of the admin listener. `operations` call the chainlets of its chain.
 pub(in crate::server) fn document(info: &Info<'_>, operations: &[Operation<'_>]) -> Json {
@@ -30,7 +31,7 @@ pub(in crate::server) fn document(info: &Info<'_>, operations: &[Operation<'_>])
                 .map(|exposition| (exposition.content_type(), json!({ "schema": { "type": "string" } })))
                 .into_iter()
                 .collect(),
-            failures: &[ProblemStatus::NotAcceptable, ProblemStatus::Internal, ProblemStatus::Unavailable],
+            failures: &[ProblemKind::NotAcceptable, ProblemKind::Internal, ProblemKind::NotReady, ProblemKind::Crowded],
             needs_key: false,
         },
         Get {
@@ -39,7 +40,7 @@ pub(in crate::server) fn document(info: &Info<'_>, operations: &[Operation<'_>])
             summary: "The state of the chain",
             description: "The state at this moment.",
             content: json_content(state),
-            failures: &[ProblemStatus::Internal, ProblemStatus::Unavailable],
+            failures: &[ProblemKind::Internal, ProblemKind::NotReady, ProblemKind::Crowded],
             needs_key: false,
         },
     ] {
@@ -59,11 +60,15 @@ fn reload(listener: Listener, reloaded: Json) -> Json {
         "content": json_content(reloaded),
     });
     let mut responses = Map::from_iter([("200".to_owned(), answer)]);
-    problem::add(
-        &mut responses,
-        [ProblemStatus::NotReloadable, ProblemStatus::ReloadFailed, ProblemStatus::Unavailable],
-    );
-    problem::add(&mut responses, listener.refusals(true));
+    let failures = [
+        ProblemKind::NotFound,
+        ProblemKind::Reload,
+        ProblemKind::Internal,
+        ProblemKind::NotReady,
+        ProblemKind::Stopping,
+        ProblemKind::Crowded,
+    ];
+    problem::add(&mut responses, failures.into_iter().chain(listener.refusals(true)));
     json!({
         "operationId": "reload",
         "tags": [HOST],

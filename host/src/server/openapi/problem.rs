@@ -1,199 +1,82 @@
 //! The problem responses (RFC 9457) of an OpenAPI document.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value as Json, json};
+
+use crate::server::problem::{Declaration, OwnHeader, ProblemKind, always_tells_when_to_retry};
 
 /// The name of the problem schema among the components.
 pub(super) const PROBLEM: &str = "Problem";
 
-/// A kind of failure response. Each operation lists the kinds that it can answer with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ProblemStatus {
-    Malformed,
-    BadInput,
-    Unauthorized,
-    Forbidden,
-    NotReloadable,
-    NotAcceptable,
-    SlowRequest,
-    TooLarge,
-    MediaType,
-    ReloadFailed,
-    Version,
-    Overloaded,
-    HeadTooLarge,
-    Trap,
-    Internal,
-    Unreachable,
-    Unavailable,
-    Deadline,
+/// The problems with which every call can be answered, without those of every request and the error that the chainlet
+/// declares.
+pub(super) const OF_CALLS: [ProblemKind; 14] = [
+    ProblemKind::InvalidInput,
+    ProblemKind::NotAcceptable,
+    ProblemKind::SlowRequest,
+    ProblemKind::TooLarge,
+    ProblemKind::MediaType,
+    ProblemKind::Overloaded,
+    ProblemKind::Trap,
+    ProblemKind::Internal,
+    ProblemKind::Unreachable,
+    ProblemKind::NotReady,
+    ProblemKind::Stopping,
+    ProblemKind::Cancelled,
+    ProblemKind::Crowded,
+    ProblemKind::Deadline,
+];
+
+/// Returns the path of the component `name`.
+fn path(name: &str) -> String {
+    format!("#/components/responses/{name}")
 }
 
-impl ProblemStatus {
-    const ALL: [ProblemStatus; 18] = [
-        ProblemStatus::Malformed,
-        ProblemStatus::BadInput,
-        ProblemStatus::Unauthorized,
-        ProblemStatus::Forbidden,
-        ProblemStatus::NotReloadable,
-        ProblemStatus::NotAcceptable,
-        ProblemStatus::SlowRequest,
-        ProblemStatus::TooLarge,
-        ProblemStatus::MediaType,
-        ProblemStatus::ReloadFailed,
-        ProblemStatus::Version,
-        ProblemStatus::Overloaded,
-        ProblemStatus::HeadTooLarge,
-        ProblemStatus::Trap,
-        ProblemStatus::Internal,
-        ProblemStatus::Unreachable,
-        ProblemStatus::Unavailable,
-        ProblemStatus::Deadline,
-    ];
+/// Returns the component `name`, which stands for `kinds`.
+fn component(name: &str, kinds: &[Declaration]) -> Option<(String, Json)> {
+    let mut response = response(kinds.first()?.documented.description, reference());
+    let headers = response.get_mut("headers")?.as_object_mut()?;
+    if let Some(kind) = kinds.iter().find(|kind| kind.retry_after.is_some()) {
+        let required = always_tells_when_to_retry(kind.status);
+        let schema = json!({ "type": "integer", "minimum": 0 });
+        let header = json!({ "description": "Seconds to wait.", "required": required, "schema": schema });
+        headers.insert("Retry-After".to_owned(), header);
+    }
+    for OwnHeader { name, description, .. } in kinds.iter().flat_map(|kind| kind.headers) {
+        let header = json!({ "description": description, "required": true, "schema": { "type": "string" } });
+        headers.insert((*name).to_owned(), header);
+    }
+    Some((name.to_owned(), response))
+}
 
-    /// The failures that every call can meet.
-    pub(super) const OF_CALLS: [ProblemStatus; 10] = [
-        ProblemStatus::BadInput,
-        ProblemStatus::NotAcceptable,
-        ProblemStatus::SlowRequest,
-        ProblemStatus::TooLarge,
-        ProblemStatus::MediaType,
-        ProblemStatus::Overloaded,
-        ProblemStatus::Trap,
-        ProblemStatus::Unreachable,
-        ProblemStatus::Unavailable,
-        ProblemStatus::Deadline,
-    ];
-
-    pub(super) fn code(self) -> u16 {
-        match self {
-            ProblemStatus::Malformed | ProblemStatus::BadInput => 400,
-            ProblemStatus::Unauthorized => 401,
-            ProblemStatus::Forbidden => 403,
-            ProblemStatus::NotReloadable => 404,
-            ProblemStatus::NotAcceptable => 406,
-            ProblemStatus::SlowRequest => 408,
-            ProblemStatus::TooLarge => 413,
-            ProblemStatus::MediaType => 415,
-            ProblemStatus::ReloadFailed => 422,
-            ProblemStatus::Version => 426,
-            ProblemStatus::Overloaded => 429,
-            ProblemStatus::HeadTooLarge => 431,
-            ProblemStatus::Trap | ProblemStatus::Internal => 500,
-            ProblemStatus::Unreachable => 502,
-            ProblemStatus::Unavailable => 503,
-            ProblemStatus::Deadline => 504,
+/// Adds the problems of `kinds` to an operation's responses. If several have the same status, the first that
+/// [`ProblemKind`] declares names the response.
+pub(super) fn add(responses: &mut Map<String, Json>, kinds: impl IntoIterator<Item = ProblemKind>) {
+    let kinds: Vec<_> = kinds.into_iter().collect();
+    for kind in ProblemKind::ALL.iter().filter(|kind| kinds.contains(kind)) {
+        if let Some(name) = kind.declaration().documented.component {
+            responses.entry(status(*kind)).or_insert_with(|| json!({ "$ref": path(name) }));
         }
-    }
-
-    /// Returns its name among the components.
-    fn name(self) -> &'static str {
-        match self {
-            ProblemStatus::Malformed => "BadRequest",
-            ProblemStatus::BadInput => "BadInput",
-            ProblemStatus::Unauthorized => "Unauthorized",
-            ProblemStatus::Forbidden => "Forbidden",
-            ProblemStatus::NotReloadable => "NotReloadable",
-            ProblemStatus::NotAcceptable => "NotAcceptable",
-            ProblemStatus::SlowRequest => "SlowRequest",
-            ProblemStatus::TooLarge => "TooLarge",
-            ProblemStatus::MediaType => "UnsupportedMediaType",
-            ProblemStatus::ReloadFailed => "ReloadFailed",
-            ProblemStatus::Version => "UpgradeRequired",
-            ProblemStatus::Overloaded => "Overloaded",
-            ProblemStatus::HeadTooLarge => "HeadTooLarge",
-            ProblemStatus::Trap => "Trap",
-            ProblemStatus::Internal => "Internal",
-            ProblemStatus::Unreachable => "Unreachable",
-            ProblemStatus::Unavailable => "Unavailable",
-            ProblemStatus::Deadline => "DeadlineExceeded",
-        }
-    }
-
-    fn description(self) -> &'static str {
-        match self {
-            ProblemStatus::Malformed => "The request is malformed.",
-            ProblemStatus::BadInput => "The body is malformed, or does not fit the parameters; `pointer` says where.",
-            ProblemStatus::Unauthorized => "The request shows no API key that the server knows.",
-            ProblemStatus::Forbidden => {
-                "A web page of another origin sent the request, or the request calls this machine by a foreign name."
-            }
-            ProblemStatus::NotReloadable => "The chain has no file to load a new version from.",
-            ProblemStatus::NotAcceptable => "The answer cannot be of any type that `Accept` names.",
-            ProblemStatus::SlowRequest => "The body did not arrive in time.",
-            ProblemStatus::TooLarge => {
-                "The body, or the values that are read from it, are larger than the server accepts."
-            }
-            ProblemStatus::MediaType => "The server does not accept the body's media type.",
-            ProblemStatus::ReloadFailed => "The new version does not load; `detail` says why. The old one serves on.",
-            ProblemStatus::Version => {
-                "The request is not a WebSocket handshake, or one of another version of the protocol."
-            }
-            ProblemStatus::Overloaded => {
-                "The server has too many calls or too little memory. Try again after `Retry-After`."
-            }
-            ProblemStatus::HeadTooLarge => "The head of the request is larger than the server accepts.",
-            ProblemStatus::Trap => "A chainlet failed; `path` says which.",
-            ProblemStatus::Internal => "The host failed; its log says more.",
-            ProblemStatus::Unreachable => "A chainlet on another machine cannot be reached.",
-            ProblemStatus::Unavailable => "The chain, or a chainlet that the call needs, is not ready.",
-            ProblemStatus::Deadline => "The call did not end in time; `path` says where it was.",
-        }
-    }
-
-    /// Returns the header of the answer beside the request's id: its name, and its description with its schema and
-    /// whether it is always there.
-    fn headers(self) -> Option<(&'static str, Json)> {
-        let seconds = |required: bool| {
-            let schema = json!({ "type": "integer", "minimum": 0 });
-            Some(("Retry-After", json!({ "description": "Seconds to wait.", "required": required, "schema": schema })))
-        };
-        let text = |name, description: &str| {
-            let header = json!({ "description": description, "required": true, "schema": { "type": "string" } });
-            Some((name, header))
-        };
-        match self {
-            ProblemStatus::Overloaded => seconds(true),
-            // A cancelled call is a 503 too, but has no `Retry-After`, because waiting does not help.
-            ProblemStatus::Unreachable | ProblemStatus::Unavailable => seconds(false),
-            ProblemStatus::Unauthorized => text("WWW-Authenticate", "The way to send a key."),
-            ProblemStatus::Version => text("Upgrade", "The protocol that the path needs: `websocket`."),
-            _ => None,
-        }
-    }
-
-    /// Returns the path of the response among the components.
-    fn path(self) -> String {
-        format!("#/components/responses/{}", self.name())
-    }
-
-    /// Returns a reference to the response among the components.
-    pub(super) fn reference(self) -> Json {
-        json!({ "$ref": self.path() })
-    }
-
-    /// Returns the response itself, for the components.
-    fn response(self) -> Json {
-        let mut response = response(self.description(), reference());
-        if let (Some((name, header)), Some(Json::Object(headers))) = (self.headers(), response.get_mut("headers")) {
-            headers.insert(name.to_owned(), header);
-        }
-        response
     }
 }
 
-/// Adds `statuses` to an operation's responses. A code that has a response already keeps it.
-pub(super) fn add(responses: &mut Map<String, Json>, statuses: impl IntoIterator<Item = ProblemStatus>) {
-    for status in statuses {
-        responses.entry(status.code().to_string()).or_insert_with(|| status.reference());
-    }
+/// Returns the key of the responses to which a problem of `kind` belongs.
+pub(super) fn status(kind: ProblemKind) -> String {
+    kind.declaration().status.as_u16().to_string()
 }
 
 /// Returns the responses to which `paths` refers, for the components.
 pub(super) fn responses(paths: &Map<String, Json>) -> Map<String, Json> {
+    let mut components: BTreeMap<&str, Vec<Declaration>> = BTreeMap::new();
+    for declaration in ProblemKind::ALL.iter().map(|kind| kind.declaration()) {
+        if let Some(name) = declaration.documented.component {
+            components.entry(name).or_default().push(declaration);
+        }
+    }
     let text = Json::from(paths.clone()).to_string();
-    let is_used = |status: &ProblemStatus| text.contains(&format!("\"{}\"", status.path()));
-    let used = ProblemStatus::ALL.into_iter().filter(is_used);
-    used.map(|status| (status.name().to_owned(), status.response())).collect()
+    components.retain(|name, _| text.contains(&format!("\"{}\"", path(name))));
+    components.iter().filter_map(|(name, kinds)| component(name, kinds)).collect()
 }
 
 /// Returns the response of a call that returned its typed error. `error` is the schema of that error, if it has one.
@@ -204,7 +87,7 @@ pub(super) fn typed_error(error: Option<Json>) -> Json {
             json!({ "allOf": [reference(), { "properties": { "error": error }, "required": ["error"] }] })
         }
     };
-    response("The call returned its typed error, which `error` holds.", schema)
+    response(ProblemKind::Chainlet.declaration().documented.description, schema)
 }
 
 fn response(description: &str, schema: Json) -> Json {

@@ -3,11 +3,12 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::problem::{self, ProblemStatus};
+use super::problem;
 use super::schema::{Direction, Schemas};
 use super::{Listener, SOCKET_KEY, example};
 use crate::chain::answer::stream_of;
 use crate::server::format::{Framing, Upload};
+use crate::server::problem::ProblemKind;
 use crate::server::streaming::has_free_keys;
 use crate::server::upload::stream_param;
 use crate::value::ty::{Member, Signature, Type, answer_of};
@@ -109,8 +110,15 @@ pub(super) fn socket(id: &str, signature: &Signature, listener: Listener) -> Jso
     );
     let mut responses = Map::new();
     responses.insert("101".into(), json!({ "description": "The connection is a WebSocket from here on." }));
-    problem::add(&mut responses, listener.refusals(true));
-    problem::add(&mut responses, [ProblemStatus::Forbidden, ProblemStatus::Version, ProblemStatus::Unavailable]);
+    let failures = [
+        ProblemKind::Forbidden,
+        // Over HTTP/2, the path takes no `GET`.
+        ProblemKind::MethodNotAllowed,
+        ProblemKind::UpgradeRequired,
+        ProblemKind::NotReady,
+        ProblemKind::Crowded,
+    ];
+    problem::add(&mut responses, failures.into_iter().chain(listener.refusals(true)));
     let mut operation = json!({
         "operationId": format!("{id}_socket"),
         "tags": [super::CALLS],

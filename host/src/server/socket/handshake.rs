@@ -13,7 +13,7 @@ use crate::server::list_header::has_token;
 use crate::server::subprotocol;
 
 /// The version of the protocol that the server speaks.
-const VERSION: &str = "13";
+pub(in crate::server) const VERSION: &str = "13";
 
 /// The reason why a handshake is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,14 +89,6 @@ pub(super) fn switching(Answer { key, selects }: &Answer) -> Response {
         headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol::NAME));
     }
     response
-}
-
-/// Adds the headers that name the protocol that a client must ask for, and its version (RFC 9110, 15.5.22; RFC 6455,
-/// 4.4).
-pub(super) fn name_protocol(headers: &mut HeaderMap) {
-    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
 }
 
 /// Returns the value of a header that must be there exactly once.

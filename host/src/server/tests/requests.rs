@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::chain::{get, json, numbers, post, text};
 use crate::server::observe::observed;
-use crate::server::{Audience, Http, HttpOptions, router};
+use crate::server::{ApiKeys, Audience, Http, HttpOptions, router};
 
 #[tokio::test]
 async fn a_call_is_answered_with_bare_json_and_the_id_of_its_request() {
@@ -139,6 +139,23 @@ async fn health_readiness_and_the_openapi_document_are_served() {
     let (head, problem) = json(&http.router(), get("/readyz")).await;
     assert_eq!((head.status.as_u16(), &problem["type"]), (503, &json!("urn:chainhost:problem:stopping")));
     assert_eq!(text(&http.router(), get("/healthz")).await.0.status, 200);
+}
+
+#[tokio::test]
+async fn the_openapi_document_of_a_server_with_keys_says_so() {
+    let key = "0123456789abcdef";
+    let options = HttpOptions::default().api_keys(ApiKeys::new([("ada", key)]).unwrap());
+    let router = router(numbers(1).await, options);
+    let mut request = get("/openapi.json");
+    request.headers_mut().insert("x-api-key", key.parse().unwrap());
+    let (_, document) = json(&router, request).await;
+    assert_eq!(document["security"], json!([{ "bearer": [] }, { "apiKey": [] }]));
+    for scheme in ["bearer", "apiKey", "socketKey"] {
+        assert!(document["components"]["securitySchemes"][scheme].is_object(), "{scheme}");
+    }
+    let (head, problem) = json(&router, get("/openapi.json")).await;
+    assert_eq!((head.status.as_u16(), &problem["type"]), (401, &json!("urn:chainhost:problem:unauthorized")));
+    assert!(document["paths"]["/openapi.json"]["get"]["responses"]["401"].is_object());
 }
 
 #[tokio::test]
