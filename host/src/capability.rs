@@ -24,15 +24,15 @@ mod call;
 mod context;
 mod contract;
 mod files;
-mod gpu;
-mod http;
+pub(crate) mod gpu;
+pub(crate) mod http;
 pub(crate) mod keyvalue;
 mod log;
 mod measure;
 pub(crate) mod output;
 mod refusals;
 mod set;
-mod sockets;
+pub(crate) mod sockets;
 
 #[cfg(test)]
 mod tests;

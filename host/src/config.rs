@@ -20,6 +20,7 @@
 //!
 //! The reference of the file format is `docs/chain-toml.md`; its JSON Schema is [`ChainSpec::json_schema`].
 
+pub(crate) mod address;
 mod assets;
 mod build;
 mod builder;
@@ -28,7 +29,6 @@ mod component;
 mod document;
 mod error;
 mod files;
-mod gpu;
 mod key;
 mod location;
 mod name;
@@ -52,19 +52,19 @@ mod validate;
 #[cfg(test)]
 mod golden;
 
+pub use address::is_public;
 pub use assets::{Assets, FileMount};
 pub use build::Build;
 pub use builder::{ChainBuilder, ChainletBuilder};
 pub use chainlet::ChainletSpec;
 pub use component::ComponentSource;
 pub use error::{ConfigError, ConfigErrors};
-pub use gpu::{AdapterChoice, AdapterChoiceError, AdapterKind, GpuHost, GpuResources, Isolation};
 pub use key::KeyPath;
 pub use location::Location;
 pub use name::{
     ChainName, ChainletName, DependencyName, EnvironmentName, InterfaceName, NameError, SecretName, StoreName,
 };
-pub use network::{HostRule, NetworkAccess, NetworkRuleError, SocketRule, is_public};
+pub use network::{NetworkAccess, NetworkRuleError};
 pub use policy::{BreakerPolicy, Canary, DependencySpec, Health, Replicas, Rollout};
 pub use resources::Resources;
 pub use retry::{RetryKind, UnknownRetryKind};
@@ -73,4 +73,7 @@ pub use settings::{SettingValue, Settings};
 pub use size::{ByteSize, ByteSizeError};
 pub use spec::ChainSpec;
 
+pub use crate::capability::gpu::{AdapterChoice, AdapterChoiceError, AdapterKind, GpuHost, GpuResources, Isolation};
+pub use crate::capability::http::HostRule;
 pub use crate::capability::keyvalue::{ChainletStores, StoreBackend, StoreSpec};
+pub use crate::capability::sockets::SocketRule;

@@ -2,12 +2,14 @@
 //!
 //! - This module has the capability, the state of a store, and the functions of the adapter.
 //! - [`grant`] checks what chain.toml says against the component and the machine.
+//! - [`config`] has the keys of chain.toml.
 //! - [`calls`] has the functions of devices and buffers, and [`plain`] turns their arguments into requests to a
 //!   backend.
 //! - [`bulk`] moves the bytes of buffers straight out of a guest's memory and into it.
 
 mod bulk;
 mod calls;
+mod config;
 mod grant;
 mod plain;
 
@@ -19,6 +21,7 @@ use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::WasiCtxBuilder;
 
 use self::bindings::chainlet::host::gpu as wit;
+pub use self::config::{AdapterChoice, AdapterChoiceError, AdapterKind, GpuHost, GpuResources, Isolation};
 use super::{Capability, GrantRequest, Loss, Measure, Row, StateError};
 use crate::chainlet::state::ReplicaState;
 use crate::config::ConfigError;

@@ -5,6 +5,7 @@
 mod connect;
 mod error;
 mod hosts;
+mod rule;
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,6 +31,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpC
 
 use self::connect::Connect;
 use self::hosts::Hosts;
+pub use self::rule::HostRule;
 use super::{Capability, GrantRequest, Row, StateError, listed};
 use crate::chainlet::state::ReplicaState;
 use crate::config::{ConfigError, NetworkAccess};

@@ -1,6 +1,7 @@
 //! TCP connections to the addresses that chain.toml names, through `wasi:sockets`.
 
 mod refused;
+mod rule;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,10 +10,11 @@ use wasmtime::component::Linker;
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::sockets::SocketAddrUse;
 
+pub use self::rule::SocketRule;
 use super::refusals::{Kind, Refusals};
 use super::{Capability, GrantRequest, Row, StateError, listed};
 use crate::chainlet::state::ReplicaState;
-use crate::config::{ConfigError, SocketRule};
+use crate::config::ConfigError;
 
 /// The capability.
 pub(super) struct Sockets;

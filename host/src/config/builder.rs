@@ -10,7 +10,6 @@ use super::build::Build;
 use super::chainlet::ChainletSpec;
 use super::component::ComponentSource;
 use super::error::{ConfigError, ConfigErrors};
-use super::gpu::GpuHost;
 use super::key::KeyPath;
 use super::location::Location;
 use super::name::{
@@ -22,6 +21,7 @@ use super::resources::Resources;
 use super::settings::SettingValue;
 use super::spec::{ChainSpec, DEFAULT_WORKDIR};
 use super::validate;
+use crate::capability::gpu::GpuHost;
 use crate::capability::keyvalue::StoreSpec;
 
 /// Collects a chain. [`ChainBuilder::build`] checks it in the same way as a file.
@@ -295,9 +295,9 @@ fn misnamed(key: KeyPath, error: &NameError) -> ConfigError {
 mod tests {
     use std::path::Path;
 
-    use super::super::gpu::{AdapterChoice, GpuResources, Isolation};
     use super::super::size::ByteSize;
     use super::*;
+    use crate::capability::gpu::{AdapterChoice, GpuResources, Isolation};
 
     #[test]
     fn a_chain_in_code_equals_the_same_chain_in_a_file() {

@@ -3,10 +3,10 @@
 use indexmap::IndexMap;
 
 use super::chainlet::ChainletSpec;
-use super::gpu::GpuHost;
 use super::name::{ChainName, ChainletName, EnvironmentName, StoreName};
 use super::policy::Rollout;
 use super::table::{Table, table};
+use crate::capability::gpu::GpuHost;
 use crate::capability::keyvalue::StoreSpec;
 
 table! {

@@ -1,10 +1,10 @@
 //! `resources` of a chainlet: the parts of the machine that it may use.
 
-use super::gpu::GpuResources;
 use super::place::Place;
 use super::row_type::Sizes;
 use super::size::ByteSize;
 use super::table::{Table, table};
+use crate::capability::gpu::GpuResources;
 
 /// The least `memory`: one page of WebAssembly.
 const LEAST_MEMORY: ByteSize = ByteSize::kib(64);

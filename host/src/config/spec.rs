@@ -12,7 +12,6 @@ use serde::Serialize;
 use super::builder::ChainBuilder;
 use super::chainlet::ChainletSpec;
 use super::error::{ConfigError, ConfigErrors};
-use super::gpu::GpuHost;
 use super::key::KeyPath;
 use super::location::Location;
 use super::name::{ChainName, ChainletName, EnvironmentName, StoreName};
@@ -20,6 +19,7 @@ use super::policy::Rollout;
 use super::reader::nearest;
 use super::source::Source;
 use super::{parse, schema, validate};
+use crate::capability::gpu::GpuHost;
 use crate::capability::keyvalue::StoreSpec;
 
 /// The folder in which a build command runs by default: that of chain.toml.

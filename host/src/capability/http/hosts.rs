@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use super::super::refusals::{Kind, Refusals};
-use crate::config::{ChainletName, HostRule, is_public};
+use super::rule::HostRule;
+use crate::config::{ChainletName, is_public};
 
 /// The rules of one chainlet, from `network.hosts` in chain.toml.
 pub(super) struct Hosts {

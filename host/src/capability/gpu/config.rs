@@ -1,6 +1,6 @@
-//! The use of GPUs: what a chainlet may do on one, and where the host does the work.
+//! The keys of chain.toml about GPUs: `resources.gpu` of a chainlet, and `[gpu]`.
 //!
-//! As in [`spec`](super::spec), the doc comments on the items of chain.toml are also the descriptions in the JSON
+//! The doc comments on the items of chain.toml are also the descriptions in the JSON
 //! Schema.
 
 use std::fmt;
@@ -11,11 +11,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use toml::de::DeValue;
 
-use super::place::Place;
-use super::reader::{Expected, Node, Problems};
-use super::row_type::{Count, Off, RowType, Sizes};
-use super::size::ByteSize;
-use super::table::{Table, table};
+use crate::config::ByteSize;
+use crate::config::place::Place;
+use crate::config::reader::{Expected, Node, Problems};
+use crate::config::row_type::{Count, Off, RowType, Sizes};
+use crate::config::table::{Table, table};
 
 table! {
     /// The limits of what one replica may use of a GPU, for example
