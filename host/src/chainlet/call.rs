@@ -48,16 +48,11 @@ use crate::trace::TraceContext;
 use crate::value::Value;
 
 mod ends;
+mod received;
 
 pub(crate) use ends::{CancellationListener, KeptPlace, Tail, TailHandle, Waits};
 pub(super) use ends::{OpenStreams, PendingCall};
-
-/// The most failures of dependencies that a call remembers, so that the guest can pass one on as it was. It remembers
-/// as many of their declared errors.
-const REMEMBERED: usize = 32;
-/// The most bytes of a declared error that is remembered. The sentences of failures are about as long, so a call
-/// remembers some 128 KiB at most.
-const REMEMBERED_ERROR: usize = 2 * 1024;
+use received::{Received, ReceivedErrors};
 
 /// The result of a call, as its callee gives it.
 pub(crate) type Outcome = Result<CallAnswer, CallError>;
@@ -166,12 +161,8 @@ struct State {
     /// The number of [`CancellationListener`]s until the call is over; after that, their number at that moment. Their guest is told
     /// of the end, and acts on it by itself.
     listeners: usize,
-    /// The last failures of dependencies that were given to the guest.
-    failures: Vec<CallError>,
-    /// The last declared errors of dependencies that were given to the guest.
-    declared: Vec<Noted>,
-    /// The dependency whose error the guest is about to return, if the guest has said so.
-    passes_on: Option<String>,
+    /// The errors of dependencies that the guest has got.
+    received: ReceivedErrors,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -295,34 +286,24 @@ impl Call {
 
     /// Remembers a failure that is given to the guest, so that the guest can pass it on as it was.
     pub(crate) fn remember(&self, error: CallError) {
-        let mut state = self.lock();
-        if state.failures.len() == REMEMBERED {
-            state.failures.remove(0);
-        }
-        state.failures.push(error);
+        self.lock().received.failure(error);
     }
 
     /// Returns the last remembered failure for which `is_it` returns true.
     pub(crate) fn recall(&self, is_it: impl FnMut(&&CallError) -> bool) -> Option<CallError> {
-        self.lock().failures.iter().rev().find(is_it).cloned()
+        self.lock().received.find_failure(is_it)
     }
 
     /// Remembers the declared `error` that `dependency` has returned, and its `origin`, unless the error is large.
     pub(crate) fn note_declared(&self, dependency: &DependencyName, error: Option<&Value>, origin: ErrorOrigin) {
-        if error.is_some_and(|error| error.weight() > REMEMBERED_ERROR) {
-            return;
+        if let Some(received) = Received::new(dependency, error, origin) {
+            self.lock().received.declared(received);
         }
-        let noted = Noted { dependency: dependency.clone(), error: error.cloned(), origin };
-        let mut state = self.lock();
-        if state.declared.len() == REMEMBERED {
-            state.declared.remove(0);
-        }
-        state.declared.push(noted);
     }
 
     /// Notes that the guest is about to return an error of `dependency`, as the guest says.
     pub(crate) fn pass_on(&self, dependency: String) {
-        self.lock().passes_on = Some(dependency);
+        self.lock().received.pass_on(dependency);
     }
 
     /// Notes that the guest waits for somebody else, a stream or a plain import, until the returned guard is dropped.
@@ -411,35 +392,7 @@ impl Call {
     }
 }
 
-/// A declared error that a dependency returned.
-struct Noted {
-    dependency: DependencyName,
-    error: Option<Value>,
-    origin: ErrorOrigin,
-}
-
-impl Noted {
-    /// Returns true if `error` is this error, unchanged or as its sentence alone.
-    fn is(&self, error: Option<&Value>) -> bool {
-        match (&self.error, error) {
-            (Some(Value::Record(fields)), Some(Value::String(text))) => {
-                fields.iter().any(|field| matches!(field, Value::String(sentence) if sentence == text))
-            }
-            (noted, error) => noted.as_ref() == error,
-        }
-    }
-}
-
 impl State {
-    /// Returns the origin of the error in `answer`, if the guest has said that it passes on an error of a dependency
-    /// and the answer is such an error.
-    fn origin_of(&mut self, answer: Option<&Value>) -> Option<ErrorOrigin> {
-        let dependency = self.passes_on.take()?;
-        let Some(Value::Result(Err(error))) = answer else { return None };
-        let mut noted = self.declared.iter().rev().filter(|noted| noted.dependency.as_str() == dependency);
-        noted.find(|noted| noted.is(error.as_deref())).map(|noted| noted.origin.clone())
-    }
-
     /// Takes the call's place, to free it. Returns `None` if the guest keeps it for work after the answer.
     fn free(&mut self) -> Option<Lease> {
         if self.kept == 0 {

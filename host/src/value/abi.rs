@@ -32,6 +32,7 @@
 
 pub mod call;
 mod lift;
+mod lifting;
 mod lower;
 mod map;
 pub mod stream;
@@ -48,7 +49,7 @@ use super::Value;
 use super::packed::Layout;
 use super::scalars::Scalar;
 use crate::memory::{NoRoom, Reservation};
-use lift::Lifting;
+use lifting::Lifting;
 use stream::Opened;
 
 /// The most core-wasm values that parameters, or the results of an async export, may have. More go through memory. The

@@ -108,7 +108,7 @@ impl Serving {
             }
             state.phase = phase;
             state.returned = phase == Phase::Streaming;
-            let origin = state.origin_of(answer.as_ref().ok().and_then(|returned| returned.value.as_ref()));
+            let origin = state.received.origin_of(answer.as_ref().ok().and_then(|returned| returned.value.as_ref()));
             let lease = if phase == Phase::Done { state.free() } else { None };
             (state.reply.take().map(|reply| (reply, answer.map(|value| (value, origin)))), lease)
         };

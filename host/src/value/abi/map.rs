@@ -4,7 +4,8 @@ use wasmtime::component::__internal::LowerContext;
 use wasmtime::component::__internal::wasmtime_environ::component::TypeMapIndex;
 use wasmtime::{Result, bail, format_err};
 
-use super::lift::{Lifting, from_memory, window};
+use super::lift::{from_memory, window};
+use super::lifting::Lifting;
 use super::lower::to_memory;
 use crate::value::{Value, entries};
 

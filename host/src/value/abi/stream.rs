@@ -26,7 +26,7 @@ use wasmtime::{AsContextMut, Result, StoreContextMut, ValRaw, bail, format_err};
 use self::item::Item;
 use self::reading::{Batch, BatchSender, GuestConsumer};
 use self::writing::{GuestProducer, HandedOn};
-use super::lift::Lifting;
+use super::lifting::Lifting;
 use crate::memory::MemoryBudget;
 use crate::value::stream::{Items, Stream};
 

@@ -20,7 +20,8 @@ use wasmtime::{AsContextMut, Result, ValRaw, bail, format_err};
 
 use super::{CHUNK, Opened};
 use crate::value::List;
-use crate::value::abi::lift::{self, Lifting};
+use crate::value::abi::lift;
+use crate::value::abi::lifting::Lifting;
 use crate::value::abi::{lower, offset_of};
 
 thread_local! {
