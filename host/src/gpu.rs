@@ -6,8 +6,8 @@
 //!   measurements ([`metrics`]), the threads that compile its shaders ([`compilers`]), and the count of its abandoned
 //!   devices ([`abandoned`]).
 //! - A [`ReplicaGpu`] is one replica's part of a GPU ([`share`]): its quota ([`quota`]) and its devices ([`device`]).
-//! - A [`backend`] does the work, in a [`session`] of this process or of a worker process. [`protocol`] defines its
-//!   requests.
+//! - A [`backend`] does the work, in a [`session`] of this process or of a worker process. [`operation`] lists all that
+//!   it can be asked to do, and [`protocol`] has the plain data of that.
 //!
 //! Everything before the backend checks rights: quotas, turns, deadlines. The backend only knows wgpu.
 
@@ -17,6 +17,7 @@ mod backend;
 mod compilers;
 pub(crate) mod device;
 mod metrics;
+mod operation;
 pub(crate) mod protocol;
 mod quota;
 pub(crate) mod session;

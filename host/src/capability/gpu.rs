@@ -3,14 +3,15 @@
 //! - This module has the capability, the state of a store, and the functions of the adapter.
 //! - [`grant`] checks what chain.toml says against the component and the machine.
 //! - [`config`] has the keys of chain.toml.
-//! - [`calls`] has the functions of devices and buffers, and [`plain`] turns their arguments into requests to a
-//!   backend.
+//! - [`calls`] has the functions of devices and buffers. [`handles`] turns the handles in their arguments into numbers
+//!   of objects, and [`plain`] turns plain values into those of a backend.
 //! - [`bulk`] moves the bytes of buffers straight out of a guest's memory and into it.
 
 mod bulk;
 mod calls;
 mod config;
 mod grant;
+mod handles;
 mod plain;
 
 use std::sync::Arc;

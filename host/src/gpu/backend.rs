@@ -7,11 +7,11 @@ use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 
 use super::compilers::{CompilePermit, Compilers};
+use super::operation::{Bulk, GpuOperation, GpuReply};
 use super::protocol::{
-    BufferPosition, Create, DeviceDescriptor, DeviceFacts, DeviceId, GpuCommand, GpuFailure, ObjectDescriptor,
-    ObjectId, Result,
+    Create, DeviceDescriptor, DeviceFacts, DeviceId, GpuFailure, ObjectDescriptor, ObjectId, Result,
 };
-use super::session::{ReadCallback, Session};
+use super::session::Session;
 #[cfg(unix)]
 use super::worker::Worker;
 
@@ -24,31 +24,50 @@ pub(super) enum Backend {
 }
 
 impl Backend {
-    pub(super) async fn open(&self, id: DeviceId, descriptor: DeviceDescriptor) -> Result<DeviceFacts> {
+    /// Does `operation` after all earlier ones of the device's queue. Before this returns, the operation has its place
+    /// in that order, and its data is taken. It never waits for the GPU on this thread.
+    pub(super) fn execute(
+        &self,
+        device: DeviceId,
+        operation: GpuOperation,
+        bulk: Bulk<'_>,
+    ) -> BoxFuture<'static, Result<GpuReply>> {
         match self {
-            Backend::Here(session, _) => {
-                let (session, late) = (session.clone(), session.clone());
-                aside(move || session.open(id, &descriptor), move || late.close(id)).await
-            }
+            Backend::Here(session, _) => session.clone().execute_in_order(device, operation, bulk),
             #[cfg(unix)]
-            Backend::Worker(worker) => worker.open(id, descriptor).await,
+            Backend::Worker(worker) => worker.execute(device, operation, bulk).boxed(),
         }
     }
 
-    /// Frees a device once the GPU is done with it.
-    pub(super) fn close(&self, device: DeviceId) {
+    /// Does `operation`, whose result nobody needs. It must be one that ends soon.
+    pub(super) fn send(&self, device: DeviceId, operation: GpuOperation) {
         match self {
-            Backend::Here(session, _) => session.close(device),
+            // This fails only if the device is gone, and everything of it.
+            Backend::Here(session, _) => drop(session.execute(device, &operation, Bulk::None)),
             #[cfg(unix)]
-            Backend::Worker(worker) => worker.close(device),
+            Backend::Worker(worker) => worker.send(device, operation),
         }
+    }
+
+    /// Opens a device. In this process that takes a thread, because it takes long.
+    pub(super) async fn open(&self, id: DeviceId, descriptor: DeviceDescriptor) -> Result<DeviceFacts> {
+        let open = GpuOperation::Open(Box::new(descriptor));
+        let opened = match self {
+            Backend::Here(session, _) => {
+                let (session, late) = (session.clone(), self.clone());
+                aside(move || session.execute(id, &open, Bulk::None), move || late.send(id, GpuOperation::Close)).await
+            }
+            #[cfg(unix)]
+            Backend::Worker(worker) => worker.execute(id, open, Bulk::None).await,
+        };
+        opened?.facts()
     }
 
     /// Gives up a device whose work does not end. In this process the driver's work goes on. A worker is killed with
     /// all its devices.
     pub(super) fn abandon(&self, device: DeviceId) {
         match self {
-            Backend::Here(session, _) => session.close(device),
+            Backend::Here(..) => self.send(device, GpuOperation::Close),
             #[cfg(unix)]
             Backend::Worker(worker) => worker.kill(),
         }
@@ -74,7 +93,7 @@ impl Backend {
         }
     }
 
-    /// Makes an object, in the `place` for it if it needs one.
+    /// Makes an object, in the `place` for it if it needs one. It waits for no operation of the device's queue.
     pub(super) async fn create(
         &self,
         device: DeviceId,
@@ -82,71 +101,17 @@ impl Backend {
         create: Create,
         place: Option<CompilePermit>,
     ) -> Result<()> {
-        match self {
-            Backend::Here(session, compilers) => match place {
-                None => session.create(device, id, &create),
-                Some(place) => {
-                    let session = session.clone();
-                    compilers.run(place, move || session.create(device, id, &create)).await
-                }
-            },
-            #[cfg(unix)]
-            Backend::Worker(worker) => worker.create(device, id, create).await,
-        }
-    }
-
-    pub(super) fn drop_object(&self, device: DeviceId, id: ObjectId) {
-        match self {
-            Backend::Here(session, _) => session.drop_object(device, id),
-            #[cfg(unix)]
-            Backend::Worker(worker) => worker.drop_object(device, id),
-        }
-    }
-
-    pub(super) fn destroy_buffer(&self, device: DeviceId, id: ObjectId) {
-        match self {
-            Backend::Here(session, _) => session.destroy_buffer(device, id),
-            #[cfg(unix)]
-            Backend::Worker(worker) => worker.destroy_buffer(device, id),
-        }
-    }
-
-    /// Takes `data` at once. The returned future gives the result of the write.
-    pub(super) fn write(&self, device: DeviceId, to: BufferPosition, data: &[u8]) -> BoxFuture<'static, Result<()>> {
-        match self {
-            Backend::Here(session, _) => session.clone().write_in_order(device, to, data),
-            #[cfg(unix)]
-            Backend::Worker(worker) => worker.write(device, to, data).boxed(),
-        }
-    }
-
-    pub(super) fn submit(&self, device: DeviceId, commands: Vec<GpuCommand>) -> BoxFuture<'static, Result<u64>> {
-        match self {
-            Backend::Here(session, _) => session.clone().submit_in_order(device, commands),
-            #[cfg(unix)]
-            Backend::Worker(worker) => {
-                let worker = worker.clone();
-                async move { worker.submit(device, commands).await }.boxed()
+        let create = GpuOperation::Create(id, create);
+        let created = match (self, place) {
+            (Backend::Here(session, _), None) => session.execute(device, &create, Bulk::None),
+            (Backend::Here(session, compilers), Some(place)) => {
+                let session = session.clone();
+                compilers.run(place, move || session.execute(device, &create, Bulk::None)).await
             }
-        }
-    }
-
-    /// Like [`Session::read`].
-    pub(super) fn read(
-        &self,
-        device: DeviceId,
-        from: BufferPosition,
-        size: u64,
-        done: ReadCallback,
-    ) -> BoxFuture<'static, Result<Option<u64>>> {
-        match self {
-            Backend::Here(session, _) => session.clone().read_in_order(device, from, size, done),
             #[cfg(unix)]
-            Backend::Worker(worker) => {
-                let worker = worker.clone();
-                async move { worker.read(device, from, size, done).await }.boxed()
-            }
-        }
+            (Backend::Worker(worker), _) => worker.execute(device, create, Bulk::None).await,
+        };
+        created.map(drop)
     }
 
     /// Ends the backend with its replica.

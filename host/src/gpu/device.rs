@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures::TryFutureExt;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -17,6 +16,7 @@ pub(crate) use self::buffer::{Buffer, Content};
 use self::lasting::FinishOnDrop;
 pub(super) use self::progress::Progress;
 use super::backend::Backend;
+use super::operation::{Bulk, GpuOperation, GpuReply};
 use super::protocol::{
     Create, DeviceDescriptor, DeviceId, GpuCommand, GpuFailure, GpuFailureKind, ObjectDescriptor, ObjectId, Result,
 };
@@ -102,7 +102,7 @@ impl Device {
         }
         self.progress.count_if_busy(&self.siblings.grant.abandoned);
         self.progress.lost(GpuFailure::lost("the device has been destroyed"));
-        self.backend.close(self.id);
+        self.backend.send(self.id, GpuOperation::Close);
     }
 
     /// Makes an object. The bytes of a buffer are charged separately.
@@ -157,22 +157,23 @@ impl Device {
     /// Submits `commands` when it is this device's turn. Returns the number of the submission.
     pub(crate) async fn submit(&self, commands: Vec<GpuCommand>) -> Result<u64> {
         let turn = self.turn().await?;
-        let submitted = self.backend.submit(self.id, commands).map_ok(Some);
+        let submitted = self.backend.execute(self.id, GpuOperation::Submit(commands), Bulk::None);
         let number = self.handed_over(submitted, Some(turn)).await?;
-        number.ok_or_else(|| GpuFailure::lost("the submission has no number, which is a bug of chainhost"))
+        number
+            .ok_or_else(|| self.explain(GpuFailure::lost("the submission has no number, which is a bug of chainhost")))
     }
 
-    /// Waits until the request `asked` is handed to the GPU. If it is a submission, keeps its `turn` until the GPU is
-    /// done with it. Both go on if the caller stops waiting.
+    /// Waits until the operation `asked` is handed to the GPU. If it is a submission, keeps its `turn` until the GPU is
+    /// done with it, and returns its number. Both go on if the caller stops waiting.
     async fn handed_over(
         &self,
-        asked: impl Future<Output = Result<Option<u64>>> + Send + 'static,
+        asked: impl Future<Output = Result<GpuReply>> + Send + 'static,
         turn: Option<Turn>,
     ) -> Result<Option<u64>> {
         let (progress, seat) = (self.progress.clone(), self.seat.clone());
         let submission = turn.map(|turn| (turn, progress.submitting()));
         let work = async move {
-            let asked = asked.await;
+            let asked = asked.await.and_then(GpuReply::submission);
             match (&asked, submission) {
                 (Ok(Some(number)), Some((turn, bytes))) => progress.submitted(*number, bytes, turn, &seat),
                 (_, Some((_, bytes))) => progress.not_submitted(bytes),
@@ -252,7 +253,7 @@ impl Drop for Device {
 
 impl Drop for Object {
     fn drop(&mut self) {
-        self.device.backend.drop_object(self.device.id, self.id);
+        self.device.backend.send(self.device.id, GpuOperation::Drop(self.id));
     }
 }
 

@@ -1,4 +1,4 @@
-//! The requests to a session, as plain data: the same for a session in this process and in a worker.
+//! The arguments of operations on devices, as plain data: the same for a session in this process and in a worker.
 //!
 //! The caller chooses the numbers of objects. Each is unique within its device.
 

@@ -30,13 +30,11 @@ use self::objects::Objects;
 use self::poller::Poller;
 use self::scopes::{caught, scoped};
 use self::timer::{Timer, Timing};
+use super::operation::{Bulk, GpuOperation, GpuReply, ReadCallback};
 use super::protocol::{
     BufferPosition, Create, DeviceDescriptor, DeviceFacts, DeviceId, Events, GpuCommand, GpuFailure, GpuFailureKind,
     ObjectDescriptor, ObjectId, Result,
 };
-
-/// Called with the bytes of a read, or with the reason why there are none.
-pub(crate) type ReadCallback = Box<dyn FnOnce(Result<Bytes>) + Send>;
 
 /// The time for which a thread that reads polls the GPU itself.
 const READER_POLL: Duration = Duration::from_micros(100);
@@ -67,12 +65,45 @@ impl Session {
         Session { adapter, events, devices: Arc::default() }
     }
 
-    /// Opens a device. This takes from a millisecond to seconds.
-    pub(crate) fn open(&self, id: DeviceId, descriptor: &DeviceDescriptor) -> Result<DeviceFacts> {
-        caught(|| self.try_open(id, descriptor))?
+    /// Does `operation` on this thread, which may take long.
+    pub(crate) fn execute(&self, id: DeviceId, operation: &GpuOperation, bulk: Bulk<'_>) -> Result<GpuReply> {
+        let done = |()| GpuReply::Done;
+        match (operation, bulk) {
+            (GpuOperation::Open(descriptor), _) => caught(|| self.open(id, descriptor))?.map(GpuReply::Opened),
+            (GpuOperation::Close, _) => {
+                self.close(id);
+                Ok(GpuReply::Done)
+            }
+            (GpuOperation::Create(object, create), _) => self.create(id, *object, create).map(done),
+            (GpuOperation::Drop(object), _) => self.drop_object(id, *object).map(done),
+            (GpuOperation::DestroyBuffer(buffer), _) => self.destroy_buffer(id, *buffer).map(done),
+            (GpuOperation::Write(to), Bulk::ToGpu(data)) => self.write(id, *to, &data).map(done),
+            (GpuOperation::Submit(commands), _) => self.submit(id, commands).map(GpuReply::Submitted),
+            (GpuOperation::Read { from, size }, Bulk::FromGpu(read)) => self.read(id, *from, *size, read),
+            (GpuOperation::Write(_) | GpuOperation::Read { .. }, _) => {
+                Err(GpuFailure::lost("no bytes came with an operation that moves some, which is a bug of chainhost"))
+            }
+        }
     }
 
-    fn try_open(&self, id: DeviceId, descriptor: &DeviceDescriptor) -> Result<DeviceFacts> {
+    /// Does `operation` after all earlier ones that were begun with this function. Before this returns, the operation
+    /// has its place in that order, and its data is taken. It never waits for the GPU on this thread.
+    pub(crate) fn execute_in_order(
+        self: Arc<Self>,
+        id: DeviceId,
+        operation: GpuOperation,
+        bulk: Bulk<'_>,
+    ) -> BoxFuture<'static, Result<GpuReply>> {
+        match self.device(id) {
+            Ok(device) if !device.lane.is_free() || device.may_block(&operation) => {
+                let bulk = bulk.into_owned();
+                device.lane.queue(move || self.execute(id, &operation, bulk))
+            }
+            _ => ready(self.execute(id, &operation, bulk)).boxed(),
+        }
+    }
+
+    fn open(&self, id: DeviceId, descriptor: &DeviceDescriptor) -> Result<DeviceFacts> {
         let requested = self.adapter.request_device(&wgpu::DeviceDescriptor {
             label: descriptor.label.as_deref(),
             required_features: descriptor.features | (self.adapter.features() & ADDED),
@@ -136,65 +167,16 @@ impl Session {
         self.devices().get(&id).cloned().ok_or_else(|| GpuFailure::lost("the device has been destroyed"))
     }
 
-    /// Like [`Session::write`], after all earlier requests.
-    pub(crate) fn write_in_order(
-        self: Arc<Self>,
-        id: DeviceId,
-        to: BufferPosition,
-        data: &[u8],
-    ) -> BoxFuture<'static, Result<()>> {
-        match self.device(id) {
-            Ok(device) if !device.lane.is_free() => {
-                let data = data.to_vec();
-                device.lane.queue(move || self.write(id, to, &data))
-            }
-            _ => ready(self.write(id, to, data)).boxed(),
-        }
-    }
-
-    /// Like [`Session::submit`], after all earlier requests. It never waits for the GPU on this thread.
-    pub(crate) fn submit_in_order(
-        self: Arc<Self>,
-        id: DeviceId,
-        commands: Vec<GpuCommand>,
-    ) -> BoxFuture<'static, Result<u64>> {
-        match self.device(id) {
-            Ok(device) if device.poller.is_busy() || !device.lane.is_free() || is_long(&commands) => {
-                device.lane.queue(move || self.submit(id, &commands))
-            }
-            _ => ready(self.submit(id, &commands)).boxed(),
-        }
-    }
-
-    /// Like [`Session::read`], after all earlier requests. It never waits for the GPU on this thread.
-    pub(crate) fn read_in_order(
-        self: Arc<Self>,
-        id: DeviceId,
-        from: BufferPosition,
-        size: u64,
-        done: ReadCallback,
-    ) -> BoxFuture<'static, Result<Option<u64>>> {
-        let is_copied =
-            |device: &Device| device.objects().buffer(from.buffer).is_ok_and(|buffer| !buffer.is_mappable());
-        match self.device(id) {
-            Ok(device) if (device.poller.is_busy() && is_copied(&device)) || !device.lane.is_free() => {
-                device.lane.queue(move || self.read(id, from, size, done))
-            }
-            _ => ready(self.read(id, from, size, done)).boxed(),
-        }
-    }
-
     /// Closes a device with everything that was made from it. Nobody waits for this, although the GPU may have to
     /// finish first.
-    pub(crate) fn close(&self, id: DeviceId) {
+    fn close(&self, id: DeviceId) {
         let device = self.devices().remove(&id);
         if let Some(device) = device {
             device.close();
         }
     }
 
-    /// Makes an object. This takes long for shaders and pipelines.
-    pub(crate) fn create(&self, device: DeviceId, id: ObjectId, create: &Create) -> Result<()> {
+    fn create(&self, device: DeviceId, id: ObjectId, create: &Create) -> Result<()> {
         let device = self.device(device)?;
         let object = device.create(create)?;
         device.objects().insert(id, object);
@@ -206,24 +188,21 @@ impl Session {
         Ok(())
     }
 
-    /// Drops an object. It is freed once nothing uses it.
-    pub(crate) fn drop_object(&self, device: DeviceId, id: ObjectId) {
-        if let Ok(device) = self.device(device) {
-            let object = device.objects().remove(id);
-            drop(object);
-        }
+    fn drop_object(&self, device: DeviceId, id: ObjectId) -> Result<()> {
+        let device = self.device(device)?;
+        let object = device.objects().remove(id);
+        drop(object);
+        Ok(())
     }
 
-    /// Frees a buffer's memory, even if bind groups use the buffer.
-    pub(crate) fn destroy_buffer(&self, device: DeviceId, id: ObjectId) {
-        if let Ok(device) = self.device(device) {
-            let remains = device.objects().destroy(id);
-            drop(remains);
-        }
+    fn destroy_buffer(&self, device: DeviceId, id: ObjectId) -> Result<()> {
+        let device = self.device(device)?;
+        let remains = device.objects().destroy(id);
+        drop(remains);
+        Ok(())
     }
 
-    /// Writes `data` before the next submission.
-    pub(crate) fn write(&self, device: DeviceId, to: BufferPosition, data: &[u8]) -> Result<()> {
+    fn write(&self, device: DeviceId, to: BufferPosition, data: &[u8]) -> Result<()> {
         let device = self.device(device)?;
         let buffer = device.objects().buffer(to.buffer)?.raw.clone();
         let written = scoped(&device.raw, || device.queue.write_buffer(&buffer, to.offset, data));
@@ -233,8 +212,8 @@ impl Session {
         written
     }
 
-    /// Submits `commands` and all earlier writes. Returns the number of the submission.
-    pub(crate) fn submit(&self, device: DeviceId, commands: &[GpuCommand]) -> Result<u64> {
+    /// Returns the number of the submission.
+    fn submit(&self, device: DeviceId, commands: &[GpuCommand]) -> Result<u64> {
         let (id, device) = (device, self.device(device)?);
         // An empty list only carries writes, so it is not timed.
         let timer = device.timer.as_ref().filter(|_| !commands.is_empty());
@@ -267,15 +246,7 @@ impl Session {
         }
     }
 
-    /// Reads a part of a buffer, as it is after all earlier submissions and writes. Unless this returns an error,
-    /// `done` is called, now or later. Returns the number of the submission that the read took, if any.
-    pub(crate) fn read(
-        &self,
-        device: DeviceId,
-        from: BufferPosition,
-        size: u64,
-        done: ReadCallback,
-    ) -> Result<Option<u64>> {
+    fn read(&self, device: DeviceId, from: BufferPosition, size: u64, done: ReadCallback) -> Result<GpuReply> {
         let device = self.device(device)?;
         let (buffer, is_mappable) = {
             let objects = device.objects();
@@ -283,8 +254,8 @@ impl Session {
             (buffer.raw.clone(), buffer.is_mappable())
         };
         match is_mappable {
-            true => device.map(buffer, from.offset, size, None, done).map(|()| None),
-            false => device.copy_and_map(&buffer, from.offset, size, done).map(Some),
+            true => device.map(buffer, from.offset, size, None, done).map(|()| GpuReply::Done),
+            false => device.copy_and_map(&buffer, from.offset, size, done).map(GpuReply::Submitted),
         }
     }
 }
@@ -307,6 +278,19 @@ fn is_long(commands: &[GpuCommand]) -> bool {
 }
 
 impl Device {
+    /// Returns true if `operation` may take long on this thread, or wait there for the GPU.
+    fn may_block(&self, operation: &GpuOperation) -> bool {
+        match operation {
+            GpuOperation::Submit(commands) => self.poller.is_busy() || is_long(commands),
+            // A buffer that is not mappable is read through a submission.
+            GpuOperation::Read { from, .. } => {
+                self.poller.is_busy() && self.objects().buffer(from.buffer).is_ok_and(|buffer| !buffer.is_mappable())
+            }
+            // The others take little time, and do not reach the GPU before the next submission.
+            _ => false,
+        }
+    }
+
     fn close(self: Arc<Self>) {
         self.poller.clone().close(move || self.let_go());
     }

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::adapters::{Adapter, AdapterAccess};
 use super::backend::Backend;
 use super::device::{Device, Opening, Progress};
+use super::operation::GpuOperation;
 use super::protocol::{DeviceDescriptor, DeviceId, Events, GpuFailure, GpuFailureKind, Result};
 use super::quota::Quota;
 use super::session::Session;
@@ -166,7 +167,7 @@ impl ReplicaGpu {
             // After a timeout, the device may still open late, or never.
             match failure.kind {
                 GpuFailureKind::Timeout => backend.abandon(id),
-                _ => backend.close(id),
+                _ => backend.send(id, GpuOperation::Close),
             }
             self.devices.closed(id);
         })

@@ -19,14 +19,11 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use self::frames::{Ask, Request, Tell, WorkerReply};
+use self::frames::{Ask, Request, Tell};
 pub(super) use self::serve::run;
 use super::adapters::AdapterFacts;
-use super::protocol::{
-    BufferPosition, Create, DeviceDescriptor, DeviceFacts, DeviceId, Events, GpuCommand, GpuFailure, GpuFailureKind,
-    ObjectId, Result,
-};
-use super::session::ReadCallback;
+use super::operation::{Bulk, GpuOperation, GpuReply, ReadCallback};
+use super::protocol::{DeviceId, Events, GpuFailure, GpuFailureKind, Result};
 use crate::config::ByteSize;
 
 /// The first argument of a worker.
@@ -78,7 +75,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Waiting {
-    answers: HashMap<u64, oneshot::Sender<Result<WorkerReply>>>,
+    answers: HashMap<u64, oneshot::Sender<Result<GpuReply>>>,
     reads: HashMap<u64, ReadCallback>,
     devices: Vec<DeviceId>,
 }
@@ -91,7 +88,7 @@ pub(super) fn adapters(program: &Path) -> io::Result<Vec<AdapterFacts>> {
     let answer = asked.and_then(|()| frames::read::<Tell>(&stream));
     end(&mut child);
     match answer? {
-        Some((Tell::Answer(_, Ok(WorkerReply::Adapters(adapters))), _)) => Ok(adapters),
+        Some((Tell::Adapters(adapters), _)) => Ok(adapters),
         _ => Err(io::Error::other("it ended without an answer")),
     }
 }
@@ -151,7 +148,7 @@ impl Worker {
         });
         let worker = Arc::new(Worker { child, outbox, next: AtomicU64::new(1), limit, shared });
         writer.and(reader).map_err(failed)?;
-        let asked = worker.ask(Ask::Adapter { index, memory: memory.as_bytes() }, Vec::new());
+        let asked = worker.ask(Ask::Adapter { index, memory: memory.as_bytes() }, Vec::new(), None);
         match timeout(STARTING.max(limit), asked).await {
             Ok(answer) => answer.map(|_| worker),
             Err(_) => {
@@ -170,98 +167,66 @@ impl Worker {
         kill(&self.child, &self.shared);
     }
 
-    pub(super) async fn open(&self, id: DeviceId, descriptor: DeviceDescriptor) -> Result<DeviceFacts> {
-        self.shared.waiting().devices.push(id);
-        match self.ask(Ask::Open(id, Box::new(descriptor)), Vec::new()).await? {
-            WorkerReply::Opened(facts) => Ok(facts),
-            other => Err(out_of_order(&other)),
-        }
-    }
-
-    pub(super) fn close(&self, device: DeviceId) {
-        self.send(Ask::Close(device));
-    }
-
-    pub(super) async fn create(&self, device: DeviceId, id: ObjectId, create: Create) -> Result<()> {
-        self.ask(Ask::Create(device, id, create), Vec::new()).await.map(drop)
-    }
-
-    pub(super) fn drop_object(&self, device: DeviceId, id: ObjectId) {
-        self.send(Ask::Drop(device, id));
-    }
-
-    pub(super) fn destroy_buffer(&self, device: DeviceId, id: ObjectId) {
-        self.send(Ask::DestroyBuffer(device, id));
-    }
-
-    pub(super) fn write(
+    /// Does `operation`. Before this returns, the operation is on its way, with a copy of its data.
+    pub(super) fn execute(
         &self,
         device: DeviceId,
-        to: BufferPosition,
-        data: &[u8],
-    ) -> impl Future<Output = Result<()>> + Send + use<> {
-        let answer = self.ask(Ask::Write(device, to), data.to_vec());
+        operation: GpuOperation,
+        bulk: Bulk<'_>,
+    ) -> impl Future<Output = Result<GpuReply>> + Send + use<> {
+        if matches!(operation, GpuOperation::Open(_)) {
+            self.shared.waiting().devices.push(device);
+        }
+        let (data, read, patience) = match bulk {
+            Bulk::None => (Vec::new(), None, None),
+            // A write has no other deadline.
+            Bulk::ToGpu(data) => (data.into_owned(), None, Some(self.limit.saturating_mul(PATIENCE))),
+            Bulk::FromGpu(read) => (Vec::new(), Some(read), None),
+        };
+        let ask = Ask::Operation { device, operation, reads: read.is_some() };
+        let answer = self.ask(ask, data, read);
         let (child, shared) = (self.child.clone(), self.shared.clone());
-        let limit = self.limit.saturating_mul(PATIENCE);
         async move {
-            match timeout(limit, answer).await {
-                Ok(answer) => answer.map(drop),
-                Err(_) => {
-                    kill(&child, &shared);
-                    Err(GpuFailure::lost(format_args!(
-                        "the GPU's worker process has taken nothing for {}",
-                        humantime::format_duration(limit)
-                    )))
-                }
-            }
+            let Some(limit) = patience else { return answer.await };
+            timeout(limit, answer).await.unwrap_or_else(|_| {
+                kill(&child, &shared);
+                Err(GpuFailure::lost(format_args!(
+                    "the GPU's worker process has taken nothing for {}",
+                    humantime::format_duration(limit)
+                )))
+            })
         }
     }
 
-    pub(super) async fn submit(&self, device: DeviceId, commands: Vec<GpuCommand>) -> Result<u64> {
-        match self.ask(Ask::Submit(device, commands), Vec::new()).await? {
-            WorkerReply::Submitted(Some(number)) => Ok(number),
-            other => Err(out_of_order(&other)),
-        }
-    }
-
-    pub(super) async fn read(
-        &self,
-        device: DeviceId,
-        from: BufferPosition,
-        size: u64,
-        done: ReadCallback,
-    ) -> Result<Option<u64>> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        self.shared.waiting().reads.insert(number, done);
-        let ask = Ask::Read { device, from, size };
-        let answer = self.ask_as(number, ask, Vec::new()).await;
-        match answer {
-            Ok(WorkerReply::Submitted(number)) => Ok(number),
-            other => {
-                self.shared.waiting().reads.remove(&number);
-                other.and_then(|other| Err(out_of_order(&other)))
-            }
-        }
-    }
-
-    /// Sends a request that gets no answer.
-    fn send(&self, ask: Ask) {
-        // This fails only if the worker has ended, which freed everything that the request is about.
+    /// Sends an operation that gets no answer.
+    pub(super) fn send(&self, device: DeviceId, operation: GpuOperation) {
+        let ask = Ask::Operation { device, operation, reads: false };
+        // This fails only if the worker has ended, which freed everything that the operation is about.
         let _ = self.outbox.send((Request { number: 0, ask }, Vec::new()));
     }
 
-    fn ask(&self, ask: Ask, bulk: Vec<u8>) -> impl Future<Output = Result<WorkerReply>> + Send + use<> {
-        self.ask_as(self.next.fetch_add(1, Ordering::Relaxed), ask, bulk)
-    }
-
-    fn ask_as(&self, number: u64, ask: Ask, bulk: Vec<u8>) -> impl Future<Output = Result<WorkerReply>> + Send + use<> {
+    fn ask(
+        &self,
+        ask: Ask,
+        bulk: Vec<u8>,
+        read: Option<ReadCallback>,
+    ) -> impl Future<Output = Result<GpuReply>> + Send + use<> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
-        // Inserted before `has_ended` is read: `listen` sets `ended` before it takes all senders, so no sender stays
-        // behind.
-        self.shared.waiting().answers.insert(number, sender);
+        {
+            // Inserted before `has_ended` is read: `listen` sets `ended` before it takes all senders, so no sender
+            // stays behind.
+            let mut waiting = self.shared.waiting();
+            waiting.answers.insert(number, sender);
+            waiting.reads.extend(read.map(|read| (number, read)));
+        }
         // If the request is not sent, or the worker ends, the sender is dropped.
         if self.has_ended() || self.outbox.send((Request { number, ask }, bulk)).is_err() {
-            self.shared.waiting().answers.remove(&number);
+            let unsent = {
+                let mut waiting = self.shared.waiting();
+                (waiting.answers.remove(&number), waiting.reads.remove(&number))
+            };
+            drop(unsent);
         }
         async move { receiver.await.unwrap_or_else(|_| Err(ended())) }
     }
@@ -286,10 +251,6 @@ fn kill(child: &Mutex<Child>, shared: &Shared) {
 
 fn ended() -> GpuFailure {
     GpuFailure::lost("the GPU's worker process has ended")
-}
-
-fn out_of_order(answer: &WorkerReply) -> GpuFailure {
-    GpuFailure::lost(format_args!("the GPU's worker process gave an answer to another question: {answer:?}"))
 }
 
 impl Shared {
@@ -342,6 +303,8 @@ impl Shared {
                     done(result.map(|()| bulk.into()));
                 }
             }
+            // Only `adapters` asks for them, of a worker of its own.
+            Tell::Adapters(_) => {}
             Tell::Completed(device, number) => self.events.completed(device, number),
             Tell::Timed(device, time) => self.events.timed(device, time),
             Tell::Lost(device, why) => self.events.lost(device, why),

@@ -4,10 +4,11 @@ use std::future::Future;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures::FutureExt;
+use futures::{FutureExt, TryFutureExt};
 use tokio::sync::oneshot;
 
 use super::{Device, Object};
+use crate::gpu::operation::{Bulk, GpuOperation};
 use crate::gpu::protocol::{BufferPosition, GpuFailure, GpuFailureKind, ObjectDescriptor, ObjectId, Result};
 use crate::gpu::quota::Charge;
 use crate::gpu::session::Bytes;
@@ -97,7 +98,8 @@ impl Buffer {
     /// Writes `data`. [`Buffer::room`] must have returned at least its length.
     pub(crate) fn write(&self, offset: u64, data: &[u8]) -> impl Future<Output = Result<()>> + Send + use<> {
         let device = self.device().clone();
-        let written = device.backend.write(device.id, self.position(offset), data);
+        let write = GpuOperation::Write(self.position(offset));
+        let written = device.backend.execute(device.id, write, Bulk::ToGpu(data.into())).map_ok(drop);
         device.progress.steps().unsubmitted += u64::try_from(data.len()).unwrap_or(u64::MAX).max(WRITE);
         async move { device.progress.unless_lost(written).await.map_err(|failure| device.explain(failure)) }
     }
@@ -157,7 +159,8 @@ impl Buffer {
         });
         // A mappable buffer is read without a submission, so it needs no turn.
         let turn = if self.is_mappable { None } else { Some(device.turn().await?) };
-        let asked = device.backend.read(device.id, self.position(offset), size, done);
+        let read = GpuOperation::Read { from: self.position(offset), size };
+        let asked = device.backend.execute(device.id, read, Bulk::FromGpu(done));
         device.handed_over(asked, turn).await?;
         let read = receiver.map(|read| read.unwrap_or_else(|_| Err(GpuFailure::lost("the device is gone"))));
         device.progress.unless_lost(read).await.map_err(|failure| device.explain(failure))
@@ -175,7 +178,7 @@ impl Buffer {
             usage.reads > 0
         };
         let device = self.device();
-        device.backend.destroy_buffer(device.id, self.object.id);
+        device.backend.send(device.id, GpuOperation::DestroyBuffer(self.object.id));
         if !(self.is_mappable && is_read) {
             device.progress.retire(self.object.id);
         }

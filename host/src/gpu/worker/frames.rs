@@ -10,9 +10,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::gpu::adapters::AdapterFacts;
-use crate::gpu::protocol::{
-    BufferPosition, Create, DeviceDescriptor, DeviceFacts, DeviceId, GpuCommand, GpuFailure, ObjectId, Result,
-};
+use crate::gpu::operation::{GpuOperation, GpuReply};
+use crate::gpu::protocol::{DeviceId, GpuFailure, Result};
 
 /// The longest head, in bytes. It bounds what a broken worker can make its host allocate.
 const HEAD: usize = 64 << 20;
@@ -25,22 +24,13 @@ pub(super) enum Ask {
     /// Asks for the list of adapters.
     Adapters,
     /// Chooses the adapter for all later requests, with at most `memory` bytes of buffers.
-    Adapter {
-        index: usize,
-        memory: u64,
-    },
-    Open(DeviceId, Box<DeviceDescriptor>),
-    Close(DeviceId),
-    Create(DeviceId, ObjectId, Create),
-    Drop(DeviceId, ObjectId),
-    DestroyBuffer(DeviceId, ObjectId),
-    /// The bytes beside the head are the data.
-    Write(DeviceId, BufferPosition),
-    Submit(DeviceId, Vec<GpuCommand>),
-    Read {
+    Adapter { index: usize, memory: u64 },
+    /// Does an operation on a device. The bytes beside the head are those that it writes.
+    Operation {
         device: DeviceId,
-        from: BufferPosition,
-        size: u64,
+        operation: GpuOperation,
+        /// True if the host waits for bytes, which come as [`Tell::Read`].
+        reads: bool,
     },
 }
 
@@ -48,7 +38,9 @@ pub(super) enum Ask {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Tell {
     /// The answer to the request of this number.
-    Answer(u64, Result<WorkerReply>),
+    Answer(u64, Result<GpuReply>),
+    /// The answer to [`Ask::Adapters`].
+    Adapters(Vec<AdapterFacts>),
     /// The result of the read of this number. The bytes beside the head are its data.
     Read(u64, Result<()>),
     Completed(DeviceId, u64),
@@ -57,15 +49,6 @@ pub(super) enum Tell {
     /// The bytes beside the head are the compiled code.
     Compiled,
     Closed(DeviceId),
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) enum WorkerReply {
-    Done,
-    Adapters(Vec<AdapterFacts>),
-    Opened(DeviceFacts),
-    /// The number of the submission, if there is one.
-    Submitted(Option<u64>),
 }
 
 /// A request with its number, which is 0 if the request gets no answer.
@@ -119,11 +102,13 @@ fn exactly(from: &mut impl Read, length: usize) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::protocol::{BufferPosition, DeviceDescriptor};
 
     #[test]
     fn a_frame_arrives_as_it_was_sent() {
         let mut sent = Vec::new();
-        let request = Request { number: 7, ask: Ask::Write(1, BufferPosition { buffer: 2, offset: 3 }) };
+        let operation = GpuOperation::Write(BufferPosition { buffer: 2, offset: 3 });
+        let request = Request { number: 7, ask: Ask::Operation { device: 1, operation, reads: false } };
         write(&mut sent, &request, b"bytes").unwrap();
         write(&mut sent, &request, b"").unwrap();
         let mut from = sent.as_slice();

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use super::frames::{self, Ask, Request, Tell, WorkerReply};
+use super::frames::{self, Ask, Request, Tell};
 use crate::gpu::adapters::{self, AdapterFacts};
 use crate::gpu::compilers;
-use crate::gpu::protocol::{DeviceId, Events, GpuFailure, Result};
-use crate::gpu::session::{Bytes, Session};
+use crate::gpu::operation::{Bulk, GpuReply, ReadCallback};
+use crate::gpu::protocol::{DeviceId, Events, GpuFailure};
+use crate::gpu::session::Session;
 
 /// The memory that a worker may have beside its buffers, in bytes: for its driver, the compiler in it, and messages on
 /// their way.
@@ -93,7 +94,7 @@ fn serve() -> io::Result<()> {
         match (ask, &session) {
             (Ask::Adapters, _) => {
                 let adapters = adapters::enumerate().iter().map(AdapterFacts::of).collect();
-                host.tell(&Tell::Answer(number, Ok(WorkerReply::Adapters(adapters))), NOTHING);
+                host.tell(&Tell::Adapters(adapters), NOTHING);
             }
             (Ask::Adapter { index, memory }, _) => {
                 limit_memory(memory);
@@ -101,14 +102,24 @@ fn serve() -> io::Result<()> {
                 let answer = match adapter {
                     Some(adapter) => {
                         session = Some(Session::new(adapter, host.clone()));
-                        Ok(WorkerReply::Done)
+                        Ok(GpuReply::Done)
                     }
                     None => Err(GpuFailure::lost("the GPU is no longer there")),
                 };
                 host.tell(&Tell::Answer(number, answer), NOTHING);
             }
-            (ask, Some(session)) => answer(&host, session, number, ask, &bulk),
-            (_, None) => return Err(io::Error::other("no adapter has been chosen")),
+            (Ask::Operation { device, operation, reads }, Some(session)) => {
+                host.settle();
+                let bulk = match reads {
+                    true => Bulk::FromGpu(read(host.clone(), number)),
+                    false => Bulk::ToGpu(bulk.into()),
+                };
+                let reply = session.execute(device, &operation, bulk);
+                if number != 0 {
+                    host.tell(&Tell::Answer(number, reply), NOTHING);
+                }
+            }
+            (Ask::Operation { .. }, None) => return Err(io::Error::other("no adapter has been chosen")),
         }
     }
     // Exits without dropping the devices. Dropping may take as long as their drivers like, and the end of the process
@@ -127,29 +138,10 @@ fn limit_memory(buffers: u64) {
     }
 }
 
-fn answer(host: &Arc<HostLink>, session: &Session, number: u64, ask: Ask, bulk: &[u8]) {
-    host.settle();
-    let answer = match ask {
-        Ask::Adapters | Ask::Adapter { .. } => return,
-        Ask::Close(device) => return session.close(device),
-        Ask::Drop(device, id) => return session.drop_object(device, id),
-        Ask::DestroyBuffer(device, id) => return session.destroy_buffer(device, id),
-        Ask::Open(id, descriptor) => session.open(id, &descriptor).map(WorkerReply::Opened),
-        Ask::Create(device, id, create) => session.create(device, id, &create).map(|()| WorkerReply::Done),
-        Ask::Write(device, to) => session.write(device, to, bulk).map(|()| WorkerReply::Done),
-        Ask::Submit(device, commands) => {
-            session.submit(device, &commands).map(|number| WorkerReply::Submitted(Some(number)))
-        }
-        Ask::Read { device, from, size } => {
-            let read = {
-                let host = host.clone();
-                move |result: Result<Bytes>| match result {
-                    Ok(bytes) => host.tell(&Tell::Read(number, Ok(())), bytes),
-                    Err(failure) => host.tell(&Tell::Read(number, Err(failure)), NOTHING),
-                }
-            };
-            session.read(device, from, size, Box::new(read)).map(WorkerReply::Submitted)
-        }
-    };
-    host.tell(&Tell::Answer(number, answer), NOTHING);
+/// Sends the host the bytes of the read that it asked for in request `number`.
+fn read(host: Arc<HostLink>, number: u64) -> ReadCallback {
+    Box::new(move |result| match result {
+        Ok(bytes) => host.tell(&Tell::Read(number, Ok(())), bytes),
+        Err(failure) => host.tell(&Tell::Read(number, Err(failure)), NOTHING),
+    })
 }
