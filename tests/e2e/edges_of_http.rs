@@ -5,7 +5,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::connect_async;
+use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::{Chain, FAULTY, LIMIT, Served, eventually, json_request};
@@ -82,7 +82,8 @@ async fn every_json_text_may_have_a_byte_order_mark_and_white_space_around() {
     let reply = served.public.send(lines).await;
     assert!(reply.status == 200 && reply.text().contains("\"score\":3"), "{}", reply.text());
 
-    let (mut socket, _) = connect_async(format!("ws://{}/run_remote", served.public.0)).await.unwrap();
+    let stream = TcpStream::connect(served.public.0).await.unwrap();
+    let (mut socket, _) = client_async(format!("ws://{}/run_remote", served.public.0), stream).await.unwrap();
     for text in texts.into_iter().chain(["\u{feff}{ \"$end\" : null }\n"]) {
         socket.send(Message::text(text)).await.unwrap();
     }

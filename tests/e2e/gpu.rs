@@ -40,9 +40,12 @@ gpu = {gpu}
     ))
 }
 
+/// An unoptimised host on a busy machine takes minutes for the longest scenarios.
+const PATIENT: [&str; 2] = ["--timeout", "10m"];
+
 /// Serves a chain of one chainlet that uses the GPU in software.
 fn serve(guest: &str) -> Served {
-    chain(guest, "in-process", CPU, "").serve()
+    chain(guest, "in-process", CPU, "").serve_with(&PATIENT)
 }
 
 /// Plays scenarios of a guest one after the other, in one instance, and asserts that all succeed.

@@ -8,7 +8,7 @@ use futures::future::join_all;
 use rustix::process::{Signal, kill_process};
 use serde_json::{Value as Json, json};
 
-use super::{ISOLATIONS, played, until_memory, workers};
+use super::{ISOLATIONS, PATIENT, played, until_memory, workers};
 use crate::harness::{Chain, Held, Reply, Served, eventually, json_request};
 
 const GUEST: &str = "guest_gpu_rules";
@@ -256,7 +256,7 @@ async fn a_guest_that_traps_during_its_work_leaves_nothing_behind() {
 async fn gigabytes_that_are_written_but_never_submitted_do_not_pile_up() {
     for (isolation, scenario) in ISOLATIONS.into_iter().flat_map(|one| [(one, "flood"), (one, "refused-flood")]) {
         println!("GPU work runs {isolation}: {scenario}");
-        let served = chain(isolation, "60s", 1).serve();
+        let served = chain(isolation, "60s", 1).serve_with(&PATIENT);
         played(&served, &["well"]).await;
         let before = resident(&served);
         let most = Cell::new(before);

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use futures::{SinkExt, StreamExt};
+use http::{Request, Response};
 use rustix::process::Signal;
 use serde_json::{Value as Json, json};
 use tokio::net::TcpStream;
@@ -9,26 +10,34 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::{RELAYED, one};
 use crate::harness::{Chain, Endpoint, LIMIT};
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+type Socket = WebSocketStream<TcpStream>;
 
 const END: &str = r#"{"$end":null}"#;
 
 /// Opens a WebSocket for a call of the entrypoint.
 async fn open(endpoint: Endpoint) -> Socket {
-    connect_async(format!("ws://{}/run_remote", endpoint.0)).await.unwrap().0
+    connect(endpoint, handshake(endpoint)).await.unwrap().0
+}
+
+fn handshake(endpoint: Endpoint) -> Request<()> {
+    format!("ws://{}/run_remote", endpoint.0).into_client_request().unwrap()
+}
+
+async fn connect(endpoint: Endpoint, request: Request<()>) -> Result<(Socket, Response<Option<Vec<u8>>>), Error> {
+    client_async(request, TcpStream::connect(endpoint.0).await.unwrap()).await
 }
 
 async fn refused(endpoint: Endpoint, origin: Option<&str>) -> u16 {
-    let mut request = format!("ws://{}/run_remote", endpoint.0).into_client_request().unwrap();
+    let mut request = handshake(endpoint);
     if let Some(origin) = origin {
         request.headers_mut().insert("origin", origin.parse().unwrap());
     }
-    match connect_async(request).await {
+    match connect(endpoint, request).await {
         Err(Error::Http(response)) => response.status().as_u16(),
         other => panic!("{other:?}"),
     }
@@ -197,9 +206,9 @@ async fn a_handshake_that_is_forbidden_or_not_supported_is_refused() {
     let served = Chain::new(&one("guest_stream_echo")).serve();
     assert_eq!(refused(served.public, Some("https://evil.example")).await, 403);
     let same = format!("http://{}", served.public.0);
-    let mut request = format!("ws://{}/run_remote", served.public.0).into_client_request().unwrap();
+    let mut request = handshake(served.public);
     request.headers_mut().insert("origin", same.parse().unwrap());
-    connect_async(request).await.unwrap();
+    connect(served.public, request).await.unwrap();
     let reply = served.public.get("/run_remote").await;
     let detail = reply.problem(426, "upgrade-required")["detail"].to_string();
     assert!(detail.contains("WebSocket handshake"), "{detail}");
@@ -228,10 +237,10 @@ async fn a_web_page_shows_its_key_in_a_subprotocol() {
     let served = crate::harness::Served::start(command);
     let encoded = |key: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(key);
     let offer = async |protocols: &str, origin: &str| {
-        let mut request = format!("ws://{}/run_remote", served.public.0).into_client_request().unwrap();
+        let mut request = handshake(served.public);
         request.headers_mut().insert("origin", origin.parse().unwrap());
         request.headers_mut().insert("sec-websocket-protocol", protocols.parse().unwrap());
-        connect_async(request).await
+        connect(served.public, request).await
     };
     let right = format!("chainhost.v1, chainhost.bearer.{}", encoded(KEY));
     let page = "https://app.example";
