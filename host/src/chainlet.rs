@@ -80,31 +80,31 @@ pub struct Chainlet {
 }
 
 impl Chainlet {
-    /// Starts the least number of replicas of `blueprint`, and returns after each has run its `init`. From then on, the
+    /// Starts the least number of replicas of `template`, and returns after each has run its `init`. From then on, the
     /// number of replicas follows `replicas`.
     ///
     /// # Errors
     ///
     /// Fails with the first failure of any replica's start. The other replicas are stopped.
-    pub(crate) async fn start(blueprint: ReplicaTemplate, replicas: Replicas) -> Result<Arc<Self>, CallError> {
-        let blueprint = Arc::new(blueprint);
+    pub(crate) async fn start(template: ReplicaTemplate, replicas: Replicas) -> Result<Arc<Self>, CallError> {
+        let template = Arc::new(template);
         let chainlet = Arc::new(Chainlet {
-            name: blueprint.name.clone(),
-            streams: blueprint.signature.has_streams(),
-            signature: blueprint.signature.clone(),
-            pool: Pool::new(blueprint.concurrency, blueprint.queue),
+            name: template.name.clone(),
+            streams: template.signature.has_streams(),
+            signature: template.signature.clone(),
+            pool: Pool::new(template.concurrency, template.queue),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            patience: blueprint.patience.clone(),
-            errors: blueprint.errors.clone(),
-            threads: blueprint.threads.clone(),
-            offload: blueprint.offload.clone(),
-            memory: blueprint.host_memory.clone(),
-            value_limit: blueprint.values.one,
-            grants: blueprint.grants.clone(),
+            patience: template.patience.clone(),
+            errors: template.errors.clone(),
+            threads: template.threads.clone(),
+            offload: template.offload.clone(),
+            memory: template.host_memory.clone(),
+            value_limit: template.values.one,
+            grants: template.grants.clone(),
         });
         let (stop, tasks) = (chainlet.stop.clone(), chainlet.tasks.clone());
-        let mut fleet = Fleet::new(blueprint, chainlet.pool.clone(), stop, tasks);
+        let mut fleet = Fleet::new(template, chainlet.pool.clone(), stop, tasks);
         if let Err(error) = fleet.start(replicas.min).await {
             chainlet.stop(Duration::ZERO).await;
             return Err(error);

@@ -44,8 +44,9 @@ pub(crate) enum TimeLimit {
     Edge(Arc<EdgeName>),
     /// An edge's `first_item_timeout`.
     FirstItem(Arc<EdgeName>),
-    /// The host, for a call through an edge without a timeout that a guest makes for no call of its own.
-    Unasked(Arc<EdgeName>),
+    /// The host, for a call through an edge without a timeout, if the guest makes it in work that belongs to no call, such
+    /// as that of the SDK's `spawn`.
+    Background(Arc<EdgeName>),
 }
 
 impl Deadline {
@@ -66,7 +67,7 @@ impl Deadline {
             TimeLimit::Header => "x-request-timeout".into(),
             TimeLimit::Server => "--timeout".into(),
             TimeLimit::Options => "timeout".into(),
-            TimeLimit::Edge(edge) | TimeLimit::Unasked(edge) => edge.key("timeout").into(),
+            TimeLimit::Edge(edge) | TimeLimit::Background(edge) => edge.key("timeout").into(),
             TimeLimit::FirstItem(edge) => edge.key("first_item_timeout").into(),
         }
     }
@@ -100,7 +101,7 @@ impl fmt::Display for Deadline {
             TimeLimit::Server => write!(f, "the server's {key} is {time}"),
             TimeLimit::Options => write!(f, "the {key} of the call is {time}"),
             TimeLimit::Edge(_) | TimeLimit::FirstItem(_) => write!(f, "{key} in chain.toml is {time}"),
-            TimeLimit::Unasked(_) => {
+            TimeLimit::Background(_) => {
                 write!(f, "a call that a guest makes for no call of its own has {time}, unless chain.toml sets {key}")
             }
         }
@@ -142,7 +143,7 @@ mod tests {
                 "chainlets.rank.depends.store.first_item_timeout",
             ),
             (
-                TimeLimit::Unasked(edge),
+                TimeLimit::Background(edge),
                 "a call that a guest makes for no call of its own has 2s 500ms, unless chain.toml sets \
                  chainlets.rank.depends.store.timeout",
                 "chainlets.rank.depends.store.timeout",

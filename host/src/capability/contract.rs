@@ -19,11 +19,12 @@ use crate::config::{ChainSpec, ChainletName, ChainletSpec, ConfigError, KeyPath,
 ///
 /// The host calls the methods of a capability in this order:
 ///
-/// 1. [`allows`](Capability::allows), for each chainlet, while a chain is checked or loaded. No guest runs yet.
+/// 1. [`allows`](Capability::allows), for each chainlet, while a chain is checked or loaded. No guest runs yet. After
+///    it, `chainhost check` calls [`rows`](Capability::rows). When a chain is loaded, it runs once more before `grant`.
 /// 2. [`grant`](Capability::grant), for each chainlet that may use the capability, before its first replica starts. The
 ///    grant is shared by all replicas of the chainlet.
 /// 3. [`add_to_linker`](Capability::add_to_linker), for the same chainlets. The linker of any other chainlet does not
-///    have the interfaces.
+///    have the interfaces. It also runs when the host is built and when a component is checked, whatever `allows` says.
 /// 4. [`state`](Capability::state), for each replica that starts. The state lives in the replica's store, where the
 ///    functions of the capability find it by [`ReplicaState::of_mut`]. The host drops it when the replica ends, and
 ///    drops the grant after the last replica.
@@ -37,8 +38,8 @@ pub trait Capability: Send + Sync + 'static {
 
     /// Returns the name of the capability, such as `gpu`: lowercase words joined by hyphens.
     ///
-    /// `[chainlets.NAME.capabilities.THIS]` in chain.toml holds its settings, and the names of its metrics begin with
-    /// `chainhost_chainlet_THIS_`.
+    /// The names of its metrics begin with `chainhost_chainlet_THIS_`. The settings of a capability that an embedder adds
+    /// are in `[chainlets.NAME.capabilities.THIS]` of chain.toml. Those of this crate have keys of their own.
     fn name(&self) -> &'static str;
 
     /// Returns the interfaces that the capability adds, without versions, such as `example:clock/now`.
@@ -51,7 +52,8 @@ pub trait Capability: Send + Sync + 'static {
     /// Fails if the linker has one of the names already.
     fn add_to_linker(&self, linker: &mut Linker<ReplicaState>) -> wasmtime::Result<()>;
 
-    /// Returns true if a chainlet may use the capability. By default every chainlet may.
+    /// Returns true if a chainlet may use the capability. By default every chainlet may. If it may not and its component
+    /// imports an interface of the capability, the chain does not load.
     ///
     /// Check here everything that a user can get wrong, because this also runs for `chainhost check`. Change nothing:
     /// the chain may never start.

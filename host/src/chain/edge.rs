@@ -8,7 +8,7 @@
 //! 4. [`breaker`]: rejects calls for a while after many failures in a row.
 //! 5. The [`Callee`].
 //!
-//! The guest's side of an edge is its [`import`], which gives the guest a [`failure`] as a value.
+//! The guest's side of an edge is its [`import`]. If the import is fallible, it gives the guest a [`failure`] as a value.
 
 mod attempts;
 mod breaker;
@@ -43,7 +43,8 @@ use crate::log_fields::log_call_error;
 use crate::memory::{NoRoom, Reservation};
 use crate::value::Value;
 
-/// A live edge: the target of its calls, and their limits.
+/// A live edge: the target of its calls, and their limits. A version of a chain has one for each dependency of a chainlet,
+/// and all replicas of that chainlet share it.
 pub(super) struct Edge {
     name: Arc<EdgeName>,
     /// True if failed calls may be repeated.

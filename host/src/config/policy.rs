@@ -142,8 +142,8 @@ table! {
 
         /// The failures and errors for which `attempts` repeats a call as well, for example
         /// `retry_on = ["deadline", "unavailable"]`. Calls that end so must be safe to run twice. Errors are those of the
-        /// standard type `chainlet:host/errors`. An error that says of itself that it is repeatable is repeated in any
-        /// case.
+        /// standard type `chainlet:host/errors`. An error that says of itself that it is repeatable is repeated
+        /// as well, unless the called chainlet has only passed on the error of another one.
         pub retry_on: Vec<RetryKind> = Vec::new(), is "a list of kinds of failures and errors",
             like "retry_on = [\"deadline\", \"unavailable\"]";
 
@@ -155,7 +155,7 @@ table! {
         /// The longest time from one item to the next, for example `item_timeout = "1s"`. The time in which the caller does
         /// not read does not count.
         pub item_timeout: Option<Duration> = None, like "item_timeout = \"1s\"",
-            help "write it like item_timeout = \"5s\", or remove it for no timeout";
+            help "write it like item_timeout = \"1s\", or remove it for no timeout";
 
         /// The circuit breaker, which rejects calls through this edge for a while after many have failed, for example
         /// `breaker = { failures = 20, pause = "2s" }`, or `breaker = false` for none.

@@ -54,8 +54,12 @@ fn two_stores_in_one_file_are_refused() {
 fn limits_that_make_no_sense_are_refused() {
     let store = |keys: &str| format!("{MEMORY}\n{keys}");
     refuses(&store("limit = \"1KiB\""), ".limit", &["expected at least value_limit = 1MiB, found 1KiB", "raise it"]);
-    refuses(&store("value_limit = \"19B\""), ".value_limit", &["expected at least 20B, found 19B"]);
-    refuses(&store("limit = \"1GiB\"\nvalue_limit = \"65MiB\""), ".value_limit", &["expected at most 64MiB"]);
+    refuses(&store("value_limit = \"19B\""), ".value_limit", &["expected from 20B to 64MiB, found 19B"]);
+    refuses(
+        &store("limit = \"1GiB\"\nvalue_limit = \"65MiB\""),
+        ".value_limit",
+        &["expected from 20B to 64MiB, found 65MiB"],
+    );
     refuses(&store("timeout = \"0s\""), ".timeout", &["expected more than 0s and at most 1m, found 0s"]);
     refuses(&store("timeout = \"61s\""), ".timeout", &["expected more than 0s and at most 1m, found 1m 1s"]);
 }

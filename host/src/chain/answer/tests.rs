@@ -100,9 +100,9 @@ fn an_error_at_the_end_is_the_chainlets_own() {
 #[test]
 fn what_stands_beside_the_stream_may_have_to_be_read_before_it() {
     // A writer that begins its stream only after its future was read.
-    let (read, wait) = tokio::sync::oneshot::channel();
+    let (was_read, wait) = tokio::sync::oneshot::channel();
     let head = futures::stream::once(async move {
-        read.send(()).unwrap();
+        was_read.send(()).unwrap();
         Ok(List::U32(vec![7]))
     });
     let rows = futures::stream::once(async move {
@@ -111,11 +111,11 @@ fn what_stands_beside_the_stream_may_have_to_be_read_before_it() {
     });
     let ty = Type::Tuple([Type::Future(Arc::new(Type::U32)), stream(Type::U32)].into());
     let value = Value::Tuple([Value::Future(Stream::new(head)), Value::Stream(Stream::new(rows))].into());
-    let (items, end) = read_slowly(answer(ty, value));
+    let (items, end) = read_in_a_runtime(answer(ty, value));
     assert_eq!((items, end.unwrap()), (vec![List::U32(vec![1, 2])], "7".to_owned()));
 }
 
-fn read_slowly(answer: Answer) -> (Vec<List>, Result<String, CallError>) {
+fn read_in_a_runtime(answer: Answer) -> (Vec<List>, Result<String, CallError>) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let Ok(mut streamed) = answer.streamed() else { panic!("the answer is no stream") };

@@ -68,11 +68,12 @@ where
         let now = Instant::now();
         match shared.circuit().admit(now) {
             Ok(admission) => {
-                let trial = Probe { shared: shared.clone(), admission, times_out: call.times_out, decided: false };
+                let admitted =
+                    Admitted { shared: shared.clone(), admission, times_out: call.times_out, decided: false };
                 let answer = self.inner.call(call);
                 Box::pin(async move {
                     let answer = answer.await;
-                    trial.decide(&answer);
+                    admitted.decide(&answer);
                     answer
                 })
             }
@@ -114,17 +115,17 @@ impl Shared {
 }
 
 /// A call that the breaker let through, and whose outcome it will count.
-struct Probe {
+struct Admitted {
     shared: Arc<Shared>,
     admission: Admission,
     /// The time at which the edge's own timeout ends the call. A call that is dropped after that counts as failed. A
-    /// call that its caller drops earlier counts as nothing; otherwise a client with tiny deadlines could close an edge
-    /// to all others.
+    /// call that its caller drops earlier counts as nothing; otherwise a client with tiny deadlines could block an edge
+    /// for all others.
     times_out: Option<Instant>,
     decided: bool,
 }
 
-impl Probe {
+impl Admitted {
     fn decide(mut self, answer: &Outcome) {
         self.decided = true;
         let now = Instant::now();
@@ -140,7 +141,7 @@ impl Probe {
 }
 
 /// A call that was dropped before it had an outcome.
-impl Drop for Probe {
+impl Drop for Admitted {
     fn drop(&mut self) {
         if self.decided {
             return;

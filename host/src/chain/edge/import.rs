@@ -22,7 +22,7 @@ use crate::value::abi::call::{Import, Passed};
 /// The longest time for a call that a guest makes on behalf of no call, with the streams of its answer, unless the edge
 /// has a timeout. Such a call has no caller's deadline, so without this limit it could keep its place in the callee for
 /// ever.
-const UNASKED: Duration = Duration::from_mins(10);
+const BACKGROUND_LIMIT: Duration = Duration::from_mins(10);
 
 /// Connects an import to an edge.
 ///
@@ -50,8 +50,8 @@ impl Import<ReplicaState> for EdgeImport {
         // Work that goes on after its call was answered belongs to no call.
         let caller = ReplicaState::current_call(&mut store);
         let unasked = || {
-            let limit = || TimeLimit::Unasked(self.edge.name.clone());
-            self.edge.timeout.is_none().then(|| Deadline::after(Instant::now(), UNASKED, limit()))
+            let limit = || TimeLimit::Background(self.edge.name.clone());
+            self.edge.timeout.is_none().then(|| Deadline::after(Instant::now(), BACKGROUND_LIMIT, limit()))
         };
         let context = match &caller {
             Some(call) if call.is_done() => CallContext { deadline: unasked(), ..call.context.clone() },

@@ -1,11 +1,11 @@
 //! The code that a driver has compiled, for the next pipeline of the device and for the next device of the same
 //! chainlet.
 //!
-//! This is the only place here with `unsafe`, because wgpu cannot know where the bytes that it gets back have been.
+//! This is the only place in `gpu` with `unsafe`, because wgpu cannot know where the bytes that it gets back have been.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The most bytes that are kept. Drivers never forget, and a guest may go on making pipelines.
+/// The most bytes that are kept. A driver removes nothing from its cache, and a guest may go on making pipelines.
 const MOST: usize = 32 << 20;
 
 /// The cache of a device.
@@ -14,7 +14,7 @@ pub(super) struct Compiled(Mutex<Inner>);
 struct Inner {
     /// `None` if the driver has no such caches, or once the cache has grown too large.
     cache: Option<wgpu::PipelineCache>,
-    /// The number of its bytes that others know already.
+    /// The number of its bytes when `take` last returned them.
     known: usize,
 }
 
@@ -28,7 +28,7 @@ impl Compiled {
             // SAFETY: `before` must come from `PipelineCache::get_data`. It is what `take` returned, in this process or
             // in a worker of it that runs the same program. It was held only in memory, and only devices of the same
             // chainlet on the same adapter get it. A worker that an attacker controls can spoil it for later workers of
-            // its own chainlet, but it could also have given its shaders to them.
+            // its own chainlet, but its shaders could harm those anyway.
             unsafe { device.create_pipeline_cache(&descriptor) }
         });
         Compiled(Mutex::new(Inner { cache, known }))
@@ -39,11 +39,11 @@ impl Compiled {
     }
 
     /// Returns the cache with which the next pipeline is made.
-    pub(super) fn open(&self) -> Option<wgpu::PipelineCache> {
+    pub(super) fn current(&self) -> Option<wgpu::PipelineCache> {
         self.inner().cache.clone()
     }
 
-    /// Returns the code that is known now, if that is more than others know.
+    /// Returns the compiled code, if there is more than when this last returned it.
     pub(super) fn take(&self) -> Option<Vec<u8>> {
         let mut inner = self.inner();
         let data = inner.cache.as_ref()?.get_data()?;

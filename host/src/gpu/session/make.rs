@@ -114,7 +114,7 @@ impl Device {
         let most = self.raw.limits().max_compute_workgroup_storage_size;
         module.workgroup.check(pipeline.entry_point.as_deref(), most)?;
         let constants: Vec<_> = pipeline.constants.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-        let cache = self.cache.open();
+        let cache = self.cache.current();
         let descriptor = wgpu::ComputePipelineDescriptor {
             label,
             layout: layout.as_ref(),
