@@ -166,8 +166,11 @@ table! {
 
 impl Table for DependencySpec {
     const WHAT: &'static str = "the name of a chainlet, or a table";
-    const HINTS: &'static [(&'static str, &'static str)] =
-        &[("retries", "write attempts, which counts the first try as well")];
+    const HINTS: &'static [(&'static str, &'static str)] = &[
+        ("retries", "write attempts, which counts the first try as well"),
+        ("max_in_flight", "write concurrency, which limits the calls through this edge at once"),
+        ("max_concurrency", "write concurrency, which limits the calls through this edge at once"),
+    ];
 
     fn read_short(node: &Node<'_>, problems: &mut Problems<'_>, expected: Expected) -> Option<Self> {
         match node.value {
