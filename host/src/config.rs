@@ -35,7 +35,7 @@ mod name;
 mod network;
 mod parse;
 pub(crate) mod place;
-pub(crate) mod policy;
+mod policy;
 pub(crate) mod reader;
 mod resources;
 mod retry;

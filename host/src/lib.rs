@@ -20,7 +20,7 @@
 //! ```
 //!
 //! # The way of a request
-//! Each part knows the parts below it. `docs/internals.md` lists the few that know one above:
+//! Each part knows only the parts below it, with the exceptions that `docs/internals.md` lists:
 //!
 //! 1. [`server`] takes an HTTP request, and passes its body to the chain, in the version that is [`live`].
 //! 2. [`chain`] calls the chainlet of the entrypoint. It has resolved every dependency to an edge when it was loaded.

@@ -135,7 +135,7 @@ impl Capabilities {
                     ConfigError::new(
                         chainlet.chain.at(chainlet.key()),
                         format!("the component imports {import}, and chain.toml does not let {name} use it"),
-                        format!("build the component without that import; or see the program that adds {of} for what {name} needs to use it"),
+                        format!("build the component without that import; the documentation of the capability {of} says what allows it"),
                     )
                 })),
                 Err(error) => errors.push(error),

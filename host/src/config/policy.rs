@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use schemars::{Schema, SchemaGenerator, json_schema};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use toml::de::DeValue;
 
 use super::name::{ChainletName, DependencyName};
@@ -330,8 +330,4 @@ table! {
 
 impl Table for Canary {
     const WHAT: &'static str = "a table that describes a canary";
-}
-
-pub(crate) fn duration<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&humantime::format_duration(*duration))
 }

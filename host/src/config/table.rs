@@ -199,7 +199,7 @@ pub(crate) trait Table: Rows {
     /// The table in words that fit after "expected".
     const WHAT: &'static str;
 
-    /// What to write instead of keys that users often try in this table.
+    /// Keys that users often try in this table, each with the help that a message gives.
     const HINTS: &'static [(&'static str, &'static str)] = &[];
 
     /// The meaning of `false` in the place of the table.

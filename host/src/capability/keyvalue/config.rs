@@ -18,7 +18,7 @@ use crate::config::place::Place;
 use crate::config::reader::{Expected, Node, Problems, named_key};
 use crate::config::row_type::{AtMost, RowType, Sizes, Text};
 use crate::config::table::{Rows, table};
-use crate::config::{ByteSize, SecretName, StoreName, policy};
+use crate::config::{ByteSize, SecretName, StoreName};
 
 /// A store of keys and values, which the chainlets that name it share, for example
 ///
@@ -38,7 +38,7 @@ pub struct StoreSpec {
     /// The most bytes that one value may have.
     pub value_limit: ByteSize,
     /// The longest time that one operation may take.
-    #[serde(serialize_with = "policy::duration")]
+    #[serde(serialize_with = "RowType::write")]
     pub timeout: Duration,
 }
 
