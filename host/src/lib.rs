@@ -39,53 +39,19 @@
 //! component and reads its types, [`chain`] checks them against each other, and each chainlet starts with the host
 //! interfaces that [`capability`] grants it. [`gpu`] does the work of GPUs.
 
-mod backoff;
-mod bounded_file;
-pub mod capability;
-pub mod chain;
-pub mod chainlet;
-pub mod component;
-pub mod config;
-mod deadline;
-mod engine;
-pub mod error;
-mod forward;
-mod gpu;
-mod guest_words;
-pub mod host;
-pub mod live;
-mod log_fields;
-mod log_rate;
-pub mod machine;
-mod memory;
-mod offload;
 pub mod server;
-mod threads;
-pub mod trace;
-pub mod value;
 
-pub use crate::capability::Capability;
-pub use crate::chain::{CallOptions, Chain, ChainletHandle, LoadError, StartProgress, Streaming};
-pub use crate::config::{ChainSpec, ChainletSpec, ConfigErrors, Rollout, Secret, SecretStore};
-pub use crate::error::{CallError, ErrorKind};
-pub use crate::host::{Host, HostBuilder, HostError};
-pub use crate::live::{LiveChain, ReloadError};
+// The path begins in the folder of this file.
+#[cfg(test)]
+#[allow(dead_code, reason = "the tests of the core use the rest")]
+#[path = "../../core/src/value/json/arbitrary.rs"]
+mod arbitrary;
+
+pub use chainhost_core::{
+    CallError, CallOptions, Capability, Chain, ChainSpec, ChainletHandle, ChainletSpec, ConfigErrors, ErrorKind, Host,
+    HostBuilder, HostError, LiveChain, LoadError, ReloadError, Rollout, Secret, SecretStore, StartProgress, Streaming,
+    Value, gpu_worker,
+};
+pub use chainhost_core::{capability, chain, chainlet, component, config, error, host, live, machine, trace, value};
+
 pub use crate::server::HttpOptions;
-pub use crate::value::Value;
-
-/// Does the GPU work of a host that started this process for it, and returns its exit code at the end. Returns `None`
-/// at once if no host started this process. See [`HostBuilder::gpu_worker`](host::HostBuilder::gpu_worker).
-///
-/// ```no_run
-/// fn main() -> std::process::ExitCode {
-///     if let Some(ended) = chainhost::gpu_worker() {
-///         return ended;
-///     }
-///     // …
-///     std::process::ExitCode::SUCCESS
-/// }
-/// ```
-#[must_use]
-pub fn gpu_worker() -> Option<std::process::ExitCode> {
-    gpu::work_if_asked()
-}

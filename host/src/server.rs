@@ -55,14 +55,14 @@ use std::time::Duration;
 
 use axum::Router;
 use bytes::Bytes;
+use chainhost_core::live::LiveChain;
+use chainhost_core::log_rate::LogRate;
 
 pub use self::keys::{ApiKeys, ApiKeysError};
 pub use self::listen::{Listening, ServeError, ServeOptions, Server, Starting, serve};
 use self::metrics::Metrics;
 use self::origin::Trusted;
 pub use self::tls::{Tls, TlsError};
-use crate::live::LiveChain;
-use crate::log_rate::LogRate;
 
 /// The settings for serving requests.
 #[derive(Debug, Clone)]
@@ -73,7 +73,7 @@ pub struct HttpOptions {
     /// The largest number of bytes that all clients together may make the server hold: bodies, messages of WebSockets,
     /// and answers that their clients have not taken yet. A request or an answer that finds no room becomes a 429. By
     /// default, this is half of the host's memory limit
-    /// ([`HostBuilder::memory_limit`](crate::host::HostBuilder::memory_limit)).
+    /// ([`HostBuilder::memory_limit`](chainhost_core::host::HostBuilder::memory_limit)).
     pub bodies_limit: Option<usize>,
     /// The longest time from a request's head to its answer: by default 60 s. A client may ask for less with the header
     /// `x-request-timeout`, but not for more.

@@ -174,7 +174,7 @@ fn is_to_be_watched(arguments: &[OsString]) -> bool {
         arguments.iter().zip(arguments.iter().skip(1)).any(|(one, next)| one == name && next == value)
     };
     let names = TARGETS.map(|(name, _)| name);
-    names.into_iter().chain(["chainhost"]).any(|name| has("--crate-name", name))
+    names.into_iter().chain(["chainhost", "chainhost_core"]).any(|name| has("--crate-name", name))
 }
 
 #[cfg(test)]
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn only_the_library_and_the_targets_are_watched() {
-        assert!(watched("--crate-name chainhost --edition=2024 host/src/lib.rs --crate-type lib"));
+        assert!(watched("--crate-name chainhost_core --edition=2024 core/src/lib.rs --crate-type lib"));
         assert!(watched("--crate-name chain_toml --crate-type bin"));
         assert!(!watched("--crate-name chainlet_macros --crate-type proc-macro"));
         assert!(!watched("--crate-name build_script_build --crate-type bin"));

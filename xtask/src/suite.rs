@@ -38,7 +38,7 @@ const GROUPS: [Group; 2] = [
     },
     Group {
         what: "the host, by itself, end to end and embedded",
-        packages: &["chainhost", "embed", "stream-page"],
+        packages: &["chainhost-core", "chainhost", "embed", "stream-page"],
         features: &[],
     },
 ];

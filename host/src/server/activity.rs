@@ -10,10 +10,9 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
+use chainhost_core::deadline::moment_after;
 use hyper::body::{Body as _, Frame, SizeHint};
 use tokio::time::{Instant, sleep, sleep_until};
-
-use crate::deadline::moment_after;
 
 /// The largest piece of an answer that is given to hyper at once, in bytes. hyper takes a piece only if it has room for
 /// it on the way to the client, so each piece that it takes shows that the client reads.

@@ -5,6 +5,8 @@ use axum::body::Body;
 use axum::extract::rejection::{NestedPathRejection, PathRejection};
 use axum::extract::{Extension, NestedPath, Path, Request, State};
 use axum::response::Response;
+use chainhost_core::chain::Chain;
+use chainhost_core::live::{LiveChain, ReloadError, Reloaded};
 use http::{HeaderMap, HeaderValue, header};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -16,8 +18,6 @@ use super::metrics::Exposition;
 use super::observe::RequestContext;
 use super::problem::{Problem, ProblemKind};
 use super::{Audience, Http, routes, run_remote};
-use crate::chain::Chain;
-use crate::live::{LiveChain, ReloadError, Reloaded};
 
 pub(super) fn routes(http: &Http) -> Router {
     let admin = Router::new()
@@ -172,9 +172,10 @@ async fn reload(State(http): State<Http>, Extension(context): Extension<RequestC
         Err(error) => {
             tracing::error!(request = %context.id, %error, "the new version does not load; the old one serves on");
             let kind = match error {
-                ReloadError::Source(_) => ProblemKind::Reload,
                 ReloadError::NoSource => ProblemKind::NotFound,
                 ReloadError::Stopping => ProblemKind::Stopping,
+                // The source has no new version.
+                _ => ProblemKind::Reload,
             };
             Problem::new(kind, error.to_string()).into_response(&context.id)
         }

@@ -4,15 +4,15 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use chainhost_core::deadline::Deadline;
+use chainhost_core::memory::MemoryBudget;
+use chainhost_core::value::format::Format;
 use http::{HeaderMap, Version, header};
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use tokio::time::{timeout, timeout_at};
 
 use super::problem::{Problem, ProblemKind};
-use crate::deadline::Deadline;
-use crate::memory::MemoryBudget;
-use crate::value::format::Format;
 
 /// The largest number of bytes that are still read of a rejected body.
 const DISCARD_LIMIT: usize = 64 * 1024 * 1024;
@@ -224,16 +224,16 @@ pub(super) async fn discard<B: RequestBody>(mut body: B) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use chainhost_core::deadline::TimeLimit;
+    use chainhost_core::value::Signature;
     use http_body_util::{Full, StreamBody};
     use hyper::body::Frame;
-
     use tokio::time::Instant;
 
     use super::super::format::RequestFormat;
     use super::*;
-    use crate::deadline::TimeLimit;
-    use crate::value::Signature;
-    use std::sync::Arc;
 
     fn json() -> HeaderMap {
         HeaderMap::from_iter([(header::CONTENT_TYPE, "application/json".parse().unwrap())])

@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use chainhost_core::chain::StartProgress;
 use http::{Request, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -44,7 +45,6 @@ use super::refusal::Refusals;
 use super::socket::ListenerHold;
 use super::tls::{ClientName, Tls};
 use super::{Audience, Http};
-use crate::chain::StartProgress;
 
 /// The time for which connections stay open for a next request after their listener has closed.
 const LINGER: Duration = Duration::from_millis(250);

@@ -2,14 +2,14 @@
 
 use std::cmp::Reverse;
 
+use chainhost_core::chain::answer::stream_of;
+use chainhost_core::value::format::Format;
+use chainhost_core::value::ty::{Member, answer_of};
+use chainhost_core::value::{Signature, Type};
 use http::{HeaderMap, HeaderValue, header};
 
 use super::problem::{Problem, ProblemKind};
 use super::upload::stream_param;
-use crate::chain::answer::stream_of;
-use crate::value::format::Format;
-use crate::value::ty::{Member, answer_of};
-use crate::value::{Signature, Type};
 
 /// The media type of items in lines.
 pub(super) const LINES: &str = "application/x-ndjson";
@@ -280,10 +280,11 @@ fn parameter<'a>(media_type: &'a str, name: &str) -> Option<&'a str> {
 mod tests {
     use std::sync::Arc;
 
+    use chainhost_core::value::Type;
+    use chainhost_core::value::ty::Docs;
+
     use super::*;
-    use crate::value::Type;
-    use crate::value::json::arbitrary::member;
-    use crate::value::ty::Docs;
+    use crate::arbitrary::member;
 
     fn signature(ty: Type) -> Arc<Signature> {
         let list = Type::List(Arc::new(ty));

@@ -15,12 +15,12 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
+use chainhost_core::forward::forward_write;
 use http::{HeaderMap, Request, Version, header};
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::list_header::has_token;
-use crate::forward::forward_write;
 
 /// The end of the input of one connection. Clones are handles of the same end.
 #[derive(Clone, Default)]

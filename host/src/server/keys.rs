@@ -7,11 +7,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use chainhost_core::bounded_file;
 use http::{HeaderMap, HeaderName, header};
 
 use super::list_header::has_token;
 use super::subprotocol;
-use crate::bounded_file;
 
 /// The header that contains only a key.
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");

@@ -4,6 +4,11 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use chainhost_core::chain::StartProgress;
+use chainhost_core::deadline::moment_after;
+use chainhost_core::live::LiveChain;
+use chainhost_core::log_fields::millis;
+use chainhost_core::machine;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -12,11 +17,6 @@ use super::connection::{Connections, Rules};
 use super::origin::Trusted;
 use super::tls::Tls;
 use super::{Audience, Http, HttpOptions, admin, routes};
-use crate::chain::StartProgress;
-use crate::deadline::moment_after;
-use crate::live::LiveChain;
-use crate::log_fields::millis;
-use crate::machine;
 
 /// The largest number of connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;

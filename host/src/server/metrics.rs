@@ -5,6 +5,11 @@ mod exposition;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use chainhost_core::capability::Measure;
+use chainhost_core::chain::Chain;
+use chainhost_core::chainlet::Status;
+use chainhost_core::live::LiveChain;
+use chainhost_core::memory::MemoryBudget;
 use http::StatusCode;
 use indexmap::IndexMap;
 use prometheus_client::collector::Collector;
@@ -21,11 +26,6 @@ use prometheus_client::registry::{Registry, Unit};
 
 pub(super) use self::exposition::Exposition;
 use super::{Audience, Http};
-use crate::capability::{Measure, MeasureUnit};
-use crate::chain::Chain;
-use crate::chainlet::Status;
-use crate::live::LiveChain;
-use crate::memory::MemoryBudget;
 
 /// The status that counts a request whose client left before its answer. nginx uses the same number.
 const CLIENT_LEFT: u16 = 499;
@@ -279,10 +279,7 @@ fn encode_capabilities(chain: &Chain, encoder: &mut DescriptorEncoder<'_>) -> Re
     }
     for (name, measures) in families {
         let Some((_, first)) = measures.first() else { continue };
-        let unit = first.unit.map(|unit| match unit {
-            MeasureUnit::Bytes => Unit::Bytes,
-            MeasureUnit::Seconds => Unit::Seconds,
-        });
+        let unit = first.unit.map(Unit::from);
         let kind = first.value.kind();
         let mut family = encoder.encode_descriptor(&name, first.help, unit.as_ref(), kind)?;
         for (chainlet, measure) in measures {

@@ -1,7 +1,7 @@
 //! The OpenAPI 3.1 documents of a chain, generated from WIT signatures and their doc comments: one for the public
 //! listener, and one for the admin listener.
 //!
-//! The schemas describe JSON as [`value::json`](crate::value::json) reads and writes it, with its canonical names in
+//! The schemas describe JSON as [`value::json`](chainhost_core::value::json) reads and writes it, with its canonical names in
 //! snake_case. (It also reads kebab-case.) Other formats are listed where they fit.
 
 mod admin;
@@ -15,6 +15,9 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+use chainhost_core::error::declared::is_standard;
+use chainhost_core::value::format::Format;
+use chainhost_core::value::ty::{Signature, Type};
 use serde_json::{Map, Value as Json, json};
 
 pub(super) use self::admin::document as admin_document;
@@ -24,9 +27,6 @@ pub use self::text::to_text;
 use super::format::{RequestFormat, ResponseFormat};
 use super::problem::{ProblemKind, declared_statuses};
 use super::socket;
-use crate::error::declared::is_standard;
-use crate::value::format::Format;
-use crate::value::ty::{Signature, Type};
 
 /// The path that calls the entrypoint.
 const PUBLIC_CALL: &str = "/run_remote";
@@ -260,7 +260,8 @@ fn whole(format: Format, schema: &Json, example: Option<&Json>) -> Json {
                 "The same as the JSON, in CBOR (RFC 8949): bytes as byte strings, integers of 64 bits as such.";
             json!({ "schema": { "type": "string", "format": "binary", "description": description } })
         }
-        Format::Bytes => json!({ "schema": { "type": "string", "format": "binary" } }),
+        // Bytes.
+        _ => json!({ "schema": { "type": "string", "format": "binary" } }),
     }
 }
 

@@ -9,6 +9,8 @@ use std::borrow::Cow;
 
 use axum::body::Body;
 use axum::response::Response;
+use chainhost_core::error::CallError;
+use chainhost_core::guest_words::clip;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -17,8 +19,6 @@ pub(super) use self::kind::{Declaration, OwnHeader, ProblemKind, always_tells_wh
 use self::kind::{of_declared, whole_seconds};
 use super::Audience;
 use super::request_id::RequestId;
-use crate::error::CallError;
-use crate::guest_words::clip;
 
 /// A failed request.
 #[derive(Debug)]
@@ -169,12 +169,20 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use chainhost_core::error::{DeclaredError, DeclaredKind, EdgeName, ErrorKind};
     use http::HeaderMap;
     use http_body_util::BodyExt;
     use serde_json::{Value as Json, json};
 
     use super::*;
-    use crate::error::{DeclaredError, DeclaredKind, EdgeName, ErrorKind};
+
+    #[test]
+    fn each_kind_of_failure_is_a_problem_of_its_own() {
+        for kind in ErrorKind::ALL {
+            let internal = ProblemKind::from(kind) == ProblemKind::Internal;
+            assert_eq!(internal, kind == ErrorKind::Internal, "{kind}");
+        }
+    }
 
     fn id() -> RequestId {
         RequestId::of(&HeaderMap::from_iter([(super::super::request_id::HEADER, "r1".parse().unwrap())]))

@@ -12,12 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
+use chainhost_core::forward::{forward_read, forward_write_rest};
 use http::{HeaderMap, StatusCode, header};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::problem::{Problem, ProblemKind};
 use super::request_id::{self, RequestId};
-use crate::forward::{forward_read, forward_write_rest};
 
 /// A function that is called with the status of each rejection.
 pub(super) type Count = Arc<dyn Fn(StatusCode) + Send + Sync>;

@@ -6,6 +6,7 @@ use axum::extract::{Extension, NestedPath, Request, State};
 use axum::response::Response;
 use axum::routing::post;
 use bytes::Bytes;
+use chainhost_core::chain::Chain;
 use serde_json::json;
 
 use super::methods::{Methods, read};
@@ -13,7 +14,6 @@ use super::observe::RequestContext;
 use super::openapi::{self, Info, Operation};
 use super::problem::{Problem, ProblemKind};
 use super::{Audience, Http, run_remote, socket};
-use crate::chain::Chain;
 
 /// Returns the public routes. They have no fallback, so that an embedding server can have its own.
 pub(super) fn public(http: &Http) -> Router {

@@ -5,6 +5,18 @@ use std::time::Duration;
 
 use axum::response::Response;
 use bytes::Bytes;
+use chainhost_core::chain::answer::Streamed;
+use chainhost_core::chain::{self, CallOptions, Chain};
+use chainhost_core::chainlet::Chainlet;
+use chainhost_core::chainlet::callee::Callee;
+use chainhost_core::chainlet::params::{Params, Values};
+use chainhost_core::deadline::{Deadline, TimeLimit};
+use chainhost_core::error::{CallError, ErrorKind};
+use chainhost_core::live::InVersion;
+use chainhost_core::log_fields::log_call_error;
+use chainhost_core::memory::Reservation;
+use chainhost_core::trace::TraceContext;
+use chainhost_core::value::format::Format;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Version, header};
 
 use super::body::{self, RequestBody, WholeBody};
@@ -13,18 +25,6 @@ use super::observe::RequestContext;
 use super::problem::{Problem, ProblemKind};
 use super::request_id::RequestId;
 use super::{Audience, Http, format, streaming, upload};
-use crate::chain::answer::Streamed;
-use crate::chain::{self, CallOptions, Chain};
-use crate::chainlet::Chainlet;
-use crate::chainlet::callee::Callee;
-use crate::chainlet::params::{Params, Values};
-use crate::deadline::{Deadline, TimeLimit};
-use crate::error::{CallError, ErrorKind};
-use crate::live::InVersion;
-use crate::log_fields::log_call_error;
-use crate::memory::Reservation;
-use crate::trace::TraceContext;
-use crate::value::format::Format;
 
 /// The header with the time that the client waits.
 const TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
@@ -207,13 +207,12 @@ pub(super) fn options(deadline: &Deadline, context: &RequestContext, headers: &H
     let trace_context =
         header(TRACE_PARENT).and_then(|parent| TraceContext::new(parent, header(TRACE_STATE).unwrap_or_default()));
     let deadline = Some(deadline.clone());
-    CallOptions {
-        timeout: None,
-        request_id: Some(context.id.text.clone()),
-        trace_context,
-        deadline,
-        span: Some(context.span.clone()),
-    }
+    let mut options = CallOptions::default();
+    options.request_id = Some(context.id.text.clone());
+    options.trace_context = trace_context;
+    options.deadline = deadline;
+    options.span = Some(context.span.clone());
+    options
 }
 
 /// Returns the time that the client waits: seconds such as `2.5`, or a duration such as `500ms`.
@@ -240,12 +239,6 @@ fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
 pub(super) fn failed(http: &Http, error: CallError, audience: Audience, id: &RequestId) -> Problem {
     let admit = || http.0.log_rate.admit().map(|left_out| (left_out > 0).then_some(left_out));
     match error.kind() {
-        // The log event about the end of the replica has the guest's frames.
-        ErrorKind::Trap | ErrorKind::Internal => {
-            if let Some(suppressed) = admit() {
-                log_call_error!(error, &error, "a call failed", request = display(id), suppressed = suppressed);
-            }
-        }
         ErrorKind::NotReady | ErrorKind::Unreachable | ErrorKind::Deadline => {
             if let Some(suppressed) = admit() {
                 log_call_error!(warn, &error, "a call failed", request = display(id), suppressed = suppressed);
@@ -259,6 +252,12 @@ pub(super) fn failed(http: &Http, error: CallError, audience: Audience, id: &Req
         | ErrorKind::Stopping => log_call_error!(debug, &error, "a call failed", request = display(id)),
         // The chainlet in which the error began has logged it.
         ErrorKind::Chainlet => {}
+        // A trap or a fault of the host. For a trap, the log event about the end of the replica has the guest's frames.
+        _ => {
+            if let Some(suppressed) = admit() {
+                log_call_error!(error, &error, "a call failed", request = display(id), suppressed = suppressed);
+            }
+        }
     }
     Problem::of_call(error, audience)
 }

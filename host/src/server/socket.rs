@@ -26,6 +26,15 @@ use std::time::Duration;
 
 use axum::extract::{Extension, Request, State};
 use axum::response::Response;
+use chainhost_core::chain;
+use chainhost_core::chain::CallOptions;
+use chainhost_core::chain::answer::stream_of;
+use chainhost_core::chainlet::callee::Callee;
+use chainhost_core::deadline::Deadline;
+use chainhost_core::error::{CallError, ErrorKind};
+use chainhost_core::live::InVersion;
+use chainhost_core::value::stream::{Stream, StreamError};
+use chainhost_core::value::{List, Signature, Value};
 use futures::StreamExt;
 use futures::channel::mpsc;
 use futures::stream::SplitStream;
@@ -55,15 +64,6 @@ use super::problem::{Problem, ProblemKind};
 use super::run_remote::{deadline, failed, options};
 use super::upload::stream_param;
 use super::{Audience, Http};
-use crate::chain;
-use crate::chain::CallOptions;
-use crate::chain::answer::stream_of;
-use crate::chainlet::callee::Callee;
-use crate::deadline::Deadline;
-use crate::error::{CallError, ErrorKind};
-use crate::live::InVersion;
-use crate::value::stream::{Stream, StreamError};
-use crate::value::{List, Signature, Value};
 
 /// The time between two pings, which ask the client whether it is still there.
 const PING: Duration = Duration::from_secs(20);
@@ -321,11 +321,6 @@ fn code(kind: ErrorKind) -> CloseCode {
         ErrorKind::TooLarge => CloseCode::Size,
         ErrorKind::Overloaded | ErrorKind::NotReady | ErrorKind::Unreachable => CloseCode::Again,
         ErrorKind::Stopping => CloseCode::Away,
-        ErrorKind::AnswerTooLarge
-        | ErrorKind::Chainlet
-        | ErrorKind::Deadline
-        | ErrorKind::Trap
-        | ErrorKind::Cancelled
-        | ErrorKind::Internal => CloseCode::Error,
+        _ => CloseCode::Error,
     }
 }

@@ -7,13 +7,13 @@
 use std::borrow::Cow;
 
 use axum::response::Response;
+use chainhost_core::chain::StartProgress;
 use http::{Method, Request};
 use serde_json::json;
 
 use super::problem::{Problem, ProblemKind};
 use super::request_id::RequestId;
 use super::run_remote;
-use crate::chain::StartProgress;
 
 /// Returns the answer to `request` during the start. `progress` is `None` if the start tells no progress.
 pub(super) fn answer<B>(request: &Request<B>, progress: Option<&StartProgress>) -> Response {

@@ -13,6 +13,12 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
+use chainhost_core::chain::answer::Streamed;
+use chainhost_core::error::{CallError, ErrorKind};
+use chainhost_core::live::InVersion;
+use chainhost_core::memory::Reserving;
+use chainhost_core::value::json::{self, Elements};
+use chainhost_core::value::{List, Type};
 use futures::stream;
 use tokio::time::timeout;
 
@@ -20,12 +26,6 @@ use super::format::Framing;
 use super::observe::RequestContext;
 use super::run_remote::failed;
 use super::{Audience, Http};
-use crate::chain::answer::Streamed;
-use crate::error::{CallError, ErrorKind};
-use crate::live::InVersion;
-use crate::memory::Reserving;
-use crate::value::json::{self, Elements};
-use crate::value::{List, Type};
 
 /// Returns true if the JSON of an item of type `ty` is an object whose keys may be any text.
 pub(super) fn has_free_keys(ty: &Type) -> bool {

@@ -3,6 +3,19 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use chainhost_core::chainlet::Chainlet;
+use chainhost_core::chainlet::callee::Callee;
+use chainhost_core::chainlet::params::{READ_AT_ONCE, Values, rejected};
+use chainhost_core::config::ChainletName;
+use chainhost_core::deadline::Deadline;
+use chainhost_core::error::{CallError, ErrorKind};
+use chainhost_core::memory::{MemoryBudget, NoRoom, Reservation};
+use chainhost_core::offload::Offload;
+use chainhost_core::value::format::FormatError;
+use chainhost_core::value::json::JsonError;
+use chainhost_core::value::stream::{Items, Stream, StreamError};
+use chainhost_core::value::ty::Member;
+use chainhost_core::value::{List, Type, Value, json};
 use futures::stream;
 use http::Version;
 use http::request::Parts;
@@ -12,19 +25,6 @@ use tokio::time::timeout_at;
 use super::body::{self, Limits, RequestBody};
 use super::format::{RequestFormat, Upload};
 use super::problem::{Problem, ProblemKind};
-use crate::chainlet::Chainlet;
-use crate::chainlet::callee::Callee;
-use crate::chainlet::params::{READ_AT_ONCE, Values};
-use crate::config::ChainletName;
-use crate::deadline::Deadline;
-use crate::error::{CallError, ErrorKind};
-use crate::memory::{MEMORY_LIMIT, MemoryBudget, NoRoom, Reservation};
-use crate::offload::Offload;
-use crate::value::format::{FormatError, FormatErrorKind};
-use crate::value::json::JsonError;
-use crate::value::stream::{Items, Stream, StreamError};
-use crate::value::ty::Member;
-use crate::value::{List, Type, Value, json};
 
 /// The largest number of lines in one batch.
 const BATCH: usize = 1024;
@@ -182,15 +182,7 @@ impl UploadTarget {
     /// Makes the error for line `number`.
     fn refuse(&self, error: JsonError, number: usize) -> CallError {
         let FormatError { kind, pointer, message } = error.into();
-        let new = |kind| {
-            CallError::new(kind, &self.chainlet, format_args!("in line {number} of the body: {message}")).at(pointer)
-        };
-        match kind {
-            FormatErrorKind::Mismatch => new(ErrorKind::InvalidInput),
-            FormatErrorKind::TooLarge => new(ErrorKind::TooLarge).limited_by_key("resources.value_limit"),
-            FormatErrorKind::NoRoom { for_good: true } => new(ErrorKind::TooLarge).limited_by(MEMORY_LIMIT),
-            FormatErrorKind::NoRoom { for_good: false } => new(ErrorKind::Overloaded).limited_by(MEMORY_LIMIT),
-        }
+        rejected(&self.chainlet, kind, pointer, format_args!("in line {number} of the body: {message}"))
     }
 }
 
@@ -335,12 +327,12 @@ fn bytes<B: RequestBody>(body: BodyRest<B>, reader: UploadTarget) -> Items {
 mod tests {
     use std::convert::Infallible;
 
+    use chainhost_core::memory::MemoryBudget;
     use futures::StreamExt;
     use http_body_util::StreamBody;
     use hyper::body::Frame;
 
     use super::*;
-    use crate::memory::MemoryBudget;
 
     fn limits() -> Limits {
         Limits::new(16, 64 * 1024, &MemoryBudget::unlimited())

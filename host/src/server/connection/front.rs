@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
+use chainhost_core::chain::StartProgress;
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Version, header};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -13,7 +14,6 @@ use hyper_util::server::conn::auto;
 use tower::ServiceExt;
 
 use super::Rules;
-use crate::chain::StartProgress;
 use crate::server::body::RequestBody;
 use crate::server::metrics::Metrics;
 use crate::server::observe::{observed, with};

@@ -2,9 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use chainhost_core::value::ty::{Member, Type};
 use serde_json::{Map, Value as Json, json};
-
-use crate::value::ty::{Member, Type};
 
 /// The most values in an example. A larger example helps nobody, and nested types could make it endless.
 const MOST: usize = 200;
@@ -89,12 +88,12 @@ fn entry(key: &str, value: Json) -> Json {
 mod tests {
     use std::sync::Arc;
 
+    use chainhost_core::value::json;
+    use chainhost_core::value::ty::DeclaredType;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::value::json;
-    use crate::value::json::arbitrary::{any_params, any_type, member};
-    use crate::value::ty::DeclaredType;
+    use crate::arbitrary::{any_params, any_type, member};
 
     #[test]
     fn an_example_shows_each_kind_of_type() {

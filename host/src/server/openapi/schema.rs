@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chainhost_core::value::ty::{DeclaredType, Member, Type};
 use serde_json::{Map, Value as Json, json};
 
 use super::{describe, pattern};
-use crate::value::ty::{DeclaredType, Member, Type};
 
 /// The direction in which a value goes. Schemas differ by it, because the host reads more spellings than it writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

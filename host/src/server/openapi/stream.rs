@@ -1,17 +1,17 @@
 //! Streams in the document. OpenAPI 3.1 cannot describe the items of a stream, so `x-item-schema` does, as `itemSchema`
 //! does in 3.2.
 
+use chainhost_core::chain::answer::stream_of;
+use chainhost_core::value::ty::{Member, Signature, Type, answer_of};
 use serde_json::{Map, Value as Json, json};
 
 use super::problem;
 use super::schema::{Direction, Schemas};
 use super::{Listener, SOCKET_KEY, example};
-use crate::chain::answer::stream_of;
 use crate::server::format::{Framing, Upload};
 use crate::server::problem::ProblemKind;
 use crate::server::streaming::has_free_keys;
 use crate::server::upload::stream_param;
-use crate::value::ty::{Member, Signature, Type, answer_of};
 
 /// Returns the media type of an answer of type `ty` that is streamed in `framing`.
 pub(super) fn given(framing: Framing, ty: Option<&Type>, schemas: &mut Schemas) -> Json {

@@ -4,16 +4,16 @@ mod problems;
 
 use std::sync::Arc;
 
+use chainhost_core::value::Value;
+use chainhost_core::value::json;
+use chainhost_core::value::ty::{DeclaredType, Docs, Member};
 use jsonschema::Validator;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::*;
-use crate::value::Value;
-use crate::value::json;
-use crate::value::json::arbitrary::breaks::{Break, find_breaks};
-use crate::value::json::arbitrary::{any_params, any_type, member, value_of};
-use crate::value::ty::{DeclaredType, Docs, Member};
+use crate::arbitrary::breaks::{Break, find_breaks};
+use crate::arbitrary::{any_params, any_type, member, value_of};
 
 const INFO: Info<'_> =
     Info { title: "search", version: "1", description: Some("Finds passages."), api_keys: false, prefix: "" };

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use chainhost_core::error::DeclaredKind;
 use http::StatusCode;
 
 use super::kind::{ProblemKind, of_declared};
-use crate::error::DeclaredKind;
 
 /// Returns the cells of each row of the first table below `heading` whose head begins with `head`.
 fn table(heading: &str, head: &str) -> Vec<Vec<String>> {

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
+use chainhost_core::error::{DeclaredKind, ErrorKind};
 use http::StatusCode;
 
-use crate::error::{DeclaredKind, ErrorKind};
 use crate::server::socket;
 
 /// Everything that all problems of a kind have in common.
@@ -202,7 +202,8 @@ impl From<ErrorKind> for ProblemKind {
             ErrorKind::Stopping => ProblemKind::Stopping,
             ErrorKind::Unreachable => ProblemKind::Unreachable,
             ErrorKind::Cancelled => ProblemKind::Cancelled,
-            ErrorKind::Internal => ProblemKind::Internal,
+            // A fault of the host. A test holds that no other kind comes here.
+            _ => ProblemKind::Internal,
         }
     }
 }

@@ -4,6 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use chainhost_core::chainlet::Chainlet;
+use chainhost_core::chainlet::callee::Callee;
+use chainhost_core::chainlet::params::{READ_AT_ONCE, Values, invalid};
+use chainhost_core::deadline::Deadline;
+use chainhost_core::error::{CallError, ErrorKind};
+use chainhost_core::memory::{NoRoom, Reservation};
+use chainhost_core::value::json::{self, JsonError};
+use chainhost_core::value::stream::StreamError;
+use chainhost_core::value::ty::Member;
+use chainhost_core::value::{List, Type};
 use futures::{SinkExt, StreamExt, stream};
 use serde::Deserialize;
 use tokio::task::yield_now;
@@ -14,18 +24,7 @@ use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 
 use super::metered::MessageMeter;
 use super::{ClientMessages, FAREWELL, Farewell, Heard, SILENCE};
-use crate::chain;
-use crate::chainlet::Chainlet;
-use crate::chainlet::callee::Callee;
-use crate::chainlet::params::{READ_AT_ONCE, Values};
-use crate::deadline::Deadline;
-use crate::error::{CallError, ErrorKind};
-use crate::memory::{NoRoom, Reservation};
 use crate::server::body::Limits;
-use crate::value::json::{self, JsonError};
-use crate::value::stream::StreamError;
-use crate::value::ty::Member;
-use crate::value::{List, Type};
 
 /// The pause after a message without content, such as a ping.
 const PACE: Duration = Duration::from_millis(10);
@@ -219,7 +218,7 @@ impl Ear<'_> {
     }
 
     fn refuse_json(&self, error: JsonError) -> CallError {
-        chain::invalid(self.chainlet, error)
+        invalid(self.chainlet, error)
     }
 }
 

@@ -9,10 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use chainhost_core::forward::forward_write;
+use chainhost_core::memory::Reservation;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-use crate::forward::forward_write;
-use crate::memory::Reservation;
 
 /// The bytes of a message that are not reserved. The buffers of any connection hold about as many.
 const FREE: usize = 64 * 1024;
@@ -84,10 +83,10 @@ forward_write!(impl[S: AsyncWrite + Unpin] Metered<S>);
 
 #[cfg(test)]
 mod tests {
+    use chainhost_core::memory::MemoryBudget;
     use tokio::io::AsyncReadExt;
 
     use super::*;
-    use crate::memory::MemoryBudget;
 
     #[tokio::test]
     async fn bytes_are_reserved_until_their_message_is_complete() {

@@ -4,19 +4,19 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use chainhost_core::chain::answer::Streamed;
+use chainhost_core::error::{CallError, ErrorKind};
+use chainhost_core::memory::{MemoryBudget, Reserving};
+use chainhost_core::value::format::WriteError;
+use chainhost_core::value::json::{self, Elements};
+use chainhost_core::value::{List, Type};
 use futures::SinkExt;
 use futures::stream::SplitSink;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{Farewell, PING, WebSocket};
-use crate::chain::answer::Streamed;
-use crate::error::{CallError, ErrorKind};
-use crate::memory::{MemoryBudget, Reserving};
 use crate::server::streaming::has_free_keys;
-use crate::value::format::WriteError;
-use crate::value::json::{self, Elements};
-use crate::value::{List, Type};
 
 /// The text before an item that could be mistaken for another message.
 const ITEM: &str = r#"{"$item":"#;

@@ -2,14 +2,13 @@
 
 use axum::Router;
 use axum::body::Body;
+use chainhost_core::chain::Chain;
+use chainhost_core::config::{ChainSpec, ChainletSpec, ComponentSource};
+use chainhost_core::host::Host;
 use http::{Request, header, response};
 use http_body_util::BodyExt;
 use serde_json::Value as Json;
 use tower::ServiceExt;
-
-use crate::chain::Chain;
-use crate::config::{ChainSpec, ChainletSpec, ComponentSource};
-use crate::host::Host;
 
 /// The `run-remote` of this component traps for 0, never ends for 1, returns its typed error for 2, and returns every
 /// other number unchanged.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
+use chainhost_core::chain::Chain;
 use http::{Request, StatusCode, Uri, header};
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
@@ -14,7 +15,6 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::chain::numbers;
-use crate::chain::Chain;
 use crate::server::{HttpOptions, ServeOptions, Server};
 
 /// A server that serves `chain` until `stop` is sent.

@@ -45,7 +45,7 @@ fn a_document_says_how_a_websocket_shows_a_key() {
 
 #[test]
 fn a_document_has_the_statuses_of_the_standard_error() {
-    let standard = crate::error::declared::tests::standard();
+    let standard = crate::arbitrary::standard_error();
     let result = Type::Result { ok: None, err: Some(Arc::new(standard)) };
     let document = run_remote(&signature(Vec::new(), Some(result)));
     assert_valid(&official(), &document);
