@@ -3,24 +3,32 @@
 //! the server or of the program compiles without it.
 
 mod backoff;
+#[doc(hidden)]
 pub mod bounded_file;
 pub mod capability;
 pub mod chain;
 pub mod chainlet;
 pub mod component;
 pub mod config;
+#[doc(hidden)]
 pub mod deadline;
 mod engine;
 pub mod error;
+#[doc(hidden)]
 pub mod forward;
 mod gpu;
+#[doc(hidden)]
 pub mod guest_words;
 pub mod host;
 pub mod live;
+#[doc(hidden)]
 pub mod log_fields;
+#[doc(hidden)]
 pub mod log_rate;
 pub mod machine;
+#[doc(hidden)]
 pub mod memory;
+#[doc(hidden)]
 pub mod offload;
 mod threads;
 pub mod trace;

@@ -4,9 +4,10 @@
 use std::ffi::OsStr;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitCode, ExitStatus};
 
 use crate::failure::Failure;
+use crate::step::say;
 use crate::{quiet, step};
 
 /// The target of all components.
@@ -75,7 +76,20 @@ fn is_set(variable: &str) -> bool {
     std::env::var_os(variable).is_some_and(|value| !value.is_empty())
 }
 
-fn not_started(command: &Command, error: &std::io::Error) -> Failure {
+/// Runs `command` instead of this program, and returns its exit code.
+pub fn exit_code(command: &mut Command) -> ExitCode {
+    let code = match command.status() {
+        Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1),
+        Err(error) => {
+            say(not_started(command, &error));
+            1
+        }
+    };
+    code.into()
+}
+
+/// Makes the failure of a `command` that does not start.
+pub fn not_started(command: &Command, error: &std::io::Error) -> Failure {
     let line = line(command);
     Failure::new(format_args!("`{line}` does not start: {error}"), "install Rust from https://rustup.rs")
 }

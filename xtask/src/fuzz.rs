@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use crate::cargo::{self, cargo, succeed, target_dir};
+use crate::cargo::{self, cargo, exit_code, succeed, target_dir};
 use crate::failure::Failure;
 use crate::step::{Steps, say};
 
@@ -157,14 +157,7 @@ pub fn compile(arguments: &[OsString]) -> Option<ExitCode> {
     if is_to_be_watched(arguments) {
         command.args(COVERAGE);
     }
-    let status = match command.status() {
-        Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1),
-        Err(error) => {
-            say(format_args!("{} does not start: {error}", rustc.display()));
-            1
-        }
-    };
-    Some(status.into())
+    Some(exit_code(&mut command))
 }
 
 /// Returns true if rustc's `arguments` are for code that becomes part of a fuzz target, and not for code that runs at

@@ -2,6 +2,7 @@
 //!
 //! It depends on two small crates beside the standard library, so that a newcomer sees it start at once.
 
+mod api;
 mod bench;
 mod cache;
 mod cargo;
@@ -37,6 +38,7 @@ The tasks of this repository.
                                fetch what the tests need of the machine, and run COMMAND as `test` runs them
   cargo xtask models           fetch the model of examples/embeddings, which is too large for the repository
   cargo xtask lint             format, clippy and docs, as CI checks them
+  cargo xtask api [--write]    compare the public items of the libraries with tests/api, or write them there
   cargo xtask readme           run the commands of README.md and examples/answer/README.md, and compare what they print
                                with what the documents say
   cargo xtask openapi          have tools of others test the OpenAPI documents of the examples
@@ -49,7 +51,7 @@ What is missing for them is installed where rustup, or apt-get, can do it, and n
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    if let Some(code) = fuzz::compile(&arguments) {
+    if let Some(code) = fuzz::compile(&arguments).or_else(|| api::document(&arguments)) {
         return code;
     }
     let arguments: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
@@ -75,6 +77,8 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
         ["machine", command @ ..] => machine::run(command),
         ["models"] => models::run(&root),
         ["lint"] => lint::run(&root),
+        ["api"] => api::run(&root, false),
+        ["api", "--write"] => api::run(&root, true),
         ["readme"] => readme::run(&root),
         ["openapi"] => openapi::run(&root),
         ["bench", rest @ ..] => bench::run(&root, rest),
