@@ -4,6 +4,7 @@
 //! before any guest code runs.
 //!
 //! - [`compile`]: from the file's bytes to code.
+//! - [`functions`]: compiled functions that several components share.
 //! - [`cache`]: compiled code on disk.
 //! - [`types`]: the types in the file, with their names.
 //! - [`signature`]: those types to our [`Signature`]s.
@@ -13,6 +14,7 @@
 pub(crate) mod cache;
 mod compile;
 mod docs;
+mod functions;
 mod introspect;
 mod signature;
 mod types;
@@ -164,7 +166,7 @@ impl Loading {
             return Ok(compiled.clone());
         }
         // Not under the lock: others compile meanwhile. Of two that compile the same, one is kept.
-        let compile = || self.compiler.compile(&shared.engine, wasm);
+        let compile = || self.compiler.compile(shared, &self.uses, wasm);
         let compiled = match &shared.cache {
             Some(cache) => cache.get_or_compile(&shared.engine, wasm, &self.uses, compile)?,
             None => compile::load(&shared.engine, &compile()?)?,

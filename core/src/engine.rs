@@ -40,8 +40,9 @@ const LARGEST_IMAGE: u64 = 4 << 30;
 const LOW_ON_ADDRESSES: u64 = 1 << 20;
 
 /// Makes the engine that compiles and runs every component of a host, in at most `replicas` replicas. With
-/// `source_lines`, the frames of a trap have files and lines.
-pub(crate) fn new(replicas: u32, source_lines: bool) -> wasmtime::Result<Engine> {
+/// `source_lines`, the frames of a trap have files and lines. Also returns the settings for engines that only compile:
+/// their code runs in this engine.
+pub(crate) fn new(replicas: u32, source_lines: bool) -> wasmtime::Result<(Engine, Config)> {
     let mut config = Config::new();
     config.wasm_component_model_async(true).wasm_component_model_map(true).epoch_interruption(true);
     // wasmtime reads a component's debug information anew for each frame of a trap, which no deadline interrupts. So
@@ -51,7 +52,7 @@ pub(crate) fn new(replicas: u32, source_lines: bool) -> wasmtime::Result<Engine>
     config.max_wasm_stack(GUEST_STACK).async_stack_size(STACK);
     config.memory_init_cow(images_fit());
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(replicas)));
-    Engine::new(&config).or_else(|error| {
+    let engine = Engine::new(&config).or_else(|error| {
         tracing::warn!(
             error = format!("{error:#}"),
             "there is too little address space to keep memories for replicas ready, \
@@ -61,7 +62,9 @@ pub(crate) fn new(replicas: u32, source_lines: bool) -> wasmtime::Result<Engine>
         // A memory then takes only the address space that its guest uses, and each access to it is checked.
         config.memory_reservation(0).memory_guard_size(0).memory_reservation_for_growth(LOW_ON_ADDRESSES);
         Engine::new(&config)
-    })
+    })?;
+    config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+    Ok((engine, config))
 }
 
 /// Returns true if the image with which a memory begins may be a file in memory. `ulimit -f` limits such files like all
@@ -143,6 +146,8 @@ pub(crate) fn compatibility(engine: &Engine) -> [u8; 32] {
 pub(crate) struct HostParts {
     /// Compiles and runs the components.
     pub engine: Engine,
+    /// The settings of engines that compile for it.
+    pub compiler_config: wasmtime::Config,
     /// The most replicas of all chains.
     pub max_replicas: u32,
     /// The cache of compiled code; `None` if there is none.

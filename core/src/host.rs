@@ -230,7 +230,7 @@ impl HostBuilder {
     /// can't be used. If the default folder can't be used, the host has no code cache, and a warning in the log says
     /// so.
     pub fn build(self) -> Result<Host, HostError> {
-        let engine = engine::new(self.max_replicas, self.source_lines)
+        let (engine, compiler_config) = engine::new(self.max_replicas, self.source_lines)
             .map_err(|error| HostError::Engine(format!("{error:#}")))?;
         engine::tick(&engine)?;
         let limits = self.cache_limits;
@@ -264,6 +264,7 @@ impl HostBuilder {
         let threads = Arc::new(GuestThreads::start(self.guest_threads)?);
         let shared = HostParts {
             engine,
+            compiler_config,
             max_replicas: self.max_replicas,
             cache: cache.map(Arc::new),
             threads,

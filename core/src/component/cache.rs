@@ -132,14 +132,35 @@ impl Cache {
             Err(error) => tracing::warn!(file = %path.display(), %error, "cached code is unusable: compiling again"),
         }
         let code = compile()?;
-        match self.write(&path, key, &code) {
+        self.put(&path, key, uses, &code);
+        compile::load(engine, &code)
+    }
+
+    /// Returns the functions that [`Cache::put_functions`] kept under `key`; `None` if there are none.
+    pub(super) fn functions(&self, key: &blake3::Hash, uses: &Uses) -> Option<Vec<u8>> {
+        let name = folder::name(key);
+        let path = self.folder.path().join(&name);
+        uses.note(name);
+        self.read(&path, key).map(|entry| entry.map(|VerifiedCode(functions)| functions)).unwrap_or_else(|error| {
+            tracing::warn!(file = %path.display(), %error, "cached functions are unusable: compiling them again");
+            None
+        })
+    }
+
+    /// Keeps compiled functions under `key`. A failure costs only time, and is logged.
+    pub(super) fn put_functions(&self, key: &blake3::Hash, uses: &Uses, functions: &[u8]) {
+        let path = self.folder.path().join(folder::name(key));
+        self.put(&path, key, uses, functions);
+    }
+
+    fn put(&self, path: &Path, key: &blake3::Hash, uses: &Uses, bytes: &[u8]) {
+        match self.write(path, key, bytes) {
             Ok(()) => uses.wrote(),
             Err(error) => {
                 let help = machine::remedy(&error);
                 tracing::warn!(file = %path.display(), %error, help, "compiled code could not be cached");
             }
         }
-        compile::load(engine, &code)
     }
 
     /// Removes entries beyond the limits, if the load that used `uses` has written any. A failure is logged.
@@ -222,6 +243,14 @@ fn key(engine: &Engine, wasm: &[u8]) -> blake3::Hash {
     hasher.finalize()
 }
 
+/// Returns the key of the functions that are compiled with the code section `code`.
+pub(super) fn functions_key(engine: &Engine, code: &[u8]) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new_derive_key("chainhost 2026-11 compiled functions of a code section");
+    hasher.update(&crate::engine::compatibility(engine));
+    hasher.update(code);
+    hasher.finalize()
+}
+
 fn deserialize(engine: &Engine, code: &VerifiedCode) -> wasmtime::Result<Component> {
     // SAFETY: `deserialize` needs the bytes that `serialize` wrote, unchanged. `VerifiedCode` comes only from `Cache::read`:
     // it is a file in a folder to which only this user can write. The file is named by the hash of this component and
@@ -274,7 +303,7 @@ mod tests {
     fn cache() -> (tempfile::TempDir, Cache, Engine, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::open(&folder.path().join("code"), CacheLimits::default()).unwrap();
-        let engine = crate::engine::new(10, false).unwrap();
+        let (engine, _) = crate::engine::new(10, false).unwrap();
         get(&cache, &engine, COMPONENT);
         let path = cache.folder.path().join(folder::name(&key(&engine, COMPONENT)));
         (folder, cache, engine, path)

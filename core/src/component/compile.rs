@@ -4,10 +4,15 @@ use std::error::Error as _;
 use std::io;
 use std::sync::OnceLock;
 
+use bytes::Bytes;
+
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use super::cache::{Uses, functions_key};
+use super::functions::{self, FunctionCompiler};
+use crate::engine::HostParts;
 use crate::machine::MachineError;
 
 /// The reason why a component has no code.
@@ -26,18 +31,45 @@ impl CompileError {
     }
 }
 
-/// The threads that compile the components of one chain. They compile all functions of a component in parallel. They
-/// start when there is something to compile.
-///
-/// Without them, the engine would use the threads of the whole process, and panic if the system does not start them.
+/// Compiles the components of one chain.
 #[derive(Debug, Default)]
-pub(super) struct Compiler(OnceLock<Result<ThreadPool, MachineError>>);
+pub(super) struct Compiler {
+    /// They compile all functions of a component in parallel. They start when there is something to compile. Without
+    /// them, the engine would use the threads of the whole process, and panic if the system does not start them.
+    threads: OnceLock<Result<ThreadPool, MachineError>>,
+    /// Made for the first component with much code; `None` if it cannot be made.
+    functions: OnceLock<Option<FunctionCompiler>>,
+}
 
 impl Compiler {
-    /// Compiles `wasm` to code for [`load`] of the same engine.
-    pub(super) fn compile(&self, engine: &Engine, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
-        let threads = self.0.get_or_init(threads).as_ref().map_err(|error| CompileError::Machine(error.clone()))?;
-        threads.install(|| engine.precompile_component(wasm)).map_err(CompileError::Component)
+    /// Compiles `wasm` to code for [`load`] by the engine of the host.
+    pub(super) fn compile(&self, host: &HostParts, uses: &Uses, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+        let threads = self.threads.get_or_init(threads).as_ref();
+        let threads = threads.map_err(|error| CompileError::Machine(error.clone()))?;
+        let compiled = match functions::shared_code(wasm).zip(self.function_compiler(host)) {
+            None => threads.install(|| host.engine.precompile_component(wasm)),
+            Some((code, functions)) => {
+                let cache = host.cache.as_deref();
+                let key = functions_key(&host.engine, code);
+                let read = || cache.and_then(|cache| cache.functions(&key, uses)).map(Bytes::from);
+                let write = |pack: &[u8]| {
+                    if let Some(cache) = cache {
+                        cache.put_functions(&key, uses, pack);
+                    }
+                };
+                functions.compile(threads, wasm, code.len(), read, write)
+            }
+        };
+        compiled.map_err(CompileError::Component)
+    }
+
+    fn function_compiler(&self, host: &HostParts) -> Option<&FunctionCompiler> {
+        let make = || {
+            FunctionCompiler::new(host.compiler_config.clone())
+                .inspect_err(|error| tracing::warn!(%error, "components do not share the functions that they compile"))
+                .ok()
+        };
+        self.functions.get_or_init(make).as_ref()
     }
 }
 

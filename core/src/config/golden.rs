@@ -1,5 +1,5 @@
 //! Golden files: `tests/config/bad/*.toml` beside the message that each must give, and `tests/config/good/*.toml`
-//! beside the spec into which each is read. `UPDATE_GOLDEN=1 cargo test --locked -p chainhost-core config` writes them anew.
+//! beside the spec into which each is read. `UPDATE_GOLDEN=1 cargo test --locked -p chainhost-core -p chainhost --lib config` writes them anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
