@@ -39,3 +39,8 @@ def attribute(name: str) -> str:
 def class_name(name: str) -> str:
     """Returns the class that the bindings make of a WIT name."""
     return "".join(word[:1].upper() + word[1:] for word in name.split("-"))
+
+
+def dependency_module(name: str) -> str:
+    """Returns the module of the bindings for a dependency, which no interface of the host can have."""
+    return "dependency_" + name.replace("-", "_")

@@ -69,6 +69,16 @@ def function_text(signature: Signature, *, imported: bool = False) -> str:
     return f"async func({parameters}) -> {result}"
 
 
+def contract(signature: Signature, dependencies: Iterable[tuple[str, Signature]]) -> str:
+    """Returns all that a component fixes when it is built, without docs, to compare it with other sources."""
+    called = list(dependencies)
+    reached = [form for each in [signature, *(each for _, each in called)] for form in each.forms()]
+    parts = [declaration(form) for form in sorted(forms.named_within(reached), key=lambda form: form.name)]
+    parts += sorted(f"{name}: {function_text(each, imported=True)}\n" for name, each in called)
+    text = "".join([*parts, f"run-remote: {function_text(signature)}\n"])
+    return "".join(line for line in text.splitlines(keepends=True) if not line.lstrip().startswith("///"))
+
+
 def types_interface(named: Iterable[Named]) -> str:
     """Returns the interface with all named types, or an empty text if there are none."""
     declarations = [declaration(form) for form in named]

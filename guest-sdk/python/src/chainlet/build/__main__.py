@@ -11,7 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-class BuildFailed(Exception): pass
+from .component import BuildFailed, build_component
 from .describe import describe
 from .package import of_chain
 from .problem import Problem

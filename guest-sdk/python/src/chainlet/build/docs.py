@@ -1,0 +1,44 @@
+"""The section of a component that holds its doc comments, which componentize-py drops.
+
+The host takes the descriptions of its OpenAPI document from it: see guest-sdk/DOCS-SECTION.md.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from .._types import forms
+from .._types.signature import Signature
+
+_SECTION = b"chainlet:docs"
+
+
+def append(component: Path, signature: Signature) -> None:
+    """Appends the section to a component, if there are docs."""
+    types = {
+        form.name: {"docs": form.docs}
+        for form in forms.named_within(signature.forms())
+        if not isinstance(form, forms.Variant) and form.docs
+    }
+    if not signature.docs and not types:
+        return
+    docs = {"run-remote": {"docs": signature.docs}, "types": types}
+    with component.open("ab") as file:
+        file.write(section(json.dumps(docs, ensure_ascii=False).encode()))
+
+
+def section(payload: bytes) -> bytes:
+    """Returns a custom section of WebAssembly: its id 0, its size, its name, and the payload."""
+    content = _unsigned(len(_SECTION)) + _SECTION + payload
+    return b"\0" + _unsigned(len(content)) + content
+
+
+def _unsigned(value: int) -> bytes:
+    """Returns an integer in LEB128."""
+    encoded = bytearray()
+    while value >= 0x80:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
