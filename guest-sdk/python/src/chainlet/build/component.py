@@ -161,6 +161,7 @@ def _run(
     tool: str, stage: Path, paths: list[Path], chainlet: DescribedChainlet, out: Path, file: Path
 ) -> None:
     names = ["local:chain/chain-types=chain_types"]
+    names += [f"{interface}={name}" for interface, name in package.http_names(chainlet)]
     names += [f"local:chain/{name}={dependency_module(name)}" for name in chainlet.dependencies]
     command = [tool, "--quiet", "--wit-path", str(stage / "wit"), "--world", package.world_name(chainlet)]
     command += [option for name in names for option in ("--import-interface-name", name)]
