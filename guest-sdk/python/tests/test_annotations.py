@@ -68,7 +68,7 @@ class Empty(TypedDict):
         (dict[str, float], "list<tuple<string, f64>>"),
         (Optional[int], "option<s64>"),  # noqa: UP045
         (int | None, "option<s64>"),
-        (Union[int, str], "where"),  # noqa: UP007
+        (Union[int, str], "where"),
         (int | str | None, "option<where>"),
         (Literal["a", "b"], "where"),
         (Tone, "tone"),

@@ -31,7 +31,7 @@ from chainlet import Assets, Chainlet, Compute, RemoteConfig, depends, entrypoin
 
 class SayHello(Chainlet):
     remote_config = RemoteConfig(
-        compute=Compute(cpu_count=0.5, memory="512MiB", gpu=True, concurrency=4),
+        compute=Compute(cpu_count=0.5, memory="512MiB", concurrency=4),
         assets=Assets(secret_keys=["token"]), network=["api.example.com"], stores=["cache"], replicas=(1, 3),
     )
     config = {"greeting": "Hello"}
@@ -60,7 +60,7 @@ def test_all_that_a_file_declares_is_in_the_json(tmp_path: Path) -> None:
         "say-hello", "SayHello", "my_chain", 3,
     )  # fmt: skip
     assert hello["docs"] == "Greets one person."
-    assert hello["resources"] == {"cpu": 0.5, "memory": "512MiB", "gpu": True}
+    assert hello["resources"] == {"cpu": 0.5, "memory": "512MiB"}
     assert (hello["concurrency"], hello["replicas"]) == (4, {"min": 1, "max": 3})
     assert (hello["secrets"], hello["network"], hello["stores"]) == (["token"], ["api.example.com"], ["cache"])
     assert (hello["config"], hello["health"]) == ({"greeting": "Hello"}, True)

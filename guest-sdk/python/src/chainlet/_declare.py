@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast, overload
 
 from . import _wiring
 from ._context import DeploymentContext
+from ._types.names import label
 
 T = TypeVar("T")
 C = TypeVar("C", bound="type[Chainlet]")
@@ -26,12 +27,11 @@ class DeclarationError(TypeError):
 class Compute:
     """The part of the machine that one replica may use, and how many calls it serves at once.
 
-    `memory` is a size such as `"512MiB"`, and `gpu=True` gives a GPU.
+    `memory` is a size such as `"512MiB"`.
     """
 
     cpu_count: float | None = None
     memory: str | None = None
-    gpu: bool = False
     concurrency: int | None = None
 
 
@@ -75,6 +75,7 @@ class Dependency:
 
     cls: type[Any]
     options: EdgeOptions
+    notes: Sequence[tuple[str, str]] = ()
 
 
 class ContextMarker:
@@ -87,7 +88,7 @@ def depends(
     """Declares a dependency on another chainlet: `def __init__(self, hello: SayHello = depends(SayHello))`.
 
     `retries` is the number of attempts, as in Truss: 1 never repeats a call. With more, a call may run twice.
-    `timeout_sec` limits all attempts together, and `concurrency_limit` the calls at once. By default neither is limited.
+    `timeout_sec` limits all attempts together, and `concurrency_limit` the calls at once. Neither has a default.
     """
     if not (isinstance(cls, type) and issubclass(cls, Chainlet)):
         raise DeclarationError(f"depends({cls!r}) names no chainlet", "give it a class that inherits from Chainlet")
@@ -142,6 +143,15 @@ def entrypoint_mark(cls: type) -> tuple[bool, str | None]:
     """Returns whether the class itself is marked as the entrypoint, and the name of the chain that it gives."""
     owner, name = getattr(cls, _ENTRYPOINT, (None, None))
     return owner is cls, name
+
+
+def chainlet_name(cls: type[Chainlet]) -> str:
+    """Returns the name of a chainlet in chain.toml."""
+    wanted = cls.remote_config.name or cls.__name__
+    name = label(wanted)
+    if name is None or len(name) > 63:
+        raise DeclarationError(f"{wanted!r} is no name of a chainlet", "use at most 63 letters and digits", cls)
+    return name
 
 
 @dataclass

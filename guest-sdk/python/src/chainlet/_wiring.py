@@ -1,4 +1,4 @@
-"""Who makes the dependencies of a chainlet. In a component the SDK passes them all; elsewhere `run_local` provides them."""
+"""The provider of dependencies. In a component the SDK passes them all; elsewhere `run_local` provides them."""
 
 from __future__ import annotations
 

@@ -14,11 +14,10 @@ from wit_world.imports import context as host_context
 
 from .. import log
 from .._context import DeploymentContext, Secrets
-from .._declare import Chainlet, read_wiring
+from .._declare import Chainlet, chainlet_name, read_wiring
 from .._types import wit
 from .._types.annotations import TypeReader
 from .._types.convert import Converter
-from .._types.names import kebab
 from .._types.signature import read_signature
 from . import loop, outcome
 from .remote import Remote
@@ -36,10 +35,12 @@ class App:
         reader = TypeReader()
         targets = {each.cls for each in self._wiring.dependencies.values()}
         signatures = {each: read_signature(reader, each) for each in [*targets, cls]}
-        self.contract = wit.contract(signatures[cls], [(_name(each), signatures[each]) for each in targets])
+        self.contract = wit.contract(signatures[cls], [(chainlet_name(each), signatures[each]) for each in targets])
         converter = Converter(_types_module())
         self._remotes = {
-            each: Remote(_name(each), signature, converter) for each, signature in signatures.items() if each in targets
+            each: Remote(chainlet_name(each), signature, converter)
+            for each, signature in signatures.items()
+            if each in targets
         }
         self.server = Server(signatures[cls], converter)
 
@@ -85,12 +86,6 @@ def exports(app: Any) -> tuple[type, type, type]:
             await app.is_healthy()
 
     return WitWorld, Init, Health
-
-
-def _name(cls: type[Chainlet]) -> str:
-    name = kebab(cls.remote_config.name or cls.__name__)
-    assert name is not None, "the build has checked the name"
-    return name
 
 
 def _types_module() -> Any:

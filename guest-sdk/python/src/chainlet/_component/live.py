@@ -48,5 +48,9 @@ class LiveApp:
 
     def _missing(self, error: ModuleNotFoundError) -> str:
         if error.name == self._module:
-            return f"there is no {self._module}.py in {FOLDER}: chain.toml needs the folder of the sources in assets.files"
-        return f"the import of {self._module} needs the module {error.name}, which is not in the component: build it again"
+            return (
+                f"there is no {self._module}.py in {FOLDER}: chain.toml needs the folder of the sources in assets.files"
+            )
+        return (
+            f"the import of {self._module} needs the module {error.name}, which is not in the component: build it again"
+        )

@@ -77,16 +77,15 @@ class Server:
         first = [item] if (item := await anext(items, _NOTHING)) is not _NOTHING else []
         writer, reader = ends.new()
         end_writer, end_reader = end_future()
-        asyncio.create_task(_write(ends, writer, end_writer, first, items))
+        # The loop keeps the tasks of a call, and the call lasts until they end.
+        asyncio.create_task(_write(ends, writer, end_writer, first, items))  # noqa: RUF006
         return reader, end_reader
 
 
 _NOTHING = object()
 
 
-async def _write(
-    ends: StreamEnds, writer: Any, end_writer: Any, first: list[Any], items: AsyncIterator[Any]
-) -> None:
+async def _write(ends: StreamEnds, writer: Any, end_writer: Any, first: list[Any], items: AsyncIterator[Any]) -> None:
     """Writes all items, and then how the stream has ended."""
     outcome: Any = Ok(None)
     try:

@@ -64,7 +64,8 @@ class StreamEnds:
     def send(self, source: Any) -> Any:
         """Returns the reader of a stream into which a new task writes the items of `source`, an async iterable."""
         writer, reader = self.new()
-        asyncio.create_task(self._send(writer, source))
+        # The loop keeps the tasks of a call.
+        asyncio.create_task(self._send(writer, source))  # noqa: RUF006
         return reader
 
     async def _send(self, writer: Any, source: Any) -> None:
@@ -104,5 +105,3 @@ def constructor(form: forms.Form) -> str:
     if isinstance(form, forms.StreamOf):
         raise TypeError("a stream of streams has no form")
     return f"chain_types_{form.name.replace('-', '_')}"
-
-

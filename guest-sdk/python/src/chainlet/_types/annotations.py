@@ -143,7 +143,8 @@ class TypeReader:
         if fields is None:
             raise _no_form(cls)
         if cls in self._open:
-            raise NoFormError(f"{cls.__name__} contains itself", "WIT has no recursive types: use Any for the inner one")
+            help = "WIT has no recursive types: use Any for the inner one"
+            raise NoFormError(f"{cls.__name__} contains itself", help)
         kind = forms.RecordKind.DICT if typing.is_typeddict(cls) else forms.RecordKind.ATTRIBUTES
         record = self._name(cls.__name__, cls, lambda name: forms.Record(name, cls, kind, _docs(cls)))
         assert isinstance(record, forms.Record)

@@ -7,9 +7,51 @@ import re
 
 # The words of WIT that a name must escape with `%`.
 _WIT_WORDS = frozenset(
-    """as async bool borrow char constructor enum export f32 f64 flags from func future import include interface list
-    map option own package record resource result s16 s32 s64 s8 static stream string tuple type u16 u32 u64 u8 use
-    variant with world error-context""".split()
+    [
+        "as",
+        "async",
+        "bool",
+        "borrow",
+        "char",
+        "constructor",
+        "enum",
+        "export",
+        "f32",
+        "f64",
+        "flags",
+        "from",
+        "func",
+        "future",
+        "import",
+        "include",
+        "interface",
+        "list",
+        "map",
+        "option",
+        "own",
+        "package",
+        "record",
+        "resource",
+        "result",
+        "s16",
+        "s32",
+        "s64",
+        "s8",
+        "static",
+        "stream",
+        "string",
+        "tuple",
+        "type",
+        "u16",
+        "u32",
+        "u64",
+        "u8",
+        "use",
+        "variant",
+        "with",
+        "world",
+        "error-context",
+    ]
 )
 
 _WIT_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z][a-z0-9]*)*")
@@ -23,6 +65,11 @@ def kebab(name: str) -> str | None:
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).replace("_", "-").lower()
     words = re.sub(r"-+", "-", re.sub(r"-+(?=[0-9])", "", words)).strip("-")
     return words if _WIT_NAME.fullmatch(words) else None
+
+
+def label(text: str) -> str | None:
+    """Returns a name for people, such as `My Chain`, as a name of WIT, or `None` if it is none."""
+    return kebab(re.sub(r"[^A-Za-z0-9]+", "_", text))
 
 
 def escaped(name: str) -> str:

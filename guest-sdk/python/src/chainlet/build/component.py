@@ -123,7 +123,10 @@ def _write_app(
         by_name = {each.name: each.signature for each in description.chainlets}
         contract = wit.contract(chainlet.signature, [(name, by_name[name]) for name in chainlet.dependencies])
         lines += [f"import {name}" for name in [*imports.STANDARD, *_packages(description)]]
-        lines += ["from chainlet._component import app, live", f"app_ = live.LiveApp({module!r}, {cls!r}, {contract!r})"]
+        lines += [
+            "from chainlet._component import app, live",
+            f"app_ = live.LiveApp({module!r}, {cls!r}, {contract!r})",
+        ]
     else:
         lines += ["from chainlet._component import app", f"import {module} as chain", f"app_ = app.App(chain.{cls})"]
     lines.append("WitWorld, Init, Health = app.exports(app_)")
@@ -140,7 +143,9 @@ def _packages(description: Description) -> list[str]:
         for module in own
         for value in vars(module).values()
     }
-    found = [name for name in names if name in sys.modules and (sys.modules[name].__file__ or "").startswith(tuple(folders))]
+    found = [
+        name for name in names if name in sys.modules and (sys.modules[name].__file__ or "").startswith(tuple(folders))
+    ]
     return sorted({name for name in found if name.partition(".")[0] not in ("pydantic", "pydantic_core", "chainlet")})
 
 
@@ -157,9 +162,7 @@ def _stage_sources(stage: Path, file: Path) -> list[Path]:
     return [stage / "sdk" / "chainlet" / "_component" / "path", stage / "sdk", stage / "user"]
 
 
-def _run(
-    tool: str, stage: Path, paths: list[Path], chainlet: DescribedChainlet, out: Path, file: Path
-) -> None:
+def _run(tool: str, stage: Path, paths: list[Path], chainlet: DescribedChainlet, out: Path, file: Path) -> None:
     names = ["local:chain/chain-types=chain_types"]
     names += [f"{interface}={name}" for interface, name in package.http_names(chainlet)]
     names += [f"local:chain/{name}={dependency_module(name)}" for name in chainlet.dependencies]

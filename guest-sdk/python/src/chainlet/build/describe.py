@@ -11,9 +11,9 @@ from types import ModuleType
 from typing import Any
 
 from .. import __version__, _declare
-from .._declare import Chainlet, DeclarationError, EdgeOptions, RemoteConfig
+from .._declare import Chainlet, DeclarationError, EdgeOptions, RemoteConfig, chainlet_name
 from .._types.annotations import NoFormError, TypeReader
-from .._types.names import kebab
+from .._types.names import label
 from .._types.signature import Signature, read_signature
 from . import package
 from .load import load
@@ -86,14 +86,16 @@ def _describe(file: Path, module: ModuleType) -> Description:
             chainlets.append(_describe_chainlet(reader, cls))
         except NoFormError as error:
             raise error.at(cls, None) from None
-        for message, help in [*reader.hints, *cls.remote_config.notes]:
+        wiring = _declare.read_wiring(cls)
+        notes = [note for dependency in wiring.dependencies.values() for note in dependency.notes]
+        for message, help in [*reader.hints, *cls.remote_config.notes, *notes]:
             warnings.append(Problem(message, help, *place_of(cls, "remote_config")))
         reader.hints.clear()
     _refuse_equal_names(chainlets)
     if unused := [cls.__name__ for cls in _own(module) if cls not in [each.cls for each in chainlets]]:
         help = "depend on it, or leave it out"
         warnings += [Problem(f"the entrypoint does not reach {name}", help, shown(str(file))) for name in unused]
-    chain_name = kebab(name or module.__name__)
+    chain_name = label(name or module.__name__)
     if chain_name is None:
         raise Problem(f"{name!r} is no name of a chain", "use letters, digits and hyphens", *place_of(entry, None))
     entry_name = next(each.name for each in chainlets if each.cls is entry)
@@ -144,15 +146,6 @@ def _reachable(entry: type[Chainlet]) -> list[type[Chainlet]]:
 
     visit(entry)
     return found
-
-
-def chainlet_name(cls: type[Chainlet]) -> str:
-    """Returns the name of a chainlet in chain.toml."""
-    wanted = cls.remote_config.name or cls.__name__
-    name = kebab(wanted)
-    if name is None or len(name) > 63:
-        raise DeclarationError(f"{wanted!r} is no name of a chainlet", "use at most 63 letters and digits", cls)
-    return name
 
 
 def _describe_chainlet(reader: TypeReader, cls: type[Chainlet]) -> DescribedChainlet:
@@ -210,8 +203,6 @@ def _chainlet_json(description: Description, each: DescribedChainlet) -> dict[st
         resources["cpu"] = config.compute.cpu_count
     if config.compute.memory is not None:
         resources["memory"] = memory_size(config.compute.memory)
-    if config.compute.gpu:
-        resources["gpu"] = True
     wit = package.of_chainlet(each, description.chainlets)
     file, line = place_of(each.cls, None)
     return {

@@ -18,8 +18,26 @@ from types import ModuleType
 
 # The modules of the standard library that CPython for WASI does not have.
 ABSENT = frozenset(
-    "ssl _ssl ctypes _ctypes bz2 _bz2 lzma _lzma mmap fcntl termios curses readline tkinter dbm.gnu dbm.ndbm "
-    "multiprocessing.connection _multiprocessing".split()
+    [
+        "ssl",
+        "_ssl",
+        "ctypes",
+        "_ctypes",
+        "bz2",
+        "_bz2",
+        "lzma",
+        "_lzma",
+        "mmap",
+        "fcntl",
+        "termios",
+        "curses",
+        "readline",
+        "tkinter",
+        "dbm.gnu",
+        "dbm.ndbm",
+        "multiprocessing.connection",
+        "_multiprocessing",
+    ]
 )
 INSTEAD = {
     "ssl": "send requests with chainlet.http, which speaks TLS outside the sandbox",
@@ -28,8 +46,29 @@ INSTEAD = {
 }
 # Packages with native code that people expect to work, for a better message if they are not installed.
 NATIVE = frozenset(
-    "numpy torch pandas scipy sklearn transformers tensorflow jax vllm onnxruntime cv2 PIL tokenizers pyarrow polars "
-    "msgspec orjson lxml cryptography grpc psycopg2".split()
+    [
+        "numpy",
+        "torch",
+        "pandas",
+        "scipy",
+        "sklearn",
+        "transformers",
+        "tensorflow",
+        "jax",
+        "vllm",
+        "onnxruntime",
+        "cv2",
+        "PIL",
+        "tokenizers",
+        "pyarrow",
+        "polars",
+        "msgspec",
+        "orjson",
+        "lxml",
+        "cryptography",
+        "grpc",
+        "psycopg2",
+    ]
 )
 # The component has a pure `pydantic` of its own, so the real one may use its native core here.
 _PYDANTIC = frozenset(["pydantic_core"])

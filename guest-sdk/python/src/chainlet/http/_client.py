@@ -27,9 +27,7 @@ async def request(
     `content` is bytes, text, or an async iterator of bytes. `timeout` is in seconds, and limits the time to the head
     of the answer and the time between two pieces of its body. Any status is an answer: see `raise_for_status`.
     """
-    made = make_request(
-        method, url, params=params, headers=headers, json=json, content=content, timeout=timeout
-    )
+    made = make_request(method, url, params=params, headers=headers, json=json, content=content, timeout=timeout)
     answer = await send(made)
     return Response(answer.status, answer.headers, answer.body, made.server)
 

@@ -70,5 +70,9 @@ def make_request(
     for name, value in call.trace_context().items():
         all_headers.setdefault(name, value)
     return Request(
-        method.upper(), urlunsplit((parts.scheme, parts.netloc, path, query, "")), list(all_headers.items()), body, timeout
+        method.upper(),
+        urlunsplit((parts.scheme, parts.netloc, path, query, "")),
+        list(all_headers.items()),
+        body,
+        timeout,
     )

@@ -18,7 +18,7 @@ from ._request import Answer, Request
 
 _types, _client = _host.interface("http_types"), _host.interface("http_client")
 _BYTES = StreamEnds(forms.StreamOf(forms.Scalar("list<u8>", bytes)), Converter(None))
-_METHODS = frozenset("GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH".split())
+_METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"])
 # From words in the name of an error of wasi:http to the reason. The first that is there counts.
 _REASONS = (
     ("RequestDenied", HttpErrorKind.DENIED),

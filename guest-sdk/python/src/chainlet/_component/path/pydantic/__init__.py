@@ -45,6 +45,4 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    raise AttributeError(
-        f"the pydantic of a component has no {name}: docs/python.md lists what it has; use a dataclass, or check by hand"
-    )
+    raise AttributeError(f"the pydantic of a component has no {name}: docs/python.md lists what it has")

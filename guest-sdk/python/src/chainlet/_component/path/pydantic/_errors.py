@@ -12,7 +12,9 @@ class ValidationError(ValueError):
     def __init__(self, title: str, line_errors: list[dict[str, Any]]) -> None:
         self.title, self._errors = title, line_errors
         count = f"{len(line_errors)} validation error{'s' if len(line_errors) != 1 else ''} for {title}"
-        lines = [f"{'.'.join(map(str, error['loc']))}\n  {error['msg']} [type={error['type']}]" for error in line_errors]
+        lines = [
+            f"{'.'.join(map(str, error['loc']))}\n  {error['msg']} [type={error['type']}]" for error in line_errors
+        ]
         super().__init__("\n".join([count, *lines]))
 
     def errors(self, **_: Any) -> list[dict[str, Any]]:

@@ -102,7 +102,9 @@ class BaseModel(metaclass=_ModelType):
             raise ValidationError(cls.__name__, errors)
         self.__dict__.update(values)
         by_name = _by_name(cls)
-        was_given = {name for name, info in cls.model_fields.items() if not given.keys().isdisjoint(info.names(name, by_name))}
+        was_given = {
+            name for name, info in cls.model_fields.items() if not given.keys().isdisjoint(info.names(name, by_name))
+        }
         object.__setattr__(self, "__set__names", was_given | (values.keys() - cls.model_fields.keys()))
         for name, private in cls.__private__.items():
             object.__setattr__(self, name, private.get())
@@ -135,7 +137,9 @@ class BaseModel(metaclass=_ModelType):
     def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Any:
         """Makes a model without checks."""
         self = cls.__new__(cls)
-        self.__dict__.update({name: info.get_default() for name, info in cls.model_fields.items() if not info.is_required()})
+        self.__dict__.update(
+            {name: info.get_default() for name, info in cls.model_fields.items() if not info.is_required()}
+        )
         self.__dict__.update(values)
         object.__setattr__(self, "__set__names", set(values) if _fields_set is None else _fields_set)
         for name, private in cls.__private__.items():
