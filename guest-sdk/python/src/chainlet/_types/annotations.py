@@ -67,6 +67,9 @@ _STREAMS = (collections.abc.AsyncIterator, collections.abc.AsyncIterable, collec
 _CASE_NAMES = {
     str: "text", int: "integer", float: "number", bool: "boolean", bytes: "bytes", list: "items", dict: "entries",
 }  # fmt: skip
+# Python 3.10 has none of these.
+_ALIAS: Any = getattr(typing, "TypeAliasType", ())
+_KEYS = tuple(getattr(typing, name) for name in ("Required", "NotRequired") if hasattr(typing, name))
 # Modules whose types are in native code, with what to write instead of their types.
 _NATIVE = {"numpy": "list[float] or bytes", "torch": "list[float] or bytes", "pandas": "a list of a dataclass"}
 
@@ -86,10 +89,10 @@ class TypeReader:
             raise NoFormError(
                 f"the annotation {annotation!r} names nothing", "import the type at the top of the module that uses it"
             )
-        if isinstance(annotation, getattr(typing, "TypeAliasType", ())):
-            return self.read(annotation.__value__, where)
+        if isinstance(annotation, _ALIAS):
+            return self.read(annotation.__value__, where)  # type: ignore[attr-defined,union-attr,unused-ignore]
         origin, args = typing.get_origin(annotation), typing.get_args(annotation)
-        if origin is typing.Annotated or origin in (typing.Required, typing.NotRequired):
+        if origin is typing.Annotated or origin in _KEYS:
             return self.read(args[0], where)
         if isinstance(annotation, typing.NewType):
             return self.read(annotation.__supertype__, where)

@@ -61,13 +61,11 @@ def build_component(
     tool = _componentize()
     description = describe(file)
     chainlet = description.find(cls)
-    # Both are read before the slow part, so that their problems come at once.
-    late = imports.imported_in_functions(imports.own_modules(description.module))
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chainlet-") as folder:
         stage = Path(folder)
         _write_wit(stage / "wit", description, chainlet)
-        _write_app(stage / "app", description, chainlet, late, live)
+        _write_app(stage / "app", description, chainlet, live)
         paths = [stage / "app", *_stage_sources(stage, file), *(sites or _own_sites())]
         made = stage / "made.wasm"
         _run(tool, stage, paths, chainlet, made, file)
@@ -115,10 +113,10 @@ def _write_wit(folder: Path, description: Description, chainlet: DescribedChainl
 
 
 def _write_app(
-    folder: Path, description: Description, chainlet: DescribedChainlet, late: list[str], live: bool
+    folder: Path, description: Description, chainlet: DescribedChainlet, live: bool
 ) -> None:
     module, cls = chainlet.cls.__module__, chainlet.cls.__name__
-    lines = [f"import {name}" for name in dict.fromkeys([*imports.ALWAYS, *late])]
+    lines = [f"import {name}" for name in dict.fromkeys([*imports.ALWAYS, *description.late_imports])]
     if live:
         by_name = {each.name: each.signature for each in description.chainlets}
         contract = wit.contract(chainlet.signature, [(name, by_name[name]) for name in chainlet.dependencies])
@@ -135,18 +133,14 @@ def _write_app(
 
 
 def _packages(description: Description) -> list[str]:
-    """Returns the modules of installed packages that the user's own modules import at their top."""
-    own = imports.own_modules(description.module)
-    folders = [str(site) for site in _own_sites()]
-    names = {
-        getattr(value, "__module__", None) or getattr(value, "__name__", "")
-        for module in own
-        for value in vars(module).values()
-    }
-    found = [
-        name for name in names if name in sys.modules and (sys.modules[name].__file__ or "").startswith(tuple(folders))
-    ]
-    return sorted({name for name in found if name.partition(".")[0] not in ("pydantic", "pydantic_core", "chainlet")})
+    """Returns the modules of installed packages from which the user's own modules take names."""
+    folders = tuple(str(site) for site in _own_sites())
+    values = [value for module in imports.own_modules(description.module) for value in vars(module).values()]
+    names = {getattr(value, "__module__", None) or getattr(value, "__name__", None) for value in values}
+    files = {name: getattr(sys.modules.get(name), "__file__", None) for name in names if isinstance(name, str)}
+    found = [name for name, file in files.items() if file and file.startswith(folders)]
+    # The component has a pydantic of its own.
+    return sorted(name for name in found if name.partition(".")[0] not in ("pydantic", "pydantic_core", "chainlet"))
 
 
 def _stage_sources(stage: Path, file: Path) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +16,7 @@ from .._declare import Chainlet, DeclarationError, EdgeOptions, RemoteConfig, ch
 from .._types.annotations import NoFormError, TypeReader
 from .._types.names import label
 from .._types.signature import Signature, read_signature
-from . import package
+from . import imports, package
 from .load import load
 from .places import place_of, shown
 from .problem import Problem
@@ -32,6 +33,7 @@ class DescribedChainlet:
     dependencies: dict[str, EdgeOptions]
     config: RemoteConfig
     has_health: bool
+    uses_http: bool = False
 
 
 @dataclass
@@ -44,6 +46,8 @@ class Description:
     entrypoint: str
     # Dependencies first.
     chainlets: list[DescribedChainlet]
+    # The modules that only functions import.
+    late_imports: list[str]
     warnings: list[Problem] = field(default_factory=list)
 
     def find(self, cls_name: str) -> DescribedChainlet:
@@ -92,6 +96,8 @@ def _describe(file: Path, module: ModuleType) -> Description:
             warnings.append(Problem(message, help, *place_of(cls, "remote_config")))
         reader.hints.clear()
     _refuse_equal_names(chainlets)
+    late = imports.imported_in_functions(imports.own_modules(module))
+    _note_http(chainlets, late)
     if unused := [cls.__name__ for cls in _own(module) if cls not in [each.cls for each in chainlets]]:
         help = "depend on it, or leave it out"
         warnings += [Problem(f"the entrypoint does not reach {name}", help, shown(str(file))) for name in unused]
@@ -99,7 +105,15 @@ def _describe(file: Path, module: ModuleType) -> Description:
     if chain_name is None:
         raise Problem(f"{name!r} is no name of a chain", "use letters, digits and hyphens", *place_of(entry, None))
     entry_name = next(each.name for each in chainlets if each.cls is entry)
-    return Description(file, module, chain_name, entry_name, chainlets, warnings)
+    return Description(file, module, chain_name, entry_name, chainlets, late, warnings)
+
+
+def _note_http(chainlets: list[DescribedChainlet], late: list[str]) -> None:
+    """Notes which chainlets send requests: those that name hosts, or all of a file with the client that names none."""
+    has_client = "chainlet.http" in sys.modules or any(name.startswith("chainlet.http") for name in late)
+    names_hosts = any(each.config.network for each in chainlets)
+    for each in chainlets:
+        each.uses_http = bool(each.config.network) or (has_client and not names_hosts)
 
 
 def _own(module: ModuleType) -> list[type[Chainlet]]:

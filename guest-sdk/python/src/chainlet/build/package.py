@@ -56,18 +56,13 @@ def _text(worlds: Sequence[DescribedChainlet], needed: Sequence[DescribedChainle
 def imports_of(chainlet: DescribedChainlet) -> list[str]:
     """Returns the interfaces of the host that the component imports."""
     imports = list(_IMPORTS)
-    if uses_http(chainlet):
+    if chainlet.uses_http:
         imports += _HTTP
     if chainlet.config.stores:
         imports += _KEYVALUE
     return imports
 
 
-def uses_http(chainlet: DescribedChainlet) -> bool:
-    """Returns true if the chainlet names hosts, or if the file imports the client."""
-    return bool(chainlet.config.network) or "chainlet.http" in sys.modules
-
-
 def http_names(chainlet: DescribedChainlet) -> list[tuple[str, str]]:
     """Returns the modules of the bindings for wasi:http. Otherwise their names depend on the rest of the world."""
-    return list(zip(_HTTP, ("http_types", "http_client"))) if uses_http(chainlet) else []
+    return list(zip(_HTTP, ("http_types", "http_client"))) if chainlet.uses_http else []
