@@ -69,7 +69,9 @@ class Served:
     def __init__(self, process: "subprocess.Popen[str]", port: int, admin: int, log: Path) -> None:
         self.process, self.port, self.admin, self._log = process, port, admin, log
 
-    def call(self, body: Any, *, chainlet: str | None = None, accept: str = "application/json", **headers: str) -> tuple[int, Any]:
+    def call(
+        self, body: Any, *, chainlet: str | None = None, accept: str = "application/json", **headers: str
+    ) -> tuple[int, Any]:
         """Calls the entrypoint, or a chainlet by its name. Returns the status and the JSON."""
         connection = http.client.HTTPConnection("127.0.0.1", self.admin if chainlet else self.port, timeout=30)
         path = f"/chainlets/{chainlet}/run_remote" if chainlet else "/run_remote"
@@ -118,7 +120,17 @@ def free_port() -> int:
 def serve(toml: Path, folder: Path) -> Iterator[Served]:
     """Serves a chain until the end of the `with`."""
     port, admin, log = free_port(), free_port(), folder / "serve.log"
-    command = [CHAINHOST, "serve", str(toml), "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}", "--log", "json"]
+    command = [
+        CHAINHOST,
+        "serve",
+        str(toml),
+        "--listen",
+        f"127.0.0.1:{port}",
+        "--admin",
+        f"127.0.0.1:{admin}",
+        "--log",
+        "json",
+    ]
     with log.open("w") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, text=True)
     served = Served(process, port, admin, log)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness import Served
 
 from chainlet import Error, run_local
-from harness import Served
 
 pytestmark = pytest.mark.host
 

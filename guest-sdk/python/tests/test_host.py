@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-
 from harness import Served, until
 
 pytestmark = pytest.mark.host
@@ -84,7 +83,9 @@ def test_a_failure_and_an_error_can_be_caught(kitchen: Served) -> None:
     assert kitchen.call({"what": "caught", "text": "fine"}) == (200, "FINE")
 
 
-@pytest.mark.parametrize(("text", "detail"), [("exit", "SystemExit: 3"), ("recursion", "deep"), ("key", "KeyError: 'k'")])
+@pytest.mark.parametrize(
+    ("text", "detail"), [("exit", "SystemExit: 3"), ("recursion", "deep"), ("key", "KeyError: 'k'")]
+)
 def test_any_exception_is_an_internal_error_and_no_trap(kitchen: Served, text: str, detail: str) -> None:
     status, problem = kitchen.call({"what": "bug", "text": text})
     assert (status, problem["error"]["kind"]) == (500, "internal")
@@ -114,7 +115,9 @@ def test_streams_go_in_and_out(kitchen: Served) -> None:
 
 
 def test_an_error_before_the_first_item_has_its_status(kitchen: Served) -> None:
-    status, problem = kitchen.call({"what": "fail-first", "words": []}, chainlet="words", accept="application/x-ndjson, application/json;q=0.1")
+    status, problem = kitchen.call(
+        {"what": "fail-first", "words": []}, chainlet="words", accept="application/x-ndjson, application/json;q=0.1"
+    )
     problem = json.loads(problem)
     assert (status, problem["detail"]) == (404, "no words")
 
@@ -155,7 +158,9 @@ def test_a_module_that_a_function_imports_is_there(kitchen: Served) -> None:
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.answer(b"event: greeting\ndata: a\ndata: b\n\n: comment\r\ndata: c\r\n\r\n" if self.path == "/events" else b"hello")
+        self.answer(
+            b"event: greeting\ndata: a\ndata: b\n\n: comment\r\ndata: c\r\n\r\n" if self.path == "/events" else b"hello"
+        )
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
@@ -184,7 +189,10 @@ def test_requests_go_out(kitchen: Served, server: str) -> None:
     assert kitchen.call({"what": "get", "text": server + "/missing"}) == (200, "404 hello")
     status, answer = kitchen.call({"what": "post", "text": server + "/echo"})
     assert (status, answer) == (200, "{'path': '/echo?q=%C3%A4+b', 'body': {'a': 1}}")
-    assert kitchen.call({"what": "events", "text": server + "/events"}) == (200, "[('greeting', 'a\\nb'), ('message', 'c')]")
+    assert kitchen.call({"what": "events", "text": server + "/events"}) == (
+        200,
+        "[('greeting', 'a\\nb'), ('message', 'c')]",
+    )
 
 
 def test_httpx_sends_through_the_host(kitchen: Served, server: str) -> None:
@@ -207,4 +215,9 @@ def test_the_openapi_document_has_the_docs(kitchen: Served) -> None:
 
 def test_a_chainlet_that_is_not_well_is_not_ready(kitchen: Served) -> None:
     assert kitchen.call({"what": "close"})[0] == 200
-    until(lambda: kitchen.get("/readyz")[0] == 503 or any("the kitchen is closed" in json.dumps(line) for line in kitchen.log_lines()))
+    until(
+        lambda: (
+            kitchen.get("/readyz")[0] == 503
+            or any("the kitchen is closed" in json.dumps(line) for line in kitchen.log_lines())
+        )
+    )

@@ -7,8 +7,19 @@ from collections.abc import AsyncIterator
 
 import pydantic
 
-from chainlet import Chainlet, DeploymentContext, Error, Failure, RemoteConfig, call, depends, depends_context, entrypoint
-from chainlet import http, keyvalue
+from chainlet import (
+    Chainlet,
+    DeploymentContext,
+    Error,
+    Failure,
+    RemoteConfig,
+    call,
+    depends,
+    depends_context,
+    entrypoint,
+    http,
+    keyvalue,
+)
 
 log = logging.getLogger("kitchen")
 

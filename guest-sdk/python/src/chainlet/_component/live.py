@@ -31,7 +31,6 @@ class LiveApp:
         # CPython for WASI would try to write next to the sources, which are read-only.
         sys.dont_write_bytecode = True
         sys.path.insert(0, FOLDER)
-        importlib.invalidate_caches()
         try:
             self._app = App(getattr(importlib.import_module(self._module), self._class))
         except ModuleNotFoundError as error:

@@ -265,15 +265,17 @@ def _lower_tuple(items: list[Function]) -> Function:
 
 def _lower_record(form: forms.Record, bound: Any, lowers: list[Function]) -> Function:
     is_dict = form.kind is forms.RecordKind.DICT
+    cls: type[Any] = dict if is_dict else form.python
+    read: Callable[[Any, str], Any] = dict.get if is_dict else getattr
     fields = list(zip([each.python for each in form.fields], lowers))
 
     def lower(value: Any) -> Any:
-        if not isinstance(value, dict if is_dict else form.python):
+        if not isinstance(value, cls):
             raise _wrong(form.python.__name__, value)
         lowered = []
         for name, each in fields:
             try:
-                lowered.append(each(value.get(name) if is_dict else getattr(value, name)))
+                lowered.append(each(read(value, name)))
             except ConversionError as error:
                 raise error.inside(f".{name}") from None
         return bound(*lowered)
@@ -316,11 +318,16 @@ def _lower_enum(form: forms.Enumeration, cases: dict[Any, Any]) -> Function:
 
 
 def _lower_variant(cases: list[tuple[type, Function, Any]]) -> Function:
+    exact = {python: (inner, bound) for python, inner, bound in cases}
+
     def lower(value: Any) -> Any:
-        for matches in (lambda python: type(value) is python, lambda python: isinstance(value, python)):
-            for python, inner, bound in cases:
-                if matches(python):
-                    return bound(inner(value))
+        # A bool is an int, so the class itself counts first.
+        found = exact.get(type(value))
+        if found is None:
+            found = next(((inner, bound) for python, inner, bound in cases if isinstance(value, python)), None)
+        if found is not None:
+            inner, bound = found
+            return bound(inner(value))
         raise _wrong(" or ".join(python.__name__ for python, _, _ in cases), value)
 
     return lower

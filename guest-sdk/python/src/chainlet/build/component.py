@@ -112,15 +112,15 @@ def _write_wit(folder: Path, description: Description, chainlet: DescribedChainl
             shutil.copy(each, folder / "deps")
 
 
-def _write_app(
-    folder: Path, description: Description, chainlet: DescribedChainlet, live: bool
-) -> None:
+def _write_app(folder: Path, description: Description, chainlet: DescribedChainlet, live: bool) -> None:
     module, cls = chainlet.cls.__module__, chainlet.cls.__name__
     lines = [f"import {name}" for name in dict.fromkeys([*imports.ALWAYS, *description.late_imports])]
+    if chainlet.uses_http:
+        lines.append("import chainlet.http._wasi")
     if live:
         by_name = {each.name: each.signature for each in description.chainlets}
         contract = wit.contract(chainlet.signature, [(name, by_name[name]) for name in chainlet.dependencies])
-        lines += [f"import {name}" for name in [*imports.STANDARD, *_packages(description)]]
+        lines += [f"import {name}" for name in [*imports.STANDARD, *imports.SDK, *_packages(description)]]
         lines += [
             "from chainlet._component import app, live",
             f"app_ = live.LiveApp({module!r}, {cls!r}, {contract!r})",
@@ -167,7 +167,7 @@ def _run(tool: str, stage: Path, paths: list[Path], chainlet: DescribedChainlet,
     # Otherwise componentize-py adds the packages of whatever environment it finds.
     empty = stage / "environment"
     (empty / "lib").mkdir(parents=True)
-    environment = {**os.environ, "VIRTUAL_ENV": str(empty), "PYTHONHASHSEED": "0"}
+    environment = {**os.environ, "VIRTUAL_ENV": str(empty)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, cwd=stage)
     if done.returncode != 0:
         raise _failure(done.stdout + done.stderr, stage, file)

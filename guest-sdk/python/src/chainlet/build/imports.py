@@ -100,6 +100,9 @@ STANDARD = tuple(
     ]
 )
 
+# And what a file may import of the SDK.
+SDK = ("chainlet.chains", "chainlet.keyvalue", "pydantic")
+
 
 def own_modules(module: ModuleType) -> list[ModuleType]:
     """Returns the loaded modules that are in the folder of the user's file, the file itself included."""

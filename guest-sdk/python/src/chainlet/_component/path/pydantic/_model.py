@@ -240,7 +240,7 @@ class BaseModel(metaclass=_ModelType):
         return iter([(name, getattr(self, name)) for name in type(self).model_fields])
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and list(self) == list(other)  # type: ignore[call-overload]
+        return type(self) is type(other) and list(self) == list(other)
 
     def __hash__(self) -> int:
         if not type(self).model_config.get("frozen"):
