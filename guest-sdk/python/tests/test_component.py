@@ -5,9 +5,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from harness import CHAINHOST, require_host, run_build
 
 import chainlet.build.docs as docs
-from harness import CHAINHOST, require_host, run_build
 
 PACKAGE = Path(__file__).parent.parent
 REPOSITORY = PACKAGE.parents[1]
@@ -61,7 +61,9 @@ def test_a_mistake_is_found_before_the_slow_part(tmp_path: Path, text: str, targ
 
 
 def test_an_import_that_a_function_guards_may_fail(tmp_path: Path) -> None:
-    guarded = ONE.replace("        import csv\n", "        try:\n            import torch\n        except ImportError: pass\n")
+    guarded = ONE.replace(
+        "        import csv\n", "        try:\n            import torch\n        except ImportError: pass\n"
+    )
     (tmp_path / "chain.py").write_text(guarded)
     assert run_build("describe", "chain.py", folder=tmp_path).returncode == 0
 

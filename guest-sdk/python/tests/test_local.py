@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-
-from chainlet import Chainlet, DeploymentContext, call, depends, depends_context, http as client, keyvalue, run_local
-from chainlet.http._events import events
 from test_host import Handler
+
+from chainlet import Chainlet, DeploymentContext, call, depends, depends_context, keyvalue, run_local
+from chainlet import http as client
+from chainlet.http._events import events
 
 
 class Leaf(Chainlet):
@@ -50,7 +51,11 @@ def test_settings_secrets_and_the_environment_can_be_given(tmp_path: Path) -> No
     with run_local({"key": "s"}, settings={Leaf: {"end": "?"}}, data_dir=tmp_path, environment="test"):
         leaf = Leaf()
     assert leaf.context.secrets["key"] == "s"
-    assert (leaf.context.environment, leaf.context.environment.name, leaf.context.data_dir) == ("test", "test", tmp_path)
+    assert (leaf.context.environment, leaf.context.environment.name, leaf.context.data_dir) == (
+        "test",
+        "test",
+        tmp_path,
+    )
     assert asyncio.run(leaf.run_remote("Ada")) == "Hello, Ada?"
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import pkgutil
 from typing import Any
 
 import wit_world
 import wit_world.exports
+import wit_world.imports
 from componentize_py_types import Err
 from wit_world.imports import context as host_context
 
@@ -24,6 +26,9 @@ from .remote import Remote
 from .serve import Server
 
 loop.install()
+# A component can import only what was imported when it was built, and `_host` imports when it is asked.
+for _module in pkgutil.iter_modules(wit_world.imports.__path__):
+    importlib.import_module(f"wit_world.imports.{_module.name}")
 
 
 class App:

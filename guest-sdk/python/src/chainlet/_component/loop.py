@@ -59,7 +59,19 @@ class Call:
             task.cancel()
 
 
-class _Bell:
+class _Waiter:
+    """Something that a call waits for. componentize-py treats it as a future."""
+
+    def set_result(self, code: int) -> None:
+        """Notes that the host has the result. `_poll` takes it, in the turn of the call."""
+        _events.append((self, code))
+
+    def take(self, code: int) -> None:
+        """Takes the result from the host."""
+        raise NotImplementedError
+
+
+class _Bell(_Waiter):
     """Wakes a waiting call: a stream within the instance. Bells are kept and given to one call after the other."""
 
     def __init__(self) -> None:
@@ -76,8 +88,8 @@ class _Bell:
             self.rung = True
             runtime.stream_write(self.writer.type_, self.writer.handle, b"\0")
 
-    def set_result(self, code: int) -> None:
-        """Takes the byte. componentize-py calls this, as it would a future, when the read has ended."""
+    def take(self, code: int) -> None:
+        """Takes the byte, and is then free for another call."""
         runtime.promise_get_result(code, self.promise)
         if self.owner is not None:
             self.owner.bell = None
@@ -86,20 +98,19 @@ class _Bell:
         _idle_bells.append(self)
 
 
-class _Alarm:
+class _Alarm(_Waiter):
     """A wait of the host for a moment. `when` is in seconds of the loop's clock."""
 
     def __init__(self, when: float, promise: int) -> None:
         self.when, self.promise = when, promise
 
-    def set_result(self, code: int) -> None:
-        """Runs the due timers. componentize-py calls this when the wait has ended."""
+    def take(self, code: int) -> None:
+        """Ends the wait. Each turn begins with the due timers of all calls."""
         runtime.promise_get_result(code, self.promise)
         _alarms.remove(self)
-        _ring_due_timers()
 
 
-class _Pending:
+class _Pending(_Waiter):
     """An import, a read or a write under way. If nobody waits for it any more, its result is taken and dropped."""
 
     def __init__(self, future: asyncio.Future[int], promise: int) -> None:
@@ -107,7 +118,7 @@ class _Pending:
         # Runs after the result of something that was given up has been dropped.
         self.finish: Callable[[], None] | None = None
 
-    def set_result(self, code: int) -> None:
+    def take(self, code: int) -> None:
         """Hands the code to the waiting task, or drops the result."""
         if self.future.done():
             runtime.promise_get_result(code, self.promise)
@@ -121,6 +132,7 @@ class _Timer(asyncio.TimerHandle):
     call: Call
 
 
+_events: list[tuple[_Waiter, int]] = []
 _current: Call | None = None
 _waiting: dict[int, Call] = {}
 _idle_bells: list[_Bell] = []
@@ -256,6 +268,10 @@ def _poll(state: Any) -> int:
     before, _current = _current, call
     _waiting.pop(id(call), None)
     try:
+        while _events:
+            waiter, code = _events.pop()
+            waiter.take(code)
+        _ring_due_timers()
         while state.handles:
             _run_queue(call)
             if state.pending_count == 0 and not call.tasks:
