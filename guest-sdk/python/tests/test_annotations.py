@@ -65,7 +65,8 @@ class Empty(TypedDict):
         (set[int], "list<s64>"),
         (tuple[int, ...], "list<s64>"),
         (tuple[int, str], "tuple<s64, string>"),
-        (dict[str, float], "list<tuple<string, f64>>"),
+        (dict[str, float], "map<string, f64>"),
+        (dict[tuple[int, int], str], "list<tuple<tuple<s64, s64>, string>>"),
         (Optional[int], "option<s64>"),  # noqa: UP045
         (int | None, "option<s64>"),
         (Union[int, str], "where"),

@@ -83,9 +83,7 @@ def plain(module: Any, body: dict[str, Any]) -> Outcome:
 
 
 def hosted(kitchen: Served, body: dict[str, Any]) -> Outcome:
-    # A dict is a list of pairs in the JSON of the host.
-    pairs = {key: list(value.items()) if key == "counts" else value for key, value in body.items()}
-    status, answer = kitchen.call(pairs)
+    status, answer = kitchen.call(body)
     if status == 200:
         return Outcome(answer)
     return Outcome(kind=answer["error"]["kind"].replace("_", "-"), message=answer["error"]["message"])

@@ -98,7 +98,7 @@ def test_an_argument_of_the_wrong_type_names_its_place(kitchen: Served) -> None:
 
 
 def test_models_and_defaults_come_in(kitchen: Served) -> None:
-    body = {"what": "order", "order": {"dish": "soup"}, "counts": [["a", 1], ["b", 2]]}
+    body = {"what": "order", "order": {"dish": "soup"}, "counts": {"a": 1, "b": 2}}
     assert kitchen.call(body) == (200, "Order(dish='soup', count=1) {'a': 1, 'b': 2}")
     assert kitchen.call({"what": "order"}) == (200, "None None")
     status, problem = kitchen.call({"what": "order", "order": {"dish": ""}})

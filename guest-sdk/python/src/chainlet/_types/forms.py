@@ -43,7 +43,7 @@ class ListOf:
 
 @dataclass(frozen=True)
 class MapOf:
-    """A dictionary. It travels as a list of pairs, because componentize-py 0.25.1 has no `map<K, V>`."""
+    """A dictionary. The bindings have it as a list of pairs: see `chainlet.build.maps`."""
 
     key: Form
     value: Form

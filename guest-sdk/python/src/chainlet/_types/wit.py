@@ -12,6 +12,9 @@ from .signature import Signature
 # The names under which an interface uses the host's own types, so that a chain may have a type `error` of its own.
 ERROR, FAILURE = "chain-error", "chain-failure"
 
+# The keys that a map of WIT can have, of those that Python has.
+_MAP_KEYS = ("string", "bool", "s64")
+
 
 def type_text(form: Form) -> str:
     """Returns the type as WIT names it where it is used."""
@@ -22,7 +25,8 @@ def type_text(form: Form) -> str:
     if isinstance(form, forms.ListOf):
         return f"list<{type_text(form.item)}>"
     if isinstance(form, forms.MapOf):
-        return f"list<tuple<{type_text(form.key)}, {type_text(form.value)}>>"
+        key, value = type_text(form.key), type_text(form.value)
+        return f"map<{key}, {value}>" if key in _MAP_KEYS else f"list<tuple<{key}, {value}>>"
     if isinstance(form, forms.TupleOf):
         return f"tuple<{', '.join(map(type_text, form.items))}>"
     if isinstance(form, forms.OptionOf):

@@ -9,5 +9,7 @@
 | `describe` | the chain that the file declares, as data |
 | `package` | the WIT package of a chainlet or of the whole chain |
 | `component` | makes a component with componentize-py |
+| `maps` | the type `map<K, V>`, which componentize-py does not know |
+| `imports` | the imports inside functions |
 | `docs` | the section of a component that holds its doc comments |
 """

@@ -17,7 +17,7 @@ from typing import Any
 
 from .._types import wit
 from .._types.names import dependency_module
-from . import docs, imports, package, policy
+from . import docs, imports, maps, package, policy
 from .describe import DescribedChainlet, Description, describe
 from .places import shown
 from .problem import Problem
@@ -69,6 +69,7 @@ def build_component(
         paths = [stage / "app", *_stage_sources(stage, file), *(sites or _own_sites())]
         made = stage / "made.wasm"
         _run(tool, stage, paths, chainlet, made, file)
+        maps.restore_maps(made)
         docs.append(made, chainlet.signature)
         out.parent.mkdir(parents=True, exist_ok=True)
         # A rename is atomic, so a host that watches the file never reads half of it.
@@ -104,7 +105,7 @@ def _own_sites() -> list[Path]:
 
 def _write_wit(folder: Path, description: Description, chainlet: DescribedChainlet) -> None:
     (folder / "deps").mkdir(parents=True)
-    (folder / "chain.wit").write_text(package.of_chainlet(chainlet, description.chainlets))
+    (folder / "chain.wit").write_text(maps.named_maps(package.of_chainlet(chainlet, description.chainlets)))
     for each in _WIT.iterdir():
         if each.is_dir():
             shutil.copytree(each, folder / "deps" / each.name)

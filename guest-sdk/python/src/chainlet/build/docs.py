@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .._types import forms
 from .._types.signature import Signature
+from .maps import encode_unsigned
 
 _SECTION = b"chainlet:docs"
 
@@ -30,15 +31,5 @@ def append(component: Path, signature: Signature) -> None:
 
 def section(payload: bytes) -> bytes:
     """Returns a custom section of WebAssembly: its id 0, its size, its name, and the payload."""
-    content = _unsigned(len(_SECTION)) + _SECTION + payload
-    return b"\0" + _unsigned(len(content)) + content
-
-
-def _unsigned(value: int) -> bytes:
-    """Returns an integer in LEB128."""
-    encoded = bytearray()
-    while value >= 0x80:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
+    content = encode_unsigned(len(_SECTION)) + _SECTION + payload
+    return b"\0" + encode_unsigned(len(content)) + content
