@@ -9,7 +9,7 @@ import json
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from ._coerce import coerce
@@ -286,9 +286,8 @@ def _validated(cls: Any, data: dict[str, Any]) -> tuple[dict[str, Any], list[dic
 def _validated_field(cls: Any, name: str, info: FieldInfo, value: Any, others: dict[str, Any]) -> Any:
     """Returns the checked value of one field. `others` has the fields before it, for validators that ask for them."""
     validators = [
-        (_with_info(_of_class(cls, method), name, others), mode)
-        for method, (fields, mode) in _marks(cls, "__validates_fields__")
-        if name in fields or "*" in fields
+        (functools.partial(method, others) if takes_info else method, mode)
+        for method, takes_info, mode in _validators(cls, name)
     ]
     for validate, mode in validators:
         value = validate(value) if mode in ("before", "plain") else value
@@ -306,13 +305,17 @@ def _by_name(cls: Any) -> bool:
     return bool(cls.model_config.get("populate_by_name") or cls.model_config.get("validate_by_name"))
 
 
-def _marks(cls: type, mark: str) -> Iterator[tuple[Any, Any]]:
-    """Yields the marked members of a class and of its bases, and what the mark says."""
-    for base in reversed(cls.__mro__):
-        for value in base.__dict__.values():
-            function = getattr(value, "__func__", value)
-            if hasattr(function, mark) and inspect.isroutine(function):
-                yield value, getattr(function, mark)
+# A search through all members of a class takes longer than everything else about a small model.
+@functools.cache
+def _marks(cls: type, mark: str) -> tuple[tuple[Any, Any], ...]:
+    """Returns the marked members of a class and of its bases, each with what the mark says."""
+    members = [value for base in reversed(cls.__mro__) for value in base.__dict__.values()]
+    functions = [(value, getattr(value, "__func__", value)) for value in members]
+    return tuple(
+        (value, getattr(function, mark))
+        for value, function in functions
+        if inspect.isroutine(function) and hasattr(function, mark)
+    )
 
 
 def _of_class(cls: type, method: Any) -> Callable[..., Any]:
@@ -323,16 +326,29 @@ def _of_class(cls: type, method: Any) -> Callable[..., Any]:
     return functools.partial(method, cls)
 
 
-def _with_info(validate: Callable[..., Any], name: str, others: dict[str, Any]) -> Callable[[Any], Any]:
-    if len(inspect.signature(validate).parameters) < 2:
-        return validate
-    info = types.SimpleNamespace(data=dict(others), field_name=name)
-    return lambda value: validate(value, info)
+@functools.cache
+def _validators(cls: Any, name: str) -> tuple[tuple[Callable[..., Any], bool, str], ...]:
+    """Returns the validators of a field. The flag is true for one that first takes the fields before it."""
+    found = []
+    for method, (fields, mode) in _marks(cls, "__validates_fields__"):
+        if name in fields or "*" in fields:
+            bound = _of_class(cls, method)
+            takes_info = len(inspect.signature(bound).parameters) > 1
+            found.append((_with_info(bound, name) if takes_info else bound, takes_info, mode))
+    return tuple(found)
 
 
-def _computed(cls: type) -> list[str]:
+def _with_info(validate: Callable[..., Any], name: str) -> Callable[..., Any]:
+    def with_info(others: dict[str, Any], value: Any) -> Any:
+        return validate(value, types.SimpleNamespace(data=dict(others), field_name=name))
+
+    return with_info
+
+
+@functools.cache
+def _computed(cls: type) -> tuple[str, ...]:
     names = [name for base in reversed(cls.__mro__) for name, value in base.__dict__.items() if _is_computed(value)]
-    return list(dict.fromkeys(names))
+    return tuple(dict.fromkeys(names))
 
 
 def _is_computed(value: Any) -> bool:
