@@ -41,6 +41,10 @@ def install() -> None:
     host = _host.interface("log")
     if host is None:
         return
+    # Facts that the handler does not write, and that take most of the time of a record.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging.logAsyncioTasks = False  # type: ignore[attr-defined,unused-ignore]
+    logging._srcfile = None  # type: ignore[attr-defined]
     root = logging.getLogger()
     root.handlers[:] = [HostHandler(host)]
     # The least level that the host writes, so that no record is made in vain.

@@ -181,7 +181,10 @@ def _failure(output: str, stage: Path, file: Path) -> Exception:
     last = lines[-1].strip() if lines else ""
     where = next(((name, int(line)) for name, line in reversed(user) if (file.parent / name).exists()), None)
     place = (shown(str(file.parent / where[0])), where[1]) if where else (shown(str(file)), None)
-    if missing := re.search(r"(?:No module named|cannot import name) '([\w.]+)'", last):
+    if absent := re.search(r"cannot import name '(\w+)' from '([\w.]+)'", last):
+        help = "docs/python.md lists what the pydantic of a component has" if absent[2] == "pydantic" else "correct it"
+        return Problem(f"the module {absent[2]} of the component has no {absent[1]}", help, *place)
+    if missing := re.search(r"No module named '([\w.]+)'", last):
         module = missing[1]
         native = policy.distribution_of(module)
         help = f"if {native} needs native code: {policy.NATIVE_HELP}"
