@@ -43,8 +43,8 @@ def install() -> None:
         return
     # Facts that the handler does not write, and that take most of the time of a record.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    logging.logAsyncioTasks = False  # type: ignore[attr-defined,unused-ignore]
-    logging._srcfile = None  # type: ignore[attr-defined]
+    logging.logAsyncioTasks = False  # type: ignore[attr-defined]
+    logging._srcfile = None
     root = logging.getLogger()
     root.handlers[:] = [HostHandler(host)]
     # The least level that the host writes, so that no record is made in vain.
