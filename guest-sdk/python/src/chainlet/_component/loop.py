@@ -300,6 +300,9 @@ def _wait(call: Call) -> None:
         _join(call, waitable, waiter)
     # A turn that runs nothing, for an alarm of other calls, has set no alarm for what is next.
     _set_alarm(call)
+    if call.state.handles:
+        # The alarm rang at once, so the call must not sleep.
+        call.bell.ring()
     _waiting[id(call)] = call
 
 
