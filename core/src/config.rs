@@ -37,6 +37,7 @@ mod network;
 mod parse;
 pub(crate) mod place;
 mod policy;
+mod python;
 pub(crate) mod reader;
 mod resources;
 mod retry;
@@ -67,6 +68,7 @@ pub use name::{
 };
 pub use network::{NetworkAccess, NetworkRuleError};
 pub use policy::{BreakerPolicy, Canary, DependencySpec, Health, Replicas, Rollout};
+pub use python::{PythonClass, PythonClassError};
 pub use resources::Resources;
 pub use retry::{RetryKind, UnknownRetryKind};
 pub use secrets::{ChainSecrets, Secret, SecretStore, SecretUnavailable};

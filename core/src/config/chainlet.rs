@@ -14,6 +14,7 @@ use super::name::{ChainletName, DependencyName, InterfaceName};
 use super::network::NetworkAccess;
 use super::place::Place;
 use super::policy::{DependencySpec, Health, Replicas};
+use super::python::PythonClass;
 use super::reader::{Expected, Node, Problems};
 use super::resources::Resources;
 use super::row_type::{Count, RowType};
@@ -32,8 +33,9 @@ table! {
     #[derive(Debug, Clone, PartialEq)]
     #[non_exhaustive]
     pub struct ChainletSpec {
-        /// The component file, relative to chain.toml, for example `component = "say_hello.wasm"`.
-        pub component: ComponentSource = ComponentSource::File(PathBuf::new()), required,
+        /// The component file, relative to chain.toml, for example `component = "say_hello.wasm"`. With `python`, it is
+        /// `build/NAME.wasm` by default.
+        pub component: ComponentSource = ComponentSource::File(PathBuf::new()), required, unless "python",
             like "component = \"say_hello.wasm\"";
 
         /// The exported interface whose `run-remote` is served, for example `export = "demo:hello/greeter@1.0.0"`. It is
@@ -44,6 +46,11 @@ table! {
         /// `build = "cargo build --release --target wasm32-wasip2"`, or with its folder,
         /// `build = { command = "make", workdir = "say-hello" }`.
         pub build: Option<Build> = None, like "build = \"cargo build --release --target wasm32-wasip2\"";
+
+        /// The Python class that the chainlet is, for example `python = "chain.py:SayHello"`. `chainhost build` and
+        /// `serve --build` make the component of it. They also add what the class declares and chain.toml does not say:
+        /// resources, secrets, hosts, stores, settings and dependencies.
+        pub python: Option<PythonClass> = None, like "python = \"chain.py:SayHello\"";
 
         /// The number of live instances, each of which runs `init` once. Either a number, `replicas = 2`, or bounds between
         /// which it follows the load, `replicas = { min = 1, max = 4 }`.
@@ -142,6 +149,13 @@ impl Table for ChainletSpec {
     ];
 
     fn check_rules(&self, place: &mut Place<'_>) {
+        if self.python.is_some() && self.build.is_some() {
+            place.error(
+                &place.at.key("build"),
+                "expected no build command where `python` says what the component is made of, found one",
+                "remove one of the two keys",
+            );
+        }
         if self.replicas.min == 0 && self.queue == 0 {
             place.error(
                 &place.at.key("queue"),

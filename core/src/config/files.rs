@@ -64,9 +64,9 @@ impl ChainSpec {
             ),
             Err(error) => (
                 format!("cannot find the component file {}: {error}", path.display()),
-                match chainlet.build {
-                    Some(_) => "run `chainhost build` first, or serve with --build, to make it".to_owned(),
-                    None => "correct the path, which is relative to chain.toml, or add a build command".to_owned(),
+                match chainlet.build.is_some() || chainlet.python.is_some() {
+                    true => "run `chainhost build` first, or serve with --build, to make it".to_owned(),
+                    false => "correct the path, which is relative to chain.toml, or add a build command".to_owned(),
                 },
             ),
         };

@@ -1,5 +1,6 @@
 //! Reads chain.toml, key by key.
 
+mod derived;
 mod settings;
 mod syntax;
 
@@ -8,6 +9,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+use self::derived::Declarations;
 use super::document::ChainFile;
 use super::error::{ConfigError, ConfigErrors};
 use super::key::KeyPath;
@@ -19,8 +21,17 @@ use super::table::Rows;
 use super::validate;
 use crate::bounded_file;
 
+/// The state of the sources from which chainlets are made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sources {
+    /// They are built, or chainlets have none. The files that the build has written are read.
+    Built,
+    /// They are about to be built. What the last build has written is out of date.
+    NotBuilt,
+}
+
 /// Reads the file at `path`.
-pub(super) fn chain_file(path: &Path) -> Result<ChainSpec, ConfigErrors> {
+pub(super) fn chain_file(path: &Path, sources: Sources) -> Result<ChainSpec, ConfigErrors> {
     let bytes = bounded_file::read(path, bounded_file::TEXT).map_err(|error| unreadable(path, &error))?;
     let text = match std::str::from_utf8(&bytes) {
         Ok(text) => text,
@@ -30,7 +41,7 @@ pub(super) fn chain_file(path: &Path) -> Result<ChainSpec, ConfigErrors> {
             return Err(ConfigError::new(place, "the file is not UTF-8 text from here on", "save it as UTF-8").into());
         }
     };
-    chain_text(text, path)
+    chain_text(text, path, sources)
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> ConfigError {
@@ -48,11 +59,17 @@ fn unreadable(path: &Path, error: &std::io::Error) -> ConfigError {
 }
 
 /// Reads `text` as the file at `origin`.
-pub(super) fn chain_text(text: &str, origin: &Path) -> Result<ChainSpec, ConfigErrors> {
+pub(super) fn chain_text(text: &str, origin: &Path, sources: Sources) -> Result<ChainSpec, ConfigErrors> {
     let source = Source::new(origin, text);
     let (document, syntax_errors) = DeTable::parse_recoverable(text);
-    let document = document.get_ref();
-    ConfigErrors::check(syntax::errors(&source, text, document, &syntax_errors))?;
+    ConfigErrors::check(syntax::errors(&source, text, document.get_ref(), &syntax_errors))?;
+    let declarations = match sources {
+        Sources::Built => Declarations::read(document.get_ref(), &folder_of(origin))?,
+        Sources::NotBuilt => Declarations::default(),
+    };
+    let mut document = document.into_inner();
+    declarations.add_to(&mut document);
+    let document = &document;
 
     let mut problems = Problems::new(&source, document);
     let mut root = TableReader::new(KeyPath::root(), document);

@@ -15,6 +15,7 @@ use super::error::{ConfigError, ConfigErrors};
 use super::key::KeyPath;
 use super::location::Location;
 use super::name::{ChainName, ChainletName, EnvironmentName, StoreName};
+use super::parse::Sources;
 use super::policy::Rollout;
 use super::reader::nearest;
 use super::source::Source;
@@ -65,7 +66,16 @@ impl ChainSpec {
     /// # Errors
     /// Fails if the file cannot be read, or if anything is wrong with it. The errors say everything that is wrong.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ConfigErrors> {
-        parse::chain_file(path.as_ref())
+        parse::chain_file(path.as_ref(), Sources::Built)
+    }
+
+    /// Does the same as [`ChainSpec::from_file`], but leaves out what the sources of its chainlets declare: a build is
+    /// about to write that.
+    ///
+    /// # Errors
+    /// Fails as [`ChainSpec::from_file`] does.
+    pub fn from_file_before_build(path: impl AsRef<Path>) -> Result<Self, ConfigErrors> {
+        parse::chain_file(path.as_ref(), Sources::NotBuilt)
     }
 
     /// Reads the text of a chain.toml that is, or could be, at `origin`. Errors name that path, and relative paths
@@ -74,7 +84,7 @@ impl ChainSpec {
     /// # Errors
     /// Fails if anything is wrong with the text. The errors say everything that is wrong.
     pub fn from_toml(text: &str, origin: &Path) -> Result<Self, ConfigErrors> {
-        parse::chain_text(text, origin)
+        parse::chain_text(text, origin, Sources::Built)
     }
 
     /// Repeats the checks that were made when the spec was made, for a spec that was changed since.

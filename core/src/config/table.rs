@@ -124,6 +124,8 @@ pub(crate) struct Row<T: RowType> {
     /// The value of a key that is left out or that cannot be read.
     pub(crate) default: T,
     is_required: bool,
+    /// The key that may stand in the place of a required key.
+    unless: Option<&'static str>,
     what: Option<&'static str>,
     example: &'static str,
     bounds: T::Bounds,
@@ -135,12 +137,17 @@ impl<T: RowType> Row<T> {
         let bounds = T::Bounds::default();
         // The name of a field that is also a word of Rust.
         let key = key.strip_prefix("r#").unwrap_or(key);
-        Self { key, docs, default, is_required: false, what: None, example: "", bounds, help: None }
+        Self { key, docs, default, is_required: false, unless: None, what: None, example: "", bounds, help: None }
     }
 
     /// Makes it a mistake to leave the key out. Its default only stands in for a value that cannot be read.
     pub(crate) fn required(self) -> Self {
         Self { is_required: true, ..self }
+    }
+
+    /// Sets the key that may stand in the place of this one. When the table is read, code must have added this key.
+    pub(crate) fn unless(self, other: &'static str) -> Self {
+        Self { unless: Some(other), ..self }
     }
 
     /// Sets the limits of the values.
@@ -259,13 +266,17 @@ pub(crate) struct TableSchema<'a> {
     generator: &'a mut SchemaGenerator,
     properties: serde_json::Map<String, serde_json::Value>,
     required: Vec<&'static str>,
+    /// Keys of which one at least must be there.
+    either: Vec<[&'static str; 2]>,
 }
 
 impl TableSchema<'_> {
     pub(crate) fn describe<T: RowType>(&mut self, row: Row<T>) {
         let mut schema = T::schema(&row.bounds, self.generator);
         schema.insert("description".to_owned(), described(row.docs).into());
-        if row.is_required {
+        if let Some(other) = row.unless {
+            self.either.push([row.key, other]);
+        } else if row.is_required {
             self.required.push(row.key);
         } else if !row.default.is_nothing() {
             // A default has a JSON form, because a chain.toml could have it.
@@ -278,9 +289,10 @@ impl TableSchema<'_> {
 
 /// Returns the JSON Schema of a table with the documentation comment `docs`.
 pub(crate) fn schema<T: Rows>(docs: &str, generator: &mut SchemaGenerator) -> Schema {
-    let mut table = TableSchema { generator, properties: serde_json::Map::new(), required: Vec::new() };
+    let mut table =
+        TableSchema { generator, properties: serde_json::Map::new(), required: Vec::new(), either: Vec::new() };
     T::describe_rows(&mut table);
-    let TableSchema { properties, required, .. } = table;
+    let TableSchema { properties, required, either, .. } = table;
     let mut schema = json_schema!({
         "type": "object",
         "description": described(docs),
@@ -289,6 +301,9 @@ pub(crate) fn schema<T: Rows>(docs: &str, generator: &mut SchemaGenerator) -> Sc
     });
     if !required.is_empty() {
         schema.insert("required".to_owned(), required.into());
+    }
+    for keys in either {
+        schema.insert("anyOf".to_owned(), keys.map(|key| serde_json::json!({ "required": [key] })).to_vec().into());
     }
     schema
 }

@@ -26,13 +26,13 @@ class One(Chainlet):
 
 
 def test_the_wit_in_the_package_is_that_of_the_host() -> None:
-    if not (REPOSITORY / "host/wit").is_dir():
+    if not (REPOSITORY / "wit").is_dir():
         pytest.skip("the package is not in its repository")
     copies = PACKAGE / "src/chainlet/build/wit"
     for name in ("call", "context", "errors", "health", "init", "log"):
-        assert (copies / f"host/{name}.wit").read_text() == (REPOSITORY / f"host/wit/{name}.wit").read_text(), name
+        assert (copies / f"host/{name}.wit").read_text() == (REPOSITORY / f"wit/{name}.wit").read_text(), name
     for file in (copies / "keyvalue").iterdir():
-        assert file.read_text() == (REPOSITORY / f"host/wit/deps/keyvalue/{file.name}").read_text(), file.name
+        assert file.read_text() == (REPOSITORY / f"wit/deps/keyvalue/{file.name}").read_text(), file.name
 
 
 def test_a_custom_section_has_its_size_in_leb128() -> None:

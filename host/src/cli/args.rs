@@ -84,6 +84,11 @@ impl ChainFileArg {
         Ok(ChainSpec::from_file(self.path())?)
     }
 
+    /// Reads the file without what the sources of its chainlets declared at the last build.
+    pub fn read_before_build(&self) -> Result<ChainSpec, Failure> {
+        Ok(ChainSpec::from_file_before_build(self.path())?)
+    }
+
     /// Returns the path of the file.
     pub fn path(&self) -> PathBuf {
         if self.path.is_dir() { self.path.join("chain.toml") } else { self.path.clone() }

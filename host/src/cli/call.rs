@@ -7,6 +7,7 @@ use chainhost::chain::CallOptions;
 use clap::Args;
 
 use super::args::{self, ChainFileArg, LoadArgs};
+use super::build::Purpose;
 use super::{Exit, Failure, build, near, output};
 
 /// Call a Chainlet once, in this process, and print the JSON that it answers
@@ -48,15 +49,16 @@ pub struct Call {
 impl Call {
     /// Makes the call.
     pub async fn run(self) -> Result<(), Failure> {
-        let mut spec = self.file.read()?;
-        self.setting.apply(&mut spec);
+        let mut spec = if self.build { self.file.read_before_build()? } else { self.file.read()? };
         if let Some(chainlet) = &self.chainlet {
             near::chainlet(&spec, chainlet)?;
         }
         let input = input(self.input).await?;
         if self.build {
-            build::all(&spec).await?;
+            build::all(&spec, Purpose::Release).await?;
+            spec = self.file.read()?;
         }
+        self.setting.apply(&mut spec);
         let chain = self.setting.host()?.load(&spec).await?;
         let mut options = CallOptions::default();
         options.timeout = self.timeout;

@@ -3,6 +3,7 @@
 mod credentials;
 mod open_files;
 mod reload;
+mod sources;
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -25,6 +26,7 @@ use tracing_appender::non_blocking::ErrorCounter;
 use self::credentials::{Credentials, LoadedCredentials};
 use super::args::{self, ChainFileArg, LoadArgs};
 use super::blocking::{self, blocking};
+use super::build::{Built, Purpose};
 use super::signals::{CaughtSignal, Hangups, Signals};
 use super::{Exit, Failure, build, output};
 use crate::allocator;
@@ -81,7 +83,8 @@ pub struct Serve {
     #[arg(long)]
     build: bool,
 
-    /// Load a new version whenever chain.toml, a component or the file of --secrets has changed
+    /// Load a new version whenever chain.toml, a component or the file of --secrets has changed. With --build, build what
+    /// has changed when a source of a Chainlet has
     #[arg(long)]
     watch: bool,
 
@@ -134,9 +137,9 @@ impl Serve {
         let mut signals = Signals::catch()?;
         let hangups = Hangups::catch()?;
         let (file, setting) = (self.file.clone(), self.setting.clone());
-        let credentials = self.credentials.clone();
+        let (credentials, builds) = (self.credentials.clone(), self.build);
         let read = blocking(move || {
-            let mut spec = file.read()?;
+            let mut spec = if builds { file.read_before_build()? } else { file.read()? };
             setting.apply(&mut spec);
             Ok::<_, Failure>((spec, credentials.load()?, setting.host()?))
         });
@@ -156,7 +159,7 @@ impl Serve {
         }
         let begun = Instant::now();
         let files = Arc::new(reload::Files::default());
-        files.set(&self.file.path(), &spec, self.setting.secrets_file());
+        files.set(&self.file.path(), &spec, self.setting.secrets_file(), self.purpose() == Purpose::Watch);
         let starting = server.open()?;
         let progress = StartProgress::default();
         starting.follow(&progress);
@@ -192,28 +195,50 @@ impl Serve {
     }
 
     async fn load(&self, host: &Host, spec: &ChainSpec, progress: &StartProgress) -> Result<Chain, Failure> {
-        if self.build {
-            build::all(spec).await?;
+        if !self.build {
+            return Ok(host.load_with_progress(spec, progress).await?);
         }
-        Ok(host.load_with_progress(spec, progress).await?)
+        let built = build::all(spec, self.purpose()).await?;
+        let (file, setting) = (self.file.clone(), self.setting.clone());
+        let read = move || {
+            let mut spec = file.read()?;
+            setting.apply(&mut spec);
+            built.apply(&mut spec);
+            Ok::<_, Failure>(spec)
+        };
+        Ok(host.load_with_progress(&blocking(read).await?, progress).await?)
     }
 
-    /// Returns the live chain. It loads a new version from the same files, which it reads again.
+    /// Returns the purpose of the builds.
+    fn purpose(&self) -> Purpose {
+        if self.build && self.watch { Purpose::Watch } else { Purpose::Release }
+    }
+
+    /// Returns the live chain. It loads a new version from the same files, which it reads again. If changes of sources
+    /// are watched, it builds them first.
     fn live(&self, chain: Chain, host: Host, files: Arc<reload::Files>, loaded: LoadedCredentials) -> LiveChain {
-        let (path, setting, credentials) = (self.file.path(), self.setting.clone(), self.credentials.clone());
+        let (file, setting, credentials) = (self.file.clone(), self.setting.clone(), self.credentials.clone());
+        let builds = self.purpose() == Purpose::Watch;
         LiveChain::from_source(chain, move || {
-            let (path, setting, host, files) = (path.clone(), setting.clone(), host.clone(), files.clone());
+            let (file, setting, host, files) = (file.clone(), setting.clone(), host.clone(), files.clone());
             let (credentials, loaded) = (credentials.clone(), loaded.clone());
-            let read = move || {
+            let before = file.clone();
+            let read = move |built: Built| {
                 credentials.renew(&loaded)?;
-                let mut spec = ChainSpec::from_file(&path)?;
+                let mut spec = ChainSpec::from_file(file.path())?;
                 setting.apply(&mut spec);
-                files.set(&path, &spec, setting.secrets_file());
+                files.set(&file.path(), &spec, setting.secrets_file(), builds);
+                built.apply(&mut spec);
                 spec.check_files()?;
                 Ok::<_, Box<dyn Error + Send + Sync>>((spec, setting.secrets()?))
             };
             async move {
-                let (spec, secrets) = blocking::within(read).await??;
+                let mut built = Built::default();
+                if builds {
+                    let spec = blocking::within(move || ChainSpec::from_file_before_build(before.path())).await??;
+                    built = build::all(&spec, Purpose::Watch).await.map_err(|failure| failure.to_string())?;
+                }
+                let (spec, secrets) = blocking::within(move || read(built)).await??;
                 let chain = host.with_secrets(secrets).load(&spec).await?;
                 Ok::<_, Box<dyn Error + Send + Sync>>((chain, spec.rollout))
             }

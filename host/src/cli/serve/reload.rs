@@ -11,12 +11,13 @@ use chainhost::live::{LiveChain, ReloadError, Reloaded};
 use tokio::time::sleep;
 
 use super::credentials::{Credentials, LoadedCredentials};
+use super::sources::SourceFolder;
 use crate::cli::blocking::blocking;
 use crate::cli::signals::Hangups;
 
 /// The interval at which watched files are checked. Checking works on every file system, but notifications of changes
 /// do not.
-const LOOK: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Reloads at each SIGHUP. Never returns.
 pub(super) async fn on_hangup(chain: LiveChain, mut hangups: Hangups) -> std::convert::Infallible {
@@ -98,9 +99,16 @@ async fn reload(chain: &LiveChain) {
     }
 }
 
-/// The files of which a chain consists.
+/// The files of which a chain consists, and those of which its components are built.
 #[derive(Debug, Default)]
-pub(super) struct Files(Mutex<BTreeSet<PathBuf>>);
+pub(super) struct Files(Mutex<Watched>);
+
+#[derive(Debug, Default)]
+struct Watched {
+    files: BTreeSet<PathBuf>,
+    /// Folders with sources.
+    folders: BTreeSet<SourceFolder>,
+}
 
 /// The state of some files at one moment.
 type State = Vec<(PathBuf, FileStamp)>;
@@ -109,18 +117,30 @@ type State = Vec<(PathBuf, FileStamp)>;
 type FileStamp = Option<(SystemTime, u64)>;
 
 impl Files {
-    /// Sets the files: those of `spec`, `file` from which `spec` was read, and the file with `secrets`.
-    pub(super) fn set(&self, file: &Path, spec: &ChainSpec, secrets: Option<&Path>) {
-        let components = spec.chainlets.values().filter_map(|chainlet| match &chainlet.component {
-            ComponentSource::File(path) => Some(spec.resolve(path)),
-            ComponentSource::Bytes(_) => None,
-        });
-        let files = [file].into_iter().chain(secrets).map(Path::to_owned).chain(components).collect();
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = files;
+    /// Sets the files: those of `spec`, `file` from which `spec` was read, and the file with `secrets`. If a change leads
+    /// to a build, the sources of a component take its place.
+    pub(super) fn set(&self, file: &Path, spec: &ChainSpec, secrets: Option<&Path>, builds: bool) {
+        let mut watched = Watched::default();
+        watched.files.extend([file].into_iter().chain(secrets).map(Path::to_owned));
+        for chainlet in spec.chainlets.values() {
+            match (&chainlet.component, SourceFolder::of(spec, chainlet)) {
+                (_, Some(folder)) if builds => {
+                    watched.folders.insert(folder);
+                }
+                (ComponentSource::File(path), _) => {
+                    watched.files.insert(spec.resolve(path));
+                }
+                (ComponentSource::Bytes(_), _) => {}
+            }
+        }
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = watched;
     }
 
     fn state(&self) -> State {
-        state(&*self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        let watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = watched.files.clone();
+        files.extend(watched.folders.iter().flat_map(SourceFolder::files));
+        state(&files)
     }
 }
 
