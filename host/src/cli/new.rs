@@ -10,14 +10,17 @@ use chainhost::config::ChainName;
 use clap::{Args, ValueHint};
 
 use self::sdk::Sdk;
+use self::template::Language;
 use super::{Exit, Failure, output};
 
 /// Write a first chain: two Chainlets, their interfaces, and a test
 ///
-/// Makes a folder with a Cargo workspace that is ready for `chainhost build`, `chainhost serve` and `cargo test`.
+/// Makes a folder that is ready for `chainhost build` and `chainhost serve`, with tests: a Cargo workspace, or one file of
+/// Python.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   chainhost new hello
+  chainhost new hello --lang python
   chainhost new services/hello --sdk ../chainhost/guest-sdk
 
 The SDK:
@@ -28,6 +31,10 @@ pub struct New {
     /// The folder to make; its last part is the chain's name, lowercase words joined by hyphens
     #[arg(value_name = "NAME", value_hint = ValueHint::DirPath)]
     folder: PathBuf,
+
+    /// The language of the Chainlets
+    #[arg(long, value_name = "LANGUAGE", value_enum, default_value_t)]
+    lang: Language,
 
     /// The folder of the crate `chainlet` that the Chainlets are to depend on
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
@@ -77,8 +84,8 @@ impl New {
         let name = name(&self.folder)?;
         let sdk = Sdk::find(self.sdk.as_deref()).map_err(NewError::from)?;
         is_free(&self.folder)?;
-        write(&self.folder, &name, &sdk)?;
-        output::answer(next_steps(&self.folder, &name, &sdk).as_bytes())
+        write(&self.folder, &name, &sdk, self.lang)?;
+        output::answer(next_steps(&self.folder, &name, &sdk, self.lang).as_bytes())
     }
 }
 
@@ -112,8 +119,8 @@ fn is_free(folder: &Path) -> Result<(), NewError> {
     }
 }
 
-fn write(folder: &Path, name: &ChainName, sdk: &Sdk) -> Result<(), NewError> {
-    for (path, text) in template::FILES {
+fn write(folder: &Path, name: &ChainName, sdk: &Sdk, language: Language) -> Result<(), NewError> {
+    for (path, text) in language.files() {
         let path = folder.join(path);
         let failed = |error| NewError::Write { path: path.clone(), error };
         if let Some(parent) = path.parent() {
@@ -121,7 +128,7 @@ fn write(folder: &Path, name: &ChainName, sdk: &Sdk) -> Result<(), NewError> {
         }
         std::fs::write(&path, template::render(text, name, sdk)).map_err(failed)?;
     }
-    if let Some(theirs) = sdk.lock_file() {
+    if let Some(theirs) = sdk.lock_file().filter(|_| language == Language::Rust) {
         let text = std::fs::read(&theirs).map_err(|error| NewError::Read { path: theirs, error })?;
         let ours = folder.join("Cargo.lock");
         std::fs::write(&ours, text).map_err(|error| NewError::Write { path: ours, error })?;
@@ -129,17 +136,16 @@ fn write(folder: &Path, name: &ChainName, sdk: &Sdk) -> Result<(), NewError> {
     Ok(())
 }
 
-fn next_steps(folder: &Path, name: &ChainName, sdk: &Sdk) -> String {
+fn next_steps(folder: &Path, name: &ChainName, sdk: &Sdk, language: Language) -> String {
     format!(
         "The chain `{name}` is in {folder}. Its SDK is {sdk}. Next:
 
   cd {folder}
   chainhost build chain.toml
   chainhost call chain.toml '{{\"names\": [\"Ada\", \"Alan\"]}}'
-  chainhost serve chain.toml
-  cargo test
-",
+{next}",
         folder = folder.display(),
+        next = language.next_steps(),
     )
 }
 
@@ -148,17 +154,19 @@ mod tests {
     use super::*;
 
     fn new(folder: PathBuf) -> New {
-        New { folder, sdk: None }
+        New { folder, sdk: None, lang: Language::Rust }
     }
 
     #[test]
     fn a_new_chain_has_every_file_with_every_blank_filled_in() {
         let folder = tempfile::tempdir().unwrap();
         let chain = folder.path().join("services/tea-time");
-        write(&chain, &name(&chain).unwrap(), &Sdk::Published).unwrap();
-        for (path, _) in template::FILES {
-            let text = std::fs::read_to_string(chain.join(path)).unwrap();
-            assert!(!text.contains("{{") && !text.contains("}}"), "{path} has a blank left: {text}");
+        for language in [Language::Python, Language::Rust] {
+            write(&chain, &name(&chain).unwrap(), &Sdk::Published, language).unwrap();
+            for (path, _) in language.files() {
+                let text = std::fs::read_to_string(chain.join(path)).unwrap();
+                assert!(!text.contains("{{") && !text.contains("}}"), "{path} has a blank left: {text}");
+            }
         }
         let spec = chainhost::config::ChainSpec::from_file(chain.join("chain.toml")).unwrap();
         assert_eq!(spec.name, "tea-time");
@@ -175,10 +183,10 @@ mod tests {
         let sdk = Sdk::Folder(folder.path().join("guest-sdk").to_str().unwrap().to_owned());
         std::fs::create_dir(folder.path().join("guest-sdk")).unwrap();
         let (bare, locked) = (folder.path().join("bare"), folder.path().join("locked"));
-        write(&bare, &name(&bare).unwrap(), &sdk).unwrap();
+        write(&bare, &name(&bare).unwrap(), &sdk, Language::Rust).unwrap();
         assert!(!bare.join("Cargo.lock").exists());
         std::fs::write(folder.path().join("Cargo.lock"), "version = 4\n").unwrap();
-        write(&locked, &name(&locked).unwrap(), &sdk).unwrap();
+        write(&locked, &name(&locked).unwrap(), &sdk, Language::Rust).unwrap();
         assert_eq!(std::fs::read_to_string(locked.join("Cargo.lock")).unwrap(), "version = 4\n");
     }
 

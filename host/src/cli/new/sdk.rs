@@ -70,6 +70,14 @@ impl Sdk {
         }
     }
 
+    /// Returns the Python package `chainlet` as a requirement (PEP 508).
+    pub(super) fn python_requirement(&self) -> String {
+        match self {
+            Sdk::Folder(path) => format!("chainlet @ file://{path}/python"),
+            Sdk::Published => format!("chainlet=={}", env!("CARGO_PKG_VERSION")),
+        }
+    }
+
     /// Returns the version of Rust that builds the SDK. A checkout names its own version, which is installed already if
     /// chainhost was built in it.
     pub(super) fn toolchain(&self) -> String {
