@@ -153,8 +153,9 @@ fn step(root: &Value, schema: &Value, steps: &[&str]) -> Option<Value> {
         return step(root, root.pointer(reference.trim_start_matches('#'))?, steps);
     }
     for alternatives in ["anyOf", "allOf"] {
-        if let Some(alternatives) = schema[alternatives].as_array() {
-            return alternatives.iter().find_map(|alternative| step(root, alternative, steps));
+        let mut alternatives = schema[alternatives].as_array().into_iter().flatten();
+        if let Some(found) = alternatives.find_map(|alternative| step(root, alternative, steps)) {
+            return Some(found);
         }
     }
     let Some((first, rest)) = steps.split_first() else {

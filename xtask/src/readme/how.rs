@@ -28,7 +28,7 @@ impl How<'_> {
         match program.split(' ').collect::<Vec<_>>().as_slice() {
             ["git", "clone", ..] | ["cd", "chainhost"] => How::Already,
             ["cargo", "xtask", ..] => How::InCi,
-            ["cargo", "install", "--path", "host", "--locked"] => How::Install,
+            ["cargo", "install", "--path", "host", "--locked", "--profile", "dist"] => How::Install,
             ["cargo", "run", ..] => How::Leave,
             ["cd", folder] => How::Enter(folder),
             ["export", assignment] => How::Export(assignment.split_once('=').map_or(assignment, |(name, _)| name)),
@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn each_command_has_its_way() {
         assert_eq!(How::of("cargo xtask demo"), How::InCi);
-        assert_eq!(How::of("cargo install --path host --locked"), How::Install);
+        assert_eq!(How::of("cargo install --path host --locked --profile dist"), How::Install);
         assert_eq!(How::of("cargo run --locked -p answer-stand-in"), How::Leave);
         assert_eq!(How::of("cd hello"), How::Enter("hello"));
         assert_eq!(How::of("cd chainhost"), How::Already);

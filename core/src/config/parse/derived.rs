@@ -174,8 +174,8 @@ mod tests {
 
     #[test]
     fn a_mistake_in_a_declaration_points_at_the_source() {
-        let error = read(Some("replicas = 0\n")).unwrap_err();
-        assert!(error.starts_with("…/chain.toml:4:18: chainlets.say-hello.replicas: "), "{error}");
+        let error = read(Some("grace = 5\n")).unwrap_err();
+        assert!(error.starts_with("…/chain.toml:4:18: chainlets.say-hello.grace: expected "), "{error}");
         let error = read(Some("replicas = \n")).unwrap_err();
         assert!(error.starts_with("…/build/say-hello.toml:1:12: replicas: expected a value"), "{error}");
     }
