@@ -43,6 +43,7 @@ mod metrics;
 mod net;
 mod network;
 mod new;
+mod python;
 mod reload;
 mod replicas;
 mod resources;
