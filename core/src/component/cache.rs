@@ -5,13 +5,16 @@
 //! settings that are asked for, and its bytes must match its checksum. If any check fails, the entry does not count:
 //! the component is compiled, and the entry is written anew.
 //!
+//! The code comes first in an entry, so that the file can be mapped: the system then reads the parts that are used, when
+//! they are used, and processes share them.
+//!
 //! - [`folder`]: the entries of the folder, and the removal of entries.
 
 pub(crate) mod folder;
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -21,14 +24,14 @@ use wasmtime::component::Component;
 
 use self::folder::{CacheFolder, CacheLimits};
 use super::compile::{self, CompileError};
-use crate::bounded_file;
 use crate::config::ByteSize;
 use crate::machine;
 
-/// The beginning of each entry. The number changes with the layout.
-const MAGIC: &[u8; 16] = b"chainhost-code 1";
+/// What comes after the code of each entry. The number changes with the layout.
+const MAGIC: &[u8; 16] = b"chainhost-code 2";
 const HASH: usize = 32;
-const HEADER: usize = MAGIC.len() + 2 * HASH;
+/// The length of all that comes after the code: [`MAGIC`], the key and the checksum.
+const TRAILER: usize = MAGIC.len() + 2 * HASH;
 /// The most bytes of an entry. Code is a few times as long as its component.
 const MOST: ByteSize = ByteSize::gib(4);
 
@@ -119,7 +122,7 @@ impl Cache {
         let name = folder::name(key);
         let path = self.folder.path().join(&name);
         uses.note(name);
-        match self.read(&path, key).map(|entry| entry.map(|code| deserialize(engine, &code))) {
+        match self.verified(&path, key).map(|entry| entry.map(|entry| entry.load(engine))) {
             Ok(Some(Ok(component))) => return Ok(component),
             // Compiling again would meet the same refusal of the system.
             Ok(Some(Err(error))) if machine::system_error(&error).is_some() => {
@@ -133,6 +136,12 @@ impl Cache {
         }
         let code = compile()?;
         self.put(&path, key, uses, &code);
+        // The mapped file needs no memory of its own.
+        if let Ok(Some(entry)) = self.verified(&path, key)
+            && let Ok(component) = entry.load(engine)
+        {
+            return Ok(component);
+        }
         compile::load(engine, &code)
     }
 
@@ -141,7 +150,8 @@ impl Cache {
         let name = folder::name(key);
         let path = self.folder.path().join(&name);
         uses.note(name);
-        self.read(&path, key).map(|entry| entry.map(|VerifiedCode(functions)| functions)).unwrap_or_else(|error| {
+        let read = self.verified(&path, key).and_then(|entry| entry.map(VerifiedEntry::read).transpose());
+        read.unwrap_or_else(|error| {
             tracing::warn!(file = %path.display(), %error, "cached functions are unusable: compiling them again");
             None
         })
@@ -180,8 +190,8 @@ impl Cache {
         }
     }
 
-    /// Returns the checked code of an entry; `None` if there is no entry.
-    fn read(&self, path: &Path, key: &blake3::Hash) -> io::Result<Option<VerifiedCode>> {
+    /// Returns an entry that has passed all checks; `None` if there is no entry.
+    fn verified(&self, path: &Path, key: &blake3::Hash) -> io::Result<Option<VerifiedEntry>> {
         // Before it is opened: to open a FIFO waits for its writer.
         match path.metadata() {
             Ok(metadata) if metadata.is_file() => {}
@@ -189,35 +199,41 @@ impl Cache {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         }
-        let file = fs::File::open(path)?;
-        only_ours(&file.metadata()?)?;
-        let mut bytes = bounded_file::read_open(&file, MOST)?;
+        let mut file = fs::File::open(path)?;
+        let metadata = file.metadata()?;
+        only_ours(&metadata)?;
         let foreign = |what| io::Error::new(io::ErrorKind::InvalidData, what);
-        let (header, code) = bytes.split_at_checked(HEADER).ok_or_else(|| foreign("it is too short"))?;
-        let header = header.strip_prefix(MAGIC).ok_or_else(|| foreign("it is of another layout"))?;
-        let (named, checksum) = header.split_at_checked(HASH).ok_or_else(|| foreign("it is too short"))?;
+        if metadata.len() > MOST.as_bytes() {
+            return Err(foreign("it is too long"));
+        }
+        let length = metadata.len().checked_sub(TRAILER as u64).ok_or_else(|| foreign("it is too short"))?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(Read::by_ref(&mut file).take(length))?;
+        let mut trailer = [0; TRAILER];
+        file.read_exact(&mut trailer)?;
+        let named = trailer.strip_prefix(MAGIC).ok_or_else(|| foreign("it is of another layout"))?;
+        let (named, checksum) = named.split_at_checked(HASH).ok_or_else(|| foreign("it is too short"))?;
         if named != key.as_bytes() {
             return Err(foreign("it is of another component"));
         }
-        if checksum != blake3::hash(code).as_bytes() {
+        if checksum != hasher.finalize().as_bytes() {
             return Err(foreign("its checksum does not match"));
         }
-        bytes.drain(..HEADER);
         if let Err(error) = folder::mark_used(&file) {
             // The folder may be read-only. Then no entry is removed from it either.
             tracing::debug!(file = %path.display(), %error, "the use of cached code could not be noted");
         }
-        Ok(Some(VerifiedCode(bytes)))
+        Ok(Some(VerifiedEntry { path: path.to_owned(), file, length }))
     }
 
     /// Writes an entry whole or not at all, because other processes may be reading or writing it.
     fn write(&self, path: &Path, key: &blake3::Hash, code: &[u8]) -> io::Result<()> {
-        check_file_limit(HEADER.saturating_add(code.len()))?;
+        check_file_limit(TRAILER.saturating_add(code.len()))?;
         let mut file = tempfile::Builder::new().prefix(folder::UNFINISHED).tempfile_in(self.folder.path())?;
+        file.write_all(code)?;
         file.write_all(MAGIC)?;
         file.write_all(key.as_bytes())?;
         file.write_all(blake3::hash(code).as_bytes())?;
-        file.write_all(code)?;
         file.persist(path)?;
         Ok(())
     }
@@ -233,8 +249,40 @@ impl Uses {
     }
 }
 
-/// Code from [`Cache::read`], which has found that this user's chainhost wrote it for this component and engine.
-struct VerifiedCode(Vec<u8>);
+/// An entry from [`Cache::verified`], which has found that this user's chainhost wrote it for this key.
+struct VerifiedEntry {
+    path: PathBuf,
+    file: fs::File,
+    /// The length of what comes before the trailer.
+    length: u64,
+}
+
+impl VerifiedEntry {
+    /// Returns what was written.
+    fn read(mut self) -> io::Result<Vec<u8>> {
+        self.file.rewind()?;
+        let mut bytes = Vec::new();
+        self.file.take(self.length).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Makes the code ready to run. Where the system maps no code from this folder, as on a file system without the
+    /// permission to execute, reads it into memory.
+    fn load(self, engine: &Engine) -> wasmtime::Result<Component> {
+        // SAFETY: `deserialize_file` needs the bytes that `serialize` wrote, unchanged for as long as the component lives.
+        // A `VerifiedEntry` comes only from `Cache::verified`: it is a file in a folder to which only this user can write.
+        // The file is named by the hash of this component and these engine settings, holds that hash, and has a matching
+        // checksum. The cache writes no file a second time: it puts a new one in its place, or removes it, and a mapping
+        // goes on with the old one. What follows the code is not looked at. wasmtime checks its own version and settings
+        // once more. Only this user could forge all of that, and this user needs no forged cache to run code.
+        let mapped = unsafe { Component::deserialize_file(engine, &self.path) };
+        mapped.or_else(|_| {
+            let code = self.read()?;
+            // SAFETY: as above; the bytes are a copy.
+            unsafe { Component::deserialize(engine, &code) }
+        })
+    }
+}
 
 fn key(engine: &Engine, wasm: &[u8]) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
@@ -249,14 +297,6 @@ pub(super) fn functions_key(engine: &Engine, code: &[u8]) -> blake3::Hash {
     hasher.update(&crate::engine::compatibility(engine));
     hasher.update(code);
     hasher.finalize()
-}
-
-fn deserialize(engine: &Engine, code: &VerifiedCode) -> wasmtime::Result<Component> {
-    // SAFETY: `deserialize` needs the bytes that `serialize` wrote, unchanged. `VerifiedCode` comes only from `Cache::read`:
-    // it is a file in a folder to which only this user can write. The file is named by the hash of this component and
-    // these engine settings, holds that hash, and has a matching checksum. wasmtime checks its own version and settings
-    // once more. Only this user could forge all of that, and this user needs no forged cache to run code.
-    unsafe { Component::deserialize(engine, &code.0) }
 }
 
 /// Rejects a length that exceeds this process's limit for files. Writing it would end a process that does not catch
@@ -319,23 +359,24 @@ mod tests {
     #[test]
     fn compiled_code_is_found_again() {
         let (_folder, cache, engine, path) = cache();
-        assert!(cache.read(&path, &key(&engine, COMPONENT)).unwrap().is_some());
+        assert!(cache.verified(&path, &key(&engine, COMPONENT)).unwrap().is_some());
     }
 
     #[test]
     fn an_entry_with_any_changed_byte_is_rejected_and_written_anew() {
         let (_folder, cache, engine, path) = cache();
         let good = fs::read(&path).unwrap();
-        for position in [0, MAGIC.len(), MAGIC.len() + HASH, HEADER, good.len() - 1] {
+        let trailer = good.len() - TRAILER;
+        for position in [0, trailer - 1, trailer, trailer + MAGIC.len(), good.len() - 1] {
             let mut bad = good.clone();
             bad[position] ^= 1;
             fs::write(&path, &bad).unwrap();
-            assert!(cache.read(&path, &key(&engine, COMPONENT)).is_err(), "byte {position}");
+            assert!(cache.verified(&path, &key(&engine, COMPONENT)).is_err(), "byte {position}");
             get(&cache, &engine, COMPONENT);
-            assert!(cache.read(&path, &key(&engine, COMPONENT)).unwrap().is_some(), "byte {position}");
+            assert!(cache.verified(&path, &key(&engine, COMPONENT)).unwrap().is_some(), "byte {position}");
         }
-        fs::write(&path, &good[..HEADER - 1]).unwrap();
-        assert!(cache.read(&path, &key(&engine, COMPONENT)).is_err());
+        fs::write(&path, &good[..TRAILER - 1]).unwrap();
+        assert!(cache.verified(&path, &key(&engine, COMPONENT)).is_err());
     }
 
     #[test]
@@ -343,7 +384,7 @@ mod tests {
         let (_folder, cache, engine, path) = cache();
         let other = blake3::hash(b"another component");
         cache.write(&path, &other, b"its code").unwrap();
-        assert!(cache.read(&path, &key(&engine, COMPONENT)).is_err());
+        assert!(cache.verified(&path, &key(&engine, COMPONENT)).is_err());
     }
 
     #[cfg(unix)]
@@ -352,7 +393,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let (_folder, cache, engine, path) = cache();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
-        assert!(cache.read(&path, &key(&engine, COMPONENT)).is_err());
+        assert!(cache.verified(&path, &key(&engine, COMPONENT)).is_err());
         fs::set_permissions(cache.folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
         assert!(Cache::open(cache.folder.path(), CacheLimits::default()).is_err());
         assert!(cache.folder.contents().is_err());
