@@ -1,6 +1,5 @@
-//! The programs that the tests need beside Rust: a C++ compiler, programs that unpack archives, a Vulkan driver, and a Redis
-//! server.
-//! This task looks for them before it builds anything, and fetches those that are missing.
+//! The programs that the tests need beside Rust: a C++ compiler, Python, a program that downloads files, a Vulkan driver,
+//! and a Redis server. This task looks for them before it builds anything, and fetches those that are missing.
 //!
 //! The tests compute on a GPU, or on a software driver if the machine has no GPU. Both need Vulkan's loader and a
 //! driver, which are in Debian's packages. Root installs the packages. Other users unpack them into the cache, and
@@ -11,12 +10,13 @@
 
 mod apt;
 mod driver;
+pub mod python;
 mod redis;
 
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
 
-pub use self::apt::install_as_root;
+use self::apt::install_as_root;
 use crate::cargo::{forget_this_package, succeed};
 use crate::failure::Failure;
 use crate::step::say;
@@ -86,13 +86,14 @@ pub fn run(command: &[&str]) -> Result<(), Failure> {
 /// Looks for the programs that are missing, and fetches them. Names all that cannot be fetched in one error.
 ///
 /// # Errors
-/// Fails without a C++ compiler, which the fuzz targets need. Also fails if there is neither python3 nor curl with unzip,
-/// because one of these must fetch and unpack the model of examples/embeddings.
+/// Fails without a C++ compiler, which the fuzz targets need, and without Python 3.11 or later, which the tests of the
+/// Python SDK need. Also fails if there is neither pip nor curl, because one of these must fetch the model of
+/// examples/embeddings.
 pub fn prepare() -> Result<Machine, Failure> {
     let mut packages = missing();
     if !packages.is_empty() {
         say(format_args!("missing: {}", packages.join(" ")));
-        apt::install_as_root(&packages);
+        install_as_root(&packages);
         packages = missing();
     }
     if packages.iter().any(|package| !VULKAN.contains(package)) {
@@ -101,6 +102,7 @@ pub fn prepare() -> Result<Machine, Failure> {
             format_args!("as root: {}", install_command(&packages)),
         ));
     }
+    python::ensure()?;
     let mut machine = Machine::default();
     if !packages.is_empty() {
         machine.find_driver();
@@ -147,8 +149,11 @@ fn missing() -> Vec<&'static str> {
     if !runs(&std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned()), "--version") {
         packages.push("g++");
     }
-    if !(runs("python3", "--version") || runs("curl", "--version") && runs("unzip", "-v")) {
-        packages.extend(["curl", "unzip"]);
+    if !python::is_found() {
+        packages.extend(python::PACKAGES);
+    }
+    if !["curl", "pip3", "pip"].iter().any(|program| runs(program, "--version")) {
+        packages.push("curl");
     }
     if !driver::is_found() {
         packages.extend(VULKAN);

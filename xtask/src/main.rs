@@ -7,6 +7,7 @@ mod bench;
 mod cache;
 mod cargo;
 mod demo;
+mod environment;
 mod failure;
 mod fuzz;
 mod guests;
@@ -15,12 +16,14 @@ mod lint;
 mod machine;
 mod models;
 mod openapi;
+mod python;
 mod quiet;
 mod readme;
 mod served;
 mod step;
 mod suite;
 mod toolchain;
+mod tools;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,6 +44,7 @@ The tasks of this repository.
   cargo xtask api [--write]    compare the public items of the libraries with tests/api, or write them there
   cargo xtask readme           run the commands of README.md and examples/answer/README.md, and compare what they print
                                with what the documents say
+  cargo xtask python           check the SDK for Python, and run its tests with and without chainhost
   cargo xtask openapi          have tools of others test the OpenAPI documents of the examples
   cargo xtask bench [NAME]     run the benchmarks
   cargo xtask fuzz [TARGET [SECONDS|FILE]]
@@ -80,6 +84,7 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
         ["api"] => api::run(&root, false),
         ["api", "--write"] => api::run(&root, true),
         ["readme"] => readme::run(&root),
+        ["python"] => python::run(&root),
         ["openapi"] => openapi::run(&root),
         ["bench", rest @ ..] => bench::run(&root, rest),
         ["fuzz", rest @ ..] => fuzz::run(&root, rest),

@@ -6,7 +6,6 @@
 
 mod node;
 mod python;
-mod tools;
 
 use std::fs;
 use std::path::{Path, PathBuf};

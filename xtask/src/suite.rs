@@ -7,7 +7,7 @@ use crate::cargo::{build, cargo, succeed};
 use crate::failure::Failure;
 use crate::step::Steps;
 use crate::toolchain;
-use crate::{fuzz, guests, machine, models};
+use crate::{fuzz, guests, machine, models, python};
 
 /// Packages whose tests are built together.
 struct Group {
@@ -45,17 +45,20 @@ const GROUPS: [Group; 2] = [
 
 /// Runs everything. `arguments` go to each `cargo test`.
 pub fn run(root: &Path, arguments: &[&str]) -> Result<(), Failure> {
-    let mut steps = Steps::new(6 + 2 * GROUPS.len());
+    let mut steps = Steps::new(6 + python::STEPS + 2 * GROUPS.len());
     steps.run("Check the toolchain", || toolchain::ensure(root))?;
     let machine = steps.run("Check the machine", machine::prepare)?;
     steps.run("Build the guests", || guests::build(root))?;
     steps.run("Fetch the model of examples/embeddings", || models::ensure(root))?;
+    let python = python::check(root, &mut steps)?;
     for group in GROUPS {
         steps.run(&format!("Build the tests of {}", group.what), || build(&mut group.test(root, &["--no-run"])))?;
         steps.run(&format!("Run the tests of {}", group.what), || {
             succeed(machine.equip(&mut group.test(root, &machine.test_arguments(arguments))))
         })?;
     }
+    // The tests of the host have built the program.
+    python.test_with_host(root, &mut steps)?;
     steps.run("Build the fuzz targets", || fuzz::build(root))?;
     steps.run("Fuzz for a short time what reads what others wrote", || fuzz::run_shortly(root))?;
     machine.require_gpu("all tests pass but those of GPUs, which were left out")?;

