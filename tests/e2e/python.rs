@@ -88,7 +88,7 @@ fn a_mistake_in_a_source_is_told_with_its_file_and_line() {
         (
             class("    async def run_remote(self) -> str:\n        return ''\n").replace("Greeter", "Other"),
             3,
-            "chain.toml:6:10: chainlets.greeter.python: there is no chainlet of the class Greeter in greet.py",
+            "chain.toml:6:10: chainlets.greeter.python: greet.py has no chainlet of the class Greeter that its entrypoint reaches",
         ),
     ];
     for (source, code, message) in cases {

@@ -120,7 +120,7 @@ async fn build_class(tools: &Tools, source: &Source<'_>, out: &Path, options: &[
     let mut class = source.file.as_os_str().to_owned();
     class.push(format!(":{}", source.class.class));
     let mut arguments = vec!["component".as_ref(), class.as_os_str(), "--out".as_ref(), out.as_os_str()];
-    arguments.extend(tools.sites().iter().flat_map(|site| ["--site".as_ref(), site.as_os_str()]));
+    arguments.extend(["--site".as_ref(), tools.packages().as_os_str()]);
     arguments.extend(options);
     arguments.push("--json".as_ref());
     tools.run(&arguments).await?;
@@ -134,11 +134,11 @@ fn described<'d>(spec: &ChainSpec, description: &'d Description, source: &Source
         let known: Vec<_> = description.chainlets.iter().map(|chainlet| chainlet.class.as_str()).collect();
         let help = match known.as_slice() {
             [] => "write a class that inherits from `chainlet.Chainlet`".to_owned(),
-            known => format!("the chainlets in that file are: {}", known.join(", ")),
+            known => format!("it reaches: {}; let one of them depend on it, or correct the name", known.join(", ")),
         };
         let at = spec.at(["chainlets", source.name.as_str(), "python"]);
-        let class = &source.class.class;
-        let what = format!("there is no chainlet of the class {class} in {}", source.file.display());
+        let (file, class) = (source.file.display(), &source.class.class);
+        let what = format!("{file} has no chainlet of the class {class} that its entrypoint reaches");
         chainhost::config::ConfigError::new(at, what, help).into()
     })
 }

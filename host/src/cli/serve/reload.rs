@@ -11,7 +11,7 @@ use chainhost::live::{LiveChain, ReloadError, Reloaded};
 use tokio::time::sleep;
 
 use super::credentials::{Credentials, LoadedCredentials};
-use super::sources::SourceFolder;
+use super::sources::{PACKAGE_LISTS, SourceFolder};
 use crate::cli::blocking::blocking;
 use crate::cli::signals::Hangups;
 
@@ -126,6 +126,7 @@ impl Files {
             match (&chainlet.component, SourceFolder::of(spec, chainlet)) {
                 (_, Some(folder)) if builds => {
                     watched.folders.insert(folder);
+                    watched.files.extend(PACKAGE_LISTS.iter().map(|list| spec.resolve(list)));
                 }
                 (ComponentSource::File(path), _) => {
                     watched.files.insert(spec.resolve(path));

@@ -12,6 +12,9 @@ const MOST_FILES: usize = 20_000;
 /// Folders in which builds and package managers write.
 const WRITTEN: [&str; 5] = ["target", "build", "dist", "node_modules", "__pycache__"];
 
+/// The files that name packages of Python. The build reads those beside chain.toml.
+pub(super) const PACKAGE_LISTS: [&str; 3] = ["pyproject.toml", "requirements.txt", "uv.lock"];
+
 /// A folder with sources, and below it the files that count.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SourceFolder {
@@ -63,9 +66,7 @@ impl SourceFolder {
 
     fn counts(&self, name: &str) -> bool {
         match self.language {
-            Language::Python => {
-                name.ends_with(".py") || ["pyproject.toml", "requirements.txt", "uv.lock"].contains(&name)
-            }
+            Language::Python => name.ends_with(".py") || PACKAGE_LISTS.contains(&name),
             Language::Any => !name.starts_with('.') && !name.ends_with(".wasm"),
         }
     }

@@ -66,7 +66,7 @@ def build_component(
         stage = Path(folder)
         _write_wit(stage / "wit", description, chainlet)
         _write_app(stage / "app", description, chainlet, live)
-        paths = [stage / "app", *_stage_sources(stage, file), *(sites or _own_sites())]
+        paths = [stage / "app", *_stage_sources(stage, file), *(_own_sites() if sites is None else sites)]
         made = stage / "made.wasm"
         _run(tool, stage, paths, chainlet, made, file)
         maps.restore_maps(made)
@@ -121,7 +121,10 @@ def _write_app(folder: Path, description: Description, chainlet: DescribedChainl
     if live:
         by_name = {each.name: each.signature for each in description.chainlets}
         contract = wit.contract(chainlet.signature, [(name, by_name[name]) for name in chainlet.dependencies])
-        lines += [f"import {name}" for name in [*imports.STANDARD, *imports.SDK, *_packages(description)]]
+        lines += [f"import {name}" for name in [*imports.STANDARD, *imports.SDK]]
+        # What the sources import now. The import of the sources tells which of these a component cannot have.
+        for name in imports.imported(imports.own_modules(description.module)):
+            lines += ["try:", f"    import {name}", "except ImportError:", "    pass"]
         lines += [
             "from chainlet._component import app, live",
             f"app_ = live.LiveApp({module!r}, {cls!r}, {contract!r})",
@@ -131,17 +134,6 @@ def _write_app(folder: Path, description: Description, chainlet: DescribedChainl
     lines.append("WitWorld, Init, Health = app.exports(app_)")
     folder.mkdir()
     (folder / "chainlet_app.py").write_text("\n".join(lines) + "\n")
-
-
-def _packages(description: Description) -> list[str]:
-    """Returns the modules of installed packages from which the user's own modules take names."""
-    folders = tuple(str(site) for site in _own_sites())
-    values = [value for module in imports.own_modules(description.module) for value in vars(module).values()]
-    names = {getattr(value, "__module__", None) or getattr(value, "__name__", None) for value in values}
-    files = {name: getattr(sys.modules.get(name), "__file__", None) for name in names if isinstance(name, str)}
-    found = [name for name, file in files.items() if file and file.startswith(folders)]
-    # The component has a pydantic of its own.
-    return sorted(name for name in found if name.partition(".")[0] not in ("pydantic", "pydantic_core", "chainlet"))
 
 
 def _stage_sources(stage: Path, file: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import re
@@ -11,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .. import __version__, _declare
+from .. import _declare
 from .._declare import Chainlet, DeclarationError, EdgeOptions, RemoteConfig, chainlet_name
 from .._types.annotations import NoFormError, TypeReader
 from .._types.names import label
@@ -203,10 +204,21 @@ def _refuse_equal_names(chainlets: list[DescribedChainlet]) -> None:
         seen[each.name] = each
 
 
-def _key(chainlet: DescribedChainlet, wit: str) -> str:
-    """Returns a hash of all that a component of live mode is made of. Docs are not part of it."""
+@functools.cache
+def _sdk() -> str:
+    """Returns a hash of the SDK's own files."""
+    folder = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    for file in sorted(folder.rglob("*.py")):
+        digest.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _key(description: Description, chainlet: DescribedChainlet, wit: str) -> str:
+    """Returns a hash of all that a component of live mode is made of, apart from packages. Docs are not part of it."""
     code = "".join(line for line in wit.splitlines(keepends=True) if not line.lstrip().startswith("//"))
-    parts = (__version__, chainlet.cls.__module__, chainlet.cls.__name__, code)
+    modules = imports.imported(imports.own_modules(description.module))
+    parts = (_sdk(), chainlet.cls.__module__, chainlet.cls.__name__, code, *modules)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -228,7 +240,7 @@ def _chainlet_json(description: Description, each: DescribedChainlet) -> dict[st
         "docs": each.signature.docs,
         "wit": wit,
         "world": package.world_name(each),
-        "key": _key(each, wit),
+        "key": _key(description, each, wit),
         "dependencies": [
             {
                 "name": name,

@@ -13,7 +13,14 @@ from .load import import_problem
 from .places import tree
 
 # Modules that the standard library imports inside its own functions, and users meet soon.
-ALWAYS = ("_strptime", "encodings.idna", "encodings.latin_1", "encodings.ascii", "encodings.utf_16")
+ALWAYS = (
+    "_strptime",
+    "encodings.idna",
+    "encodings.latin_1",
+    "encodings.ascii",
+    "encodings.utf_16",
+    "encodings.punycode",
+)
 # More of the standard library, for live mode: an edit may import what the sources did not.
 STANDARD = tuple(
     [
@@ -110,6 +117,24 @@ def own_modules(module: ModuleType) -> list[ModuleType]:
     folder = Path(module.__file__).parent
     files = [(each, getattr(each, "__file__", None)) for each in list(sys.modules.values())]
     return [each for each, file in files if file and folder in Path(file).parents and "site-packages" not in file]
+
+
+def imported(modules: list[ModuleType]) -> list[str]:
+    """Returns the modules that `modules` import, at their top or inside functions, without `modules` themselves."""
+    names: set[str] = set()
+    for module in modules:
+        file = module.__file__ or ""
+        if not file.endswith(".py"):
+            continue
+        for node in ast.walk(tree(file)):
+            if isinstance(node, ast.Import):
+                names.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                # A name that is imported from a package may be a module of it.
+                inner = [f"{node.module}.{alias.name}" for alias in node.names]
+                names.update([node.module, *(name for name in inner if name in sys.modules)])
+    own = {module.__name__.partition(".")[0] for module in modules}
+    return sorted(name for name in names if name.partition(".")[0] not in own)
 
 
 def imported_in_functions(modules: list[ModuleType]) -> list[str]:

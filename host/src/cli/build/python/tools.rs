@@ -1,9 +1,9 @@
 //! The tools that make components of Python: a Python, the SDK, componentize-py, and the packages of the chain.
 //!
-//! The user needs Python 3.10 or later, with `uv` or `pip`. Everything else comes from here: componentize-py is installed
+//! The user needs Python 3.10 or later, with `pip` or `uv`. Everything else comes from here: componentize-py is installed
 //! once for each version, to the user's cache, and the SDK is a part of this program. Packages of the chain go to
-//! `build/packages`. Nothing is taken from the packages that the Python has already, because a component must not
-//! depend on what happens to be installed where it is built.
+//! `build/packages`. Python runs without those that it has already (`-S`), because a component must not depend on what
+//! happens to be installed where it is built.
 
 mod install;
 mod sdk;
@@ -24,8 +24,9 @@ use crate::cli::{Exit, Failure};
 /// The variable that names the Python to use.
 const PYTHON: &str = "CHAINHOST_PYTHON";
 
-/// componentize-py in the one version that the SDK works with.
-const COMPONENTIZE_PY: &str = include_str!("tools/requirements.txt");
+/// The packages that the SDK needs to build, from `guest-sdk/python/requirements-dev.txt`: componentize-py in the one
+/// version that the SDK works with, and pydantic, which reads the models.
+const BUILDER: &str = include_str!("tools/requirements.txt");
 
 /// The time after which a component of live mode that nobody uses is removed.
 const UNUSED: Duration = Duration::from_hours(30 * 24);
@@ -40,8 +41,8 @@ pub struct Tools {
     path: Vec<PathBuf>,
     /// The folder with the program componentize-py.
     programs: PathBuf,
-    /// The folder with the packages of the chain, if it has any.
-    sites: Vec<PathBuf>,
+    /// The folder with the packages of the chain. It is missing if there are none.
+    packages: PathBuf,
     /// The folder with the components of live mode.
     live: PathBuf,
 }
@@ -57,24 +58,24 @@ impl Tools {
                 Failure::new(Exit::System, format_args!("there is no folder for a cache: {error}; set XDG_CACHE_HOME"))
             })?;
         let installer = Installer { python: python.clone(), version };
-        let componentize =
-            cache.join(format!("componentize-py-{}", install::name_of(COMPONENTIZE_PY, &installer.version)));
-        installer.install(COMPONENTIZE_PY, &componentize, install::What::Tool).await?;
-        let packages = install::packages(folder, &installer).await?;
+        let builder = cache.join(format!("builder-{}", install::name_of(BUILDER, &installer.version)));
+        installer.install(BUILDER, &builder, install::What::Tool).await?;
+        // The builder works in a folder of its own.
+        let folder = std::path::absolute(folder)
+            .map_err(|error| Failure::system(format_args!("{} has no path", folder.display()), &error))?;
+        let packages = install::packages(&folder, &installer).await?;
         let sdk = sdk::folder(&cache)?;
-        let programs = componentize.join(if cfg!(windows) { "Scripts" } else { "bin" });
-        let path = [sdk, componentize].into_iter().chain(packages.clone()).collect();
-        Ok(Tools { python, path, programs, sites: packages.into_iter().collect(), live: cache.join("live") })
+        let programs = builder.join(if cfg!(windows) { "Scripts" } else { "bin" });
+        let path = vec![sdk, builder, packages.clone()];
+        Ok(Tools { python, path, programs, packages, live: cache.join("live") })
     }
 
     /// Returns the path of the component of live mode for `key` and the packages of the chain. It may be there already.
     /// Notes its use, and removes those that were not used for long.
     pub fn live_component(&self, key: &str) -> Result<PathBuf, Failure> {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(key.as_bytes()).update(COMPONENTIZE_PY.as_bytes());
-        for site in &self.sites {
-            hasher.update(&install::stamp(site));
-        }
+        hasher.update(key.as_bytes()).update(BUILDER.as_bytes());
+        hasher.update(&install::stamp(&self.packages));
         let name = hasher.finalize().to_hex().chars().take(32).collect::<String>();
         let path = self.live.join(name).with_extension("wasm");
         let now = SystemTime::now();
@@ -93,9 +94,9 @@ impl Tools {
         Ok(path)
     }
 
-    /// Returns the folders with the packages of the chain.
-    pub fn sites(&self) -> &[PathBuf] {
-        &self.sites
+    /// Returns the folder with the packages of the chain. It is missing if there are none.
+    pub fn packages(&self) -> &Path {
+        &self.packages
     }
 
     /// Runs `python -m chainlet.build` with `arguments`, one of which is `--json`, and returns what it wrote to stdout.
@@ -106,7 +107,7 @@ impl Tools {
         let programs = std::env::var_os("PATH").unwrap_or_default();
         let programs = [self.programs.clone()].into_iter().chain(std::env::split_paths(&programs)).collect();
         let mut command = Command::new(&self.python);
-        command.arg("-s").args(["-m", "chainlet.build"]).args(arguments);
+        command.arg("-S").args(["-m", "chainlet.build"]).args(arguments);
         command.env("PYTHONPATH", join(self.path.clone())?).env("PATH", join(programs)?);
         command.env("PYTHONDONTWRITEBYTECODE", "1").env_remove("PYTHONHOME").env_remove("VIRTUAL_ENV");
         let output = output(&mut command).await?;

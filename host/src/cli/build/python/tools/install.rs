@@ -127,16 +127,18 @@ pub(super) fn stamp(folder: &Path) -> Vec<u8> {
     std::fs::read(folder.join(COMPLETE)).unwrap_or_default()
 }
 
-/// Installs the packages of the chain in `folder`, if it names any, and returns where they are.
-pub(super) async fn packages(folder: &Path, installer: &Installer) -> Result<Option<PathBuf>, Failure> {
-    let Some(requirements) = requirements(folder).await? else { return Ok(None) };
-    let requirements = without_ours(&requirements);
-    if named(&requirements).is_empty() {
-        return Ok(None);
-    }
+/// Installs the packages of the chain in `folder`, if it names any, and returns where they are, or would be.
+pub(super) async fn packages(folder: &Path, installer: &Installer) -> Result<PathBuf, Failure> {
     let packages = folder.join("build").join("packages");
-    installer.install(&requirements, &packages, What::Component).await?;
-    Ok(Some(packages))
+    let requirements = requirements(folder).await?.map(|list| without_ours(&list)).unwrap_or_default();
+    if !named(&requirements).is_empty() {
+        installer.install(&requirements, &packages, What::Component).await?;
+    } else if packages.exists() {
+        // Of a list that is gone.
+        std::fs::remove_dir_all(&packages)
+            .map_err(|error| Failure::system(format_args!("{} cannot be removed", packages.display()), &error))?;
+    }
+    Ok(packages)
 }
 
 /// Returns the list of packages: from `uv.lock`, or else from `requirements.txt`.
@@ -149,7 +151,8 @@ async fn requirements(folder: &Path) -> Result<Option<String>, Failure> {
             return refuse(format!("only uv reads {}, and it is not installed", lock.display()), help);
         }
         let mut command = Command::new("uv");
-        command.args(["export", "--quiet", "--frozen", "--no-dev", "--no-emit-project", "--project"]).arg(folder);
+        command.args(["export", "--quiet", "--frozen", "--no-dev", "--no-emit-project"]);
+        command.args(["--no-emit-package", "chainlet", "--project"]).arg(folder);
         let done = output(&mut command).await?;
         if !done.status.success() {
             let said = String::from_utf8_lossy(&done.stderr).trim().to_owned();
@@ -279,6 +282,16 @@ mod tests {
         let kept = without_ours(LIST);
         assert_eq!(named(&kept), ["httpx==0.28.1", "idna==3.10"]);
         assert!(kept.contains("sha256:aa") && !kept.contains("sha256:bb"), "{kept}");
+    }
+
+    #[test]
+    fn the_builder_has_the_versions_with_which_the_sdk_is_tested() {
+        let tested = concat!(env!("CARGO_MANIFEST_DIR"), "/../guest-sdk/python/requirements-dev.txt");
+        let tested = std::fs::read_to_string(tested).unwrap();
+        for line in super::super::BUILDER.lines() {
+            assert!(tested.lines().any(|other| other == line), "{line}");
+        }
+        assert_eq!(named(super::super::BUILDER).len(), 6);
     }
 
     #[test]
