@@ -270,7 +270,7 @@ impl HostBuilder {
             threads,
             memory: MemoryBudget::new(self.memory_limit.unwrap_or_else(memory::default_limit)),
             errors: ErrorCounts::default(),
-            offload: Offload::new(),
+            offload: Offload::default(),
             capabilities,
         };
         Ok(Host { shared, gpus, secrets: Arc::new(secrets) })

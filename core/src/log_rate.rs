@@ -18,12 +18,14 @@ struct Bucket {
     left_out: u64,
 }
 
-impl LogRate {
-    /// Makes a limit that admits events at once.
-    pub fn new() -> Self {
+/// Makes a limit that admits events at once.
+impl Default for LogRate {
+    fn default() -> Self {
         LogRate(Mutex::new(Bucket::new(Instant::now())))
     }
+}
 
+impl LogRate {
     /// Returns how many events were left out before this one; `None` if this one must not go out now.
     pub fn admit(&self) -> Option<u64> {
         self.lock().admit(Instant::now())

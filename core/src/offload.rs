@@ -14,12 +14,14 @@ pub struct Offload {
     most: usize,
 }
 
-impl Offload {
-    /// Makes threads for half of the processors.
-    pub fn new() -> Self {
+/// Makes threads for half of the processors.
+impl Default for Offload {
+    fn default() -> Self {
         Self::on((processors() / 2).max(1))
     }
+}
 
+impl Offload {
     /// Makes threads for all processors, for work before anything is served.
     pub fn on_all_processors() -> Self {
         Self::on(processors())
@@ -85,6 +87,6 @@ mod tests {
     #[tokio::test]
     #[should_panic(expected = "for a test")]
     async fn a_panic_of_the_work_reaches_its_caller() {
-        Offload::new().run(|| panic!("for a test")).await
+        Offload::default().run(|| panic!("for a test")).await
     }
 }

@@ -194,7 +194,7 @@ impl Http {
             metrics,
             openapi,
             draining: AtomicBool::new(false),
-            log_rate: LogRate::new(),
+            log_rate: LogRate::default(),
         }))
     }
 

@@ -65,7 +65,7 @@ impl Capability for StandardOutput {
     }
 
     async fn grant(&self, chainlet: &GrantRequest<'_>) -> Result<Lines, ConfigError> {
-        Ok(Lines { chainlet: chainlet.name.clone(), rate: Arc::new(LogRate::new()) })
+        Ok(Lines { chainlet: chainlet.name.clone(), rate: Arc::new(LogRate::default()) })
     }
 
     fn state(&self, lines: &Arc<Lines>, replica: u32, wasi: &mut WasiCtxBuilder) -> Result<GuestOutput, StateError> {
@@ -342,7 +342,7 @@ mod tests {
     use super::*;
 
     fn output() -> GuestOutput {
-        GuestOutput::new(&ChainletName::new("say-hello").unwrap(), 0, &Arc::new(LogRate::new()))
+        GuestOutput::new(&ChainletName::new("say-hello").unwrap(), 0, &Arc::new(LogRate::default()))
     }
 
     #[test]

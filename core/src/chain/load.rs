@@ -208,7 +208,7 @@ pub(crate) async fn start(
                 stall: chainlet.stall,
                 runtime: shared.threads.handle().clone(),
             }),
-            log_rate: LogRate::new(),
+            log_rate: LogRate::default(),
             start_timeout: chainlet.start_timeout,
             health: chainlet.health,
             errors: shared.errors.of(spec.name.as_str(), name),

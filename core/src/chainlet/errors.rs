@@ -39,7 +39,7 @@ pub struct Errors {
 
 impl Errors {
     pub(crate) fn new() -> Self {
-        Errors { by_kind: Default::default(), other: AtomicU64::new(0), log_rate: LogRate::new() }
+        Errors { by_kind: Default::default(), other: AtomicU64::new(0), log_rate: LogRate::default() }
     }
 
     /// Counts and logs `error`, of type `ty`, with which a call of `chainlet` ended.

@@ -35,7 +35,7 @@ impl<'a> Reserving<'a> {
     }
 
     /// Returns how many bytes were written.
-    pub fn len(&self) -> usize {
+    pub fn written(&self) -> usize {
         self.out.len()
     }
 

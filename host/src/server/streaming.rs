@@ -137,7 +137,7 @@ impl StreamBody {
         let mut held = self.http.0.bodies.all().nothing();
         let mut out = Reserving::new(&mut held);
         let mut mismatch = None;
-        while self.written < elements.len() && out.len() < PIECE && mismatch.is_none() {
+        while self.written < elements.count() && out.written() < PIECE && mismatch.is_none() {
             out.put(before);
             mismatch = json::write_element(&elements, self.written, &mut out).err();
             out.put(after);

@@ -349,7 +349,7 @@ mod tests {
             chainlet: "a".parse().unwrap(),
             limit: 1024,
             memory: MemoryBudget::unlimited(),
-            offload: Offload::new(),
+            offload: Offload::default(),
         }
     }
 

@@ -28,7 +28,7 @@ fn answer(ty: Type, value: Value) -> Answer {
         value: Some((Arc::new(ty), value)),
         limit: 1 << 20,
         reservation: MemoryBudget::unlimited().nothing(),
-        offload: Offload::new(),
+        offload: Offload::default(),
         errors: None,
     }
 }

@@ -190,7 +190,7 @@ impl<'a> Elements<'a> {
     }
 
     /// Returns the number of elements.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.list.len()
     }
 

@@ -91,7 +91,7 @@ impl Mouth<'_> {
             return Ok(self.say(Message::Binary(bytes.clone())).await);
         }
         let elements = Elements::of(item, batch);
-        for index in 0..elements.len() {
+        for index in 0..elements.count() {
             let mut held = self.bodies.nothing();
             let mut text = Reserving::new(&mut held);
             let (before, after) = if has_free_keys(item) { (ITEM, "}") } else { ("", "") };
