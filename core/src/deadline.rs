@@ -36,7 +36,7 @@ pub struct Deadline {
 pub enum TimeLimit {
     /// The client, by the header `x-request-timeout` of its request.
     Header,
-    /// The server, by `--timeout` or [`HttpOptions::request_timeout`](crate::server::HttpOptions::request_timeout).
+    /// The server, by `--timeout` or `HttpOptions::request_timeout`.
     Server,
     /// Whoever calls without HTTP, by [`CallOptions::timeout`](crate::chain::CallOptions::timeout).
     Options,

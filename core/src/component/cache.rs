@@ -29,6 +29,8 @@ use crate::machine;
 
 /// What comes after the code of each entry. The number changes with the layout.
 const MAGIC: &[u8; 16] = b"chainhost-code 2";
+/// What [`MAGIC`] begins with in each layout.
+const ANY_LAYOUT: &[u8] = b"chainhost-code ";
 const HASH: usize = 32;
 /// The length of all that comes after the code: [`MAGIC`], the key and the checksum.
 const TRAILER: usize = MAGIC.len() + 2 * HASH;
@@ -211,7 +213,16 @@ impl Cache {
         hasher.update_reader(Read::by_ref(&mut file).take(length))?;
         let mut trailer = [0; TRAILER];
         file.read_exact(&mut trailer)?;
-        let named = trailer.strip_prefix(MAGIC).ok_or_else(|| foreign("it is of another layout"))?;
+        let Some(named) = trailer.strip_prefix(MAGIC) else {
+            // Before layout 2, this came first.
+            let mut beginning = [0; MAGIC.len()];
+            file.rewind()?;
+            file.read_exact(&mut beginning)?;
+            return match trailer.starts_with(ANY_LAYOUT) || beginning.starts_with(ANY_LAYOUT) {
+                true => Ok(None),
+                false => Err(foreign("it is of no layout that is known")),
+            };
+        };
         let (named, checksum) = named.split_at_checked(HASH).ok_or_else(|| foreign("it is too short"))?;
         if named != key.as_bytes() {
             return Err(foreign("it is of another component"));
@@ -371,12 +382,21 @@ mod tests {
             let mut bad = good.clone();
             bad[position] ^= 1;
             fs::write(&path, &bad).unwrap();
-            assert!(cache.verified(&path, &key(&engine, COMPONENT)).is_err(), "byte {position}");
+            let entry = cache.verified(&path, &key(&engine, COMPONENT));
+            assert!(!matches!(entry, Ok(Some(_))), "byte {position}");
             get(&cache, &engine, COMPONENT);
             assert!(cache.verified(&path, &key(&engine, COMPONENT)).unwrap().is_some(), "byte {position}");
         }
         fs::write(&path, &good[..TRAILER - 1]).unwrap();
         assert!(cache.verified(&path, &key(&engine, COMPONENT)).is_err());
+    }
+
+    #[test]
+    fn an_entry_of_an_older_layout_does_not_count() {
+        let (_folder, cache, engine, path) = cache();
+        let older = [b"chainhost-code 1".as_slice(), &[0; 3 * TRAILER]].concat();
+        fs::write(&path, older).unwrap();
+        assert!(matches!(cache.verified(&path, &key(&engine, COMPONENT)), Ok(None)));
     }
 
     #[test]

@@ -11,7 +11,8 @@ const GUEST: &str = "guest_gpu_rules";
 async fn play(scenarios: &[&str]) {
     for isolation in ISOLATIONS {
         println!("GPU work runs {isolation}");
-        let served = chain(GUEST, isolation, CPU, "replicas = 1").serve();
+        // Some scenarios make ten thousand objects of each kind, which takes an unoptimised host most of a minute.
+        let served = chain(GUEST, isolation, CPU, "replicas = 1").serve_with(&["--timeout", "110s"]);
         played(&served, scenarios).await;
         until_memory(&served, 0).await;
         assert!(!served.log().contains("this is a bug in chainhost"), "{}", served.log());
