@@ -79,7 +79,7 @@ def plain(module: Any, body: dict[str, Any]) -> Outcome:
     except Error as error:
         return Outcome(kind=error.kind.value, message=error.message)
     except Exception as error:
-        return Outcome(kind="internal", message=f"{type(error).__name__}: {error}")
+        return Outcome(kind="internal", message=f"run_remote raised {type(error).__name__}; the log has the rest")
 
 
 def hosted(kitchen: Served, body: dict[str, Any]) -> Outcome:

@@ -83,12 +83,13 @@ def test_a_failure_and_an_error_can_be_caught(kitchen: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "detail"), [("exit", "SystemExit: 3"), ("recursion", "deep"), ("key", "KeyError: 'k'")]
+    ("text", "name"), [("exit", "SystemExit"), ("recursion", "RecursionError"), ("key", "KeyError")]
 )
-def test_any_exception_is_an_internal_error_and_no_trap(kitchen: Served, text: str, detail: str) -> None:
+def test_any_exception_is_an_internal_error_and_no_trap(kitchen: Served, text: str, name: str) -> None:
     status, problem = kitchen.call({"what": "bug", "text": text})
     assert (status, problem["error"]["kind"]) == (500, "internal")
-    assert detail in problem["detail"]
+    # Its text may hold a secret, so the client sees its class alone.
+    assert problem["detail"].endswith(f"run_remote raised {name}; the log has the rest")
     assert kitchen.call({"what": "queue"})[0] == 200
 
 

@@ -65,6 +65,9 @@ def end(error: BaseException) -> Err[Any]:
     if isinstance(error, asyncio.CancelledError):
         return Err(_to_error(Error("the call is over", ErrorKind.UNAVAILABLE)))
     _log.error("run_remote raised %s", type(error).__name__, exc_info=error)
+    if isinstance(error, ConversionError):
+        # The SDK's own words: a value that does not fit, and its place.
+        return Err(_to_error(Error(describe(error), ErrorKind.INTERNAL)))
     # The text of an exception may hold a secret or data of others, and clients see this message.
     return Err(_to_error(Error(f"run_remote raised {type(error).__name__}; the log has the rest", ErrorKind.INTERNAL)))
 
