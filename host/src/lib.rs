@@ -37,7 +37,9 @@
 //!
 //! At the start of a chain, [`config`] makes a [`config::ChainSpec`] of a chain.toml, [`component`] compiles each
 //! component and reads its types, [`chain`] checks them against each other, and each chainlet starts with the host
-//! interfaces that [`capability`] grants it. [`gpu`] does the work of GPUs.
+//! interfaces that [`capability`] grants it. Work for GPUs is done in `gpu`.
+//!
+//! All parts but [`server`] are the crate `chainhost_core`, in `core/src`.
 
 pub mod server;
 
